@@ -1,0 +1,38 @@
+"""The typed exceptions of CEN.
+
+Every message says what was wrong, where (file, key, line or shape) and what to do about it. The
+command line prints the message alone and exits with code 2; a library user catches
+:class:`CenError` for all of them.
+"""
+
+
+class CenError(Exception):
+    """Base class of every error CEN raises on purpose."""
+
+
+class ConfigError(CenError):
+    """A configuration key or value is unknown or out of range."""
+
+
+class DataError(CenError):
+    """A file or a sample cannot be used as declared."""
+
+
+class StreamError(CenError, ValueError):
+    """Stream names, groups or the set of active streams do not fit."""
+
+
+class ShapeError(CenError, ValueError):
+    """A tensor or an image has a shape that the operation cannot take."""
+
+
+class ConversionError(CenError):
+    """A module holds a layer that cannot be made multi-stream."""
+
+
+class CheckpointError(CenError):
+    """A checkpoint is damaged, unsafe or of another network."""
+
+
+class TrainingError(CenError):
+    """Training cannot go on (for example: the loss is no longer finite)."""

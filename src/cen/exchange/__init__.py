@@ -1,0 +1,52 @@
+"""The method: channels exchanged between streams, guided by the scales of their norms.
+
+Depends on torch alone. Read in this order: ``streams`` (who rides on the batch axis),
+``functional`` (the exchange as a pure function), ``norm`` and ``norms`` (the only layers that know
+about streams), ``convert`` (any network becomes multi-stream).
+"""
+
+from cen.exchange.conv import StreamConv2d
+from cen.exchange.convert import MultiStream, convert, convert_layers
+from cen.exchange.functional import exchange, group_parts, parts, replaced_channels
+from cen.exchange.inspection import Inspection, LayerExchange, inspect
+from cen.exchange.norm import (
+    ExchangeRule,
+    StreamNorm,
+    exchange_layers,
+    exchange_rate,
+    sparsity,
+)
+from cen.exchange.norms import (
+    StreamBatchNorm,
+    StreamGroupNorm,
+    StreamInstanceNorm,
+    freeze_statistics,
+)
+from cen.exchange.streams import Streams
+from cen.exchange.sync import StreamSyncBatchNorm, synchronise
+
+__all__ = [
+    "ExchangeRule",
+    "Inspection",
+    "LayerExchange",
+    "MultiStream",
+    "StreamBatchNorm",
+    "StreamConv2d",
+    "StreamGroupNorm",
+    "StreamInstanceNorm",
+    "StreamNorm",
+    "StreamSyncBatchNorm",
+    "Streams",
+    "convert",
+    "convert_layers",
+    "exchange",
+    "exchange_layers",
+    "exchange_rate",
+    "freeze_statistics",
+    "group_parts",
+    "inspect",
+    "parts",
+    "replaced_channels",
+    "sparsity",
+    "synchronise",
+]

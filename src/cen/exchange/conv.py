@@ -1,0 +1,66 @@
+"""Private convolutions per stream, for the ablation of shared convolutions."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from cen.exchange.streams import Streams, narrow, widen
+
+
+class StreamConv2d(nn.Module):
+    """A convolution with one kernel per stream (ablation "unshared convolution" of the paper).
+
+    On the wide view it is one grouped convolution. Made from a plain convolution, whose kernel
+    every stream starts from.
+
+    Args:
+        conv: The plain convolution.
+        streams: The streams of this part of the network.
+
+    Attributes:
+        weight: (S, O, I / groups, kh, kw). bias: (S, O) or None.
+    """
+
+    bias: nn.Parameter | None
+
+    def __init__(self, conv: nn.Conv2d, streams: Streams) -> None:
+        super().__init__()
+        self.streams = streams
+        self.stride, self.dilation, self.groups = conv.stride, conv.dilation, conv.groups
+        self.padding, self.padding_mode = conv.padding, conv.padding_mode
+        # The border to add beforehand where the convolution itself cannot (reflect, …).
+        self.border: list[int] = conv._reversed_padding_repeated_twice
+        self.weight = _repeat(conv.weight, len(streams))
+        self.bias = None if conv.bias is None else _repeat(conv.bias, len(streams))
+        self.train(conv.training)
+
+    def extra_repr(self) -> str:
+        return f"{tuple(self.weight.shape)}, streams={list(self.streams.names)}"
+
+    def forward(self, packed: Tensor) -> Tensor:
+        """(B·S, I, H, W) → (B·S, O, H', W'), each stream by its own kernel."""
+        active = self.streams.active
+        weight, bias, padding = self.weight, self.bias, self.padding
+        if not self.streams.all_active:
+            weight = torch.stack([weight[i] for i in active])  # type: ignore[assignment]
+            bias = None if bias is None else torch.stack([bias[i] for i in active])  # type: ignore[assignment]
+        wide = widen(packed, len(active))
+        if self.padding_mode != "zeros":
+            wide, padding = F.pad(wide, self.border, mode=self.padding_mode), (0, 0)
+        result = F.conv2d(
+            wide,
+            weight.flatten(0, 1),
+            None if bias is None else bias.flatten(),
+            self.stride,
+            padding,
+            self.dilation,
+            self.groups * len(active),
+        )
+        return narrow(result, len(active))
+
+
+def _repeat(parameter: Tensor, streams: int) -> nn.Parameter:
+    values = parameter.detach().expand(streams, *parameter.shape).clone()
+    return nn.Parameter(values, requires_grad=parameter.requires_grad)

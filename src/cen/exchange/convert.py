@@ -1,0 +1,303 @@
+"""Turns any network into a multi-stream one by exchanging its norm layers."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Collection, Mapping, Sequence
+from fnmatch import fnmatchcase
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from cen.errors import ConfigError, ConversionError, StreamError
+from cen.exchange.conv import StreamConv2d
+from cen.exchange.norm import ExchangeRule, StreamNorm
+from cen.exchange.norms import StreamBatchNorm, StreamGroupNorm, StreamInstanceNorm
+from cen.exchange.streams import Streams
+from cen.exchange.sync import StreamSyncBatchNorm
+
+Where = str | Collection[str] | Callable[[str, nn.Module], bool] | None
+_BATCH = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
+_INSTANCE = (nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d)
+_PLAIN = (*_BATCH, *_INSTANCE, nn.GroupNorm)
+_NORM_WORDS = ("BatchNorm", "InstanceNorm", "GroupNorm")
+
+
+class MultiStream(nn.Module):
+    """A converted network: named streams in, named streams out.
+
+    Args:
+        module: The network, its norms already multi-stream.
+        streams: The streams that its layers share.
+    """
+
+    def __init__(self, module: nn.Module, streams: Streams) -> None:
+        super().__init__()
+        self.module = module
+        self.streams = streams
+
+    def forward(self, inputs: Mapping[str, Tensor], **options: Any) -> dict[str, Any]:
+        """Runs the given streams, any non-empty subset, in one pass.
+
+        Args:
+            inputs: (B, C, *) per stream, all of one shape.
+            **options: Passed on to the network.
+
+        Returns:
+            Per stream given, what the network returns for it: tensors, or lists, tuples and dicts
+            of tensors.
+
+        Raises:
+            StreamError: No stream, or an unknown one.
+            ShapeError: The shapes differ.
+        """
+        with self.streams.activate(inputs):
+            result = self.module(self.streams.pack(inputs), **options)
+            return {self.streams.names[i]: self._pick(result, i) for i in self.streams.active}
+
+    def _pick(self, result: Any, stream: int) -> Any:
+        """The part of a nested result that belongs to one stream."""
+        if isinstance(result, Tensor):
+            return self.streams.unpack(result)[self.streams.names[stream]]
+        if isinstance(result, Mapping):
+            return {key: self._pick(value, stream) for key, value in result.items()}
+        if isinstance(result, tuple) and hasattr(result, "_fields"):
+            return type(result)(*(self._pick(value, stream) for value in result))
+        if isinstance(result, list | tuple):
+            return type(result)(self._pick(value, stream) for value in result)
+        return result
+
+
+class NormAct(nn.Module):
+    """A stream norm followed by what a combined norm-and-activation layer does after it."""
+
+    def __init__(self, norm: StreamNorm, drop: nn.Module, act: nn.Module) -> None:
+        super().__init__()
+        self.norm, self.drop, self.act = norm, drop, act
+
+    def forward(self, packed: Tensor) -> Tensor:
+        """(B·S, C, *) → (B·S, C, *); the exchange comes before the activation."""
+        result: Tensor = self.act(self.drop(self.norm(packed)))
+        return result
+
+
+def convert(
+    module: nn.Module,
+    streams: Sequence[str],
+    *,
+    where: Where = None,
+    exchange: ExchangeRule | None = None,
+    norm: Literal["private", "shared"] = "private",
+    convolution: Literal["shared", "private"] = "shared",
+) -> MultiStream:
+    """Makes a multi-stream network of a copy of any module with Batch/Instance/GroupNorm.
+
+    Each stream starts from the module's weights, which all streams share except for the norms.
+    Dtype, device, ``requires_grad``, memory format and training mode are kept.
+
+    Args:
+        module: The single-stream network; it is not changed.
+        streams: Names, for example ("rgb", "thermal").
+        where: Which norms exchange: None for all, ``fnmatch`` patterns on qualified names such as
+            "*.bn2", or a predicate (name, module) → bool. For ResNets the paper's choice is the
+            norm of the 3×3 convolution of every bottleneck.
+        exchange: θ, scope and penalty; None is the paper's segmentation default.
+        norm: "shared" keeps one norm for all streams (ablation; it cannot exchange).
+        convolution: "private" gives each stream its own kernels (ablation).
+
+    Returns:
+        The network; call it with a dict of inputs.
+
+    Raises:
+        ConversionError: A layer cannot be converted (named), or no norm matches ``where``.
+    """
+    shared = Streams(streams)
+    converted = convert_layers(
+        copy.deepcopy(module),
+        shared,
+        where=where,
+        exchange=exchange or ExchangeRule(),
+        norm=norm,
+        convolution=convolution,
+    )
+    return MultiStream(converted, shared)
+
+
+def convert_layers(
+    module: nn.Module,
+    streams: Streams,
+    *,
+    where: Where = None,
+    exchange: ExchangeRule | None = None,
+    norm: Literal["private", "shared"] = "private",
+    convolution: Literal["shared", "private"] = "shared",
+) -> nn.Module:
+    """Like :func:`convert`, but in place and for packed tensors; returns the module.
+
+    A layer used in two places stays one layer.
+
+    Args:
+        module: The network to change.
+        streams: The streams that all converted layers share.
+        where: Which norms exchange, see :func:`convert`.
+        exchange: The rule of those norms; None converts without any exchange.
+        norm: "private" or "shared".
+        convolution: "shared" or "private".
+
+    Raises:
+        ConversionError: A layer cannot be converted (named), or no norm matches ``where``.
+        ConfigError: An option is unknown, or a shared norm is asked to exchange by own parts.
+    """
+    if norm not in ("private", "shared") or convolution not in ("private", "shared"):
+        raise ConfigError(
+            f"norm and convolution must be 'private' or 'shared', got {norm!r} and {convolution!r}"
+        )
+    names = _names_of_layers(module)
+    made: dict[int, nn.Module] = {}
+    exchanging = 0
+    for layer, places in names.values():
+        _refuse(places[0], layer, norm)
+        if isinstance(layer, _PLAIN) and norm == "private":
+            matched = exchange is not None and any(_matches(where, p, layer) for p in places)
+            exchanging += matched
+            made[id(layer)] = _stream_layer(
+                places[0], layer, streams, exchange if matched else None
+            )
+        elif isinstance(layer, nn.Conv2d) and convolution == "private":
+            made[id(layer)] = StreamConv2d(layer, streams)
+    if norm == "private" and not any(isinstance(layer, _PLAIN) for layer, _ in names.values()):
+        raise ConversionError(
+            f"{type(module).__name__} holds no BatchNorm, InstanceNorm or GroupNorm to convert"
+        )
+    if norm == "private" and exchange is not None and not exchanging:
+        raise ConversionError(f"where={where!r} matches none of the norms; see named_modules()")
+    return _replace(module, made)
+
+
+def _names_of_layers(module: nn.Module) -> dict[int, tuple[nn.Module, list[str]]]:
+    """Every submodule once, with all the qualified names it is used under."""
+    found: dict[int, tuple[nn.Module, list[str]]] = {}
+    for name, layer in module.named_modules(remove_duplicate=False):
+        found.setdefault(id(layer), (layer, []))[1].append(name)
+    return found
+
+
+def _replace(module: nn.Module, made: Mapping[int, nn.Module]) -> nn.Module:
+    if id(module) in made:
+        return made[id(module)]
+    for parent in list(module.modules()):
+        for name, child in parent._modules.items():
+            if child is not None and id(child) in made:
+                parent._modules[name] = made[id(child)]
+    return module
+
+
+def _matches(where: Where, name: str, layer: nn.Module) -> bool:
+    if where is None:
+        return True
+    if callable(where):
+        return bool(where(name, layer))
+    patterns = [where] if isinstance(where, str) else where
+    return any(fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def _refuse(name: str, layer: nn.Module, norm: str) -> None:
+    """Refuses, by name, a layer that would silently do the wrong thing on packed tensors."""
+    kind = type(layer).__name__
+    if isinstance(layer, StreamNorm | StreamConv2d):
+        raise ConversionError(f"{name!r} ({kind}) is multi-stream already")
+    if kind == "StochasticDepth" and getattr(layer, "mode", None) == "batch":
+        raise ConversionError(
+            f"{name!r} drops whole batches (mode='batch') and so all streams at once; "
+            f"use mode='row'"
+        )
+    if norm == "shared":
+        return
+    if isinstance(layer, nn.modules.lazy.LazyModuleMixin) and any(w in kind for w in _NORM_WORDS):
+        raise ConversionError(f"{name!r} ({kind}) has no weights yet; run the module once first")
+    if isinstance(layer, _PLAIN):
+        if layer.weight is None or layer.bias is None:
+            raise ConversionError(
+                f"{name!r} ({kind}) has no affine scale, so there is no γ to read; "
+                f"build it with affine=True"
+            )
+    elif any(word in kind for word in _NORM_WORDS):
+        raise ConversionError(
+            f"{name!r} ({kind}) normalises but is no subclass of a PyTorch norm; "
+            f"replace it by nn.BatchNorm2d, nn.InstanceNorm2d or nn.GroupNorm first"
+        )
+
+
+def _stream_layer(
+    name: str, layer: nn.Module, streams: Streams, rule: ExchangeRule | None
+) -> nn.Module:
+    stream_norm = _stream_norm(layer, streams, rule)
+    stream_norm.load_plain(layer)
+    stock = next(kind for kind in _PLAIN if isinstance(layer, kind))
+    if type(layer).forward is stock.forward:
+        return stream_norm
+    return _with_activation(name, layer, stream_norm)
+
+
+def _stream_norm(layer: nn.Module, streams: Streams, rule: ExchangeRule | None) -> StreamNorm:
+    """A stream norm with the options of a plain one, not yet its weights."""
+    if isinstance(layer, nn.GroupNorm):
+        return StreamGroupNorm(
+            layer.num_groups, layer.num_channels, streams, exchange=rule, eps=layer.eps
+        )
+    tracked = layer.track_running_stats
+    if isinstance(layer, _INSTANCE):
+        return StreamInstanceNorm(
+            layer.num_features,
+            streams,
+            exchange=rule,
+            eps=layer.eps,
+            momentum=0.1 if layer.momentum is None else layer.momentum,
+            track_running_stats=bool(tracked),
+        )
+    assert isinstance(layer, _BATCH)
+    kind = StreamSyncBatchNorm if isinstance(layer, nn.SyncBatchNorm) else StreamBatchNorm
+    made = kind(
+        layer.num_features,
+        streams,
+        exchange=rule,
+        eps=layer.eps,
+        momentum=layer.momentum,
+        track_running_stats=bool(tracked),
+    )
+    if isinstance(made, StreamSyncBatchNorm):
+        made.process_group = layer.process_group
+    return made
+
+
+def _with_activation(name: str, layer: nn.Module, made: StreamNorm) -> NormAct:
+    """Converts a subclass that drops and activates after the norm, as timm's BatchNormAct2d does.
+
+    Whether that is all its forward does is tried out on random values rather than assumed.
+    """
+    drop, act = getattr(layer, "drop", nn.Identity()), getattr(layer, "act", None)
+    if isinstance(drop, nn.Module) and isinstance(act, nn.Module) and _acts(layer, drop, act):
+        return NormAct(made, drop, act)
+    raise ConversionError(
+        f"{name!r} ({type(layer).__name__}) has a forward of its own, and it is not "
+        f"act(drop(norm(x))); convert it by hand or replace it by its plain norm"
+    )
+
+
+@torch.no_grad()
+def _acts(layer: nn.Module, drop: nn.Module, act: nn.Module) -> bool:
+    probe = copy.deepcopy(layer).eval()
+    stock: Any = next(kind for kind in _PLAIN if isinstance(layer, kind))
+    weight = probe.weight
+    assert isinstance(weight, Tensor)
+    dims = 1 if isinstance(layer, nn.BatchNorm1d | nn.InstanceNorm1d) else 2
+    dims = 3 if isinstance(layer, nn.BatchNorm3d | nn.InstanceNorm3d) else dims
+    sample = torch.randn(
+        2,
+        len(weight),
+        *[4] * dims,
+        generator=torch.Generator().manual_seed(0),
+    ).to(weight)
+    expected = act(copy.deepcopy(drop).eval()(stock.forward(probe, sample.clone())))
+    return torch.allclose(probe(sample.clone()), expected, rtol=1e-4, atol=1e-5)

@@ -1,0 +1,162 @@
+"""Channel exchange as pure functions (paper, equations 2 and 3 of docs/method.md)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from cen.errors import ShapeError, StreamError
+from cen.exchange.streams import narrow, widen
+
+Scope = Literal["own", "any"]
+Groups = Sequence[Sequence[int]]
+
+
+def parts(channels: int, streams: int) -> Tensor:
+    """Cuts the channels into one part per stream.
+
+    The parts are runs of neighbouring channels, disjoint and covering; their sizes differ by at
+    most 1, so ``channels`` need not be divisible by ``streams`` (paper, sub-parts; the uneven case
+    is this project's extension). With fewer channels than streams some parts are empty.
+
+    Returns:
+        (streams, channels) bool, true where a channel belongs to a stream's own part.
+
+    Raises:
+        ShapeError: ``channels`` or ``streams`` is below 1.
+    """
+    if channels < 1 or streams < 1:
+        raise ShapeError(f"parts need channels ≥ 1 and streams ≥ 1, got {channels} and {streams}")
+    own = torch.zeros(streams, channels, dtype=torch.bool)
+    for s in range(streams):
+        own[s, s * channels // streams : (s + 1) * channels // streams] = True
+    return own
+
+
+def group_parts(channels: int, groups: Groups) -> Tensor:
+    """Own parts of all streams where each exchange group is cut on its own.
+
+    Args:
+        channels: Number of channels C ≥ 1.
+        groups: Stream indices per group; together 0..S-1.
+
+    Returns:
+        (S, C) bool.
+    """
+    own = torch.zeros(sum(len(group) for group in groups), channels, dtype=torch.bool)
+    for group in groups:
+        own[list(group)] = parts(channels, len(group))
+    return own
+
+
+def replaced_channels(scale: Tensor, threshold: float, own: Tensor | None = None) -> Tensor:
+    """Which channels give way: |γ| < θ, inside the own part if ``own`` is given (paper, eq. 2).
+
+    Args:
+        scale: γ, (S, C).
+        threshold: θ ≥ 0.
+        own: (S, C) bool for scope "own" (paper); None for scope "any" (released code).
+
+    Returns:
+        (S, C) bool. No gradient flows through it.
+    """
+    small = scale.detach().abs() < threshold
+    return small if own is None else small & own
+
+
+def donor_weights(group_of: Tensor, dtype: torch.dtype) -> Tensor:
+    """Row s holds the weights of the mean over the other streams of s's group.
+
+    Args:
+        group_of: (S,) integer, the group of each stream that is present.
+        dtype: Floating type of the result.
+
+    Returns:
+        (S, S); a stream that is alone in its group has a row of zeros. Made by tensor operations
+        alone, so that nothing is copied from the host on the hot path.
+    """
+    same = (group_of[:, None] == group_of[None, :]).to(dtype)
+    others = same - torch.eye(len(group_of), dtype=dtype, device=group_of.device)
+    return others / others.sum(dim=1, keepdim=True).clamp(min=1)
+
+
+def mix_wide(wide: Tensor, replaced: Tensor, group_of: Tensor, pair: bool) -> Tensor:
+    """Exchange on the wide view; the inner step of :func:`exchange` and of the stream norms.
+
+    Args:
+        wide: (B, S·C, *) features of the streams that are present, before the exchange.
+        replaced: (S, C) bool, true only for streams with a partner.
+        group_of: (S,) the group of each stream.
+        pair: Whether there are exactly two streams, in one group. The donor is then the other
+            stream itself, which is exact and cheaper than the weighted sum.
+
+    Returns:
+        (B, S·C, *), the same dtype and memory layout.
+    """
+    streams, channels = replaced.shape
+    features = torch.unflatten(wide, 1, (streams, channels))
+    if pair:
+        donors = features.flip(1)
+    else:
+        # Under autocast a matrix product would round float32 features to bfloat16.
+        with torch.autocast(wide.device.type, enabled=False):
+            weights = donor_weights(group_of, wide.dtype)
+            donors = torch.einsum("st,bt...->bs...", weights, features)
+    mask = replaced.view(1, streams, channels, *[1] * (wide.ndim - 2))
+    return torch.where(mask, donors, features).flatten(1, 2)
+
+
+def exchange(
+    features: Tensor,
+    scale: Tensor,
+    threshold: float,
+    *,
+    scope: Scope = "own",
+    groups: Groups | None = None,
+) -> Tensor:
+    """Replaces weak channels by the mean of the same channel in the group's other streams.
+
+    Paper, equation 2: y'_{s,c} = y_{s,c} if |γ_{s,c}| ≥ θ, else the mean over the other streams of
+    the group of y_{·,c}. All streams are read before any is replaced. The gradient of a replaced
+    channel flows to its donors; γ gets none from here.
+
+    Args:
+        features: Normalised features y, packed sample-major: (B·S, C, *).
+        scale: γ, (S, C).
+        threshold: θ ≥ 0; 2e-2 for segmentation and 1e-2 for translation in the paper.
+        scope: "own": only a stream's own part can be replaced (paper). "any": every channel can
+            (released code).
+        groups: Exchange groups as lists of stream indices. Default: one group of all streams. A
+            stream that is alone in its group keeps all its channels.
+
+    Returns:
+        (B·S, C, *), a new tensor.
+
+    Raises:
+        ShapeError: ``features`` does not fit ``scale``.
+        StreamError: ``groups`` do not hold each stream once, or ``scope`` is unknown.
+    """
+    if scale.ndim != 2 or features.ndim < 2 or features.shape[1] != scale.shape[1]:
+        raise ShapeError(
+            f"features (B·S, C, *) and scale (S, C) do not fit: "
+            f"{tuple(features.shape)} and {tuple(scale.shape)}"
+        )
+    if scope not in ("own", "any"):
+        raise StreamError(f"scope must be 'own' or 'any', got {scope!r}")
+    streams, channels = scale.shape
+    groups = [range(streams)] if groups is None else groups
+    if sorted(s for group in groups for s in group) != list(range(streams)):
+        raise StreamError(f"groups {groups} must hold each of the {streams} streams exactly once")
+    own = group_parts(channels, groups).to(scale.device) if scope == "own" else None
+    partnered = torch.zeros(streams, 1, dtype=torch.bool)
+    group_of = torch.zeros(streams, dtype=torch.long)
+    for g, group in enumerate(groups):
+        group_of[list(group)] = g
+        partnered[list(group)] = len(group) > 1
+    replaced = replaced_channels(scale, threshold, own) & partnered.to(scale.device)
+    pair = streams == 2 and len(groups) == 1
+    mixed = mix_wide(widen(features, streams), replaced, group_of.to(scale.device), pair)
+    return narrow(mixed, streams)

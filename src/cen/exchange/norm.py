@@ -1,0 +1,238 @@
+"""Normalisation layers that know about streams: private γ, β and statistics, and the exchange."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from cen.errors import ConfigError, ShapeError
+from cen.exchange.functional import Scope, group_parts, mix_wide, replaced_channels
+from cen.exchange.streams import Streams, narrow, widen
+
+Penalty = Literal["own", "all", "none"]
+
+
+@dataclass(frozen=True)
+class ExchangeRule:
+    """How a norm layer exchanges channels.
+
+    Attributes:
+        threshold: θ; a channel with |γ| below it is replaced. Paper: 2e-2 for segmentation, 1e-2
+            for translation.
+        scope: "own": a stream gives way in its own part only (paper); "any": in every channel
+            (released code).
+        penalty: Which scales :func:`cen.sparsity` counts: the stream's own part (paper), all
+            channels, or none (both ablations of the paper).
+        enabled: False keeps the penalty but replaces nothing (ablation of the paper).
+
+    Raises:
+        ConfigError: A value is out of range.
+    """
+
+    threshold: float = 2e-2
+    scope: Scope = "own"
+    penalty: Penalty = "own"
+    enabled: bool = True
+
+    def __post_init__(self) -> None:
+        if not self.threshold >= 0:
+            raise ConfigError(f"threshold must be a number ≥ 0, got {self.threshold!r}")
+        if self.scope not in ("own", "any"):
+            raise ConfigError(f"scope must be 'own' or 'any', got {self.scope!r}")
+        if self.penalty not in ("own", "all", "none"):
+            raise ConfigError(f"penalty must be 'own', 'all' or 'none', got {self.penalty!r}")
+
+
+class StreamNorm(nn.Module):
+    """Base of the stream norms: per-stream scales γ and shifts β, and the exchange after them.
+
+    Takes the packed tensor (B·S, C, *) of the active streams, with any number of spatial
+    dimensions, and returns one of the same shape, dtype and memory format. A subclass normalises
+    the wide view (B, S·C, *).
+
+    Args:
+        num_features: C ≥ 1.
+        streams: The streams of this part of the network, shared by its layers.
+        exchange: The rule, or None for a norm that never exchanges and is never penalised.
+
+    Attributes:
+        weight: γ, (S, C). bias: β, (S, C).
+        own: (S, C) bool, the parts.
+    """
+
+    weight: nn.Parameter
+    bias: nn.Parameter
+    own: Tensor
+    partnered: Tensor
+    group_of: Tensor
+    per_stream: tuple[str, ...] = ("weight", "bias")
+
+    def __init__(
+        self, num_features: int, streams: Streams, *, exchange: ExchangeRule | None = None
+    ) -> None:
+        super().__init__()
+        self.num_features = num_features
+        self.streams = streams
+        self.exchange = exchange
+        self.weight = nn.Parameter(torch.ones(len(streams), num_features))
+        self.bias = nn.Parameter(torch.zeros(len(streams), num_features))
+        partnered = torch.zeros(len(streams), 1, dtype=torch.bool)
+        group_of = torch.zeros(len(streams), dtype=torch.long)
+        for g, group in enumerate(streams.groups):
+            group_of[list(group)] = g
+            partnered[list(group)] = len(group) > 1
+        # Derived from the arguments: not saved, but moved along with the module.
+        own = group_parts(num_features, streams.groups)
+        self.register_buffer("own", own, persistent=False)
+        self.register_buffer("partnered", partnered, persistent=False)
+        self.register_buffer("group_of", group_of, persistent=False)
+
+    def extra_repr(self) -> str:
+        return f"{self.num_features}, streams={list(self.streams.names)}, exchange={self.exchange}"
+
+    def forward(self, packed: Tensor) -> Tensor:
+        """Normalises, then exchanges; (B·S, C, *) → (B·S, C, *).
+
+        Raises:
+            ShapeError: Wrong number of channels or of rows, or too few values for statistics.
+        """
+        if packed.ndim < 2 or packed.shape[1] != self.num_features:
+            raise ShapeError(
+                f"expected (rows, {self.num_features}, …) with {len(self.streams.active)} "
+                f"active streams, got {tuple(packed.shape)}"
+            )
+        count = len(self.streams.active)
+        wide = self._normalise(widen(packed, count))
+        rule = self.exchange
+        if rule is not None and rule.enabled and self._has_partners():
+            wide = self._exchange(wide, rule)
+        return narrow(wide, count)
+
+    def _normalise(self, wide: Tensor) -> Tensor:
+        raise NotImplementedError
+
+    def _has_partners(self) -> bool:
+        """Whether any two active streams share a group; static, decided without the device."""
+        active = self.streams.active
+        return any(sum(i in group for i in active) > 1 for group in self.streams.groups)
+
+    def _exchange(self, wide: Tensor, rule: ExchangeRule) -> Tensor:
+        active = self.streams.active
+        own = self._rows(self.own) if rule.scope == "own" else None
+        replaced = replaced_channels(self._rows(self.weight), rule.threshold, own)
+        group_of = self._rows(self.group_of)
+        pair = len(active) == 2
+        if not pair:
+            # A stream whose partners are all absent keeps its own values.
+            replaced = replaced & ((group_of[:, None] == group_of).sum(1, keepdim=True) > 1)
+        return mix_wide(wide, replaced, group_of, pair)
+
+    def _rows(self, per_stream: Tensor) -> Tensor:
+        """The rows of the active streams; the tensor itself when all are."""
+        if self.streams.all_active:
+            return per_stream
+        # Static indexing per stream: an index tensor would be copied from the host.
+        return torch.stack([per_stream[i] for i in self.streams.active])
+
+    def _affine(self) -> tuple[Tensor, Tensor]:
+        """γ and β of the active streams side by side, (S·C,) each."""
+        return self._rows(self.weight).flatten(), self._rows(self.bias).flatten()
+
+    def replaced(self) -> Tensor:
+        """(S, C) bool: the channels that give way at present, all streams being active."""
+        if self.exchange is None:
+            return torch.zeros_like(self.own)
+        own = self.own if self.exchange.scope == "own" else None
+        return replaced_channels(self.weight, self.exchange.threshold, own) & self.partnered
+
+    def penalty(self, streams: Collection[str] | None = None) -> Tensor:
+        """Σ |γ| over the channels the rule penalises, of ``streams`` (default: all); a scalar.
+
+        Streams without a partner in their group are not penalised: they have nobody to take from.
+        """
+        rule = self.exchange
+        if rule is None or rule.penalty == "none":
+            return self.weight.new_zeros(())
+        counted = (
+            self.own if rule.penalty == "own" else torch.ones_like(self.own)
+        ) & self.partnered
+        sums = torch.where(counted, self.weight.abs(), 0).sum(dim=1)
+        if streams is None:
+            return sums.sum()
+        return torch.stack([sums[i] for i in self.streams.indices(streams)]).sum()
+
+    def load_plain(self, norm: nn.Module) -> None:
+        """Gives every stream a copy of a plain norm's parameters, statistics and dtype/device."""
+        for name in self.per_stream:
+            source = getattr(norm, name)
+            if source is None:
+                continue
+            values = source.detach().expand(getattr(self, name).shape).clone()
+            if isinstance(source, nn.Parameter):
+                setattr(self, name, nn.Parameter(values, requires_grad=source.requires_grad))
+            else:
+                setattr(self, name, values)
+        for name in ("own", "partnered", "group_of"):
+            setattr(self, name, getattr(self, name).to(self.weight.device))
+        self.train(norm.training)
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        """Accepts the entries of a plain norm: each stream starts from them."""
+        for name in self.per_stream:
+            value, target = state_dict.get(prefix + name), getattr(self, name)
+            if value is not None and target is not None and value.ndim == target.ndim - 1:
+                if value.shape == target.shape[1:]:
+                    state_dict[prefix + name] = value.expand(target.shape)
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
+
+def exchange_layers(net: nn.Module) -> dict[str, StreamNorm]:
+    """The norms of a network that have an exchange rule, by qualified name, each once."""
+    return {
+        name: module
+        for name, module in net.named_modules()
+        if isinstance(module, StreamNorm) and module.exchange is not None
+    }
+
+
+def sparsity(net: nn.Module, streams: Collection[str] | None = None) -> Tensor:
+    """The penalty Σ_l Σ_s Σ_{c in part s} |γ_{s,l,c}| (paper, equation 4), counted once.
+
+    Multiply by λ and add it to the task loss inside the training step, so that DDP sees it. The
+    released code adds the term once per output; here a layer used in several places or a network
+    with several outputs still counts it once.
+
+    Args:
+        net: Any network with stream norms.
+        streams: Count these streams only (those present in the step); default: all.
+
+    Returns:
+        A scalar; 0 for a network that exchanges nothing.
+
+    Raises:
+        StreamError: A name in ``streams`` is unknown to a layer.
+    """
+    terms = [layer.penalty(streams) for layer in exchange_layers(net).values()]
+    if not terms:
+        device = next((p.device for p in net.parameters()), None)
+        return torch.zeros((), device=device)
+    return torch.stack(terms).sum()
+
+
+def exchange_rate(net: nn.Module) -> Tensor:
+    """Share of the own channels that are below θ, over all exchanging layers and streams.
+
+    Streams without a partner do not count. A scalar in [0, 1] on the network's device (no
+    synchronisation); 0 for a network that exchanges nothing.
+    """
+    layers = list(exchange_layers(net).values())
+    if not layers:
+        device = next((p.device for p in net.parameters()), None)
+        return torch.zeros((), device=device)
+    own = torch.stack([(layer.own & layer.partnered).sum() for layer in layers]).sum()
+    gone = torch.stack([(layer.own & layer.replaced()).sum() for layer in layers]).sum()
+    return gone / own.clamp(min=1)

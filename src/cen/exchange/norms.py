@@ -1,0 +1,215 @@
+"""The stream norms: batch, instance and group norm with private parameters per stream."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from cen.errors import ShapeError
+from cen.exchange.norm import ExchangeRule, StreamNorm
+from cen.exchange.streams import Streams
+
+
+class TrackingNorm(StreamNorm):
+    """A stream norm that can keep running statistics, private per stream.
+
+    Attributes:
+        running_mean: (S, C), or None where statistics are not tracked.
+        running_var: (S, C), or None.
+        num_batches_tracked: (S,), or None.
+    """
+
+    running_mean: Tensor | None
+    running_var: Tensor | None
+    num_batches_tracked: Tensor | None
+    per_stream = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
+
+    def _register_statistics(self, tracked: bool) -> None:
+        self.track_running_stats = tracked
+        shape = self.weight.shape
+        self.register_buffer("running_mean", torch.zeros(shape) if tracked else None)
+        self.register_buffer("running_var", torch.ones(shape) if tracked else None)
+        counts = torch.zeros(shape[0], dtype=torch.long) if tracked else None
+        self.register_buffer("num_batches_tracked", counts)
+
+
+class StreamBatchNorm(TrackingNorm):
+    """Batch norm with private γ, β and running statistics per stream (paper, equation 1).
+
+    With one stream it computes what ``nn.BatchNorm2d`` computes. A stream that is not active keeps
+    its statistics and counter.
+
+    Args:
+        num_features: C ≥ 1.
+        streams: The streams of this part of the network.
+        exchange: The rule, or None.
+        eps: Added to the variance.
+        momentum: Of the running statistics; None averages over all batches seen, per stream.
+        track_running_stats: False always uses batch statistics.
+
+    Attributes:
+        frozen: True uses the running statistics also in training mode; γ and β still learn
+            (released segmentation recipe).
+    """
+
+    def __init__(
+        self,
+        num_features: int,
+        streams: Streams,
+        *,
+        exchange: ExchangeRule | None = None,
+        eps: float = 1e-5,
+        momentum: float | None = 0.1,
+        track_running_stats: bool = True,
+    ) -> None:
+        super().__init__(num_features, streams, exchange=exchange)
+        self.eps, self.momentum = eps, momentum
+        self.frozen = False
+        self._register_statistics(track_running_stats)
+
+    def _normalise(self, wide: Tensor) -> Tensor:
+        scale, shift = self._affine()
+        mean, var = self.running_mean, self.running_var
+        if mean is not None and var is not None and (self.frozen or not self.training):
+            running = self._rows(mean).flatten(), self._rows(var).flatten()
+            return F.batch_norm(wide, *running, scale, shift, False, 0.0, self.eps)
+        if wide.numel() == wide.shape[1]:
+            raise ShapeError(
+                f"batch norm of {self.num_features} channels got one value per channel "
+                f"(B = 1 at 1×1) in training; use a larger batch or image, or frozen statistics"
+            )
+        return self._batch_statistics(wide, scale, shift)
+
+    def _batch_statistics(self, wide: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+        mean, var = self.running_mean, self.running_var
+        if mean is None or var is None or not self.streams.update_statistics:
+            return F.batch_norm(wide, None, None, scale, shift, True, 0.0, self.eps)
+        if self.streams.all_active and self.momentum is not None:
+            assert self.num_batches_tracked is not None
+            self.num_batches_tracked.add_(1)
+            return F.batch_norm(
+                wide, mean.view(-1), var.view(-1), scale, shift, True, self.momentum, self.eps
+            )
+        batch_mean, batch_var = torch.zeros_like(scale), torch.ones_like(scale)
+        # Momentum 1 leaves the batch's own mean and unbiased variance in the two tensors.
+        normalised = F.batch_norm(wide, batch_mean, batch_var, scale, shift, True, 1.0, self.eps)
+        self._update(batch_mean, batch_var)
+        return normalised
+
+    @torch.no_grad()
+    def _update(self, batch_mean: Tensor, batch_var: Tensor) -> None:
+        """Moves the running statistics of the active streams towards the batch's, (S·C,) each."""
+        mean, var, counts = self.running_mean, self.running_var, self.num_batches_tracked
+        assert mean is not None
+        assert var is not None
+        assert counts is not None
+        new_mean, new_var = batch_mean.view(-1, mean.shape[1]), batch_var.view(-1, var.shape[1])
+        for k, i in enumerate(self.streams.active):
+            counts[i] += 1
+            if self.momentum is None:
+                step = counts[i].reciprocal().to(mean.dtype)
+            else:
+                step = torch.full((), self.momentum, dtype=mean.dtype, device=mean.device)
+            mean[i].lerp_(new_mean[k].to(mean.dtype), step)
+            var[i].lerp_(new_var[k].to(var.dtype), step)
+
+
+class StreamInstanceNorm(TrackingNorm):
+    """Instance norm with private γ and β per stream (paper, equation 1, image translation).
+
+    With one stream it computes what ``nn.InstanceNorm2d(affine=True)`` computes.
+
+    Args:
+        num_features: C ≥ 1.
+        streams: The streams of this part of the network.
+        exchange: The rule, or None.
+        eps: Added to the variance.
+        momentum: Of the running statistics, where tracked.
+        track_running_stats: True keeps statistics and uses them in eval mode (released code).
+    """
+
+    def __init__(
+        self,
+        num_features: int,
+        streams: Streams,
+        *,
+        exchange: ExchangeRule | None = None,
+        eps: float = 1e-5,
+        momentum: float = 0.1,
+        track_running_stats: bool = False,
+    ) -> None:
+        super().__init__(num_features, streams, exchange=exchange)
+        self.eps, self.momentum = eps, momentum
+        self._register_statistics(track_running_stats)
+
+    def _normalise(self, wide: Tensor) -> Tensor:
+        scale, shift = self._affine()
+        mean, var = self.running_mean, self.running_var
+        own_statistics = self.training or mean is None
+        if own_statistics and wide[0, 0].numel() == 1:
+            raise ShapeError(
+                f"instance norm of {self.num_features} channels got one pixel; use a larger image"
+            )
+        if mean is None or var is None or (self.training and not self.streams.update_statistics):
+            normalised = F.instance_norm(wide, None, None, scale, shift, True, 0.0, self.eps)
+        else:
+            rows = self._rows(mean).flatten(), self._rows(var).flatten()
+            normalised = F.instance_norm(
+                wide, *rows, scale, shift, own_statistics, self.momentum, self.eps
+            )
+            if own_statistics and not self.streams.all_active:
+                for k, i in enumerate(self.streams.active):
+                    mean[i] = rows[0].view(-1, mean.shape[1])[k]
+                    var[i] = rows[1].view(-1, var.shape[1])[k]
+        return _like(normalised, wide)
+
+
+class StreamGroupNorm(StreamNorm):
+    """Group norm with private γ and β per stream (this project's extension).
+
+    Args:
+        num_groups: Groups of channels within a stream; divides ``num_features``.
+        num_features: C ≥ 1.
+        streams: The streams of this part of the network.
+        exchange: The rule, or None.
+        eps: Added to the variance.
+
+    Raises:
+        ShapeError: ``num_features`` is not a multiple of ``num_groups``.
+    """
+
+    def __init__(
+        self,
+        num_groups: int,
+        num_features: int,
+        streams: Streams,
+        *,
+        exchange: ExchangeRule | None = None,
+        eps: float = 1e-5,
+    ) -> None:
+        if num_features % num_groups:
+            raise ShapeError(f"{num_features} channels do not divide into {num_groups} groups")
+        super().__init__(num_features, streams, exchange=exchange)
+        self.num_groups, self.eps = num_groups, eps
+
+    def _normalise(self, wide: Tensor) -> Tensor:
+        groups = self.num_groups * len(self.streams.active)
+        return _like(F.group_norm(wide, groups, *self._affine(), self.eps), wide)
+
+
+def _like(result: Tensor, source: Tensor) -> Tensor:
+    """Restores channels-last, which some stock kernels drop."""
+    if source.ndim == 4 and not source.is_contiguous():
+        return result.contiguous(memory_format=torch.channels_last)
+    return result
+
+
+def freeze_statistics(net: nn.Module, frozen: bool = True) -> None:
+    """Makes every stream batch norm of a network use its running statistics also in training.
+
+    γ and β go on learning, as in the released segmentation recipe.
+    """
+    for module in net.modules():
+        if isinstance(module, StreamBatchNorm):
+            module.frozen = frozen

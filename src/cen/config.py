@@ -1,0 +1,394 @@
+"""Configurations: what a run is, as typed, documented values that a YAML file gives.
+
+A configuration file is a tree of keys; every key is a field of one of the dataclasses below, and
+its docstring is what ``cen train --help`` and ``docs/configuration.md`` print. A file gives only
+the keys that differ from the defaults, and the command line overrides any of them
+(``--train.steps 100``). A key or value that does not fit is refused with the nearest one that does.
+
+This module imports neither torch nor any other part of CEN but its errors, so that the command
+line starts quickly. The types of single values are checked by jsonargparse.
+"""
+
+import dataclasses
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from cen import parsing
+from cen.errors import ConfigError
+
+
+@dataclass
+class ModalityConfig:
+    """How the files of one modality become numbers for the network.
+
+    The network sees ``(value * scale - mean) / std``; ``null`` means the kind's default. The
+    number of channels is that of ``model.inputs``.
+
+    Attributes:
+        kind: ``image``: 8-bit colour or grey files; ``depth``: distances, in metres inside CEN.
+        unit: Metres per stored value, for depth; null: what dataset.yaml in the data folder says.
+        scale: Factor from the read value (0..255, or metres) to the value that is normalised.
+        mean: One number per channel, subtracted after ``scale``.
+        std: One number per channel, divided by last.
+        fill: What the network sees where a value is missing and where a crop is padded.
+    """
+
+    kind: Literal["image", "depth"] = "image"
+    unit: float | None = None
+    scale: float | None = None
+    mean: list[float] | None = None
+    std: list[float] | None = None
+    fill: float | None = None
+
+
+@dataclass
+class TransformConfig:
+    """What training does to a sample, jointly for all its modalities and labels.
+
+    Evaluation uses the images as they are.
+
+    Attributes:
+        shorter_side: Least length in pixels of an image's shorter side after random scaling.
+        scale: Range of the random factor by which an image is resized; null: not resized.
+        flip: Mirror every second sample, at random.
+        crop: Height and width in pixels of the random crop, padded where an image is smaller;
+            null: whole images.
+    """
+
+    shorter_side: int | None = None
+    scale: tuple[float, float] | None = None
+    flip: bool = True
+    crop: tuple[int, int] | None = None
+
+
+@dataclass
+class DataConfig:
+    """Which files are read, and as what.
+
+    Attributes:
+        root: Folder of the data set.
+        layout: How the folder is laid out; ``nyudv2``: that of the released code (docs/data.md).
+        classes: Number of classes, or their names in the order of the label values; null: what
+            dataset.yaml in the data folder says.
+        ignore_index: Label value that neither trains nor counts.
+        validation: Share of the training list, in contiguous blocks, held out to choose the best
+            checkpoint. The test split never chooses anything.
+        modalities: The modalities of the data set by name.
+        transforms: What training does to a sample.
+        workers: Processes that read samples; 0: the training process reads them itself.
+    """
+
+    root: str = "data/rooms"
+    layout: Literal["nyudv2"] = "nyudv2"
+    classes: int | list[str] | None = None
+    ignore_index: int = 255
+    validation: float = 0.1
+    modalities: dict[str, ModalityConfig] = field(
+        default_factory=lambda: {"rgb": ModalityConfig(), "depth": ModalityConfig(kind="depth")}
+    )
+    transforms: TransformConfig = field(default_factory=TransformConfig)
+    workers: int = 0
+
+
+@dataclass
+class ModelConfig:
+    """Which network is built (the arguments of ``cen.build``).
+
+    Attributes:
+        name: The decoder, a key of ``cen.models.builders``.
+        encoder: The encoder: resnet18, resnet34, resnet50, resnet101 or resnet152.
+        inputs: Channels of every modality that the network takes; each is one stream.
+        width: Channels of the encoder's stem; null: 64, as released.
+        decoder_channels: Channels of the decoder; null: 256, as released.
+        decoder_norm: Norm layers in the decoder; the released one has none.
+        decoder_exchange: Exchange in the decoder's norms too (this project's extension).
+        exchange: Exchange channels at all; false: streams that share convolutions only.
+        threshold: θ, the magnitude below which a scale marks its channel as exchanged.
+        scope: ``own``: a stream gives away channels of its own part only (the paper);
+            ``any``: any channel below the threshold (the released code).
+        penalty: The scales that the penalty pulls at: a stream's own part, all, or none.
+        norm: Norm layers private to a stream, or shared by all (ablation).
+        convolution: Convolutions shared by all streams, or private to each (ablation).
+        dropout: Probability of the decoder's dropout layers.
+        weights: Weights that the encoder starts from: ``imagenet``, a file or a URL; null: random.
+    """
+
+    name: str = "refinenet"
+    encoder: str = "resnet50"
+    inputs: dict[str, int] = field(default_factory=lambda: {"rgb": 3, "depth": 1})
+    width: int | None = None
+    decoder_channels: int | None = None
+    decoder_norm: Literal["none", "batch"] = "none"
+    decoder_exchange: bool = False
+    exchange: bool = True
+    threshold: float = 2e-2
+    scope: Literal["own", "any"] = "own"
+    penalty: Literal["own", "all", "none"] = "own"
+    norm: Literal["private", "shared"] = "private"
+    convolution: Literal["shared", "private"] = "shared"
+    dropout: float = 0.5
+    weights: str | None = None
+
+
+@dataclass
+class StageConfig:
+    """One stage of a staged schedule: constant rates and a fresh optimiser.
+
+    Attributes:
+        steps: Length of the stage in optimiser steps.
+        encoder_lr: Learning rate of the encoder.
+        decoder_lr: Learning rate of the decoder, the heads and α.
+    """
+
+    steps: int = 1000
+    encoder_lr: float = 5e-4
+    decoder_lr: float = 3e-3
+
+
+@dataclass
+class TrainConfig:
+    """How the network is trained. Everything is counted in optimiser steps.
+
+    Attributes:
+        steps: Length of the run; null: the sum of ``stages``. Fewer than that stops early.
+        batch_size: Samples per step, over all devices together.
+        optimizer: ``sgd``, ``adam`` or ``adamw``.
+        encoder_lr: Learning rate of the encoder.
+        decoder_lr: Learning rate of the decoder, the heads and α.
+        momentum: Momentum of SGD; the first β of Adam.
+        weight_decay: Weight decay (docs/training.md says of which parameters).
+        schedule: How the rates fall: ``poly`` (power 0.9), ``cosine``, ``constant``, or
+            ``staged``, which follows ``stages``.
+        stages: The stages of schedule ``staged``.
+        warmup: Steps in which the rates rise linearly from 0.
+        sparsity: λ, the weight of the ℓ1 penalty on the scales, counted once per step.
+        exchange_rate: Share of own channels that shall be exchanged at the end: λ is then steered
+            to it instead of staying fixed (this project's extension); null: λ stays.
+        freeze_statistics: Norms keep the running statistics they start with, as in the released
+            segmentation runs; only sensible with pretrained weights.
+        modality_dropout: Probability with which a step leaves out modalities at random, so that
+            the network learns to do without them (this project's extension).
+        clip_norm: Greatest norm of the gradient; null: not clipped.
+        class_weights: One weight per class in the cross-entropy; null: all 1.
+        precision: Number format, as Lightning names it.
+        accelerator: ``cpu``, ``gpu``, or ``auto``: a GPU where there is one.
+        devices: Number of GPUs, or of CPU processes.
+        log_every: Steps from one line of metrics.csv to the next.
+        validate_every: Steps from one validation to the next.
+        checkpoint_every: Steps from one resumable checkpoint to the next.
+    """
+
+    steps: int | None = None
+    batch_size: int = 8
+    optimizer: Literal["sgd", "adam", "adamw"] = "adam"
+    encoder_lr: float = 1e-3
+    decoder_lr: float = 1e-3
+    momentum: float = 0.9
+    weight_decay: float = 0.0
+    schedule: Literal["poly", "cosine", "staged", "constant"] = "poly"
+    stages: list[StageConfig] = field(default_factory=list)
+    warmup: int = 0
+    sparsity: float = 1e-3
+    exchange_rate: float | None = None
+    freeze_statistics: bool = False
+    modality_dropout: float = 0.0
+    clip_norm: float | None = None
+    class_weights: list[float] | None = None
+    precision: Literal["32-true", "bf16-mixed", "16-mixed", "64-true"] = "32-true"
+    accelerator: Literal["auto", "cpu", "gpu"] = "auto"
+    devices: int = 1
+    log_every: int = 10
+    validate_every: int = 200
+    checkpoint_every: int = 200
+
+    @property
+    def max_steps(self) -> int:
+        """Steps of the whole run: ``steps``, or where it is null the sum of the stages."""
+        return self.steps if self.steps is not None else sum(s.steps for s in self.stages)
+
+
+@dataclass
+class Config:
+    """A whole run: data, network, training and seed.
+
+    Attributes:
+        data: Which files are read, and as what.
+        model: Which network is built.
+        train: How it is trained.
+        seed: Every random choice of the run follows from it.
+    """
+
+    data: DataConfig = field(default_factory=DataConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    train: TrainConfig = field(default_factory=lambda: TrainConfig(steps=1000))
+    seed: int = 0
+
+    @classmethod
+    def from_dict(
+        cls,
+        values: Mapping[str, Any],
+        overrides: Mapping[str, Any] | None = None,
+        source: str = "configuration",
+        lines: Mapping[str, int] | None = None,
+    ) -> "Config":
+        """Builds a configuration from nested values; keys not given keep their defaults.
+
+        Args:
+            values: Nested mappings, as a YAML file gives them.
+            overrides: Dotted keys (``train.steps``) to values that replace those; a value may be
+                text as typed on the command line. ``None`` or ``"null"`` for an entry of a mapping
+                (``data.modalities.depth``) removes it.
+            source: What an error message calls the origin of ``values``.
+            lines: Line numbers by dotted key, for error messages.
+
+        Raises:
+            ConfigError: A key is unknown, or a value has the wrong type or is out of range.
+        """
+        known = {key: f"{source}, line {line}" for key, line in (lines or {}).items()}
+        base = cls().to_dict()
+        if isinstance(values.get("train"), Mapping) and "stages" in values["train"]:
+            base["train"]["steps"] = None  # stages bring their own length
+        parsing.merge(base, values, cls)
+        for key, value in (overrides or {}).items():
+            parsing.override(base, key, value, cls)
+            known[key] = f"--{key}"
+        config: Config = parsing.parse(base, cls, "", parsing.Places(source, known))
+        config.check()
+        return config
+
+    @classmethod
+    def load(
+        cls, path: str | os.PathLike[str], overrides: Mapping[str, Any] | None = None
+    ) -> "Config":
+        """Reads a YAML file; see :meth:`from_dict` for ``overrides`` and errors."""
+        path = Path(path)
+        try:
+            text = path.read_text(encoding="utf-8")
+        except OSError as error:
+            raise ConfigError(
+                f"{path}: cannot be read ({error.strerror}); give a YAML file"
+            ) from None
+        try:
+            root = yaml.compose(text, Loader=yaml.SafeLoader)
+            values = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise ConfigError(
+                f"{path}: is not valid YAML: {' '.join(str(error).split())}"
+            ) from None
+        if values is None:
+            values = {}
+        if not isinstance(values, dict):
+            raise ConfigError(f"{path}: holds no keys; start with 'data:', 'model:' or 'train:'")
+        return cls.from_dict(values, overrides, str(path), dict(parsing.lines(root)))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The configuration as nested plain values that YAML and JSON can hold."""
+        values: dict[str, Any] = parsing.plain(self)
+        return values
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes all keys to a YAML file, which appears whole or not at all."""
+        path = Path(path)
+        temporary = path.with_name(path.name + ".tmp")
+        text = yaml.safe_dump(self.to_dict(), sort_keys=False, allow_unicode=True)
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(path)
+
+    def check(self) -> None:
+        """Checks ranges and what keys must have in common.
+
+        Raises:
+            ConfigError: Naming the key, its value and what would be right.
+        """
+        for key, value in walk(self):
+            low_high = _RANGES.get(key)
+            for number in value if isinstance(value, list | tuple) else (value,):
+                if low_high and number is not None and not low_high[0] <= number <= low_high[1]:
+                    low, high = low_high
+                    limits = f"at least {low}" if high == _INF else f"between {low} and {high}"
+                    raise ConfigError(f"{key}: {number} is out of range; it must be {limits}")
+        _check_run(self)
+
+
+_INF = float("inf")
+_RANGES: dict[str, tuple[float, float]] = {
+    "seed": (0, 2**32 - 1),
+    "data.validation": (0, 0.9),
+    "data.ignore_index": (0, 255),
+    "data.workers": (0, _INF),
+    "data.transforms.shorter_side": (1, _INF),
+    "data.transforms.crop": (32, _INF),
+    "data.transforms.scale": (0.01, 100),
+    "model.width": (1, _INF),
+    "model.decoder_channels": (1, _INF),
+    "model.threshold": (0, _INF),
+    "model.dropout": (0, 1),
+    "train.steps": (1, _INF),
+    "train.batch_size": (1, _INF),
+    "train.encoder_lr": (0, _INF),
+    "train.decoder_lr": (0, _INF),
+    "train.momentum": (0, 1),
+    "train.weight_decay": (0, _INF),
+    "train.warmup": (0, _INF),
+    "train.sparsity": (0, _INF),
+    "train.exchange_rate": (0, 1),
+    "train.modality_dropout": (0, 1),
+    "train.clip_norm": (1e-12, _INF),
+    "train.class_weights": (0, _INF),
+    "train.devices": (1, _INF),
+    "train.log_every": (1, _INF),
+    "train.validate_every": (1, _INF),
+    "train.checkpoint_every": (1, _INF),
+}
+
+
+def _check_run(config: Config) -> None:
+    """Checks what no single key shows."""
+    data, model, train = config.data, config.model, config.train
+    if not model.inputs:
+        raise ConfigError("model.inputs: is empty; name at least one modality, such as {rgb: 3}")
+    for name, channels in model.inputs.items():
+        if name not in data.modalities:
+            near = parsing.nearest(name, data.modalities)
+            raise ConfigError(f"model.inputs.{name}: is no modality of data.modalities{near}")
+        if channels < 1:
+            raise ConfigError(f"model.inputs.{name}: {channels} channels; give 1 or more")
+        modality = data.modalities[name]
+        for part in ("mean", "std"):
+            numbers = getattr(modality, part)
+            if numbers is not None and len(numbers) not in (1, channels):
+                raise ConfigError(
+                    f"data.modalities.{name}.{part}: {len(numbers)} numbers for {channels} "
+                    f"channels of model.inputs.{name}; give 1 or {channels}"
+                )
+    scale = data.transforms.scale
+    if scale is not None and scale[0] > scale[1]:
+        raise ConfigError(f"data.transforms.scale: {list(scale)} falls; give the smaller one first")
+    if (train.schedule == "staged") != bool(train.stages):
+        raise ConfigError("train.stages: must be given with train.schedule staged, and only then")
+    if train.steps is None and not train.stages:
+        raise ConfigError("train.steps: is null; give a number, or train.stages that add up to one")
+    for index, stage in enumerate(train.stages):
+        if stage.steps < 1:
+            raise ConfigError(
+                f"train.stages[{index}].steps: {stage.steps} is out of range; give 1 or more"
+            )
+    if train.stages and train.max_steps > sum(stage.steps for stage in train.stages):
+        raise ConfigError("train.steps: is more than train.stages add up to; lengthen a stage")
+    if isinstance(data.classes, int) and data.classes < 2:
+        raise ConfigError(f"data.classes: {data.classes} is out of range; give 2 or more")
+
+
+def walk(config: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yields the dotted key and value of every field that is no dataclass itself."""
+    for item in dataclasses.fields(config):
+        value = getattr(config, item.name)
+        if dataclasses.is_dataclass(value):
+            yield from walk(value, f"{prefix}{item.name}.")
+        else:
+            yield prefix + item.name, value

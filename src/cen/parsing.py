@@ -1,0 +1,267 @@
+"""Nested values to typed dataclasses, with errors that name the key, its place and a near one.
+
+Nothing here knows what a configuration of CEN holds: the functions work on any tree of
+dataclasses, mappings and plain values. Types of single values are checked by jsonargparse, so that
+``1e-3`` is a number and the text of a command line means the same as that of a YAML file.
+"""
+
+import copy
+import dataclasses
+import difflib
+import functools
+import types
+import typing
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import docstring_parser
+import yaml
+from jsonargparse import ArgumentError, ArgumentParser
+
+from cen.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where values come from, for error messages.
+
+    Attributes:
+        source: What is named where nothing better is known.
+        known: Better names by dotted key, such as ``a.yaml, line 3``.
+    """
+
+    source: str = "configuration"
+    known: Mapping[str, str] = field(default_factory=dict)
+
+    def of(self, key: str) -> str:
+        """The place and name of a key: where it, one below it or one above it was written."""
+        path = key
+        below = (name for name in self.known if name.startswith(f"{key}."))
+        while path and path not in self.known:
+            path = next(below, path.rpartition(".")[0])
+        place = self.known.get(path, self.source)
+        return place if place == f"--{key}" else f"{place}: {key}"
+
+
+@dataclass(frozen=True)
+class Key:
+    """One documented key: dotted name, type as people write it, default and meaning."""
+
+    name: str
+    type: str
+    default: Any
+    text: str
+
+
+def nearest(word: str, choices: Iterable[Any]) -> str:
+    """The end of an error message: the nearest right word, or all of them if none is near."""
+    known = [str(choice) for choice in choices]
+    close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    return f"; did you mean {close[0]}?" if close else f"; choose from {', '.join(known)}"
+
+
+def parse(value: Any, hint: Any, key: str, places: Places) -> Any:
+    """Turns nested plain values into what ``hint`` names, in depth.
+
+    Args:
+        value: Plain values: mappings, lists, numbers, text.
+        hint: A dataclass, ``dict[str, T]``, ``list[dataclass]``, or a plain type.
+        key: Dotted key of ``value``, empty at the top.
+        places: Where the values come from.
+
+    Raises:
+        ConfigError: A key is unknown or a value has the wrong type.
+    """
+    if dataclasses.is_dataclass(hint):
+        return _parse_dataclass(_mapping(value, key, places), hint, key, places)
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin is dict:
+        items = _mapping(value, key, places).items()
+        return {name: parse(v, arguments[1], _join(key, name), places) for name, v in items}
+    if origin is list and dataclasses.is_dataclass(arguments[0]):
+        if isinstance(value, str):
+            value = yaml.safe_load(value)
+        if not isinstance(value, list):
+            raise ConfigError(f"{places.of(key)}: {value!r} is no list; start it with '- '")
+        return [parse(v, arguments[0], f"{key}.{i}", places) for i, v in enumerate(value)]
+    return _parse_plain(value, hint, key, places)
+
+
+def _parse_dataclass(values: Mapping[str, Any], cls: Any, key: str, places: Places) -> Any:
+    hints = typing.get_type_hints(cls)
+    for name in values:
+        if name not in hints:
+            path = _join(key, name)
+            near = nearest(str(name), hints)
+            raise ConfigError(f"{places.of(path)}: is no key of a configuration{near}")
+    given = {name: parse(v, hints[name], _join(key, name), places) for name, v in values.items()}
+    return cls(**given)
+
+
+def _parse_plain(value: Any, hint: Any, key: str, places: Places) -> Any:
+    choices = _choices(hint)
+    if choices is not None and isinstance(value, str) and value not in choices:
+        near = nearest(value, choices)
+        raise ConfigError(f"{places.of(key)}: {value!r} is not possible{near}")
+    try:
+        return _checker(hint).parse_object({"value": value}).value
+    except ArgumentError:
+        wanted = describe_type(hint)
+        raise ConfigError(f"{places.of(key)}: {value!r} is not {wanted}") from None
+
+
+@functools.cache
+def _checker(hint: Any) -> ArgumentParser:
+    """A parser of one value of a type."""
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_argument("--value", type=hint)
+    return parser
+
+
+def _choices(hint: Any) -> tuple[Any, ...] | None:
+    """The values of a Literal, None for other types."""
+    return typing.get_args(hint) if typing.get_origin(hint) is Literal else None
+
+
+def _mapping(value: Any, key: str, places: Places) -> Mapping[str, Any]:
+    if isinstance(value, str):
+        value = yaml.safe_load(value)
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise ConfigError(f"{places.of(key)}: {value!r} holds no keys; write {{name: value}}")
+    return value
+
+
+def merge(base: dict[str, Any], values: Mapping[str, Any], cls: Any) -> None:
+    """Replaces in ``base``, the plain values of a dataclass, those that ``values`` gives.
+
+    Fields that are dataclasses are merged in depth; mappings and lists are replaced whole.
+    """
+    hints = typing.get_type_hints(cls)
+    for name, value in values.items():
+        hint = hints.get(name)
+        if dataclasses.is_dataclass(hint) and isinstance(value, Mapping):
+            merge(base[name], value, hint)
+        elif not (dataclasses.is_dataclass(hint) and value is None):
+            base[name] = copy.deepcopy(value)
+
+
+def override(base: dict[str, Any], key: str, value: Any, cls: Any) -> None:
+    """Sets one dotted key in the plain values of a dataclass.
+
+    ``None`` or the text ``null`` removes an entry of a mapping (``data.modalities.depth``).
+    Unknown keys are set as they are, for :func:`parse` to refuse.
+
+    Raises:
+        ConfigError: The key leads through a value that holds no keys, or past a list's end.
+    """
+    *path, last = key.split(".")
+    node: Any = base
+    hint: Any = cls
+    for depth, name in enumerate(path):
+        child = _child(node, name, key)
+        if child is None or isinstance(child, str):
+            child = yaml.safe_load(child or "{}")
+        if not isinstance(child, dict | list):
+            where = ".".join(path[: depth + 1])
+            raise ConfigError(f"--{key}: {where} is a single value and holds no keys")
+        _put(node, name, child, key)
+        node, hint = child, _child_hint(hint, name)
+    if typing.get_origin(hint) is dict and value in (None, "null"):
+        node.pop(last, None)
+    else:
+        _put(node, last, value, key)
+
+
+def _child(node: Any, name: str, key: str) -> Any:
+    return node[_index(node, name, key)] if isinstance(node, list) else node.get(name)
+
+
+def _put(node: Any, name: str, value: Any, key: str) -> None:
+    node[_index(node, name, key) if isinstance(node, list) else name] = value
+
+
+def _index(node: list[Any], name: str, key: str) -> int:
+    if not name.isdecimal() or int(name) >= len(node):
+        raise ConfigError(f"--{key}: {name} is no index of a list of {len(node)}, counted from 0")
+    return int(name)
+
+
+def _child_hint(hint: Any, name: str) -> Any:
+    """The type of an entry of a dataclass, mapping or list; None where there is none."""
+    if dataclasses.is_dataclass(hint):
+        return typing.get_type_hints(hint).get(name)
+    arguments = typing.get_args(hint)
+    return arguments[-1] if arguments else None
+
+
+def plain(value: Any) -> Any:
+    """Nested values as YAML and JSON hold them: dataclasses as mappings, tuples as lists."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {item.name: plain(getattr(value, item.name)) for item in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    return value
+
+
+def lines(node: yaml.Node | None, prefix: str = "") -> Iterator[tuple[str, int]]:
+    """Yields the dotted key and the line, counted from 1, of every key of a composed YAML file."""
+    if isinstance(node, yaml.MappingNode):
+        for name, child in node.value:
+            key = _join(prefix, str(name.value))
+            yield key, name.start_mark.line + 1
+            yield from lines(child, key)
+    elif isinstance(node, yaml.SequenceNode):
+        for index, child in enumerate(node.value):
+            yield f"{prefix}.{index}", child.start_mark.line + 1
+            yield from lines(child, f"{prefix}.{index}")
+
+
+def keys(cls: Any, prefix: str = "") -> Iterator[Key]:
+    """Yields every key of a dataclass tree with its documentation.
+
+    The entries of a mapping or list of dataclasses are written ``<name>`` and ``<index>``.
+    """
+    hints = typing.get_type_hints(cls)
+    texts = {
+        item.arg_name: " ".join((item.description or "").split())
+        for item in docstring_parser.parse(cls.__doc__ or "").params
+    }
+    for item in dataclasses.fields(cls):
+        name, hint = _join(prefix, item.name), hints[item.name]
+        if dataclasses.is_dataclass(hint):
+            yield from keys(hint, name)
+            continue
+        default = item.default
+        if item.default_factory is not dataclasses.MISSING:
+            default = plain(item.default_factory())
+        yield Key(name, describe_type(hint), default, texts[item.name])
+        inner = typing.get_args(hint)[-1] if typing.get_origin(hint) in (dict, list) else None
+        if dataclasses.is_dataclass(inner):
+            entry = "<name>" if typing.get_origin(hint) is dict else "<index>"
+            yield from keys(inner, f"{name}.{entry}")
+
+
+def describe_type(hint: Any) -> str:
+    """A type as people write it: ``number``, ``one of own, any``, ``list of text, or null``."""
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (types.UnionType, typing.Union):
+        return ", or ".join(describe_type(argument) for argument in arguments)
+    if origin is Literal:
+        return "one of " + ", ".join(str(argument) for argument in arguments)
+    if origin is tuple:
+        return f"list of {len(arguments)} " + describe_type(arguments[0]) + "s"
+    if origin is list:
+        return "list of " + describe_type(arguments[0])
+    if origin is dict:
+        return "mapping of names to " + describe_type(arguments[1])
+    names = {int: "whole number", float: "number", str: "text", bool: "true or false"}
+    return "null" if hint is type(None) else names.get(hint, "group of keys")
+
+
+def _join(prefix: str, name: object) -> str:
+    return f"{prefix}.{name}" if prefix else str(name)

@@ -37,6 +37,7 @@ class StreamConv2d(nn.Module):
         self.train(conv.training)
 
     def extra_repr(self) -> str:
+        """What ``print(net)`` shows of the layer."""
         return f"{tuple(self.weight.shape)}, streams={list(self.streams.names)}"
 
     def forward(self, packed: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from cen.errors import ConfigError, ConversionError, StreamError
+from cen.errors import ConfigError, ConversionError
 from cen.exchange.conv import StreamConv2d
 from cen.exchange.norm import ExchangeRule, StreamNorm
 from cen.exchange.norms import StreamBatchNorm, StreamGroupNorm, StreamInstanceNorm

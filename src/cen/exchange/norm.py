@@ -92,6 +92,7 @@ class StreamNorm(nn.Module):
         self.register_buffer("group_of", group_of, persistent=False)
 
     def extra_repr(self) -> str:
+        """What ``print(net)`` shows of the layer."""
         return f"{self.num_features}, streams={list(self.streams.names)}, exchange={self.exchange}"
 
     def forward(self, packed: Tensor) -> Tensor:
@@ -184,9 +185,8 @@ class StreamNorm(nn.Module):
         """Accepts the entries of a plain norm: each stream starts from them."""
         for name in self.per_stream:
             value, target = state_dict.get(prefix + name), getattr(self, name)
-            if value is not None and target is not None and value.ndim == target.ndim - 1:
-                if value.shape == target.shape[1:]:
-                    state_dict[prefix + name] = value.expand(target.shape)
+            if value is not None and target is not None and value.shape == target.shape[1:]:
+                state_dict[prefix + name] = value.expand(target.shape)
         super()._load_from_state_dict(state_dict, prefix, *args)
 
 

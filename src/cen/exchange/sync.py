@@ -7,7 +7,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.distributed.nn.functional import all_reduce  # type: ignore[attr-defined]
+from torch.distributed.nn import functional as differentiable
 
 from cen.exchange.norms import StreamBatchNorm
 
@@ -25,6 +25,11 @@ class StreamSyncBatchNorm(StreamBatchNorm):
 
     process_group: Any = None
 
+    def _reduce(self, values: Tensor) -> Tensor:
+        """Sum over the processes, through which gradients flow."""
+        total: Tensor = differentiable.all_reduce(values, group=self.process_group)  # type: ignore[no-untyped-call]
+        return total
+
     def _batch_statistics(self, wide: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
         if not dist.is_available() or not dist.is_initialized():
             return super()._batch_statistics(wide, scale, shift)
@@ -34,18 +39,19 @@ class StreamSyncBatchNorm(StreamBatchNorm):
         values = wide.float()
         dims = [0, *range(2, wide.ndim)]
         count = values.new_full((1,), values.numel() / values.shape[1])
-        packed = all_reduce(torch.cat([values.sum(dims), count]), group=self.process_group)
+        packed = self._reduce(torch.cat([values.sum(dims), count]))
         total = packed[-1]
         mean = packed[:-1] / total
         shape = [1, -1, *[1] * (wide.ndim - 2)]
         centred = values - mean.view(shape)
         # A second reduction of centred squares: E[x²] - E[x]² cancels for large means.
-        var = all_reduce(centred.square().sum(dims), group=self.process_group) / total
+        var = self._reduce(centred.square().sum(dims)) / total
         factor = scale * torch.rsqrt(var + self.eps)
         if self.running_mean is not None and self.streams.update_statistics:
             unbiased = var.detach() * total / (total - 1)
             self._update(mean.detach(), unbiased)
-        return (centred * factor.view(shape) + shift.view(shape)).to(wide.dtype)
+        normalised: Tensor = centred * factor.view(shape) + shift.view(shape)
+        return normalised.to(wide.dtype)
 
 
 def synchronise(net: nn.Module, process_group: Any = None) -> nn.Module:

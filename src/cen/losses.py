@@ -1,0 +1,168 @@
+"""Losses for streams and ensembles; torch only, usable in anybody's own training loop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from difflib import get_close_matches
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from cen.errors import ConfigError, ShapeError
+from cen.models import Output, Task
+
+
+class LossTerms(NamedTuple):
+    """The task loss and what it is made of.
+
+    Attributes:
+        total: Scalar, the sum of all terms.
+        terms: Scalars by "output/stream" and "output/ensemble".
+    """
+
+    total: Tensor
+    terms: dict[str, Tensor]
+
+
+def segmentation_loss(
+    logits: Tensor, target: Tensor, weight: Tensor | None = None, ignore_index: int = 255
+) -> Tensor:
+    """Cross-entropy, averaged over the labelled pixels of the batch.
+
+    Args:
+        logits: (B, classes, h, w); upsampled to the target's size (bilinear, align_corners=False).
+        target: (B, H, W) integer labels.
+        weight: (classes,) class weights, or None.
+        ignore_index: Label of pixels that do not count.
+
+    Returns:
+        Scalar; 0 (with zero gradients) for a batch without any labelled pixel, where PyTorch's mean
+        would be NaN.
+    """
+    valid = target != ignore_index
+    logits = _resize(logits.float(), target)
+    total = F.cross_entropy(logits, target, weight, ignore_index=ignore_index, reduction="sum")
+    if weight is None:
+        return total / valid.sum().clamp(min=1)
+    counted = weight[torch.where(valid, target, 0)] * valid
+    return total / counted.sum().clamp(min=torch.finfo(counted.dtype).tiny)
+
+
+def depth_loss(prediction: Tensor, target: Tensor) -> Tensor:
+    """Mean absolute error over valid pixels (method.md 3.3; this project's extension).
+
+    Args:
+        prediction: (B, 1, h, w), metres.
+        target: (B, 1, H, W), metres; NaN or ≤ 0 where depth is missing.
+    """
+    valid = torch.isfinite(target) & (target > 0)
+    return _masked_mean((_resize(prediction.float(), target) - target).abs(), valid)
+
+
+def normal_loss(prediction: Tensor, target: Tensor) -> Tensor:
+    """1 − cosine between predicted and true normals, over valid pixels (method.md 3.3; ours).
+
+    Args:
+        prediction: (B, 3, h, w), of any length.
+        target: (B, 3, H, W) unit vectors; NaN or zero where missing.
+    """
+    valid = torch.isfinite(target).all(1) & (target.square().sum(1) > 0.25)
+    target = torch.where(valid[:, None], target, torch.ones_like(target))
+    cosine = F.cosine_similarity(_resize(prediction.float(), target), target, dim=1)
+    return _masked_mean(1 - cosine, valid)
+
+
+def edge_loss(logits: Tensor, target: Tensor) -> Tensor:
+    """Class-balanced binary cross-entropy over valid pixels (method.md 3.3; ours).
+
+    Edge and other pixels get weights by the share of the other kind in the batch.
+
+    Args:
+        logits: (B, 1, h, w).
+        target: (B, 1, H, W) in [0, 1]; NaN where missing.
+    """
+    valid = torch.isfinite(target)
+    clean = torch.where(valid, target, 0)
+    edges = clean.sum() / valid.sum().clamp(min=1)
+    losses = F.binary_cross_entropy_with_logits(
+        _resize(logits.float(), clean), clean, reduction="none"
+    )
+    return _masked_mean(losses * (clean * (1 - edges) + (1 - clean) * edges), valid)
+
+
+def image_loss(prediction: Tensor, target: Tensor) -> Tensor:
+    """Mean absolute error over all finite values of an image, (B, C, h, w) and (B, C, H, W)."""
+    return _masked_mean(
+        (_resize(prediction.float(), target) - target).abs(), torch.isfinite(target)
+    )
+
+
+KINDS: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "depth": depth_loss,
+    "normal": normal_loss,
+    "edge": edge_loss,
+    "image": image_loss,
+}
+
+
+def fusion_loss(
+    outputs: Mapping[str, Output],
+    targets: Mapping[str, Tensor],
+    tasks: Mapping[str, Task],
+    class_weights: Mapping[str, Tensor] | None = None,
+) -> LossTerms:
+    """The task loss: the sum over every output's streams and its ensemble (paper, section 2.5).
+
+    The penalty is not in it: add ``lam * cen.sparsity(net)``.
+
+    Args:
+        outputs: What the network returned.
+        targets: Ground truth per output name.
+        tasks: ``net.outputs``.
+        class_weights: (classes,) per segmentation output, optional.
+
+    Raises:
+        ConfigError: An output has no target.
+        ShapeError: A target does not fit the output.
+    """
+    terms: dict[str, Tensor] = {}
+    for name, output in outputs.items():
+        if name not in targets:
+            close = get_close_matches(name, list(targets), n=1)
+            hint = f"; did you mean {close[0]!r}?" if close else ""
+            raise ConfigError(f"no target for output {name!r}, given: {list(targets)}{hint}")
+        target, task = targets[name], tasks[name]
+        for part, values in (*output.streams.items(), ("ensemble", output.ensemble)):
+            _check(name, values, target, task)
+            if task.kind == "segmentation":
+                weight = (class_weights or {}).get(name)
+                loss = segmentation_loss(values, target, weight, task.ignore_index)
+            else:
+                loss = KINDS[task.kind](values, target)
+            terms[f"{name}/{part}"] = loss
+    return LossTerms(torch.stack(list(terms.values())).sum(), terms)
+
+
+def _check(name: str, values: Tensor, target: Tensor, task: Task) -> None:
+    expected = (len(values),) if task.kind == "segmentation" else (len(values), values.shape[1])
+    dims = 3 if task.kind == "segmentation" else 4
+    if target.ndim != dims or tuple(target.shape[: len(expected)]) != expected:
+        form = "(B, H, W)" if dims == 3 else f"(B, {values.shape[1]}, H, W)"
+        raise ShapeError(
+            f"target of {name!r} ({task.kind}) must be {form} with B = {len(values)}, "
+            f"got {tuple(target.shape)}"
+        )
+
+
+def _resize(values: Tensor, target: Tensor) -> Tensor:
+    size = target.shape[-2:]
+    if values.shape[-2:] == size:
+        return values
+    return F.interpolate(values, size=size, mode="bilinear", align_corners=False)
+
+
+def _masked_mean(values: Tensor, valid: Tensor) -> Tensor:
+    # where, not multiplication: NaN · 0 is NaN.
+    return torch.where(valid, values, 0).sum() / valid.sum().clamp(min=1)

@@ -1,0 +1,238 @@
+"""The network that ties named inputs, an encoder, a decoder and named outputs together."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, Protocol, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from cen.errors import ShapeError, StreamError
+from cen.exchange import Streams
+from cen.models.stems import tile
+from cen.models.task import Task
+
+SMALLEST = 32
+"""Smallest height and width of an input: one pixel of the deepest feature map."""
+
+
+class Output(NamedTuple):
+    """One output of a network.
+
+    Attributes:
+        streams: prediction of each stream that was present, (B, C, H, W), by input name.
+        ensemble: their sum weighted with alpha, (B, C, H, W). The predictions are detached inside
+            it, so that its loss teaches alpha alone (as released).
+        alpha: softmax of the ensemble's scalars over the streams present, (S,), in order.
+    """
+
+    streams: dict[str, Tensor]
+    ensemble: Tensor
+    alpha: Tensor
+
+
+class Encoder(Protocol):
+    """What the network asks of an encoder: a first convolution ``conv1`` and what follows it."""
+
+    conv1: nn.Module
+
+    def body(self, x: Tensor) -> list[Tensor]:
+        """Map what the first convolution gave to feature maps, finest first."""
+
+
+class ChannelExchangeNetwork(nn.Module):
+    """Streams of named inputs through one encoder and decoder to named outputs.
+
+    The streams ride on the batch axis (sample-major: row ``b * S + s``) through ordinary layers;
+    the stream norms inside tell them apart and exchange channels. One output: the decoder runs one
+    stream per input. Several outputs (this project's reading of the paper's multitask scenario):
+    it runs one per output and input, the encoder features being repeated for each output. Use
+    `cen.build` to make one.
+
+    Args:
+        encoder: encoder whose norms are stream norms on ``encoder_streams``. Its ``conv1`` serves
+            inputs of one or three channels.
+        decoder: decoder whose norms are stream norms on ``decoder_streams``.
+        stems: private first convolution of every other input, by name.
+        heads: classifier of each output, by name.
+        inputs: channels of each input, by name, in the order of the streams.
+        outputs: task of each output, by name.
+        encoder_streams: one stream per input.
+        decoder_streams: one stream per output and input, output by output.
+        config: the arguments of `cen.build` that make this network, as plain JSON-able values.
+
+    Attributes:
+        alpha: the ensemble's scalars of each output, one per input, before the softmax.
+        metadata: what a checkpoint says beside the weights (classes, preprocessing, ...).
+    """
+
+    def __init__(
+        self,
+        *,
+        encoder: nn.Module,
+        decoder: nn.Module,
+        stems: Mapping[str, nn.Module],
+        heads: Mapping[str, nn.Module],
+        inputs: Mapping[str, int],
+        outputs: Mapping[str, Task],
+        encoder_streams: Streams,
+        decoder_streams: Streams,
+        config: Mapping[str, Any],
+    ) -> None:
+        super().__init__()
+        self.inputs = dict(inputs)
+        self.outputs = dict(outputs)
+        self.config = dict(config)
+        self.metadata: dict[str, Any] = {}
+        self.encoder_streams = encoder_streams
+        self.decoder_streams = decoder_streams
+        self.encoder = encoder
+        self.decoder = decoder
+        self.stems = nn.ModuleDict(dict(stems))
+        self.heads = nn.ModuleDict(dict(heads))
+        # Equal scalars: every stream has the same say in the beginning (as released).
+        self.alpha = nn.ParameterDict(
+            {name: nn.Parameter(torch.ones(len(inputs))) for name in outputs}
+        )
+
+    def forward(
+        self, inputs: Mapping[str, Tensor], size: tuple[int, int] | None = None
+    ) -> dict[str, Output]:
+        """Predict every output from any non-empty subset of the inputs.
+
+        Args:
+            inputs: (B, C, H, W) by name, all with the same B, H and W, H and W at least 32.
+            size: height and width of the outputs, reached with bicubic interpolation (as the
+                released evaluation does); None for the decoder's resolution, stride 4.
+
+        Returns:
+            One `Output` per output, by name.
+
+        Raises:
+            StreamError: if no input is given or one is unknown.
+            ShapeError: if a shape does not fit; the message names the input.
+        """
+        present = self._check(inputs)
+        with self.encoder_streams.activate(present):
+            features = cast(Encoder, self.encoder).body(self._stem(inputs, present))
+            names = decoder_names(self.outputs, present)
+            with self.decoder_streams.activate(names):
+                decoded: Tensor = self.decoder(self._repeat(features, len(present)))
+            tasks = decoded.unflatten(0, (-1, len(self.outputs), len(present)))
+            outputs = {}
+            for index, name in enumerate(self.outputs):
+                logits = self.heads[name](tasks[:, index].flatten(0, 1))
+                outputs[name] = self._output(name, self.encoder_streams.unpack(logits), size)
+        return outputs
+
+    def alpha_weights(self) -> dict[str, dict[str, float]]:
+        """The ensemble's weight of every stream, by output and input; `cen.inspect` reads it."""
+        weights = {name: torch.softmax(self.alpha[name].detach(), 0) for name in self.outputs}
+        return {
+            name: dict(zip(self.inputs, w.tolist(), strict=True)) for name, w in weights.items()
+        }
+
+    def adapt(
+        self,
+        *,
+        inputs: Mapping[str, int] | None = None,
+        outputs: Mapping[str, int | Task] | None = None,
+    ) -> ChannelExchangeNetwork:
+        """A new network for other inputs or outputs with every weight that fits; see `finetune`."""
+        from cen.models.finetune import finetune
+
+        return finetune(self, inputs=inputs, outputs=outputs)
+
+    def _check(self, inputs: Mapping[str, Tensor]) -> tuple[str, ...]:
+        """The names of the inputs that are present, in the order of the streams."""
+        for name in inputs:
+            if name not in self.inputs:
+                raise StreamError(
+                    f"unknown input {name!r}{nearest(name, tuple(self.inputs))}; "
+                    f"the inputs are {', '.join(self.inputs)}"
+                )
+        present = tuple(name for name in self.inputs if name in inputs)
+        if not present:
+            raise StreamError(f"no input given; give at least one of {', '.join(self.inputs)}")
+        first = inputs[present[0]]
+        for name in present:
+            image = inputs[name]
+            if image.ndim != 4 or image.shape[1] != self.inputs[name]:
+                raise ShapeError(
+                    f"input {name!r} has shape {tuple(image.shape)}; this network takes "
+                    f"(B, {self.inputs[name]}, H, W)"
+                )
+            if image.shape[-2] < SMALLEST or image.shape[-1] < SMALLEST:
+                raise ShapeError(
+                    f"input {name!r} has shape {tuple(image.shape)}; height and width must be at "
+                    f"least {SMALLEST}, so pad or enlarge the images"
+                )
+            if image.shape[0] != first.shape[0] or image.shape[2:] != first.shape[2:]:
+                raise ShapeError(
+                    f"input {name!r} has shape {tuple(image.shape)} but {present[0]!r} has "
+                    f"{tuple(first.shape)}; all inputs show the same batch at the same size"
+                )
+        return present
+
+    def _stem(self, inputs: Mapping[str, Tensor], present: Sequence[str]) -> Tensor:
+        """The packed results of the first convolutions."""
+        conv1 = cast(Encoder, self.encoder).conv1
+        if any(name in self.stems for name in present):
+            stems = {name: self.stems[name] if name in self.stems else conv1 for name in present}
+            return self.encoder_streams.pack({n: stems[n](tile(inputs[n])) for n in present})
+        packed: Tensor = conv1(self.encoder_streams.pack({n: tile(inputs[n]) for n in present}))
+        return packed
+
+    def _repeat(self, features: Sequence[Tensor], streams: int) -> list[Tensor]:
+        """The packed encoder features once per output, in the decoder's order of streams."""
+        count = len(self.outputs)
+        if count == 1:
+            return list(features)
+        repeated = []
+        for x in features:
+            rows = [x.unflatten(0, (-1, 1, streams))] * count
+            repeated.append(torch.cat(rows, 1).flatten(0, 2))
+        return repeated
+
+    def _output(self, name: str, streams: dict[str, Tensor], size: Sequence[int] | None) -> Output:
+        if size is not None:
+            streams = {key: resize(value, size) for key, value in streams.items()}
+        order = tuple(self.inputs)
+        scalars = self.alpha[name]
+        if len(streams) < len(order):
+            # Picked by static index, so that a compiled graph needs no copy from the host.
+            scalars = torch.stack([scalars[order.index(key)] for key in streams])
+        alpha = torch.softmax(scalars, 0)
+        ensemble = weighted_sum([value.detach() for value in streams.values()], alpha)
+        if self.outputs[name].kind == "normal":
+            ensemble = F.normalize(ensemble, dim=1)
+        return Output(streams, ensemble, alpha)
+
+
+def weighted_sum(values: Sequence[Tensor], weights: Tensor) -> Tensor:
+    """The sum of (B, C, H, W) tensors weighted with the entries of ``weights``, (S,)."""
+    total = values[0] * weights[0].to(values[0].dtype)
+    for index, value in enumerate(values[1:], 1):
+        total = total + value * weights[index].to(value.dtype)
+    return total
+
+
+def resize(logits: Tensor, size: Sequence[int]) -> Tensor:
+    """Resize (B, C, h, w) to ``size`` = (H, W) with bicubic interpolation, as released."""
+    return F.interpolate(logits, (size[0], size[1]), mode="bicubic", align_corners=False)
+
+
+def decoder_names(outputs: Mapping[str, Task], inputs: Sequence[str]) -> list[str]:
+    """Names of the decoder's streams: ``"rgb"`` for one output, else ``"output/rgb"``."""
+    if len(outputs) == 1:
+        return list(inputs)
+    return [f"{output}/{name}" for output in outputs for name in inputs]
+
+
+def nearest(name: str, known: Sequence[str]) -> str:
+    """``" (did you mean 'x'?)"`` with the nearest known name, or nothing."""
+    match = difflib.get_close_matches(name, known, n=1)
+    return f" (did you mean {match[0]!r}?)" if match else ""

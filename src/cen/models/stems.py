@@ -1,0 +1,62 @@
+"""How inputs of any number of channels reach a first convolution made for three.
+
+One channel is tiled to three and rides through the shared first convolution, and so does an input
+of three. Any other count gets a private first convolution, started from the shared one.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+TILED = (1, 3)
+"""Numbers of input channels that use the shared three-channel first convolution."""
+
+
+def tile(image: Tensor) -> Tensor:
+    """Repeat a one-channel image (B, 1, H, W) to three channels; others are handed back."""
+    return image.expand(-1, 3, -1, -1) if image.shape[1] == 1 else image
+
+
+def adapt_channels(weight: Tensor, channels: int) -> Tensor:
+    """A first convolution's weight for another number of input channels.
+
+    The rule (this project's extension) keeps the response to an image whose channels are all
+    equal, so the norm behind the convolution sees values of the size it was trained for:
+
+    - as many or more channels: channel i gets the weight of channel i mod C, divided by the
+      number of channels that share it (with RGB weights, the first three stay R, G, B);
+    - fewer channels: each gets an equal share of the sum of all the weights.
+
+    Args:
+        weight: (O, C, kh, kw).
+        channels: number of input channels wanted, at least 1.
+
+    Returns:
+        A new tensor (O, channels, kh, kw).
+    """
+    known = weight.shape[1]
+    if channels < known:
+        return (weight.sum(1, keepdim=True) / channels).repeat(1, channels, 1, 1)
+    index = torch.arange(channels, device=weight.device) % known
+    shares = torch.bincount(index, minlength=known)[index]
+    return weight[:, index] / shares.to(weight.dtype).view(1, -1, 1, 1)
+
+
+def private_stem(shared: nn.Conv2d, channels: int) -> nn.Conv2d:
+    """A first convolution for ``channels`` input channels, started from the shared one."""
+    stem = nn.Conv2d(
+        channels,
+        shared.out_channels,
+        (shared.kernel_size[0], shared.kernel_size[1]),
+        (shared.stride[0], shared.stride[1]),
+        (int(shared.padding[0]), int(shared.padding[1])),
+        bias=shared.bias is not None,
+        device=shared.weight.device,
+        dtype=shared.weight.dtype,
+    )
+    with torch.no_grad():
+        stem.weight.copy_(adapt_channels(shared.weight, channels))
+        if stem.bias is not None and shared.bias is not None:
+            stem.bias.copy_(shared.bias)
+    return stem

@@ -1,0 +1,79 @@
+"""What an output of a network is: its kind, its channels, its classes."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+from cen.errors import ConfigError
+
+Kind = Literal["segmentation", "depth", "normal", "edge", "image"]
+
+_FIXED_CHANNELS = {"depth": 1, "normal": 3, "edge": 1}
+
+
+@dataclass(frozen=True)
+class Task:
+    """One output of a network.
+
+    Attributes:
+        kind: ``"segmentation"`` (one logit per class), ``"depth"`` (one channel), ``"normal"``
+            (three channels, the ensemble is renormalised to unit length), ``"edge"`` (one logit)
+            or ``"image"`` (any number of channels).
+        channels: channels of the output; the number of classes of a segmentation.
+        classes: names of the classes of a segmentation, or None where they are not known.
+        ignore_index: label of pixels that neither the loss nor the metrics count.
+
+    Raises:
+        ConfigError: if the kind is unknown or the channels or the classes do not fit it.
+    """
+
+    kind: Kind
+    channels: int
+    classes: tuple[str, ...] | None = None
+    ignore_index: int = 255
+
+    def __post_init__(self) -> None:
+        if self.kind not in get_args(Kind):
+            known = ", ".join(get_args(Kind))
+            raise ConfigError(f"a task cannot be of kind {self.kind!r}; the kinds are {known}")
+        if self.channels < 1:
+            raise ConfigError(f"a {self.kind} task needs at least 1 channel, not {self.channels}")
+        fixed = _FIXED_CHANNELS.get(self.kind)
+        if fixed is not None and self.channels != fixed:
+            raise ConfigError(f"a {self.kind} task has {fixed} channels, not {self.channels}")
+        if self.classes is not None:
+            object.__setattr__(self, "classes", tuple(self.classes))
+            if self.kind != "segmentation" or len(self.classes) != self.channels:
+                raise ConfigError(
+                    f"{len(self.classes)} class names do not fit a {self.kind} task with "
+                    f"{self.channels} channels; give one name per channel of a segmentation"
+                )
+
+    @classmethod
+    def of(cls, value: int | Task | Mapping[str, Any]) -> Task:
+        """The task meant by ``value``: a number of classes, a task, or what `to_dict` gave.
+
+        Raises:
+            ConfigError: if ``value`` is none of these.
+        """
+        if isinstance(value, Task):
+            return value
+        if isinstance(value, bool):
+            raise ConfigError(f"an output is a number of classes or a Task, not {value!r}")
+        if isinstance(value, int):
+            return cls("segmentation", value)
+        if isinstance(value, Mapping):
+            try:
+                return cls(**value)
+            except TypeError as error:
+                raise ConfigError(f"{dict(value)} does not describe a task: {error}") from None
+        raise ConfigError(f"an output is a number of classes or a Task, not {value!r}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """The task as plain JSON-able values; `Task.of` reads it back."""
+        values = dataclasses.asdict(self)
+        values["classes"] = None if self.classes is None else list(self.classes)
+        return values

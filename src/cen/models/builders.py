@@ -39,10 +39,8 @@ def build(name: str, **arguments: Any) -> ChannelExchangeNetwork:
         CheckpointError: if the pretrained weights cannot be used.
     """
     if name not in builders:
-        known = ", ".join(builders)
-        raise ConfigError(
-            f"unknown network {name!r}{nearest(name, tuple(builders))}; known: {known}"
-        )
+        hint = nearest(name, tuple(builders))
+        raise ConfigError(f"unknown network {name!r}{hint}; known: {', '.join(builders)}")
     return builders[name](**arguments)
 
 

@@ -87,7 +87,7 @@ def _carry(old: nn.Module, new: nn.Module) -> None:
     Both have the same layers, but for the streams. The tensors of a stream layer have one row per
     stream, and rows are matched by the streams' names.
     """
-    layers = dict(old.named_modules())
+    layers: dict[str, Any] = dict(old.named_modules())
     for name, layer in new.named_modules():
         if name not in layers or type(layers[name]) is not type(layer):
             continue
@@ -98,7 +98,7 @@ def _carry(old: nn.Module, new: nn.Module) -> None:
                 continue
             value = source[key]
             if isinstance(streams, Streams):
-                rows = _rows(layers[name].streams.names, streams.names)  # type: ignore[union-attr]
+                rows = _rows(layers[name].streams.names, streams.names)
                 value = value[rows]
             if value.shape == target.shape:
                 target.copy_(value)
@@ -137,9 +137,9 @@ def _closest(name: str, known: tuple[str, ...]) -> str:
 def _carry_stems(old: ChannelExchangeNetwork, new: ChannelExchangeNetwork) -> None:
     """Start each private stem from the old one of its name, else from the shared convolution."""
     shared: Any = old.encoder.conv1
-    first = shared if shared is not None else next(iter(old.stems.values()))
+    first: Any = next(iter(old.stems.values())) if shared is None else shared
     for name, stem in new.stems.items():
-        source: Any = old.stems[name] if name in old.stems else first
+        source: Any = old.stems[name] if name in old.stems else first  # noqa: SIM401
         target: Any = stem
         target.weight.copy_(adapt_channels(source.weight, target.weight.shape[1]))
     conv1: Any = new.encoder.conv1

@@ -121,7 +121,7 @@ class ChannelExchangeNetwork(nn.Module):
             names = decoder_names(self.outputs, present)
             with self.decoder_streams.activate(names):
                 decoded: Tensor = self.decoder(self._repeat(features, len(present)))
-            tasks = decoded.unflatten(0, (-1, len(self.outputs), len(present)))
+            tasks = split_rows(decoded, len(self.outputs), len(present))
             outputs = {}
             for index, name in enumerate(self.outputs):
                 logits = self.heads[name](tasks[:, index].flatten(0, 1))
@@ -130,10 +130,11 @@ class ChannelExchangeNetwork(nn.Module):
 
     def alpha_weights(self) -> dict[str, dict[str, float]]:
         """The ensemble's weight of every stream, by output and input; `cen.inspect` reads it."""
-        weights = {name: torch.softmax(self.alpha[name].detach(), 0) for name in self.outputs}
-        return {
-            name: dict(zip(self.inputs, w.tolist(), strict=True)) for name, w in weights.items()
-        }
+        weights = {}
+        for name in self.outputs:
+            alpha = torch.softmax(self.alpha[name].detach(), 0).tolist()
+            weights[name] = dict(zip(self.inputs, alpha, strict=True))
+        return weights
 
     def adapt(
         self,
@@ -179,11 +180,14 @@ class ChannelExchangeNetwork(nn.Module):
 
     def _stem(self, inputs: Mapping[str, Tensor], present: Sequence[str]) -> Tensor:
         """The packed results of the first convolutions."""
-        conv1 = cast(Encoder, self.encoder).conv1
+        shared = cast(Encoder, self.encoder).conv1
+        images = {name: tile(inputs[name]) for name in present}
+        packed: Tensor
         if any(name in self.stems for name in present):
-            stems = {name: self.stems[name] if name in self.stems else conv1 for name in present}
-            return self.encoder_streams.pack({n: stems[n](tile(inputs[n])) for n in present})
-        packed: Tensor = conv1(self.encoder_streams.pack({n: tile(inputs[n]) for n in present}))
+            firsts = {n: self.stems[n] if n in self.stems else shared for n in present}  # noqa: SIM401
+            packed = self.encoder_streams.pack({n: firsts[n](images[n]) for n in present})
+        else:
+            packed = shared(self.encoder_streams.pack(images))
         return packed
 
     def _repeat(self, features: Sequence[Tensor], streams: int) -> list[Tensor]:
@@ -193,7 +197,7 @@ class ChannelExchangeNetwork(nn.Module):
             return list(features)
         repeated = []
         for x in features:
-            rows = [x.unflatten(0, (-1, 1, streams))] * count
+            rows = [split_rows(x, 1, streams)] * count
             repeated.append(torch.cat(rows, 1).flatten(0, 2))
         return repeated
 
@@ -218,6 +222,11 @@ def weighted_sum(values: Sequence[Tensor], weights: Tensor) -> Tensor:
     for index, value in enumerate(values[1:], 1):
         total = total + value * weights[index].to(value.dtype)
     return total
+
+
+def split_rows(packed: Tensor, *sizes: int) -> Tensor:
+    """View the rows of a packed tensor (B * S, ...) as (B, *sizes, ...), S the product of sizes."""
+    return torch.unflatten(packed, 0, (-1, *sizes))
 
 
 def resize(logits: Tensor, size: Sequence[int]) -> Tensor:

@@ -168,4 +168,5 @@ class RefineNetDecoder(nn.Module):
         x: Tensor | None = None
         for index, (level, feature) in enumerate(zip(self.levels, reversed(features), strict=True)):
             x = level(self.dropout(feature) if index < 2 else feature, x)
-        return self.dropout(x)
+        out: Tensor = self.dropout(x)
+        return out

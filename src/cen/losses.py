@@ -58,7 +58,7 @@ def depth_loss(prediction: Tensor, target: Tensor) -> Tensor:
         target: (B, 1, H, W), metres; NaN or ≤ 0 where depth is missing.
     """
     valid = torch.isfinite(target) & (target > 0)
-    return _masked_mean((_resize(prediction.float(), target) - target).abs(), valid)
+    return _absolute_error(prediction, target, valid)
 
 
 def normal_loss(prediction: Tensor, target: Tensor) -> Tensor:
@@ -94,9 +94,7 @@ def edge_loss(logits: Tensor, target: Tensor) -> Tensor:
 
 def image_loss(prediction: Tensor, target: Tensor) -> Tensor:
     """Mean absolute error over all finite values of an image, (B, C, h, w) and (B, C, H, W)."""
-    return _masked_mean(
-        (_resize(prediction.float(), target) - target).abs(), torch.isfinite(target)
-    )
+    return _absolute_error(prediction, target, torch.isfinite(target))
 
 
 KINDS: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = {
@@ -161,6 +159,12 @@ def _resize(values: Tensor, target: Tensor) -> Tensor:
     if values.shape[-2:] == size:
         return values
     return F.interpolate(values, size=size, mode="bilinear", align_corners=False)
+
+
+def _absolute_error(prediction: Tensor, target: Tensor, valid: Tensor) -> Tensor:
+    # The NaN must go before the subtraction: a masked NaN still makes the gradient NaN.
+    clean = torch.where(valid, target, 0)
+    return _masked_mean((_resize(prediction.float(), clean) - clean).abs(), valid)
 
 
 def _masked_mean(values: Tensor, valid: Tensor) -> Tensor:

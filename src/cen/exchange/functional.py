@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from cen.errors import ShapeError, StreamError
-from cen.exchange.streams import narrow, widen
+from cen.exchange.streams import keep_format, narrow, widen
 
 Scope = Literal["own", "any"]
 Groups = Sequence[Sequence[int]]
@@ -106,7 +106,7 @@ def mix_wide(wide: Tensor, replaced: Tensor, group_of: Tensor, pair: bool) -> Te
             weights = donor_weights(group_of, wide.dtype)
             donors = torch.einsum("st,bt...->bs...", weights, features)
     mask = replaced.view(1, streams, channels, *[1] * (wide.ndim - 2))
-    return torch.where(mask, donors, features).flatten(1, 2)
+    return keep_format(torch.where(mask, donors, features).flatten(1, 2), wide)
 
 
 def exchange(

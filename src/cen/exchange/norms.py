@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from cen.errors import ShapeError
 from cen.exchange.norm import ExchangeRule, StreamNorm
-from cen.exchange.streams import Streams
+from cen.exchange.streams import Streams, keep_format
 
 
 class TrackingNorm(StreamNorm):
@@ -83,18 +83,20 @@ class StreamBatchNorm(TrackingNorm):
 
     def _batch_statistics(self, wide: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
         mean, var = self.running_mean, self.running_var
-        if mean is None or var is None or not self.streams.update_statistics:
+        if mean is None or var is None:
             return F.batch_norm(wide, None, None, scale, shift, True, 0.0, self.eps)
-        if self.streams.all_active and self.momentum is not None:
+        update = self.streams.update_statistics
+        if update and self.streams.all_active and self.momentum is not None:
             assert self.num_batches_tracked is not None
             self.num_batches_tracked.add_(1)
             return F.batch_norm(
                 wide, mean.view(-1), var.view(-1), scale, shift, True, self.momentum, self.eps
             )
-        batch_mean, batch_var = torch.zeros_like(scale), torch.ones_like(scale)
+        batch_mean, batch_var = torch.zeroskeep_format(scale), torch.oneskeep_format(scale)
         # Momentum 1 leaves the batch's own mean and unbiased variance in the two tensors.
         normalised = F.batch_norm(wide, batch_mean, batch_var, scale, shift, True, 1.0, self.eps)
-        self._update(batch_mean, batch_var)
+        if update:
+            self._update(batch_mean, batch_var)
         return normalised
 
     @torch.no_grad()
@@ -151,18 +153,22 @@ class StreamInstanceNorm(TrackingNorm):
             raise ShapeError(
                 f"instance norm of {self.num_features} channels got one pixel; use a larger image"
             )
-        if mean is None or var is None or (self.training and not self.streams.update_statistics):
+        if mean is None or var is None:
             normalised = F.instance_norm(wide, None, None, scale, shift, True, 0.0, self.eps)
         else:
+            update = own_statistics and self.streams.update_statistics
             rows = self._rows(mean).flatten(), self._rows(var).flatten()
+            if own_statistics:
+                rows = rows[0].clone(), rows[1].clone()
             normalised = F.instance_norm(
                 wide, *rows, scale, shift, own_statistics, self.momentum, self.eps
             )
-            if own_statistics and not self.streams.all_active:
-                for k, i in enumerate(self.streams.active):
-                    mean[i] = rows[0].view(-1, mean.shape[1])[k]
-                    var[i] = rows[1].view(-1, var.shape[1])[k]
-        return _like(normalised, wide)
+            if update:
+                with torch.no_grad():
+                    for k, i in enumerate(self.streams.active):
+                        mean[i] = rows[0].view(-1, mean.shape[1])[k]
+                        var[i] = rows[1].view(-1, var.shape[1])[k]
+        return keep_format(normalised, wide)
 
 
 class StreamGroupNorm(StreamNorm):
@@ -195,14 +201,7 @@ class StreamGroupNorm(StreamNorm):
 
     def _normalise(self, wide: Tensor) -> Tensor:
         groups = self.num_groups * len(self.streams.active)
-        return _like(F.group_norm(wide, groups, *self._affine(), self.eps), wide)
-
-
-def _like(result: Tensor, source: Tensor) -> Tensor:
-    """Restores channels-last, which some stock kernels drop."""
-    if source.ndim == 4 and not source.is_contiguous():
-        return result.contiguous(memory_format=torch.channels_last)
-    return result
+        return keep_format(F.group_norm(wide, groups, *self._affine(), self.eps), wide)
 
 
 def freeze_statistics(net: nn.Module, frozen: bool = True) -> None:

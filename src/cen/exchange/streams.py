@@ -208,3 +208,10 @@ def narrow(wide: Tensor, streams: int) -> Tensor:
         return wide.view(batch * streams, channels // streams, *wide.shape[2:])
     rows = torch.unflatten(wide.movedim(1, -1), -1, (streams, wide.shape[1] // streams))
     return rows.movedim(-2, 1).flatten(0, 1).movedim(-1, 1)
+
+
+def keep_format(result: Tensor, source: Tensor) -> Tensor:
+    """``result`` in the memory format of ``source``: some stock kernels drop channels-last."""
+    if source.ndim == 4 and not source.is_contiguous():
+        return result.contiguous(memory_format=torch.channels_last)
+    return result

@@ -108,7 +108,9 @@ def test_gradcheck_in_double_precision() -> None:
     for streams in (2, 3):
         features, scale = draw(streams, 4, 2, 2, 3, seed=streams)
         packed = features.double().flatten(0, 1).requires_grad_()
-        assert torch.autograd.gradcheck(lambda x: exchange(x, scale, 0.02, scope="any"), (packed,))
+        assert torch.autograd.gradcheck(
+            lambda x, y=scale: exchange(x, y, 0.02, scope="any"), (packed,)
+        )
 
 
 def test_half_precision_under_autocast_keeps_float32_features() -> None:

@@ -136,9 +136,10 @@ def test_any_shape_and_subset(
     norm = shuffled(StreamBatchNorm(channels, who, exchange=ExchangeRule(threshold=0.7))).eval()
     active = who.indices(subset)
     values = torch.randn(batch, len(active), channels, height, width)
-    expected = torch.stack(
-        [values[:, k] * norm.weight[i][:, None, None] for k, i in enumerate(active)], 1
-    ) / (1 + norm.eps) ** 0.5
+    expected = (
+        torch.stack([values[:, k] * norm.weight[i][:, None, None] for k, i in enumerate(active)], 1)
+        / (1 + norm.eps) ** 0.5
+    )
     expected = expected + torch.stack([norm.bias[i] for i in active])[:, :, None, None]
     normalised = expected.clone()
     for k, i in enumerate(active):

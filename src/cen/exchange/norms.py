@@ -92,7 +92,7 @@ class StreamBatchNorm(TrackingNorm):
             return F.batch_norm(
                 wide, mean.view(-1), var.view(-1), scale, shift, True, self.momentum, self.eps
             )
-        batch_mean, batch_var = torch.zeroskeep_format(scale), torch.oneskeep_format(scale)
+        batch_mean, batch_var = torch.zeros_like(scale), torch.ones_like(scale)
         # Momentum 1 leaves the batch's own mean and unbiased variance in the two tensors.
         normalised = F.batch_norm(wide, batch_mean, batch_var, scale, shift, True, 1.0, self.eps)
         if update:

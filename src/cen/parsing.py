@@ -80,8 +80,7 @@ def parse(value: Any, hint: Any, key: str, places: Places) -> Any:
         items = _mapping(value, key, places).items()
         return {name: parse(v, arguments[1], _join(key, name), places) for name, v in items}
     if origin is list and dataclasses.is_dataclass(arguments[0]):
-        if isinstance(value, str):
-            value = yaml.safe_load(value)
+        value = _structure(value, places.of(key))
         if not isinstance(value, list):
             raise ConfigError(f"{places.of(key)}: {value!r} is no list; start it with '- '")
         return [parse(v, arguments[0], f"{key}.{i}", places) for i, v in enumerate(value)]
@@ -108,7 +107,7 @@ def _parse_plain(value: Any, hint: Any, key: str, places: Places) -> Any:
         return _checker(hint).parse_object({"value": value}).value
     except ArgumentError:
         wanted = describe_type(hint)
-        raise ConfigError(f"{places.of(key)}: {value!r} is not {wanted}") from None
+        raise ConfigError(f"{places.of(key)}: {value!r} does not fit; expected: {wanted}") from None
 
 
 @functools.cache
@@ -125,13 +124,24 @@ def _choices(hint: Any) -> tuple[Any, ...] | None:
 
 
 def _mapping(value: Any, key: str, places: Places) -> Mapping[str, Any]:
-    if isinstance(value, str):
-        value = yaml.safe_load(value)
+    value = _structure(value, places.of(key))
     if value is None:
         return {}
     if not isinstance(value, Mapping):
         raise ConfigError(f"{places.of(key)}: {value!r} holds no keys; write {{name: value}}")
     return value
+
+
+def _structure(value: Any, place: str) -> Any:
+    """The mapping or list that text of the command line writes; other values as they are."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return yaml.safe_load(value)
+    except yaml.YAMLError:
+        raise ConfigError(
+            f"{place}: {value!r} is not valid YAML; quote it, as '{{rgb: 3}}'"
+        ) from None
 
 
 def merge(base: dict[str, Any], values: Mapping[str, Any], cls: Any) -> None:
@@ -162,8 +172,7 @@ def override(base: dict[str, Any], key: str, value: Any, cls: Any) -> None:
     hint: Any = cls
     for depth, name in enumerate(path):
         child = _child(node, name, key)
-        if child is None or isinstance(child, str):
-            child = yaml.safe_load(child or "{}")
+        child = {} if child is None else _structure(child, f"--{'.'.join(path[: depth + 1])}")
         if not isinstance(child, dict | list):
             where = ".".join(path[: depth + 1])
             raise ConfigError(f"--{key}: {where} is a single value and holds no keys")

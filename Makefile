@@ -1,0 +1,51 @@
+# make demo    train and evaluate on the embedded data set, write a page of pictures
+# make test    every test but the slow ones      make slow   the slow ones
+# make lint    ruff and mypy                     make bench  what exchange costs in time
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+DATA := data/rooms
+RUN := runs/demo
+
+.PHONY: demo test slow lint bench clean
+
+# The pinned versions. On Linux, plain "torch" from PyPI is a build with CUDA, several GB large;
+# where a CPU build is offered, the pin takes it.
+$(STAMP): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet -c constraints.txt torch
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[test]"
+	touch $@
+
+$(VENV): $(STAMP)
+
+# dataset.yaml is written last: with it there, the data set is whole.
+$(DATA)/dataset.yaml: | $(STAMP)
+	$(BIN)/cen data rooms $(DATA) --layout nyudv2 --labels parts --workers 2
+
+demo: $(STAMP) $(DATA)/dataset.yaml
+	rm -rf $(RUN)
+	$(BIN)/cen train rooms-demo --data.root $(DATA) --out $(RUN)
+	$(BIN)/cen evaluate $(RUN)
+	$(BIN)/cen inspect $(RUN)
+	$(BIN)/cen report $(RUN)
+	@echo "Open $(CURDIR)/$(RUN)/report.html in a browser."
+
+# One thread per process: two test processes share two cores.
+test: $(STAMP)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "not slow"
+
+slow: $(STAMP)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(STAMP)
+	$(BIN)/cen bench exchange
+
+clean:
+	rm -rf build dist *.egg-info src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

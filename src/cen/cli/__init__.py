@@ -1,0 +1,80 @@
+"""The command line, ``cen VERB ...``.
+
+Each verb is one module of this package with two functions: ``add(parser)`` declares its options
+and ``run(args)`` does the work and returns the exit code. Torch, Lightning and the rest of CEN are
+imported inside ``run``, so that ``cen --help`` answers at once.
+
+Exit codes: 0; 2 for an error of use or of the files, with one message on stderr and no traceback;
+130 when interrupted.
+"""
+
+import sys
+from collections.abc import Sequence
+
+from cen.cli import bench, configs, data, evaluate, inspect, predict, report, train
+from cen.cli.parser import Parser
+from cen.errors import CenError
+
+_VERBS = {
+    "train": train,
+    "evaluate": evaluate,
+    "predict": predict,
+    "inspect": inspect,
+    "report": report,
+    "data": data,
+    "configs": configs,
+    "bench": bench,
+}
+
+
+def build_parser() -> Parser:
+    """The parser of all verbs, without any heavy import."""
+    parser = Parser(
+        prog="cen",
+        description="Channel Exchanging Networks: fuse RGB, depth and other modalities into one "
+        "dense prediction, and several tasks into one network.",
+        epilog="First steps: cen data rooms data/rooms; cen train rooms-small; "
+        "cen VERB --help explains one command.",
+    )
+    parser.add_argument("--version", action="store_true", help="print the version and stop")
+    verbs = parser.add_subparsers(title="commands", metavar="VERB", dest="verb", prog="cen")
+    for name, module in _VERBS.items():
+        summary = (module.__doc__ or "").partition("\n")[0].rstrip(".")
+        verb = verbs.add_parser(name, help=summary, description=summary + ".")
+        module.add(verb)
+        verb.set_defaults(run=module.run)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command.
+
+    Args:
+        argv: The words after ``cen``; None: those of the process.
+
+    Returns:
+        The exit code.
+    """
+    try:
+        parser = build_parser()
+        args = parser.parse(sys.argv[1:] if argv is None else argv)
+        if args.version:
+            from cen import __version__
+
+            print(f"cen {__version__}")
+            return 0
+        if args.verb is None:
+            parser.print_help()
+            return 0
+        code: int = args.run(args)
+        return code
+    except CenError as error:
+        print(f"cen: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("cen: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # The reader of a pipe (head, less) went away: nothing is left to be said.
+        sys.stderr.close()
+        return 0

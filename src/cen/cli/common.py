@@ -1,0 +1,134 @@
+"""What several verbs share: the ``--json`` switch, tables, run folders and named configurations."""
+
+import argparse
+import contextlib
+import json
+import math
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from cen.config import Config
+from cen.errors import ConfigError
+from cen.parsing import nearest
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    """Declares ``--json``."""
+    parser.add_argument(
+        "--json", action="store_true", help="print the figures as one JSON object and nothing else"
+    )
+
+
+def emit(args: argparse.Namespace, figures: Mapping[str, Any], text: str) -> None:
+    """Prints figures as JSON where ``--json`` is given, else the text."""
+    print(json.dumps(_finite(figures), indent=1) if args.json else text)
+
+
+def _finite(value: Any) -> Any:
+    """Nested values with NaN and infinities, which JSON does not know, as null."""
+    if isinstance(value, Mapping):
+        return {str(key): _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+@contextlib.contextmanager
+def quiet_stdout(args: argparse.Namespace) -> Iterator[None]:
+    """With ``--json``, sends what libraries print meanwhile to stderr."""
+    if not args.json:
+        yield
+        return
+    with contextlib.redirect_stdout(sys.stderr):
+        yield
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """Columns of text; numbers are set to the right, floats with as many digits as given."""
+    cells = [[str(cell) for cell in row] for row in (head, *rows)]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(head))]
+    right = [
+        bool(rows) and all(isinstance(row[c], int | float) or _is_number(row[c]) for row in rows)
+        for c in range(len(head))
+    ]
+    lines = []
+    for row in cells:
+        padded = (
+            cell.rjust(width) if to_right else cell.ljust(width)
+            for cell, width, to_right in zip(row, widths, right, strict=True)
+        )
+        lines.append("  ".join(padded).rstrip())
+    return "\n".join(lines)
+
+
+def _is_number(cell: object) -> bool:
+    text = str(cell).rstrip(" %")
+    return text in ("", "-") or text.replace(".", "", 1).replace("-", "", 1).isdecimal()
+
+
+def percent(share: float | None) -> str:
+    """A share of 1 as a percentage with two digits; a dash where there is none."""
+    return "-" if share is None or not math.isfinite(share) else f"{100 * share:.2f}"
+
+
+def run_folder(path: str) -> Path:
+    """A folder that holds a run.
+
+    Raises:
+        ConfigError: There is none at the path.
+    """
+    run = Path(path)
+    if not run.is_dir():
+        raise ConfigError(f"{run}: no such run folder; cen train CONFIG --out {run} makes one")
+    if not (run / "config.yaml").is_file():
+        raise ConfigError(f"{run}: holds no config.yaml, so it is no run folder of cen train")
+    return run
+
+
+def shipped() -> dict[str, Any]:
+    """The shipped configurations: name to a readable resource."""
+    files = (resources.files("cen") / "configs").iterdir()
+    return {
+        f.name.removesuffix(".yaml"): f
+        for f in sorted(files, key=lambda f: f.name)
+        if f.name.endswith(".yaml")
+    }
+
+
+def shipped_one(name: str) -> Any:
+    """One shipped configuration.
+
+    Raises:
+        ConfigError: There is none of that name.
+    """
+    known = shipped()
+    if name not in known:
+        raise ConfigError(f"{name}: no file and no shipped configuration{nearest(name, known)}")
+    return known[name]
+
+
+def load_config(name: str, overrides: Mapping[str, str]) -> Config:
+    """Loads a configuration file, or a shipped one by name, with overrides."""
+    if Path(name).is_file():
+        return Config.load(name, overrides)
+    if name.endswith((".yaml", ".yml")) or "/" in name:
+        raise ConfigError(f"{name}: no such file; cen configs cp NAME {name} makes one")
+    with resources.as_file(shipped_one(name)) as path:
+        return Config.load(path, overrides)
+
+
+def need_data(config: Config) -> None:
+    """Refuses a configuration whose data folder is not there, saying how to make it.
+
+    Raises:
+        ConfigError: ``data.root`` is no folder.
+    """
+    root = Path(config.data.root)
+    if not root.is_dir():
+        raise ConfigError(
+            f"data.root: there is no folder {root}; give --data.root FOLDER of your data, "
+            f"or make one with: cen data rooms {root}"
+        )

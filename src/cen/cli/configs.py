@@ -1,0 +1,50 @@
+"""List the shipped configurations, or copy one to edit it.
+
+A header of comment lines starts every shipped file. Its first line is the summary that
+``cen configs ls`` prints.
+"""
+
+import argparse
+from pathlib import Path
+
+from cen.cli import common
+from cen.errors import ConfigError
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Declares the options."""
+    verbs = parser.add_subparsers(title="commands", metavar="VERB", dest="action", required=True)
+    ls = verbs.add_parser("ls", help="list the shipped configurations", description="List them.")
+    common.add_json(ls)
+    cp = verbs.add_parser("cp", help="copy a shipped configuration to a file of your own")
+    cp.add_argument("name", metavar="NAME", help="a name that cen configs ls prints")
+    cp.add_argument("file", metavar="FILE", nargs="?", help="where to; default: NAME.yaml here")
+    cp.add_argument("--force", action="store_true", help="overwrite the file if it exists")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Lists or copies."""
+    if args.action == "ls":
+        summaries = {
+            name: summary(file.read_text("utf-8")) for name, file in common.shipped().items()
+        }
+        text = common.table(("name", "what it is"), list(summaries.items()))
+        common.emit(args, {"configs": summaries}, text)
+        return 0
+    source = common.shipped_one(args.name)
+    target = Path(args.file or f"{args.name}.yaml")
+    if target.is_dir():
+        target /= f"{args.name}.yaml"
+    if target.exists() and not args.force:
+        raise ConfigError(f"{target}: exists; give another name, or --force to overwrite it")
+    try:
+        target.write_text(source.read_text("utf-8"), "utf-8")
+    except OSError as error:
+        raise ConfigError(f"{target}: cannot be written ({error.strerror})") from None
+    print(f"{target}: edit it, then run cen train {target}")
+    return 0
+
+
+def summary(text: str) -> str:
+    """The first comment line of a configuration file."""
+    return text.partition("\n")[0].lstrip("# ").rstrip(".")

@@ -1,0 +1,73 @@
+"""Make data: write the embedded data set Rooms to disk."""
+
+import argparse
+
+from cen.errors import ConfigError
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Declares the options."""
+    verbs = parser.add_subparsers(title="commands", metavar="VERB", dest="action", required=True)
+    rooms = verbs.add_parser(
+        "rooms",
+        help="render rooms with objects: RGB, depth, labels",
+        description="Render the embedded data set Rooms and write it in a layout of real data.",
+    )
+    rooms.add_argument("out", metavar="OUT", help="folder to write to")
+    rooms.add_argument(
+        "--layout",
+        metavar="layout",
+        choices=["nyudv2"],
+        default="nyudv2",
+        help="file layout; default: nyudv2",
+    )
+    rooms.add_argument(
+        "--labels",
+        metavar="label set",
+        choices=["parts", "functions"],
+        default="parts",
+        help="parts: a class is shape and material; functions: (shape + material) mod 3, which neither modality shows alone; default: parts",
+    )
+    rooms.add_argument(
+        "--size",
+        metavar=("H", "W"),
+        type=int,
+        nargs=2,
+        default=[96, 128],
+        help="height and width in pixels; default: 96 128",
+    )
+    rooms.add_argument(
+        "--train",
+        metavar="N",
+        type=int,
+        default=1000,
+        help="scenes to train on (validation is cut from them); default: 1000",
+    )
+    rooms.add_argument(
+        "--test", metavar="N", type=int, default=200, help="scenes to test on; default: 200"
+    )
+    rooms.add_argument("--seed", metavar="N", type=int, default=0, help="default: 0")
+    rooms.add_argument("--workers", metavar="N", type=int, default=1, help="processes; default: 1")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Renders and writes."""
+    for name, least in (("train", 1), ("test", 1), ("workers", 1), ("seed", 0)):
+        if getattr(args, name) < least:
+            raise ConfigError(f"--{name} {getattr(args, name)}: give {least} or more")
+    if min(args.size) < 32:
+        raise ConfigError(f"--size {args.size[0]} {args.size[1]}: give 32 pixels or more")
+    from cen.data import write_rooms
+
+    write_rooms(
+        args.out,
+        layout=args.layout,
+        labels=args.labels,
+        size=tuple(args.size),
+        train=args.train,
+        test=args.test,
+        seed=args.seed,
+        workers=args.workers,
+    )
+    print(f"{args.out}: {args.train} scenes to train on, {args.test} to test on")
+    return 0

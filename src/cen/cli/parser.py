@@ -1,0 +1,84 @@
+"""An argument parser that raises typed errors, and takes options it does not know beforehand.
+
+``--train.steps 100`` names a key of a configuration and ``--rgb a.png`` a modality of a run; both
+sets are known only after a file is read. A verb that takes such options sets ``free=True``; they
+are taken out before argparse sees the rest and end up in ``args.free``.
+"""
+
+import argparse
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
+
+from cen.errors import ConfigError
+from cen.parsing import nearest
+
+
+class Parser(argparse.ArgumentParser):
+    """An argparse parser whose errors are :class:`cen.errors.ConfigError`."""
+
+    free: bool = False
+    more_help: Callable[[], str] | None = None
+    """Text after the help, written only when the help is asked for."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        # An abbreviation would silently change its meaning when an option is added.
+        kwargs.setdefault("allow_abbrev", False)
+        super().__init__(*args, **kwargs)
+
+    def format_help(self) -> str:
+        """The help, and what ``more_help`` adds."""
+        return super().format_help() + (f"\n{self.more_help()}\n" if self.more_help else "")
+
+    def error(self, message: str) -> NoReturn:
+        """Raises the error in place of printing the usage and leaving the process."""
+        raise ConfigError(f"{message}; see {self.prog} --help")
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if action.choices is not None and value not in action.choices:
+            what = action.metavar or action.dest
+            raise ConfigError(
+                f"{value!r} is no {what} of {self.prog}{nearest(str(value), action.choices)}"
+            )
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
+        """Takes out the free options, where the verb has them, and parses the rest."""
+        free: dict[str, str] = {}
+        if self.free and args is not None:
+            args, free = self._take_free(list(args))
+        parsed, rest = super().parse_known_args(args, namespace)
+        if self.free:
+            parsed.free = free
+        for word in rest:
+            if word.startswith("-"):
+                raise ConfigError(
+                    f"{self.prog} has no option {word}{nearest(word, self._options())}"
+                )
+        return parsed, rest
+
+    def parse(self, argv: Sequence[str]) -> argparse.Namespace:
+        """Parses the words of a command line, all of which must be understood."""
+        return self.parse_args(list(argv))
+
+    def _options(self) -> list[str]:
+        return [option for option in self._option_string_actions if option.startswith("--")]
+
+    def _take_free(self, words: list[str]) -> tuple[list[str], dict[str, str]]:
+        """Splits the words into those argparse knows and ``--key value`` or ``--key=value``."""
+        known: list[str] = []
+        free: dict[str, str] = {}
+        while words:
+            word = words.pop(0)
+            option, equals, value = word.partition("=")
+            if (
+                not option.startswith("--")
+                or option == "--"
+                or option in self._option_string_actions
+            ):
+                known.append(word)
+            elif equals:
+                free[option[2:]] = value
+            elif words:
+                free[option[2:]] = words.pop(0)
+            else:
+                raise ConfigError(f"{option} needs a value{nearest(option, self._options())}")
+        return known, free

@@ -1,0 +1,108 @@
+"""Train a network from a configuration, or resume an interrupted run.
+
+Every key of the configuration is an option, ``--train.steps 100``.
+"""
+
+import argparse
+import textwrap
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from cen import parsing
+from cen.cli import common
+from cen.cli.parser import Parser
+from cen.config import Config
+from cen.errors import ConfigError
+
+# What may change when a run goes on: where it runs and reads, never what it computes.
+_RESUMABLE = ("data.root", "data.workers", "train.accelerator", "train.devices")
+
+
+def add(parser: Parser) -> None:
+    """Declares the options."""
+    parser.free = True
+    parser.more_help = _keys
+    parser.add_argument(
+        "config",
+        metavar="CONFIG",
+        nargs="?",
+        help="a YAML file, or a name that cen configs ls prints",
+    )
+    parser.add_argument(
+        "--out", metavar="RUN", help="run folder to write; default: runs/NAME-DATE-TIME"
+    )
+    parser.add_argument(
+        "--resume", metavar="RUN", help="go on with an interrupted run, as it was configured"
+    )
+    common.add_json(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Trains, and prints the last figures."""
+    config, folder = _resumed(args) if args.resume else _fresh(args)
+    common.need_data(config)
+    from cen.training import fit
+
+    with common.quiet_stdout(args):
+        fit(config, folder, resume=bool(args.resume))
+    figures = final_figures(folder)
+    rows = [(name, f"{value:.4g}") for name, value in figures["metrics"].items()]
+    text = "\n".join(
+        [
+            common.table((f"after {figures['steps']} steps", ""), rows),
+            "",
+            f"run folder: {folder}",
+            f"next: cen evaluate {folder}; cen report {folder}",
+        ]
+    )
+    common.emit(args, figures, text)
+    return 0
+
+
+def _fresh(args: argparse.Namespace) -> tuple[Config, Path]:
+    if args.config is None:
+        raise ConfigError("cen train needs a configuration: a file or a name of cen configs ls")
+    config = common.load_config(args.config, args.free)
+    stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
+    folder = Path(args.out or Path("runs") / f"{Path(args.config).stem}-{stamp}")
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ConfigError(
+            f"{folder}: is not empty; give another --out, or --resume {folder} to go on with it"
+        )
+    return config, folder
+
+
+def _resumed(args: argparse.Namespace) -> tuple[Config, Path]:
+    folder = common.run_folder(args.resume)
+    if args.config or args.out:
+        raise ConfigError(
+            "--resume goes on with the run's own configuration: leave out CONFIG and --out"
+        )
+    for key in args.free:
+        if key not in _RESUMABLE:
+            raise ConfigError(
+                f"--{key}: a resumed run keeps its configuration; only {', '.join(_RESUMABLE)} "
+                "may change"
+            )
+    return Config.load(folder / "config.yaml", args.free), folder
+
+
+def final_figures(folder: Path) -> dict[str, Any]:
+    """The last value of every metric of a run, per-layer exchange rates left out."""
+    from cen.report.runfolder import read_run
+
+    run = read_run(folder)
+    last = {name: list(series.values())[-1] for name, series in run.metrics.items() if series}
+    kept = {n: v for n, v in last.items() if not n.startswith("exchange/") or n == "exchange/rate"}
+    return {"run": str(folder), "steps": run.last_step, "metrics": dict(sorted(kept.items()))}
+
+
+def _keys() -> str:
+    """Every key of a configuration, for the help."""
+    lines = ["keys of a configuration, each an option (--train.steps 100):"]
+    for key in parsing.keys(Config):
+        lines.append(f"  --{key.name}  ({key.type}; default: {key.default})")
+        text = key.text.replace("``", "")
+        lines += textwrap.wrap(text, 92, initial_indent=" " * 6, subsequent_indent=" " * 6)
+    return "\n".join(lines)

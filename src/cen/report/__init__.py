@@ -1,0 +1,17 @@
+"""Pictures, tables and pages, made from the files of a run folder alone (no torch needed)."""
+
+from cen.report.colours import colorize, colorize_depth, overlay, palette
+from cen.report.page import write_report
+from cen.report.panels import Panel, PanelOutput, load_panel, save_panel
+
+__all__ = [
+    "Panel",
+    "PanelOutput",
+    "colorize",
+    "colorize_depth",
+    "load_panel",
+    "overlay",
+    "palette",
+    "save_panel",
+    "write_report",
+]

@@ -1,0 +1,85 @@
+"""The exchange map: layers × channels, with own parts and replaced channels marked."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+from numpy.typing import NDArray
+
+from cen.report.curves import short_names
+from cen.report.style import EMPTY, INK, MUTED, house_style
+
+_WIDTH = 1024  # picture columns per layer; layers of any width are stretched over them
+
+
+def exchange_map(layers: Sequence[Mapping[str, Any]], stream: str, colour: str) -> Figure:
+    """One row per layer, first layer on top; one column per channel, stretched to equal width.
+
+    Args:
+        layers: the layers of an inspection as dicts with ``name``, ``stream``, ``channels``,
+            ``own``, ``own_start``, ``rate`` and ``mask``; those of other streams are left out.
+        stream: the stream to draw.
+        colour: its colour.
+    """
+    mine = [layer for layer in layers if layer["stream"] == stream and layer.get("mask")]
+    picture = np.stack([_row(layer, colour) for layer in mine])
+    with house_style():
+        figure = Figure(figsize=(5.0, 0.9 + 0.21 * len(mine)), layout="constrained")
+        axes = figure.add_subplot()
+        axes.imshow(picture, aspect="auto", interpolation="nearest", extent=(0, 1, len(mine), 0))
+        axes.set_title(f"Channels of {stream}")
+        axes.grid(False)
+        axes.hlines(range(1, len(mine)), 0, 1, color="white", lw=1.6)
+        axes.set_yticks(np.arange(len(mine)) + 0.5, short_names([str(x["name"]) for x in mine]))
+        axes.set_xticks([0, 1], ["first channel", "last"])
+        axes.get_xticklabels()[0].set_horizontalalignment("left")
+        axes.get_xticklabels()[1].set_horizontalalignment("right")
+        axes.spines[:].set_visible(False)
+        for row, layer in enumerate(mine):
+            text, shade = f"{layer['rate']:.0%}", INK if layer["rate"] else MUTED
+            axes.text(1.015, row + 0.5, text, va="center", color=shade, fontsize=8)
+        marks = [
+            Patch(color=_blend(colour, 0.22), label="own part, kept"),
+            Patch(color=colour, label="own part, replaced"),
+        ]
+        if any(_outside(layer).any() for layer in mine):
+            marks.append(Patch(color=INK, label="elsewhere, replaced"))
+        figure.legend(handles=marks, loc="outside lower left", ncols=3, handlelength=1.0)
+    return figure
+
+
+def _row(layer: Mapping[str, Any], colour: str) -> NDArray[np.float64]:
+    """One layer as (columns, 3) colours."""
+    replaced, own = np.array(layer["mask"], dtype=bool), _own(layer)
+    colours = np.tile(np.array(to_rgb(EMPTY)), (len(replaced), 1))
+    colours[own] = _blend(colour, 0.22)
+    colours[own & replaced] = to_rgb(colour)
+    colours[~own & replaced] = to_rgb(INK)
+    edges = np.arange(_WIDTH + 1) * len(colours) / _WIDTH
+    first = edges[:-1].astype(int)
+    last = np.maximum(np.ceil(edges[1:]).astype(int), first + 1)
+    sums = np.concatenate([np.zeros((1, 3)), np.cumsum(colours, axis=0)])
+    # More channels than columns: a column shows the mean colour of those that fall into it.
+    mean: NDArray[np.float64] = (sums[last] - sums[first]) / (last - first)[:, None]
+    if len(colours) > _WIDTH:
+        return mean
+    nearest: NDArray[np.float64] = colours[first]
+    return nearest
+
+
+def _own(layer: Mapping[str, Any]) -> NDArray[np.bool_]:
+    channel, start = np.arange(len(layer["mask"])), int(layer.get("own_start", 0))
+    inside: NDArray[np.bool_] = (channel >= start) & (channel < start + int(layer["own"]))
+    return inside
+
+
+def _outside(layer: Mapping[str, Any]) -> NDArray[np.bool_]:
+    return np.array(layer["mask"], dtype=bool) & ~_own(layer)
+
+
+def _blend(colour: str, share: float) -> tuple[float, float, float]:
+    red, green, blue = (share * part + (1 - share) for part in to_rgb(colour))
+    return red, green, blue

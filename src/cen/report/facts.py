@@ -1,0 +1,112 @@
+"""What a run is, in the words of its page: from config.yaml and run.json."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from cen.report.runfolder import RunFolder
+
+
+def headline(run: RunFolder) -> str:
+    """One line: network, inputs, outputs."""
+    model = _part(run, "model")
+    inputs = " + ".join(model.get("inputs") or {}) or "inputs"
+    outputs = list((run.evaluation.get("scores") or {}).values())
+    names = ", ".join(outputs[0]) if outputs else "segmentation"
+    network = " ".join(str(model[key]) for key in ("name", "encoder") if model.get(key))
+    return f"{network + ': ' if network else ''}{inputs} → {names}"
+
+
+def run_facts(run: RunFolder) -> dict[str, str]:
+    """Term -> value, for what is known."""
+    info, machine = run.info, run.info.get("machine")
+    return {
+        "Data": _data(_part(run, "data")),
+        "Network": _network(_part(run, "model")),
+        "Training": _training(_part(run, "train")),
+        "Exchange": _exchange(_part(run, "model"), _part(run, "train")),
+        "Seed": _text(info.get("seed", run.config.get("seed"))),
+        "Time": _duration(run),
+        "Machine": _joined(machine),
+        "Versions": _joined(info.get("versions")),
+        "Code": _text(info.get("git")),
+    }
+
+
+def command(run: RunFolder) -> str:
+    """The command that made the run, as one line; "" if it is not recorded."""
+    value = run.info.get("command")
+    return " ".join(str(part) for part in value) if isinstance(value, list) else _text(value)
+
+
+def _data(data: Mapping[str, Any]) -> str:
+    if not data:
+        return ""
+    classes = data.get("classes")
+    count = len(classes) if isinstance(classes, list) else classes
+    parts = [_text(data.get("root")), f"layout {data['layout']}" if data.get("layout") else ""]
+    parts.append(f"{count} classes" if count else "")
+    return ", ".join(part for part in parts if part)
+
+
+def _network(model: Mapping[str, Any]) -> str:
+    if not model:
+        return ""
+    channels = ", ".join(f"{name} ({n})" for name, n in (model.get("inputs") or {}).items())
+    parts = [_text(model.get("encoder")), f"{_text(model.get('name'))} decoder", channels]
+    parts += [f"{key} {model[key]}" for key in ("width", "decoder_channels") if model.get(key)]
+    if model.get("decoder_norm") not in (None, "none"):
+        parts.append(f"decoder norms: {model['decoder_norm']}")
+    if model.get("weights"):
+        parts.append(f"starts from {model['weights']}")
+    return ", ".join(part for part in parts if part)
+
+
+def _training(train: Mapping[str, Any]) -> str:
+    if not train:
+        return ""
+    steps = train.get("steps") or sum(s.get("steps", 0) for s in train.get("stages") or [])
+    rates = f"learning rate {train.get('encoder_lr')} / {train.get('decoder_lr')}"
+    parts = [
+        f"{steps:,} steps of batch {train.get('batch_size')}",
+        f"{_text(train.get('optimizer'))}, {rates} (encoder / decoder)",
+        f"{_text(train.get('schedule'))} schedule",
+    ]
+    if train.get("modality_dropout"):
+        parts.append(f"modality dropout {train['modality_dropout']}")
+    return ", ".join(parts)
+
+
+def _exchange(model: Mapping[str, Any], train: Mapping[str, Any]) -> str:
+    if not model:
+        return ""
+    if model.get("exchange") is False:
+        return "off: the streams share convolutions only"
+    if train.get("exchange_rate") is not None:
+        pull = f"penalty steered to an exchange rate of {train['exchange_rate']}"
+    else:
+        pull = f"penalty λ = {train.get('sparsity')}"
+    where = "encoder and decoder" if model.get("decoder_exchange") else "encoder"
+    return f"θ = {model.get('threshold')}, scope {model.get('scope')}, {pull}, in the {where}"
+
+
+def _duration(run: RunFolder) -> str:
+    started, hours = _text(run.info.get("started")), run.hours
+    if hours is None:
+        return f"started {started}" if started else ""
+    length = f"{hours * 60:.0f} minutes" if hours < 2 else f"{hours:.1f} hours"
+    return f"{length}, from {started}" if isinstance(run.info.get("started"), str) else length
+
+
+def _part(run: RunFolder, name: str) -> Mapping[str, Any]:
+    value = run.config.get(name)
+    return value if isinstance(value, Mapping) else {}
+
+
+def _joined(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {item}" for key, item in value.items() if item is not None)
+    return _text(value)
+
+
+def _text(value: Any) -> str:
+    return "" if value is None else str(value)

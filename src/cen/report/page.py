@@ -1,0 +1,307 @@
+"""report.html: one self-contained page about one run."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from cen.report import facts
+from cen.report import html as h
+from cen.report.colours import Image, as_palette, colorize, to_picture
+from cen.report.curves import exchange_curves, score_series, training_curves
+from cen.report.exchange_map import exchange_map
+from cen.report.panels import Array, Panel, PanelOutput
+from cen.report.runfolder import RunFolder, read_run
+from cen.report.style import picture, stream_colours, svg
+from cen.report.summary import NAMES, evaluation_dict, percent, score_columns
+
+_WHAT = (
+    "A Channel Exchanging Network looks at a scene through several sensors at once. Each sensor "
+    "has its own stream; all streams use the same convolutions, and each keeps its own "
+    "normalisation. Where a normalisation scale γ falls below the threshold θ, that channel says "
+    "little to its stream, and it is replaced by the same channel of the other streams. The "
+    "ensemble is the weighted sum of the streams' answers."
+)
+
+
+def write_report(run: str | Path) -> Path:
+    """Make RUN/report.html from the files of the run folder.
+
+    What a run does not have (yet) is left out with a note: a running, killed or unevaluated run
+    has a page too. The file is written in one step.
+
+    Args:
+        run: the run folder.
+
+    Returns:
+        Path of the page.
+
+    Raises:
+        DataError: the folder does not exist or holds none of a run's files.
+    """
+    files = read_run(run)
+    path = files.path / "report.html"
+    temporary = path.with_name(path.name + ".part")
+    temporary.write_text(render(files), encoding="utf-8")
+    return temporary.replace(path)
+
+
+def render(run: RunFolder) -> str:
+    """The page of a run as HTML text."""
+    colours = stream_colours(_streams(run))
+    title = run.path.resolve().name
+    parts = [
+        _results(run, colours),
+        _pictures(run),
+        _per_class(run, colours),
+        _training(run, colours),
+        _exchange(run, colours),
+        _details(run),
+    ]
+    footer = "Made by <code>cen report</code> from the files of this run alone."
+    return h.document(f"{title}: CEN run", _header(run, title), parts, footer)
+
+
+def _header(run: RunFolder, title: str) -> str:
+    parts = [
+        h.paragraph("Channel Exchanging Network, run report", "kicker"),
+        f"<h1>{h.esc(title)}</h1>",
+        h.paragraph(facts.headline(run), "lead"),
+        *(h.note(problem) for problem in run.problems),
+    ]
+    if run.info and not run.info.get("finished"):
+        step = f" The last logged step is {run.last_step:,}." if run.last_step is not None else ""
+        parts.append(
+            h.note(
+                f"This run is not finished: it is still going on, or it was stopped.{step} "
+                f"“cen train --resume {run.path}” continues it."
+            )
+        )
+    return "\n".join([*parts, h.facts(facts.run_facts(run))])
+
+
+def _results(run: RunFolder, colours: Mapping[str, str]) -> str:
+    summary = evaluation_dict(run.evaluation)
+    rows = summary["rows"]
+    if not rows:
+        return h.section("Results", _WHAT, h.note(f"Not evaluated yet: cen evaluate {run.path}"))
+    columns, several = score_columns(rows), len({row["output"] for row in rows}) > 1
+    head = ["inputs at hand", *(["output"] if several else []), "prediction"]
+    heads = [h.cell(name, head=True) for name in head]
+    heads += [h.cell(h.esc(NAMES.get(c, c)), True, True) for c in ["α", *columns]]
+    lines, before = [], None
+    for row in rows:
+        if len(row["inputs"]) == 1 and row["prediction"] == "ensemble":
+            continue  # one stream: the ensemble is that stream
+        group = (row["inputs"], row["output"])
+        name = h.dot(colours.get(row["prediction"], "#999")) + h.esc(row["prediction"])
+        cells = [h.cell(h.esc(" + ".join(row["inputs"])) if group != before else "")]
+        cells += [h.cell(h.esc(row["output"]))] if several else []
+        alpha = "" if row["alpha"] is None else f"{row['alpha']:.2f}"
+        cells += [h.cell(name), h.cell(alpha, number=True)]
+        cells += [h.cell(percent(c, row.get(c)), number=True) for c in columns]
+        style = "strong" if row["prediction"] == "ensemble" else ""
+        lines.append(h.row(cells, f"{style} first" if group != before else style))
+        before = group
+    intro = (
+        f"Scores on the {summary['split']} split, in percent. mIoU is the mean over classes of the "
+        "overlap between prediction and truth, from one confusion matrix over the whole split; "
+        "α is a stream's weight in the ensemble. The last rows show what is left when a sensor "
+        "is missing."
+    )
+    parts = [h.paragraph(intro), h.table(heads, lines), _extras(run)]
+    return h.section("Results", _WHAT, _cards(rows, run, colours), *parts)
+
+
+def _cards(rows: list[dict[str, Any]], run: RunFolder, colours: Mapping[str, str]) -> str:
+    """The mIoU of the full set of modalities, large."""
+    full = [r for r in rows if r["inputs"] == rows[0]["inputs"] and r.get("mean_iou") is not None]
+    full.sort(key=lambda r: r["prediction"] != "ensemble")
+    shown = [r for r in full if len(r["inputs"]) > 1 or r["prediction"] == "ensemble"]
+    several = len({r["output"] for r in shown}) > 1
+    cards = []
+    for r in shown:
+        name = f"{r['output']}, {r['prediction']}" if several else r["prediction"]
+        cards.append((100 * r["mean_iou"], f"{h.dot(colours[r['prediction']])}{h.esc(name)} mIoU"))
+    if run.exchange and "rate" in run.exchange[-1]:
+        cards.append((100 * run.exchange[-1]["rate"], "of own channels replaced"))
+    return (
+        '<div class="cards">'
+        + "".join(
+            f'<div class="card"><b>{value:.1f}<small> %</small></b><span>{name}</span></div>'
+            for value, name in cards
+        )
+        + "</div>"
+    )
+
+
+def _extras(run: RunFolder) -> str:
+    """Further single values of evaluation.json: step, number of images, scales, ..."""
+    known = {"scores", "classes", "palette", "split"}
+    values = {k: v for k, v in run.evaluation.items() if k not in known and v is not None}
+    plain = {k: v for k, v in values.items() if isinstance(v, str | int | float | list)}
+    text = ", ".join(f"{k.replace('_', ' ')}: {v}" for k, v in plain.items())
+    return h.paragraph(f"How it was evaluated: {text}.", "quiet") if text else ""
+
+
+def _pictures(run: RunFolder) -> str:
+    title, outputs = "Pictures", list(dict.fromkeys(o for p in run.panels for o in p.outputs))
+    if not run.panels:
+        return h.section(title, "What the network sees and says.", h.note("No samples stored yet."))
+    intro = (
+        "Samples the network was not trained on: what each sensor delivers, the true classes, what "
+        "each stream answers, and the ensemble. Grey marks pixels without a value: holes in depth, "
+        "and pixels that are not scored."
+    )
+    parts = []
+    for output in outputs or [""]:
+        colours = _class_colours(run, output)
+        names = run.classes(output) or [f"class {i}" for i in range(len(colours))]
+        parts += [f"<h3>{h.esc(output)}</h3>"] if len(outputs) > 1 else []
+        parts += [h.legend(names, colours)] if len(colours) else []
+        parts += [_panel(panel, output, colours) for panel in run.panels]
+    return h.section(title, intro, *parts)
+
+
+def _panel(panel: Panel, output: str, colours: Image) -> str:
+    cells = [
+        h.figure(picture(to_picture(value), photo=True), f"<b>{h.esc(name)}</b>", name, "photo")
+        for name, value in panel.inputs.items()
+    ]
+    shown = panel.outputs.get(output, PanelOutput(None, {}, None))
+    labelled = {"truth": shown.truth, **shown.streams, "ensemble": shown.ensemble}
+    for name, value in labelled.items():
+        if value is None or (name == "ensemble" and len(shown.streams) < 2 and shown.streams):
+            continue
+        painted = colorize(value, colours) if _is_labels(value) else to_picture(value)
+        caption = f"<b>{h.esc(name)}</b>"
+        if name != "truth" and shown.truth is not None and _is_labels(value):
+            caption += f" {_right(value, shown.truth, len(colours))}"
+        cells.append(h.figure(picture(painted), caption, f"{name} of {panel.name}"))
+    return f'<div class="panel" title="{h.esc(panel.name)}">{"".join(cells)}</div>'
+
+
+def _right(labels: Array, truth: Array, classes: int) -> str:
+    counted = (truth >= 0) & (truth < classes)
+    if labels.shape != truth.shape or not counted.any():
+        return ""
+    return f"{100 * float((labels == truth)[counted].mean()):.0f} % right"
+
+
+def _per_class(run: RunFolder, colours: Mapping[str, str]) -> str:
+    tables = []
+    classes = evaluation_dict({**run.evaluation, "classes": None})["classes"]
+    for output, entries in classes.items():
+        names = run.classes(output)
+        palette = as_palette(run.colours(output), len(entries))
+        predictions = [p for p in entries[0]["iou"] if p != "ensemble"]
+        predictions += ["ensemble"] if len(predictions) != 1 else []
+        heads = [h.cell("class", head=True), h.cell("pixels", True, True)]
+        heads += [h.cell(h.dot(colours[p]) + h.esc(p), head=True) for p in predictions]
+        lines = []
+        for i, (entry, colour) in enumerate(zip(entries, palette, strict=True)):
+            name = names[i] if i < len(names) else entry["class"]
+            share = "–" if entry["pixels"] is None else f"{100 * entry['pixels']:.1f}"
+            cells = [h.cell(h.swatch(colour) + h.esc(name)), h.cell(share, number=True)]
+            cells += [h.cell(h.bar(entry["iou"][p], colours[p])) for p in predictions]
+            lines.append(h.row(cells))
+        tables += [f"<h3>{h.esc(output)}</h3>"] if len(classes) > 1 else []
+        tables.append(h.table(heads, lines, "bars"))
+    if not tables:
+        return ""
+    intro = (
+        "IoU of each class in percent, with all sensors at hand: 100 means that prediction and "
+        "truth cover the same pixels. “Pixels” is the share of the scored pixels that belong to "
+        "the class. A dash marks a class that occurs nowhere."
+    )
+    return h.section("Class by class", intro, *tables)
+
+
+def _training(run: RunFolder, colours: Mapping[str, str]) -> str:
+    figures = [_figure(figure, text) for figure, text in training_curves(run, colours)]
+    intro = "How the run got there. One step is one batch."
+    if not figures:
+        return h.section("Training", intro, h.note("Nothing was logged yet (metrics.csv)."))
+    return h.section("Training", intro, f'<div class="figures">{"".join(figures)}</div>')
+
+
+def _exchange(run: RunFolder, colours: Mapping[str, str]) -> str:
+    model = run.config.get("model") or {}
+    intro = (
+        "Which channels give way. Each stream owns one part of the channels of every exchanging "
+        "layer; only there may the penalty push its scales towards 0, so that for each channel at "
+        "least one stream keeps its own view. Rates near 0 mean that the streams hardly talk; "
+        "above three quarters little of their own is left."
+    )
+    if isinstance(model, Mapping) and model.get("exchange") is False:
+        return h.section("Exchange", intro, h.note("Exchange was switched off in this run."))
+    figures = [_figure(figure, text) for figure, text in exchange_curves(run)]
+    layers: list[Any] = next(
+        (e["layers"] for e in reversed(run.exchange) if any(x.get("mask") for x in e["layers"])), []
+    )
+    for stream in dict.fromkeys(x["stream"] for x in layers if x.get("mask")):
+        drawn = exchange_map(layers, stream, colours.get(stream, "#2563eb"))
+        text = (
+            f"The exchange map of {stream} at the end: a row per layer, input side on top, all "
+            "channels from left to right. Strong colour: replaced. At the right, the share of the "
+            "own part."
+        )
+        figures.append(_figure(drawn, text))
+    if not figures:
+        return h.section("Exchange", intro, h.note("No inspection stored yet (exchange.json)."))
+    return h.section("Exchange", intro, f'<div class="figures">{"".join(figures)}</div>')
+
+
+def _details(run: RunFolder) -> str:
+    parts, line = [], facts.command(run)
+    parts += [f'<pre class="wrap">{h.esc(line)}</pre>'] if line else []
+    for name, text in (
+        ("Resolved configuration", _yaml(run.config)),
+        ("Environment", json.dumps(run.info, indent=2, ensure_ascii=False) if run.info else ""),
+    ):
+        if text:
+            parts.append(f"<details><summary>{name}</summary><pre>{h.esc(text)}</pre></details>")
+    if not parts:
+        return ""
+    return h.section("Make it again", "The command, and everything it was run with.", *parts)
+
+
+def _yaml(config: Mapping[str, Any]) -> str:
+    return yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True) if config else ""
+
+
+def _figure(figure: Any, caption: str) -> str:
+    title = figure.axes[0].get_title(loc="left")
+    return h.figure(svg(figure), h.esc(caption), title)
+
+
+def _streams(run: RunFolder) -> list[str]:
+    """All streams that any file names, in the order of the configured inputs first."""
+    names: list[str] = list((run.config.get("model") or {}).get("inputs") or {})
+    for entry in (run.evaluation.get("scores") or {}).values():
+        names += [stream for output in entry.values() for stream in output.get("streams") or {}]
+    for scores in score_series(run).values():
+        names += scores
+    names += [layer["stream"] for entry in run.exchange for layer in entry["layers"]]
+    names += [s for panel in run.panels for o in panel.outputs.values() for s in o.streams]
+    return [name for name in dict.fromkeys(names) if name != "ensemble"]
+
+
+def _class_colours(run: RunFolder, output: str) -> Image:
+    """Palette of an output; as many colours as classes are named, scored or seen."""
+    count = len(run.classes(output)) or len(run.colours(output) or [])
+    if not count:
+        for panel in run.panels:
+            shown = panel.outputs.get(output)
+            for value in [shown.truth, *shown.streams.values()] if shown else []:
+                if value is not None and _is_labels(value):
+                    seen = value[(value >= 0) & (value != 255)]
+                    count = max(count, int(seen.max()) + 1 if seen.size else 0)
+    return as_palette(run.colours(output), count)
+
+
+def _is_labels(value: Array) -> bool:
+    return value.ndim == 2 and bool(np.issubdtype(value.dtype, np.integer))

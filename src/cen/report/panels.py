@@ -1,0 +1,112 @@
+"""Panels: one sample with its truth and predictions, stored as RUN/panels/*.npz.
+
+Whoever trains or evaluates writes them with :func:`save_panel`; the pages read them back, so that
+a report can be made anywhere, without the network and without the data.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cen.errors import DataError
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class PanelOutput:
+    """What is known and what was predicted for one output of one sample.
+
+    Attributes:
+        truth: ground truth, (H, W) class ids (255 = ignore) or an image; None if unknown.
+        streams: prediction of each stream, same layout.
+        ensemble: prediction of the ensemble, same layout.
+    """
+
+    truth: Array | None
+    streams: Mapping[str, Array]
+    ensemble: Array | None
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One sample as shown in a report.
+
+    Attributes:
+        name: name of the sample, for example its file name.
+        inputs: what the network saw: uint8 (H, W, 3) for images, float32 (H, W) in metres with
+            nan = missing for depth.
+        outputs: truth and predictions by output name.
+    """
+
+    name: str
+    inputs: Mapping[str, Array]
+    outputs: Mapping[str, PanelOutput] = field(default_factory=dict)
+
+
+def save_panel(path: str | Path, panel: Panel) -> Path:
+    """Write a panel as a compressed .npz file, in one step (temporary file, then rename).
+
+    Args:
+        path: target file; its folder is made if needed.
+        panel: what to write.
+
+    Returns:
+        The path written.
+    """
+    path = Path(path)
+    arrays: dict[str, Any] = {"name": np.array(panel.name)}
+    arrays |= {f"inputs/{name}": np.asarray(value) for name, value in panel.inputs.items()}
+    for name, output in panel.outputs.items():
+        if output.truth is not None:
+            arrays[f"outputs/{name}/truth"] = np.asarray(output.truth)
+        for stream, value in output.streams.items():
+            arrays[f"outputs/{name}/streams/{stream}"] = np.asarray(value)
+        if output.ensemble is not None:
+            arrays[f"outputs/{name}/ensemble"] = np.asarray(output.ensemble)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(path.name + ".part")
+    with temporary.open("wb") as file:
+        np.savez_compressed(file, **arrays)
+    temporary.replace(path)
+    return path
+
+
+def load_panel(path: str | Path) -> Panel:
+    """Read a panel written by :func:`save_panel`.
+
+    Args:
+        path: the .npz file. Pickled content is never loaded.
+
+    Returns:
+        The panel, inputs and streams in the order in which they were written.
+
+    Raises:
+        DataError: the file is missing, damaged or holds something else.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {key: file[key] for key in file.files}
+    except Exception as error:  # a damaged archive raises whatever its layer raises
+        raise DataError(f"{path}: cannot be read as a panel ({error})") from error
+    inputs: dict[str, Array] = {}
+    found: dict[str, dict[str, Any]] = {}
+    for key, value in arrays.items():
+        kind, _, rest = key.partition("/")
+        if kind == "inputs":
+            inputs[rest] = value
+        elif kind == "outputs":
+            name, _, part = rest.partition("/")
+            entry = found.setdefault(name, {"truth": None, "streams": {}, "ensemble": None})
+            if part.startswith("streams/"):
+                entry["streams"][part.removeprefix("streams/")] = value
+            else:
+                entry[part] = value
+    if not inputs and not found:
+        raise DataError(f"{path}: holds no panel, only the arrays {sorted(arrays)}")
+    name = str(arrays.get("name", np.array(Path(path).stem)))
+    return Panel(name, inputs, {key: PanelOutput(**entry) for key, entry in found.items()})

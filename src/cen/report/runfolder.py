@@ -1,0 +1,179 @@
+"""Reading a run folder, as far as it has got: a running, killed or unevaluated run is read too."""
+
+import csv
+import json
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import yaml
+from safetensors import SafetensorError, safe_open
+
+from cen.errors import CenError, DataError
+from cen.report.panels import Panel, load_panel
+
+Series = dict[int, float]
+"""Step -> value, in the order of the steps."""
+
+_FILES = ("config.yaml", "run.json", "metrics.csv", "exchange.json", "evaluation.json")
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """What the files of a run say; what is missing is empty.
+
+    Attributes:
+        path: the folder.
+        config: the resolved configuration (config.yaml).
+        info: versions, seed, command, machine, times (run.json).
+        metrics: series by column of metrics.csv, without empty and non-finite values.
+        exchange: the inspections made while training, oldest first (exchange.json).
+        evaluation: scores on the evaluated split (evaluation.json).
+        panels: samples to show (panels/*.npz).
+        metadata: header of the saved network (best.safetensors, else last.safetensors).
+        problems: files that are there and cannot be read, one sentence each.
+    """
+
+    path: Path
+    config: Mapping[str, Any] = field(default_factory=dict)
+    info: Mapping[str, Any] = field(default_factory=dict)
+    metrics: Mapping[str, Series] = field(default_factory=dict)
+    exchange: list[Mapping[str, Any]] = field(default_factory=list)
+    evaluation: Mapping[str, Any] = field(default_factory=dict)
+    panels: list[Panel] = field(default_factory=list)
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+
+    @property
+    def last_step(self) -> int | None:
+        """The last step with a line in metrics.csv."""
+        return max((max(series) for series in self.metrics.values()), default=None)
+
+    @property
+    def hours(self) -> float | None:
+        """Wall-clock hours from start to finish; None while it is unknown."""
+        if isinstance(self.info.get("seconds"), int | float):
+            return float(self.info["seconds"]) / 3600
+        started, finished = (_time(self.info.get(key)) for key in ("started", "finished"))
+        return None if started is None or finished is None else (finished - started) / 3600
+
+    def classes(self, output: str) -> list[str]:
+        """Class names of a segmentation output, [] where no file tells them."""
+        for source in (self.evaluation, self.metadata):
+            names = source.get("classes")
+            names = names.get(output) if isinstance(names, Mapping) else names
+            if isinstance(names, list) and names:
+                return [str(name) for name in names]
+        configured = dict(self.config.get("data") or {}).get("classes")
+        if isinstance(configured, int):
+            return [f"class {i}" for i in range(configured)]
+        return [str(name) for name in configured] if isinstance(configured, list) else []
+
+    def colours(self, output: str) -> list[list[int]] | None:
+        """The palette that the data set brings along, if any: RGB per class."""
+        for source in (self.evaluation, self.metadata):
+            rows = source.get("palette")
+            rows = rows.get(output) if isinstance(rows, Mapping) else rows
+            if isinstance(rows, list) and rows:
+                return [[int(value) for value in row] for row in rows]
+        return None
+
+
+def read_run(run: str | Path) -> RunFolder:
+    """Read what a run folder holds.
+
+    Args:
+        run: the folder. Any file may be missing; one that cannot be read becomes a problem.
+
+    Raises:
+        DataError: the folder does not exist or holds none of a run's files.
+    """
+    path = Path(run)
+    if not path.is_dir():
+        raise DataError(f"{path}: no such run folder")
+    if not any((path / name).exists() for name in (*_FILES, "panels")):
+        raise DataError(f"{path}: not a run folder, it holds none of {', '.join(_FILES)}")
+    problems: list[str] = []
+
+    def read(name: str, reader: Callable[[Path], Any], empty: Any) -> Any:
+        file = path / name
+        if not file.exists():
+            return empty
+        try:
+            value = reader(file)
+            if type(value) is not type(empty):
+                raise DataError(f"holds a {type(value).__name__}")
+        except (OSError, ValueError, csv.Error, yaml.YAMLError, SafetensorError, CenError) as error:
+            problems.append(f"{name} cannot be read ({error}).")
+            return empty
+        return value
+
+    panels = [read(f"panels/{f.name}", load_panel, None) for f in sorted(path.glob("panels/*.npz"))]
+    weights = "best.safetensors" if (path / "best.safetensors").exists() else "last.safetensors"
+    return RunFolder(
+        path=path,
+        config=read("config.yaml", lambda file: yaml.safe_load(file.read_text("utf-8")), {}),
+        info=read("run.json", _json, {}),
+        metrics=read("metrics.csv", _metrics, {}),
+        exchange=read("exchange.json", _json, []),
+        evaluation=read("evaluation.json", _json, {}),
+        panels=[panel for panel in panels if panel is not None],
+        metadata=read(weights, _header, {}),
+        problems=problems,
+    )
+
+
+def _json(file: Path) -> Any:
+    return json.loads(file.read_text("utf-8"))
+
+
+def _metrics(file: Path) -> dict[str, Series]:
+    """Columns of the CSV file as series; of two rows of one step the later one counts."""
+    series: dict[str, Series] = {}
+    with file.open(newline="", encoding="utf-8") as handle:
+        for row in csv.DictReader(handle):
+            step = _number(row.get("step"))
+            if step is None:  # the last line of a killed run
+                continue
+            for column, text in row.items():
+                value = _number(text)
+                if value is not None and column not in ("step", "epoch", None):
+                    series.setdefault(column, {})[int(step)] = value
+    return {column: dict(sorted(points.items())) for column, points in series.items()}
+
+
+def _number(text: Any) -> float | None:
+    try:
+        value = float(text)
+    except (TypeError, ValueError):
+        return None
+    return value if math.isfinite(value) else None
+
+
+def _header(file: Path) -> dict[str, Any]:
+    """The JSON values in the header of a .safetensors file; the tensors are not read."""
+    with safe_open(file, framework="np") as handle:
+        entries = handle.metadata() or {}
+    header: dict[str, Any] = {}
+    for key, text in entries.items():
+        try:
+            value = json.loads(text)
+        except ValueError:
+            value = text
+        header[key] = value
+        if key in ("cen", "metadata") and isinstance(value, dict):
+            header |= value
+    return header
+
+
+def _time(value: Any) -> float | None:
+    """Seconds since 1970 of an ISO time or of a number."""
+    if isinstance(value, int | float):
+        return float(value)
+    try:
+        return datetime.fromisoformat(str(value)).timestamp()
+    except ValueError:
+        return None

@@ -1,0 +1,112 @@
+"""Evaluation and inspection as plain rows: what tables, pages and --json all show."""
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+Scores = Mapping[str, Any]
+
+NAMES = {"pixel_accuracy": "pixel acc", "mean_accuracy": "mean acc", "mean_iou": "mIoU"}
+"""Short column heads of the scores that are shares in 0..1 and are printed in percent."""
+
+
+class HasDict(Protocol):
+    """An inspection: anything with a plain form."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The plain form."""
+        ...
+
+
+def evaluation_dict(evaluation: Mapping[str, Any]) -> dict[str, Any]:
+    """Flatten an evaluation into rows.
+
+    Args:
+        evaluation: what evaluation.json holds: ``scores[subset][output]`` with ``ensemble``,
+            ``streams`` and ``alpha``; subsets are modality names joined by "+".
+
+    Returns:
+        ``split``; ``rows``: one per subset, output and prediction with ``inputs``, ``output``,
+        ``prediction`` (a stream or "ensemble"), ``alpha`` (None for the ensemble) and the scores
+        (shares in 0..1, None where undefined), larger subsets first; ``classes``: per output one
+        entry per class with its name, ``pixels`` (share of the true pixels) and ``iou`` by
+        prediction, with all modalities present.
+    """
+    scores = evaluation.get("scores") or {}
+    subsets = sorted(scores, key=lambda subset: -len(subset.split("+")))
+    rows = [
+        {"inputs": subset.split("+"), "output": output, **row}
+        for subset in subsets
+        for output, entry in scores[subset].items()
+        for row in _predictions(entry)
+    ]
+    classes = {}
+    for output, entry in (scores[subsets[0]] if subsets else {}).items():
+        names = evaluation.get("classes") or []
+        names = names.get(output) or [] if isinstance(names, Mapping) else names
+        classes[output] = _classes(entry, list(names))
+    return {
+        "split": evaluation.get("split"),
+        "rows": rows,
+        "classes": {output: entries for output, entries in classes.items() if entries},
+    }
+
+
+def inspection_dict(inspection: Mapping[str, Any] | HasDict) -> dict[str, Any]:
+    """The figures of an inspection without the per-channel masks.
+
+    Args:
+        inspection: of :func:`cen.inspect`, or its ``to_dict()``.
+
+    Returns:
+        ``rate`` (share of own channels replaced), ``alpha`` and ``layers`` with, per layer and
+        stream, the sizes, ``rate`` and ``quantiles`` of |γ| (minimum, quartiles, maximum).
+    """
+    plain = inspection if isinstance(inspection, Mapping) else inspection.to_dict()
+    layers = [{k: v for k, v in layer.items() if k != "mask"} for layer in plain["layers"]]
+    return {"rate": plain.get("rate"), "alpha": plain.get("alpha") or {}, "layers": layers}
+
+
+def score_columns(rows: list[dict[str, Any]]) -> list[str]:
+    """Names of the scores that occur in the rows, in their order."""
+    fixed = {"inputs", "output", "prediction", "alpha"}
+    return list(dict.fromkeys(key for row in rows for key in row if key not in fixed))
+
+
+def percent(name: str, value: float | None) -> str:
+    """A score as it is printed: shares in percent with one decimal, others with four digits."""
+    if value is None:
+        return "–"
+    return f"{100 * value:.1f}" if name in NAMES else f"{value:.4g}"
+
+
+def _predictions(entry: Mapping[str, Any]) -> list[dict[str, Any]]:
+    alpha = entry.get("alpha") or {}
+    rows = [
+        {"prediction": stream, "alpha": alpha.get(stream), **_scalars(scores)}
+        for stream, scores in (entry.get("streams") or {}).items()
+    ]
+    if "ensemble" in entry:
+        rows.append({"prediction": "ensemble", "alpha": None, **_scalars(entry["ensemble"])})
+    return rows
+
+
+def _scalars(scores: Scores) -> dict[str, Any]:
+    return {k: v for k, v in scores.items() if v is None or isinstance(v, int | float)}
+
+
+def _classes(entry: Mapping[str, Any], names: list[str]) -> list[dict[str, Any]]:
+    predictions = {**(entry.get("streams") or {}), "ensemble": entry.get("ensemble") or {}}
+    lists = {name: scores["iou"] for name, scores in predictions.items() if scores.get("iou")}
+    if not lists:
+        return []
+    pixels = next((s["pixels"] for s in predictions.values() if s.get("pixels")), None)
+    count = max(len(values) for values in lists.values())
+    total = sum(pixels) if pixels else 0
+    return [
+        {
+            "class": names[i] if i < len(names) else f"class {i}",
+            "pixels": pixels[i] / total if pixels and total else None,
+            "iou": {name: values[i] for name, values in lists.items()},
+        }
+        for i in range(count)
+    ]

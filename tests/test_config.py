@@ -47,6 +47,7 @@ def test_command_line_text_becomes_the_type_of_the_key(file: Path) -> None:
             "data.classes": "[wall, floor]",
             "data.transforms.crop": "[64, 96]",
             "data.modalities.depth.unit": "2e-4",
+            "data.modalities.rgb.interpolation": "null",
             "model.exchange": "false",
         },
     )

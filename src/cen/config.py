@@ -32,18 +32,22 @@ class ModalityConfig:
     Attributes:
         kind: ``image``: 8-bit colour or grey files; ``depth``: distances, in metres inside CEN.
         unit: Metres per stored value, for depth; null: what dataset.yaml in the data folder says.
+        missing: Stored value that means "not measured", for depth.
         scale: Factor from the read value (0..255, or metres) to the value that is normalised.
         mean: One number per channel, subtracted after ``scale``.
         std: One number per channel, divided by last.
         fill: What the network sees where a value is missing and where a crop is padded.
+        interpolation: How it is resized; null: cubic for images, nearest for depth.
     """
 
     kind: Literal["image", "depth"] = "image"
     unit: float | None = None
+    missing: float = 0.0
     scale: float | None = None
     mean: list[float] | None = None
     std: list[float] | None = None
     fill: float | None = None
+    interpolation: Literal["nearest", "linear", "cubic"] | None = None
 
 
 @dataclass
@@ -361,10 +365,10 @@ def _check_run(config: Config) -> None:
         modality = data.modalities[name]
         for part in ("mean", "std"):
             numbers = getattr(modality, part)
-            if numbers is not None and len(numbers) not in (1, channels):
+            if numbers is not None and len(numbers) != channels:
                 raise ConfigError(
                     f"data.modalities.{name}.{part}: {len(numbers)} numbers for {channels} "
-                    f"channels of model.inputs.{name}; give 1 or {channels}"
+                    f"channels of model.inputs.{name}; give one for each"
                 )
     scale = data.transforms.scale
     if scale is not None and scale[0] > scale[1]:

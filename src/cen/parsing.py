@@ -53,6 +53,20 @@ class Key:
     default: Any
     text: str
 
+    @property
+    def default_text(self) -> str:
+        """The default as a YAML file writes it, without entries that are null."""
+        value = self.default
+        if isinstance(value, dict):
+            value = {
+                name: {k: v for k, v in item.items() if v is not None}
+                if isinstance(item, dict)
+                else item
+                for name, item in value.items()
+            }
+        text = yaml.safe_dump(value, default_flow_style=True, sort_keys=False, width=1000)
+        return text.removesuffix("...\n").strip()
+
 
 def nearest(word: str, choices: Iterable[Any]) -> str:
     """The end of an error message: the nearest right word, or all of them if none is near."""
@@ -119,8 +133,20 @@ def _checker(hint: Any) -> ArgumentParser:
 
 
 def _choices(hint: Any) -> tuple[Any, ...] | None:
-    """The values of a Literal, None for other types."""
-    return typing.get_args(hint) if typing.get_origin(hint) is Literal else None
+    """The values of a Literal, also of one that may be null; None for other types."""
+    choices: list[Any] = []
+    for part in typing.get_args(hint) if _is_union(hint) else (hint,):
+        if typing.get_origin(part) is Literal:
+            choices += typing.get_args(part)
+        elif part is type(None):
+            choices.append("null")
+        else:
+            return None
+    return tuple(choices)
+
+
+def _is_union(hint: Any) -> bool:
+    return typing.get_origin(hint) in (types.UnionType, typing.Union)
 
 
 def _mapping(value: Any, key: str, places: Places) -> Mapping[str, Any]:
@@ -258,7 +284,7 @@ def keys(cls: Any, prefix: str = "") -> Iterator[Key]:
 def describe_type(hint: Any) -> str:
     """A type as people write it: ``number``, ``one of own, any``, ``list of text, or null``."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if origin in (types.UnionType, typing.Union):
+    if _is_union(hint):
         return ", or ".join(describe_type(argument) for argument in arguments)
     if origin is Literal:
         return "one of " + ", ".join(str(argument) for argument in arguments)

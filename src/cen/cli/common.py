@@ -5,10 +5,14 @@ import contextlib
 import json
 import math
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
+
+from rich import box
+from rich.console import Console, RenderableType
+from rich.table import Table
 
 from cen.config import Config
 from cen.errors import ConfigError
@@ -22,9 +26,15 @@ def add_json(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def emit(args: argparse.Namespace, figures: Mapping[str, Any], text: str) -> None:
-    """Prints figures as JSON where ``--json`` is given, else the text."""
-    print(json.dumps(_finite(figures), indent=1) if args.json else text)
+def emit(args: argparse.Namespace, figures: Mapping[str, Any], *shown: RenderableType) -> None:
+    """Prints figures as JSON where ``--json`` is given, else texts and tables."""
+    if args.json:
+        print(json.dumps(_finite(figures), indent=1))
+        return
+    # A file or a pipe has no width: nothing may be cut there.
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 200)
+    for item in shown:
+        console.print(item, markup=False)
 
 
 def _finite(value: Any) -> Any:
@@ -46,32 +56,12 @@ def quiet_stdout(args: argparse.Namespace) -> Iterator[None]:
         yield
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """Columns of text; numbers are set to the right, floats with as many digits as given."""
-    cells = [[str(cell) for cell in row] for row in (head, *rows)]
-    widths = [max(len(row[column]) for row in cells) for column in range(len(head))]
-    right = [
-        bool(rows) and all(isinstance(row[c], int | float) or _is_number(row[c]) for row in rows)
-        for c in range(len(head))
-    ]
-    lines = []
-    for row in cells:
-        padded = (
-            cell.rjust(width) if to_right else cell.ljust(width)
-            for cell, width, to_right in zip(row, widths, right, strict=True)
-        )
-        lines.append("  ".join(padded).rstrip())
-    return "\n".join(lines)
-
-
-def _is_number(cell: object) -> bool:
-    text = str(cell).rstrip(" %")
-    return text in ("", "-") or text.replace(".", "", 1).replace("-", "", 1).isdecimal()
-
-
-def percent(share: float | None) -> str:
-    """A share of 1 as a percentage with two digits; a dash where there is none."""
-    return "-" if share is None or not math.isfinite(share) else f"{100 * share:.2f}"
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
+    """A table in the looks of those of :mod:`cen.report.tables`."""
+    made = Table(*head, box=box.SIMPLE_HEAD)
+    for row in rows:
+        made.add_row(*row)
+    return made
 
 
 def run_folder(path: str) -> Path:

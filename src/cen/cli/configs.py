@@ -28,8 +28,8 @@ def run(args: argparse.Namespace) -> int:
         summaries = {
             name: summary(file.read_text("utf-8")) for name, file in common.shipped().items()
         }
-        text = common.table(("name", "what it is"), list(summaries.items()))
-        common.emit(args, {"configs": summaries}, text)
+        shown = common.table(("name", "what it is"), summaries.items())
+        common.emit(args, {"configs": summaries}, shown)
         return 0
     source = common.shipped_one(args.name)
     target = Path(args.file or f"{args.name}.yaml")

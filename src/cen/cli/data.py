@@ -26,7 +26,8 @@ def add(parser: argparse.ArgumentParser) -> None:
         metavar="label set",
         choices=["parts", "functions"],
         default="parts",
-        help="parts: a class is shape and material; functions: (shape + material) mod 3, which neither modality shows alone; default: parts",
+        help="parts: a class is a shape and a material; functions: (shape + material) mod 3, "
+        "which neither modality shows alone; default: parts",
     )
     rooms.add_argument(
         "--size",

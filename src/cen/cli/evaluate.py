@@ -4,7 +4,6 @@ The figures also go to RUN/evaluation.json, from which cen report reads them.
 """
 
 import argparse
-from typing import Any
 
 from cen.cli import common
 from cen.cli.parser import Parser
@@ -26,32 +25,10 @@ def add(parser: Parser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Evaluates, and prints one line per stream and ensemble."""
     folder = common.run_folder(args.run_folder)
+    from cen.report.tables import evaluation_dict, evaluation_table
     from cen.training import evaluate
 
     with common.quiet_stdout(args):
         result = evaluate(folder, split=args.split)
-    common.emit(args, result, describe(result))
+    common.emit(args, evaluation_dict(result), evaluation_table(result))
     return 0
-
-
-def describe(result: dict[str, Any]) -> str:
-    """The scores of an evaluation as a table."""
-    rows = []
-    for subset, outputs in result["scores"].items():
-        for output, scores in outputs.items():
-            for stream, values in scores.get("streams", {}).items():
-                rows.append(
-                    _row(subset, output, stream, values, scores.get("alpha", {}).get(stream))
-                )
-            rows.append(_row(subset, output, "ensemble", scores["ensemble"], None))
-    head = ("inputs", "output", "stream", "pixel acc", "mean acc", "mIoU", "alpha")
-    return f"{result['split']} split, %\n" + common.table(head, rows)
-
-
-def _row(
-    subset: str, output: str, stream: str, values: Any, alpha: float | None
-) -> tuple[str, ...]:
-    figures = (
-        common.percent(values.get(k)) for k in ("pixel_accuracy", "mean_accuracy", "mean_iou")
-    )
-    return (subset, output, stream, *figures, "" if alpha is None else f"{alpha:.3f}")

@@ -4,6 +4,7 @@ Every key of the configuration is an option, ``--train.steps 100``.
 """
 
 import argparse
+import dataclasses
 import textwrap
 from datetime import datetime
 from pathlib import Path
@@ -48,21 +49,20 @@ def run(args: argparse.Namespace) -> int:
         fit(config, folder, resume=bool(args.resume))
     figures = final_figures(folder)
     rows = [(name, f"{value:.4g}") for name, value in figures["metrics"].items()]
-    text = "\n".join(
-        [
-            common.table((f"after {figures['steps']} steps", ""), rows),
-            "",
-            f"run folder: {folder}",
-            f"next: cen evaluate {folder}; cen report {folder}",
-        ]
-    )
-    common.emit(args, figures, text)
+    shown = common.table((f"after {figures['steps']} steps", "value"), rows)
+    more = f"run folder: {folder}\nnext: cen evaluate {folder}; cen report {folder}"
+    common.emit(args, figures, shown, more)
     return 0
 
 
 def _fresh(args: argparse.Namespace) -> tuple[Config, Path]:
     if args.config is None:
         raise ConfigError("cen train needs a configuration: a file or a name of cen configs ls")
+    top = [field.name for field in dataclasses.fields(Config)]
+    for key in args.free:
+        if key.partition(".")[0] not in top:
+            known = ["out", "resume", "json", *top]
+            raise ConfigError(f"cen train has no option --{key}{parsing.nearest(key, known)}")
     config = common.load_config(args.config, args.free)
     stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
     folder = Path(args.out or Path("runs") / f"{Path(args.config).stem}-{stamp}")
@@ -102,7 +102,7 @@ def _keys() -> str:
     """Every key of a configuration, for the help."""
     lines = ["keys of a configuration, each an option (--train.steps 100):"]
     for key in parsing.keys(Config):
-        lines.append(f"  --{key.name}  ({key.type}; default: {key.default})")
+        lines.append(f"  --{key.name}  ({key.type}; default: {key.default_text})")
         text = key.text.replace("``", "")
         lines += textwrap.wrap(text, 92, initial_indent=" " * 6, subsequent_indent=" " * 6)
     return "\n".join(lines)

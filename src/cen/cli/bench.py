@@ -1,0 +1,60 @@
+"""Measure what exchange costs in time."""
+
+import argparse
+import sys
+
+from cen.cli import common
+from cen.cli.parser import Parser
+from cen.errors import ConfigError
+
+
+def add(parser: Parser) -> None:
+    """Declares the options."""
+    verbs = parser.add_subparsers(title="commands", metavar="VERB", dest="action", required=True)
+    exchange = verbs.add_parser(
+        "exchange",
+        help="time of exchange in RefineNet with two modalities",
+        description="Three networks take turns in one process: stream norms with exchange, "
+        "without it, and plain batch norm on the same packed tensor. Printed are the paired "
+        "ratios of their times, with 95 %% intervals.",
+    )
+    exchange.add_argument("--encoder", metavar="NAME", default="resnet50", help="default: resnet50")
+    exchange.add_argument("--batch", metavar="N", type=int, default=2, help="images; default: 2")
+    exchange.add_argument(
+        "--size", metavar=("H", "W"), type=int, nargs=2, default=[240, 320], help="default: 240 320"
+    )
+    exchange.add_argument(
+        "--rounds", metavar="N", type=int, default=15, help="pairs to measure; default: 15"
+    )
+    exchange.add_argument("--device", metavar="DEVICE", default="cpu", help="cpu (default) or cuda")
+    exchange.add_argument(
+        "--compile", action="store_true", help="run the networks under torch.compile"
+    )
+    common.add_json(exchange)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measures and prints the paired ratios."""
+    for name, least in (("batch", 1), ("rounds", 5)):
+        if getattr(args, name) < least:
+            raise ConfigError(f"--{name} {getattr(args, name)}: give {least} or more")
+    if min(args.size) < 32:
+        raise ConfigError(f"--size {args.size[0]} {args.size[1]}: give 32 pixels or more")
+    from cen.bench import bench_exchange
+
+    ratios = bench_exchange(
+        encoder=args.encoder,
+        batch=args.batch,
+        size=tuple(args.size),
+        rounds=args.rounds,
+        device=args.device,
+        compiled=args.compile,
+        progress=lambda line: print(line, file=sys.stderr),
+    )
+    rows = [
+        (r.mode, r.name, f"{r.median:.4f}", f"{r.low:.4f} .. {r.high:.4f}", f"{r.seconds:.3f}")
+        for r in ratios
+    ]
+    head = ("mode", "networks", "ratio", "95 % interval", "seconds of the first")
+    common.emit(args, {"ratios": [ratio.to_dict() for ratio in ratios]}, common.table(head, rows))
+    return 0

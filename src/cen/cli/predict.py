@@ -1,0 +1,41 @@
+"""Predict on image files of one scene, with any subset of a run's modalities.
+
+Writes the label map, a colour overlay and a legend.
+"""
+
+import argparse
+from pathlib import Path
+
+from cen.cli import common
+from cen.cli.parser import Parser
+from cen.errors import ConfigError
+from cen.parsing import nearest
+
+
+def add(parser: Parser) -> None:
+    """Declares the options."""
+    parser.free = True
+    parser.usage = "cen predict RUN --rgb a.png --depth b.png -o OUT [--json]"
+    parser.epilog = "--NAME FILE gives the file of one modality of the run; at least one is needed."
+    parser.add_argument("run_folder", metavar="RUN", help="folder of a run, or a .safetensors file")
+    parser.add_argument(
+        "-o", "--out", metavar="OUT", default="out", help="folder to write to; default: out"
+    )
+    common.add_json(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Predicts and writes the pictures."""
+    path = Path(args.run_folder)
+    source = path if path.is_file() else common.run_folder(args.run_folder)
+    if not args.free:
+        raise ConfigError("cen predict needs the file of at least one modality: --rgb a.png")
+    import cen
+
+    net = cen.load(source)
+    for name in args.free:
+        if name not in net.inputs:
+            raise ConfigError(f"--{name}: is no modality of {path}{nearest(name, net.inputs)}")
+    prediction = cen.Predictor(net)(args.free)
+    prediction.save(args.out)
+    return 0

@@ -187,7 +187,7 @@ class TrainConfig:
         checkpoint_every: Steps from one resumable checkpoint to the next.
     """
 
-    steps: int | None = None
+    steps: int | None = 1000
     batch_size: int = 8
     optimizer: Literal["sgd", "adam", "adamw"] = "adam"
     encoder_lr: float = 1e-3
@@ -229,7 +229,7 @@ class Config:
 
     data: DataConfig = field(default_factory=DataConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
-    train: TrainConfig = field(default_factory=lambda: TrainConfig(steps=1000))
+    train: TrainConfig = field(default_factory=TrainConfig)
     seed: int = 0
 
     @classmethod

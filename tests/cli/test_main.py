@@ -1,0 +1,147 @@
+"""The command line as a whole: help, errors, exit codes, start-up."""
+
+import io
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from cen import cli
+from cen.errors import CenError, ConfigError
+
+VERBS = ("train", "evaluate", "predict", "inspect", "report", "data", "configs", "bench")
+HEAVY = ("torch", "lightning", "cv2", "matplotlib", "numpy", "torchmetrics")
+
+
+def python(code: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+
+def test_help_names_every_verb_and_imports_nothing_heavy() -> None:
+    start = time.perf_counter()
+    done = python(
+        "import sys\nfrom cen.cli import main\n"
+        "try:\n    main(['--help'])\n"
+        "except SystemExit:\n    pass\n"
+        f"print([m for m in {HEAVY} if m in sys.modules], file=sys.stderr)"
+    )
+    assert done.stderr.strip() == "[]"
+    assert all(f"    {verb} " in done.stdout for verb in VERBS)
+    # The bound is 1.5 s; twice that leaves room for a test machine that is busy.
+    assert time.perf_counter() - start < 3
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_help_of_a_verb(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        cli.main([verb, "--help"])
+    assert stop.value.code == 0
+    assert f"usage: cen {verb}" in capsys.readouterr().out
+
+
+def test_help_of_train_documents_every_key(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(["train", "--help"])
+    out = capsys.readouterr().out
+    assert "--data.modalities.<name>.unit  (number, or null; default: null)" in out
+    assert "--train.sparsity  (number; default: 0.001)" in out
+    assert "λ, the weight of the ℓ1 penalty" in out
+
+
+def test_no_words_print_the_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main([]) == 0
+    assert "usage: cen" in capsys.readouterr().out
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    import cen
+
+    assert cli.main(["--version"]) == 0
+    assert capsys.readouterr().out == f"cen {cen.__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["tain"], "'tain' is no VERB of cen; did you mean train?"),
+        (["train"], "needs a configuration"),
+        (
+            ["train", "rooms-dmo"],
+            "rooms-dmo: no file and no shipped configuration; did you mean ro",
+        ),
+        (["train", "none.yaml"], "none.yaml: no such file"),
+        (["train", "rooms-demo", "--otu", "x"], "cen train has no option --otu; did you mean out?"),
+        (
+            ["train", "rooms-demo", "--train.step", "3"],
+            "--train.step: is no key of a configuration",
+        ),
+        (["train", "rooms-demo", "--train.steps"], "--train.steps needs a value"),
+        (["train", "rooms-demo", "--data.root", "none"], "cen data rooms none"),
+        (["train", "--resume", "none"], "none: no such run folder"),
+        (["evaluate", "none"], "none: no such run folder"),
+        (["evaluate", "none", "--splt", "test"], "cen evaluate has no option --splt; did you mean"),
+        (
+            ["evaluate", "none", "--split", "tset"],
+            "'tset' is no split of cen evaluate; did you mean",
+        ),
+        (["predict", "none", "--rgb", "a.png"], "none: no such run folder"),
+        (["inspect", "none"], "none: no such run folder"),
+        (["report", "none"], "none: no such run folder"),
+        (["report", "."], "holds no config.yaml"),
+        (["data"], "required"),
+        (["data", "rooms"], "OUT"),
+        (["data", "rooms", "x", "--labels", "part"], "did you mean parts?"),
+        (["data", "rooms", "x", "--size", "8", "8"], "--size 8 8: give 32 pixels or more"),
+        (["data", "rooms", "x", "--train", "0"], "--train 0: give 1 or more"),
+        (["configs", "cp", "rooms-smal"], "did you mean rooms-small?"),
+        (["bench", "exchange", "--rounds", "2"], "--rounds 2: give 5 or more"),
+        (["bench", "exchange", "--rounds", "two"], "invalid int value: 'two'"),
+    ],
+)
+def test_error_is_one_message_and_code_2(
+    words: list[str],
+    message: str,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(words) == 2
+    captured = capsys.readouterr()
+    assert captured.err.startswith("cen: ")
+    assert message in captured.err
+    assert (captured.err.count("\n"), captured.out) == (1, "")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("error", "code"), [(CenError("bad"), 2), (KeyboardInterrupt(), 130), (BrokenPipeError(), 0)]
+)
+def test_exit_codes(error: BaseException, code: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: object) -> int:
+        raise error
+
+    monkeypatch.setattr("cen.cli.configs.run", fail)
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    assert cli.main(["configs", "ls"]) == code
+
+
+def test_a_defect_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: object) -> int:
+        raise RuntimeError("a defect")
+
+    monkeypatch.setattr("cen.cli.configs.run", fail)
+    with pytest.raises(RuntimeError):
+        cli.main(["configs", "ls"])
+
+
+def test_free_options_are_taken_with_their_values() -> None:
+    args = cli.build_parser().parse(
+        ["train", "--train.steps", "3", "rooms-demo", "--seed=-1", "--out", "x", "--json"]
+    )
+    assert (args.config, args.out, args.json) == ("rooms-demo", "x", True)
+    assert args.free == {"train.steps": "3", "seed": "-1"}
+    with pytest.raises(ConfigError, match="no option -x"):
+        cli.build_parser().parse(["train", "rooms-demo", "-x"])

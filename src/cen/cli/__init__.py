@@ -33,7 +33,7 @@ def build_parser() -> Parser:
         prog="cen",
         description="Channel Exchanging Networks: fuse RGB, depth and other modalities into one "
         "dense prediction, and several tasks into one network.",
-        epilog="First steps: cen data rooms data/rooms; cen train rooms-small; "
+        epilog="First steps: cen data rooms data/rooms; cen train rooms-small. "
         "cen VERB --help explains one command.",
     )
     parser.add_argument("--version", action="store_true", help="print the version and stop")
@@ -71,8 +71,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except CenError as error:
         print(f"cen: {error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print("cen: interrupted", file=sys.stderr)
+    except KeyboardInterrupt as stop:
+        print(f"cen: {stop or 'interrupted'}", file=sys.stderr)
         return 130
     except BrokenPipeError:
         # The reader of a pipe (head, less) went away: nothing is left to be said.

@@ -7,6 +7,8 @@ import argparse
 
 from cen.cli import common
 from cen.cli.parser import Parser
+from cen.config import Config
+from cen.errors import ConfigError
 
 
 def add(parser: Parser) -> None:
@@ -15,20 +17,48 @@ def add(parser: Parser) -> None:
     parser.add_argument(
         "--split",
         metavar="split",
-        choices=["test", "validation"],
+        choices=["test", "validation", "train"],
         default="test",
-        help="test (default) or validation",
+        help="test (default), validation or train",
     )
+    parser.add_argument(
+        "--data", metavar="FOLDER", help="data to read instead of the run's data.root"
+    )
+    parser.add_argument(
+        "--scales",
+        metavar="S",
+        type=float,
+        nargs="+",
+        default=[1.0],
+        help="average the predictions on images resized by these factors; default: 1",
+    )
+    parser.add_argument("--flip", action="store_true", help="average with mirrored images too")
+    parser.add_argument(
+        "--accelerator", metavar="NAME", default="auto", help="cpu, gpu or auto (default)"
+    )
+    parser.add_argument("--devices", metavar="N", type=int, default=1, help="default: 1")
     common.add_json(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Evaluates, and prints one line per stream and ensemble."""
     folder = common.run_folder(args.run_folder)
+    overrides = {"data.root": args.data} if args.data else {}
+    common.need_data(Config.load(folder / "config.yaml", overrides))
+    if min(args.scales) <= 0:
+        raise ConfigError(f"--scales {min(args.scales):g}: give factors above 0")
     from cen.report.tables import evaluation_dict, evaluation_table
     from cen.training import evaluate
 
     with common.quiet_stdout(args):
-        result = evaluate(folder, split=args.split)
+        result = evaluate(
+            folder,
+            args.split,
+            scales=args.scales,
+            flip=args.flip,
+            accelerator=args.accelerator,
+            devices=args.devices,
+            overrides=overrides,
+        )
     common.emit(args, evaluation_dict(result), evaluation_table(result))
     return 0

@@ -43,10 +43,14 @@ def run(args: argparse.Namespace) -> int:
     """Trains, and prints the last figures."""
     config, folder = _resumed(args) if args.resume else _fresh(args)
     common.need_data(config)
+    from lightning.pytorch.utilities.rank_zero import rank_zero_only
+
     from cen.training import fit
 
     with common.quiet_stdout(args):
         fit(config, folder, resume=bool(args.resume))
+    if rank_zero_only.rank:
+        return 0  # one of the processes that Lightning started for further devices
     figures = final_figures(folder)
     rows = [(name, f"{value:.4g}") for name, value in figures["metrics"].items()]
     shown = common.table((f"after {figures['steps']} steps", "value"), rows)
@@ -64,12 +68,11 @@ def _fresh(args: argparse.Namespace) -> tuple[Config, Path]:
             known = ["out", "resume", "json", *top]
             raise ConfigError(f"cen train has no option --{key}{parsing.nearest(key, known)}")
     config = common.load_config(args.config, args.free)
+    if config.train.devices > 1 and not args.out:
+        # Each process runs this very command, at another time.
+        raise ConfigError("train.devices: with more than one, name the run folder with --out RUN")
     stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
     folder = Path(args.out or Path("runs") / f"{Path(args.config).stem}-{stamp}")
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise ConfigError(
-            f"{folder}: is not empty; give another --out, or --resume {folder} to go on with it"
-        )
     return config, folder
 
 

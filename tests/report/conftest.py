@@ -68,8 +68,12 @@ def write_metrics(path: Path, rng: np.random.Generator, until: int = STEPS) -> N
     for step in range(10, until + 1, 10):
         share = step / STEPS
         loss = 6 * np.exp(-4 * share) + 1.2 + 0.25 * rng.normal()
-        rows.append({"step": step, "train/loss": loss, "train/sparsity": 420 * (1 - 0.5 * share),
-                     "lambda": 1e-3, "lr": 3e-3 * (1 - share) ** 0.9})  # fmt: skip
+        parts = {"rgb": 0.3, "depth": 0.35, "ensemble": 0.25}
+        terms = {
+            f"train/segmentation/{k}": v * loss + 0.05 * rng.normal() for k, v in parts.items()
+        }
+        penalty = {"train/sparsity": 420 * (1 - 0.5 * share), "lambda": 1e-3}
+        rows.append({"step": step, "train/loss": loss, **terms, **penalty, "lr": 3e-3})
         if step % 100 == 0:
             rise = 1 - np.exp(-3 * share)
             rows.append({

@@ -1,6 +1,7 @@
 """Pictures, tables and pages, made from the files of a run folder alone (no torch needed)."""
 
 from cen.report.colours import colorize, colorize_depth, overlay, palette
+from cen.report.overview import figure_overview
 from cen.report.page import write_report
 from cen.report.panels import Panel, PanelOutput, load_panel, save_panel
 
@@ -9,6 +10,7 @@ __all__ = [
     "PanelOutput",
     "colorize",
     "colorize_depth",
+    "figure_overview",
     "load_panel",
     "overlay",
     "palette",

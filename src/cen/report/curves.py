@@ -7,7 +7,7 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Normalize
+from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from numpy.typing import NDArray
@@ -27,10 +27,15 @@ def training_curves(run: RunFolder, colours: Mapping[str, str]) -> list[Captione
         colours: colour of each stream, and of ``"ensemble"``.
     """
     with house_style():
-        figures = [*_losses(run), *_scores(run, colours), *_alphas(run, colours), *_penalty(run)]
+        figures = [
+            *_losses(run, colours),
+            *_scores(run, colours),
+            *_alphas(run, colours),
+            *_penalty(run),
+        ]
         for figure, _ in figures:
             for axes in figure.axes:
-                _step_axis(axes)
+                label_steps(axes)
     return figures
 
 
@@ -39,7 +44,7 @@ def exchange_curves(run: RunFolder) -> list[Captioned]:
     series = exchange_series(run)
     streams = list(dict.fromkeys(stream for _, stream in series))
     with house_style():
-        return [_rates(run, stream, series) for stream in streams]
+        return [_rates(stream, series) for stream in streams]
 
 
 def exchange_series(run: RunFolder) -> dict[tuple[str, str], Series]:
@@ -103,20 +108,41 @@ def plot_rate(axes: Axes, run: RunFolder) -> bool:
     return True
 
 
-def _losses(run: RunFolder) -> list[Captioned]:
+def label_steps(axes: Axes) -> None:
+    """Make the x axis the axis of training steps, from 0."""
+    axes.set_xlabel("step")
+    axes.set_xlim(left=0)
+    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    axes.xaxis.set_major_formatter(lambda value, _: f"{int(value):,}")
+
+
+def _losses(run: RunFolder, colours: Mapping[str, str]) -> list[Captioned]:
+    figures = []
     total = run.metrics.get("train/loss")
-    if not total:
-        return []
-    figure, axes = new_axes("Training loss")
-    steps, values = np.array(list(total)), np.array(list(total.values()))
-    smooth = len(values) >= 40
-    axes.plot(steps, values, color=ENSEMBLE, alpha=0.22 if smooth else 1, lw=0.9 if smooth else 1.8)
-    if smooth:
-        axes.plot(steps, _smooth(values), color=ENSEMBLE)
-    axes.set_ylim(0, float(np.quantile(values, 0.995)) * 1.05 or 1.0)
-    caption = "What training makes small: the error of every stream and of the ensemble, plus the "
-    caption += "penalty on the scales. " + ("Thick: running mean." if smooth else "")
-    return [(figure, caption.strip())]
+    if total:
+        figure, axes = new_axes("Training loss")
+        _noisy_line(axes, total, "", ENSEMBLE)
+        caption = "What training makes small: the error of every stream and of the ensemble, plus "
+        figures.append((figure, caption + "the penalty on the scales. Thick: running mean."))
+    for output, terms in _by_output(run, "train").items():
+        figure, axes = new_axes(f"Loss by prediction, {output}")
+        for name, points in terms.items():
+            _noisy_line(axes, points, name, colours.get(name, MUTED))
+        axes.legend(loc="upper right")
+        caption = "The error alone: of each stream, and of the ensemble, from which only α learns."
+        figures.append((figure, caption))
+    return figures
+
+
+def _by_output(run: RunFolder, head: str) -> dict[str, dict[str, Series]]:
+    """Columns "head/output/name" as output -> name -> series."""
+    found: dict[str, dict[str, Series]] = {}
+    for column, points in run.metrics.items():
+        first, _, rest = column.partition("/")
+        if first == head and "/" in rest:
+            output, _, name = rest.partition("/")
+            found.setdefault(output, {})[name] = points
+    return found
 
 
 def _scores(run: RunFolder, colours: Mapping[str, str]) -> list[Captioned]:
@@ -135,14 +161,8 @@ def _scores(run: RunFolder, colours: Mapping[str, str]) -> list[Captioned]:
 
 
 def _alphas(run: RunFolder, colours: Mapping[str, str]) -> list[Captioned]:
-    found: dict[str, dict[str, Series]] = {}
-    for column, points in run.metrics.items():
-        head, _, rest = column.partition("/")
-        if head == "alpha" and "/" in rest:
-            output, _, stream = rest.partition("/")
-            found.setdefault(output, {})[stream] = points
     figures = []
-    for output, streams in found.items():
+    for output, streams in _by_output(run, "alpha").items():
         if len(streams) < 2:
             continue
         figure, axes = new_axes(f"Ensemble weights α, {output}")
@@ -179,12 +199,14 @@ def _penalty(run: RunFolder) -> list[Captioned]:
     return figures
 
 
-def _rates(run: RunFolder, stream: str, series: Mapping[tuple[str, str], Series]) -> Captioned:
+def _rates(stream: str, series: Mapping[tuple[str, str], Series]) -> Captioned:
     mine = [points for (_, name), points in series.items() if name == stream]
     figure, axes = new_axes(f"Exchange rate of {stream}")
-    ramp, norm = matplotlib.colormaps["viridis"], Normalize(1, max(2, len(mine)))
+    # The bright end of the map is cut off: yellow is not seen on white.
+    ramp = ListedColormap(matplotlib.colormaps["viridis"](np.linspace(0, 0.86, 256)))
+    norm = Normalize(1, max(2, len(mine)))
     for depth, points in enumerate(mine, start=1):
-        _line(axes, points, "", ramp(float(norm(depth)) * 0.92), 1.2)
+        _line(axes, points, "", ramp(float(norm(depth))), 1.2)
     steps = sorted(set().union(*mine))
     mean = [np.mean([points[s] for points in mine if s in points]) for s in steps]
     axes.plot(steps, mean, color=INK, lw=2.4, marker="o" if len(steps) == 1 else None)
@@ -195,7 +217,7 @@ def _rates(run: RunFolder, stream: str, series: Mapping[tuple[str, str], Series]
         bar.set_label("layer, 1 = first", color=MUTED)
         bar.ax.yaxis.set_major_locator(MaxNLocator(5, integer=True))
         bar.outline.set_visible(False)
-    _step_axis(axes)
+    label_steps(axes)
     return figure, (
         f"Share of the channels in {stream}'s own part that are replaced by the other streams' "
         "values: one thin line per layer, thick the mean over layers."
@@ -208,17 +230,25 @@ def _line(axes: Axes, points: Series, label: str, colour: object, width: float =
     axes.plot(steps, values, label=label, color=colour, lw=width, marker=marker)
 
 
+def _noisy_line(axes: Axes, points: Series, label: str, colour: str) -> None:
+    """A running mean over the values themselves in a pale line, once there are enough of them."""
+    steps, values = np.array(list(points)), np.array(list(points.values()))
+    if len(values) < 40:
+        _line(axes, points, label, colour)
+    else:
+        axes.plot(steps, values, color=colour, alpha=0.2, lw=0.8)
+        axes.plot(steps, _smooth(values), color=colour, label=label)
+    top = max(
+        axes.get_ylim()[1] if axes.lines[:-2] else 0, float(np.quantile(values, 0.995)) * 1.05
+    )
+    axes.set_ylim(0, top or 1.0)
+
+
 def _smooth(values: NDArray[np.float64]) -> NDArray[np.float64]:
     width = max(3, len(values) // 25) | 1
     padded = np.pad(values, width // 2, mode="edge")
     smooth: NDArray[np.float64] = np.convolve(padded, np.ones(width) / width, mode="valid")
     return smooth
-
-
-def _step_axis(axes: Axes) -> None:
-    axes.set_xlabel("step")
-    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
-    axes.xaxis.set_major_formatter(lambda value, _: f"{int(value):,}")
 
 
 def _same(items: tuple[str, ...]) -> bool:

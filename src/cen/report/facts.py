@@ -1,6 +1,7 @@
 """What a run is, in the words of its page: from config.yaml and run.json."""
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from cen.report.runfolder import RunFolder
@@ -53,7 +54,11 @@ def _network(model: Mapping[str, Any]) -> str:
         return ""
     channels = ", ".join(f"{name} ({n})" for name, n in (model.get("inputs") or {}).items())
     parts = [_text(model.get("encoder")), f"{_text(model.get('name'))} decoder", channels]
-    parts += [f"{key} {model[key]}" for key in ("width", "decoder_channels") if model.get(key)]
+    parts += [
+        f"{key.replace('_', ' ')} {model[key]}"
+        for key in ("width", "decoder_channels")
+        if model.get(key)
+    ]
     if model.get("decoder_norm") not in (None, "none"):
         parts.append(f"decoder norms: {model['decoder_norm']}")
     if model.get("weights"):
@@ -90,11 +95,13 @@ def _exchange(model: Mapping[str, Any], train: Mapping[str, Any]) -> str:
 
 
 def _duration(run: RunFolder) -> str:
-    started, hours = _text(run.info.get("started")), run.hours
+    hours, started = run.hours, ""
+    if run.started is not None:
+        started = datetime.fromtimestamp(run.started, UTC).strftime("%Y-%m-%d %H:%M UTC")
     if hours is None:
         return f"started {started}" if started else ""
-    length = f"{hours * 60:.0f} minutes" if hours < 2 else f"{hours:.1f} hours"
-    return f"{length}, from {started}" if isinstance(run.info.get("started"), str) else length
+    length = f"{hours:.1f} hours" if hours >= 1.5 else f"{hours * 60:.1f} minutes"
+    return f"{length}, started {started}" if started else length
 
 
 def _part(run: RunFolder, name: str) -> Mapping[str, Any]:

@@ -5,18 +5,25 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import yaml
 
 from cen.report import facts
 from cen.report import html as h
 from cen.report.colours import Image, as_palette, colorize, to_picture
-from cen.report.curves import exchange_curves, score_series, training_curves
+from cen.report.curves import exchange_curves, training_curves
 from cen.report.exchange_map import exchange_map
-from cen.report.panels import Array, Panel, PanelOutput
+from cen.report.panels import Array, Panel
 from cen.report.runfolder import RunFolder, read_run
+from cen.report.samples import class_colours, class_names, is_labels, predictions
 from cen.report.style import picture, stream_colours, svg
-from cen.report.summary import NAMES, evaluation_dict, percent, score_columns
+from cen.report.summary import (
+    NAMES,
+    evaluation_dict,
+    inspection_dict,
+    percent,
+    score_columns,
+    stream_names,
+)
 
 _WHAT = (
     "A Channel Exchanging Network looks at a scene through several sensors at once. Each sensor "
@@ -51,7 +58,7 @@ def write_report(run: str | Path) -> Path:
 
 def render(run: RunFolder) -> str:
     """The page of a run as HTML text."""
-    colours = stream_colours(_streams(run))
+    colours = stream_colours(stream_names(run))
     title = run.path.resolve().name
     parts = [
         _results(run, colours),
@@ -70,6 +77,7 @@ def _header(run: RunFolder, title: str) -> str:
         h.paragraph("Channel Exchanging Network, run report", "kicker"),
         f"<h1>{h.esc(title)}</h1>",
         h.paragraph(facts.headline(run), "lead"),
+        h.paragraph(_WHAT),
         *(h.note(problem) for problem in run.problems),
     ]
     if run.info and not run.info.get("finished"):
@@ -87,7 +95,8 @@ def _results(run: RunFolder, colours: Mapping[str, str]) -> str:
     summary = evaluation_dict(run.evaluation)
     rows = summary["rows"]
     if not rows:
-        return h.section("Results", _WHAT, h.note(f"Not evaluated yet: cen evaluate {run.path}"))
+        text = f"Not evaluated yet; “cen evaluate {run.path}” reads the test split."
+        return h.section("Results", "How good it is.", h.note(text))
     columns, several = score_columns(rows), len({row["output"] for row in rows}) > 1
     head = ["inputs at hand", *(["output"] if several else []), "prediction"]
     heads = [h.cell(name, head=True) for name in head]
@@ -112,8 +121,8 @@ def _results(run: RunFolder, colours: Mapping[str, str]) -> str:
         "α is a stream's weight in the ensemble. The last rows show what is left when a sensor "
         "is missing."
     )
-    parts = [h.paragraph(intro), h.table(heads, lines), _extras(run)]
-    return h.section("Results", _WHAT, _cards(rows, run, colours), *parts)
+    parts = [_cards(rows, run, colours), h.table(heads, lines), _extras(run)]
+    return h.section("Results", intro, *parts)
 
 
 def _cards(rows: list[dict[str, Any]], run: RunFolder, colours: Mapping[str, str]) -> str:
@@ -158,8 +167,8 @@ def _pictures(run: RunFolder) -> str:
     )
     parts = []
     for output in outputs or [""]:
-        colours = _class_colours(run, output)
-        names = run.classes(output) or [f"class {i}" for i in range(len(colours))]
+        colours = class_colours(run, output)
+        names = class_names(run, output, len(colours))
         parts += [f"<h3>{h.esc(output)}</h3>"] if len(outputs) > 1 else []
         parts += [h.legend(names, colours)] if len(colours) else []
         parts += [_panel(panel, output, colours) for panel in run.panels]
@@ -168,18 +177,17 @@ def _pictures(run: RunFolder) -> str:
 
 def _panel(panel: Panel, output: str, colours: Image) -> str:
     cells = [
-        h.figure(picture(to_picture(value), photo=True), f"<b>{h.esc(name)}</b>", name, "photo")
+        h.figure(
+            picture(to_picture(value), photo=True), f"input <b>{h.esc(name)}</b>", name, "photo"
+        )
         for name, value in panel.inputs.items()
     ]
-    shown = panel.outputs.get(output, PanelOutput(None, {}, None))
-    labelled = {"truth": shown.truth, **shown.streams, "ensemble": shown.ensemble}
-    for name, value in labelled.items():
-        if value is None or (name == "ensemble" and len(shown.streams) < 2 and shown.streams):
-            continue
-        painted = colorize(value, colours) if _is_labels(value) else to_picture(value)
+    shown = predictions(panel, output)
+    for name, value in shown.items():
+        painted = colorize(value, colours) if is_labels(value) else to_picture(value)
         caption = f"<b>{h.esc(name)}</b>"
-        if name != "truth" and shown.truth is not None and _is_labels(value):
-            caption += f" {_right(value, shown.truth, len(colours))}"
+        if name != "truth" and "truth" in shown and is_labels(value):
+            caption += f"<br>{_right(value, shown['truth'], len(colours))}"
         cells.append(h.figure(picture(painted), caption, f"{name} of {panel.name}"))
     return f'<div class="panel" title="{h.esc(panel.name)}">{"".join(cells)}</div>'
 
@@ -195,15 +203,14 @@ def _per_class(run: RunFolder, colours: Mapping[str, str]) -> str:
     tables = []
     classes = evaluation_dict({**run.evaluation, "classes": None})["classes"]
     for output, entries in classes.items():
-        names = run.classes(output)
+        names = class_names(run, output, len(entries))
         palette = as_palette(run.colours(output), len(entries))
         predictions = [p for p in entries[0]["iou"] if p != "ensemble"]
         predictions += ["ensemble"] if len(predictions) != 1 else []
         heads = [h.cell("class", head=True), h.cell("pixels", True, True)]
         heads += [h.cell(h.dot(colours[p]) + h.esc(p), head=True) for p in predictions]
         lines = []
-        for i, (entry, colour) in enumerate(zip(entries, palette, strict=True)):
-            name = names[i] if i < len(names) else entry["class"]
+        for entry, name, colour in zip(entries, names, palette, strict=True):
             share = "–" if entry["pixels"] is None else f"{100 * entry['pixels']:.1f}"
             cells = [h.cell(h.swatch(colour) + h.esc(name)), h.cell(share, number=True)]
             cells += [h.cell(h.bar(entry["iou"][p], colours[p])) for p in predictions]
@@ -252,7 +259,26 @@ def _exchange(run: RunFolder, colours: Mapping[str, str]) -> str:
         figures.append(_figure(drawn, text))
     if not figures:
         return h.section("Exchange", intro, h.note("No inspection stored yet (exchange.json)."))
-    return h.section("Exchange", intro, f'<div class="figures">{"".join(figures)}</div>')
+    parts = [f'<div class="figures">{"".join(figures)}</div>', _scales(run)]
+    return h.section("Exchange", intro, *parts)
+
+
+def _scales(run: RunFolder) -> str:
+    """All layers in figures, folded away."""
+    layers = inspection_dict(run.exchange[-1])["layers"] if run.exchange else []
+    if not layers:
+        return ""
+    names = ["layer", "stream"]
+    numbers = ["channels", "own", "replaced", "rate", "|γ| min", "25 %", "50 %", "75 %", "max"]
+    heads = [h.cell(x, head=True) for x in names] + [h.cell(x, True, True) for x in numbers]
+    rows = []
+    for layer in layers:
+        values = [str(layer[key]) for key in numbers[:3]] + [f"{layer['rate']:.0%}"]
+        values += [f"{value:.3f}" for value in layer.get("quantiles") or []]
+        cells = [h.cell(h.esc(layer[key]), False) for key in ("name", "stream")]
+        rows.append(h.row(cells + [h.cell(value, number=True) for value in values]))
+    table = h.table(heads, rows)
+    return f"<details><summary>All layers in figures</summary>{table}</details>"
 
 
 def _details(run: RunFolder) -> str:
@@ -276,32 +302,3 @@ def _yaml(config: Mapping[str, Any]) -> str:
 def _figure(figure: Any, caption: str) -> str:
     title = figure.axes[0].get_title(loc="left")
     return h.figure(svg(figure), h.esc(caption), title)
-
-
-def _streams(run: RunFolder) -> list[str]:
-    """All streams that any file names, in the order of the configured inputs first."""
-    names: list[str] = list((run.config.get("model") or {}).get("inputs") or {})
-    for entry in (run.evaluation.get("scores") or {}).values():
-        names += [stream for output in entry.values() for stream in output.get("streams") or {}]
-    for scores in score_series(run).values():
-        names += scores
-    names += [layer["stream"] for entry in run.exchange for layer in entry["layers"]]
-    names += [s for panel in run.panels for o in panel.outputs.values() for s in o.streams]
-    return [name for name in dict.fromkeys(names) if name != "ensemble"]
-
-
-def _class_colours(run: RunFolder, output: str) -> Image:
-    """Palette of an output; as many colours as classes are named, scored or seen."""
-    count = len(run.classes(output)) or len(run.colours(output) or [])
-    if not count:
-        for panel in run.panels:
-            shown = panel.outputs.get(output)
-            for value in [shown.truth, *shown.streams.values()] if shown else []:
-                if value is not None and _is_labels(value):
-                    seen = value[(value >= 0) & (value != 255)]
-                    count = max(count, int(seen.max()) + 1 if seen.size else 0)
-    return as_palette(run.colours(output), count)
-
-
-def _is_labels(value: Array) -> bool:
-    return value.ndim == 2 and bool(np.issubdtype(value.dtype, np.integer))

@@ -53,11 +53,16 @@ class RunFolder:
         return max((max(series) for series in self.metrics.values()), default=None)
 
     @property
+    def started(self) -> float | None:
+        """When the run was started, in seconds since 1970."""
+        return _time(self.info.get("started"))
+
+    @property
     def hours(self) -> float | None:
         """Wall-clock hours from start to finish; None while it is unknown."""
         if isinstance(self.info.get("seconds"), int | float):
             return float(self.info["seconds"]) / 3600
-        started, finished = (_time(self.info.get(key)) for key in ("started", "finished"))
+        started, finished = self.started, _time(self.info.get("finished"))
         return None if started is None or finished is None else (finished - started) / 3600
 
     def classes(self, output: str) -> list[str]:
@@ -104,8 +109,9 @@ def read_run(run: str | Path) -> RunFolder:
             return empty
         try:
             value = reader(file)
-            if type(value) is not type(empty):
-                raise DataError(f"holds a {type(value).__name__}")
+            if empty is not None and type(value) is not type(empty):
+                expected, found = type(empty).__name__, type(value).__name__
+                raise DataError(f"a {expected} was expected, it holds a {found}")
         except (OSError, ValueError, csv.Error, yaml.YAMLError, SafetensorError, CenError) as error:
             problems.append(f"{name} cannot be read ({error}).")
             return empty

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+from cen.report.runfolder import RunFolder
+
 Scores = Mapping[str, Any]
 
 NAMES = {"pixel_accuracy": "pixel acc", "mean_accuracy": "mean acc", "mean_iou": "mIoU"}
@@ -64,6 +66,19 @@ def inspection_dict(inspection: Mapping[str, Any] | HasDict) -> dict[str, Any]:
     plain = inspection if isinstance(inspection, Mapping) else inspection.to_dict()
     layers = [{k: v for k, v in layer.items() if k != "mask"} for layer in plain["layers"]]
     return {"rate": plain.get("rate"), "alpha": plain.get("alpha") or {}, "layers": layers}
+
+
+def stream_names(run: RunFolder) -> list[str]:
+    """All streams that any file of a run names, those of the configured inputs first."""
+    names = list((run.config.get("model") or {}).get("inputs") or {})
+    for entry in (run.evaluation.get("scores") or {}).values():
+        names += [stream for output in entry.values() for stream in output.get("streams") or {}]
+    for column in run.metrics:
+        _, _, stream = column.partition("/streams/")
+        names += [stream.rpartition("/")[0]] if stream else []
+    names += [layer["stream"] for entry in run.exchange for layer in entry["layers"]]
+    names += [s for panel in run.panels for o in panel.outputs.values() for s in o.streams]
+    return [name for name in dict.fromkeys(names) if name != "ensemble"]
 
 
 def score_columns(rows: list[dict[str, Any]]) -> list[str]:

@@ -1,0 +1,52 @@
+"""Data sets as dicts of aligned pictures, their readers and their transforms.
+
+The names are imported when first used: rendering Rooms needs NumPy and OpenCV but not torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from cen.data.modality import Modality
+    from cen.data.nyudv2 import NYUDv2Folder, describe
+    from cen.data.rooms import Rooms, render_scene, write_rooms
+    from cen.data.sampling import EvaluationShard, StepBatches, sample_rng
+    from cen.data.transforms import Transform, eval_transform, train_transform
+
+_HOME = {
+    "EvaluationShard": "cen.data.sampling",
+    "Modality": "cen.data.modality",
+    "NYUDv2Folder": "cen.data.nyudv2",
+    "Rooms": "cen.data.rooms",
+    "StepBatches": "cen.data.sampling",
+    "Transform": "cen.data.transforms",
+    "describe": "cen.data.nyudv2",
+    "eval_transform": "cen.data.transforms",
+    "render_scene": "cen.data.rooms",
+    "sample_rng": "cen.data.sampling",
+    "train_transform": "cen.data.transforms",
+    "write_rooms": "cen.data.rooms",
+}
+
+__all__ = [
+    "EvaluationShard",
+    "Modality",
+    "NYUDv2Folder",
+    "Rooms",
+    "StepBatches",
+    "Transform",
+    "describe",
+    "eval_transform",
+    "render_scene",
+    "sample_rng",
+    "train_transform",
+    "write_rooms",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOME[name]), name)

@@ -1,0 +1,86 @@
+"""Samples as figures. Imported only when something is plotted: matplotlib is slow to load."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from cen.data.modality import Modality
+
+
+def plot_sample(
+    sample: Mapping[str, Any],
+    modalities: Mapping[str, Modality],
+    classes: Sequence[str],
+    palette: NDArray[np.uint8],
+    ignore_index: int = 255,
+) -> Figure:
+    """Every picture of a sample in a row, raw arrays or tensors alike.
+
+    Colours stand for classes (legend below), depth is shown from near (bright) to far with holes in
+    black, tensors are brought back to colours and metres first.
+
+    Returns:
+        A figure that belongs to no window; ``figure.savefig(path)`` writes it.
+    """
+    panels = {name: value for name, value in sample.items() if not isinstance(value, str)}
+    columns = min(4, len(panels))
+    rows = -(-len(panels) // columns)
+    figure = Figure(figsize=(3.2 * columns, 2.7 * rows + 0.6), layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axis in axes:
+        axis.set_axis_off()
+    present: set[int] = set()
+    for axis, (name, value) in zip(axes, panels.items(), strict=False):
+        axis.set_title(name)
+        raw = _raw(value, modalities.get(name))
+        if name in ("segmentation", "parts", "functions"):
+            axis.imshow(colour_labels(raw, palette, ignore_index))
+            present |= set(np.unique(raw).tolist()) if name == "segmentation" else set()
+        elif raw.ndim == 3 and raw.shape[2] == 3 and raw.dtype != np.uint8:
+            axis.imshow(np.clip(0.5 + 0.5 * raw, 0.0, 1.0))
+        elif raw.ndim == 3 and raw.shape[2] != 3:
+            axis.imshow(raw[..., 0])
+        elif raw.ndim == 2:
+            image = axis.imshow(raw, cmap="viridis_r" if name.startswith("depth") else "gray")
+            image.cmap.set_bad("black")
+            if name.startswith("depth"):
+                figure.colorbar(image, ax=axis, label="metres", shrink=0.8)
+        else:
+            axis.imshow(raw)
+    legend = [
+        Patch(facecolor=palette[label] / 255.0, label=classes[label])
+        for label in sorted(present)
+        if label < len(classes)
+    ]
+    if legend:
+        figure.legend(handles=legend, loc="outside lower center", ncols=min(6, len(legend)))
+    return figure
+
+
+def colour_labels(
+    labels: NDArray[Any], palette: NDArray[np.uint8], ignore_index: int = 255
+) -> NDArray[np.uint8]:
+    """(H, W) labels as an (H, W, 3) picture; ignored pixels are black.
+
+    Raises:
+        IndexError: a label beyond the palette.
+    """
+    ignored = labels == ignore_index
+    picture = palette[np.where(ignored, 0, labels)]
+    picture[ignored] = 0
+    return np.asarray(picture)
+
+
+def _raw(value: Any, modality: Modality | None) -> NDArray[Any]:
+    """Values as in the file; a network tensor is denormalised."""
+    if not isinstance(value, Tensor):
+        return np.asarray(value)
+    array = np.asarray(value.detach().cpu().numpy())
+    return modality.from_network(array) if modality is not None and array.ndim == 3 else array

@@ -1,0 +1,212 @@
+"""Optimiser groups and learning-rate schedules (torch only, no Lightning).
+
+A schedule is a pure function of the step: nothing has to be saved to resume one, and the same
+functions serve people who write their own training loop.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import torch
+from torch import nn
+
+from cen.errors import ConfigError
+
+OptimizerName = Literal["sgd", "adam", "adamw"]
+ScheduleName = Literal["poly", "cosine", "constant", "staged"]
+
+
+def param_groups(
+    net: nn.Module,
+    encoder_lr: float | None = None,
+    decoder_lr: float | None = None,
+    *,
+    weight_decay: float | None = None,
+    decay_scales: bool = True,
+) -> list[dict[str, Any]]:
+    """Splits the trainable parameters of a network into an encoder and a decoder group.
+
+    Everything below ``net.encoder`` and ``net.stems`` is encoder; decoder, heads and alpha are
+    decoder. A network without such attributes has everything in the decoder group. Each
+    parameter is in exactly one group and empty groups are left out.
+
+    Args:
+        net: the network, for instance from :func:`cen.build` or :func:`cen.convert`.
+        encoder_lr: learning rate of the encoder group; ``None`` leaves the optimiser's own.
+        decoder_lr: learning rate of the decoder group; ``None`` leaves the optimiser's own.
+        weight_decay: weight decay of all groups; ``None`` leaves the optimiser's own.
+        decay_scales: ``True`` decays every parameter, norm scales and shifts included, as the
+            released recipe does (SGD, 1e-5). ``False`` exempts parameters with no weight matrix or
+            kernel (norm scales and shifts, biases, alpha), so that nothing but the sparsity
+            penalty pulls at the scales (this project's extension).
+
+    Returns:
+        Groups for a ``torch.optim`` optimiser. ``group["name"]`` is "encoder" or "decoder", which
+        :class:`Schedule` uses to set the learning rates.
+    """
+    rates = {"encoder": encoder_lr, "decoder": decoder_lr}
+    split: dict[tuple[str, bool], list[nn.Parameter]] = {}
+    exempt = set() if decay_scales else _without_kernel(net)
+    for name, parameter in net.named_parameters():
+        if parameter.requires_grad:
+            part = "encoder" if name.split(".")[0] in ("encoder", "stems") else "decoder"
+            split.setdefault((part, id(parameter) not in exempt), []).append(parameter)
+    groups = []
+    for (part, decays), parameters in sorted(split.items(), key=lambda item: item[0], reverse=True):
+        group: dict[str, Any] = {"params": parameters, "name": part}
+        if rates[part] is not None:
+            group["lr"] = rates[part]
+        if not decays:
+            group["weight_decay"] = 0.0
+        elif weight_decay is not None:
+            group["weight_decay"] = weight_decay
+        groups.append(group)
+    return groups
+
+
+def _without_kernel(net: nn.Module) -> set[int]:
+    """Ids of the parameters that scale or shift (a stream norm's scale is (S, C), not a matrix)."""
+    kernels: set[int] = set()
+    for module in net.modules():
+        weight = getattr(module, "weight", None)
+        is_norm = hasattr(module, "num_features") or hasattr(module, "num_channels")
+        if isinstance(weight, nn.Parameter) and weight.dim() > 1 and not is_norm:
+            kernels.add(id(weight))
+    return {id(p) for p in net.parameters()} - kernels
+
+
+def build_optimizer(
+    groups: Iterable[dict[str, Any]],
+    kind: OptimizerName = "sgd",
+    *,
+    lr: float = 1e-3,
+    momentum: float = 0.9,
+    weight_decay: float = 0.0,
+) -> torch.optim.Optimizer:
+    """Builds an optimiser for groups from :func:`param_groups`.
+
+    Args:
+        groups: the parameter groups; what a group states wins over the arguments below.
+        kind: "sgd" (with ``momentum``), "adam" or "adamw" (betas ``(momentum, 0.999)``).
+        lr: learning rate of groups that state none.
+        momentum: SGD momentum, or Adam's first beta.
+        weight_decay: weight decay of groups that state none.
+
+    Raises:
+        ConfigError: ``kind`` is none of the three.
+    """
+    parameters = list(groups)
+    if kind == "sgd":
+        return torch.optim.SGD(parameters, lr=lr, momentum=momentum, weight_decay=weight_decay)
+    if kind not in ("adam", "adamw"):
+        raise ConfigError(f"train.optimizer is {kind!r}; use 'sgd', 'adam' or 'adamw'")
+    adam = torch.optim.Adam if kind == "adam" else torch.optim.AdamW
+    return adam(parameters, lr=lr, betas=(momentum, 0.999), weight_decay=weight_decay)
+
+
+def poly(step: int, steps: int, power: float = 0.9) -> float:
+    """Polynomial decay from 1 to 0: ``(1 - step / steps) ** power``; 0 from ``steps`` on."""
+    return float(max(0.0, 1 - step / max(1, steps)) ** power)
+
+
+def cosine(step: int, steps: int) -> float:
+    """Half a cosine from 1 to 0; 0 from ``steps`` on."""
+    return 0.5 * (1 + math.cos(math.pi * min(1.0, step / max(1, steps))))
+
+
+def warm_up(step: int, length: int) -> float:
+    """Linear rise to 1, reached in step ``length - 1`` (never 0, so the first step counts)."""
+    return min(1.0, (step + 1) / length) if length > 0 else 1.0
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage of a staged schedule: constant rates for ``steps`` steps, with a fresh optimiser.
+
+    The released recipe has three stages, each with a new SGD (no momentum carried over).
+    """
+
+    steps: int
+    encoder_lr: float
+    decoder_lr: float
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Learning rates of the encoder and decoder groups as a pure function of the step.
+
+    Args:
+        kind: "poly" (power 0.9), "cosine", "constant" or "staged".
+        steps: length of the whole run in optimiser steps.
+        encoder_lr: base rate of the encoder; with "staged" the stages say it instead.
+        decoder_lr: base rate of the decoder; with "staged" the stages say it instead.
+        warmup: steps of linear warm-up, multiplied onto any kind.
+        stages: the stages of "staged". A run longer than their sum stays in the last stage.
+
+    Raises:
+        ConfigError: unknown kind, no steps, or a staged schedule without stages.
+    """
+
+    kind: ScheduleName = "poly"
+    steps: int = 1
+    encoder_lr: float = 1e-3
+    decoder_lr: float = 1e-3
+    warmup: int = 0
+    stages: Sequence[Stage] = field(default_factory=tuple)
+
+    def __post_init__(self) -> None:
+        if self.kind not in ("poly", "cosine", "constant", "staged"):
+            kinds = "'poly', 'cosine', 'constant' or 'staged'"
+            raise ConfigError(f"train.schedule is {self.kind!r}; use {kinds}")
+        if self.steps < 1:
+            raise ConfigError(f"train.steps is {self.steps}; a run needs at least one step")
+        if self.kind == "staged" and not self.stages:
+            raise ConfigError(
+                "train.schedule is 'staged' but train.stages is empty; list each stage with its"
+                " steps, encoder_lr and decoder_lr"
+            )
+        for number, stage in enumerate(self.stages):
+            if stage.steps < 1:
+                raise ConfigError(f"train.stages[{number}].steps is {stage.steps}; must be >= 1")
+
+    def rates(self, step: int) -> Mapping[str, float]:
+        """Learning rate per group name for the (0-based) step about to be taken."""
+        encoder, decoder = self.encoder_lr, self.decoder_lr
+        factor = warm_up(step, self.warmup)
+        if self.kind == "poly":
+            factor *= poly(step, self.steps)
+        elif self.kind == "cosine":
+            factor *= cosine(step, self.steps)
+        elif self.kind == "staged":
+            stage = self._stage(step)
+            encoder, decoder = stage.encoder_lr, stage.decoder_lr
+        return {"encoder": encoder * factor, "decoder": decoder * factor}
+
+    def restarts(self, step: int) -> bool:
+        """Whether the optimiser starts afresh before this step (a stage after the first begins)."""
+        if self.kind != "staged":
+            return False
+        ends, end = set(), 0
+        for stage in self.stages[:-1]:
+            end += stage.steps
+            ends.add(end)
+        return step in ends
+
+    def apply(self, optimizer: torch.optim.Optimizer, step: int) -> None:
+        """Prepares ``optimizer`` for ``step``: sets the rates, drops its state at a restart."""
+        rates = self.rates(step)
+        for group in optimizer.param_groups:
+            group["lr"] = rates[group.get("name", "decoder")]
+        if self.restarts(step):
+            optimizer.state.clear()
+
+    def _stage(self, step: int) -> Stage:
+        for stage in self.stages:
+            if step < stage.steps:
+                return stage
+            step -= stage.steps
+        return self.stages[-1]

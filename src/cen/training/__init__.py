@@ -1,0 +1,48 @@
+"""Training and evaluation with Lightning. Importing this imports Lightning.
+
+``fit`` and ``evaluate`` are the whole of it for most uses; the other names are their parts, for
+people who put them together otherwise. Losses, optimiser groups and schedules that need no
+Lightning are in :mod:`cen.losses` and :mod:`cen.optim`.
+"""
+
+from cen.training.callbacks import ExchangeMonitor, FiniteLoss, RunProgress, StepLog
+from cen.training.checkpoint import RunCheckpoint
+from cen.training.data import (
+    EvaluationBatches,
+    FusionData,
+    StepLoader,
+    evaluation_loader,
+    group_by_size,
+)
+from cen.training.evaluate import evaluate, score_network
+from cen.training.fit import fit, train_network
+from cen.training.module import DensePrediction, draw_modalities, predict, step_seed
+from cen.training.rate import RateController
+from cen.training.rows import absent_rows, kept
+from cen.training.scoring import FusionScores, subsets
+
+__all__ = [
+    "DensePrediction",
+    "EvaluationBatches",
+    "ExchangeMonitor",
+    "FiniteLoss",
+    "FusionData",
+    "FusionScores",
+    "RateController",
+    "RunCheckpoint",
+    "RunProgress",
+    "StepLoader",
+    "StepLog",
+    "absent_rows",
+    "draw_modalities",
+    "evaluate",
+    "evaluation_loader",
+    "fit",
+    "group_by_size",
+    "kept",
+    "predict",
+    "score_network",
+    "step_seed",
+    "subsets",
+    "train_network",
+]

@@ -1,0 +1,219 @@
+"""What watches a run: its figures, its exchange, and whether its loss is still a number."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import RichProgressBar
+from torch import Tensor
+
+from cen.errors import TrainingError
+from cen.exchange import inspect
+from cen.training.files import read_json, write_json
+from cen.training.logs import log_figures
+from cen.training.module import DensePrediction
+from cen.training.scoring import mean_iou
+
+_SCORES = ("mean_iou", "pixel_accuracy", "mean_accuracy")
+_HISTORY = 100
+
+
+class StepLog(Callback):
+    """Logs the losses, learning rates, λ, α and validation scores.
+
+    Between the logged steps nothing is read back from the device.
+
+    Args:
+        every: steps from one row to the next.
+    """
+
+    def __init__(self, every: int = 10) -> None:
+        self.every = every
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Logs the figures of the step where one is due."""
+        module = _module(pl_module)
+        if trainer.global_step % self.every and trainer.global_step != trainer.max_steps:
+            return
+        figures = _mean_over_processes(trainer, module.figures)
+        rates = module.schedule.rates(trainer.global_step - 1)
+        figures |= {"lr": rates["decoder"], "lr/encoder": rates["encoder"]}
+        log_figures(trainer, figures)
+        module.shown["loss"] = figures["train/loss"]
+
+    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Reads the scores off the confusion matrices, summed over processes, and logs them."""
+        module = _module(pl_module)
+        scores = module.scores.compute()
+        module.scores.reset()
+        module.validated = scores
+        figures = {}
+        for output, entry in scores.items():
+            columns = {"ensemble": entry["ensemble"]}
+            columns |= {f"streams/{stream}": s for stream, s in entry["streams"].items()}
+            for column, values in columns.items():
+                for score in _SCORES:
+                    if values[score] is not None:
+                        figures[f"val/{output}/{column}/{score}"] = values[score]
+        log_figures(trainer, figures)
+        if (mean := mean_iou(scores)) is not None:
+            module.shown["mIoU"] = mean
+
+
+class ExchangeMonitor(Callback):
+    """Logs the exchange rate of every layer and stream, and warns where a run goes astray.
+
+    RUN/exchange.json gets a list of ``{"step", "rate", "alpha", "layers"}``, at most about a
+    hundred of them; the last one also holds the mask of every layer.
+
+    Args:
+        run_dir: where exchange.json goes; None writes no file.
+        every: steps from one look to the next.
+        steps: length of the run.
+        resume_step: entries of later steps are dropped from an existing file.
+    """
+
+    def __init__(
+        self, run_dir: Path | None, every: int = 10, steps: int = 1, resume_step: int = 0
+    ) -> None:
+        self.path = None if run_dir is None else run_dir / "exchange.json"
+        self.every, self.steps = every, steps
+        self.history: list[dict[str, Any]] = []
+        self._warned: set[str] = set()
+        if self.path is not None and resume_step:
+            entries = read_json(self.path, [])
+            self.history = [entry for entry in entries if entry["step"] <= resume_step]
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Looks at the network where a look is due."""
+        step = trainer.global_step
+        if (step % self.every and step != trainer.max_steps) or not trainer.is_global_zero:
+            return
+        module = _module(pl_module)
+        found = inspect(module.net)
+        figures = {f"exchange/{layer.name}/{layer.stream}": layer.rate for layer in found.layers}
+        if found.layers:
+            figures["exchange/rate"] = found.rate
+            module.shown["exchange"] = found.rate
+        for output, alpha in found.alpha.items():
+            figures |= {f"alpha/{output}/{stream}": value for stream, value in alpha.items()}
+            module.shown["α"] = " ".join(f"{value:.2f}" for value in alpha.values())
+        log_figures(trainer, figures)
+        self._record(step, found.to_dict(masks=True))
+        if found.layers:
+            self._warn(found.rate, step, module)
+
+    def _record(self, step: int, entry: dict[str, Any]) -> None:
+        spacing = max(self.every, self.steps // _HISTORY)
+        if self.history:
+            for layer in self.history[-1]["layers"]:
+                layer.pop("mask", None)
+            if len(self.history) > 1 and step - self.history[-2]["step"] < spacing:
+                self.history.pop()
+        self.history.append({"step": step, **entry})
+        if self.path is not None:
+            write_json(self.path, self.history)
+
+    def _warn(self, rate: float, step: int, module: DensePrediction) -> None:
+        steered = module.controller is not None
+        if rate == 0 and step >= 0.4 * self.steps and (module.sparsity > 0 or steered):
+            knob = "train.exchange_rate" if steered else "train.sparsity"
+            self._say(
+                "zero",
+                f"step {step}: no channel is exchanged yet. Raise {knob} (λ is too small to push"
+                " any scale below the threshold), or train longer",
+            )
+        if rate > 0.75:
+            self._say(
+                "much",
+                f"step {step}: {rate:.0%} of the own channels are exchanged, so the streams keep"
+                " little of their own. Lower train.sparsity (λ is too large), or set"
+                " train.exchange_rate",
+            )
+
+    def _say(self, kind: str, message: str) -> None:
+        if kind not in self._warned:
+            self._warned.add(kind)
+            warnings.warn(message, stacklevel=2)
+
+
+class FiniteLoss(Callback):
+    """Stops a run whose loss is no longer a finite number; its last good checkpoint stays.
+
+    On the CPU the loss is looked at in every step. On an accelerator, or with several processes,
+    it is remembered on the device and looked at every ``every`` steps and before each checkpoint,
+    together with the weights.
+
+    Args:
+        every: steps from one look to the next.
+    """
+
+    def __init__(self, every: int = 10) -> None:
+        self.every = every
+        self._bad: Tensor | None = None
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Remembers whether the loss was finite; looks where a look is due."""
+        module = _module(pl_module)
+        bad = ~torch.isfinite(module.figures["train/loss"])
+        self._bad = bad if self._bad is None else self._bad | bad
+        if trainer.global_step % self.every == 0 or trainer.global_step == trainer.max_steps:
+            self.check(trainer, module)
+        elif trainer.world_size == 1 and bad.device.type == "cpu":
+            self.check(trainer)
+
+    def check(self, trainer: Trainer, module: DensePrediction | None = None) -> None:
+        """Looks now.
+
+        Args:
+            trainer: the trainer.
+            module: look at its parameters, too: gradients may be infinite where the loss is not.
+
+        Raises:
+            TrainingError: a loss since the last look was not finite, on any process.
+        """
+        bad = self._bad is not None and bool(self._bad)
+        self._bad = None
+        if module is not None and not bad:
+            finite = torch.stack([torch.isfinite(p).all() for p in module.net.parameters()])
+            bad = not bool(finite.all())
+        if trainer.world_size > 1:
+            bad = trainer.strategy.reduce_boolean_decision(bad, all=False)
+        if bad:
+            raise TrainingError(
+                f"the loss is not finite in step {trainer.global_step} or shortly before; the last"
+                " good checkpoint was kept. Lower train.encoder_lr and train.decoder_lr, set"
+                " train.clip_norm (1.0, say), add train.warmup, or use train.precision 32-true"
+            )
+
+
+class RunProgress(RichProgressBar):
+    """One bar over the whole run with loss, validation mIoU, exchange rate and α."""
+
+    def get_metrics(
+        self, trainer: Trainer, pl_module: LightningModule
+    ) -> dict[str, int | str | float | dict[str, float]]:
+        """The figures last logged; reading them costs nothing."""
+        return dict(_module(pl_module).shown)
+
+
+def _module(module: LightningModule) -> DensePrediction:
+    assert isinstance(module, DensePrediction)
+    return module
+
+
+def _mean_over_processes(trainer: Trainer, figures: dict[str, Tensor]) -> dict[str, float]:
+    values = torch.stack([value.float() for value in figures.values()])
+    if trainer.world_size > 1:
+        values = trainer.strategy.reduce(values, reduce_op="mean")
+    return dict(zip(figures, values.tolist(), strict=True))

@@ -1,0 +1,149 @@
+"""Checkpoints of a run: to go on from, to use, and on Ctrl-C."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import Checkpoint
+
+from cen.models import save
+from cen.training.callbacks import FiniteLoss
+from cen.training.module import DensePrediction
+from cen.training.scoring import mean_iou
+
+
+class StopAsked(Exception):  # noqa: N818 (no error)
+    """Raised inside the trainer to leave it after the step in which the user asked to stop."""
+
+
+class StopRequest:
+    """Whether the user asked to stop (Ctrl-C, or SIGTERM from a job scheduler)."""
+
+    def __init__(self) -> None:
+        self.asked = False
+
+    @contextmanager
+    def listening(self) -> Iterator[StopRequest]:
+        """Turns the first signal into a request; a second Ctrl-C aborts at once.
+
+        Signals are only heard in the main thread; elsewhere this does nothing.
+        """
+        if threading.current_thread() is not threading.main_thread():
+            yield self
+            return
+        former = {s: signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            for number in former:
+                signal.signal(number, self._hear)
+            yield self
+        finally:
+            for number, handler in former.items():
+                signal.signal(number, handler)
+
+    def _hear(self, number: int, frame: FrameType | None) -> None:
+        if self.asked and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        self.asked = True
+
+
+class RunCheckpoint(Checkpoint):
+    """Keeps RUN/best.safetensors, RUN/last.safetensors and RUN/checkpoints/last.ckpt.
+
+    The best one has the highest validation mIoU of the ensemble (mean over outputs); without a
+    validation split there is none. ``last.ckpt`` holds all that is needed to go on: it is written
+    after the validation of a step where both are due, so that no validation is lost.
+
+    Args:
+        run_dir: the run folder.
+        every: steps from one resumable checkpoint to the next.
+        validate_every: steps from one validation to the next, None for no validation.
+        metadata: what is stored beside the weights: classes, preprocessing, ...
+        finite: consulted before writing, so that a ruined network never replaces a good one.
+        stop: asked after each step; a request saves and leaves the trainer by :class:`StopAsked`.
+    """
+
+    def __init__(
+        self,
+        run_dir: Path,
+        *,
+        every: int,
+        validate_every: int | None,
+        metadata: Mapping[str, Any],
+        finite: FiniteLoss,
+        stop: StopRequest,
+    ) -> None:
+        self.run_dir = run_dir
+        self.every, self.validate_every = every, validate_every
+        self.metadata = dict(metadata)
+        self.finite, self.stop = finite, stop
+        self.best: float | None = None
+
+    @property
+    def resume_path(self) -> Path:
+        """The checkpoint to go on from."""
+        return self.run_dir / "checkpoints" / "last.ckpt"
+
+    def state_dict(self) -> dict[str, Any]:
+        """The best score so far."""
+        return {"best": self.best}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Takes up the best score of the run that is resumed."""
+        self.best = state_dict["best"]
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Saves where a checkpoint is due and no validation of this step is still to come."""
+        if not self._validates(trainer.global_step, trainer.max_steps):
+            self._step_done(trainer, pl_module)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Saves the best network, and the checkpoint that waited for this validation."""
+        assert isinstance(pl_module, DensePrediction)
+        self.finite.check(trainer, pl_module)
+        score = mean_iou(pl_module.validated)
+        if score is not None and (self.best is None or score > self.best):
+            self.best = score
+            self._save_network(trainer, pl_module, "best.safetensors")
+        self._step_done(trainer, pl_module)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Saves the finished run."""
+        self._save(trainer, pl_module)
+
+    def _validates(self, step: int, steps: int) -> bool:
+        if self.validate_every is None:
+            return False
+        return step % self.validate_every == 0 or step == steps
+
+    def _step_done(self, trainer: Trainer, module: LightningModule) -> None:
+        stop = self.stop.asked
+        if trainer.world_size > 1:
+            stop = trainer.strategy.reduce_boolean_decision(stop, all=False)
+        if stop or trainer.global_step % self.every == 0:
+            self._save(trainer, module)
+        if stop and trainer.global_step < trainer.max_steps:
+            raise StopAsked
+
+    def _save(self, trainer: Trainer, module: LightningModule) -> None:
+        assert isinstance(module, DensePrediction)
+        self.finite.check(trainer, module)
+        self._save_network(trainer, module, "last.safetensors")
+        # All processes take part in saving; process 0 alone writes.
+        unfinished = self.resume_path.with_name(".last.ckpt.part")
+        trainer.save_checkpoint(unfinished)
+        if trainer.is_global_zero:
+            unfinished.replace(self.resume_path)
+
+    def _save_network(self, trainer: Trainer, module: DensePrediction, name: str) -> None:
+        if trainer.is_global_zero:
+            facts: dict[str, Any] = {"step": trainer.global_step, "metrics": module.validated}
+            save(module.net, self.run_dir / name, metadata=self.metadata | facts)

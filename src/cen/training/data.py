@@ -1,0 +1,192 @@
+"""The batches of a run: training steps by number, evaluation in groups of one size."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from math import ceil
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningDataModule
+from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
+
+from cen.data import EvaluationShard, StepBatches
+from cen.errors import ConfigError
+
+Sample = dict[str, Any]
+
+
+class StepLoader(DataLoader[Any]):
+    """The training batches of a whole run, which Lightning sees as one epoch.
+
+    It starts at the step that the run has reached, and its length is that of the whole run, as
+    Lightning counts on. The two methods below tell Lightning that it can be resumed; what they
+    carry is only checked, because the batch of a step is known from its number.
+
+    Args:
+        dataset: takes (epoch, index) keys.
+        batches: which keys each step reads.
+        workers: processes that read.
+        pinned: page-locked memory, for faster copies to a GPU.
+    """
+
+    def __init__(
+        self, dataset: Dataset[Any], batches: StepBatches, *, workers: int, pinned: bool
+    ) -> None:
+        self.steps = batches.stop
+        super().__init__(
+            dataset,
+            batch_sampler=batches,
+            num_workers=workers,
+            pin_memory=pinned,
+            persistent_workers=workers > 0,
+        )
+
+    def __len__(self) -> int:
+        """Steps of the whole run, also when it is resumed."""
+        return self.steps
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a resumed run must agree on."""
+        return {"steps": self.steps, "samples": _length(self.dataset)}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Checks that the run goes on with the data it began with.
+
+        Raises:
+            ConfigError: the data set has another number of samples now.
+        """
+        if state_dict["samples"] != _length(self.dataset):
+            raise ConfigError(
+                f"the run was started with {state_dict['samples']} training samples, now there are"
+                f" {_length(self.dataset)}; it cannot be resumed exactly. Restore the data, or"
+                " start a new run"
+            )
+
+
+class EvaluationBatches(Sampler[list[int]]):
+    """Batches for evaluation: each sample on exactly one process, as many batches on each.
+
+    Processes with less to do end with empty batches: some steps of distributed training wait for
+    every process, and repeating samples to even them out would count these twice.
+
+    Args:
+        length: samples of the data set.
+        batch_size: samples per batch and process.
+        rank: which process this is.
+        world: of how many.
+    """
+
+    def __init__(self, length: int, batch_size: int, rank: int = 0, world: int = 1) -> None:
+        self.indices = list(EvaluationShard(length, rank, world))
+        self.batch_size = batch_size
+        largest_share = ceil(length / world)
+        self.count = ceil(largest_share / batch_size)
+
+    def __len__(self) -> int:
+        """Number of batches, the same on every process."""
+        return self.count
+
+    def __iter__(self) -> Iterator[list[int]]:
+        """Batches of indices, in order."""
+        for k in range(self.count):
+            yield self.indices[k * self.batch_size : (k + 1) * self.batch_size]
+
+
+def group_by_size(samples: Sequence[Sample]) -> list[dict[str, Any]]:
+    """Collates samples into one batch per combination of shapes, so that sizes may differ.
+
+    Args:
+        samples: dicts of tensors (and names).
+
+    Returns:
+        Batches, in the order in which their shapes first occur; none for no samples.
+    """
+    groups: dict[Any, list[Sample]] = {}
+    for sample in samples:
+        shapes = tuple((k, tuple(v.shape)) for k, v in sample.items() if hasattr(v, "shape"))
+        groups.setdefault(shapes, []).append(sample)
+    return [default_collate(group) for group in groups.values()]
+
+
+def evaluation_loader(
+    dataset: Dataset[Any], batch_size: int, *, workers: int = 0, rank: int = 0, world: int = 1
+) -> DataLoader[Any]:
+    """A loader that gives lists of batches, see :func:`group_by_size`."""
+    return DataLoader(
+        dataset,
+        batch_sampler=EvaluationBatches(_length(dataset), batch_size, rank, world),
+        collate_fn=group_by_size,
+        num_workers=workers,
+    )
+
+
+class FusionData(LightningDataModule):
+    """Training and validation batches of a run.
+
+    Args:
+        train: training data; takes (epoch, index) keys.
+        validation: validation data, None for none.
+        batch_size: samples per step over all processes together.
+        steps: length of the run.
+        seed: seed of the order of the samples.
+        workers: processes that read, per process that trains.
+
+    Raises:
+        ConfigError: the batch cannot be dealt out evenly to the processes (when training starts).
+    """
+
+    def __init__(
+        self,
+        train: Dataset[Any],
+        validation: Dataset[Any] | None,
+        *,
+        batch_size: int,
+        steps: int,
+        seed: int = 0,
+        workers: int = 0,
+    ) -> None:
+        super().__init__()
+        self.train, self.validation = train, validation
+        self.batch_size, self.steps = batch_size, steps
+        self.seed, self.workers = seed, workers
+
+    def train_dataloader(self) -> StepLoader:
+        """Batches from the step that the run has reached to the last one."""
+        trainer = self.trainer
+        assert trainer is not None
+        if self.batch_size % trainer.world_size:
+            raise ConfigError(
+                f"train.batch_size {self.batch_size} cannot be dealt out evenly to"
+                f" {trainer.world_size} devices; make it a multiple of them"
+            )
+        batches = StepBatches(
+            _length(self.train),
+            self.batch_size // trainer.world_size,
+            stop=self.steps,
+            start=trainer.global_step,
+            seed=self.seed,
+            rank=trainer.global_rank,
+            world=trainer.world_size,
+        )
+        return StepLoader(
+            self.train, batches, workers=self.workers, pinned=torch.cuda.is_available()
+        )
+
+    def val_dataloader(self) -> DataLoader[Any] | list[Any]:
+        """Validation batches; nothing where there is no validation split."""
+        if self.validation is None:
+            return []
+        trainer = self.trainer
+        assert trainer is not None
+        return evaluation_loader(
+            self.validation,
+            self.batch_size,
+            workers=self.workers,
+            rank=trainer.global_rank,
+            world=trainer.world_size,
+        )
+
+
+def _length(dataset: Dataset[Any]) -> int:
+    return len(dataset)  # type: ignore[arg-type]

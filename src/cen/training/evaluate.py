@@ -1,0 +1,241 @@
+"""Scores of a trained network: every stream, the ensemble, every subset of the modalities."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from lightning.pytorch import LightningDataModule, LightningModule, Trainer
+from torch import Tensor, nn
+from torch.nn.functional import interpolate
+from torch.utils.data import DataLoader, Dataset
+
+from cen.config import Config
+from cen.models import ChannelExchangeNetwork, Output, load
+from cen.training.data import evaluation_loader
+from cen.training.files import write_json
+from cen.training.module import Batch, predict
+from cen.training.panels import write_panels
+from cen.training.quiet import quiet
+from cen.training.scoring import FusionScores, Subset, subsets
+from cen.training.setup import metadata, open_dataset
+
+
+def evaluate(
+    run: str | Path,
+    split: Literal["test", "validation"] = "test",
+    *,
+    all_subsets: bool = True,
+    scales: Sequence[float] = (1.0,),
+    flip: bool = False,
+    panels: int = 6,
+    overrides: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Evaluates the network of a run on the data it was configured for.
+
+    Writes RUN/evaluation.json and RUN/panels. Nothing else in the program reads a test split.
+
+    Args:
+        run: the run folder; its best checkpoint is used, or the last where there is none.
+        split: "test" or "validation".
+        all_subsets: also every proper subset of the modalities, in the same pass over the data.
+        scales: see :func:`score_network`.
+        flip: see :func:`score_network`.
+        panels: how many samples are kept as pictures.
+        overrides: dotted keys of the configuration to change, such as "data.root" or
+            "train.devices".
+
+    Returns:
+        What evaluation.json holds: ``{"split", "samples", "classes", "palette", "scores": {subset
+        joined by "+": {output: {"ensemble", "streams", "alpha"}}}}``.
+
+    Raises:
+        CheckpointError: the run holds no network.
+        DataError: a file of the data set cannot be used.
+    """
+    run = Path(run)
+    config = Config.load(run / "config.yaml", overrides)
+    net = load(run)
+    dataset = open_dataset(config, split)
+    scores = score_network(
+        net,
+        dataset,
+        which=None if all_subsets else [tuple(net.inputs)],
+        scales=scales,
+        flip=flip,
+        batch_size=config.train.batch_size,
+        workers=config.data.workers,
+        accelerator=config.train.accelerator,
+        devices=config.train.devices,
+    )
+    facts = metadata(dataset)
+    result: dict[str, Any] = {
+        "split": split,
+        "samples": len(dataset),
+        "step": net.metadata.get("step"),
+        "scales": list(scales),
+        "flip": flip,
+        "classes": facts["classes"],
+        "palette": facts["palette"],
+        "scores": scores,
+    }
+    write_json(run / "evaluation.json", result)
+    write_panels(run / "panels", net, dataset, panels)
+    return result
+
+
+def score_network(
+    net: ChannelExchangeNetwork,
+    dataset: Dataset[Any],
+    *,
+    which: Sequence[Subset] | None = None,
+    scales: Sequence[float] = (1.0,),
+    flip: bool = False,
+    batch_size: int = 8,
+    workers: int = 0,
+    accelerator: str = "auto",
+    devices: int = 1,
+) -> dict[str, dict[str, Any]]:
+    """Scores a network on a data set, in one pass over it.
+
+    Logits are upsampled to the size of the labels by bicubic interpolation, as in the released
+    code. With several scales or flipping, the class probabilities of the variants are averaged,
+    for each stream and for the ensemble (this project's extension).
+
+    Args:
+        net: the network.
+        dataset: samples by index: dicts of tensors named like inputs and outputs; sizes may differ.
+        which: subsets of the modalities; None for every non-empty one.
+        scales: factors by which the inputs are resized (bilinear).
+        flip: also on mirrored inputs.
+        batch_size: samples per batch and device.
+        workers: processes that read.
+        accelerator: as Lightning names it.
+        devices: number of devices. No sample is counted twice.
+
+    Returns:
+        ``{subset joined by "+": {output: {"ensemble": scores, "streams": {name: scores}, "alpha":
+        {name: weight}}}}``, the scores being those of :class:`cen.metrics.SegmentationScores`.
+    """
+    module = _Evaluation(net, which or subsets(tuple(net.inputs)), scales, flip)
+    data = _EvaluationData(dataset, batch_size, workers)
+    with quiet():
+        trainer = Trainer(
+            accelerator=accelerator,
+            devices=devices,
+            strategy="auto" if devices == 1 else "ddp",
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            use_distributed_sampler=False,
+        )
+        training = net.training
+        trainer.test(module, datamodule=data, verbose=False)
+        net.train(training)
+    return module.result
+
+
+class _EvaluationData(LightningDataModule):
+    """Deals the samples out to the processes."""
+
+    def __init__(self, dataset: Dataset[Any], batch_size: int, workers: int) -> None:
+        super().__init__()
+        self.dataset, self.batch_size, self.workers = dataset, batch_size, workers
+
+    def test_dataloader(self) -> DataLoader[Any]:
+        trainer = self.trainer
+        assert trainer is not None
+        return evaluation_loader(
+            self.dataset,
+            self.batch_size,
+            workers=self.workers,
+            rank=trainer.global_rank,
+            world=trainer.world_size,
+        )
+
+
+class _Evaluation(LightningModule):
+    """Runs every subset on every batch and counts."""
+
+    def __init__(
+        self,
+        net: ChannelExchangeNetwork,
+        which: Sequence[Subset],
+        scales: Sequence[float],
+        flip: bool,
+    ) -> None:
+        super().__init__()
+        self.net = net
+        self.scales, self.flip = tuple(scales), flip
+        self.scores = nn.ModuleDict({"+".join(s): FusionScores(s, net.outputs) for s in which})
+        self.result: dict[str, dict[str, Any]] = {}
+
+    def test_step(self, batch: Sequence[Batch], batch_idx: int) -> None:
+        """Counts one batch, given as groups of samples of one size."""
+        for group in batch:
+            targets = {name: group[name] for name in self.net.outputs}
+            for scores in self.scores.values():
+                assert isinstance(scores, FusionScores)
+                outputs = self._predict(group, scores.inputs)
+                scores.update(outputs, targets)
+
+    def on_test_epoch_end(self) -> None:
+        """Reads the scores off the confusion matrices, summed over processes."""
+        for key, scores in self.scores.items():
+            assert isinstance(scores, FusionScores)
+            values = scores.compute()
+            for output, entry in values.items():
+                entry["alpha"] = self._alpha(output, scores.inputs)
+            self.result[key] = values
+
+    def _predict(self, batch: Batch, present: Subset) -> dict[str, Output]:
+        if self.scales == (1.0,) and not self.flip:
+            return predict(self.net, batch, present)
+        variants = [
+            self._variant(batch, present, scale, mirrored)
+            for scale in self.scales
+            for mirrored in ((False, True) if self.flip else (False,))
+        ]
+        return {name: _average([v[name] for v in variants]) for name in self.net.outputs}
+
+    def _variant(
+        self, batch: Batch, present: Subset, scale: float, mirrored: bool
+    ) -> dict[str, Output]:
+        """Probabilities at one scale, put back the right way round."""
+        changed = dict(batch)
+        for name in present:
+            image = batch[name]
+            if scale != 1.0:
+                size = [max(1, round(side * scale)) for side in image.shape[-2:]]
+                image = interpolate(image, size, mode="bilinear", align_corners=False)
+            changed[name] = image.flip(-1) if mirrored else image
+        outputs = predict(self.net, changed, present)
+        return {name: _probabilities(output, mirrored) for name, output in outputs.items()}
+
+    def _alpha(self, output: str, present: Subset) -> dict[str, float]:
+        """Ensemble weights of the streams present, renormalised over them."""
+        scalars = self.net.alpha[output].detach()
+        order = list(self.net.inputs)
+        weights = torch.stack([scalars[order.index(name)] for name in present]).softmax(0)
+        return dict(zip(present, weights.tolist(), strict=True))
+
+
+def _probabilities(output: Output, mirrored: bool) -> Output:
+    def of(logits: Tensor) -> Tensor:
+        shares = logits.float().softmax(1)
+        return shares.flip(-1) if mirrored else shares
+
+    streams = {name: of(logits) for name, logits in output.streams.items()}
+    return Output(streams, of(output.ensemble), output.alpha)
+
+
+def _average(variants: Sequence[Output]) -> Output:
+    streams = {
+        name: torch.stack([variant.streams[name] for variant in variants]).mean(0)
+        for name in variants[0].streams
+    }
+    ensemble = torch.stack([variant.ensemble for variant in variants]).mean(0)
+    return Output(streams, ensemble, variants[0].alpha)

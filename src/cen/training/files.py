@@ -1,0 +1,28 @@
+"""Text and JSON files of a run folder, written in one step."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from cen.models.files import write_atomically
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes a text file; a killed process leaves the old file or the new one."""
+    write_atomically(path, lambda temporary: _write(temporary, text))
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Writes a JSON file in one step; NaN is refused because JSON has none."""
+    write_text(path, json.dumps(value, indent=1, allow_nan=False) + "\n")
+
+
+def read_json(path: Path, default: Any) -> Any:
+    """Reads a JSON file, or gives ``default`` where there is none."""
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else default
+
+
+def _write(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8")

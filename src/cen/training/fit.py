@@ -1,0 +1,207 @@
+"""Training a network from a configuration into a run folder."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback, Trainer
+from torch.utils.data import Dataset
+
+from cen.config import Config, TrainConfig
+from cen.errors import CheckpointError
+from cen.models import ChannelExchangeNetwork
+from cen.training.callbacks import ExchangeMonitor, FiniteLoss, RunProgress, StepLog
+from cen.training.checkpoint import RunCheckpoint, StopAsked, StopRequest
+from cen.training.data import FusionData
+from cen.training.logs import run_loggers
+from cen.training.module import DensePrediction
+from cen.training.quiet import quiet
+from cen.training.runs import finish_run, start_run
+from cen.training.setup import build_network, make_schedule, metadata, open_dataset
+
+
+def fit(
+    config: Config, run_dir: str | Path, resume: bool = False, *, progress: bool = True
+) -> ChannelExchangeNetwork:
+    """Trains the network of a configuration on its data and fills the run folder.
+
+    The best checkpoint is chosen on the validation split; the test split is never opened.
+
+    Args:
+        config: what to train, on what; see :class:`cen.config.Config`.
+        run_dir: the run folder; new or empty unless ``resume``.
+        resume: go on with the run in the folder from its last checkpoint, or from the start where
+            it was stopped before its first one.
+        progress: show a progress bar.
+
+    Returns:
+        The network with its last weights.
+
+    Raises:
+        ConfigError: the configuration does not fit the data, or the folder is in use.
+        CheckpointError: ``resume`` without a run in the folder.
+        DataError: a file of the data set cannot be used.
+        TrainingError: the loss is no longer finite; the last good checkpoint stays.
+        KeyboardInterrupt: the user stopped the run. It was saved and can be resumed.
+    """
+    train = open_dataset(config, "train")
+    validation = open_dataset(config, "validation") if config.data.validation else None
+    torch.manual_seed(config.seed)
+    net = build_network(config, train.classes)
+    return train_network(
+        config,
+        run_dir,
+        net,
+        train,
+        validation,
+        metadata=metadata(train),
+        resume=resume,
+        progress=progress,
+    )
+
+
+def train_network(
+    config: Config,
+    run_dir: str | Path,
+    net: ChannelExchangeNetwork,
+    train: Dataset[Any],
+    validation: Dataset[Any] | None,
+    *,
+    metadata: Mapping[str, Any] | None = None,
+    resume: bool = False,
+    progress: bool = True,
+    callbacks: tuple[Callback, ...] = (),
+) -> ChannelExchangeNetwork:
+    """Like :func:`fit`, for a network and data sets of your own.
+
+    Args:
+        config: ``config.train`` and ``config.seed`` say how to train; the rest is only recorded.
+        run_dir: the run folder.
+        net: the network; trained in place.
+        train: samples by (epoch, index) key: dicts of tensors named like inputs and outputs.
+        validation: samples by index, or None; then no best checkpoint is kept.
+        metadata: what checkpoints say beside the weights.
+        resume: go on with the run in the folder.
+        progress: show a progress bar.
+        callbacks: more Lightning callbacks; they run before the run's own.
+
+    Returns:
+        ``net``.
+
+    Raises:
+        As :func:`fit`.
+    """
+    run_dir = Path(run_dir)
+    start_run(config, run_dir, resume)
+    how = config.train
+    last = run_dir / "checkpoints" / "last.ckpt"
+    resume_step = _steps_done(last) if resume and last.exists() else 0
+    module = _module(config, net)
+    data = FusionData(
+        train,
+        validation,
+        batch_size=how.batch_size,
+        steps=how.max_steps,
+        seed=config.seed,
+        workers=config.data.workers,
+    )
+    finite, stop = FiniteLoss(how.log_every), StopRequest()
+    checkpoint = RunCheckpoint(
+        run_dir,
+        every=how.checkpoint_every,
+        validate_every=how.validate_every if validation is not None else None,
+        metadata=metadata or {},
+        finite=finite,
+        stop=stop,
+    )
+    watchers = [
+        *callbacks,
+        finite,
+        StepLog(how.log_every),
+        ExchangeMonitor(run_dir, how.log_every, how.max_steps, resume_step),
+        *([RunProgress(leave=True)] if progress else []),
+        checkpoint,
+    ]
+    with quiet():
+        trainer = _trainer(how, run_dir, watchers, resume_step, validation is not None)
+    status = "failed"
+    try:
+        with stop.listening(), quiet():
+            trainer.fit(
+                module,
+                datamodule=data,
+                ckpt_path=last if resume_step else None,
+                weights_only=True if resume_step else None,
+            )
+        status = "finished"
+    except StopAsked:
+        status = "interrupted"
+        raise KeyboardInterrupt(
+            f"stopped after step {trainer.global_step} of {how.max_steps}; go on with:"
+            f" cen train --resume {run_dir}"
+        ) from None
+    finally:
+        finish_run(run_dir, status, trainer.global_step)
+    return net
+
+
+def _module(config: Config, net: ChannelExchangeNetwork) -> DensePrediction:
+    how = config.train
+    return DensePrediction(
+        net,
+        schedule=make_schedule(config),
+        optimizer=how.optimizer,
+        momentum=how.momentum,
+        weight_decay=how.weight_decay,
+        sparsity=how.sparsity,
+        exchange_rate=how.exchange_rate,
+        class_weights=how.class_weights,
+        modality_dropout=how.modality_dropout,
+        freeze_statistics=how.freeze_statistics,
+        seed=config.seed,
+    )
+
+
+def _trainer(
+    how: TrainConfig, run_dir: Path, callbacks: list[Callback], resume_step: int, validates: bool
+) -> Trainer:
+    strategy = "auto"
+    if how.devices > 1:
+        # A step without some modality leaves the private stem of that modality without gradient.
+        strategy = "ddp_find_unused_parameters_true" if how.modality_dropout else "ddp"
+    return Trainer(
+        accelerator=how.accelerator,
+        devices=how.devices,
+        strategy=strategy,
+        precision=how.precision,
+        max_steps=how.max_steps,
+        val_check_interval=how.validate_every,
+        check_val_every_n_epoch=None,
+        limit_val_batches=None if validates else 0,
+        num_sanity_val_steps=0,
+        gradient_clip_val=how.clip_norm,
+        # The loaders deal out the samples themselves, so that a resumed run reads the same ones.
+        use_distributed_sampler=False,
+        logger=run_loggers(run_dir, resume_step),
+        callbacks=callbacks,
+        enable_progress_bar=any(isinstance(callback, RunProgress) for callback in callbacks),
+        enable_model_summary=False,
+        # Nothing goes through Lightning's own logging; this only silences its advice about it.
+        log_every_n_steps=1,
+        default_root_dir=run_dir,
+    )
+
+
+def _steps_done(checkpoint: Path) -> int:
+    """Steps that the run in a checkpoint has done."""
+    try:
+        content = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)
+        return int(content["global_step"])
+    except (OSError, RuntimeError, KeyError, pickle.UnpicklingError) as error:
+        raise CheckpointError(
+            f"{checkpoint} cannot be read ({error}); remove the folder and train anew"
+        ) from error

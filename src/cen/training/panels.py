@@ -1,0 +1,71 @@
+"""Pictures of a run: some samples with their truth and what the network says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from lightning.pytorch.utilities import rank_zero_only
+from torch.utils.data import Dataset
+
+from cen.data import Modality
+from cen.models import ChannelExchangeNetwork
+from cen.report.panels import Panel, PanelOutput, save_panel
+from cen.training.module import predict
+
+
+@rank_zero_only
+@torch.no_grad()
+def write_panels(
+    folder: Path, net: ChannelExchangeNetwork, dataset: Dataset[Any], count: int
+) -> None:
+    """Writes samples spread evenly over a data set to ``folder``, replacing those in it.
+
+    Args:
+        folder: RUN/panels.
+        net: the network.
+        dataset: a data set with ``raw(index)`` and ``modalities`` beside its samples.
+        count: how many.
+    """
+    length = len(dataset)  # type: ignore[arg-type]
+    for old in folder.glob("*.npz"):
+        old.unlink()
+    training, device = net.training, next(net.parameters()).device
+    net.eval()
+    for number, index in enumerate(np.linspace(0, length - 1, min(count, length)).round()):
+        sample = dataset[int(index)]
+        batch = {name: sample[name][None].to(device) for name in (*net.inputs, *net.outputs)}
+        outputs = predict(net, batch, tuple(net.inputs))
+        panel = Panel(
+            name=str(sample["name"]),
+            inputs=_pictures(dataset, int(index), tuple(net.inputs)),
+            outputs={
+                name: PanelOutput(
+                    truth=sample[name].numpy().astype(np.uint8),
+                    streams={s: _labels(logits) for s, logits in output.streams.items()},
+                    ensemble=_labels(output.ensemble),
+                )
+                for name, output in outputs.items()
+                if net.outputs[name].kind == "segmentation"
+            },
+        )
+        save_panel(folder / f"{number:02d}.npz", panel)
+    net.train(training)
+
+
+def _pictures(dataset: Any, index: int, names: tuple[str, ...]) -> dict[str, Any]:
+    raw = dataset.raw(index)
+    pictures: dict[str, Any] = {}
+    for name in names:
+        modality: Modality = dataset.modalities[name]
+        values = raw[name]
+        if modality.kind == "image" and values.ndim == 2:
+            values = np.repeat(values[..., None], 3, axis=2)
+        pictures[name] = values
+    return pictures
+
+
+def _labels(logits: torch.Tensor) -> Any:
+    return logits[0].argmax(0).cpu().numpy().astype(np.uint8)

@@ -1,0 +1,90 @@
+"""Streams which are absent in a step must not move in it.
+
+A stream norm keeps the scales of all streams in one (S, C) parameter. When a modality is left out,
+the rows of its streams get a zero gradient, and an optimiser with momentum or weight decay would
+still move them. These rows, and the optimiser's state for them, are put back after the step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from cen.exchange import Streams
+
+Row = tuple[nn.Parameter, int]
+
+
+def absent_rows(net: nn.Module, present: Collection[str]) -> list[Row]:
+    """Rows (parameter, index on axis 0) that belong to streams of absent modalities.
+
+    Covers every layer with a ``streams`` attribute and per-stream parameters, and the logits of
+    alpha. A stream "task/modality" is absent with its modality.
+
+    Args:
+        net: a network made by :func:`cen.build`.
+        present: the modalities of this step.
+    """
+    rows: list[Row] = []
+    for module in net.modules():
+        streams = getattr(module, "streams", None)
+        if isinstance(streams, Streams):
+            absent = _absent(streams.names, present)
+            for parameter in module.parameters(recurse=False):
+                if parameter.shape[0] == len(streams.names):
+                    rows += [(parameter, i) for i in absent]
+    return rows + _alpha_rows(net, present)
+
+
+def _alpha_rows(net: nn.Module, present: Collection[str]) -> list[Row]:
+    absent = _absent(tuple(getattr(net, "inputs", ())), present)
+    return [
+        (parameter, i)
+        for name, parameter in net.named_parameters()
+        if name.split(".")[0] == "alpha"
+        for i in absent
+    ]
+
+
+def _absent(names: Collection[str], present: Collection[str]) -> list[int]:
+    return [i for i, name in enumerate(names) if name.rpartition("/")[2] not in present]
+
+
+@contextmanager
+def kept(optimizer: torch.optim.Optimizer, rows: list[Row]) -> Iterator[None]:
+    """Undoes, on leaving, what an optimiser step did to ``rows`` and to its state for them.
+
+    Costs one copy of the rows before and after; nothing is read back to the host.
+    """
+    before = {key: view.clone() for key, view in _views(optimizer, rows)}
+    yield
+    targets, values = [], []
+    for key, view in _views(optimizer, rows):
+        targets.append(view)
+        # State that this very step created starts at zero, as for a stream never seen.
+        values.append(before[key] if key in before else torch.zeros_like(view))
+    if targets:
+        torch._foreach_copy_(targets, values)
+
+
+def _views(
+    optimizer: torch.optim.Optimizer, rows: list[Row]
+) -> Iterator[tuple[tuple[int, str, int], Tensor]]:
+    for parameter, i in rows:
+        yield (id(parameter), "", i), parameter.detach()[i]
+        state: dict[str, Any] = optimizer.state.get(parameter, {})
+        for name, value in state.items():
+            if isinstance(value, Tensor) and value.shape == parameter.shape:
+                yield (id(parameter), name, i), value[i]
+
+
+def masked_step(
+    optimizer: torch.optim.Optimizer, rows: list[Row], closure: Callable[[], Any] | None = None
+) -> Any:
+    """One optimiser step that leaves ``rows`` as they are; for people with their own loop."""
+    with kept(optimizer, rows):
+        return optimizer.step(closure)

@@ -1,0 +1,126 @@
+"""The run folder: what is written when a run starts and when it ends."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch.utilities import rank_zero_only
+
+from cen.config import Config
+from cen.errors import CheckpointError, ConfigError
+from cen.training.files import read_json, write_json
+
+_PACKAGES = ("cen", "torch", "lightning", "torchmetrics", "numpy", "opencv-python-headless")
+
+
+def start_run(config: Config, run_dir: Path, resume: bool) -> None:
+    """Prepares a run folder and writes config.yaml and run.json (process 0 alone).
+
+    Args:
+        config: the resolved configuration.
+        run_dir: the folder.
+        resume: go on with the run in it; otherwise it must be new or empty.
+
+    Raises:
+        ConfigError: the folder has content and ``resume`` is false.
+        CheckpointError: ``resume`` is true and there is nothing to go on from.
+    """
+    # The processes that Lightning starts for further devices find the folder already filled.
+    if not _first_process():
+        return
+    if resume and not (run_dir / "config.yaml").exists():
+        raise CheckpointError(f"{run_dir} holds no run to resume; config.yaml is missing")
+    if not resume and run_dir.exists() and (not run_dir.is_dir() or any(run_dir.iterdir())):
+        raise ConfigError(
+            f"{run_dir} already holds something; choose another folder with --out, or go on with"
+            f" the run in it by: cen train --resume {run_dir}"
+        )
+    run_dir.mkdir(parents=True, exist_ok=True)
+    config.save(run_dir / "config.yaml")
+    sessions = read_json(run_dir / "run.json", {}).get("sessions", []) if resume else []
+    write_json(run_dir / "run.json", _facts(config, sessions))
+
+
+def finish_run(run_dir: Path, status: str, step: int) -> None:
+    """Notes in run.json how the run ended.
+
+    Args:
+        run_dir: the run folder.
+        status: "finished", "interrupted" or "failed".
+        step: steps done.
+    """
+    if _first_process():
+        facts = read_json(run_dir / "run.json", {})
+        facts |= {"status": status, "finished": _now(), "step": step}
+        write_json(run_dir / "run.json", facts)
+
+
+def _facts(config: Config, sessions: list[dict[str, Any]]) -> dict[str, Any]:
+    session = {"started": _now(), "command": sys.argv, "directory": str(Path.cwd())}
+    return {
+        "started": sessions[0]["started"] if sessions else session["started"],
+        "finished": None,
+        "status": "running",
+        "step": 0,
+        "seed": config.seed,
+        "command": sys.argv,
+        "versions": {"python": platform.python_version()} | _versions(),
+        "machine": _machine(),
+        "git": _git(),
+        "sessions": [*sessions, session],
+    }
+
+
+def _first_process() -> bool:
+    return getattr(rank_zero_only, "rank", 0) == 0
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _machine() -> dict[str, Any]:
+    gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    return {
+        "platform": platform.platform(),
+        "cpus": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "gpus": ", ".join(gpus) or None,
+    }
+
+
+def _git() -> str | None:
+    """Revision of the checkout that the program runs from; None outside of one."""
+    where = Path(__file__).parent
+
+    def ask(*arguments: str) -> str:
+        command = ["git", "-C", str(where), *arguments]
+        result = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10)
+        return result.stdout.strip()
+
+    try:
+        # An installed package below some other project's checkout is not that project.
+        if ask("ls-files", Path(__file__).name) == "":
+            return None
+        changed = ask("status", "--short", "--", ".")
+        return ask("rev-parse", "HEAD") + (" with changes" if changed else "")
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

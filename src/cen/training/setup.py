@@ -1,0 +1,123 @@
+"""From a configuration to the objects of a run: data sets, network, schedule, metadata."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from cen.config import Config, ModalityConfig
+from cen.data import Modality, NYUDv2Folder, describe, eval_transform, train_transform
+from cen.exchange import ExchangeRule
+from cen.models import ChannelExchangeNetwork, Task, build
+from cen.optim import Schedule, Stage
+
+OUTPUT = "segmentation"
+
+
+def open_dataset(config: Config, split: Literal["train", "validation", "test"]) -> NYUDv2Folder:
+    """Opens one split of the data of a run, with the transforms that belong to it.
+
+    Args:
+        config: the configuration; only modalities that the network takes are read.
+        split: "train" gets the random transforms; "validation" and "test" get whole images.
+
+    Raises:
+        DataError: a file or list of the data set cannot be used.
+        ConfigError: a modality or a transform is impossible.
+    """
+    data, how = config.data, config.data.transforms
+    unit = describe(data.root).get("depth_unit")
+    modalities = {
+        name: _modality(data.modalities[name], channels, unit)
+        for name, channels in config.model.inputs.items()
+    }
+    if split == "train":
+        transform = train_transform(
+            modalities,
+            shorter_side=how.shorter_side,
+            scale=how.scale,
+            flip=how.flip,
+            crop=how.crop,
+            ignore_index=data.ignore_index,
+        )
+    else:
+        transform = eval_transform(modalities, ignore_index=data.ignore_index)
+    return NYUDv2Folder(
+        data.root,
+        split,
+        modalities,
+        classes=data.classes,
+        validation=data.validation,
+        ignore_index=data.ignore_index,
+        transform=transform,
+        seed=config.seed,
+    )
+
+
+def build_network(config: Config, classes: tuple[str, ...]) -> ChannelExchangeNetwork:
+    """Builds the network of a run for the classes of its data."""
+    model = config.model
+    rule = ExchangeRule(
+        threshold=model.threshold,
+        scope=model.scope,
+        penalty=model.penalty,
+        enabled=model.exchange,
+    )
+    task = Task("segmentation", len(classes), classes, config.data.ignore_index)
+    return build(
+        model.name,
+        encoder=model.encoder,
+        inputs=model.inputs,
+        outputs={OUTPUT: task},
+        width=model.width,
+        decoder_channels=model.decoder_channels,
+        decoder_norm=model.decoder_norm,
+        decoder_exchange=model.decoder_exchange,
+        exchange=rule,
+        norm=model.norm,
+        convolution=model.convolution,
+        dropout=model.dropout,
+        weights=model.weights,
+    )
+
+
+def make_schedule(config: Config) -> Schedule:
+    """The learning rates of a run."""
+    train = config.train
+    return Schedule(
+        kind=train.schedule,
+        steps=train.max_steps,
+        encoder_lr=train.encoder_lr,
+        decoder_lr=train.decoder_lr,
+        warmup=train.warmup,
+        stages=tuple(Stage(s.steps, s.encoder_lr, s.decoder_lr) for s in train.stages),
+    )
+
+
+def metadata(dataset: NYUDv2Folder) -> dict[str, Any]:
+    """What a checkpoint says beside the weights, so that it can be used on its own."""
+    return {
+        "preprocessing": {name: m.to_dict() for name, m in dataset.modalities.items()},
+        "classes": {OUTPUT: list(dataset.classes)},
+        "palette": {OUTPUT: dataset.palette.tolist()},
+    }
+
+
+def _modality(config: ModalityConfig, channels: int, unit: float | None) -> Modality:
+    """A modality as configured; a depth unit not given is that of the data set."""
+    mean, std = (_each(numbers, channels) for numbers in (config.mean, config.std))
+    if config.unit is not None or config.kind != "depth":
+        unit = config.unit
+    return Modality.of(
+        config.kind,
+        channels,
+        unit=unit,
+        scale=config.scale,
+        mean=mean,
+        std=std,
+        fill=config.fill,
+    )
+
+
+def _each(numbers: list[float] | None, channels: int) -> list[float] | None:
+    """One number stands for every channel."""
+    return numbers * channels if numbers is not None and len(numbers) == 1 else numbers

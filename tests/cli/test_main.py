@@ -72,7 +72,10 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
             "rooms-dmo: no file and no shipped configuration; did you mean ro",
         ),
         (["train", "none.yaml"], "none.yaml: no such file"),
-        (["train", "rooms-demo", "--otu", "x"], "cen train has no option --otu; did you mean out?"),
+        (
+            ["train", "rooms-demo", "--otu", "x"],
+            "cen train has no option --otu; did you mean --out?",
+        ),
         (
             ["train", "rooms-demo", "--train.step", "3"],
             "--train.step: is no key of a configuration",
@@ -82,6 +85,12 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         (["train", "--resume", "none"], "none: no such run folder"),
         (["evaluate", "none"], "none: no such run folder"),
         (["evaluate", "none", "--splt", "test"], "cen evaluate has no option --splt; did you mean"),
+        (
+            ["train", "rooms-demo", "--sed", "3"],
+            "cen train has no option --sed; did you mean --seed",
+        ),
+        (["train", "--otu", "x"], "cen train has no option --otu; did you mean --out?"),
+        (["inspect", "none", "--jsn"], "cen inspect has no option --jsn; did you mean --json?"),
         (
             ["evaluate", "none", "--split", "tset"],
             "'tset' is no split of cen evaluate; did you mean",

@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import json
 import math
+import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib import resources
@@ -78,6 +79,25 @@ def run_folder(path: str) -> Path:
     return run
 
 
+# What may differ from the configuration of a run afterwards: where it runs and what it reads,
+# never what it computes.
+_MOVABLE = ("data.root", "data.workers", "train.accelerator", "train.devices")
+
+
+def config_of(run: Path, overrides: Mapping[str, str]) -> Config:
+    """The configuration of a run, moved to another place or machine.
+
+    Raises:
+        ConfigError: A key would change what the run computes.
+    """
+    for key in overrides:
+        if key not in _MOVABLE:
+            raise ConfigError(
+                f"--{key}: a run keeps what it was configured with, but for {', '.join(_MOVABLE)}"
+            )
+    return Config.load(run / "config.yaml", overrides)
+
+
 def shipped() -> dict[str, Any]:
     """The shipped configurations: name to a readable resource."""
     files = (resources.files("cen") / "configs").iterdir()
@@ -122,3 +142,8 @@ def need_data(config: Config) -> None:
             f"data.root: there is no folder {root}; give --data.root FOLDER of your data, "
             f"or make one with: cen data rooms {root}"
         )
+
+
+def is_helper_process() -> bool:
+    """Whether this process was started by Lightning for a further device: it prints nothing."""
+    return os.environ.get("LOCAL_RANK", "0") != "0"

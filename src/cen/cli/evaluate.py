@@ -7,22 +7,23 @@ import argparse
 
 from cen.cli import common
 from cen.cli.parser import Parser
-from cen.config import Config
 from cen.errors import ConfigError
 
 
 def add(parser: Parser) -> None:
     """Declares the options."""
+    parser.free = "keys"
+    parser.epilog = (
+        "--data.root FOLDER, --data.workers N, --train.accelerator NAME and --train.devices N "
+        "replace what the run was configured with."
+    )
     parser.add_argument("run_folder", metavar="RUN", help="folder of a run")
     parser.add_argument(
         "--split",
         metavar="split",
-        choices=["test", "validation", "train"],
+        choices=["test", "validation"],
         default="test",
-        help="test (default), validation or train",
-    )
-    parser.add_argument(
-        "--data", metavar="FOLDER", help="data to read instead of the run's data.root"
+        help="test (default) or validation",
     )
     parser.add_argument(
         "--scales",
@@ -33,18 +34,13 @@ def add(parser: Parser) -> None:
         help="average the predictions on images resized by these factors; default: 1",
     )
     parser.add_argument("--flip", action="store_true", help="average with mirrored images too")
-    parser.add_argument(
-        "--accelerator", metavar="NAME", default="auto", help="cpu, gpu or auto (default)"
-    )
-    parser.add_argument("--devices", metavar="N", type=int, default=1, help="default: 1")
     common.add_json(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Evaluates, and prints one line per stream and ensemble."""
     folder = common.run_folder(args.run_folder)
-    overrides = {"data.root": args.data} if args.data else {}
-    common.need_data(Config.load(folder / "config.yaml", overrides))
+    common.need_data(common.config_of(folder, args.free))
     if min(args.scales) <= 0:
         raise ConfigError(f"--scales {min(args.scales):g}: give factors above 0")
     from cen.report.tables import evaluation_dict, evaluation_table
@@ -56,9 +52,9 @@ def run(args: argparse.Namespace) -> int:
             args.split,
             scales=args.scales,
             flip=args.flip,
-            accelerator=args.accelerator,
-            devices=args.devices,
-            overrides=overrides,
+            overrides=args.free,
         )
+    if common.is_helper_process():
+        return 0
     common.emit(args, evaluation_dict(result), evaluation_table(result))
     return 0

@@ -1,13 +1,13 @@
 """An argument parser that raises typed errors, and takes options it does not know beforehand.
 
 ``--train.steps 100`` names a key of a configuration and ``--rgb a.png`` a modality of a run; both
-sets are known only after a file is read. A verb that takes such options sets ``free=True``; they
-are taken out before argparse sees the rest and end up in ``args.free``.
+sets are known only after a file is read. A verb that takes such options sets ``free``; they are
+taken out before argparse sees the rest and end up in ``args.free``.
 """
 
 import argparse
 from collections.abc import Callable, Sequence
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn
 
 from cen.errors import ConfigError
 from cen.parsing import nearest
@@ -16,7 +16,8 @@ from cen.parsing import nearest
 class Parser(argparse.ArgumentParser):
     """An argparse parser whose errors are :class:`cen.errors.ConfigError`."""
 
-    free: bool = False
+    free: Literal["", "keys", "words"] = ""
+    """The free options: none, dotted keys of a configuration (and seed), or any word."""
     more_help: Callable[[], str] | None = None
     """Text after the help, written only when the help is asked for."""
 
@@ -60,7 +61,13 @@ class Parser(argparse.ArgumentParser):
         return self.parse_args(list(argv))
 
     def _options(self) -> list[str]:
-        return [option for option in self._option_string_actions if option.startswith("--")]
+        known = [option for option in self._option_string_actions if option.startswith("--")]
+        return [*known, "--seed"] if self.free == "keys" else known
+
+    def _is_free(self, option: str) -> bool:
+        if not option.startswith("--") or option == "--" or option in self._option_string_actions:
+            return False
+        return self.free == "words" or "." in option or option == "--seed"
 
     def _take_free(self, words: list[str]) -> tuple[list[str], dict[str, str]]:
         """Splits the words into those argparse knows and ``--key value`` or ``--key=value``."""

@@ -14,7 +14,7 @@ from cen.parsing import nearest
 
 def add(parser: Parser) -> None:
     """Declares the options."""
-    parser.free = True
+    parser.free = "words"
     parser.usage = "cen predict RUN --rgb a.png --depth b.png -o OUT [--json]"
     parser.epilog = "--NAME FILE gives the file of one modality of the run; at least one is needed."
     parser.add_argument("run_folder", metavar="RUN", help="folder of a run, or a .safetensors file")

@@ -4,7 +4,6 @@ Every key of the configuration is an option, ``--train.steps 100``.
 """
 
 import argparse
-import dataclasses
 import textwrap
 from datetime import datetime
 from pathlib import Path
@@ -16,13 +15,10 @@ from cen.cli.parser import Parser
 from cen.config import Config
 from cen.errors import ConfigError
 
-# What may change when a run goes on: where it runs and reads, never what it computes.
-_RESUMABLE = ("data.root", "data.workers", "train.accelerator", "train.devices")
-
 
 def add(parser: Parser) -> None:
     """Declares the options."""
-    parser.free = True
+    parser.free = "keys"
     parser.more_help = _keys
     parser.add_argument(
         "config",
@@ -43,14 +39,12 @@ def run(args: argparse.Namespace) -> int:
     """Trains, and prints the last figures."""
     config, folder = _resumed(args) if args.resume else _fresh(args)
     common.need_data(config)
-    from lightning.pytorch.utilities.rank_zero import rank_zero_only
-
     from cen.training import fit
 
     with common.quiet_stdout(args):
         fit(config, folder, resume=bool(args.resume))
-    if rank_zero_only.rank:
-        return 0  # one of the processes that Lightning started for further devices
+    if common.is_helper_process():
+        return 0
     figures = final_figures(folder)
     rows = [(name, f"{value:.4g}") for name, value in figures["metrics"].items()]
     shown = common.table((f"after {figures['steps']} steps", "value"), rows)
@@ -62,11 +56,6 @@ def run(args: argparse.Namespace) -> int:
 def _fresh(args: argparse.Namespace) -> tuple[Config, Path]:
     if args.config is None:
         raise ConfigError("cen train needs a configuration: a file or a name of cen configs ls")
-    top = [field.name for field in dataclasses.fields(Config)]
-    for key in args.free:
-        if key.partition(".")[0] not in top:
-            known = ["out", "resume", "json", *top]
-            raise ConfigError(f"cen train has no option --{key}{parsing.nearest(key, known)}")
     config = common.load_config(args.config, args.free)
     if config.train.devices > 1 and not args.out:
         # Each process runs this very command, at another time.
@@ -82,13 +71,7 @@ def _resumed(args: argparse.Namespace) -> tuple[Config, Path]:
         raise ConfigError(
             "--resume goes on with the run's own configuration: leave out CONFIG and --out"
         )
-    for key in args.free:
-        if key not in _RESUMABLE:
-            raise ConfigError(
-                f"--{key}: a resumed run keeps its configuration; only {', '.join(_RESUMABLE)} "
-                "may change"
-            )
-    return Config.load(folder / "config.yaml", args.free), folder
+    return common.config_of(folder, args.free), folder
 
 
 def final_figures(folder: Path) -> dict[str, Any]:

@@ -76,11 +76,7 @@ class Parser(argparse.ArgumentParser):
         while words:
             word = words.pop(0)
             option, equals, value = word.partition("=")
-            if (
-                not option.startswith("--")
-                or option == "--"
-                or option in self._option_string_actions
-            ):
+            if not self._is_free(option):
                 known.append(word)
             elif equals:
                 free[option[2:]] = value

@@ -161,7 +161,7 @@ class TrainConfig:
     Attributes:
         steps: Length of the run; null: the sum of ``stages``. Fewer than that stops early.
         batch_size: Samples per step, over all devices together.
-        optimizer: ``sgd``, ``adam`` or ``adamw``.
+        optimizer: The optimiser; its state is fresh at the start and at every stage.
         encoder_lr: Learning rate of the encoder.
         decoder_lr: Learning rate of the decoder, the heads and α.
         momentum: Momentum of SGD; the first β of Adam.
@@ -169,7 +169,7 @@ class TrainConfig:
         schedule: How the rates fall: ``poly`` (power 0.9), ``cosine``, ``constant``, or
             ``staged``, which follows ``stages``.
         stages: The stages of schedule ``staged``.
-        warmup: Steps in which the rates rise linearly from 0.
+        warmup: Steps in which the rates rise linearly to their value.
         sparsity: λ, the weight of the ℓ1 penalty on the scales, counted once per step.
         exchange_rate: Share of own channels that shall be exchanged at the end: λ is then steered
             to it instead of staying fixed (this project's extension); null: λ stays.

@@ -113,6 +113,7 @@ def convert(
         ConversionError: A layer cannot be converted (named), or no norm matches ``where``.
     """
     shared = Streams(streams)
+    _check(module, norm)  # before the copy, which fails on layers without weights
     converted = convert_layers(
         copy.deepcopy(module),
         shared,
@@ -156,8 +157,8 @@ def convert_layers(
     names = _names_of_layers(module)
     made: dict[int, nn.Module] = {}
     exchanging = 0
+    _check(module, norm)
     for layer, places in names.values():
-        _refuse(places[0], layer, norm)
         if isinstance(layer, _PLAIN) and norm == "private":
             matched = exchange is not None and any(_matches(where, p, layer) for p in places)
             exchanging += matched
@@ -181,6 +182,11 @@ def _names_of_layers(module: nn.Module) -> dict[int, tuple[nn.Module, list[str]]
     for name, layer in module.named_modules(remove_duplicate=False):
         found.setdefault(id(layer), (layer, []))[1].append(name)
     return found
+
+
+def _check(module: nn.Module, norm: str) -> None:
+    for layer, places in _names_of_layers(module).values():
+        _refuse(places[0], layer, norm)
 
 
 def _replace(module: nn.Module, made: Mapping[int, nn.Module]) -> nn.Module:

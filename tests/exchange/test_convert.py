@@ -1,0 +1,285 @@
+"""Conversion of arbitrary modules."""
+
+import copy
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from cen.errors import ConfigError, ConversionError, ShapeError, StreamError
+from cen.exchange import (
+    ExchangeRule,
+    MultiStream,
+    StreamBatchNorm,
+    StreamConv2d,
+    StreamGroupNorm,
+    StreamInstanceNorm,
+    Streams,
+    StreamSyncBatchNorm,
+    convert,
+    convert_layers,
+    exchange_layers,
+)
+
+
+class BatchNormAct2d(nn.BatchNorm2d):
+    """Normalises, drops and activates, in the way of the combined layers of timm."""
+
+    def __init__(self, channels: int, act: nn.Module) -> None:
+        super().__init__(channels)
+        self.drop = nn.Identity()
+        self.act = act
+
+    def forward(self, values: Tensor) -> Tensor:
+        result: Tensor = self.act(self.drop(super().forward(values)))
+        return result
+
+
+class ScaledBatchNorm(nn.BatchNorm2d):
+    """Does something else after the norm."""
+
+    def forward(self, values: Tensor) -> Tensor:
+        return 2 * super().forward(values)
+
+
+class FrozenBatchNorm2d(nn.Module):
+    """Normalises without being a subclass of a PyTorch norm."""
+
+
+def small() -> nn.Sequential:
+    torch.manual_seed(0)
+    net = nn.Sequential(
+        nn.Conv2d(3, 6, 3, padding=1),
+        nn.BatchNorm2d(6),
+        nn.ReLU(),
+        nn.Conv2d(6, 4, 3, stride=2),
+        nn.InstanceNorm2d(4, affine=True),
+        nn.GroupNorm(2, 4),
+        nn.Conv2d(4, 5, 1),
+    )
+    for parameter in net.parameters():
+        nn.init.normal_(parameter)
+    return net
+
+
+def inputs(*names: str, size: tuple[int, int] = (7, 9)) -> dict[str, Tensor]:
+    return {name: torch.randn(2, 3, *size) for name in names}
+
+
+@pytest.mark.parametrize("streams", [1, 2, 3])
+@pytest.mark.parametrize("training", [True, False])
+def test_without_small_scales_each_stream_is_the_plain_network(
+    streams: int, training: bool
+) -> None:
+    plain = small().train(training)
+    names = [f"s{i}" for i in range(streams)]
+    # θ = 0: no |γ| is below it.
+    net = convert(plain, names, exchange=ExchangeRule(threshold=0.0))
+    given = inputs(*names)
+    result = net(given)
+    assert list(result) == names
+    for name in names:
+        torch.testing.assert_close(result[name], copy.deepcopy(plain)(given[name]))
+
+
+def test_kinds_modes_and_options_are_kept() -> None:
+    plain = small()
+    plain[1].eps, plain[1].momentum = 1e-3, 0.3
+    plain[1].weight.requires_grad_(False)
+    plain[4].eval()
+    net = convert(plain.double(), ["a", "b"]).module
+    assert isinstance(net[1], StreamBatchNorm)
+    assert isinstance(net[4], StreamInstanceNorm)
+    assert isinstance(net[5], StreamGroupNorm)
+    assert (net[1].eps, net[1].momentum) == (1e-3, 0.3)
+    assert net[1].weight.dtype == torch.float64
+    assert not net[1].weight.requires_grad
+    assert net[1].bias.requires_grad
+    assert not net[4].training
+    assert net[1].training
+    assert torch.equal(net[1].weight[1], plain[1].weight)
+
+
+def test_the_original_is_left_alone() -> None:
+    plain = small()
+    before = copy.deepcopy(plain.state_dict())
+    net = convert(plain, ["a", "b"])
+    with torch.no_grad():
+        for parameter in net.parameters():
+            parameter.add_(1)
+    assert isinstance(plain[1], nn.BatchNorm2d)
+    for name, value in plain.state_dict().items():
+        assert torch.equal(value, before[name])
+
+
+@pytest.mark.parametrize(
+    ("where", "expected"),
+    [
+        (None, ["module.1", "module.4", "module.5"]),
+        ("4", ["module.4"]),
+        (["1", "5"], ["module.1", "module.5"]),
+        (lambda name, layer: isinstance(layer, nn.GroupNorm), ["module.5"]),
+    ],
+)
+def test_where_chooses_the_exchanging_norms(where, expected: list[str]) -> None:
+    assert list(exchange_layers(convert(small(), ["a", "b"], where=where))) == expected
+
+
+def test_a_norm_used_twice_stays_one_norm() -> None:
+    norm = nn.BatchNorm2d(3)
+    plain = nn.Sequential(norm, nn.Sequential(nn.ReLU(), norm))
+    net = convert(plain, ["a", "b"], where="1.1").module
+    assert net[0] is net[1][1]
+    assert net[0].exchange is not None
+
+
+def test_a_bare_norm_is_converted() -> None:
+    streams = Streams(["a", "b"])
+    assert isinstance(convert_layers(nn.BatchNorm2d(3), streams), StreamBatchNorm)
+
+
+def test_sync_batch_norm_stays_synchronised() -> None:
+    net = convert(nn.Sequential(nn.SyncBatchNorm(3)), ["a", "b"]).module
+    assert isinstance(net[0], StreamSyncBatchNorm)
+
+
+def test_combined_norm_and_activation_exchanges_before_the_activation() -> None:
+    plain = nn.Sequential(BatchNormAct2d(4, nn.ReLU())).eval()
+    with torch.no_grad():
+        plain[0].weight[:] = torch.tensor([1e-3, 1.0, 1.0, 1.0])
+        plain[0].bias.fill_(-0.5)
+    net = convert(plain, ["a", "b"])
+    given = {name: torch.randn(2, 4, 3, 3) for name in ("a", "b")}
+    result = net(given)
+    normalised = nn.functional.batch_norm(
+        given["b"], plain[0].running_mean, plain[0].running_var, plain[0].weight, plain[0].bias
+    )
+    torch.testing.assert_close(result["b"], normalised.relu())
+    torch.testing.assert_close(result["a"][:, 0], normalised[:, 0].relu())
+
+
+@pytest.mark.parametrize(
+    ("layer", "words"),
+    [
+        (nn.BatchNorm2d(3, affine=False), "no affine scale"),
+        (nn.InstanceNorm2d(3), "affine=True"),
+        (ScaledBatchNorm(3), "forward of its own"),
+        (FrozenBatchNorm2d(), "no subclass"),
+        (nn.LazyBatchNorm2d(), "no weights yet"),
+        (nn.Sequential(StreamBatchNorm(3, Streams(["x"]))), "already"),
+    ],
+)
+def test_layers_that_cannot_be_converted_are_named(layer: nn.Module, words: str) -> None:
+    plain = nn.Sequential(nn.Sequential(nn.BatchNorm2d(3), layer))
+    with pytest.raises(ConversionError, match=rf"'0\.1.*{words}"):
+        convert(plain, ["a", "b"])
+
+
+def test_nothing_to_convert_and_nothing_matched() -> None:
+    with pytest.raises(ConversionError, match="holds no BatchNorm"):
+        convert(nn.Sequential(nn.Conv2d(3, 3, 1)), ["a", "b"])
+    with pytest.raises(ConversionError, match="matches none"):
+        convert(small(), ["a", "b"], where="*.bn2")
+    with pytest.raises(ConfigError, match="'private' or 'shared'"):
+        convert(small(), ["a", "b"], norm="mine")
+
+
+@pytest.mark.parametrize("padding_mode", ["zeros", "reflect"])
+@pytest.mark.parametrize("groups", [1, 2])
+def test_private_convolutions(padding_mode: str, groups: int) -> None:
+    plain = nn.Sequential(
+        nn.Conv2d(4, 6, 3, stride=2, padding=1, groups=groups, padding_mode=padding_mode),
+        nn.BatchNorm2d(6),
+    )
+    net = convert(plain, ["a", "b", "c"], convolution="private", where="1").eval()
+    conv = net.module[0]
+    assert isinstance(conv, StreamConv2d)
+    with torch.no_grad():
+        conv.weight[1] += 1
+        conv.bias[1] += 1
+    given = {name: torch.randn(2, 4, 5, 5) for name in ("b", "c")}
+    result = net(given)
+    plain.eval()
+    torch.testing.assert_close(result["c"], plain(given["c"]))
+    with torch.no_grad():
+        plain[0].weight += 1
+        plain[0].bias += 1
+    torch.testing.assert_close(result["b"], plain(given["b"]))
+    torch.testing.assert_close(net(inputs_of(4, "a", "b"))["b"].shape, result["b"].shape)
+
+
+def inputs_of(channels: int, *names: str) -> dict[str, Tensor]:
+    return {name: torch.randn(2, channels, 5, 5) for name in names}
+
+
+def test_shared_norms_stay_plain() -> None:
+    net = convert(small(), ["a", "b"], norm="shared")
+    assert isinstance(net.module[1], nn.BatchNorm2d)
+    assert not exchange_layers(net)
+
+
+def test_nested_results_are_dealt_out() -> None:
+    class Two(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.norm = nn.BatchNorm2d(3)
+
+        def forward(self, values: Tensor, scale: float = 1.0) -> dict[str, object]:
+            result = self.norm(values) * scale
+            return {"maps": [result, result[:, :1]], "scale": scale}
+
+    result = convert(Two(), ["a", "b"])(inputs("a", "b"), scale=2.0)
+    assert result["b"]["maps"][1].shape == (2, 1, 7, 9)
+    assert result["a"]["scale"] == 2.0
+
+
+def test_subset_and_errors_of_the_call() -> None:
+    net = convert(small(), ["rgb", "thermal"])
+    assert list(net(inputs("thermal"))) == ["thermal"]
+    with pytest.raises(StreamError, match="did you mean 'thermal'"):
+        net(inputs("rgb", "termal"))
+    with pytest.raises(StreamError, match="no stream given"):
+        net({})
+    with pytest.raises(ShapeError, match="'thermal' has shape"):
+        net({**inputs("rgb"), **inputs("thermal", size=(8, 9))})
+    # The subset of a call that failed is not left behind.
+    with pytest.raises(RuntimeError):
+        net({"rgb": torch.randn(2, 5, 7, 9)})
+    assert net.streams.active == (0, 1)
+
+
+@pytest.mark.parametrize("streams", [["a", "b"], ["a", "b", "c"]])
+def test_compiles_into_one_graph(streams: list[str]) -> None:
+    net = convert(small()[:4], streams, exchange=ExchangeRule(threshold=0.7, scope="any"))
+    twin = copy.deepcopy(net)
+    compiled = torch.compile(net, fullgraph=True, backend="aot_eager")
+    for given in (inputs(*streams), inputs(*streams), inputs(streams[1])):
+        one, other = compiled(given), twin(given)
+        for name in given:
+            torch.testing.assert_close(one[name], other[name])
+            one[name].square().sum().backward(retain_graph=True)
+            other[name].square().sum().backward(retain_graph=True)
+    for a, b in zip(net.parameters(), twin.parameters(), strict=True):
+        torch.testing.assert_close(a.grad, b.grad)
+    for (name, a), (_, b) in zip(net.named_buffers(), twin.named_buffers(), strict=True):
+        torch.testing.assert_close(a, b, msg=name)
+    assert net.streams.active == tuple(range(len(streams)))
+
+
+@pytest.mark.slow
+def test_compiles_with_inductor() -> None:
+    net = convert(small(), ["a", "b"], exchange=ExchangeRule(threshold=0.7))
+    compiled = torch.compile(copy.deepcopy(net), fullgraph=True)
+    given = inputs("a", "b")
+    one, other = compiled(given), net(given)
+    for name in given:
+        torch.testing.assert_close(one[name], other[name], rtol=1e-4, atol=1e-4)
+
+
+def test_pickle_and_copy() -> None:
+    net = convert(small(), ["a", "b"]).eval()
+    twin = copy.deepcopy(net)
+    given = inputs("a", "b")
+    torch.testing.assert_close(twin(given)["b"], net(given)["b"])
+    assert isinstance(twin, MultiStream)
+    twin.load_state_dict(net.state_dict())

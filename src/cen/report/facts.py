@@ -1,7 +1,9 @@
 """What a run is, in the words of its page: from config.yaml and run.json."""
 
+import shlex
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from cen.report.runfolder import RunFolder
@@ -29,14 +31,27 @@ def run_facts(run: RunFolder) -> dict[str, str]:
         "Time": _duration(run),
         "Machine": _joined(machine),
         "Versions": _joined(info.get("versions")),
-        "Code": _text(info.get("git")),
+        "Code": _code(info.get("git")),
     }
 
 
 def command(run: RunFolder) -> str:
     """The command that made the run, as one line; "" if it is not recorded."""
     value = run.info.get("command")
-    return " ".join(str(part) for part in value) if isinstance(value, list) else _text(value)
+    if not isinstance(value, list) or not value:
+        return _text(value or None)
+    program = Path(str(value[0])).name
+    return shlex.join(["cen" if program == "__main__.py" else program, *map(str, value[1:])])
+
+
+def unfinished(run: RunFolder) -> str:
+    """Why the run has no proper end, in a sentence; "" if it has one or nothing is known."""
+    if not run.info or (run.info.get("finished") and run.info.get("status") != "interrupted"):
+        failed = run.info.get("status") == "failed"
+        return "This run stopped with an error; see its output." if failed else ""
+    step = f" The last logged step is {run.last_step:,}." if run.last_step is not None else ""
+    way = "it was stopped" if run.info.get("finished") else "it is still going on, or was stopped"
+    return f"This run is not finished: {way}.{step} “cen train --resume {run.path}” continues it."
 
 
 def _data(data: Mapping[str, Any]) -> str:
@@ -101,7 +116,15 @@ def _duration(run: RunFolder) -> str:
     if hours is None:
         return f"started {started}" if started else ""
     length = f"{hours:.1f} hours" if hours >= 1.5 else f"{hours * 60:.1f} minutes"
-    return f"{length}, started {started}" if started else length
+    sessions = len(run.info.get("sessions") or [])
+    pauses = f" in {sessions} sessions, with the pauses between them" if sessions > 1 else ""
+    return f"{length}{pauses}, started {started}" if started else f"{length}{pauses}"
+
+
+def _code(git: Any) -> str:
+    """A revision, shortened."""
+    revision, _, rest = _text(git).partition(" ")
+    return f"{revision[:12]} {rest}".strip()
 
 
 def _part(run: RunFolder, name: str) -> Mapping[str, Any]:

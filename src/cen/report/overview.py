@@ -56,9 +56,9 @@ def _draw(run: RunFolder, panels: list[Panel], curves: bool) -> Figure:
     if rows:
         top = parts.pop(0)
         grid = top.subplots(len(rows), columns, squeeze=False)
-        for axes_row, row in zip(grid, rows, strict=True):
-            for axes, (name, image) in zip(axes_row, row.items(), strict=False):
-                _show(axes, image, name if axes_row is grid[0] else "")
+        for number, row in enumerate(rows):
+            for axes, (name, image) in zip(grid[number], row.items(), strict=False):
+                _show(axes, image, name if number == 0 else "")
         marks = [
             Patch(color=tuple(colour / 255), label=name)
             for name, colour in zip(class_names(run, output, len(colours)), colours, strict=True)

@@ -80,14 +80,8 @@ def _header(run: RunFolder, title: str) -> str:
         h.paragraph(_WHAT),
         *(h.note(problem) for problem in run.problems),
     ]
-    if run.info and not run.info.get("finished"):
-        step = f" The last logged step is {run.last_step:,}." if run.last_step is not None else ""
-        parts.append(
-            h.note(
-                f"This run is not finished: it is still going on, or it was stopped.{step} "
-                f"“cen train --resume {run.path}” continues it."
-            )
-        )
+    remark = facts.unfinished(run)
+    parts += [h.note(remark)] if remark else []
     return "\n".join([*parts, h.facts(facts.run_facts(run))])
 
 

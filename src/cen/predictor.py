@@ -1,0 +1,281 @@
+"""Predict on image files or arrays, with any subset of the modalities a network knows."""
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from cen.data import Modality
+from cen.data.files import write_bytes, write_png
+from cen.errors import CheckpointError, ConfigError, DataError, ShapeError, StreamError
+from cen.models import ChannelExchangeNetwork
+from cen.report.colours import Image, as_palette, colorize, overlay, to_picture
+from cen.report.legend import legend_entries, legend_png
+
+SMALLEST = 32
+"""Least height and width in pixels: the deepest feature map of the encoder has stride 32."""
+
+Labels = NDArray[np.uint8] | NDArray[np.uint16]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a network says about one scene.
+
+    Attributes:
+        labels: class ids of the ensemble, (H, W), uint8 (uint16 with more than 256 classes).
+        streams: class ids by stream, for the modalities given.
+        alpha: weight of each of these streams in the ensemble; they sum to 1.
+        classes: class names in the order of the ids.
+        palette: RGB of each class, (C, 3) uint8.
+        picture: the scene as RGB (H, W, 3), the background of the overlay.
+        probabilities: of the ensemble, (C, H, W) float32, sum 1 over the classes; None unless
+            asked for.
+    """
+
+    labels: Labels
+    streams: dict[str, Labels]
+    alpha: dict[str, float]
+    classes: tuple[str, ...]
+    palette: Image
+    picture: Image
+    probabilities: NDArray[np.float32] | None = field(default=None, repr=False)
+
+    def legend(self) -> list[dict[str, Any]]:
+        """Per class: ``id``, ``class``, ``colour``, ``pixels`` and ``share`` of the image."""
+        counts = np.bincount(self.labels.ravel(), minlength=len(self.classes)).tolist()
+        return legend_entries(counts, self.classes, self.palette.tolist())
+
+    def save(self, out: str | Path, prefix: str = "") -> dict[str, Path]:
+        """Write the prediction as files.
+
+        Args:
+            out: folder, made if needed. Files of an earlier prediction are replaced.
+            prefix: start of the file names, to keep several predictions in one folder.
+
+        Returns:
+            The files: ``labels`` (PNG of class ids), ``colours`` (the same, painted), ``overlay``
+            (painted over the picture), ``legend`` (PNG) and ``classes`` (JSON: name, colour and
+            pixel share of every class, α).
+        """
+        folder = Path(out)
+        folder.mkdir(parents=True, exist_ok=True)
+        images = {
+            "labels": self.labels,
+            "colours": colorize(self.labels, self.palette),
+            "overlay": overlay(self.picture, self.labels, self.palette),
+        }
+        paths = {name: folder / f"{prefix}{name}.png" for name in images}
+        for name, image in images.items():
+            write_png(paths[name], image)
+        entries = self.legend()
+        paths["legend"] = folder / f"{prefix}legend.png"
+        write_bytes(paths["legend"], legend_png(entries))
+        paths["classes"] = folder / f"{prefix}classes.json"
+        text = json.dumps({"classes": entries, "alpha": self.alpha}, indent=1, ensure_ascii=False)
+        write_bytes(paths["classes"], f"{text}\n".encode())
+        return paths
+
+
+class Predictor:
+    """Segments scenes given as image files or arrays.
+
+    Args:
+        net: a network, or the path of a run folder or of a saved network (``.safetensors``).
+        device: where to run; None leaves the network where it is (the CPU when it is loaded).
+        preprocessing: how each modality's files become numbers; by default what was saved with
+            the network (``net.metadata["preprocessing"]``).
+        output: which output to show; needed only where there are several segmentations.
+
+    Raises:
+        CheckpointError: nothing says how a modality is preprocessed.
+        ConfigError: ``output`` is unknown or no segmentation.
+
+    Example:
+        ``Predictor("runs/demo")({"rgb": "a.png", "depth": "b.png"}).save("out")``
+    """
+
+    def __init__(
+        self,
+        net: ChannelExchangeNetwork | str | Path,
+        device: torch.device | str | None = None,
+        *,
+        preprocessing: Mapping[str, Modality] | None = None,
+        output: str | None = None,
+    ) -> None:
+        self.net = net if isinstance(net, ChannelExchangeNetwork) else _load(net)
+        if device is not None:
+            self.net.to(device)
+        self.modalities = _modalities(self.net, preprocessing)
+        self.output = _segmentation(self.net, output)
+        self.classes, self.palette = _classes(self.net, self.output)
+
+    def __call__(
+        self, inputs: Mapping[str, str | Path | NDArray[Any]], *, probabilities: bool = False
+    ) -> Prediction:
+        """Segment one scene.
+
+        Args:
+            inputs: any non-empty subset of the modalities, all of one size and at least 32 pixels
+                high and wide: a file, or an array as :meth:`Modality.read` gives it (image: uint8
+                (H, W, 3) RGB, or (H, W); depth: float (H, W) in metres, where nan, infinity and
+                values <= 0 are missing).
+            probabilities: keep the class probabilities of the ensemble.
+
+        Returns:
+            The prediction at the size of the input.
+
+        Raises:
+            StreamError: no modality is given or one is unknown.
+            DataError: a file cannot be read or an array is of the wrong kind.
+            ShapeError: the sizes differ, or an image is too small; the message names the files.
+        """
+        self._check_names(inputs)
+        given = {name: inputs[name] for name in self.modalities if name in inputs}
+        values = {name: self._read(name, value) for name, value in given.items()}
+        size = _common_size({_source(name, given[name]): v.shape for name, v in values.items()})
+        device = next(self.net.parameters()).device
+        batch = {
+            name: torch.from_numpy(self.modalities[name].to_network(value))[None].to(device)
+            for name, value in values.items()
+        }
+        with _evaluating(self.net), torch.inference_mode():
+            result = self.net(batch, size=size)[self.output]
+            labels = self._labels(result.ensemble)
+            streams = {name: self._labels(logits) for name, logits in result.streams.items()}
+            shares = result.ensemble[0].float().softmax(0).cpu().numpy() if probabilities else None
+            alpha = dict(zip(result.streams, result.alpha.tolist(), strict=True))
+        picture = self._picture(values)
+        return Prediction(
+            labels, streams, alpha, self.classes, self.palette, picture, probabilities=shares
+        )
+
+    def _check_names(self, inputs: Mapping[str, Any]) -> None:
+        known = ", ".join(self.modalities)
+        for name in inputs:
+            if name not in self.modalities:
+                close = get_close_matches(name, self.modalities, n=1)
+                hint = f" (did you mean {close[0]!r}?)" if close else ""
+                raise StreamError(f"unknown modality {name!r}{hint}; this network knows {known}")
+        if not inputs:
+            raise StreamError(f"no modality given; at least one of {known} is needed")
+
+    def _read(self, name: str, value: str | Path | NDArray[Any]) -> NDArray[Any]:
+        modality = self.modalities[name]
+        if isinstance(value, str | Path):
+            return modality.read(value)
+        array = np.asarray(value)
+        if modality.kind == "depth":
+            if array.ndim != 2 or not np.issubdtype(array.dtype, np.floating):
+                raise DataError(
+                    f"depth array {name!r} must be metres as float of shape (H, W), got "
+                    f"{array.dtype} {array.shape}; multiply stored values by their unit"
+                )
+            return np.where(array > 0, array, np.nan).astype(np.float32)
+        if modality.channels in (1, 3) and array.dtype != np.uint8:
+            raise DataError(f"image array {name!r} must be uint8 in 0..255, got {array.dtype}")
+        shapes = "(H, W)" if modality.channels == 1 else f"(H, W, {modality.channels})"
+        channels = 1 if array.ndim == 2 else array.shape[-1]
+        if array.ndim not in (2, 3) or channels != modality.channels:
+            raise DataError(f"image array {name!r} must be {shapes}, got {array.shape}")
+        return array
+
+    def _labels(self, logits: torch.Tensor) -> Labels:
+        best = logits[0].argmax(0).cpu().numpy()
+        return best.astype(np.uint8) if len(self.classes) <= 256 else best.astype(np.uint16)
+
+    def _picture(self, values: Mapping[str, NDArray[Any]]) -> Image:
+        """The first image among the modalities, else the first depth map, painted."""
+        first = sorted(values, key=lambda name: self.modalities[name].kind != "image")[0]
+        shown = values[first]
+        if shown.ndim == 3 and shown.shape[-1] != 3:
+            shown = shown[..., 0]
+        if self.modalities[first].kind == "image" and shown.dtype != np.uint8:
+            low, high = float(np.nanmin(shown)), float(np.nanmax(shown))
+            shown = (255 * (shown - low) / max(high - low, 1e-9)).astype(np.uint8)
+        return to_picture(shown)
+
+
+def _load(path: str | Path) -> ChannelExchangeNetwork:
+    from cen.models import load
+
+    return load(path)
+
+
+def _modalities(
+    net: ChannelExchangeNetwork, given: Mapping[str, Modality] | None
+) -> dict[str, Modality]:
+    """One modality per input of the network, in its order."""
+    stored = net.metadata.get("preprocessing") or {}
+    found = {name: Modality.from_dict(values) for name, values in stored.items()}
+    found |= dict(given or {})
+    missing = [name for name in net.inputs if name not in found]
+    if missing:
+        raise CheckpointError(
+            f"nothing says how to preprocess {', '.join(missing)}: the network was saved without "
+            "it; pass preprocessing={name: cen.data.Modality(...)}"
+        )
+    return {name: found[name] for name in net.inputs}
+
+
+def _segmentation(net: ChannelExchangeNetwork, output: str | None) -> str:
+    known = [name for name, task in net.outputs.items() if task.kind == "segmentation"]
+    if output is None and len(known) == 1:
+        return known[0]
+    if output in known:
+        return str(output)
+    names = ", ".join(known) or "none"
+    wanted = "choose one with output=" if output is None else f"{output!r} is not among them"
+    raise ConfigError(f"the segmentation outputs of this network are: {names}; {wanted}")
+
+
+def _classes(net: ChannelExchangeNetwork, output: str) -> tuple[tuple[str, ...], Image]:
+    """Names and colours of the classes, as saved with the network."""
+    count = net.outputs[output].channels
+    names = net.outputs[output].classes or (net.metadata.get("classes") or {}).get(output) or ()
+    if len(names) != count:
+        names = [f"class {i}" for i in range(count)]
+    colours = (net.metadata.get("palette") or {}).get(output)
+    return tuple(str(name) for name in names), as_palette(colours, count)
+
+
+def _source(name: str, value: str | Path | NDArray[Any]) -> str:
+    return str(value) if isinstance(value, str | Path) else f"array {name!r}"
+
+
+def _common_size(shapes: Mapping[str, tuple[int, ...]]) -> tuple[int, int]:
+    """The one (H, W) of all inputs."""
+    first, *others = shapes
+    height, width = shapes[first][:2]
+    for other in others:
+        if shapes[other][:2] != (height, width):
+            h, w = shapes[other][:2]
+            raise ShapeError(
+                f"{first} is {height} × {width} and {other} is {h} × {w} (height × width): the "
+                "modalities must be aligned pixel by pixel; resample them to one size first"
+            )
+    if min(height, width) < SMALLEST:
+        raise ShapeError(
+            f"{first} is {height} × {width} (height × width), but both must be at least "
+            f"{SMALLEST}; enlarge it first"
+        )
+    return height, width
+
+
+@contextmanager
+def _evaluating(net: torch.nn.Module) -> Iterator[None]:
+    """Evaluation mode for a while; every module gets back the mode it had."""
+    modes = [(module, module.training) for module in net.modules()]
+    net.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training

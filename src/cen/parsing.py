@@ -300,3 +300,12 @@ def describe_type(hint: Any) -> str:
 
 def _join(prefix: str, name: object) -> str:
     return f"{prefix}.{name}" if prefix else str(name)
+
+
+def markdown(cls: Any) -> str:
+    """The keys of a dataclass tree as a Markdown table, for the documentation."""
+    rows = ["| key | type | default | meaning |", "|---|---|---|---|"]
+    for key in keys(cls):
+        cells = (f"`{key.name}`", key.type, f"`{key.default_text}`", key.text.replace("``", "`"))
+        rows.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+    return "\n".join(rows)

@@ -58,17 +58,24 @@ def run(args: argparse.Namespace) -> int:
             raise ConfigError(f"--{name} {getattr(args, name)}: give {least} or more")
     if min(args.size) < 32:
         raise ConfigError(f"--size {args.size[0]} {args.size[1]}: give 32 pixels or more")
+    from rich.console import Console
+    from rich.progress import Progress
+
     from cen.data import write_rooms
 
-    write_rooms(
-        args.out,
-        layout=args.layout,
-        labels=args.labels,
-        size=tuple(args.size),
-        train=args.train,
-        test=args.test,
-        seed=args.seed,
-        workers=args.workers,
-    )
+    scenes = args.train + args.test
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("rendering", total=scenes)
+        write_rooms(
+            args.out,
+            layout=args.layout,
+            labels=args.labels,
+            size=tuple(args.size),
+            train=args.train,
+            test=args.test,
+            seed=args.seed,
+            workers=args.workers,
+            progress=lambda done, _: bar.update(task, completed=done),
+        )
     print(f"{args.out}: {args.train} scenes to train on, {args.test} to test on")
     return 0

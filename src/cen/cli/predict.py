@@ -37,5 +37,10 @@ def run(args: argparse.Namespace) -> int:
         if name not in net.inputs:
             raise ConfigError(f"--{name}: is no modality of {path}{nearest(name, net.inputs)}")
     prediction = cen.Predictor(net)(args.free)
-    prediction.save(args.out)
+    files = {name: str(file) for name, file in prediction.save(args.out).items()}
+    present = [entry for entry in prediction.legend() if entry["pixels"]]
+    figures = {"inputs": args.free, "files": files, "alpha": prediction.alpha, "classes": present}
+    rows = [(entry["class"], f"{100 * entry['share']:.1f}") for entry in present]
+    written = "\n".join(f"{name}: {file}" for name, file in files.items())
+    common.emit(args, figures, common.table(("class", "% of the image"), rows), written)
     return 0

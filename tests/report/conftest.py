@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import yaml
 
-from cen.report import Panel, PanelOutput, palette, save_panel
+from cen.report import Panel, PanelOutput, save_panel, write_report
 
 CLASSES = [
     "wall", "floor", "ceiling", "wooden box", "metal box", "cloth box", "wooden ball",
@@ -177,11 +177,13 @@ def make_panel(rng: np.random.Generator, index: int) -> Panel:
 
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
-    """A complete run folder."""
+    """A complete run folder, free to be changed."""
     return make_run(tmp_path / "demo")
 
 
-@pytest.fixture
-def class_palette() -> list[list[int]]:
-    """The palette of the classes as it is stored in files."""
-    return [[int(v) for v in row] for row in palette(len(CLASSES))]
+@pytest.fixture(scope="session")
+def reported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A complete run folder with its report, shared by the tests that only read it."""
+    run = make_run(tmp_path_factory.mktemp("runs") / "demo")
+    write_report(run)
+    return run

@@ -4,6 +4,7 @@ Whoever trains or evaluates writes them with :func:`save_panel`; the pages read 
 a report can be made anywhere, without the network and without the data.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +16,8 @@ from numpy.typing import NDArray
 from cen.errors import DataError
 
 Array = NDArray[Any]
+
+_OUTPUT = re.compile(r"outputs/(.+?)/(truth|ensemble|streams/(.+))")
 
 
 @dataclass(frozen=True)
@@ -96,16 +99,15 @@ def load_panel(path: str | Path) -> Panel:
     inputs: dict[str, Array] = {}
     found: dict[str, dict[str, Any]] = {}
     for key, value in arrays.items():
-        kind, _, rest = key.partition("/")
-        if kind == "inputs":
-            inputs[rest] = value
-        elif kind == "outputs":
-            name, _, part = rest.partition("/")
+        if key.startswith("inputs/"):
+            inputs[key.removeprefix("inputs/")] = value
+        elif match := _OUTPUT.fullmatch(key):
+            name, kind, stream = match.groups()
             entry = found.setdefault(name, {"truth": None, "streams": {}, "ensemble": None})
-            if part.startswith("streams/"):
-                entry["streams"][part.removeprefix("streams/")] = value
+            if stream:
+                entry["streams"][stream] = value
             else:
-                entry[part] = value
+                entry[kind] = value
     if not inputs and not found:
         raise DataError(f"{path}: holds no panel, only the arrays {sorted(arrays)}")
     name = str(arrays.get("name", np.array(Path(path).stem)))

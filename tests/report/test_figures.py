@@ -1,0 +1,104 @@
+"""Curves, exchange map and overview: what is drawn, not how it looks."""
+
+import cv2
+import numpy as np
+import pytest
+from matplotlib.colors import to_rgb
+
+from cen.errors import DataError
+from cen.report import figure_overview
+from cen.report.curves import exchange_curves, exchange_series, short_names, training_curves
+from cen.report.exchange_map import exchange_map
+from cen.report.runfolder import read_run
+from cen.report.style import INK, stream_colours
+
+BLUE = "#2563eb"
+
+
+def layer(mask, own, start=0, name="layer1.0.bn1"):
+    return {
+        "name": name, "stream": "rgb", "channels": len(mask), "own": own, "own_start": start,
+        "rate": sum(mask[start : start + own]) / own, "mask": mask,
+    }  # fmt: skip
+
+
+def drawn(layers):
+    axes = exchange_map(layers, "rgb", BLUE).axes[0]
+    return axes.images[0].get_array(), axes
+
+
+def test_the_map_marks_own_parts_and_replaced_channels():
+    picture, _ = drawn([layer([True, False, False, True], own=2)])
+    quarter = picture.shape[1] // 4
+    colours = [tuple(picture[0, int((i + 0.5) * quarter)]) for i in range(4)]
+    assert colours[0] == pytest.approx(to_rgb(BLUE))  # own, replaced
+    assert colours[3] == pytest.approx(to_rgb(INK))  # elsewhere, replaced (scope "any")
+    assert len({tuple(np.round(c, 3)) for c in colours}) == 4
+
+
+def test_layers_of_any_width_fill_the_same_row():
+    picture, axes = drawn([layer([True] * 3, 3), layer([True] * 5000, 5000, name="layer1.1.bn1")])
+    assert np.allclose(picture, to_rgb(BLUE))
+    assert [t.get_text() for t in axes.get_yticklabels()] == ["0", "1"]
+    assert [t.get_text() for t in axes.texts] == ["100%", "100%"]
+
+
+def test_layers_wider_than_the_picture_are_averaged():
+    mask = [i % 2 == 0 for i in range(4096)]
+    picture, _ = drawn([layer(mask, 4096)])
+    assert np.allclose(picture, picture[0, 0])
+    assert not np.allclose(picture[0, 0], to_rgb(BLUE))
+
+
+def test_names_lose_what_all_layers_share():
+    names = ["encoder.layer1.0.bn2", "encoder.layer1.1.bn2", "encoder.layer4.2.bn2"]
+    assert short_names(names) == ["layer1.0", "layer1.1", "layer4.2"]
+    assert short_names(["encoder.bn"]) == ["encoder.bn"]
+    assert short_names(["a.b", "a.b.c"]) == ["a.b", "c"]
+
+
+def test_curves_draw_what_was_logged(run):
+    files = read_run(run)
+    figures = {f.axes[0].get_title("left"): f.axes[0] for f, _ in training_curves(files, {})}
+    assert list(figures) == [
+        "Training loss", "Loss by prediction, segmentation", "Validation mIoU, segmentation",
+        "Ensemble weights α, segmentation", "Penalty strength λ", "Sum of penalised scales Σ|γ|",
+    ]  # fmt: skip
+    lines = figures["Validation mIoU, segmentation"].lines
+    assert [line.get_label() for line in lines] == ["rgb", "depth", "ensemble"]
+    logged = files.metrics["val/segmentation/ensemble/mean_iou"]
+    assert lines[-1].get_ydata() == pytest.approx(list(logged.values()))
+
+
+def test_exchange_rates_come_from_the_inspections_or_else_from_the_log(run):
+    files = read_run(run)
+    series = exchange_series(files)
+    assert len(series) == 16
+    assert list(series["encoder.layer4.1.bn1", "depth"]) == list(range(100, 1201, 100))
+    figures = exchange_curves(files)
+    assert [f.axes[0].get_title("left") for f, _ in figures] == [
+        "Exchange rate of rgb", "Exchange rate of depth",
+    ]  # fmt: skip
+    assert len(figures[0][0].axes[0].lines) == 9  # eight layers and their mean
+    (run / "exchange.json").unlink()
+    (run / "metrics.csv").write_text("step,exchange/layer1.bn1/rgb\n1,0.1\n2,0.2\n")
+    assert exchange_series(read_run(run)) == {("layer1.bn1", "rgb"): {1: 0.1, 2: 0.2}}
+
+
+def test_streams_have_distinct_colours():
+    colours = stream_colours(["rgb", "depth", "normal", "edge"])
+    assert len(set(colours.values())) == 5
+
+
+def test_overview_is_a_picture_of_samples_and_curves(run, tmp_path):
+    whole = cv2.imread(str(figure_overview(run)))
+    (run / "metrics.csv").unlink()
+    samples = cv2.imread(str(figure_overview(run, tmp_path / "figure.png", samples=1)))
+    assert whole.shape[0] > samples.shape[0] > 100
+    assert whole.std() > 10
+
+
+def test_overview_of_nothing_is_refused(tmp_path):
+    (tmp_path / "config.yaml").write_text("seed: 0")
+    with pytest.raises(DataError, match="to show yet"):
+        figure_overview(tmp_path)

@@ -1,0 +1,159 @@
+"""report.html: what it shows, that it is self-contained, and that partial runs have one too."""
+
+import json
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from cen.report import write_report
+
+VOID = {"meta", "link", "img", "br"}
+
+
+class Page(HTMLParser):
+    """Checks nesting and collects headings, addresses and text."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.addresses, self.headings, self.notes, self.text = [], [], [], [], []
+        self.rows: list[list[str]] = []
+        self.feed(text)
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        values = dict(attrs)
+        self.addresses += [v for k, v in attrs if k in ("src", "href")]
+        if tag not in VOID:
+            self.open.append((tag, values.get("class", "")))
+        if tag == "tr":
+            self.rows.append([])
+        if tag in ("td", "th"):
+            self.rows[-1].append("")
+
+    def handle_endtag(self, tag):
+        assert self.open.pop()[0] == tag
+
+    def handle_data(self, data):
+        tags = [tag for tag, _ in self.open]
+        if tags and tags[-1] == "h2":
+            self.headings.append(data)
+        if self.open and self.open[-1][1] == "note":
+            self.notes.append(data)
+        if "td" in tags or "th" in tags:
+            self.rows[-1][-1] += data
+        if "style" not in tags:
+            self.text.append(data)
+
+
+def page(run):
+    return Page(write_report(run).read_text("utf-8"))
+
+
+@pytest.fixture(scope="module")
+def shown(reported):
+    return Page((reported / "report.html").read_text("utf-8"))
+
+
+def test_a_complete_run_shows_every_section_and_no_note(shown):
+    assert shown.headings == [
+        "Results", "Pictures", "Class by class", "Training", "Exchange", "Make it again",
+    ]  # fmt: skip
+    assert shown.notes == []
+    text = " ".join(shown.text)
+    for part in (
+        "cen train rooms-demo --out runs/demo",
+        "torch 2.13.0",
+        "9.5 minutes",
+        "wooden box",
+    ):
+        assert part in text
+
+
+def test_the_headline_table_holds_streams_ensemble_subsets_and_alpha(shown, reported):
+    scores = json.loads((reported / "evaluation.json").read_text())["scores"]
+    full, depth = scores["rgb+depth"]["segmentation"], scores["depth"]["segmentation"]
+    rows = shown.rows
+    start = rows.index(["inputs at hand", "prediction", "α", "pixel acc", "mean acc", "mIoU"])
+    body = rows[start + 1 : start + 6]
+    assert [row[:3] for row in body] == [
+        ["rgb + depth", "rgb", "0.50"],
+        ["", "depth", "0.50"],
+        ["", "ensemble", ""],
+        ["rgb", "rgb", "1.00"],
+        ["depth", "depth", "1.00"],
+    ]
+    assert body[2][-1] == f"{100 * full['ensemble']['mean_iou']:.1f}"
+    assert body[4][-1] == f"{100 * depth['streams']['depth']['mean_iou']:.1f}"
+
+
+def test_the_per_class_table_marks_absent_classes(shown):
+    rows = shown.rows
+    start = rows.index(["class", "pixels", "rgb", "depth", "ensemble"])
+    assert rows[start + 1][0] == "wall"
+    assert rows[start + 12] == ["cloth drum", "0.0", "–", "–", "–"]
+
+
+def test_nothing_is_loaded_from_elsewhere(shown, reported):
+    assert len(shown.addresses) > 25
+    assert all(address.startswith("data:") for address in shown.addresses)
+    text = (reported / "report.html").read_text("utf-8")
+    assert not re.search(r"url\(|@import|<script", text)
+
+
+def test_names_from_files_cannot_break_the_page(run):
+    config = (run / "config.yaml").read_text()
+    (run / "config.yaml").write_text(config.replace("wooden box", '<b>wood</b> & "co"'))
+    evaluation = json.loads((run / "evaluation.json").read_text())
+    evaluation["classes"]["segmentation"][3] = "<script>alert(1)</script>"
+    (run / "evaluation.json").write_text(json.dumps(evaluation))
+    text = " ".join(page(run).text)
+    assert "<script>alert(1)</script>" in text  # shown as text: Page found no such element
+    assert "<script>" not in (run / "report.html").read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("name", "heading", "note"),
+    [
+        ("evaluation.json", "Results", "cen evaluate"),
+        ("metrics.csv", "Training", "metrics.csv"),
+        ("exchange.json", "Exchange", None),  # metrics.csv may still give the rates
+        ("config.yaml", "Results", None),
+        ("run.json", "Results", None),
+    ],
+)
+def test_a_missing_file_leaves_a_page_with_a_note(run, name, heading, note):
+    (run / name).unlink()
+    shown = page(run)
+    assert heading in shown.headings
+    if note:
+        assert any(note in text for text in shown.notes)
+    assert "Pictures" in shown.headings
+
+
+def test_a_killed_run_says_so_and_how_to_go_on(run):
+    info = json.loads((run / "run.json").read_text()) | {"finished": None, "status": "running"}
+    (run / "run.json").write_text(json.dumps(info))
+    (run / "evaluation.json").unlink()
+    notes = " ".join(page(run).notes)
+    assert "not finished" in notes
+    assert "1,200" in notes
+    assert f"cen train --resume {run}" in notes
+
+
+def test_a_run_of_which_only_the_configuration_exists_has_a_page(tmp_path):
+    (tmp_path / "config.yaml").write_text("model: {inputs: {rgb: 3}}\nseed: 7\n")
+    shown = page(tmp_path)
+    assert len(shown.notes) == 4  # results, pictures, training, exchange
+    assert "Class by class" not in shown.headings
+
+
+def test_a_damaged_file_is_named_on_the_page(run):
+    (run / "exchange.json").write_text("[{")
+    assert any("exchange.json cannot be read" in note for note in page(run).notes)
+
+
+def test_the_same_files_give_the_same_page(reported):
+    first = (reported / "report.html").read_bytes()
+    assert write_report(reported).read_bytes() == first
+    assert not list(reported.glob("*.part"))

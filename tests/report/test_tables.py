@@ -1,0 +1,103 @@
+"""Terminal tables and their plain twins."""
+
+import json
+
+import pytest
+from rich.console import Console
+
+from cen.report.tables import (
+    evaluation_dict,
+    evaluation_table,
+    inspection_dict,
+    inspection_table,
+)
+
+
+def printed(table):
+    console = Console(width=140, record=True, force_terminal=False, quiet=True)
+    with console.capture() as capture:
+        console.quiet = False
+        console.print(table)
+    return capture.get()
+
+
+def lines(table):
+    return [line.split() for line in printed(table).splitlines() if line.strip()]
+
+
+@pytest.fixture
+def evaluation(run):
+    return json.loads((run / "evaluation.json").read_text())
+
+
+@pytest.fixture
+def inspection(run):
+    return json.loads((run / "exchange.json").read_text())[-1]
+
+
+def test_plain_evaluation_has_a_row_per_subset_and_prediction(evaluation):
+    plain = json.loads(json.dumps(evaluation_dict(evaluation), allow_nan=False))
+    assert plain["split"] == "test"
+    keys = [(row["inputs"], row["prediction"]) for row in plain["rows"]]
+    assert keys == [
+        (["rgb", "depth"], "rgb"), (["rgb", "depth"], "depth"), (["rgb", "depth"], "ensemble"),
+        (["rgb"], "rgb"), (["rgb"], "ensemble"), (["depth"], "depth"), (["depth"], "ensemble"),
+    ]  # fmt: skip
+    full = evaluation["scores"]["rgb+depth"]["segmentation"]
+    assert plain["rows"][2]["mean_iou"] == full["ensemble"]["mean_iou"]
+    assert "iou" not in plain["rows"][2]
+    wall = plain["classes"]["segmentation"][0]
+    assert wall["class"] == "wall"
+    assert wall["iou"]["depth"] == full["streams"]["depth"]["iou"][0]
+    assert sum(entry["pixels"] for entry in plain["classes"]["segmentation"]) == pytest.approx(1)
+
+
+def test_printed_evaluation_is_in_percent(evaluation):
+    rows = lines(evaluation_table(evaluation))
+    ensemble = next(row for row in rows if row[0] == "ensemble")
+    score = evaluation["scores"]["rgb+depth"]["segmentation"]["ensemble"]["mean_iou"]
+    assert ensemble[-1] == f"{100 * score:.1f}"
+    assert sum(row[0] == "ensemble" for row in rows) == 1  # alone, a stream is the ensemble
+
+
+def test_other_scores_and_undefined_ones_are_printed_too():
+    scores = {"rmse": 0.51234, "mean_iou": None}
+    entry = {"depth": {"ensemble": scores, "streams": {"rgb": scores, "edge": scores}}}
+    text = printed(evaluation_table({"split": "test", "scores": {"rgb+edge": entry}}))
+    assert "rmse" in text
+    assert "0.5123" in text
+    assert "–" in text
+
+
+def test_nothing_evaluated_gives_an_empty_table():
+    assert evaluation_dict({}) == {"split": None, "rows": [], "classes": {}}
+    assert evaluation_table({}).row_count == 0
+
+
+def test_plain_inspection_leaves_out_the_masks(inspection):
+    plain = inspection_dict(inspection)
+    assert len(plain["layers"]) == 16
+    assert "mask" not in plain["layers"][0]
+    assert plain["alpha"] == {"segmentation": {"rgb": 0.6, "depth": 0.4}}
+
+
+def test_printed_inspection_names_layers_rates_and_alpha(inspection):
+    text = printed(inspection_table(inspection))
+    last = inspection["layers"][-1]
+    assert last["name"].replace("bn1", "") in text
+    assert f"{last['rate']:.0%}" in text
+    assert f"{inspection['rate']:.1%}" in text
+    assert "rgb 0.60, depth 0.40" in text
+
+
+def test_an_object_with_a_plain_form_is_taken_too(inspection):
+    class Inspection:
+        def to_dict(self):
+            return inspection
+
+    assert inspection_dict(Inspection()) == inspection_dict(inspection)
+
+
+def test_a_network_without_exchange_says_so():
+    text = printed(inspection_table({"layers": [], "alpha": {}, "rate": 0.0}))
+    assert "No layer exchanges" in text

@@ -20,15 +20,15 @@ def object_albedo(solid: Solid, points: Floats) -> Floats:
     material = MATERIALS[solid.material]
     if material == "wood":
         grain = np.sin(x + 0.35 * y + a + 1.2 * np.sin(0.31 * y + 0.43 * z + b))
-        value = 0.95 + 0.4 * grain
+        value = 0.95 + 0.3 * grain
     elif material == "plaid":
         bands = np.stack([np.sin(axis) for axis in (x + a, y + b, z + c)])
-        value = 0.62 + 0.38 * np.tanh(4.0 * bands).sum(axis=0)
-        value = np.clip(value, 0.25, 1.5)
+        value = 0.75 + 0.28 * np.tanh(4.0 * bands).sum(axis=0)
+        value = np.clip(value, 0.3, 1.5)
     else:
         start = np.stack((x + a, y + b, z + c))
         waves = [np.sin(np.array(wave) @ start) for wave in _SPECKLES]
-        value = 0.95 + 0.45 * np.tanh(2.0 * (waves[0] + waves[1] + waves[2] - 0.4))
+        value = 0.95 + 0.35 * np.tanh(2.0 * (waves[0] + waves[1] + waves[2] - 0.4))
     return np.asarray(np.array(solid.colour)[:, None] * value)
 
 

@@ -20,7 +20,7 @@ FOCAL = 0.82
 
 # Functions are (shape + material) mod 3, so boxes and cones share theirs. These weights give the
 # three groups equal shares of the pixels; otherwise the material would hint at the function.
-SHAPE_WEIGHTS = (0.20, 0.36, 0.25, 0.19)
+SHAPE_WEIGHTS = (0.22, 0.38, 0.23, 0.17)
 
 _TRIES = 12
 _GAP = 0.06  # metres between two objects on the floor
@@ -170,16 +170,21 @@ def _sample_solid(rng: np.random.Generator, printed: bool) -> Solid:
     shape = int(rng.choice(len(SHAPES), p=SHAPE_WEIGHTS))
     material = int(rng.integers(len(MATERIALS)))
     radius = rng.uniform(0.3, 0.52)
-    aspect = rng.uniform(0.7, 0.95, 2)
-    height = 2.0 * radius * rng.uniform(0.8, 1.5)
-    half = (radius, radius)
+    stretch = rng.uniform(0.85, 1.05, 2)
+    tallness = rng.uniform(0.0, 1.0)
+    # Crates are low and drums are high, which helps to tell them apart from a distance.
     if SHAPES[shape] == "box":
-        half = (radius * aspect[0], radius * aspect[1])
+        half = (radius * stretch[0], radius * stretch[1])
+        height = 2.0 * radius * (0.45 + 0.4 * tallness)
     elif SHAPES[shape] == "sphere":
+        half = (radius, radius)
         height = 2.0 * radius
-    elif SHAPES[shape] == "cone":
+    elif SHAPES[shape] == "cylinder":
+        half = (0.8 * radius, 0.8 * radius)
+        height = 2.0 * radius * (1.1 + 0.6 * tallness)
+    else:
         half = (1.15 * radius, 1.15 * radius)
-        height *= 1.3
+        height = 2.0 * radius * (1.0 + 0.8 * tallness)
     yaw = rng.uniform(0.0, np.pi)
     phase = rng.uniform(0.0, 1.0, 3)
     colour = _material_colour(rng, material)

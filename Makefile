@@ -1,6 +1,7 @@
 # make demo    train and evaluate on the embedded data set, write a page of pictures
 # make test    every test but the slow ones      make slow   the slow ones
 # make lint    ruff and mypy                     make bench  what exchange costs in time
+# make docs    the documentation as pages
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -8,7 +9,7 @@ STAMP := $(VENV)/.installed
 DATA := data/rooms
 RUN := runs/demo
 
-.PHONY: demo test slow lint bench clean
+.PHONY: demo test slow lint bench docs clean
 
 # The pinned versions. On Linux, plain "torch" from PyPI is a build with CUDA, several GB large;
 # where a CPU build is offered, the pin takes it.
@@ -46,6 +47,10 @@ lint: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/cen bench exchange
+
+docs: $(STAMP)
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[docs]"
+	$(BIN)/mkdocs build --strict
 
 clean:
 	rm -rf build dist *.egg-info src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

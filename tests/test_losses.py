@@ -1,0 +1,102 @@
+"""Losses on streams and ensembles."""
+
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from cen.errors import ConfigError, ShapeError
+from cen.losses import (
+    depth_loss,
+    edge_loss,
+    fusion_loss,
+    image_loss,
+    normal_loss,
+    segmentation_loss,
+)
+from cen.models import Output, Task
+
+
+def outputs(channels: int, size: tuple[int, int] = (4, 5)) -> Output:
+    streams = {n: torch.randn(2, channels, *size, requires_grad=True) for n in ("a", "b")}
+    return Output(streams, torch.randn(2, channels, *size), torch.tensor([0.5, 0.5]))
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_segmentation_is_cross_entropy_over_labelled_pixels(weighted: bool) -> None:
+    logits, target = torch.randn(2, 3, 4, 5), torch.randint(0, 3, (2, 8, 10))
+    target[:, :2] = 255
+    weight = torch.tensor([1.0, 2.0, 0.5]) if weighted else None
+    upsampled = F.interpolate(logits, size=(8, 10), mode="bilinear")
+    expected = F.cross_entropy(upsampled, target, weight, ignore_index=255)
+    torch.testing.assert_close(segmentation_loss(logits, target, weight), expected)
+
+
+@pytest.mark.parametrize("weight", [None, torch.ones(3)])
+def test_a_batch_without_labels_costs_nothing(weight: Tensor | None) -> None:
+    logits = torch.randn(1, 3, 4, 4, requires_grad=True)
+    loss = segmentation_loss(logits, torch.full((1, 4, 4), 255), weight)
+    loss.backward()
+    assert loss.item() == 0
+    assert logits.grad is not None
+    assert torch.equal(logits.grad, torch.zeros_like(logits))
+
+
+@pytest.mark.parametrize("loss", [depth_loss, image_loss])
+def test_absolute_errors_leave_out_missing_values(loss) -> None:
+    target = torch.tensor([[[[1.0, math.nan], [3.0, 2.0]]]])
+    prediction = torch.tensor([[[[1.5, 7.0], [2.0, 2.0]]]], requires_grad=True)
+    value = loss(prediction, target)
+    value.backward()
+    assert value.item() == pytest.approx((0.5 + 1.0) / 3)
+    assert prediction.grad is not None
+    assert prediction.grad.isfinite().all()
+    assert prediction.grad[0, 0, 0, 1] == 0
+
+
+def test_depth_ignores_zeros() -> None:
+    assert depth_loss(torch.ones(1, 1, 1, 2), torch.tensor([[[[0.0, 3.0]]]])).item() == 2
+
+
+def test_normals_are_compared_by_angle() -> None:
+    target = torch.tensor([[1.0, 0, 0], [0, 1.0, 0], [0, 0, 0]]).T.reshape(1, 3, 1, 3)
+    prediction = torch.tensor([[2.0, 0, 0], [3.0, 3.0, 0], [1.0, 1, 1]]).T.reshape(1, 3, 1, 3)
+    expected = (0 + 1 - 2**-0.5) / 2
+    assert normal_loss(prediction, target).item() == pytest.approx(expected, abs=1e-6)
+
+
+def test_edges_are_balanced() -> None:
+    target = torch.tensor([[[[1.0, 0, 0, 0, math.nan]]]])
+    logits = torch.zeros(1, 1, 1, 5, requires_grad=True)
+    loss = edge_loss(logits, target)
+    loss.backward()
+    assert loss.item() == pytest.approx(math.log(2) * (0.75 + 3 * 0.25) / 4)
+    assert logits.grad is not None
+    # Edge and other pixels pull equally hard in sum.
+    assert logits.grad.sum().item() == pytest.approx(0, abs=1e-7)
+
+
+def test_the_sum_over_streams_and_ensemble() -> None:
+    tasks = {"segmentation": Task("segmentation", 3), "depth": Task("depth", 1)}
+    predicted = {"segmentation": outputs(3), "depth": outputs(1)}
+    targets = {"segmentation": torch.randint(0, 3, (2, 8, 9)), "depth": torch.rand(2, 1, 8, 9)}
+    losses = fusion_loss(predicted, targets, tasks)
+    assert list(losses.terms) == [
+        f"{task}/{part}" for task in tasks for part in ("a", "b", "ensemble")
+    ]
+    torch.testing.assert_close(losses.total, sum(losses.terms.values()))
+    expected = segmentation_loss(predicted["segmentation"].ensemble, targets["segmentation"])
+    torch.testing.assert_close(losses.terms["segmentation/ensemble"], expected)
+
+
+def test_errors_name_the_output() -> None:
+    tasks = {"segmentation": Task("segmentation", 3)}
+    predicted = {"segmentation": outputs(3)}
+    with pytest.raises(ConfigError, match="no target for output 'segmentation'.*did you mean"):
+        fusion_loss(predicted, {"segmentatio": torch.zeros(2, 4, 5).long()}, tasks)
+    with pytest.raises(ShapeError, match=r"'segmentation'.*\(B, H, W\) with B = 2"):
+        fusion_loss(predicted, {"segmentation": torch.zeros(1, 4, 5).long()}, tasks)
+    with pytest.raises(ShapeError, match=r"\(B, 1, H, W\)"):
+        fusion_loss({"d": outputs(1)}, {"d": torch.zeros(2, 4, 5)}, {"d": Task("depth", 1)})

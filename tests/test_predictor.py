@@ -1,0 +1,156 @@
+"""Predictions from files and arrays of any subset of the modalities."""
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from cen.data import Modality
+from cen.data.files import write_png
+from cen.errors import CheckpointError, ConfigError, DataError, ShapeError, StreamError
+from cen.models import Task, build
+from cen.predictor import Predictor
+
+CLASSES = ("wall", "floor", "box", "ball")
+PALETTE = [[10, 20, 30], [200, 30, 30], [30, 200, 30], [30, 30, 200]]
+MODALITIES = {"rgb": Modality.of("image"), "depth": Modality.of("depth", unit=0.001)}
+
+
+@pytest.fixture(scope="module")
+def net():
+    torch.manual_seed(0)
+    net = build(
+        "refinenet", encoder="resnet18", inputs={"rgb": 3, "depth": 1}, width=8,
+        outputs={"segmentation": Task("segmentation", 4, CLASSES)}, decoder_channels=8,
+    )  # fmt: skip
+    net.metadata = {
+        "preprocessing": {name: modality.to_dict() for name, modality in MODALITIES.items()},
+        "palette": {"segmentation": PALETTE},
+    }
+    return net
+
+
+@pytest.fixture
+def scene(tmp_path):
+    """An RGB image and a depth map of 45 × 61 pixels as files."""
+    rng = np.random.default_rng(0)
+    files = {"rgb": tmp_path / "a.png", "depth": tmp_path / "b.png"}
+    write_png(files["rgb"], rng.integers(0, 255, (45, 61, 3), dtype=np.uint8))
+    depth = rng.integers(500, 6000, (45, 61), dtype=np.uint16)
+    depth[:5] = 0  # a hole
+    write_png(files["depth"], depth)
+    return files
+
+
+def test_files_give_the_same_as_the_network_itself(net, scene):
+    prediction = Predictor(net)(scene)
+    inputs = {
+        name: torch.from_numpy(m.to_network(m.read(scene[name])))[None]
+        for name, m in MODALITIES.items()
+    }
+    net.eval()
+    with torch.no_grad():
+        expected = net(inputs, size=(45, 61))["segmentation"]
+    assert prediction.labels.dtype == np.uint8
+    assert np.array_equal(prediction.labels, expected.ensemble[0].argmax(0).numpy())
+    for name in ("rgb", "depth"):
+        assert np.array_equal(prediction.streams[name], expected.streams[name][0].argmax(0).numpy())
+    assert prediction.alpha == pytest.approx({"rgb": 0.5, "depth": 0.5})
+    assert prediction.probabilities is None
+
+
+def test_arrays_give_the_same_as_files(net, scene):
+    arrays = {name: m.read(scene[name]) for name, m in MODALITIES.items()}
+    assert np.isnan(arrays["depth"][:5]).all()
+    arrays["depth"][:5] = 0  # also missing
+    predictor = Predictor(net)
+    assert np.array_equal(predictor(arrays).labels, predictor(scene).labels)
+
+
+@pytest.mark.parametrize("present", ["rgb", "depth"])
+def test_a_missing_modality_leaves_the_other_stream(net, scene, present):
+    prediction = Predictor(net)({present: str(scene[present])})
+    assert list(prediction.streams) == [present]
+    assert prediction.alpha == {present: 1.0}
+    assert np.array_equal(prediction.labels, prediction.streams[present])
+    assert prediction.picture.shape == (45, 61, 3)
+
+
+def test_probabilities_sum_to_one_and_agree_with_the_labels(net, scene):
+    prediction = Predictor(net)(scene, probabilities=True)
+    assert prediction.probabilities.shape == (4, 45, 61)
+    assert np.allclose(prediction.probabilities.sum(0), 1, atol=1e-5)
+    assert np.array_equal(prediction.probabilities.argmax(0), prediction.labels)
+
+
+def test_saved_files_hold_the_prediction(net, scene, tmp_path):
+    prediction = Predictor(net)(scene)
+    paths = prediction.save(tmp_path / "new" / "out")
+    assert {p.name for p in (tmp_path / "new" / "out").iterdir()} == {
+        "labels.png", "colours.png", "overlay.png", "legend.png", "classes.json",
+    }  # fmt: skip
+    stored = cv2.imread(str(paths["labels"]), cv2.IMREAD_UNCHANGED)
+    assert np.array_equal(stored, prediction.labels)
+    painted = cv2.imread(str(paths["colours"]))[..., ::-1]
+    assert np.array_equal(painted, np.array(PALETTE)[prediction.labels])
+    assert cv2.imread(str(paths["overlay"])).shape == (45, 61, 3)
+    assert cv2.imread(str(paths["legend"])) is not None
+    plain = json.loads(paths["classes"].read_text())
+    assert [entry["class"] for entry in plain["classes"]] == list(CLASSES)
+    assert sum(entry["share"] for entry in plain["classes"]) == pytest.approx(1)
+    assert plain["classes"][2]["pixels"] == (prediction.labels == 2).sum()
+    assert prediction.save(tmp_path, prefix="x_")["labels"].name == "x_labels.png"
+
+
+def test_sizes_that_differ_are_refused_with_both_files_and_sizes(net, scene, tmp_path):
+    small = tmp_path / "small.png"
+    write_png(small, np.zeros((40, 61), np.uint16))
+    with pytest.raises(ShapeError, match=r"a\.png is 45 × 61 and .*small\.png is 40 × 61"):
+        Predictor(net)(scene | {"depth": small})
+
+
+def test_images_that_are_too_small_are_refused_by_name(net):
+    with pytest.raises(ShapeError, match=r"array 'rgb' is 31 × 64"):
+        Predictor(net)({"rgb": np.zeros((31, 64, 3), np.uint8)})
+
+
+@pytest.mark.parametrize(
+    ("inputs", "error", "message"),
+    [
+        ({}, StreamError, "at least one of rgb, depth"),
+        ({"dept": "b.png"}, StreamError, "did you mean 'depth'"),
+        ({"rgb": "nowhere.png"}, DataError, r"nowhere\.png"),
+        ({"depth": np.zeros((40, 40), np.uint16)}, DataError, "metres as float"),
+        ({"rgb": np.zeros((40, 40, 3), np.float32)}, DataError, "uint8"),
+        ({"rgb": np.zeros((40, 40), np.uint8)}, DataError, r"\(H, W, 3\)"),
+    ],
+)
+def test_wrong_inputs_are_refused(net, inputs, error, message):
+    with pytest.raises(error, match=message):
+        Predictor(net)(inputs)
+
+
+def test_every_module_keeps_its_mode(net, scene):
+    net.train()
+    net.decoder.eval()
+    before = [module.training for module in net.modules()]
+    first = Predictor(net)(scene).labels
+    assert [module.training for module in net.modules()] == before
+    assert np.array_equal(Predictor(net)(scene).labels, first)  # no dropout, no batch statistics
+
+
+def test_preprocessing_may_be_given_and_is_asked_for(net):
+    plain = build(**net.config)
+    with pytest.raises(CheckpointError, match="rgb, depth"):
+        Predictor(plain)
+    prediction = Predictor(plain, preprocessing=MODALITIES)(
+        {"depth": np.full((32, 32), 2.0, np.float32)}
+    )
+    assert prediction.labels.shape == (32, 32)
+
+
+def test_an_unknown_output_is_refused(net):
+    with pytest.raises(ConfigError, match="segmentation"):
+        Predictor(net, output="depth")

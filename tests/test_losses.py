@@ -94,7 +94,7 @@ def test_the_sum_over_streams_and_ensemble() -> None:
 def test_errors_name_the_output() -> None:
     tasks = {"segmentation": Task("segmentation", 3)}
     predicted = {"segmentation": outputs(3)}
-    with pytest.raises(ConfigError, match="no target for output 'segmentation'.*did you mean"):
+    with pytest.raises(ConfigError, match=r"no target for output 'segmentation'.*did you mean"):
         fusion_loss(predicted, {"segmentatio": torch.zeros(2, 4, 5).long()}, tasks)
     with pytest.raises(ShapeError, match=r"'segmentation'.*\(B, H, W\) with B = 2"):
         fusion_loss(predicted, {"segmentation": torch.zeros(1, 4, 5).long()}, tasks)

@@ -7,9 +7,28 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.distributed.nn import functional as differentiable
 
 from cen.exchange.norms import StreamBatchNorm
+
+
+class _AllReduce(torch.autograd.Function):
+    """Sum over the processes; so is its gradient."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor, group: Any) -> Tensor:
+        ctx.group = group
+        total = values.clone()
+        dist.all_reduce(total, group=group)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Any) -> tuple[Tensor, None]:
+        return _all_reduce(gradients[0].contiguous(), ctx.group), None
+
+
+def _all_reduce(values: Tensor, group: Any) -> Tensor:
+    total: Tensor = _AllReduce.apply(values, group)  # type: ignore[no-untyped-call]
+    return total
 
 
 class StreamSyncBatchNorm(StreamBatchNorm):
@@ -25,27 +44,22 @@ class StreamSyncBatchNorm(StreamBatchNorm):
 
     process_group: Any = None
 
-    def _reduce(self, values: Tensor) -> Tensor:
-        """Sum over the processes, through which gradients flow."""
-        total: Tensor = differentiable.all_reduce(values, group=self.process_group)  # type: ignore[no-untyped-call]
-        return total
-
     def _batch_statistics(self, wide: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
         if not dist.is_available() or not dist.is_initialized():
             return super()._batch_statistics(wide, scale, shift)
         if dist.get_world_size(self.process_group) == 1:
             return super()._batch_statistics(wide, scale, shift)
         # Half precision is too coarse for sums over a batch.
-        values = wide.float()
+        values = wide.to(torch.promote_types(wide.dtype, torch.float32))
         dims = [0, *range(2, wide.ndim)]
         count = values.new_full((1,), values.numel() / values.shape[1])
-        packed = self._reduce(torch.cat([values.sum(dims), count]))
+        packed = _all_reduce(torch.cat([values.sum(dims), count]), self.process_group)
         total = packed[-1]
         mean = packed[:-1] / total
         shape = [1, -1, *[1] * (wide.ndim - 2)]
         centred = values - mean.view(shape)
         # A second reduction of centred squares: E[x²] - E[x]² cancels for large means.
-        var = self._reduce(centred.square().sum(dims)) / total
+        var = _all_reduce(centred.square().sum(dims), self.process_group) / total
         factor = scale * torch.rsqrt(var + self.eps)
         if self.running_mean is not None and self.streams.update_statistics:
             unbiased = var.detach() * total / (total - 1)

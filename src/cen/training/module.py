@@ -79,7 +79,7 @@ class DensePrediction(LightningModule):
         self.controller: RateController | None = None
         if exchange_rate is not None:
             initial = sparsity or 1e-4
-            self.controller = RateController(net, exchange_rate, schedule.steps, initial)
+            self.controller = RateController(net, exchange_rate, schedule, initial)
         weights = None if class_weights is None else torch.tensor(class_weights).float()
         self.register_buffer("class_weights", weights, persistent=False)
         self.modality_dropout = modality_dropout

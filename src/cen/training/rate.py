@@ -3,19 +3,23 @@
 Exchange is absorbing under scope "own": a replaced scale receives nothing but the penalty's pull,
 so a channel given away stays away. The controller therefore approaches the wished rate from below:
 
-- only the weakest own channels are penalised, never more than ``round(rate * N)`` of the N own
-  channels of the network, so the penalty cannot push the rate past the wish;
-- their number grows along a straight line over the run (a little ahead of the wished rate,
-  because a scale needs time to fall);
-- the weight of the penalty grows while fewer channels than wished have fallen below the
-  threshold, and shrinks slowly while there are enough.
+- Only the weakest own channels are ever penalised, ``round(rate * N)`` of the N own channels of
+  the network, so the penalty cannot push the rate past the wish.
+- Each of them has a course from where the scales started down to the threshold, the weakest one
+  arriving first, and is penalised while it lies above its course.
+- The weight of the penalty grows while they lag behind their courses, and shrinks slowly while
+  they do not.
 
-It reads the scales and never writes one, and it never waits for the device.
+Time is counted in learning rate spent rather than in steps, because that is how far a scale can
+move: under a poly schedule half of the way must be done in the first third of the steps.
+
+The controller reads the scales and never writes one, and it never waits for the device.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection
+from itertools import accumulate
 from typing import NamedTuple
 
 import torch
@@ -23,11 +27,14 @@ from torch import Tensor, nn
 
 from cen.errors import ConfigError
 from cen.exchange import StreamNorm, exchange_layers
+from cen.optim import Schedule
 
-_START, _END, _LEAD = 0.05, 0.7, 0.2  # shares of the run: rise begins, ends; penalty runs ahead
-_DOUBLING = 0.02  # share of the run in which the weight doubles while the rate is too low
+# Shares of the learning rate that is spent in the run: courses begin; the first and last arrive.
+_BEGIN, _FIRST, _LAST = 0.02, 0.45, 0.75
+_DOUBLING = 0.02  # share of the run in which the weight doubles while the scales lag
 _RELAX = 0.25  # how much slower the weight falls than it rises
-_LARGEST = 10.0
+_LAG = 0.01  # mean distance from the courses, relative to the start, that is put up with
+_LARGEST = 1.0
 
 
 class Steering(NamedTuple):
@@ -45,58 +52,63 @@ class Steering(NamedTuple):
 class RateController(nn.Module):
     """Penalises just so many scales, and just so strongly, that the rate ends at the wish.
 
-    Its state (the weight) is a buffer, so it is saved in checkpoints and resumes exactly.
+    Its state is kept in buffers, so it is saved in checkpoints and a run resumes exactly.
 
     Args:
         net: a network with exchanging layers.
         rate: wished share of the own channels below the threshold at the end, in 0..1.
-        steps: length of the run.
+        schedule: the learning rates of the run.
         initial: weight of the penalty at the start, above 0.
+
+    Attributes:
+        channels: number of own channels of the network, N.
+        largest: number of channels that may be penalised, ``round(rate * N)``.
 
     Raises:
         ConfigError: the rate is outside 0..1, or the network exchanges nothing.
     """
 
     weight: Tensor
+    start: Tensor
     thresholds: Tensor
+    order: Tensor
 
-    def __init__(self, net: nn.Module, rate: float, steps: int, initial: float = 1e-4) -> None:
+    def __init__(
+        self, net: nn.Module, rate: float, schedule: Schedule, initial: float = 1e-4
+    ) -> None:
         super().__init__()
         if not 0 <= rate <= 1:
             raise ConfigError(f"train.exchange_rate is {rate}; give a share between 0 and 1")
-        self.rate, self.steps = rate, max(1, steps)
+        self.rate, self.steps = rate, schedule.steps
+        spent = accumulate(schedule.rates(step)["encoder"] for step in range(schedule.steps))
+        self._spent = torch.tensor([0.0, *spent], dtype=torch.float64)
+        self._spent /= self._spent[-1].clamp(min=1e-30)
         self._layers: list[StreamNorm] = []
         self._modalities: list[str] = []
         self._masks: dict[frozenset[str], Tensor] = {}
         thresholds: list[float] = []
         for layer in exchange_layers(net).values():
             assert layer.exchange is not None
-            own = (layer.own & layer.partnered).flatten().cpu()
-            index = own.nonzero().flatten()
+            index = (layer.own & layer.partnered).flatten().cpu().nonzero().flatten()
             if not len(index):
                 continue
             self.register_buffer(f"index{len(self._layers)}", index, persistent=False)
             self._layers.append(layer)
             names = [name.rpartition("/")[2] for name in layer.streams.names]
             self._modalities += [names[i // layer.num_features] for i in index.tolist()]
-            thresholds += [max(layer.exchange.threshold, 1e-12)] * len(index)
+            thresholds += [layer.exchange.threshold] * len(index)
         if not thresholds:
             raise ConfigError(
                 "train.exchange_rate is given but no layer exchanges between two streams; give"
                 " the network two or more inputs with model.exchange true, or leave it null"
             )
+        self.channels = len(thresholds)
+        self.largest, self.least = round(rate * self.channels), initial / 10
         self.register_buffer("weight", torch.tensor(float(initial)))
+        self.register_buffer("start", torch.tensor(0.0))
         self.register_buffer("thresholds", torch.tensor(thresholds), persistent=False)
-
-    @property
-    def largest(self) -> int:
-        """The number of own channels which may ever be penalised, ``round(rate * N)``."""
-        return round(self.rate * len(self._modalities))
-
-    def wish(self, step: int) -> float:
-        """Wished rate in this step: 0 at first, then rising in a straight line, then ``rate``."""
-        share = (step / self.steps - _START) / (_END - _START)
-        return self.rate * min(1.0, max(0.0, share))
+        order = (torch.arange(self.largest) + 0.5) / max(1, self.largest)
+        self.register_buffer("order", order, persistent=False)
 
     def forward(self, step: int, present: Collection[str] | None = None) -> Steering:
         """The penalty of this step; also moves the weight for the next one.
@@ -110,25 +122,32 @@ class RateController(nn.Module):
             for i, layer in enumerate(self._layers)
         ]
         magnitudes = torch.cat(own).abs()
-        relative = magnitudes.detach() / self.thresholds
-        ahead = self.wish(step + round(_LEAD * self.steps))
-        count = min(self.largest, round(ahead * len(self._modalities)))
-        # topk takes exactly `count`, whatever is tied (all scales are, in a new network).
-        weakest = relative.topk(count, largest=False).indices
-        chosen = magnitudes[weakest]
+        above = (magnitudes - self.thresholds).detach()
+        # topk takes exactly so many, whatever is tied (all scales are, in a new network).
+        distance, weakest = above.topk(self.largest, largest=False, sorted=True)
+        if step == 0:
+            self.start.copy_(distance.sum() / max(1, self.largest))
+        late = distance - self._courses(step)
+        pulled = ((late > 0) | (distance < 0)).to(magnitudes.dtype)
         if present is not None:
-            chosen = chosen * self._mask(frozenset(present))[weakest]
+            pulled = pulled * self._mask(frozenset(present))[weakest]
         weight = self.weight.clone()
-        self._steer(relative, step)
-        return Steering(weight * chosen.sum(), weight)
+        self._steer(late)
+        return Steering(weight * (magnitudes[weakest] * pulled).sum(), weight)
+
+    def _courses(self, step: int) -> Tensor:
+        """How far above the threshold the i-th weakest scale may still be, (largest,)."""
+        spent = float(self._spent[min(step, self.steps)])
+        arrival = _FIRST + (_LAST - _FIRST) * self.order
+        return self.start * (1 - max(0.0, spent - _BEGIN) / (arrival - _BEGIN)).clamp(min=0)
 
     @torch.no_grad()
-    def _steer(self, relative: Tensor, step: int) -> None:
-        rate = (relative < 1).to(self.weight.dtype).mean()
+    def _steer(self, late: Tensor) -> None:
         up = 2 ** (1 / max(1.0, _DOUBLING * self.steps))
-        below = rate < self.wish(step) - 0.5 / len(self._modalities)
-        # 0-dim results of Python numbers: no copy from the host, nothing read back.
-        self.weight.mul_(below * (up - up**-_RELAX) + up**-_RELAX).clamp_(1e-8, _LARGEST)
+        down = up**-_RELAX
+        lags = late.clamp(min=0).sum() > _LAG * self.start * self.largest
+        # Python numbers and a 0-dim mask: nothing is copied from the host or read back.
+        self.weight.mul_(lags * (up - down) + down).clamp_(self.least, _LARGEST)
 
     def _mask(self, present: frozenset[str]) -> Tensor:
         mask = self._masks.get(present)

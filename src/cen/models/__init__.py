@@ -1,9 +1,18 @@
-"""Networks: plain encoders and decoders, the network of streams, checkpoints."""
+"""Networks: plain encoders and decoders, the network of streams, and its checkpoints.
+
+Read in this order: ``resnet`` and ``refinenet`` (ordinary single-stream networks), ``network``
+(named inputs through streams to named outputs), ``builders`` (how the parts become one network),
+``checkpoint``, ``released`` and ``pretrained`` (weights), ``finetune``.
+"""
 
 from cen.models.builders import build, builders, encoders
+from cen.models.checkpoint import load, read_header, save
+from cen.models.finetune import finetune
 from cen.models.network import ChannelExchangeNetwork, Output
 from cen.models.refinenet import RefineNetDecoder
+from cen.models.released import load_released, released_state_dict, save_released
 from cen.models.resnet import ResNet
+from cen.models.stems import adapt_channels
 from cen.models.task import Task
 
 __all__ = [
@@ -12,7 +21,15 @@ __all__ = [
     "RefineNetDecoder",
     "ResNet",
     "Task",
+    "adapt_channels",
     "build",
     "builders",
     "encoders",
+    "finetune",
+    "load",
+    "load_released",
+    "read_header",
+    "released_state_dict",
+    "save",
+    "save_released",
 ]

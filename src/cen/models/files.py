@@ -71,6 +71,24 @@ def read_tensors(path: str | Path) -> dict[str, Tensor]:
     raise CheckpointError(f"{path} holds no state dict (a dict from names to tensors)")
 
 
+def require_fit(state: Mapping[str, Tensor], expected: Mapping[str, Tensor], wrong: str) -> None:
+    """Compare the keys and shapes of a state dict with those it must have.
+
+    Raises:
+        CheckpointError: beginning with ``wrong``, then the first keys and shapes that do not fit.
+    """
+    problems = [f"{key} is missing" for key in expected if key not in state]
+    problems += [f"{key} is unknown" for key in state if key not in expected]
+    problems += [
+        f"{key} has shape {tuple(state[key].shape)}, not {tuple(value.shape)}"
+        for key, value in expected.items()
+        if key in state and state[key].shape != value.shape
+    ]
+    if problems:
+        more = f" and {len(problems) - 4} more" if len(problems) > 4 else ""
+        raise CheckpointError(f"{wrong}: {'; '.join(problems[:4])}{more}")
+
+
 def existing(path: str | Path) -> Path:
     """``path`` as a `Path`, if it is a file.
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from cen.errors import CheckpointError
-from cen.models.files import read_tensors
+from cen.models.files import read_tensors, require_fit
 from cen.models.resnet import ResNet
 
 IMAGENET = {
@@ -46,7 +45,9 @@ def load_pretrained(encoder: ResNet, weights: str | Path) -> None:
     state = {key: value for key, value in state.items() if not key.startswith("fc.")}
     # Weights saved before PyTorch 0.4.1 hold no batch counters; nothing reads them here.
     counters = {k: v for k, v in encoder.state_dict().items() if k.endswith("num_batches_tracked")}
-    load_strictly(encoder, {**counters, **state}, f"{source} does not hold a {name}")
+    state = {**counters, **state}
+    require_fit(state, encoder.state_dict(), f"{source} does not hold a {name}")
+    encoder.load_state_dict(state)
 
 
 def download(url: str) -> dict[str, Tensor]:
@@ -65,22 +66,3 @@ def download(url: str) -> dict[str, Tensor]:
             "path of the file"
         ) from error
     return {key: value for key, value in state.items() if isinstance(value, Tensor)}
-
-
-def load_strictly(module: torch.nn.Module, state: Mapping[str, Tensor], wrong: str) -> None:
-    """Load a state dict whose keys and shapes must fit exactly.
-
-    Raises:
-        CheckpointError: beginning with ``wrong``, then the first keys and shapes that do not fit.
-    """
-    own = module.state_dict()
-    problems = [f"{key} is missing" for key in own if key not in state]
-    problems += [f"{key} is unknown" for key in state if key not in own]
-    for key in own.keys() & state.keys():
-        if own[key].shape != state[key].shape:
-            shapes = f"{tuple(state[key].shape)}, not {tuple(own[key].shape)}"
-            problems.append(f"{key} has shape {shapes}")
-    if problems:
-        more = f" and {len(problems) - 4} more" if len(problems) > 4 else ""
-        raise CheckpointError(f"{wrong}: {'; '.join(problems[:4])}{more}")
-    module.load_state_dict(dict(state))

@@ -1,0 +1,120 @@
+"""Saving and loading networks: one safetensors file that says everything about the network."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from cen import __version__
+from cen.errors import CenError, CheckpointError
+from cen.models.builders import build
+from cen.models.files import existing, read_tensors, require_fit, write_atomically
+from cen.models.network import ChannelExchangeNetwork
+
+HEADER = "cen"
+"""Key of the JSON text in the file's header."""
+
+IN_RUN_FOLDER = ("best.safetensors", "last.safetensors")
+"""Checkpoints of a run folder, in the order in which `load` looks for them."""
+
+
+def save(
+    net: ChannelExchangeNetwork,
+    path: str | Path,
+    *,
+    metadata: Mapping[str, Any] | None = None,
+) -> None:
+    """Write a network to one ``.safetensors`` file, from which `load` rebuilds it.
+
+    The header holds the arguments of `cen.build` (with the exchange rule: threshold and scope),
+    the class names of each output, and the metadata. The file appears in one step: a reader never
+    sees half of it.
+
+    Args:
+        net: the network, on any device.
+        path: the file to write; its folder is made if needed.
+        metadata: JSON-able values to keep with the weights, added to ``net.metadata``. Used by
+            other parts of CEN: ``"preprocessing"`` (by input), ``"classes"`` (names by output),
+            ``"palette"``, ``"metrics"`` and ``"step"``.
+
+    Raises:
+        CheckpointError: if the metadata is not JSON-able or the file cannot be written.
+    """
+    classes = {name: list(task.classes) for name, task in net.outputs.items() if task.classes}
+    kept = {"classes": classes, **net.metadata, **(metadata or {})}
+    header = {"version": __version__, "config": net.config, "metadata": kept}
+    try:
+        text = json.dumps(header)
+    except (TypeError, ValueError) as error:
+        raise CheckpointError(f"{path}: the metadata cannot be written as JSON: {error}") from error
+    state = {key: value.cpu().contiguous() for key, value in net.state_dict().items()}
+    write_atomically(path, partial(save_file, state, metadata={HEADER: text}))
+
+
+def load(path: str | Path) -> ChannelExchangeNetwork:
+    """Rebuild a network that `save` wrote.
+
+    Args:
+        path: a ``.safetensors`` file, or a run folder: its ``best.safetensors``, else its
+            ``last.safetensors``.
+
+    Returns:
+        The network on the CPU, in eval mode; ``.metadata`` holds what was saved beside it.
+
+    Raises:
+        CheckpointError: if the file is missing, damaged, or not written by `save`.
+    """
+    path = Path(path)
+    if path.is_dir():
+        found = [path / name for name in IN_RUN_FOLDER if (path / name).is_file()]
+        if not found:
+            raise CheckpointError(
+                f"{path} holds neither {' nor '.join(IN_RUN_FOLDER)}; has the run saved anything?"
+            )
+        path = found[0]
+    header = read_header(path)
+    try:
+        net = build(**header["config"])
+    except (CenError, TypeError) as error:
+        raise CheckpointError(
+            f"{path} (written by cen {header['version']}) describes a network that this version "
+            f"cannot build: {error}"
+        ) from error
+    state = read_tensors(path)
+    require_fit(state, net.state_dict(), f"{path} does not hold the network it describes")
+    net.load_state_dict(state)
+    net.metadata = header["metadata"]
+    return net.eval()
+
+
+def read_header(path: str | Path) -> dict[str, Any]:
+    """What a checkpoint says beside its weights, read without loading them.
+
+    Returns:
+        ``{"version": ..., "config": arguments of cen.build, "metadata": {...}}``.
+
+    Raises:
+        CheckpointError: if the file is missing, damaged, or not written by `save`.
+    """
+    path = existing(path)
+    try:
+        with safe_open(path, "pt") as file:
+            text = (file.metadata() or {}).get(HEADER)
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path} is damaged or no safetensors file: {error}") from error
+    if text is None:
+        raise CheckpointError(
+            f"{path} holds weights but does not say of which network; only files written by "
+            "cen.save can be loaded so (released checkpoints: cen.load_released)"
+        )
+    try:
+        header = json.loads(text)
+        return {key: header[key] for key in ("version", "config", "metadata")}
+    except (ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(f"{path} has a damaged header: {error!r}") from error

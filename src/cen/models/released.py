@@ -1,0 +1,224 @@
+"""Checkpoints in the layout of the released CEN code (arXiv 2011.05005).
+
+There every convolution sits in a wrapper (``conv1.module.weight``), the norms of stream s are
+named ``bn_s``, and the decoder has the names of the original RefineNet code.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from cen.errors import CheckpointError, StreamError
+from cen.exchange import ExchangeRule, StreamNorm
+from cen.models.builders import build
+from cen.models.files import read_pickle, require_fit, write_atomically
+from cen.models.network import ChannelExchangeNetwork
+from cen.models.resnet import LAYOUTS, BasicBlock
+
+OUTPUT = "segmentation"
+"""Name of the output of a network read from a released checkpoint."""
+
+
+def load_released(
+    source: str | Path | Mapping[str, Any],
+    inputs: Sequence[str] | Mapping[str, int] = ("rgb", "depth"),
+    threshold: float = 2e-2,
+) -> ChannelExchangeNetwork:
+    """Build a network from a checkpoint of the released segmentation code.
+
+    Depth, widths, number of streams and classes are read off the keys and shapes. The released
+    code replaces any channel below the threshold (scope ``"any"``). Files are read without running
+    code: beside tensors they may hold plain values and NumPy numbers (``best_val``).
+
+    Args:
+        source: a file of ``torch.save``, or what it holds: a state dict, with or without the
+            ``module.`` prefix of DataParallel, alone or as the entry ``"segmenter"``.
+        inputs: names of the streams in the order of the checkpoint, for three channels each, or
+            the channels of each, 1 or 3, by name.
+        threshold: scales below it are replaced; 2e-2 as released. It is not in the checkpoint.
+
+    Returns:
+        The network, in eval mode, with one output ``"segmentation"``.
+
+    Raises:
+        CheckpointError: if the file is missing, damaged or unsafe, or the keys or shapes are not
+            those of a released RefineNet.
+        StreamError: if the number of names is not the number of streams.
+    """
+    where = str(source) if isinstance(source, str | Path) else "the state dict"
+    content = read_pickle(source) if isinstance(source, str | Path) else source
+    state = _flatten(content, where)
+    names = dict(inputs) if isinstance(inputs, Mapping) else dict.fromkeys(inputs, 3)
+    streams = _count_streams(state, where)
+    if len(names) != streams:
+        raise StreamError(
+            f"{where} holds {streams} streams but inputs names {len(names)} "
+            f"({', '.join(names)}); give one name per stream, in order"
+        )
+    if any(channels not in (1, 3) for channels in names.values()):
+        raise StreamError(f"released streams take 1 or 3 channels, not {names}")
+    net = build(
+        "refinenet",
+        **_architecture(state, where),
+        inputs=names,
+        exchange=ExchangeRule(threshold, scope="any"),
+    )
+    expected = released_state_dict(net)
+    # Counters are absent from files of old PyTorch versions; nothing depends on them.
+    counters = {k: v for k, v in expected.items() if k.endswith("num_batches_tracked")}
+    state = {**counters, **state}
+    require_fit(state, expected, f"{where} is no released RefineNet")
+    net.load_state_dict(_from_released(net, state))
+    return net.eval()
+
+
+def released_state_dict(net: ChannelExchangeNetwork) -> dict[str, Tensor]:
+    """The weights of a network under the released names, without the ``module.`` prefix.
+
+    Raises:
+        CheckpointError: if the released code has no such network: several outputs, norms in the
+            decoder, private stems or convolutions, or shared norms.
+    """
+    state = net.state_dict()
+    return {
+        released: state[key] if stream is None else state[key][stream]
+        for key, stream, released in _mapping(net)
+    }
+
+
+def save_released(net: ChannelExchangeNetwork, path: str | Path) -> None:
+    """Write a network as a checkpoint that the released code loads.
+
+    The file is that of ``torch.save({"segmenter": state dict})``, with the ``module.`` prefix.
+
+    Raises:
+        CheckpointError: if the released code has no such network or the file cannot be written.
+    """
+    state = {f"module.{key}": value.cpu() for key, value in released_state_dict(net).items()}
+    write_atomically(path, partial(torch.save, {"segmenter": state}))
+
+
+def _flatten(content: Any, where: str) -> dict[str, Tensor]:
+    """The state dict inside a checkpoint, without prefixes."""
+    if isinstance(content, Mapping) and isinstance(content.get("segmenter"), Mapping):
+        content = content["segmenter"]
+    if not isinstance(content, Mapping):
+        raise CheckpointError(f"{where} holds no state dict (a dict from names to tensors)")
+    tensors = {str(key): value for key, value in content.items() if isinstance(value, Tensor)}
+    if not tensors:
+        raise CheckpointError(f"{where} holds no tensor, neither directly nor under 'segmenter'")
+    return {key.removeprefix("module."): value for key, value in tensors.items()}
+
+
+def _count_streams(state: Mapping[str, Tensor], where: str) -> int:
+    streams = {int(m[1]) for key in state if (m := re.fullmatch(r"bn1\.bn_(\d+)\.weight", key))}
+    if not streams or streams != set(range(len(streams))):
+        raise CheckpointError(
+            f"{where} is no released RefineNet: it has no norms bn1.bn_0, bn1.bn_1, ... "
+            f"(its first keys are {', '.join(list(state)[:3])})"
+        )
+    return len(streams)
+
+
+def _architecture(state: Mapping[str, Tensor], where: str) -> dict[str, Any]:
+    """Arguments of `build` that follow from the keys and shapes."""
+    blocks = [
+        len({m[1] for key in state if (m := re.match(rf"layer{stage}\.(\d+)\.", key))})
+        for stage in range(1, 5)
+    ]
+    basic = not any(".conv3." in key for key in state)
+    for depth, (block, counts) in LAYOUTS.items():
+        if list(counts) == blocks and (block is BasicBlock) == basic:
+            break
+    else:
+        raise CheckpointError(f"{where} is of no known ResNet: its stages have {blocks} blocks")
+    for key in ("conv1.module.weight", "clf_conv.module.weight", "clf_conv.module.bias"):
+        if key not in state:
+            raise CheckpointError(f"{where} is no released RefineNet: {key} is missing")
+    classes, channels = state["clf_conv.module.weight"].shape[:2]
+    width = state["conv1.module.weight"].shape[0]
+    return {
+        "encoder": f"resnet{depth}",
+        "outputs": {OUTPUT: classes},
+        "width": None if width == 64 else width,
+        "decoder_channels": None if channels == 256 else channels,
+    }
+
+
+def _from_released(net: ChannelExchangeNetwork, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    rows: dict[str, list[Tensor]] = {}
+    whole: dict[str, Tensor] = {}
+    for key, stream, released in _mapping(net):
+        if stream is None:
+            whole[key] = state[released]
+        else:
+            rows.setdefault(key, []).append(state[released])
+    return {**whole, **{key: torch.stack(values) for key, values in rows.items()}}
+
+
+def _mapping(net: ChannelExchangeNetwork) -> Iterator[tuple[str, int | None, str]]:
+    """Each tensor's key here, its row if it has one per stream, and its released key.
+
+    Raises:
+        CheckpointError: if the released code has no such network.
+    """
+    norms = {name for name, layer in net.named_modules() if isinstance(layer, StreamNorm)}
+    options = net.config
+    if (
+        list(net.outputs) != [OUTPUT]
+        or options["decoder_norm"] != "none"
+        or options["norm"] != "private"
+        or options["convolution"] != "shared"
+        or len(net.stems) > 0
+    ):
+        raise CheckpointError(
+            "the released layout holds a RefineNet with the one output 'segmentation', inputs of "
+            "1 or 3 channels, shared convolutions, private norms and no norms in the decoder; "
+            "save this network with cen.save"
+        )
+    for key in net.state_dict():
+        layer, _, tensor = key.rpartition(".")
+        if layer in norms:
+            released = _encoder_name(layer)
+            for stream in range(len(net.inputs)):
+                yield key, stream, f"{released}.bn_{stream}.{tensor}"
+        elif layer == "alpha":
+            yield key, None, "alpha"
+        elif layer.startswith("heads."):
+            yield key, None, f"clf_conv.module.{tensor}"
+        elif layer.startswith("encoder."):
+            yield key, None, f"{_encoder_name(layer)}.module.{tensor}"
+        else:
+            yield key, None, f"{_decoder_name(layer)}.module.{tensor}"
+
+
+def _encoder_name(layer: str) -> str:
+    return layer.removeprefix("encoder.")
+
+
+_DECODER_NAMES = (
+    (r"reduce", "p_ims1d2_outl{level}_dimred"),
+    (r"adapt\.(\d)\.conv1", "adapt_stage{level}_b.0.{block}_conv"),
+    (r"adapt\.(\d)\.conv2", "adapt_stage{level}_b.0.{block}_conv_relu_varout_dimred"),
+    (r"merge", "adapt_stage{level}_b2_joint_varout_dimred"),
+    (r"pool\.convs\.(\d)", "mflow_conv_g{level}_pool.0.{block}_outvar_dimred"),
+    (r"refine\.(\d)\.conv1", "mflow_conv_g{level}_b.0.{block}_conv"),
+    (r"refine\.(\d)\.conv2", "mflow_conv_g{level}_b.0.{block}_conv_relu_varout_dimred"),
+    (r"project", "mflow_conv_g{level}_b3_joint_varout_dimred"),
+)
+"""Released name of every convolution of a decoder level; levels and blocks are counted from 1."""
+
+
+def _decoder_name(layer: str) -> str:
+    for pattern, released in _DECODER_NAMES:
+        if match := re.fullmatch(rf"decoder\.levels\.(\d)\.{pattern}\.conv", layer):
+            numbers = [int(group) + 1 for group in match.groups()]
+            return released.format(level=numbers[0], block=numbers[-1])
+    raise CheckpointError(f"{layer} has no counterpart in the released layout")

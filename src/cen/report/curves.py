@@ -19,6 +19,9 @@ Captioned = tuple[Figure, str]
 """A figure and what it shows, in a sentence or two."""
 
 
+_NOISY = 40  # from so many points on a running mean is drawn
+
+
 def training_curves(run: RunFolder, colours: Mapping[str, str]) -> list[Captioned]:
     """The figures that metrics.csv gives something for.
 
@@ -123,7 +126,8 @@ def _losses(run: RunFolder, colours: Mapping[str, str]) -> list[Captioned]:
         figure, axes = new_axes("Training loss")
         _noisy_line(axes, total, "", ENSEMBLE)
         caption = "What training makes small: the error of every stream and of the ensemble, plus "
-        figures.append((figure, caption + "the penalty on the scales. Thick: running mean."))
+        smooth = " Thick: running mean." if len(total) >= _NOISY else ""
+        figures.append((figure, f"{caption}the penalty on the scales.{smooth}"))
     for output, terms in _by_output(run, "train").items():
         figure, axes = new_axes(f"Loss by prediction, {output}")
         for name, points in terms.items():
@@ -210,8 +214,9 @@ def _rates(stream: str, series: Mapping[tuple[str, str], Series]) -> Captioned:
     steps = sorted(set().union(*mine))
     mean = [np.mean([points[s] for points in mine if s in points]) for s in steps]
     axes.plot(steps, mean, color=INK, lw=2.4, marker="o" if len(steps) == 1 else None)
-    axes.set_ylim(0, 1)
-    axes.yaxis.set_major_formatter(PercentFormatter(1.0))
+    highest = max(max(points.values()) for points in mine)
+    axes.set_ylim(0, min(1.0, max(0.1, 1.15 * highest)))
+    axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     if len(mine) > 1:
         bar = figure.colorbar(ScalarMappable(norm, ramp), ax=axes, aspect=30, pad=0.02)
         bar.set_label("layer, 1 = first", color=MUTED)
@@ -233,7 +238,7 @@ def _line(axes: Axes, points: Series, label: str, colour: object, width: float =
 def _noisy_line(axes: Axes, points: Series, label: str, colour: str) -> None:
     """A running mean over the values themselves in a pale line, once there are enough of them."""
     steps, values = np.array(list(points)), np.array(list(points.values()))
-    if len(values) < 40:
+    if len(values) < _NOISY:
         _line(axes, points, label, colour)
     else:
         axes.plot(steps, values, color=colour, alpha=0.2, lw=0.8)

@@ -116,3 +116,8 @@ def figure(source: str, caption: str, alt: str, style: str = "") -> str:
         f'<figure><img class="{style}" src="{source}" alt="{esc(alt)}">'
         f"<figcaption>{caption}</figcaption></figure>"
     )
+
+
+def figures(items: Sequence[str]) -> str:
+    """Figures side by side, as many as fit."""
+    return f'<div class="figures">{"".join(items)}</div>' if items else ""

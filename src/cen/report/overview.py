@@ -1,5 +1,6 @@
 """One picture of a run: samples on top, how it learnt below. For a README or a slide."""
 
+import math
 from pathlib import Path
 
 from matplotlib.axes import Axes
@@ -11,11 +12,18 @@ from cen.report.colours import Image, colorize, to_picture
 from cen.report.curves import label_steps, plot_rate, plot_scores, score_series
 from cen.report.panels import Panel
 from cen.report.runfolder import RunFolder, read_run
-from cen.report.samples import class_colours, class_names, is_labels, predictions
+from cen.report.samples import (
+    class_colours,
+    class_names,
+    classes_shown,
+    is_labels,
+    predictions,
+)
 from cen.report.style import INK, house_style, png_bytes, stream_colours
 from cen.report.summary import stream_names
 
 _WIDTH = 11.0  # inches
+_COLUMNS = 8  # of the legend
 
 
 def figure_overview(run: str | Path, out: str | Path | None = None, samples: int = 3) -> Path:
@@ -49,7 +57,9 @@ def _draw(run: RunFolder, panels: list[Panel], curves: bool) -> Figure:
     rows = [_pictures(panel, output, colours) for panel in panels]
     columns = max((len(row) for row in rows), default=1)
     shape = next(iter(rows[0].values())).shape if rows else (3, 4)
-    tall = len(rows) * (_WIDTH / columns) * shape[0] / shape[1] + (0.75 if rows else 0)
+    marks = _marks(run, output, colours)
+    below = 0.15 + 0.18 * math.ceil(len(marks) / _COLUMNS)
+    tall = len(rows) * (_WIDTH / columns) * shape[0] / shape[1] + (0.25 + below if rows else 0)
     figure = Figure(figsize=(_WIDTH, tall + (2.9 if curves else 0)), layout="constrained")
     heights = [h for h, wanted in ((tall, bool(rows)), (2.9, curves)) if wanted]
     parts = list(figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0])
@@ -59,15 +69,19 @@ def _draw(run: RunFolder, panels: list[Panel], curves: bool) -> Figure:
         for number, row in enumerate(rows):
             for axes, (name, image) in zip(grid[number], row.items(), strict=False):
                 _show(axes, image, name if number == 0 else "")
-        marks = [
-            Patch(color=tuple(colour / 255), label=name)
-            for name, colour in zip(class_names(run, output, len(colours)), colours, strict=True)
-        ]
-        if 0 < len(marks) <= 24:
-            top.legend(handles=marks, loc="outside lower center", ncols=8, handlelength=1.0)
+        if marks:
+            top.legend(handles=marks, loc="outside lower center", ncols=_COLUMNS, handlelength=1.0)
     if curves:
         _curves(parts[0].subplots(1, 2), run)
     return figure
+
+
+def _marks(run: RunFolder, output: str, colours: Image) -> list[Patch]:
+    """The legend; none where it would be larger than the pictures."""
+    names, ids = class_names(run, output, len(colours)), classes_shown(run, output, len(colours))
+    if len(ids) > 24:
+        return []
+    return [Patch(color=tuple(colours[i] / 255), label=names[i]) for i in ids]
 
 
 def _pictures(panel: Panel, output: str, colours: Image) -> dict[str, Image]:

@@ -14,7 +14,13 @@ from cen.report.curves import exchange_curves, training_curves
 from cen.report.exchange_map import exchange_map
 from cen.report.panels import Array, Panel
 from cen.report.runfolder import RunFolder, read_run
-from cen.report.samples import class_colours, class_names, is_labels, predictions
+from cen.report.samples import (
+    class_colours,
+    class_names,
+    classes_shown,
+    is_labels,
+    predictions,
+)
 from cen.report.style import picture, stream_colours, svg
 from cen.report.summary import (
     NAMES,
@@ -162,9 +168,12 @@ def _pictures(run: RunFolder) -> str:
     parts = []
     for output in outputs or [""]:
         colours = class_colours(run, output)
-        names = class_names(run, output, len(colours))
+        names, ids = (
+            class_names(run, output, len(colours)),
+            classes_shown(run, output, len(colours)),
+        )
         parts += [f"<h3>{h.esc(output)}</h3>"] if len(outputs) > 1 else []
-        parts += [h.legend(names, colours)] if len(colours) else []
+        parts += [h.legend([names[i] for i in ids], colours[ids])] if ids else []
         parts += [_panel(panel, output, colours) for panel in run.panels]
     return h.section(title, intro, *parts)
 
@@ -226,7 +235,7 @@ def _training(run: RunFolder, colours: Mapping[str, str]) -> str:
     intro = "How the run got there. One step is one batch."
     if not figures:
         return h.section("Training", intro, h.note("Nothing was logged yet (metrics.csv)."))
-    return h.section("Training", intro, f'<div class="figures">{"".join(figures)}</div>')
+    return h.section("Training", intro, h.figures(figures))
 
 
 def _exchange(run: RunFolder, colours: Mapping[str, str]) -> str:
@@ -239,7 +248,7 @@ def _exchange(run: RunFolder, colours: Mapping[str, str]) -> str:
     )
     if isinstance(model, Mapping) and model.get("exchange") is False:
         return h.section("Exchange", intro, h.note("Exchange was switched off in this run."))
-    figures = [_figure(figure, text) for figure, text in exchange_curves(run)]
+    figures, maps = [_figure(figure, text) for figure, text in exchange_curves(run)], []
     layers: list[Any] = next(
         (e["layers"] for e in reversed(run.exchange) if any(x.get("mask") for x in e["layers"])), []
     )
@@ -250,10 +259,10 @@ def _exchange(run: RunFolder, colours: Mapping[str, str]) -> str:
             "channels from left to right. Strong colour: replaced. At the right, the share of the "
             "own part."
         )
-        figures.append(_figure(drawn, text))
-    if not figures:
+        maps.append(_figure(drawn, text))
+    if not figures + maps:
         return h.section("Exchange", intro, h.note("No inspection stored yet (exchange.json)."))
-    parts = [f'<div class="figures">{"".join(figures)}</div>', _scales(run)]
+    parts = [h.figures(figures), h.figures(maps), _scales(run)]
     return h.section("Exchange", intro, *parts)
 
 

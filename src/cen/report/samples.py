@@ -31,13 +31,22 @@ def class_colours(run: RunFolder, output: str) -> Image:
     """Palette of an output: a colour for each class that is named, or else seen in a panel."""
     count = len(run.classes(output)) or len(run.colours(output) or [])
     if not count:
-        for value in (v for panel in run.panels for v in predictions(panel, output).values()):
-            seen = value[(value >= 0) & (value != 255)] if is_labels(value) else value[:0]
-            count = max(count, int(seen.max()) + 1 if seen.size else 0)
+        count = max((c for c in _seen(run, output) if c != 255), default=-1) + 1
     return as_palette(run.colours(output), count)
+
+
+def classes_shown(run: RunFolder, output: str, count: int) -> list[int]:
+    """Those of ``count`` classes that occur in the panels: what a legend has to explain."""
+    return sorted(c for c in _seen(run, output) if c < count)
 
 
 def class_names(run: RunFolder, output: str, count: int) -> list[str]:
     """Names of ``count`` classes; "class 7" where no file tells the name."""
     names = run.classes(output)
     return [names[i] if i < len(names) else f"class {i}" for i in range(count)]
+
+
+def _seen(run: RunFolder, output: str) -> set[int]:
+    """All non-negative ids in the label maps of an output."""
+    maps = (v for panel in run.panels for v in predictions(panel, output).values() if is_labels(v))
+    return {int(c) for value in maps for c in np.unique(value) if c >= 0}

@@ -134,10 +134,9 @@ def _architecture(state: Mapping[str, Tensor], where: str) -> dict[str, Any]:
         for stage in range(1, 5)
     ]
     basic = not any(".conv3." in key for key in state)
-    for depth, (block, counts) in LAYOUTS.items():
-        if list(counts) == blocks and (block is BasicBlock) == basic:
-            break
-    else:
+    layouts = {depth: (block is BasicBlock, counts) for depth, (block, counts) in LAYOUTS.items()}
+    depths = [depth for depth, layout in layouts.items() if layout == (basic, tuple(blocks))]
+    if not depths:
         raise CheckpointError(f"{where} is of no known ResNet: its stages have {blocks} blocks")
     for key in ("conv1.module.weight", "clf_conv.module.weight", "clf_conv.module.bias"):
         if key not in state:
@@ -145,7 +144,7 @@ def _architecture(state: Mapping[str, Tensor], where: str) -> dict[str, Any]:
     classes, channels = state["clf_conv.module.weight"].shape[:2]
     width = state["conv1.module.weight"].shape[0]
     return {
-        "encoder": f"resnet{depth}",
+        "encoder": f"resnet{depths[0]}",
         "outputs": {OUTPUT: classes},
         "width": None if width == 64 else width,
         "decoder_channels": None if channels == 256 else channels,

@@ -10,8 +10,9 @@ import torch
 from cen.data import Modality
 from cen.data.files import write_png
 from cen.errors import CheckpointError, ConfigError, DataError, ShapeError, StreamError
-from cen.models import Task, build
+from cen.models import Task, build, save
 from cen.predictor import Predictor
+from cen.report.runfolder import read_run
 
 CLASSES = ("wall", "floor", "box", "ball")
 PALETTE = [[10, 20, 30], [200, 30, 30], [30, 200, 30], [30, 30, 200]]
@@ -67,6 +68,21 @@ def test_arrays_give_the_same_as_files(net, scene):
     arrays["depth"][:5] = 0  # also missing
     predictor = Predictor(net)
     assert np.array_equal(predictor(arrays).labels, predictor(scene).labels)
+
+
+def test_a_run_folder_and_a_file_work_alone(net, scene, tmp_path):
+    run = tmp_path / "run"
+    save(net, run / "best.safetensors")
+    (run / "config.yaml").write_text("seed: 0")
+    expected = Predictor(net)(scene)
+    for source in (run, run / "best.safetensors"):
+        prediction = Predictor(source, device="cpu")(scene)
+        assert np.array_equal(prediction.labels, expected.labels)
+        assert prediction.classes == CLASSES
+        assert prediction.palette.tolist() == PALETTE
+    files = read_run(run)  # the report reads names and colours from the same file
+    assert tuple(files.classes("segmentation")) == CLASSES
+    assert files.colours("segmentation") == PALETTE
 
 
 @pytest.mark.parametrize("present", ["rgb", "depth"])

@@ -15,12 +15,10 @@ from numpy.typing import NDArray
 from cen.data import Modality
 from cen.data.files import write_bytes, write_png
 from cen.errors import CheckpointError, ConfigError, DataError, ShapeError, StreamError
-from cen.models import ChannelExchangeNetwork
+from cen.models import ChannelExchangeNetwork, load
+from cen.models.network import SMALLEST
 from cen.report.colours import Image, as_palette, colorize, overlay, to_picture
 from cen.report.legend import legend_entries, legend_png
-
-SMALLEST = 32
-"""Least height and width in pixels: the deepest feature map of the encoder has stride 32."""
 
 Labels = NDArray[np.uint8] | NDArray[np.uint16]
 
@@ -110,7 +108,7 @@ class Predictor:
         preprocessing: Mapping[str, Modality] | None = None,
         output: str | None = None,
     ) -> None:
-        self.net = net if isinstance(net, ChannelExchangeNetwork) else _load(net)
+        self.net = net if isinstance(net, ChannelExchangeNetwork) else load(net)
         if device is not None:
             self.net.to(device)
         self.modalities = _modalities(self.net, preprocessing)
@@ -201,12 +199,6 @@ class Predictor:
             low, high = float(np.nanmin(shown)), float(np.nanmax(shown))
             shown = (255 * (shown - low) / max(high - low, 1e-9)).astype(np.uint8)
         return to_picture(shown)
-
-
-def _load(path: str | Path) -> ChannelExchangeNetwork:
-    from cen.models import load
-
-    return load(path)
 
 
 def _modalities(

@@ -56,9 +56,12 @@ def test_a_damaged_file_is_a_named_problem_and_the_rest_is_read(run, name, conte
 def test_class_names_and_palette_come_from_the_saved_network(run):
     shutil.rmtree(run / "panels")
     (run / "evaluation.json").unlink()
-    header = {"classes": {"segmentation": ["a", "b"]}, "palette": {"segmentation": [[1, 2, 3]] * 2}}
-    text = {key: json.dumps(value) for key, value in header.items()}
-    save_file({"w": np.zeros(1)}, run / "last.safetensors", metadata=text)
+    metadata = {
+        "classes": {"segmentation": ["a", "b"]},
+        "palette": {"segmentation": [[1, 2, 3]] * 2},
+    }
+    header = {"cen": json.dumps({"version": "0.1.0", "config": {}, "metadata": metadata})}
+    save_file({"w": np.zeros(1)}, run / "last.safetensors", metadata=header)
     files = read_run(run)
     assert files.classes("segmentation") == ["a", "b"]
     assert files.colours("segmentation") == [[1, 2, 3], [1, 2, 3]]

@@ -33,7 +33,7 @@ class RunFolder:
         exchange: the inspections made while training, oldest first (exchange.json).
         evaluation: scores on the evaluated split (evaluation.json).
         panels: samples to show (panels/*.npz).
-        metadata: header of the saved network (best.safetensors, else last.safetensors).
+        metadata: what was saved with the network (best.safetensors, else last.safetensors).
         problems: files that are there and cannot be read, one sentence each.
     """
 
@@ -160,19 +160,11 @@ def _number(text: Any) -> float | None:
 
 
 def _header(file: Path) -> dict[str, Any]:
-    """The JSON values in the header of a .safetensors file; the tensors are not read."""
+    """What was saved beside the weights; the tensors, and with them torch, are not needed."""
     with safe_open(file, framework="np") as handle:
-        entries = handle.metadata() or {}
-    header: dict[str, Any] = {}
-    for key, text in entries.items():
-        try:
-            value = json.loads(text)
-        except ValueError:
-            value = text
-        header[key] = value
-        if key in ("cen", "metadata") and isinstance(value, dict):
-            header |= value
-    return header
+        text = (handle.metadata() or {}).get("cen", "{}")
+    metadata = json.loads(text).get("metadata", {})
+    return dict(metadata)
 
 
 def _time(value: Any) -> float | None:

@@ -68,12 +68,13 @@ def write_png(path: Path, values: NDArray[Any]) -> None:
     Raises:
         DataError: the values cannot be encoded.
     """
-    ordered = values[..., ::-1] if values.ndim == 3 else values
-    done, encoded = cv2.imencode(
-        ".png", np.ascontiguousarray(ordered), (cv2.IMWRITE_PNG_COMPRESSION, 3)
-    )
-    if not done:
-        raise DataError(f"{path}: cannot encode an array of {values.shape} {values.dtype} as PNG")
+    ordered = np.ascontiguousarray(values[..., ::-1] if values.ndim == 3 else values)
+    try:
+        # Level 3 of 9: a tenth larger than the smallest, several times as fast.
+        _, encoded = cv2.imencode(".png", ordered, (cv2.IMWRITE_PNG_COMPRESSION, 3))
+    except cv2.error as error:
+        kind = f"{values.shape} {values.dtype}"
+        raise DataError(f"{path}: cannot encode an array of {kind} as PNG") from error
     write_bytes(path, encoded.tobytes())
 
 

@@ -114,7 +114,9 @@ class NYUDv2Folder(Dataset[Sample]):
             split,
         )
         rows = _read_list(self.root, _LIST[split], columns)
-        self._rows = rows if split == "test" else _cut(rows, split, validation, self.root)
+        self._rows = (
+            rows if split == "test" else _cut(rows, split, validation, self.root / _LIST[split])
+        )
         self._check_files()
 
     def __len__(self) -> int:
@@ -247,27 +249,25 @@ def _read_list(root: Path, name: str, columns: Sequence[str]) -> list[_Row]:
     return rows
 
 
-def _cut(rows: list[_Row], split: Split, validation: float, root: Path) -> list[_Row]:
-    """The training or the validation part of train.txt.
+def _cut(rows: list[_Row], split: Split, validation: float, path: Path) -> list[_Row]:
+    """The training or the validation part of the list at ``path``.
 
     Contiguous blocks: neighbouring frames often show one room. Several of them, evenly spaced, so
     that the validation part is not one kind of room only.
     """
     if not 0.0 <= validation < 1.0:
-        raise DataError(f"validation: {validation} is no share of train.txt, 0 <= share < 1")
-    chosen = np.zeros(len(rows), dtype=bool)
+        raise DataError(f"validation: {validation} is no share of {path}, 0 <= share < 1")
+    held = np.zeros(len(rows), dtype=bool)
     count = round(validation * len(rows))
     blocks = min(_BLOCKS, count)
     for block in range(blocks):
         length = count * (block + 1) // blocks - count * block // blocks
         centre = (2 * block + 1) * len(rows) // (2 * blocks)
-        first = centre - length // 2
-        chosen[first : first + length] = True
-    part = [row for row, held in zip(rows, chosen, strict=True) if held == (split == "validation")]
+        held[centre - length // 2 :][:length] = True
+    part = [row for row, out in zip(rows, held, strict=True) if out == (split == "validation")]
     if not part:
         raise DataError(
-            f"{root / 'train.txt'}: validation = {validation} of {len(rows)} lines leaves the "
-            f"{split} split empty"
+            f"{path}: validation = {validation} of {len(rows)} lines leaves the {split} split empty"
         )
     return part
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
@@ -40,20 +41,17 @@ def plot_sample(
     for axis, (name, value) in zip(axes, panels.items(), strict=False):
         axis.set_title(name)
         raw = _raw(value, modalities.get(name))
-        if name in ("segmentation", "parts", "functions"):
+        if name == "segmentation":
             axis.imshow(colour_labels(raw, palette, ignore_index))
-            present |= set(np.unique(raw).tolist()) if name == "segmentation" else set()
-        elif raw.ndim == 3 and raw.shape[2] == 3 and raw.dtype != np.uint8:
-            axis.imshow(np.clip(0.5 + 0.5 * raw, 0.0, 1.0))
-        elif raw.ndim == 3 and raw.shape[2] != 3:
-            axis.imshow(raw[..., 0])
+            present |= set(np.unique(raw).tolist())
+        elif raw.ndim == 2 and name.startswith("depth"):
+            image = axis.imshow(raw, cmap=colormaps["viridis_r"].with_extremes(bad="black"))
+            figure.colorbar(image, ax=axis, label="metres", shrink=0.8)
         elif raw.ndim == 2:
-            image = axis.imshow(raw, cmap="viridis_r" if name.startswith("depth") else "gray")
-            image.cmap.set_bad("black")
-            if name.startswith("depth"):
-                figure.colorbar(image, ax=axis, label="metres", shrink=0.8)
+            labels = np.issubdtype(raw.dtype, np.integer)
+            axis.imshow(raw, cmap="tab20" if labels else "gray")
         else:
-            axis.imshow(raw)
+            axis.imshow(_colours(raw))
     legend = [
         Patch(facecolor=palette[label] / 255.0, label=classes[label])
         for label in sorted(present)
@@ -76,6 +74,13 @@ def colour_labels(
     picture = palette[np.where(ignored, 0, labels)]
     picture[ignored] = 0
     return np.asarray(picture)
+
+
+def _colours(raw: NDArray[Any]) -> NDArray[Any]:
+    """(H, W, C) values as something that can be shown."""
+    if raw.shape[2] != 3:
+        return raw[..., 0]
+    return raw if raw.dtype == np.uint8 else np.asarray(np.clip(0.5 + 0.5 * raw, 0.0, 1.0))
 
 
 def _raw(value: Any, modality: Modality | None) -> NDArray[Any]:

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from cen.data.rooms.domains import DOMAINS
 from cen.data.rooms.labels import Labels, label_set
-from cen.data.rooms.render import DOMAINS, render_scene
+from cen.data.rooms.render import render_scene
 from cen.data.rooms.splits import scene_index
 from cen.data.rooms.write import write_rooms
 

@@ -6,7 +6,7 @@ object's own frame has its origin at the centre of its base and its second axis 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -158,7 +158,7 @@ def _furnish(
             )
             if spot is None:
                 continue
-            solid = _moved(solid, (spot[0], high[1], spot[1]))
+            solid = replace(solid, base=(spot[0], high[1], spot[1]))
             if SHAPES[solid.shape] in ("box", "cylinder"):
                 carriers.append(solid)
         placed.append(solid)
@@ -195,26 +195,16 @@ def _sample_solid(rng: np.random.Generator, printed: bool) -> Solid:
     )
 
 
-def _moved(solid: Solid, base: Vector, shrink: float = 1.0) -> Solid:
-    return Solid(
-        solid.shape,
-        solid.material,
-        base,
-        solid.yaw,
-        (solid.half[0] * shrink, solid.half[1] * shrink),
-        solid.height * shrink,
-        solid.colour,
-        solid.frequency,
-        solid.phase,
-        solid.printed,
-    )
-
-
 def _stacked(solid: Solid, carrier: Solid) -> Solid:
     """The solid on top of ``carrier``, made small enough to fit there."""
     x, floor, z = carrier.base
-    fitting = min(carrier.half) / solid.footprint
-    return _moved(solid, (x, floor - carrier.height, z), shrink=min(1.0, fitting))
+    shrink = min(1.0, min(carrier.half) / solid.footprint)
+    return replace(
+        solid,
+        base=(x, floor - carrier.height, z),
+        half=(solid.half[0] * shrink, solid.half[1] * shrink),
+        height=solid.height * shrink,
+    )
 
 
 def _free_spot(

@@ -1,0 +1,72 @@
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from cen.data.files import read_array, read_labels, write_bytes, write_png
+from cen.errors import DataError
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        np.arange(24, dtype=np.uint8).reshape(4, 6),
+        np.arange(72, dtype=np.uint8).reshape(4, 6, 3),
+        np.arange(0, 48000, 2000, dtype=np.uint16).reshape(4, 6),
+    ],
+    ids=["grey", "rgb", "16 bit"],
+)
+def test_what_is_written_is_read(tmp_path, values):
+    write_png(tmp_path / "a.png", values)
+    read = read_array(tmp_path / "a.png", cv2.IMREAD_UNCHANGED)
+    np.testing.assert_array_equal(read, values)
+    assert read.dtype == values.dtype
+    assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
+
+
+def test_colours_are_in_rgb_order(tmp_path):
+    red = np.zeros((2, 2, 3), dtype=np.uint8)
+    red[..., 0] = 255
+    Image.fromarray(red).save(tmp_path / "red.png")
+    np.testing.assert_array_equal(read_array(tmp_path / "red.png", cv2.IMREAD_COLOR), red)
+
+
+def test_a_photo_is_not_turned(tmp_path):
+    """The rotation in a photo's header would tear it from its depth and mask."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (6, 4)).save(tmp_path / "turned.jpg", exif=exif)
+    assert read_array(tmp_path / "turned.jpg", cv2.IMREAD_COLOR).shape == (4, 6, 3)
+
+
+def test_labels_in_a_palette_file_are_its_indices(tmp_path):
+    image = Image.fromarray(np.array([[0, 1], [2, 255]], dtype=np.uint8), mode="P")
+    image.putpalette([255 - k for k in range(256) for _ in range(3)])
+    image.save(tmp_path / "p.png")
+    np.testing.assert_array_equal(read_labels(tmp_path / "p.png"), [[0, 1], [2, 255]])
+
+
+def test_unusable_files_are_named(tmp_path):
+    write_png(
+        tmp_path / "whole.png", np.random.default_rng(0).integers(0, 255, (40, 40, 3)).astype("u1")
+    )
+    (tmp_path / "cut.png").write_bytes((tmp_path / "whole.png").read_bytes()[:200])
+    (tmp_path / "empty.png").write_bytes(b"")
+    (tmp_path / "text.png").write_text("no picture")
+    for name in ("gone.png", "empty.png", "text.png"):
+        with pytest.raises(DataError, match=name):
+            read_array(tmp_path / name, cv2.IMREAD_COLOR)
+    for name in ("gone.png", "cut.png", "empty.png", "text.png"):
+        with pytest.raises(DataError, match=name):
+            read_labels(tmp_path / name)
+    with pytest.raises(DataError, match=r"whole\.png.*not colours"):
+        read_labels(tmp_path / "whole.png")
+
+
+def test_a_failed_write_leaves_nothing(tmp_path):
+    (tmp_path / "a.png").mkdir()
+    with pytest.raises(OSError, match=r"a\.png"):
+        write_bytes(tmp_path / "a.png", b"content")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
+    with pytest.raises(DataError, match="cannot encode"):
+        write_png(tmp_path / "b.png", np.zeros((0, 4), dtype=np.uint8))

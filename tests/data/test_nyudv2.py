@@ -1,0 +1,212 @@
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cen.data import Modality, NYUDv2Folder, describe, eval_transform, train_transform
+from cen.data.files import write_png
+from cen.data.nyudv2 import _cut, _Row
+from cen.errors import DataError
+
+
+@pytest.fixture
+def root(written, tmp_path):
+    """A copy that a test may spoil."""
+    shutil.copytree(written, tmp_path / "data")
+    return tmp_path / "data"
+
+
+def first_line(root, change):
+    """Changes the first line of train.txt."""
+    lines = (root / "train.txt").read_text().splitlines()
+    lines[0] = change(lines[0])
+    (root / "train.txt").write_text("\n".join(lines))
+
+
+def test_the_splits_share_no_file(written):
+    names = {
+        split: [sample["name"] for sample in NYUDv2Folder(written, split, validation=0.25)]
+        for split in ("train", "validation", "test")
+    }
+    assert {split: len(part) for split, part in names.items()} == {
+        "train": 9,
+        "validation": 3,
+        "test": 4,
+    }
+    assert len({name for part in names.values() for name in part}) == 16
+    assert all(name.startswith("test") for name in names["test"])
+
+
+@given(st.integers(1, 900), st.floats(0.0, 0.99))
+def test_the_validation_part_is_a_few_blocks(length, share):
+    rows = [_Row(str(number), {}) for number in range(length)]
+    count = round(share * length)
+    if count in (0, length):
+        empty = "validation" if count == 0 else "train"
+        with pytest.raises(DataError, match=f"{empty} split empty"):
+            _cut(rows, empty, share, Path("train.txt"))
+        return
+    held = [int(row.place) for row in _cut(rows, "validation", share, Path("train.txt"))]
+    kept = [int(row.place) for row in _cut(rows, "train", share, Path("train.txt"))]
+    assert sorted(held + kept) == list(range(length))
+    assert len(held) == count
+    assert 1 <= 1 + (np.diff(held) > 1).sum() <= 5
+
+
+def test_samples_are_raw_without_and_tensors_with_a_transform(written):
+    raw = NYUDv2Folder(written, "train")
+    assert raw[0]["rgb"].dtype == np.uint8
+    assert np.isnan(raw[0]["depth"]).any()
+    ready = NYUDv2Folder(written, "train", transform=eval_transform(raw.modalities))
+    assert tuple(ready[0]["depth"].shape) == (1, 24, 32)
+
+
+def test_an_epoch_draws_other_random_numbers(written):
+    modalities = NYUDv2Folder(written, "train").modalities
+    transform = train_transform(modalities, shorter_side=20, crop=(24, 24))
+    folder = NYUDv2Folder(written, "train", transform=transform, seed=5)
+    assert (folder[(0, 2)]["rgb"] == folder[2]["rgb"]).all()
+    assert not (folder[(1, 2)]["rgb"] == folder[2]["rgb"]).all()
+    other = NYUDv2Folder(written, "train", transform=transform, seed=6)
+    assert not (other[2]["rgb"] == folder[2]["rgb"]).all()
+
+
+def test_a_subset_of_the_modalities_is_read(root):
+    shutil.rmtree(root / "depth")
+    folder = NYUDv2Folder(root, "train", {"rgb": Modality.of("image")})
+    assert set(folder[0]) == {"rgb", "segmentation", "name"}
+
+
+def test_one_more_column_is_one_more_modality(root):
+    lines = (root / "train.txt").read_text().splitlines()
+    more = [line + "\t" + line.split("\t")[0] for line in lines]
+    (root / "train.txt").write_text("\n".join(more))
+    modalities = {"rgb": Modality.of("image"), "thermal": Modality.of("image", 1)}
+    folder = NYUDv2Folder(
+        root, "train", modalities, columns=("rgb", "segmentation", "depth", "thermal")
+    )
+    assert folder[0]["thermal"].shape == (24, 32)
+
+
+def test_classes_come_from_the_caller_or_the_folder(root):
+    assert NYUDv2Folder(root, "train").classes[0] == "floor"
+    assert NYUDv2Folder(root, "train", classes=20).classes[19] == "19"
+    folder = NYUDv2Folder(root, "train", classes=[f"c{n}" for n in range(20)])
+    assert folder.palette.shape == (20, 3)
+    assert len({tuple(colour) for colour in folder.palette}) == 20
+    (root / "dataset.yaml").unlink()
+    assert describe(root) == {}
+    with pytest.raises(DataError, match="how many classes"):
+        NYUDv2Folder(root, "train")
+
+
+def test_the_unit_comes_from_the_folder(root):
+    text = (root / "dataset.yaml").read_text()
+    (root / "dataset.yaml").write_text(text.replace("depth_unit: 0.001", "depth_unit: 0.002"))
+    double = NYUDv2Folder(root, "train")[0]["depth"]
+    single = NYUDv2Folder(root, "train", {"depth": Modality.of("depth", unit=0.001)})[0]["depth"]
+    np.testing.assert_allclose(double, 2 * single, rtol=1e-6)
+
+
+def test_links_to_another_disk_are_followed(root, tmp_path):
+    (root / "depth").rename(tmp_path / "elsewhere")
+    (root / "depth").symlink_to(tmp_path / "elsewhere")
+    assert "depth" in NYUDv2Folder(root, "train")[0]
+
+
+def test_plot_names_the_classes(written):
+    folder = NYUDv2Folder(written, "test")
+    figure = folder.plot(folder[0])
+    assert {text.get_text() for text in figure.legends[0].get_texts()} <= set(folder.classes)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda r: (r / "train.txt").write_text("\n \n"), r"train\.txt: the list is empty"),
+        (lambda r: (r / "train.txt").unlink(), r"train\.txt: cannot read the list"),
+        (
+            lambda r: first_line(r, lambda line: line.replace("\t", " ")),
+            r"train\.txt, line 1: 1 columns instead of 3",
+        ),
+        (
+            lambda r: first_line(r, lambda line: line.replace("rgb/", "../rgb/")),
+            r"train\.txt, line 1: path '\.\./rgb/train_00000\.png' leaves",
+        ),
+        (
+            lambda r: first_line(r, lambda line: line.replace("rgb/", "rgb/../../rgb/")),
+            r"line 1: path .* leaves",
+        ),
+        (
+            lambda r: first_line(r, lambda line: line.replace("rgb/", "/rgb/")),
+            r"line 1: path '/rgb/train_00000\.png' leaves",
+        ),
+        (
+            lambda r: (r / "depth" / "train_00003.png").unlink(),
+            r"train\.txt, line 4: no file depth/train_00003\.png",
+        ),
+        (lambda r: (r / "dataset.yaml").write_text("a: [1"), r"dataset\.yaml: not YAML"),
+        (lambda r: (r / "dataset.yaml").write_text("- 1"), r"dataset\.yaml: must hold keys"),
+    ],
+)
+def test_what_is_wrong_with_the_folder_is_said_at_once(root, spoil, message):
+    spoil(root)
+    with pytest.raises(DataError, match=message):
+        NYUDv2Folder(root, "train", validation=0.0)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (
+            lambda r: (r / "rgb" / "train_00000.png").write_bytes(b"\x89PNG\r\n"),
+            r"line 1: .*rgb/train_00000\.png: not an image",
+        ),
+        (
+            lambda r: write_png(r / "depth" / "train_00000.png", np.ones((24, 31), np.uint16)),
+            r"line 1: sizes differ: .*depth/train_00000\.png 24 x 31",
+        ),
+        (
+            lambda r: write_png(r / "depth" / "train_00000.png", np.ones((24, 32, 3), np.uint8)),
+            r"line 1: .*depth/train_00000\.png: 3 channels; depth",
+        ),
+        (
+            lambda r: write_png(r / "masks" / "train_00000.png", np.full((24, 32), 15, np.uint8)),
+            r"line 1: masks/train_00000\.png: label 15 outside 0\.\.14",
+        ),
+        (
+            lambda r: write_png(r / "masks" / "train_00000.png", np.zeros((24, 32, 3), np.uint8)),
+            r"line 1: .*masks/train_00000\.png: a label image has one integer per pixel",
+        ),
+    ],
+)
+def test_what_is_wrong_with_a_file_is_said_when_it_is_read(root, spoil, message):
+    spoil(root)
+    folder = NYUDv2Folder(root, "train", validation=0.0)
+    folder[1]
+    with pytest.raises(DataError, match=message):
+        folder[0]
+
+
+def test_ignored_pixels_are_no_class(root):
+    mask = root / "masks" / "train_00000.png"
+    write_png(mask, np.full((24, 32), 255, np.uint8))
+    folder = NYUDv2Folder(root, "train", validation=0.0)
+    assert (folder[0]["segmentation"] == 255).all()
+    folder.plot(folder[0])
+
+
+def test_wrong_arguments_are_named(written, tmp_path):
+    with pytest.raises(DataError, match="no split 'val'"):
+        NYUDv2Folder(written, "val")
+    with pytest.raises(DataError, match="no such folder"):
+        NYUDv2Folder(tmp_path / "gone", "train")
+    with pytest.raises(DataError, match="no column 'thermal'"):
+        NYUDv2Folder(written, "train", {"thermal": Modality.of("image")})
+    with pytest.raises(DataError, match=r"validation: 1\.5"):
+        NYUDv2Folder(written, "train", validation=1.5)
+    with pytest.raises(DataError, match="at least one class"):
+        NYUDv2Folder(written, "train", classes=0)

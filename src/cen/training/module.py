@@ -165,7 +165,10 @@ class DensePrediction(LightningModule):
 
     def _class_weights(self) -> dict[str, Tensor]:
         weights = self.class_weights
-        return dict.fromkeys(self.scores.tasks, weights) if isinstance(weights, Tensor) else {}
+        if not isinstance(weights, Tensor):
+            return {}
+        # The losses are computed in float32, also where precision is 64-true.
+        return dict.fromkeys(self.scores.tasks, weights.float())
 
     def _sparsity(self) -> Tensor:
         """Sum of the penalised magnitudes of the streams present in this step."""

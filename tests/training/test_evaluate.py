@@ -1,0 +1,82 @@
+"""Scores of streams, ensemble and subsets against a plain loop."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from cen.metrics import confusion_matrix, segmentation_scores
+from cen.training.evaluate import score_network
+from cen.training.scoring import mean_iou, subsets
+from tests.training.toy import Blocks, toy_network
+
+
+def test_subsets_of_three() -> None:
+    found = subsets(("a", "b", "c"))
+    assert found[0] == ("a", "b", "c")
+    assert len(found) == len(set(found)) == 7
+    assert ("a", "c") in found
+
+
+def test_scores_are_those_of_one_confusion_matrix() -> None:
+    net, data = toy_network(), Blocks(5, ignored=True)
+    scores = score_network(net, data, batch_size=2, accelerator="cpu")
+    assert list(scores) == ["rgb+depth", "rgb", "depth"]
+    net.eval()
+    for subset, entry in scores.items():
+        matrices = {column: torch.zeros(3, 3, dtype=torch.long) for column in ("e", "rgb", "depth")}
+        for index in range(5):
+            sample = data[index]
+            images = {name: sample[name][None] for name in subset.split("+")}
+            with torch.no_grad():
+                output = net(images)["segmentation"]
+            for column, logits in {"e": output.ensemble, **output.streams}.items():
+                big = F.interpolate(logits, (32, 32), mode="bicubic", align_corners=False)
+                matrices[column] += confusion_matrix(big.argmax(1)[0], sample["segmentation"], 3)
+        found = entry["segmentation"]
+        wanted = segmentation_scores(matrices["e"]).to_dict()
+        assert found["ensemble"]["pixels"] == wanted["pixels"]
+        assert found["ensemble"]["mean_iou"] == pytest.approx(wanted["mean_iou"])
+        assert list(found["streams"]) == subset.split("+")
+        for name, values in found["streams"].items():
+            wanted = segmentation_scores(matrices[name]).to_dict()
+            assert values["mean_iou"] == pytest.approx(wanted["mean_iou"])
+        assert sum(found["alpha"].values()) == pytest.approx(1)
+
+
+def test_several_scales_and_flipping_average_probabilities() -> None:
+    """Against a plain loop; a network is not symmetric, so flipping changes the scores."""
+    net, data = toy_network().eval(), Blocks(3)
+    options = {"which": [("rgb",)], "batch_size": 3, "accelerator": "cpu"}
+    scores = score_network(net, data, scales=(1.0, 1.5), flip=True, **options)  # type: ignore[arg-type]
+    batch = torch.utils.data.default_collate([data[i] for i in range(3)])
+    total = torch.zeros(3, 3, 32, 32)
+    for size in (32, 48):
+        for flip in (False, True):
+            image = F.interpolate(batch["rgb"], (size, size), mode="bilinear")
+            with torch.no_grad():
+                output = net({"rgb": image.flip(-1) if flip else image}, size=(32, 32))
+            shares = output["segmentation"].ensemble.softmax(1)
+            total += shares.flip(-1) if flip else shares
+    matrix = confusion_matrix(total.argmax(1), batch["segmentation"], 3)
+    wanted = segmentation_scores(matrix).to_dict()
+    found = scores["rgb"]["segmentation"]["ensemble"]
+    assert found["iou"] == pytest.approx(wanted["iou"])
+    plain = score_network(net, data, **options)["rgb"]["segmentation"]["ensemble"]  # type: ignore[arg-type]
+    assert plain["iou"] != pytest.approx(wanted["iou"], abs=1e-6)
+
+
+def test_the_network_is_left_in_the_mode_it_was_in() -> None:
+    net = toy_network().train()
+    score_network(net, Blocks(2), which=[("rgb",)], accelerator="cpu")
+    assert net.training and all(module.training for module in net.modules())
+
+
+def test_mean_iou_averages_outputs_and_skips_unknown() -> None:
+    def entry(value: float | None) -> dict[str, object]:
+        return {"ensemble": {"mean_iou": value}, "streams": {}}
+
+    assert mean_iou({"a": entry(0.2), "b": entry(0.4)}) == pytest.approx(0.3)
+    assert mean_iou({"a": entry(0.2), "b": entry(None)}) == pytest.approx(0.2)
+    assert mean_iou({"a": entry(None)}) is None

@@ -1,0 +1,285 @@
+"""Runs: their folder, resuming, stopping, and losses that are no numbers."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from lightning.pytorch import Callback
+
+import cen
+from cen.config import Config
+from cen.errors import CheckpointError, ConfigError, TrainingError
+from cen.training import train_network
+from tests.training.toy import Blocks, same, tensors, toy_config, toy_network
+
+
+class At(Callback):
+    """Does something when a step begins, and notes what every step was given."""
+
+    def __init__(self, step: int | None = None, action: Any = None) -> None:
+        self.step, self.action = step, action
+        self.seen: list[tuple[int, tuple[str, ...]]] = []
+
+    def on_train_batch_start(self, trainer: Any, module: Any, batch: Any, index: int) -> None:
+        if trainer.global_step == self.step:
+            self.action(module)
+        self.seen.append((trainer.global_step, tuple(batch["name"])))
+
+
+class Killed(Exception):  # noqa: N818
+    """Stands in for SIGKILL."""
+
+
+def kill(module: Any) -> None:
+    raise Killed
+
+
+def train(config: Config, folder: Path, at: At | None = None, **options: Any) -> At:
+    """A run of the toy network into a folder."""
+    at = at or At()
+    net = toy_network(config)
+    options = {"progress": False, "callbacks": (at,), "metadata": {"note": 1}} | options
+    train_network(config, folder, net, Blocks(10), Blocks(6, seed=1), **options)
+    return at
+
+
+def killed(config: Config, folder: Path, step: int, resume: bool = False) -> At:
+    at = At(step, kill)
+    with pytest.raises(Killed):
+        train(config, folder, at, resume=resume)
+    return at
+
+
+def rows(folder: Path) -> list[dict[str, str]]:
+    with (folder / "metrics.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("runs") / "finished"
+    train(toy_config(), folder)
+    return folder
+
+
+def test_run_folder(finished: Path) -> None:
+    present = {str(p.relative_to(finished)) for p in finished.rglob("*") if p.is_file()}
+    for name in ("config.yaml", "run.json", "metrics.csv", "exchange.json", "last.safetensors"):
+        assert name in present
+    assert {"best.safetensors", "checkpoints/last.ckpt"} <= present
+    assert any(name.startswith("tensorboard/events") for name in present)
+    assert not any(Path(name).name.startswith(".") for name in present)
+    facts = json.loads((finished / "run.json").read_text())
+    assert (facts["status"], facts["step"], facts["seed"]) == ("finished", 12, 0)
+    assert facts["versions"]["torch"] == torch.__version__ or facts["versions"]["torch"]
+    assert Config.load(finished / "config.yaml") == toy_config()
+
+
+def test_columns_of_the_metrics(finished: Path) -> None:
+    table = rows(finished)
+    for column in (
+        "train/loss",
+        "train/segmentation/rgb",
+        "train/segmentation/ensemble",
+        "train/sparsity",
+        "val/segmentation/ensemble/mean_iou",
+        "val/segmentation/streams/depth/mean_iou",
+        "alpha/segmentation/rgb",
+        "exchange/rate",
+        "exchange/encoder.layer1.0.bn1/rgb",
+        "lambda",
+        "lr",
+    ):
+        assert any(row[column] for row in table), column
+    logged = [int(row["step"]) for row in table if row["train/loss"]]
+    assert logged == [2, 4, 6, 8, 10, 12]
+    validated = [int(r["step"]) for r in table if r["val/segmentation/ensemble/mean_iou"]]
+    assert validated == [5, 10, 12]  # the last step is always validated
+
+
+def test_exchange_history_has_masks_in_its_last_entry_alone(finished: Path) -> None:
+    history = json.loads((finished / "exchange.json").read_text())
+    assert [entry["step"] for entry in history] == [2, 4, 6, 8, 10, 12]
+    assert all("mask" in layer for layer in history[-1]["layers"])
+    assert not any("mask" in layer for entry in history[:-1] for layer in entry["layers"])
+
+
+def test_a_checkpoint_works_alone(finished: Path) -> None:
+    net = cen.load(finished / "last.safetensors")
+    assert net.metadata["note"] == 1 and net.metadata["step"] == 12
+    assert net.outputs["segmentation"].classes == ("left", "middle", "right")
+    scores = net.metadata["metrics"]["segmentation"]["ensemble"]
+    assert 0 <= scores["mean_iou"] <= 1
+
+
+def test_best_is_the_highest_validated(finished: Path) -> None:
+    column = "val/segmentation/ensemble/mean_iou"
+    scores = {int(r["step"]): float(r[column]) for r in rows(finished) if r[column]}
+    best = cen.load(finished / "best.safetensors")
+    assert best.metadata["step"] == max(scores, key=lambda step: scores[step])
+    found = best.metadata["metrics"]["segmentation"]["ensemble"]["mean_iou"]
+    assert found == pytest.approx(max(scores.values()))
+
+
+@pytest.mark.parametrize(
+    ("options", "kills"),
+    [
+        ({"modality_dropout": 0.4, "weight_decay": 1e-3}, (3, 7, 9, 11)),
+        ({"exchange_rate": 0.3, "checkpoint_every": 5}, (6, 11)),  # saved after a validation
+        ({"validate_every": 1, "checkpoint_every": 1}, (1, 2, 8)),
+        (
+            {
+                "optimizer": "sgd",
+                "schedule": "staged",
+                "stages": [
+                    {"steps": 4, "encoder_lr": 0.1, "decoder_lr": 0.2},
+                    {"steps": 8, "encoder_lr": 0.05, "decoder_lr": 0.05},
+                ],
+            },
+            (5,),  # resumes at the very start of a stage
+        ),
+    ],
+    ids=["dropout", "rate", "every-step", "staged"],
+)
+def test_resumed_run_equals_an_uninterrupted_one(
+    tmp_path: Path, options: dict[str, Any], kills: tuple[int, ...]
+) -> None:
+    config = toy_config(**options)
+    whole = dict(train(config, tmp_path / "whole").seen)
+    parts = [
+        killed(config, tmp_path / "parts", step, resume=number > 0)
+        for number, step in enumerate(kills)
+    ]
+    parts.append(train(config, tmp_path / "parts", resume=True))
+    for at in parts:
+        steps = [step for step, _ in at.seen]
+        assert steps == list(range(steps[0], steps[-1] + 1))
+        assert all(whole[step] == batch for step, batch in at.seen)
+    assert parts[-1].seen[-1][0] == 11
+    assert parts[-1].seen[0][0] > 0
+    for name in ("last", "best"):
+        first, second = (tensors(tmp_path / d / f"{name}.safetensors") for d in ("whole", "parts"))
+        assert same(first, second)
+    for name in ("metrics.csv", "exchange.json"):
+        assert (tmp_path / "whole" / name).read_text() == (tmp_path / "parts" / name).read_text()
+
+
+def test_a_run_stopped_before_its_first_checkpoint_starts_again(tmp_path: Path) -> None:
+    killed(toy_config(), tmp_path / "run", 2)
+    again = train(toy_config(), tmp_path / "run", resume=True)
+    assert [step for step, _ in again.seen] == list(range(12))
+    assert len(json.loads((tmp_path / "run" / "run.json").read_text())["sessions"]) == 2
+
+
+def test_resuming_a_finished_run_changes_nothing(finished: Path) -> None:
+    before = tensors(finished / "last.safetensors")
+    assert train(toy_config(), finished, resume=True).seen == []
+    assert same(before, tensors(finished / "last.safetensors"))
+    assert json.loads((finished / "run.json").read_text())["status"] == "finished"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_run_after_the_step_and_it_can_be_resumed(
+    tmp_path: Path, finished: Path, number: int
+) -> None:
+    former = signal.getsignal(number)
+    with pytest.raises(KeyboardInterrupt, match=r"step 7 of 12.*--resume"):
+        train(toy_config(), tmp_path / "run", At(6, lambda _: os.kill(os.getpid(), number)))
+    assert signal.getsignal(number) is former
+    facts = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert (facts["status"], facts["step"]) == ("interrupted", 7)
+    rest = train(toy_config(), tmp_path / "run", resume=True)
+    assert [step for step, _ in rest.seen] == [7, 8, 9, 10, 11]
+    assert same(
+        tensors(tmp_path / "run" / "last.safetensors"), tensors(finished / "last.safetensors")
+    )
+
+
+def spoil_loss(module: Any) -> None:
+    module.sparsity = float("nan")
+
+
+def spoil_weights(module: Any) -> None:
+    with torch.no_grad():
+        module.net.alpha["segmentation"].fill_(float("inf"))
+
+
+@pytest.mark.parametrize("spoil", [spoil_loss, spoil_weights])
+def test_a_loss_that_is_no_number_stops_and_keeps_the_last_good_checkpoint(
+    tmp_path: Path, spoil: Any
+) -> None:
+    with pytest.raises(TrainingError, match=r"not finite.*clip_norm"):
+        train(toy_config(), tmp_path / "run", At(9, spoil))
+    net = cen.load(tmp_path / "run" / "last.safetensors")
+    assert net.metadata["step"] == 8
+    assert all(torch.isfinite(p).all() for p in net.parameters())
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["status"] == "failed"
+    resumed = train(toy_config(), tmp_path / "run", resume=True)
+    assert resumed.seen[0][0] == 8
+
+
+def test_weights_that_are_no_numbers_are_not_saved(tmp_path: Path) -> None:
+    """The loss of a step is computed before its update, which may ruin the weights."""
+
+    class Ruin(Callback):
+        def on_train_batch_end(self, trainer: Any, module: Any, *args: Any) -> None:
+            if trainer.global_step == 8:
+                spoil_weights(module)
+
+    with pytest.raises(TrainingError):
+        train(toy_config(log_every=50), tmp_path / "run", callbacks=(Ruin(),))
+    assert cen.load(tmp_path / "run" / "last.safetensors").metadata["step"] == 4
+
+
+def test_a_folder_with_content_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("keep")
+    with pytest.raises(ConfigError, match="already holds"):
+        train(toy_config(), tmp_path)
+    assert [p.name for p in tmp_path.iterdir()] == ["mine.txt"]
+
+
+def test_nothing_to_resume(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="no run to resume"):
+        train(toy_config(), tmp_path / "none", resume=True)
+
+
+def test_a_damaged_checkpoint_is_named(tmp_path: Path) -> None:
+    killed(toy_config(), tmp_path / "run", 5)
+    (tmp_path / "run" / "checkpoints" / "last.ckpt").write_bytes(b"half")
+    with pytest.raises(CheckpointError, match=r"last\.ckpt"):
+        train(toy_config(), tmp_path / "run", resume=True)
+
+
+def test_without_validation_there_is_no_best(tmp_path: Path) -> None:
+    config = toy_config(steps=3)
+    train_network(config, tmp_path / "run", toy_network(), Blocks(10), None, progress=False)
+    assert not (tmp_path / "run" / "best.safetensors").exists()
+    assert cen.load(tmp_path / "run" / "last.safetensors").metadata["step"] == 3
+
+
+def test_warnings_say_which_knob_to_turn(tmp_path: Path) -> None:
+    with pytest.warns(UserWarning, match=r"no channel is exchanged yet\. Raise train\.sparsity"):
+        train(toy_config(), tmp_path / "none")
+    config = toy_config(steps=4)
+    net = toy_network(config)
+    with torch.no_grad():
+        for layer in cen.exchange.exchange_layers(net).values():
+            layer.weight[layer.own] = 0.0
+    with pytest.warns(UserWarning, match=r"100% of the own channels.*Lower train\.sparsity"):
+        train_network(config, tmp_path / "all", net, Blocks(10), None, progress=False)
+
+
+def test_progress_bar_shows_the_figures(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train(toy_config(steps=6), tmp_path / "run", progress=True)
+    shown = capsys.readouterr().out
+    for word in ("6/6", "loss", "mIoU", "exchange", "α"):
+        assert word in shown, shown

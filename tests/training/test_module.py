@@ -1,0 +1,140 @@
+"""The training step: loss, penalty, modality dropout, seeds."""
+
+from __future__ import annotations
+
+from collections import Counter
+from itertools import pairwise
+
+import pytest
+import torch
+from lightning.pytorch import Callback, Trainer
+
+import cen
+from cen.losses import fusion_loss
+from cen.optim import Schedule
+from cen.training.data import FusionData
+from cen.training.module import DensePrediction, draw_modalities, step_seed
+from tests.training.toy import Blocks, same, toy_network
+
+
+def run(module: DensePrediction, steps: int = 1, **options: object) -> DensePrediction:
+    """Trains a module for some steps with a bare trainer."""
+    trainer = Trainer(
+        accelerator="cpu",
+        max_steps=steps,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        limit_val_batches=0,
+        **options,  # type: ignore[arg-type]
+    )
+    trainer.fit(module, datamodule=FusionData(Blocks(8), None, batch_size=4, steps=steps))
+    return module
+
+
+def test_loss_is_fusion_loss_plus_the_penalty_once() -> None:
+    net = toy_network()
+    for module in net.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0
+    weights = torch.tensor([1.0, 2.0, 0.5])
+    batch = torch.utils.data.default_collate([Blocks(8)[i] for i in range(4)])
+    module = DensePrediction(
+        net, schedule=Schedule(steps=1), sparsity=0.01, class_weights=weights.tolist()
+    )
+    module.trainer = type("Alone", (), {"world_size": 1, "global_step": 0})()  # type: ignore[assignment]
+    loss = module.training_step(batch, 0)
+    net.train()
+    terms = fusion_loss(
+        net(batch_inputs(batch)),
+        {"segmentation": batch["segmentation"]},
+        net.outputs,
+        {"segmentation": weights},
+    )
+    assert torch.allclose(loss, terms.total + 0.01 * cen.sparsity(net))
+    assert torch.allclose(module.figures["train/loss"], loss)
+    assert module.figures["train/sparsity"] == cen.sparsity(net)
+
+
+def batch_inputs(batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {name: batch[name] for name in ("rgb", "depth")}
+
+
+def test_frozen_statistics_stay_while_scales_learn() -> None:
+    net = toy_network()
+    before = {k: v.clone() for k, v in net.state_dict().items()}
+    run(DensePrediction(net, schedule=Schedule(steps=2), freeze_statistics=True), steps=2)
+    after = net.state_dict()
+    statistics = [k for k in before if "running" in k or "tracked" in k]
+    assert statistics and all(torch.equal(before[k], after[k]) for k in statistics)
+    key = "encoder.layer1.0.bn1.weight"
+    assert not torch.equal(before[key], after[key])
+
+
+def test_gradients_can_be_clipped() -> None:
+    """With SGD and no momentum the update of a step is the clipped gradient times the rate."""
+
+    def moved(**options: object) -> float:
+        net = toy_network()
+        before = [p.detach().clone() for p in net.parameters()]
+        schedule = Schedule("constant", 1, 1.0, 1.0)
+        run(DensePrediction(net, schedule=schedule, optimizer="sgd", momentum=0.0), **options)
+        moves = [(p - q).flatten() for p, q in zip(net.parameters(), before, strict=True)]
+        return float(torch.cat(moves).detach().norm())
+
+    assert moved() > 0.1
+    assert moved(gradient_clip_val=0.01) == pytest.approx(0.01, rel=1e-3)
+
+
+def test_seed_decides_everything() -> None:
+    def weights(seed: int) -> dict[str, torch.Tensor]:
+        torch.manual_seed(torch.seed())  # whatever went on before must not matter
+        options = {"modality_dropout": 0.5, "seed": seed}
+        module = DensePrediction(toy_network(), schedule=Schedule(steps=3), **options)  # type: ignore[arg-type]
+        return run(module, steps=3).net.state_dict()
+
+    assert same(weights(1), weights(1))
+    assert not same(weights(1), weights(2))
+
+
+def test_step_seeds_differ() -> None:
+    seeds = {step_seed(s, k, r) for s in range(3) for k in range(50) for r in range(2)}
+    assert len(seeds) == 300
+    assert step_seed(1, 2, 3) == step_seed(1, 2, 3)
+
+
+def test_modalities_are_drawn_as_often_as_asked() -> None:
+    inputs = ("rgb", "depth", "flow")
+    drawn = Counter(draw_modalities(inputs, 0.6, 0, step) for step in range(3000))
+    assert drawn.pop(inputs) / 3000 == pytest.approx(0.4, abs=0.04)
+    assert len(drawn) == 6  # every proper non-empty subset
+    assert all(count / 3000 == pytest.approx(0.1, abs=0.03) for count in drawn.values())
+    assert all(tuple(n for n in inputs if n in subset) == subset for subset in drawn)
+
+
+def test_modality_dropout_needs_a_choice() -> None:
+    assert draw_modalities(("rgb",), 1.0, 0, 0) == ("rgb",)
+    assert {draw_modalities(("rgb", "depth"), 0.0, 0, k) for k in range(50)} == {("rgb", "depth")}
+
+
+def test_a_step_without_a_modality_leaves_its_streams_alone() -> None:
+    """Through Lightning's own optimiser step, with Adam's momentum and weight decay."""
+    schedule = Schedule("constant", 12, 1e-2, 1e-2)
+    module = DensePrediction(
+        toy_network(), schedule=schedule, weight_decay=0.1, modality_dropout=1.0, seed=0
+    )
+    scale = module.net.get_submodule("encoder.layer1.0.bn1").weight
+    assert isinstance(scale, torch.Tensor)
+    values, subsets = [scale.detach().clone()], []
+
+    class Watch(Callback):
+        def on_train_batch_end(self, *args: object) -> None:
+            values.append(scale.detach().clone())
+            subsets.append(module.present)
+
+    run(module, steps=12, callbacks=[Watch()])
+    assert set(subsets) == {("rgb",), ("depth",)}
+    for present, (before, after) in zip(subsets, pairwise(values), strict=True):
+        moved = (before != after).any(1).tolist()
+        assert moved == [name in present for name in ("rgb", "depth")]

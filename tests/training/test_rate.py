@@ -1,0 +1,123 @@
+"""The controller of the exchange rate, on scales that are pulled up by a noisy task."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from cen.errors import ConfigError
+from cen.exchange import ExchangeRule, StreamBatchNorm, Streams, exchange_rate
+from cen.optim import OptimizerName, Schedule, ScheduleName, build_optimizer, param_groups
+from cen.training.rate import RateController
+
+STREAMS = ("rgb", "depth")
+
+
+def norms(channels: tuple[int, ...] = (64, 33, 128), theta: float = 2e-2) -> nn.Module:
+    streams = Streams(STREAMS)
+    rule = ExchangeRule(threshold=theta)
+    return nn.Sequential(*(StreamBatchNorm(c, streams, exchange=rule) for c in channels))
+
+
+def train(
+    rate: float, kind: OptimizerName, lr: float, steps: int, schedule: ScheduleName = "poly"
+) -> list[float]:
+    """Exchange rate after every step. A replaced scale gets no gradient from the task."""
+    net = norms()
+    plan = Schedule(schedule, steps, lr, lr)
+    controller = RateController(net, rate, plan)
+    optimizer = build_optimizer(param_groups(net, lr, lr), kind)
+    noise = torch.Generator().manual_seed(0)
+    wanted = [torch.rand(layer.weight.shape, generator=noise) for layer in net]  # type: ignore[union-attr]
+    rates = []
+    for step in range(steps):
+        plan.apply(optimizer, step)
+        optimizer.zero_grad()
+        loss = torch.zeros(())
+        for layer, goal in zip(net, wanted, strict=True):
+            pull = torch.randn(goal.shape, generator=noise) * layer.weight  # type: ignore[operator]
+            task = 0.05 * ((layer.weight - goal) ** 2 + pull)  # type: ignore[operator]
+            loss = loss + (task * ~layer.replaced()).sum()  # type: ignore[operator]
+        (loss + controller(step).penalty).backward()
+        optimizer.step()
+        rates.append(float(exchange_rate(net)))
+    return rates
+
+
+@pytest.mark.parametrize(
+    ("rate", "kind", "lr", "steps", "schedule"),
+    [
+        (0.3, "adam", 3e-3, 800, "poly"),
+        (0.1, "adamw", 3e-3, 800, "cosine"),
+        (0.7, "adam", 5e-3, 600, "constant"),
+        (0.3, "sgd", 2e-2, 1000, "poly"),
+    ],
+)
+def test_the_rate_rises_to_the_wish_and_not_past_it(
+    rate: float, kind: OptimizerName, lr: float, steps: int, schedule: ScheduleName
+) -> None:
+    rates = train(rate, kind, lr, steps, schedule)
+    assert rates[-1] == pytest.approx(rate, abs=0.03)
+    assert max(rates) <= rate + 0.03
+    assert rates[steps // 5] < rate / 2  # from below, not at once
+
+
+def test_only_the_weakest_are_ever_penalised() -> None:
+    net = norms((10,))
+    controller = RateController(net, 0.4, Schedule("constant", 10, 1.0, 1.0))
+    with torch.no_grad():
+        net[0].weight.copy_(torch.linspace(1, 2, 20).view(2, 10))  # type: ignore[index,union-attr,operator]
+    controller(9, None).penalty.backward()
+    gradient = net[0].weight.grad  # type: ignore[index,union-attr]
+    # Own parts: channels 0-4 of the first stream (the smaller half), 5-9 of the second.
+    assert isinstance(gradient, torch.Tensor)
+    assert gradient.nonzero().tolist() == [[0, 0], [0, 1], [0, 2], [0, 3]]
+
+
+def test_ties_do_not_add_channels() -> None:
+    net = norms((10,))
+    controller = RateController(net, 0.3, Schedule("constant", 10, 1.0, 1.0))
+    controller(9, None).penalty.backward()
+    assert int((net[0].weight.grad != 0).sum()) == controller.largest == 3  # type: ignore[index,union-attr,arg-type]
+
+
+def test_scales_of_absent_modalities_are_not_pulled() -> None:
+    net = norms((10,))
+    controller = RateController(net, 1.0, Schedule("constant", 10, 1.0, 1.0))
+    controller(9, ("depth",)).penalty.backward()
+    gradient = net[0].weight.grad  # type: ignore[index,union-attr]
+    assert isinstance(gradient, torch.Tensor)
+    assert gradient[0].abs().max() == 0
+    assert gradient[1].count_nonzero() == 5
+
+
+def test_it_never_writes_a_scale() -> None:
+    net = norms((10,))
+    before = net[0].weight.detach().clone()  # type: ignore[index,union-attr,operator]
+    controller = RateController(net, 0.5, Schedule("constant", 10, 1.0, 1.0))
+    for step in range(10):
+        controller(step)
+    assert torch.equal(net[0].weight, before)  # type: ignore[index,union-attr,arg-type]
+
+
+def test_its_state_resumes_exactly() -> None:
+    def make() -> RateController:
+        return RateController(norms((10,)), 0.5, Schedule("constant", 20, 1.0, 1.0))
+
+    whole, first, second = make(), make(), make()
+    weights = [float(whole(step).weight) for step in range(20)]
+    again = [float(first(step).weight) for step in range(8)]
+    second.load_state_dict(first.state_dict())
+    again += [float(second(step).weight) for step in range(8, 20)]
+    assert again == weights
+    assert weights[-1] > weights[0]
+
+
+def test_impossible_wishes_are_refused() -> None:
+    plan = Schedule("constant", 10)
+    with pytest.raises(ConfigError, match=r"exchange_rate is 1\.5"):
+        RateController(norms(), 1.5, plan)
+    alone = nn.Sequential(StreamBatchNorm(4, Streams(("rgb",)), exchange=ExchangeRule()))
+    with pytest.raises(ConfigError, match="no layer exchanges"):
+        RateController(alone, 0.5, plan)

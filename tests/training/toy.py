@@ -1,0 +1,86 @@
+"""A network, data and configuration small enough to train in a test, on one core."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+
+from cen.config import Config
+from cen.models import ChannelExchangeNetwork
+from cen.training.setup import build_network
+
+CLASSES = ("left", "middle", "right")
+
+
+class Blocks(Dataset[dict[str, Any]]):
+    """Label maps of 8x8 blocks; colours and depth follow the labels with noise.
+
+    The noise of a sample depends on the epoch, so a repeated or skipped epoch shows.
+    """
+
+    def __init__(self, length: int, seed: int = 0, ignored: bool = False) -> None:
+        self.length, self.seed, self.ignored = length, seed, ignored
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitem__(self, key: int | tuple[int, int]) -> dict[str, Any]:
+        epoch, index = key if isinstance(key, tuple) else (0, key)
+        labels = np.random.default_rng((self.seed, index)).integers(0, 3, (4, 4))
+        labels = np.kron(labels, np.ones((8, 8), dtype=np.int64))
+        rng = np.random.default_rng((self.seed, index, epoch, 1))
+        colours = np.stack([labels == c for c in range(3)]) + rng.normal(0, 0.5, (3, 32, 32))
+        depth = labels[None] * 0.5 + rng.normal(0, 0.5, (1, 32, 32))
+        if self.ignored:
+            labels[: 3 * index % 32] = 255
+        return {
+            "rgb": torch.from_numpy(colours.astype(np.float32)),
+            "depth": torch.from_numpy(depth.astype(np.float32)),
+            "segmentation": torch.from_numpy(labels),
+            "name": str(index),
+        }
+
+
+def toy_config(**train: Any) -> Config:
+    """A configuration; the arguments are keys of ``train``."""
+    model = {
+        "encoder": "resnet18",
+        "width": 4,
+        "decoder_channels": 4,
+        "decoder_norm": "batch",
+        "dropout": 0.1,
+    }
+    defaults = {
+        "steps": 12,
+        "batch_size": 4,
+        "log_every": 2,
+        "validate_every": 5,
+        "checkpoint_every": 4,
+        "accelerator": "cpu",
+    }
+    if "stages" in train:
+        del defaults["steps"]
+    return Config.from_dict({"model": model, "train": defaults | train})
+
+
+def toy_network(config: Config | None = None) -> ChannelExchangeNetwork:
+    """The network of a toy configuration, the same every time."""
+    torch.manual_seed(0)
+    return build_network(config or toy_config(), CLASSES)
+
+
+def tensors(path: Path) -> dict[str, torch.Tensor]:
+    """What a .safetensors file holds."""
+    from safetensors.torch import load_file
+
+    return load_file(path)
+
+
+def same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> bool:
+    """Whether two state dicts are equal bit for bit."""
+    assert first.keys() == second.keys()
+    return all(torch.equal(first[key], second[key]) for key in first)

@@ -149,6 +149,14 @@ def test_plot_names_the_classes(written):
             r"train\.txt, line 4: no file depth/train_00003\.png",
         ),
         (lambda r: (r / "dataset.yaml").write_text("a: [1"), r"dataset\.yaml: not YAML"),
+        (
+            lambda r: (r / "dataset.yaml").write_text("classes: [a]\npalette: [[1, 2], [3]]"),
+            r"dataset\.yaml: palette: must be",
+        ),
+        (
+            lambda r: (r / "dataset.yaml").write_text("classes: road"),
+            "classes must be their number",
+        ),
         (lambda r: (r / "dataset.yaml").write_text("- 1"), r"dataset\.yaml: must hold keys"),
     ],
 )

@@ -66,8 +66,10 @@ class Modality:
             raise ConfigError(
                 f"channels: a modality of kind {self.kind} cannot have {self.channels}"
             )
+        for name in ("unit", "missing", "scale", "fill"):
+            object.__setattr__(self, name, _number(name, getattr(self, name)))
         for name in ("mean", "std"):
-            numbers = tuple(float(number) for number in getattr(self, name))
+            numbers = tuple(_number(name, number) for number in getattr(self, name))
             if len(numbers) != self.channels:
                 raise ConfigError(
                     f"{name}: {len(numbers)} numbers for {self.channels} channels; give one each"
@@ -197,3 +199,10 @@ class Modality:
     def resize(self, values: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
         """Resizes raw values to (H, W) with this modality's interpolation."""
         return np.asarray(cv2.resize(values, size[::-1], interpolation=_FLAGS[self.interpolation]))
+
+
+def _number(name: str, value: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"{name}: {value!r} is no number") from error

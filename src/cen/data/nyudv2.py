@@ -107,16 +107,11 @@ class NYUDv2Folder(Dataset[Sample]):
                 raise DataError(f"no column {name!r} in the lists; there are {', '.join(columns)}")
         self.classes = _class_names(classes, described, self.root)
         self.palette = palette_of(described, len(self.classes))
-        self.ignore_index, self.transform, self.seed, self.split = (
-            ignore_index,
-            transform,
-            seed,
-            split,
-        )
-        rows = _read_list(self.root, _LIST[split], columns)
-        self._rows = (
-            rows if split == "test" else _cut(rows, split, validation, self.root / _LIST[split])
-        )
+        self.split, self.seed = split, seed
+        self.ignore_index, self.transform = ignore_index, transform
+        path = self.root / _LIST[split]
+        rows = _read_list(path, self.root, columns)
+        self._rows = rows if split == "test" else _cut(rows, split, validation, path)
         self._check_files()
 
     def __len__(self) -> int:
@@ -152,7 +147,8 @@ class NYUDv2Folder(Dataset[Sample]):
 
     def _labels(self, row: _Row) -> NDArray[Any]:
         labels = read_labels(self.root / row.files[_LABELS])
-        wrong = (labels >= len(self.classes)) & (labels != self.ignore_index)
+        known = (labels >= 0) & (labels < len(self.classes))
+        wrong = ~known & (labels != self.ignore_index)
         if np.any(wrong):
             values = ", ".join(str(value) for value in np.unique(labels[wrong])[:5])
             raise DataError(
@@ -188,16 +184,27 @@ def describe(root: str | Path) -> dict[str, Any]:
 
 
 def palette_of(described: Mapping[str, Any], classes: int) -> NDArray[np.uint8]:
-    """(C, 3) RGB colours: those of dataset.yaml, else well separated ones."""
+    """(C, 3) RGB colours: those of dataset.yaml if it has one per class, else well separated ones.
+
+    Raises:
+        DataError: dataset.yaml holds something else than RGB colours.
+    """
     given = described.get("palette")
-    if given is not None and np.shape(given) == (classes, 3):
-        return np.array(given, dtype=np.uint8)
+    if given is not None:
+        try:
+            colours = np.array(given, dtype=np.uint8).reshape(len(given), 3)
+        except (TypeError, ValueError, OverflowError) as error:
+            raise DataError(
+                f"dataset.yaml: palette: must be a list of [red, green, blue], 0..255 ({error})"
+            ) from error
+        if len(colours) == classes:
+            return colours
     # Steps of the golden ratio keep any number of hues apart.
     hues = np.arange(classes) * 0.618034 % 1.0
     levels = 0.55 + 0.45 * (np.arange(classes) % 3) / 2.0
     waves = 0.5 + 0.5 * np.cos(2.0 * np.pi * (hues[:, None] + np.array((0.0, 1 / 3, 2 / 3))))
-    colours = 255.0 * levels[:, None] * (0.15 + 0.85 * waves)
-    return np.asarray(np.rint(colours), dtype=np.uint8)
+    bright = 255.0 * levels[:, None] * (0.15 + 0.85 * waves)
+    return np.asarray(np.rint(bright), dtype=np.uint8)
 
 
 def _default_modalities(described: Mapping[str, Any]) -> dict[str, Modality]:
@@ -215,14 +222,15 @@ def _class_names(
         raise DataError(
             f"{root}: how many classes? Set data.classes, or write dataset.yaml with 'classes:'"
         )
+    if not isinstance(given, int | Sequence) or isinstance(given, str):
+        raise DataError(f"{root}: classes must be their number or a list of names, not {given!r}")
     names = tuple(str(n) for n in (range(given) if isinstance(given, int) else given))
     if not names:
         raise DataError(f"{root}: there must be at least one class")
     return names
 
 
-def _read_list(root: Path, name: str, columns: Sequence[str]) -> list[_Row]:
-    path = root / name
+def _read_list(path: Path, root: Path, columns: Sequence[str]) -> list[_Row]:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:

@@ -4,6 +4,7 @@ import io
 import subprocess
 import sys
 import time
+import warnings
 from pathlib import Path
 
 import pytest
@@ -144,6 +145,20 @@ def test_a_defect_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cen.cli.configs.run", fail)
     with pytest.raises(RuntimeError):
         cli.main(["configs", "ls"])
+
+
+def test_a_warning_of_cen_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def warn(_: object) -> int:
+        warnings.warn_explicit("rate is 0", UserWarning, str(Path(cli.__file__)), 1)
+        return 0
+
+    monkeypatch.setattr("cen.cli.configs.run", warn)
+    shown = warnings.showwarning
+    assert cli.main(["configs", "ls"]) == 0
+    assert capsys.readouterr().err == "cen: warning: rate is 0\n"
+    assert warnings.showwarning is shown
 
 
 def test_free_options_are_taken_with_their_values() -> None:

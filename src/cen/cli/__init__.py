@@ -9,11 +9,17 @@ Exit codes: 0; 2 for an error of use or of the files, with one message on stderr
 """
 
 import sys
+import warnings
 from collections.abc import Sequence
+from pathlib import Path
+from typing import TextIO
 
 from cen.cli import bench, configs, data, evaluate, inspect, predict, report, train
 from cen.cli.parser import Parser
 from cen.errors import CenError
+
+_show_plainly = warnings.showwarning
+_PACKAGE = str(Path(__file__).parents[1])
 
 _VERBS = {
     "train": train,
@@ -66,7 +72,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args.verb is None:
             parser.print_help()
             return 0
-        code: int = args.run(args)
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_warning
+            code: int = args.run(args)
         return code
     except CenError as error:
         print(f"cen: {error}", file=sys.stderr)
@@ -78,3 +86,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         # The reader of a pipe (head, less) went away: nothing is left to be said.
         sys.stderr.close()
         return 0
+
+
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """Shows a warning of CEN as one line for its user, others as Python does."""
+    if filename.startswith(_PACKAGE):
+        print(f"cen: warning: {message}", file=sys.stderr)
+    else:
+        _show_plainly(message, category, filename, lineno, file, line)

@@ -75,12 +75,13 @@ def _resumed(args: argparse.Namespace) -> tuple[Config, Path]:
 
 
 def final_figures(folder: Path) -> dict[str, Any]:
-    """The last value of every metric of a run, per-layer exchange rates left out."""
+    """The last value of every metric of a run; learning rates and single layers are left out."""
     from cen.report.runfolder import read_run
 
     run = read_run(folder)
     last = {name: list(series.values())[-1] for name, series in run.metrics.items() if series}
-    kept = {n: v for n, v in last.items() if not n.startswith("exchange/") or n == "exchange/rate"}
+    left_out = ("exchange/", "lr")
+    kept = {n: v for n, v in last.items() if n == "exchange/rate" or not n.startswith(left_out)}
     return {"run": str(folder), "steps": run.last_step, "metrics": dict(sorted(kept.items()))}
 
 

@@ -1,0 +1,202 @@
+"""The commands end to end, on tiny rendered files, as a person would run them."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import pytest
+
+from cen import cli
+from cen.bench import Ratio
+from cen.cli import common
+from cen.config import Config
+
+# What makes a shipped configuration small enough for a test: sizes and lengths, and random weights,
+# which explode without batch statistics.
+TINY = {
+    "rooms-demo": ["--train.steps", "2"],
+    "rooms-small": ["--train.steps", "2"],
+    **{
+        f"nyudv2-refinenet{depth}": [
+            "--model.width=4",
+            "--model.decoder_channels=8",
+            "--model.weights=null",
+            "--train.freeze_statistics=false",
+            "--data.workers=0",
+            "--data.transforms.shorter_side=64",
+            "--data.transforms.crop=[64, 64]",
+            "--train.batch_size=2",
+            *(f"--train.stages.{stage}.steps=1" for stage in range(3)),
+        ]
+        for depth in (101, 152)
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def rooms(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("data") / "rooms"
+    words = ["data", "rooms", str(out), "--size", "64", "96", "--train", "10", "--test", "3"]
+    assert cli.main(words) == 0
+    return out
+
+
+@pytest.fixture(scope="module")
+def run(rooms: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of rooms-small, two steps long, evaluated."""
+    out = tmp_path_factory.mktemp("runs") / "small"
+    words = ["train", "rooms-small", "--data.root", str(rooms), "--out", str(out)]
+    assert cli.main([*words, "--train.steps", "2", "--train.validate_every", "2"]) == 0
+    assert cli.main(["evaluate", str(out)]) == 0
+    return out
+
+
+def json_of(words: list[str], capsys: pytest.CaptureFixture[str]) -> dict[str, object]:
+    """What a command prints with --json: one object and nothing else."""
+    capsys.readouterr()
+    assert cli.main([*words, "--json"]) == 0
+    value = json.loads(capsys.readouterr().out)
+    assert isinstance(value, dict)
+    return value
+
+
+def test_every_shipped_configuration_is_tested() -> None:
+    assert set(TINY) == set(common.shipped())
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_shipped_configuration_trains(
+    name: str, rooms: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "run"
+    words = ["train", name, "--data.root", str(rooms), "--out", str(out), *TINY[name]]
+    figures = json_of(words, capsys)
+    steps = Config.load(out / "config.yaml").train.max_steps
+    assert (figures["run"], figures["steps"]) == (str(out), steps)
+    assert "train/loss" in figures["metrics"]  # type: ignore[operator]
+    assert (out / "last.safetensors").is_file()
+
+
+def test_train_prints_figures_and_what_comes_next(
+    rooms: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "run"
+    words = ["train", "rooms-small", "--data.root", str(rooms), "--out", str(out)]
+    assert cli.main([*words, "--train.steps", "1"]) == 0
+    printed = capsys.readouterr().out
+    assert "train/loss" in printed
+    assert f"next: cen evaluate {out}; cen report {out}" in printed
+    assert cli.main(words) == 2
+    assert f"cen train --resume {out}" in capsys.readouterr().err
+
+
+def test_run_is_resumed_as_it_was_configured(
+    run: Path, rooms: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["train", "--resume", str(run), "--train.steps", "9"]) == 2
+    assert "a run keeps what it was configured with" in capsys.readouterr().err
+    assert cli.main(["train", "rooms-small", "--resume", str(run)]) == 2
+    assert "leave out CONFIG" in capsys.readouterr().err
+    assert cli.main(["train", "--resume", str(run), "--data.root", str(rooms)]) == 0
+
+
+def test_evaluate_gives_every_stream_and_subset(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    result = json_of(["evaluate", str(run), "--flip", "--scales", "1", "0.75"], capsys)
+    rows = result["rows"]
+    assert isinstance(rows, list)
+    seen = {("+".join(row["inputs"]), row["prediction"]) for row in rows}
+    assert {("rgb+depth", "ensemble"), ("rgb+depth", "rgb"), ("rgb+depth", "depth")} <= seen
+    assert {inputs for inputs, _ in seen} == {"rgb+depth", "rgb", "depth"}
+    assert result["split"] == "test"
+    assert cli.main(["evaluate", str(run), "--split", "validation"]) == 0
+    assert "validation split" in capsys.readouterr().out
+    assert cli.main(["evaluate", str(run), "--scales", "0"]) == 2
+    assert cli.main(["evaluate", str(run), "--data.root", "nowhere"]) == 2
+
+
+def test_inspect_prints_every_layer(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    figures = json_of(["inspect", str(run)], capsys)
+    layers = figures["layers"]
+    assert isinstance(layers, list)
+    assert {layer["stream"] for layer in layers} == {"rgb", "depth"}
+    assert set(figures["alpha"]) == {"segmentation"}  # type: ignore[call-overload]
+    assert cli.main(["inspect", str(run / "last.safetensors")]) == 0
+    printed = capsys.readouterr().out
+    assert all(layer["name"] in printed for layer in layers)
+    assert "α of segmentation" in printed
+
+
+@pytest.mark.parametrize("names", [("rgb",), ("depth",), ("rgb", "depth")])
+def test_predict_on_any_subset(
+    names: tuple[str, ...],
+    run: Path,
+    rooms: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    rgb, _, depth = (rooms / "val.txt").read_text().splitlines()[0].split("\t")
+    files = {"rgb": str(rooms / rgb), "depth": str(rooms / depth)}
+    given = [word for name in names for word in (f"--{name}", files[name])]
+    figures = json_of(["predict", str(run), *given, "-o", str(tmp_path)], capsys)
+    labels = cv2.imread(str(tmp_path / "labels.png"), cv2.IMREAD_UNCHANGED)
+    assert labels is not None
+    assert labels.shape == (64, 96)
+    assert sum(entry["share"] for entry in figures["classes"]) == pytest.approx(1)  # type: ignore[attr-defined,index]
+    assert set(figures["alpha"]) == set(names)  # type: ignore[call-overload]
+    assert cli.main(["predict", str(run), *given, "-o", str(tmp_path)]) == 0
+    assert str(tmp_path / "overlay.png") in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "at least one modality"),
+        (["--dept", "x.png"], "--dept: is no modality"),
+        (["--rgb", "none.png"], "none.png"),
+        (["--rgb"], "--rgb needs a value"),
+    ],
+)
+def test_predict_refuses(
+    words: list[str], message: str, run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["predict", str(run), *words]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_report_prints_where_the_page_is(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["report", str(run)]) == 0
+    assert capsys.readouterr().out.strip() == str(run / "report.html")
+    assert "<html" in (run / "report.html").read_text("utf-8")
+
+
+def test_bench_prints_paired_ratios(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The measurement itself has its own tests; this is what the command asks and prints."""
+    asked: dict[str, object] = {}
+
+    def measured(**arguments: object) -> list[Ratio]:
+        asked.update(arguments)
+        return [Ratio("exchange / no exchange", "training", True, 1.01, 1.0, 1.02, 5, 0.25)]
+
+    monkeypatch.setattr("cen.bench.bench_exchange", measured)
+    words = ["bench", "exchange", "--rounds", "5", "--size", "64", "96", "--compile"]
+    figures = json_of(words, capsys)
+    assert figures["ratios"] == [measured()[0].to_dict()]
+    assert (asked["rounds"], asked["size"], asked["compiled"]) == (5, (64, 96), True)
+    assert cli.main(words) == 0
+    assert "1.0100" in capsys.readouterr().out
+
+
+def test_wrong_data_ends_with_one_message(rooms: Path, tmp_path: Path) -> None:
+    """In a process of its own: no traceback, no warning of a library in front of it."""
+    command = [sys.executable, "-m", "cen.cli", "train", "rooms-small", "--data.classes=3"]
+    command += ["--data.root", str(rooms), "--out", str(tmp_path / "run"), "--train.steps=1"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith("cen: ")
+    assert "Traceback" not in done.stderr

@@ -60,7 +60,7 @@ def test_a_complete_run_shows_every_section_and_no_note(shown):
         "Results", "Pictures", "Class by class", "Training", "Exchange", "Make it again",
     ]  # fmt: skip
     assert shown.notes == []
-    text = " ".join(shown.text)
+    text = " ".join(" ".join(shown.text).split())
     for part in (
         "cen train rooms-demo --out runs/demo",
         "torch 2.13.0",
@@ -146,6 +146,15 @@ def test_a_run_of_which_only_the_configuration_exists_has_a_page(tmp_path):
     shown = page(tmp_path)
     assert len(shown.notes) == 4  # results, pictures, training, exchange
     assert "Class by class" not in shown.headings
+
+
+@pytest.mark.parametrize(("rate", "advice"), [(0.0, "larger λ"), (0.9, "smaller λ"), (0.4, None)])
+def test_too_little_and_too_much_exchange_is_remarked(run, rate, advice):
+    entries = json.loads((run / "exchange.json").read_text())
+    entries[-1]["rate"] = rate
+    (run / "exchange.json").write_text(json.dumps(entries))
+    notes = " ".join(page(run).notes)
+    assert (advice in notes) if advice else notes == ""
 
 
 def test_a_damaged_file_is_named_on_the_page(run):

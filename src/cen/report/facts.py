@@ -13,8 +13,7 @@ def headline(run: RunFolder) -> str:
     """One line: network, inputs, outputs."""
     model = _part(run, "model")
     inputs = " + ".join(model.get("inputs") or {}) or "inputs"
-    outputs = list((run.evaluation.get("scores") or {}).values())
-    names = ", ".join(outputs[0]) if outputs else "segmentation"
+    names = ", ".join(_outputs(run)) or "segmentation"
     network = " ".join(str(model[key]) for key in ("name", "encoder") if model.get(key))
     return f"{network + ': ' if network else ''}{inputs} → {names}"
 
@@ -23,7 +22,7 @@ def run_facts(run: RunFolder) -> dict[str, str]:
     """Term -> value, for what is known."""
     info, machine = run.info, run.info.get("machine")
     return {
-        "Data": _data(_part(run, "data")),
+        "Data": _data(run),
         "Network": _network(_part(run, "model")),
         "Training": _training(_part(run, "train")),
         "Exchange": _exchange(_part(run, "model"), _part(run, "train")),
@@ -35,13 +34,41 @@ def run_facts(run: RunFolder) -> dict[str, str]:
     }
 
 
-def command(run: RunFolder) -> str:
-    """The command that made the run, as one line; "" if it is not recorded."""
+def command(run: RunFolder) -> list[str]:
+    """The words of the command that made the run, quoted for a shell; [] if not recorded."""
     value = run.info.get("command")
     if not isinstance(value, list) or not value:
-        return _text(value or None)
+        return _text(value or None).split()
     program = Path(str(value[0])).name
-    return shlex.join(["cen" if program == "__main__.py" else program, *map(str, value[1:])])
+    words = ["cen" if program == "__main__.py" else program, *map(str, value[1:])]
+    return [shlex.quote(word) for word in words]
+
+
+def evaluation_facts(run: RunFolder) -> str:
+    """Single values of evaluation.json in a sentence: step, samples, scales, ...; "" if none."""
+    known = {"scores", "classes", "palette", "split"}
+    parts = []
+    for key, value in run.evaluation.items():
+        if key not in known and isinstance(value, str | int | float | list):
+            parts.append(f"{key.replace('_', ' ')} {_plain(value)}")
+    return f"How it was evaluated: {', '.join(parts)}." if parts else ""
+
+
+def exchange_advice(run: RunFolder) -> str:
+    """What to turn where too little or too much is exchanged in the end; "" if all is well."""
+    rate = run.exchange[-1].get("rate") if run.exchange else None
+    if rate == 0:
+        return (
+            "No channel is exchanged: every scale is above θ, and the streams meet in the shared "
+            "convolutions and in the ensemble only. A larger λ (train.sparsity), a longer run, or "
+            "train.exchange_rate changes that."
+        )
+    if rate is not None and rate > 0.75:
+        return (
+            f"{rate:.0%} of the own channels are exchanged: the streams have become nearly one. "
+            "A smaller λ (train.sparsity) or train.exchange_rate leaves them more of their own."
+        )
+    return ""
 
 
 def unfinished(run: RunFolder) -> str:
@@ -54,14 +81,17 @@ def unfinished(run: RunFolder) -> str:
     return f"This run is not finished: {way}.{step} “cen train --resume {run.path}” continues it."
 
 
-def _data(data: Mapping[str, Any]) -> str:
-    if not data:
-        return ""
-    classes = data.get("classes")
-    count = len(classes) if isinstance(classes, list) else classes
+def _data(run: RunFolder) -> str:
+    data = _part(run, "data")
+    counts = {len(run.classes(output)) for output in _outputs(run) or ["segmentation"]} - {0}
     parts = [_text(data.get("root")), f"layout {data['layout']}" if data.get("layout") else ""]
-    parts.append(f"{count} classes" if count else "")
+    parts += [f"{count} classes" for count in counts]
     return ", ".join(part for part in parts if part)
+
+
+def _outputs(run: RunFolder) -> list[str]:
+    scores = list((run.evaluation.get("scores") or {}).values())
+    return list(scores[0]) if scores else []
 
 
 def _network(model: Mapping[str, Any]) -> str:
@@ -136,6 +166,14 @@ def _joined(value: Any) -> str:
     if isinstance(value, Mapping):
         return ", ".join(f"{key} {item}" for key, item in value.items() if item is not None)
     return _text(value)
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list):
+        return " ".join(_plain(item) for item in value)
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _text(value: Any) -> str:

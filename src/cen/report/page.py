@@ -121,7 +121,8 @@ def _results(run: RunFolder, colours: Mapping[str, str]) -> str:
         "α is a stream's weight in the ensemble. The last rows show what is left when a sensor "
         "is missing."
     )
-    parts = [_cards(rows, run, colours), h.table(heads, lines), _extras(run)]
+    parts = [_cards(rows, run, colours), h.table(heads, lines)]
+    parts.append(h.paragraph(facts.evaluation_facts(run), "quiet"))
     return h.section("Results", intro, *parts)
 
 
@@ -145,15 +146,6 @@ def _cards(rows: list[dict[str, Any]], run: RunFolder, colours: Mapping[str, str
         )
         + "</div>"
     )
-
-
-def _extras(run: RunFolder) -> str:
-    """Further single values of evaluation.json: step, number of images, scales, ..."""
-    known = {"scores", "classes", "palette", "split"}
-    values = {k: v for k, v in run.evaluation.items() if k not in known and v is not None}
-    plain = {k: v for k, v in values.items() if isinstance(v, str | int | float | list)}
-    text = ", ".join(f"{k.replace('_', ' ')}: {v}" for k, v in plain.items())
-    return h.paragraph(f"How it was evaluated: {text}.", "quiet") if text else ""
 
 
 def _pictures(run: RunFolder) -> str:
@@ -249,21 +241,26 @@ def _exchange(run: RunFolder, colours: Mapping[str, str]) -> str:
     if isinstance(model, Mapping) and model.get("exchange") is False:
         return h.section("Exchange", intro, h.note("Exchange was switched off in this run."))
     figures, maps = [_figure(figure, text) for figure, text in exchange_curves(run)], []
-    layers: list[Any] = next(
-        (e["layers"] for e in reversed(run.exchange) if any(x.get("mask") for x in e["layers"])), []
-    )
-    for stream in dict.fromkeys(x["stream"] for x in layers if x.get("mask")):
-        drawn = exchange_map(layers, stream, colours.get(stream, "#2563eb"))
+    last: Mapping[str, Any] = next((e for e in reversed(run.exchange) if _masked(e)), {})
+    for stream in dict.fromkeys(x["stream"] for x in _masked(last)):
+        drawn = exchange_map(last["layers"], stream, colours.get(stream, "#2563eb"))
         text = (
-            f"The exchange map of {stream} at the end: a row per layer, input side on top, all "
-            "channels from left to right. Strong colour: replaced. At the right, the share of the "
-            "own part."
+            f"The exchange map of {stream} at step {last.get('step', 0):,}: a row per layer, input "
+            "side on top, all channels from left to right. Strong colour: replaced. At the right, "
+            "the share of the own part."
         )
         maps.append(_figure(drawn, text))
     if not figures + maps:
         return h.section("Exchange", intro, h.note("No inspection stored yet (exchange.json)."))
-    parts = [h.figures(figures), h.figures(maps), _scales(run)]
+    advice = facts.exchange_advice(run)
+    parts = [h.note(advice)] if advice else []
+    parts += [h.figures(figures), h.figures(maps), _scales(run)]
     return h.section("Exchange", intro, *parts)
+
+
+def _masked(entry: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The layers of an inspection that say which channels are replaced."""
+    return [layer for layer in entry.get("layers", []) if layer.get("mask")]
 
 
 def _scales(run: RunFolder) -> str:
@@ -285,8 +282,8 @@ def _scales(run: RunFolder) -> str:
 
 
 def _details(run: RunFolder) -> str:
-    parts, line = [], facts.command(run)
-    parts += [f'<pre class="wrap">{h.esc(line)}</pre>'] if line else []
+    words = " ".join(f"<span>{h.esc(word)}</span>" for word in facts.command(run))
+    parts = [f'<pre class="wrap">{words}</pre>'] if words else []
     for name, text in (
         ("Resolved configuration", _yaml(run.config)),
         ("Environment", json.dumps(run.info, indent=2, ensure_ascii=False) if run.info else ""),

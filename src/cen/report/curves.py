@@ -93,7 +93,7 @@ def plot_scores(axes: Axes, scores: Mapping[str, Series], colours: Mapping[str, 
     """Draw mIoU per stream and ensemble into a plot, in percent."""
     for name, points in sorted(scores.items(), key=lambda item: item[0] == "ensemble"):
         _line(axes, points, name, colours.get(name, MUTED), 2.4 if name == "ensemble" else 1.6)
-    axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    axes.yaxis.set_major_formatter(PercentFormatter(1.0))
     axes.set_ylim(bottom=0)
     axes.legend(loc="lower right")
 
@@ -106,7 +106,7 @@ def plot_rate(axes: Axes, run: RunFolder) -> bool:
     if not points:
         return False
     _line(axes, points, "", ENSEMBLE, 2.2)
-    axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=None))
+    axes.yaxis.set_major_formatter(PercentFormatter(1.0))
     axes.set_ylim(0, max(0.05, 1.1 * max(points.values())))
     return True
 
@@ -132,7 +132,7 @@ def _losses(run: RunFolder, colours: Mapping[str, str]) -> list[Captioned]:
         figure, axes = new_axes(f"Loss by prediction, {output}")
         for name, points in terms.items():
             _noisy_line(axes, points, name, colours.get(name, MUTED))
-        axes.legend(loc="upper right")
+        axes.legend(loc="best")
         caption = "The error alone: of each stream, and of the ensemble, from which only α learns."
         figures.append((figure, caption))
     return figures
@@ -216,7 +216,7 @@ def _rates(stream: str, series: Mapping[tuple[str, str], Series]) -> Captioned:
     axes.plot(steps, mean, color=INK, lw=2.4, marker="o" if len(steps) == 1 else None)
     highest = max(max(points.values()) for points in mine)
     axes.set_ylim(0, min(1.0, max(0.1, 1.15 * highest)))
-    axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    axes.yaxis.set_major_formatter(PercentFormatter(1.0))
     if len(mine) > 1:
         bar = figure.colorbar(ScalarMappable(norm, ramp), ax=axes, aspect=30, pad=0.02)
         bar.set_label("layer, 1 = first", color=MUTED)

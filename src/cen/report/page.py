@@ -234,7 +234,7 @@ def _exchange(run: RunFolder, colours: Mapping[str, str]) -> str:
     model = run.config.get("model") or {}
     intro = (
         "Which channels give way. Each stream owns one part of the channels of every exchanging "
-        "layer; only there may the penalty push its scales towards 0, so that for each channel at "
+        "layer; by default only there the penalty pushes its scales towards 0, so for each channel at "
         "least one stream keeps its own view. Rates near 0 mean that the streams hardly talk; "
         "above three quarters little of their own is left."
     )

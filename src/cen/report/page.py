@@ -234,8 +234,8 @@ def _exchange(run: RunFolder, colours: Mapping[str, str]) -> str:
     model = run.config.get("model") or {}
     intro = (
         "Which channels give way. Each stream owns one part of the channels of every exchanging "
-        "layer; by default only there the penalty pushes its scales towards 0, so for each channel at "
-        "least one stream keeps its own view. Rates near 0 mean that the streams hardly talk; "
+        "layer; by default the penalty pushes its scales towards 0 only there, so for each channel "
+        "at least one stream keeps its own view. Rates near 0 mean that the streams hardly talk; "
         "above three quarters little of their own is left."
     )
     if isinstance(model, Mapping) and model.get("exchange") is False:

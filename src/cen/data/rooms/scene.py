@@ -110,9 +110,9 @@ def sample_scene(rng: np.random.Generator) -> Scene:
     low = (-rng.uniform(1.6, 3.2), eye - rng.uniform(2.4, 2.9), -0.6)
     high = (rng.uniform(1.6, 3.2), eye, rng.uniform(3.6, 5.6))
     yaw, pitch = rng.uniform(-0.4, 0.4), rng.uniform(0.06, 0.26)
-    objects = _furnish(rng, low, high, yaw, int(rng.integers(5, 9)))
+    objects = _furnish(rng, low, high, yaw, int(rng.integers(4, 8)))
     prints = _furnish(rng, low, high, yaw, int(rng.integers(1, 3)), printed=True)
-    dim = rng.random() < 0.3
+    dim = rng.random() < 0.25
     warmth = rng.uniform(-0.12, 0.12)
     return Scene(
         low,
@@ -149,7 +149,7 @@ def _furnish(
         solid = _sample_solid(rng, printed)
         stack = rng.random() < 0.25
         bearing = yaw + rng.uniform(-0.58, 0.58, _TRIES)
-        distance = rng.uniform(1.9, 4.4, _TRIES)
+        distance = rng.uniform(1.9, 3.9, _TRIES)
         if stack and carriers:
             solid = _stacked(solid, carriers.pop())
         else:
@@ -169,7 +169,7 @@ def _sample_solid(rng: np.random.Generator, printed: bool) -> Solid:
     """A solid at the origin."""
     shape = int(rng.choice(len(SHAPES), p=SHAPE_WEIGHTS))
     material = int(rng.integers(len(MATERIALS)))
-    radius = rng.uniform(0.3, 0.52)
+    radius = rng.uniform(0.36, 0.6)
     stretch = rng.uniform(0.85, 1.05, 2)
     tallness = rng.uniform(0.0, 1.0)
     # Crates are low and drums are high, which helps to tell them apart from a distance.

@@ -131,9 +131,9 @@ def test_best_is_the_highest_validated(finished: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "kills"),
     [
-        ({"modality_dropout": 0.4, "weight_decay": 1e-3}, (3, 7, 9, 11)),
+        ({"modality_dropout": 0.4, "weight_decay": 1e-3}, (7, 9)),
         ({"exchange_rate": 0.3, "checkpoint_every": 5}, (6, 11)),  # saved after a validation
-        ({"validate_every": 1, "checkpoint_every": 1}, (1, 2, 8)),
+        ({"validate_every": 1, "checkpoint_every": 1, "steps": 5}, (1, 4)),
         (
             {
                 "optimizer": "sgd",
@@ -162,7 +162,7 @@ def test_resumed_run_equals_an_uninterrupted_one(
         steps = [step for step, _ in at.seen]
         assert steps == list(range(steps[0], steps[-1] + 1))
         assert all(whole[step] == batch for step, batch in at.seen)
-    assert parts[-1].seen[-1][0] == 11
+    assert parts[-1].seen[-1][0] == config.train.max_steps - 1
     assert parts[-1].seen[0][0] > 0
     for name in ("last", "best"):
         first, second = (tensors(tmp_path / d / f"{name}.safetensors") for d in ("whole", "parts"))

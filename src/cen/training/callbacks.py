@@ -123,13 +123,20 @@ class ExchangeMonitor(Callback):
             write_json(self.path, self.history)
 
     def _warn(self, rate: float, step: int, module: DensePrediction) -> None:
-        steered = module.controller is not None
-        if rate == 0 and step >= 0.4 * self.steps and (module.sparsity > 0 or steered):
-            knob = "train.exchange_rate" if steered else "train.sparsity"
+        if module.controller is not None:
+            wish = module.controller.rate
+            if step == self.steps and abs(rate - wish) > 0.03:
+                self._say(
+                    "missed",
+                    f"the exchange rate ended at {rate:.3f} instead of {wish}. The scales move no"
+                    " further than the learning rates let them: train longer, or raise"
+                    " train.encoder_lr",
+                )
+        elif rate == 0 and module.sparsity > 0 and step >= 0.4 * self.steps:
             self._say(
                 "zero",
-                f"step {step}: no channel is exchanged yet. Raise {knob} (λ is too small to push"
-                " any scale below the threshold), or train longer",
+                f"step {step}: no channel is exchanged yet. Raise train.sparsity (λ is too small"
+                " to push any scale below the threshold), or train longer",
             )
         if rate > 0.75:
             self._say(

@@ -102,6 +102,8 @@ class RunCheckpoint(Checkpoint):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Saves where a checkpoint is due and no validation of this step is still to come."""
+        if trainer.global_step == trainer.max_steps:
+            trainer.should_stop = True  # this makes Lightning validate after the last step
         if not self._validates(trainer.global_step, trainer.max_steps):
             self._step_done(trainer, pl_module)
 

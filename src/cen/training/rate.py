@@ -127,25 +127,27 @@ class RateController(nn.Module):
         distance, weakest = above.topk(self.largest, largest=False, sorted=True)
         if step == 0:
             self.start.copy_(distance.sum() / max(1, self.largest))
-        late = distance - self._courses(step)
+        spent = float(self._spent[min(step, self.steps)])
+        late = distance - self._courses(spent)
         pulled = ((late > 0) | (distance < 0)).to(magnitudes.dtype)
         if present is not None:
             pulled = pulled * self._mask(frozenset(present))[weakest]
         weight = self.weight.clone()
-        self._steer(late)
+        self._steer(late, spent)
         return Steering(weight * (magnitudes[weakest] * pulled).sum(), weight)
 
-    def _courses(self, step: int) -> Tensor:
+    def _courses(self, spent: float) -> Tensor:
         """How far above the threshold the i-th weakest scale may still be, (largest,)."""
-        spent = float(self._spent[min(step, self.steps)])
         arrival = _FIRST + (_LAST - _FIRST) * self.order
         return self.start * (1 - max(0.0, spent - _BEGIN) / (arrival - _BEGIN)).clamp(min=0)
 
     @torch.no_grad()
-    def _steer(self, late: Tensor) -> None:
+    def _steer(self, late: Tensor, spent: float) -> None:
         up = 2 ** (1 / max(1.0, _DOUBLING * self.steps))
         down = up**-_RELAX
-        lags = late.clamp(min=0).sum() > _LAG * self.start * self.largest
+        # On the way small lags are put up with; once all should have arrived, none is.
+        allowed = _LAG * self.start * self.largest if spent < _LAST else 0.0 * self.start
+        lags = late.clamp(min=0).sum() > allowed
         # Python numbers and a 0-dim mask: nothing is copied from the host or read back.
         self.weight.mul_(lags * (up - down) + down).clamp_(self.least, _LARGEST)
 

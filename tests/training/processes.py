@@ -1,0 +1,57 @@
+"""What a process of the distributed test does; Lightning starts it again for the second process.
+
+Run as ``python -m tests.training.processes OUT DEVICES``.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback
+
+from cen.training import score_network, train_network
+from tests.training.toy import Blocks, toy_config, toy_network
+
+
+class Gradients(Callback):
+    """Keeps the gradients of the first step."""
+
+    def __init__(self) -> None:
+        self.found: dict[str, torch.Tensor] = {}
+
+    def on_before_optimizer_step(self, trainer: Any, module: Any, optimizer: Any) -> None:
+        if trainer.global_step == 0:
+            named = module.net.named_parameters()
+            self.found = {k: p.grad.clone() for k, p in named if p.grad is not None}
+
+
+def work(out: Path, devices: int) -> None:
+    """Trains two steps and evaluates; process 0 saves what it found."""
+    config = toy_config(
+        steps=2,
+        devices=devices,
+        freeze_statistics=True,
+        class_weights=[1.0, 2.0, 0.5],
+        sparsity=1e-2,
+        validate_every=2,
+        encoder_lr=1e-2,
+    )
+    config.model.dropout = 0.0
+    net, gradients = toy_network(config), Gradients()
+    # Samples have between none and all of their pixels labelled, so the halves of a batch differ.
+    train, validation = Blocks(10, ignored=True), Blocks(5, seed=1, ignored=True)
+    run = out / f"run{devices}"
+    train_network(config, run, net, train, validation, progress=False, callbacks=(gradients,))
+    # A network that was not trained is the same to the last bit, whatever the number of processes.
+    fresh = toy_network(config)
+    scores = score_network(fresh, Blocks(7), batch_size=2, accelerator="cpu", devices=devices)
+    if int(os.environ.get("LOCAL_RANK", "0")) == 0:
+        torch.save({"gradients": gradients.found, "scores": scores}, out / f"{devices}.pt")
+
+
+if __name__ == "__main__":
+    work(Path(sys.argv[1]), int(sys.argv[2]))

@@ -1,0 +1,78 @@
+"""Two processes do what one does: gradients, validation, evaluation."""
+
+from __future__ import annotations
+
+import csv
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from tests.training.processes import work
+from tests.training.toy import tensors
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> dict[int, Any]:
+    """What one process and two processes found."""
+    out = tmp_path_factory.mktemp("processes")
+    command = [sys.executable, "-m", "tests.training.processes", str(out), "2"]
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST")}
+    result = subprocess.run(
+        command,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+        env=environment | {"OMP_NUM_THREADS": "1"},
+    )
+    assert result.returncode == 0, result.stderr[-3000:]
+    work(out, 1)
+    return {n: torch.load(out / f"{n}.pt") | {"run": out / f"run{n}"} for n in (1, 2)}
+
+
+def test_gradients_are_those_of_one_process(found: dict[int, Any]) -> None:
+    one, two = found[1]["gradients"], found[2]["gradients"]
+    assert one.keys() == two.keys() and len(one) > 100
+    for name, gradient in one.items():
+        difference = (gradient - two[name]).norm()
+        assert difference <= 1e-5 * gradient.norm() + 1e-12, name
+
+
+def test_each_sample_is_counted_once(found: dict[int, Any]) -> None:
+    """Seven samples on two processes: a sampler that pads would count eight."""
+    one, two = found[1]["scores"], found[2]["scores"]
+    assert sum(two["rgb+depth"]["segmentation"]["ensemble"]["pixels"]) == 7 * 32 * 32
+    for subset, entry in one.items():
+        for key, values in entry["segmentation"]["streams"].items():
+            assert values["pixels"] == two[subset]["segmentation"]["streams"][key]["pixels"]
+            iou = two[subset]["segmentation"]["streams"][key]["iou"]
+            assert values["iou"] == pytest.approx(iou, abs=1e-3)
+
+
+def test_validation_and_files_are_those_of_one_process(found: dict[int, Any]) -> None:
+    def rows(run: Path) -> list[dict[str, str]]:
+        with (run / "metrics.csv").open(newline="") as file:
+            return list(csv.DictReader(file))
+
+    one, two = rows(found[1]["run"]), rows(found[2]["run"])
+    assert [row["step"] for row in one] == [row["step"] for row in two]
+    for first, second in zip(one, two, strict=True):
+        for column in first:
+            if first[column]:
+                assert float(second[column]) == pytest.approx(float(first[column]), rel=0.01, abs=0.01)
+    weights = (tensors(found[n]["run"] / "last.safetensors") for n in (1, 2))
+    for key, (a, b) in zip_dicts(*weights).items():
+        assert torch.allclose(a.float(), b.float(), rtol=1e-3, atol=1e-4), key
+
+
+def zip_dicts(a: dict[str, Any], b: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
+    assert a.keys() == b.keys()
+    return {key: (a[key], b[key]) for key in a}

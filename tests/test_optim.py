@@ -51,7 +51,8 @@ def test_groups_leave_out_what_is_not_given_or_not_trained(net: nn.Module) -> No
     net = copy.deepcopy(net)
     net.encoder.requires_grad_(False)  # type: ignore[union-attr]
     stems, decoder = param_groups(net)
-    assert "lr" not in decoder and "weight_decay" not in decoder
+    assert "lr" not in decoder
+    assert "weight_decay" not in decoder
     assert {n.split(".")[0] for n in names(net, stems)} == {"stems"}
 
 
@@ -62,7 +63,8 @@ def test_scales_can_be_exempt_from_decay(net: nn.Module) -> None:
     assert "encoder.layer1.0.bn1.weight" in exempt  # (S, C): a scale though it has two axes
     assert "alpha.segmentation" in exempt
     assert all(n.endswith("weight") for n in decayed)
-    assert "encoder.layer1.0.conv1.weight" in decayed and "stems.flow.weight" in decayed
+    assert "encoder.layer1.0.conv1.weight" in decayed
+    assert "stems.flow.weight" in decayed
 
 
 def test_a_shared_parameter_is_in_one_group() -> None:
@@ -77,10 +79,14 @@ def test_a_shared_parameter_is_in_one_group() -> None:
 
 
 def test_factors() -> None:
-    assert poly(0, 10) == 1 and poly(10, 10) == 0 and poly(11, 10) == 0
+    assert poly(0, 10) == 1
+    assert poly(10, 10) == 0
+    assert poly(11, 10) == 0
     assert poly(5, 10) == pytest.approx(0.5**0.9)
-    assert cosine(0, 10) == 1 and cosine(5, 10) == pytest.approx(0.5)
-    assert cosine(10, 10) == pytest.approx(0) and cosine(99, 10) == pytest.approx(0)
+    assert cosine(0, 10) == 1
+    assert cosine(5, 10) == pytest.approx(0.5)
+    assert cosine(10, 10) == pytest.approx(0)
+    assert cosine(99, 10) == pytest.approx(0)
     assert [warm_up(k, 4) for k in range(6)] == [0.25, 0.5, 0.75, 1, 1, 1]
     assert warm_up(0, 0) == 1
 

@@ -12,9 +12,9 @@ from typing import Any
 
 import torch
 from lightning.pytorch import Callback
+from tests.training.toy import Blocks, toy_config, toy_network
 
 from cen.training import score_network, train_network
-from tests.training.toy import Blocks, toy_config, toy_network
 
 
 class Gradients(Callback):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
+from tests.training.toy import Blocks
 
 from cen.data import StepBatches
 from cen.errors import ConfigError
 from cen.training.data import EvaluationBatches, StepLoader, evaluation_loader, group_by_size
-from tests.training.toy import Blocks
 
 
 @pytest.mark.parametrize("world", [1, 2, 3])

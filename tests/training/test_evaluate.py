@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 import torch.nn.functional as F
+from tests.training.toy import Blocks, toy_network
 
 from cen.metrics import confusion_matrix, segmentation_scores
 from cen.training.evaluate import score_network
 from cen.training.scoring import mean_iou, subsets
-from tests.training.toy import Blocks, toy_network
 
 
 def test_subsets_of_three() -> None:
@@ -70,7 +70,8 @@ def test_several_scales_and_flipping_average_probabilities() -> None:
 def test_the_network_is_left_in_the_mode_it_was_in() -> None:
     net = toy_network().train()
     score_network(net, Blocks(2), which=[("rgb",)], accelerator="cpu")
-    assert net.training and all(module.training for module in net.modules())
+    assert net.training
+    assert all(module.training for module in net.modules())
 
 
 def test_mean_iou_averages_outputs_and_skips_unknown() -> None:

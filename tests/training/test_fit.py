@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 import torch
 from lightning.pytorch import Callback
+from tests.training.toy import Blocks, same, tensors, toy_config, toy_network
 
 import cen
 from cen.config import Config
 from cen.errors import CheckpointError, ConfigError, TrainingError
 from cen.training import train_network
-from tests.training.toy import Blocks, same, tensors, toy_config, toy_network
 
 
 class At(Callback):
@@ -113,7 +113,8 @@ def test_exchange_history_has_masks_in_its_last_entry_alone(finished: Path) -> N
 
 def test_a_checkpoint_works_alone(finished: Path) -> None:
     net = cen.load(finished / "last.safetensors")
-    assert net.metadata["note"] == 1 and net.metadata["step"] == 12
+    assert net.metadata["note"] == 1
+    assert net.metadata["step"] == 12
     assert net.outputs["segmentation"].classes == ("left", "middle", "right")
     scores = net.metadata["metrics"]["segmentation"]["ensemble"]
     assert 0 <= scores["mean_iou"] <= 1
@@ -276,9 +277,7 @@ def test_warnings_say_which_knob_to_turn(tmp_path: Path) -> None:
         train_network(config, tmp_path / "all", net, Blocks(10), None, progress=False)
 
 
-def test_progress_bar_shows_the_figures(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_progress_bar_shows_the_figures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     train(toy_config(steps=6), tmp_path / "run", progress=True)
     shown = capsys.readouterr().out
     for word in ("6/6", "loss", "mIoU", "exchange", "α"):

@@ -8,13 +8,13 @@ from itertools import pairwise
 import pytest
 import torch
 from lightning.pytorch import Callback, Trainer
+from tests.training.toy import Blocks, same, toy_network
 
 import cen
 from cen.losses import fusion_loss
 from cen.optim import Schedule
 from cen.training.data import FusionData
 from cen.training.module import DensePrediction, draw_modalities, step_seed
-from tests.training.toy import Blocks, same, toy_network
 
 
 def run(module: DensePrediction, steps: int = 1, **options: object) -> DensePrediction:
@@ -67,7 +67,8 @@ def test_frozen_statistics_stay_while_scales_learn() -> None:
     run(DensePrediction(net, schedule=Schedule(steps=2), freeze_statistics=True), steps=2)
     after = net.state_dict()
     statistics = [k for k in before if "running" in k or "tracked" in k]
-    assert statistics and all(torch.equal(before[k], after[k]) for k in statistics)
+    assert statistics
+    assert all(torch.equal(before[k], after[k]) for k in statistics)
     key = "encoder.layer1.0.bn1.weight"
     assert not torch.equal(before[key], after[key])
 

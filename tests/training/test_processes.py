@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 import torch
-
 from tests.training.processes import work
 from tests.training.toy import tensors
 
@@ -40,7 +39,8 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> dict[int, Any]:
 
 def test_gradients_are_those_of_one_process(found: dict[int, Any]) -> None:
     one, two = found[1]["gradients"], found[2]["gradients"]
-    assert one.keys() == two.keys() and len(one) > 100
+    assert one.keys() == two.keys()
+    assert len(one) > 100
     for name, gradient in one.items():
         difference = (gradient - two[name]).norm()
         assert difference <= 1e-5 * gradient.norm() + 1e-12, name
@@ -67,7 +67,9 @@ def test_validation_and_files_are_those_of_one_process(found: dict[int, Any]) ->
     for first, second in zip(one, two, strict=True):
         for column in first:
             if first[column]:
-                assert float(second[column]) == pytest.approx(float(first[column]), rel=0.01, abs=0.01)
+                assert float(second[column]) == pytest.approx(
+                    float(first[column]), rel=0.01, abs=0.01
+                )
     weights = (tensors(found[n]["run"] / "last.safetensors") for n in (1, 2))
     for key, (a, b) in zip_dicts(*weights).items():
         assert torch.allclose(a.float(), b.float(), rtol=1e-3, atol=1e-4), key

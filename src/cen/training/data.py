@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator, Sequence
 from math import ceil
 from typing import Any
@@ -40,6 +41,7 @@ class StepLoader(DataLoader[Any]):
             num_workers=workers,
             pin_memory=pinned,
             persistent_workers=workers > 0,
+            worker_init_fn=_worker_signals,
         )
 
     def __len__(self) -> int:
@@ -118,6 +120,7 @@ def evaluation_loader(
         batch_sampler=EvaluationBatches(_length(dataset), batch_size, rank, world),
         collate_fn=group_by_size,
         num_workers=workers,
+        worker_init_fn=_worker_signals,
     )
 
 
@@ -186,6 +189,12 @@ class FusionData(LightningDataModule):
             rank=trainer.global_rank,
             world=trainer.world_size,
         )
+
+
+def _worker_signals(worker: int) -> None:
+    """Ctrl-C reaches all processes of a terminal; the one that trains decides when to stop."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _length(dataset: Dataset[Any]) -> int:

@@ -144,6 +144,12 @@ def train_network(
             f"stopped after step {trainer.global_step} of {how.max_steps}; go on with:"
             f" cen train --resume {run_dir}"
         ) from None
+    except SystemExit:  # what Lightning makes of a second Ctrl-C
+        status = "interrupted"
+        raise KeyboardInterrupt(
+            f"aborted in step {trainer.global_step} of {how.max_steps}; go on from the last"
+            f" checkpoint with: cen train --resume {run_dir}"
+        ) from None
     finally:
         finish_run(run_dir, status, trainer.global_step)
     return net

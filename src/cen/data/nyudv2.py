@@ -268,10 +268,17 @@ def _cut(rows: list[_Row], split: Split, validation: float, path: Path) -> list[
     held = np.zeros(len(rows), dtype=bool)
     count = round(validation * len(rows))
     blocks = min(_BLOCKS, count)
+    end = 0
     for block in range(blocks):
-        length = count * (block + 1) // blocks - count * block // blocks
+        done, length = (
+            count * block // blocks,
+            count * (block + 1) // blocks - count * block // blocks,
+        )
         centre = (2 * block + 1) * len(rows) // (2 * blocks)
-        held[centre - length // 2 :][:length] = True
+        # Where nearly all is held out, rounding must push no block into the next or over the end.
+        first = max(end, min(centre - length // 2, len(rows) - (count - done)))
+        end = first + length
+        held[first:end] = True
     part = [row for row, out in zip(rows, held, strict=True) if out == (split == "validation")]
     if not part:
         raise DataError(

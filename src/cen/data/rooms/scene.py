@@ -19,7 +19,7 @@ Vector = tuple[float, float, float]
 FOCAL = 0.82
 
 # Functions are (shape + material) mod 3, so boxes and cones share theirs. These weights give the
-# three groups equal shares of the pixels; otherwise the material would hint at the function.
+# three groups about equal shares of the pixels; otherwise the material would hint at the function.
 SHAPE_WEIGHTS = (0.22, 0.38, 0.23, 0.17)
 
 _TRIES = 12

@@ -1,0 +1,301 @@
+"""What every network must do, whatever it is built of: one case below per kind of network."""
+
+import copy
+import itertools
+from contextlib import nullcontext
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from cen.errors import ShapeError, StreamError
+from cen.exchange import exchange_layers, sparsity
+from cen.models import Task, build, load, save
+
+# A new architecture needs no more than a line here.
+CASES = {
+    "released layout": {},
+    "decoder norms": {"decoder_norm": "batch"},
+    "decoder exchange": {"decoder_norm": "batch", "decoder_exchange": True},
+    "bottlenecks": {"encoder": "resnet50"},
+    "one input": {"inputs": {"rgb": 3}},
+    "three inputs": {"inputs": {"rgb": 3, "depth": 1, "thermal": 1}},
+    "four inputs": {"inputs": {"a": 3, "b": 3, "c": 3, "d": 3}, "decoder_norm": "batch"},
+    "private stems": {"inputs": {"rgb": 3, "spectrum": 5, "flow": 2}},
+    "stems alone": {"inputs": {"spectrum": 5, "flow": 2}},
+    "shared norms": {"norm": "shared", "decoder_norm": "batch"},
+    "private convolutions": {"convolution": "private", "decoder_norm": "batch"},
+    "several outputs": {
+        "outputs": {"segmentation": 5, "normal": Task("normal", 3), "distance": Task("depth", 1)},
+        "decoder_exchange": True,
+    },
+}
+
+
+@pytest.fixture(params=CASES.values(), ids=CASES.keys())
+def net(request, make_net):
+    return make_net(**request.param)
+
+
+def predict(net, inputs, **options):
+    with torch.no_grad():
+        return net(inputs, **options)
+
+
+def test_outputs_have_stride_4_and_any_size_on_request(net, make_inputs):
+    net.eval()
+    inputs = make_inputs(net, (33, 47))
+    small, large = predict(net, inputs), predict(net, inputs, size=(50, 31))
+    assert list(small) == list(net.outputs)
+    for name, task in net.outputs.items():
+        assert list(small[name].streams) == list(net.inputs)
+        for out, size in ((small[name], (9, 12)), (large[name], (50, 31))):
+            for prediction in (*out.streams.values(), out.ensemble):
+                assert prediction.shape == (2, task.channels, *size)
+                assert prediction.isfinite().all()
+
+
+def test_ensemble_is_the_alpha_weighted_sum(net, make_inputs):
+    net.eval()
+    for name, out in predict(net, make_inputs(net)).items():
+        torch.testing.assert_close(out.alpha, net.alpha[name].detach().softmax(0))
+        total = sum(a * y for a, y in zip(out.alpha, out.streams.values(), strict=True))
+        if net.outputs[name].kind == "normal":
+            total = total / total.norm(dim=1, keepdim=True)
+        torch.testing.assert_close(out.ensemble, total)
+        assert net.alpha_weights()[name] == pytest.approx(
+            dict(zip(net.inputs, out.alpha.tolist(), strict=True))
+        )
+
+
+def test_every_subset_of_the_inputs_runs(net, make_inputs):
+    net.eval()
+    inputs = make_inputs(net)
+    for count in range(1, len(inputs)):
+        for names in itertools.combinations(inputs, count):
+            for name, out in predict(net, {key: inputs[key] for key in names}).items():
+                assert list(out.streams) == list(names)
+                rows = [list(net.inputs).index(key) for key in names]
+                torch.testing.assert_close(out.alpha, net.alpha[name].detach()[rows].softmax(0))
+    assert net.encoder_streams.all_active
+    assert net.decoder_streams.all_active
+
+
+def test_order_of_the_given_inputs_does_not_matter(net, make_inputs):
+    net.eval()
+    inputs = make_inputs(net)
+    turned = dict(reversed(inputs.items()))
+    for name, out in predict(net, inputs).items():
+        assert torch.equal(out.ensemble, predict(net, turned)[name].ensemble)
+
+
+def test_every_parameter_learns_but_the_replaced_scales(net, make_inputs):
+    net.train()
+    out = net(make_inputs(net, (64, 64)))
+    loss = sum(y.square().mean() for o in out.values() for y in (*o.streams.values(), o.ensemble))
+    (loss + sparsity(net)).backward()
+    for name, parameter in net.named_parameters():
+        if name.startswith("alpha") and len(net.inputs) == 1:
+            continue  # the softmax of a single scalar is constant
+        assert parameter.grad is not None, name
+        assert parameter.grad.abs().sum() > 0, name
+
+
+def test_ensemble_teaches_alpha_alone(net, make_inputs):
+    out = net(make_inputs(net, (64, 64)))
+    sum(o.ensemble.square().sum() for o in out.values()).backward()
+    taught = {name for name, p in net.named_parameters() if p.grad is not None}
+    assert taught == {f"alpha.{name}" for name in net.outputs}
+
+
+def test_save_and_load(net, make_inputs, tmp_path):
+    net.eval()
+    save(net, tmp_path / "net.safetensors", metadata={"step": 3})
+    loaded = load(tmp_path / "net.safetensors")
+    assert loaded.config == net.config
+    assert loaded.outputs == net.outputs
+    assert loaded.metadata["step"] == 3
+    inputs = make_inputs(net)
+    for name, out in predict(net, inputs).items():
+        again = predict(loaded, inputs)[name]
+        assert torch.equal(out.ensemble, again.ensemble)
+        for key in out.streams:
+            assert torch.equal(out.streams[key], again.streams[key])
+
+
+def test_state_dict_of_a_network_built_anew(net, make_inputs):
+    net.eval()
+    other = build(**net.config).eval()
+    other.load_state_dict(net.state_dict())
+    inputs = make_inputs(net)
+    for name, out in predict(net, inputs).items():
+        assert torch.equal(out.ensemble, predict(other, inputs)[name].ensemble)
+
+
+def test_deep_copy_shares_nothing(net, make_inputs):
+    net.eval()
+    inputs = make_inputs(net)
+    before = predict(net, inputs)
+    other = copy.deepcopy(net)
+    first = next(iter(inputs))
+    with other.encoder_streams.activate([first]):
+        assert net.encoder_streams.all_active
+    with torch.no_grad():
+        for parameter in other.parameters():
+            parameter.zero_()
+    for name, out in predict(net, inputs).items():
+        assert torch.equal(out.ensemble, before[name].ensemble)
+        assert predict(other, inputs)[name].streams[first].abs().max() == 0
+
+
+@pytest.mark.parametrize("mode", ["channels_last", "bfloat16", "float64"])
+def test_other_formats_agree(net, make_inputs, mode):
+    net.eval()
+    inputs = make_inputs(net, (48, 64))
+    expected = predict(net, inputs)
+    scope = nullcontext()
+    if mode == "channels_last":
+        net.to(memory_format=torch.channels_last)
+        inputs = {k: v.contiguous(memory_format=torch.channels_last) for k, v in inputs.items()}
+    elif mode == "float64":
+        net.double()
+        inputs = {key: value.double() for key, value in inputs.items()}
+    else:
+        scope = torch.autocast("cpu", torch.bfloat16)
+    with scope:
+        out = predict(net, inputs)
+    close = {"rtol": 0.1, "atol": 0.05} if mode == "bfloat16" else {"rtol": 1e-3, "atol": 1e-5}
+    for name in net.outputs:
+        for key, value in expected[name].streams.items():
+            scale = value.abs().max()
+            found = out[name].streams[key].float()
+            torch.testing.assert_close(found / scale, value / scale, **close)
+
+
+def test_one_stream_is_the_plain_network(make_net, make_inputs):
+    """With one input the network computes what its plain encoder, decoder and head compute."""
+    from cen.models import RefineNetDecoder, ResNet
+
+    net = make_net(inputs={"rgb": 3}, decoder_norm="batch").eval()
+    encoder = ResNet(18, 4).eval()
+    decoder = RefineNetDecoder(encoder.channels, 4, norm=True).eval()
+    for plain, mine in ((encoder, net.encoder), (decoder, net.decoder)):
+        state = {key: value.squeeze(0) for key, value in mine.state_dict().items()}
+        plain.load_state_dict({k: state[k].view(v.shape) for k, v in plain.state_dict().items()})
+    image = make_inputs(net)["rgb"]
+    with torch.no_grad():
+        expected = net.heads["segmentation"](decoder(encoder(image)))
+        out = net({"rgb": image})["segmentation"]
+    torch.testing.assert_close(out.streams["rgb"], expected)
+    torch.testing.assert_close(out.ensemble, expected)
+
+
+def test_subset_is_the_network_built_with_those_streams(make_net, make_inputs):
+    """Where nothing is exchanged, an absent input leaves no trace."""
+    net = make_net(decoder_norm="batch", exchange={"threshold": 0.0}).eval()
+    alone = net.adapt(inputs={"depth": 1})
+    depth = {"depth": make_inputs(net)["depth"]}
+    torch.testing.assert_close(
+        predict(net, depth)["segmentation"].ensemble, predict(alone, depth)["segmentation"].ensemble
+    )
+
+
+def test_exchange_reaches_the_other_stream(make_net, make_inputs):
+    """With channels exchanged, depth changes what the RGB stream predicts; without, it does not."""
+    for threshold, differs in ((0.02, True), (0.0, False)):
+        net = make_net(exchange={"threshold": threshold}).eval()
+        inputs = make_inputs(net)
+        first = predict(net, inputs)["segmentation"].streams["rgb"]
+        inputs["depth"] = inputs["depth"] + 1
+        second = predict(net, inputs)["segmentation"].streams["rgb"]
+        assert torch.equal(first, second) != differs
+
+
+def test_several_outputs_agree_until_the_second_norm(make_net):
+    """The first norm of the decoder sees equal values for all tasks, so it never exchanges."""
+    outputs = {"segmentation": 5, "distance": Task("depth", 1)}
+    net = make_net(outputs=outputs, decoder_exchange=True)
+    layers = exchange_layers(net.decoder)
+    assert "levels.0.reduce.norm" not in layers
+    assert "levels.3.reduce.norm" not in layers
+    assert "levels.0.adapt.0.conv1.norm" in layers
+    assert net.decoder_streams.names == (
+        "segmentation/rgb", "segmentation/depth", "distance/rgb", "distance/depth",
+    )  # fmt: skip
+    assert net.decoder_streams.groups == ((0, 2), (1, 3))
+
+
+def test_each_task_and_input_reaches_its_own_head(make_net, make_inputs):
+    """Silencing one decoder stream silences the one prediction that belongs to it."""
+    outputs = {"segmentation": 5, "distance": Task("depth", 1)}
+    net = make_net(outputs=outputs, decoder_norm="batch").eval()
+    inputs = make_inputs(net)
+    before = predict(net, inputs)
+    row = net.decoder_streams.names.index("distance/rgb")
+    with torch.no_grad():
+        net.get_submodule("decoder.levels.3.refine.2.conv2.norm").bias[row] += 1
+    after = predict(net, inputs)
+    for output, stream in itertools.product(outputs, inputs):
+        same = torch.equal(before[output].streams[stream], after[output].streams[stream])
+        assert same == ((output, stream) != ("distance", "rgb"))
+
+
+def test_size_is_reached_with_bicubic_interpolation(make_net, make_inputs):
+    net = make_net().eval()
+    inputs = make_inputs(net)
+    small = predict(net, inputs)["segmentation"].streams["rgb"]
+    large = predict(net, inputs, size=(33, 47))["segmentation"].streams["rgb"]
+    assert torch.equal(large, F.interpolate(small, (33, 47), mode="bicubic", align_corners=False))
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"dpeth": (2, 1, 33, 47)}, StreamError, "unknown input 'dpeth'.*did you mean 'depth'"),
+        ({"depth": (2, 3, 33, 47)}, ShapeError, r"'depth' has shape \(2, 3, 33, 47\).*\(B, 1, H"),
+        ({"depth": (1, 33, 47)}, ShapeError, r"'depth' has shape \(1, 33, 47\)"),
+        ({"depth": (1, 1, 33, 47)}, ShapeError, r"'depth' has shape .* but 'rgb' has"),
+        ({"depth": (2, 1, 33, 48)}, ShapeError, r"'depth' has shape .* but 'rgb' has"),
+        ({"rgb": (2, 3, 31, 47)}, ShapeError, "'rgb' .* at least 32"),
+    ],
+)
+def test_wrong_inputs_are_named(make_net, make_inputs, change, error, message):
+    net = make_net().eval()
+    inputs = make_inputs(net) | {name: torch.zeros(shape) for name, shape in change.items()}
+    with pytest.raises(error, match=message):
+        net(inputs)
+    assert net.encoder_streams.all_active
+
+
+def test_no_input_at_all(make_net):
+    with pytest.raises(StreamError, match="at least one of rgb, depth"):
+        make_net()({})
+
+
+def test_compiles_as_one_graph(make_net, make_inputs):
+    """No break in the graph: traced whole, then run as it is."""
+    for changes in ({}, {"decoder_norm": "batch", "decoder_exchange": True}):
+        net = make_net(**changes).eval()
+        inputs = make_inputs(net)
+        compiled = torch.compile(net, fullgraph=True, backend="aot_eager")
+        with torch.no_grad():
+            out, expected = compiled(inputs)["segmentation"], net(inputs)["segmentation"]
+            torch.testing.assert_close(out.ensemble, expected.ensemble)
+            only = {"depth": inputs["depth"]}
+            alone = compiled(only)["segmentation"]
+        torch.testing.assert_close(alone.ensemble, predict(net, only)["segmentation"].ensemble)
+
+
+@pytest.mark.slow
+def test_trains_compiled(make_net, make_inputs):
+    """The default compiler gives the gradients of the eager network."""
+    net = make_net(decoder_norm="batch", decoder_exchange=True, dropout=0.0)
+    inputs = make_inputs(net, (64, 64))
+    gradients = []
+    for forward in (net, torch.compile(copy.deepcopy(net), fullgraph=True)):
+        out = forward(inputs)["segmentation"]
+        sum(y.square().mean() for y in (*out.streams.values(), out.ensemble)).backward()
+        gradients.append({name: p.grad for name, p in forward.named_parameters()})
+    for name, gradient in gradients[0].items():
+        other = gradients[1][f"_orig_mod.{name}"]
+        torch.testing.assert_close(other, gradient, rtol=1e-2, atol=1e-4, msg=name)

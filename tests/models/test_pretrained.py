@@ -1,0 +1,89 @@
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from cen.errors import CheckpointError
+from cen.models import ResNet, build
+from cen.models.pretrained import IMAGENET
+
+
+@pytest.fixture(scope="module")
+def imagenet():
+    """A state dict with the keys of torchvision's ResNet-18, classifier included."""
+    torch.manual_seed(3)
+    encoder = ResNet(18)
+    for parameter in encoder.parameters():
+        parameter.data.uniform_(-1, 1)
+    return {
+        **encoder.state_dict(),
+        "fc.weight": torch.zeros(1000, 512),
+        "fc.bias": torch.zeros(1000),
+    }
+
+
+def make(weights, **changes):
+    arguments = {
+        "encoder": "resnet18",
+        "inputs": {"rgb": 3, "depth": 1, "flow": 2},
+        "outputs": {"segmentation": 2},
+        "decoder_channels": 2,
+        "weights": weights,
+    }
+    return build("refinenet", **{**arguments, **changes})
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+def test_every_stream_starts_from_the_file(imagenet, tmp_path, suffix):
+    path = tmp_path / f"weights{suffix}"
+    torch.save(imagenet, path) if suffix == ".pth" else save_file(imagenet, path)
+    net = make(path)
+    state = net.encoder.state_dict()
+    for key, value in imagenet.items():
+        if key.startswith("fc."):
+            continue
+        rows = state[key] if state[key].ndim > value.ndim else state[key][None]
+        for row in rows:
+            assert torch.equal(row, value), key
+    flow = net.stems["flow"].weight
+    torch.testing.assert_close(flow.sum(1), imagenet["conv1.weight"].sum(1))
+    assert "weights" not in net.config
+
+
+@pytest.mark.parametrize("weights", ["imagenet", "https://example.org/resnet18.pth"])
+def test_weights_from_the_web(imagenet, monkeypatch, weights):
+    asked = []
+    monkeypatch.setattr(
+        torch.hub, "load_state_dict_from_url", lambda url, **_: asked.append(url) or imagenet
+    )
+    net = make(weights)
+    assert asked == [IMAGENET[18] if weights == "imagenet" else weights]
+    assert torch.equal(net.encoder.conv1.weight, imagenet["conv1.weight"])
+
+
+def test_a_failed_download_says_what_to_do(monkeypatch):
+    def fail(url, **_):
+        raise OSError("no network")
+
+    monkeypatch.setattr(torch.hub, "load_state_dict_from_url", fail)
+    with pytest.raises(CheckpointError, match=r"resnet18-.*\(no network\); download it elsewhere"):
+        make("imagenet")
+
+
+def test_old_files_without_counters(imagenet, tmp_path):
+    old = {k: v for k, v in imagenet.items() if not k.endswith("num_batches_tracked")}
+    torch.save(old, tmp_path / "old.pth")
+    make(tmp_path / "old.pth")
+
+
+def test_narrow_networks_refuse(tmp_path):
+    with pytest.raises(CheckpointError, match="width 16: ImageNet weights exist for width 64"):
+        make("imagenet", width=16)
+
+
+def test_weights_of_another_network(imagenet, tmp_path):
+    torch.save(imagenet, tmp_path / "r18.pth")
+    message = r"r18.pth does not hold a ResNet-50: layer1.0.conv3.weight is missing.* and \d+ more"
+    with pytest.raises(CheckpointError, match=message):
+        make(tmp_path / "r18.pth", encoder="resnet50")
+    with pytest.raises(CheckpointError, match=r"nothing.pth does not exist"):
+        make(tmp_path / "nothing.pth")

@@ -1,0 +1,203 @@
+"""The released layout: agreement with the reference vectors, round trips, refusals."""
+
+import json
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional as F
+
+from cen.errors import CheckpointError, StreamError
+from cen.exchange import ExchangeRule, exchange_layers, freeze_statistics, sparsity
+from cen.models import load_released, released_state_dict, save_released
+
+REFERENCE = Path(__file__).parents[1] / "reference"
+
+
+def recipe(key, shape):
+    """The weight that tests/reference/README.md prescribes for a key."""
+    rng = np.random.default_rng(zlib.crc32(key.encode()))
+    if key.endswith("num_batches_tracked"):
+        return np.zeros(shape, np.int64)
+    if key.endswith("running_var"):
+        value = rng.uniform(0.5, 1.5, shape)
+    elif key.endswith("running_mean") or (".bn_" in key and key.endswith("bias")):
+        value = rng.normal(0, 0.1, shape)
+    elif ".bn_" in key:
+        small = rng.random(shape) < 0.3
+        low, high = rng.uniform(-0.02, 0.02, shape), rng.uniform(0.5, 1.5, shape)
+        value = np.where(small, low, high) * (0.3 if ".bn3." in key else 1)
+    elif key == "alpha":
+        value = rng.normal(0, 1, shape)
+    elif key.endswith("bias"):
+        value = rng.normal(0, 0.01, shape)
+    else:
+        gain = 1 if key.startswith(("conv", "deconv", "layer")) else 0.6
+        value = gain * rng.normal(0, 1, shape) * np.sqrt(2 / np.prod(shape[1:]))
+    return np.asarray(value, np.float32)
+
+
+@pytest.fixture(scope="module")
+def reference():
+    facts = json.loads((REFERENCE / "refinenet50.json").read_text())
+    with np.load(REFERENCE / "refinenet50.npz") as arrays:
+        return facts | {key: torch.from_numpy(arrays[key]) for key in arrays}
+
+
+@pytest.fixture(scope="module")
+def weights(reference):
+    return {k: torch.from_numpy(recipe(k, shape)) for k, shape in reference["keys"].items()}
+
+
+@pytest.fixture(scope="module")
+def images():
+    rng = {name: np.random.default_rng(zlib.crc32(f"input.{name}".encode()))
+           for name in ("rgb", "depth")}  # fmt: skip
+    return {
+        name: torch.from_numpy(r.normal(0, 1, (2, 3, 97, 129)).astype(np.float32))
+        for name, r in rng.items()
+    }
+
+
+def test_reference_outputs(reference, weights, images):
+    net = load_released(weights)
+    assert released_state_dict(net).keys() == reference["keys"].keys()
+    with torch.no_grad():
+        out = net(images)["segmentation"]
+    torch.testing.assert_close(out.alpha, weights["alpha"].softmax(0))
+    for name, found in {**out.streams, "ensemble": out.ensemble}.items():
+        expected = reference[f"eval.{name}"]
+        assert (found - expected).abs().max() <= 1e-4 * expected.abs().max(), name
+
+
+@pytest.mark.parametrize("statistics", ["frozen", "batch"])
+def test_reference_training_step(reference, weights, images, statistics):
+    net = load_released(weights).train()
+    net.decoder.dropout.p = 0.0
+    freeze_statistics(net, statistics == "frozen")
+    target = np.random.default_rng(zlib.crc32(b"target")).integers(0, 40, (2, 97, 129))
+    labels = torch.from_numpy(target)
+    labels[:, :5] = 255
+    out = net(images)["segmentation"]
+    losses = [
+        F.cross_entropy(
+            F.interpolate(logits, (97, 129), mode="bilinear", align_corners=False),
+            labels,
+            ignore_index=255,
+        )
+        for logits in (*out.streams.values(), out.ensemble)
+    ]
+    l1 = sparsity(net)
+    loss = sum(losses) + 3 * reference["lam"] * l1
+    expected = {
+        key: reference[f"train.{statistics}.{key}"] for key in ("cross_entropy", "l1", "loss")
+    }
+    torch.testing.assert_close(torch.stack(losses), expected["cross_entropy"], rtol=1e-3, atol=0)
+    torch.testing.assert_close(l1, expected["l1"], rtol=1e-3, atol=0)
+    torch.testing.assert_close(loss, expected["loss"], rtol=1e-3, atol=0)
+
+    loss.backward()
+    with torch.no_grad():
+        for parameter in net.parameters():
+            parameter.copy_(parameter.grad)
+    gradients = released_state_dict(net)
+    norms = reference[f"grad_norm.{statistics}"]
+    off = {key: abs(gradients[key].norm().item() / norm - 1) for key, norm in norms.items()}
+    assert len(off) == 354
+    assert max(off.values()) <= 1e-3, sorted(off.items(), key=lambda item: -item[1])[:5]
+
+
+def test_round_trip_through_the_released_layout(make_net, make_inputs, tmp_path):
+    for changes in ({}, {"encoder": "resnet50"}, {"inputs": {"a": 3, "b": 3, "c": 1}}):
+        net = make_net(exchange=ExchangeRule(scope="any"), **changes).eval()
+        save_released(net, tmp_path / "net.pth")
+        again = load_released(tmp_path / "net.pth", inputs=net.inputs)
+        assert again.config == net.config | {"dropout": 0.5}
+        assert not again.training
+        inputs = make_inputs(net)
+        with torch.no_grad():
+            out, expected = again(inputs)["segmentation"], net(inputs)["segmentation"]
+        assert torch.equal(out.ensemble, expected.ensemble)
+
+
+@pytest.mark.parametrize("prefix", ["", "module."])
+@pytest.mark.parametrize("outer", [False, True])
+@pytest.mark.parametrize("legacy", [False, True])
+def test_wrappings_of_the_state_dict(make_net, tmp_path, prefix, outer, legacy):
+    net = make_net()
+    state = {prefix + key: value for key, value in released_state_dict(net).items()}
+    content = (
+        {"segmenter": state, "epoch_start": 5, "best_val": np.float64(0.5)} if outer else state
+    )
+    torch.save(content, tmp_path / "net.pth", _use_new_zipfile_serialization=not legacy)
+    for source in (tmp_path / "net.pth", str(tmp_path / "net.pth"), content):
+        loaded = load_released(source)
+        assert list(loaded.inputs.items()) == [("rgb", 3), ("depth", 3)]
+        for key, value in released_state_dict(loaded).items():
+            assert torch.equal(value, state[prefix + key])
+
+
+def test_released_code_replaces_any_channel(make_net):
+    net = load_released(released_state_dict(make_net()), threshold=0.5)
+    rules = {layer.exchange for layer in exchange_layers(net).values()}
+    assert rules == {ExchangeRule(0.5, scope="any")}
+
+
+def test_released_files_have_the_released_structure(make_net, tmp_path):
+    save_released(make_net(), tmp_path / "net.pth")
+    content = torch.load(tmp_path / "net.pth", weights_only=True)
+    assert list(content) == ["segmenter"]
+    assert all(key.startswith("module.") for key in content["segmenter"])
+
+
+def test_files_without_counters(make_net):
+    state = released_state_dict(make_net())
+    old = {key: v for key, v in state.items() if not key.endswith("num_batches_tracked")}
+    assert load_released(old).state_dict()["encoder.bn1.num_batches_tracked"].tolist() == [0, 0]
+
+
+def test_what_is_no_released_checkpoint(make_net, tmp_path):
+    state = released_state_dict(make_net())
+
+    def without(text):
+        return {key: value for key, value in state.items() if text not in key}
+
+    for content, message in [
+        ({}, "holds no tensor"),
+        ({"conv1.weight": torch.zeros(1)}, "no norms bn1.bn_0"),
+        (without("layer2.1"), r"of no known ResNet: its stages have \[2, 1, 2, 2\] blocks"),
+        (without("clf_conv"), "clf_conv.module.weight is missing"),
+        (without("mflow_conv_g2_b."), "mflow_conv_g2_b.0.1_conv.module.weight is missing"),
+        (state | {"extra.weight": torch.zeros(1)}, "extra.weight is unknown"),
+        (state | {"alpha": torch.zeros(3)}, r"alpha has shape \(3,\), not \(2,\)"),
+    ]:
+        with pytest.raises(CheckpointError, match=message):
+            load_released(content)
+    with pytest.raises(CheckpointError, match=r"none.pth does not exist"):
+        load_released(tmp_path / "none.pth")
+
+
+def test_wrong_number_of_inputs(make_net):
+    state = released_state_dict(make_net())
+    with pytest.raises(StreamError, match=r"holds 2 streams but inputs names 1 \(rgb\)"):
+        load_released(state, inputs=("rgb",))
+    with pytest.raises(StreamError, match="1 or 3 channels"):
+        load_released(state, inputs={"rgb": 3, "flow": 2})
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"outputs": {"parts": 3}},
+        {"decoder_norm": "batch"},
+        {"norm": "shared"},
+        {"convolution": "private"},
+        {"inputs": {"rgb": 3, "flow": 2}},
+    ],
+)
+def test_networks_that_the_released_code_does_not_have(make_net, tmp_path, changes):
+    with pytest.raises(CheckpointError, match=r"save this network with cen\.save"):
+        save_released(make_net(**changes), tmp_path / "net.pth")
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,44 @@
+import pytest
+import torch
+from torch import nn
+
+from cen.models import adapt_channels
+from cen.models.stems import private_stem, tile
+
+
+@pytest.mark.parametrize("channels", range(1, 10))
+@pytest.mark.parametrize("known", [2, 3, 5])
+def test_response_to_equal_channels_is_kept(channels, known):
+    weight = torch.randn(4, known, 3, 3, dtype=torch.float64)
+    grey = torch.randn(1, 1, 8, 8, dtype=torch.float64)
+    expected = nn.functional.conv2d(grey.expand(-1, known, -1, -1), weight)
+    adapted = adapt_channels(weight, channels)
+    assert adapted.shape == (4, channels, 3, 3)
+    found = nn.functional.conv2d(grey.expand(-1, channels, -1, -1), adapted)
+    torch.testing.assert_close(found, expected)
+
+
+def test_same_number_of_channels_changes_nothing():
+    weight = torch.randn(4, 3, 7, 7)
+    assert torch.equal(adapt_channels(weight, 3), weight)
+
+
+def test_first_three_channels_stay_red_green_blue():
+    weight = torch.randn(4, 3, 7, 7)
+    adapted = adapt_channels(weight, 4)
+    assert torch.equal(adapted[:, 0], weight[:, 0] / 2)
+    assert torch.equal(adapted[:, 1:3], weight[:, 1:])
+    assert torch.equal(adapted[:, 3], weight[:, 0] / 2)
+
+
+def test_one_channel_answers_as_a_tiled_image():
+    shared = nn.Conv2d(3, 4, 7, 2, 3, bias=False)
+    stem = private_stem(shared, 1)
+    image = torch.randn(2, 1, 33, 35)
+    torch.testing.assert_close(stem(image), shared(tile(image)))
+
+
+def test_a_stem_keeps_the_options_of_the_convolution():
+    shared = nn.Conv2d(3, 4, (5, 7), (2, 1), (2, 3), bias=True).double()
+    image = torch.randn(1, 3, 11, 13, dtype=torch.float64)
+    torch.testing.assert_close(private_stem(shared, 3)(image), shared(image))

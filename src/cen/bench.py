@@ -71,6 +71,8 @@ def paired_ratios(times: Mapping[str, Sequence[float]], pairs: Sequence[tuple[st
 def bench_exchange(
     *,
     encoder: str = "resnet50",
+    width: int | None = None,
+    decoder_channels: int | None = None,
     batch: int = 2,
     size: tuple[int, int] = (240, 320),
     rounds: int = 15,
@@ -86,6 +88,8 @@ def bench_exchange(
 
     Args:
         encoder: Name of the ResNet.
+        width: Channels of its stem; None is the released 64.
+        decoder_channels: Channels of the decoder; None is the released 256.
         batch: Images per modality.
         size: (H, W) of the images.
         rounds: Pairs to measure per mode.
@@ -110,7 +114,7 @@ def bench_exchange(
     for mode in modes:
         steps = {
             name: _step(net.to(target), inputs, labels, mode, compiled)
-            for name, net in networks(encoder).items()
+            for name, net in networks(encoder, width, decoder_channels).items()
         }
         if progress is not None:
             progress(f"{mode}: warming up")
@@ -133,10 +137,14 @@ def bench_exchange(
     return ratios
 
 
-def networks(encoder: str) -> dict[str, ChannelExchangeNetwork]:
+def networks(
+    encoder: str, width: int | None = None, decoder_channels: int | None = None
+) -> dict[str, ChannelExchangeNetwork]:
     """The three networks to compare; a tenth of the own channels of the first is exchanged."""
     arguments: dict[str, Any] = {
         "encoder": encoder,
+        "width": width,
+        "decoder_channels": decoder_channels,
         "inputs": {"rgb": 3, "depth": 3},
         "outputs": {"segmentation": 40},
     }

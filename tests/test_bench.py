@@ -1,0 +1,65 @@
+"""The benchmark measures what it says; no test asserts a time."""
+
+import numpy as np
+import pytest
+import torch
+
+from cen.bench import bench_exchange, networks, paired_ratios
+from cen.errors import ConfigError
+from cen.exchange import exchange_layers, inspect
+
+
+def test_ratios_are_paired_and_the_interval_holds_the_median() -> None:
+    rng = np.random.default_rng(0)
+    load = rng.uniform(1, 3, 40)  # what the machine does besides, the same for both
+    times = {"a": list(1.1 * load), "b": list(load), "c": list(load * rng.normal(2, 0.1, 40))}
+    (first, low, high), (other, *interval) = paired_ratios(times, [("a", "b"), ("c", "b")])
+    assert first == pytest.approx(1.1)
+    assert low == pytest.approx(1.1)
+    assert high == pytest.approx(1.1)
+    assert interval[0] < other < interval[1]
+    assert interval[0] < 2 < interval[1]
+
+
+def test_the_interval_covers_the_median_in_19_of_20_experiments() -> None:
+    rng = np.random.default_rng(1)
+    covered = 0
+    for _ in range(400):
+        times = {"a": rng.exponential(1, 15), "b": np.ones(15)}
+        _, low, high = paired_ratios(times, [("a", "b")])[0]
+        covered += low <= np.log(2) <= high
+    assert covered >= 0.94 * 400
+
+
+def test_the_networks_differ_in_their_norms_alone() -> None:
+    made = networks("resnet18", 8, 8)
+    exchanged = inspect(made["exchange"])
+    assert 0.05 < exchanged.rate < 0.15
+    assert not any(
+        layer.exchange.enabled for layer in exchange_layers(made["no exchange"]).values()
+    )
+    assert not exchange_layers(made["plain batch norm"])
+    kernels = {
+        name: sum(p.numel() for p in net.parameters() if p.ndim == 4) for name, net in made.items()
+    }
+    assert len(set(kernels.values())) == 1
+
+
+def test_every_mode_gives_both_ratios() -> None:
+    lines: list[str] = []
+    tiny = {"encoder": "resnet18", "width": 4, "decoder_channels": 4, "size": (32, 32)}
+    ratios = bench_exchange(**tiny, rounds=5, progress=lines.append)
+    assert [(r.mode, r.name) for r in ratios] == [
+        (mode, f"exchange / {other}")
+        for mode in ("evaluation", "training")
+        for other in ("no exchange", "plain batch norm")
+    ]
+    assert all(r.low <= r.median <= r.high and r.seconds > 0 for r in ratios)
+    assert len(lines) == 2 * (1 + 5)
+    assert ratios[0].to_dict()["rounds"] == 5
+    assert torch.is_grad_enabled()
+
+
+def test_too_few_rounds_are_refused() -> None:
+    with pytest.raises(ConfigError, match="at least 5"):
+        bench_exchange(rounds=4)

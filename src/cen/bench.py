@@ -180,7 +180,7 @@ def _step(
     def train() -> None:
         optimiser.zero_grad()
         loss = fusion_loss(forward(inputs), {"segmentation": labels}, net.outputs).total
-        (loss + 6e-4 * sparsity(net)).backward()
+        torch.autograd.backward(loss + 6e-4 * sparsity(net))
         optimiser.step()
 
     return train

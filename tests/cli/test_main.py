@@ -127,15 +127,25 @@ def test_error_is_one_message_and_code_2(
 
 
 @pytest.mark.parametrize(
-    ("error", "code"), [(CenError("bad"), 2), (KeyboardInterrupt(), 130), (BrokenPipeError(), 0)]
+    ("error", "code", "message"),
+    [
+        (CenError("bad"), 2, "cen: bad\n"),
+        (KeyboardInterrupt(), 130, "cen: interrupted\n"),
+        (KeyboardInterrupt("go on with x"), 130, "cen: go on with x\n"),
+        (BrokenPipeError(), 0, None),
+    ],
 )
-def test_exit_codes(error: BaseException, code: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_exit_codes(
+    error: BaseException, code: int, message: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def fail(_: object) -> int:
         raise error
 
     monkeypatch.setattr("cen.cli.configs.run", fail)
-    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    stderr = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", stderr)
     assert cli.main(["configs", "ls"]) == code
+    assert stderr.closed if message is None else stderr.getvalue() == message
 
 
 def test_a_defect_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:

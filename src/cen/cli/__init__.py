@@ -80,7 +80,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"cen: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt as stop:
-        print(f"cen: {stop or 'interrupted'}", file=sys.stderr)
+        print(f"cen: {str(stop) or 'interrupted'}", file=sys.stderr)
         return 130
     except BrokenPipeError:
         # The reader of a pipe (head, less) went away: nothing is left to be said.

@@ -102,7 +102,7 @@ def mix_wide(wide: Tensor, replaced: Tensor, group_of: Tensor, pair: bool) -> Te
         donors = features.flip(1)
     else:
         # Under autocast a matrix product would round float32 features to bfloat16.
-        with torch.autocast(wide.device.type, enabled=False):
+        with torch.autocast(wide.device.type, torch.bfloat16, enabled=False):
             weights = donor_weights(group_of, wide.dtype)
             donors = torch.einsum("st,bt...->bs...", weights, features)
     mask = replaced.view(1, streams, channels, *[1] * (wide.ndim - 2))

@@ -11,6 +11,7 @@ from lightning.pytorch import Callback, Trainer
 from tests.training.toy import Blocks, same, toy_network
 
 import cen
+from cen.errors import ConfigError
 from cen.losses import fusion_loss
 from cen.optim import Schedule
 from cen.training.data import FusionData
@@ -139,3 +140,8 @@ def test_a_step_without_a_modality_leaves_its_streams_alone() -> None:
     for present, (before, after) in zip(subsets, pairwise(values), strict=True):
         moved = (before != after).any(1).tolist()
         assert moved == [name in present for name in ("rgb", "depth")]
+
+
+def test_class_weights_must_fit_the_classes() -> None:
+    with pytest.raises(ConfigError, match="2 weights.*3 classes"):
+        DensePrediction(toy_network(), schedule=Schedule(steps=1), class_weights=[1.0, 2.0])

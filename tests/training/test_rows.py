@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 
 import cen
-from cen.optim import build_optimizer, param_groups
+from cen.optim import OptimizerName, build_optimizer, param_groups
 from cen.training.rows import absent_rows, kept
 
 
-def network() -> cen.models.ChannelExchangeNetwork:  # type: ignore[name-defined]
+def network() -> Any:
     torch.manual_seed(0)
     return cen.build(
         "refinenet",
@@ -29,7 +31,7 @@ IMAGES = {"rgb": torch.randn(2, 3, 32, 32), "depth": torch.randn(2, 1, 32, 32)}
 IMAGES["flow"] = torch.randn(2, 2, 32, 32)
 
 
-def step(net, optimizer, present) -> None:  # type: ignore[no-untyped-def]
+def step(net: Any, optimizer: torch.optim.Optimizer, present: tuple[str, ...]) -> None:
     optimizer.zero_grad()
     output = net({name: IMAGES[name] for name in present})["segmentation"]
     logits = [*output.streams.values(), output.ensemble]
@@ -38,7 +40,7 @@ def step(net, optimizer, present) -> None:  # type: ignore[no-untyped-def]
         optimizer.step()
 
 
-def rows_of(net, stream: int) -> dict[str, torch.Tensor]:  # type: ignore[no-untyped-def]
+def rows_of(net: Any, stream: int) -> dict[str, torch.Tensor]:
     found = {
         f"{name}.{key}": parameter.detach()[stream].clone()
         for name, module in net.named_modules()
@@ -49,7 +51,7 @@ def rows_of(net, stream: int) -> dict[str, torch.Tensor]:  # type: ignore[no-unt
 
 
 @pytest.mark.parametrize("kind", ["adam", "adamw", "sgd"])
-def test_absent_streams_do_not_move(kind) -> None:  # type: ignore[no-untyped-def]
+def test_absent_streams_do_not_move(kind: OptimizerName) -> None:
     net = network()
     optimizer = build_optimizer(param_groups(net, 1e-2, 1e-2, weight_decay=0.1), kind)
     step(net, optimizer, ("rgb", "depth", "flow"))  # momentum for everybody

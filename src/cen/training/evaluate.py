@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, Dataset
 from cen.config import Config
 from cen.models import ChannelExchangeNetwork, Output, load
 from cen.training.data import evaluation_loader
-from cen.training.files import write_json
+from cen.training.files import first_process, write_json
 from cen.training.module import Batch, predict
 from cen.training.panels import write_panels
 from cen.training.quiet import quiet
@@ -81,8 +81,9 @@ def evaluate(
         "palette": facts["palette"],
         "scores": scores,
     }
-    write_json(run / "evaluation.json", result)
-    write_panels(run / "panels", net, dataset, panels)
+    if first_process():
+        write_json(run / "evaluation.json", result)
+        write_panels(run / "panels", net, dataset, panels)
     return result
 
 

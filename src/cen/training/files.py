@@ -6,7 +6,14 @@ import json
 from pathlib import Path
 from typing import Any
 
+from lightning.pytorch.utilities import rank_zero_only
+
 from cen.models.files import write_atomically
+
+
+def first_process() -> bool:
+    """Whether this is the process that writes files; Lightning starts others for more devices."""
+    return getattr(rank_zero_only, "rank", 0) == 0
 
 
 def write_text(path: Path, text: str) -> None:

@@ -11,6 +11,7 @@ from lightning.pytorch import LightningModule
 from torch import Tensor
 
 from cen import exchange
+from cen.errors import ConfigError
 from cen.losses import fusion_loss
 from cen.models import ChannelExchangeNetwork, Output
 from cen.optim import OptimizerName, Schedule, build_optimizer, param_groups
@@ -45,6 +46,9 @@ class DensePrediction(LightningModule):
             modalities, all non-empty ones being equally likely (this project's extension).
         freeze_statistics: norms keep their running statistics; scales and shifts still learn.
         seed: seed of the run.
+
+    Raises:
+        ConfigError: the class weights do not fit the classes, or ``exchange_rate`` cannot be had.
 
     Attributes:
         present: modalities of the running step.
@@ -81,6 +85,16 @@ class DensePrediction(LightningModule):
             initial = sparsity or 1e-4
             self.controller = RateController(net, exchange_rate, schedule, initial)
         weights = None if class_weights is None else torch.tensor(class_weights).float()
+        for name, task in net.outputs.items():
+            if (
+                weights is not None
+                and task.kind == "segmentation"
+                and len(weights) != task.channels
+            ):
+                raise ConfigError(
+                    f"train.class_weights holds {len(weights)} weights, but {name!r} has"
+                    f" {task.channels} classes; give one for each"
+                )
         self.register_buffer("class_weights", weights, persistent=False)
         self.modality_dropout = modality_dropout
         self.seed = seed

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from lightning.pytorch.utilities import rank_zero_only
 from torch.utils.data import Dataset
 
 from cen.data import Modality
@@ -16,7 +15,6 @@ from cen.report.panels import Panel, PanelOutput, save_panel
 from cen.training.module import predict
 
 
-@rank_zero_only
 @torch.no_grad()
 def write_panels(
     folder: Path, net: ChannelExchangeNetwork, dataset: Dataset[Any], count: int

@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning.pytorch.utilities import rank_zero_only
 
 from cen.config import Config
 from cen.errors import CheckpointError, ConfigError
-from cen.training.files import read_json, write_json
+from cen.training.files import first_process, read_json, write_json
 
 _PACKAGES = ("cen", "torch", "lightning", "torchmetrics", "numpy", "opencv-python-headless")
 
@@ -34,7 +33,7 @@ def start_run(config: Config, run_dir: Path, resume: bool) -> None:
         CheckpointError: ``resume`` is true and there is nothing to go on from.
     """
     # The processes that Lightning starts for further devices find the folder already filled.
-    if not _first_process():
+    if not first_process():
         return
     if resume and not (run_dir / "config.yaml").exists():
         raise CheckpointError(f"{run_dir} holds no run to resume; config.yaml is missing")
@@ -57,7 +56,7 @@ def finish_run(run_dir: Path, status: str, step: int) -> None:
         status: "finished", "interrupted" or "failed".
         step: steps done.
     """
-    if _first_process():
+    if first_process():
         facts = read_json(run_dir / "run.json", {})
         facts |= {"status": status, "finished": _now(), "step": step}
         write_json(run_dir / "run.json", facts)
@@ -77,10 +76,6 @@ def _facts(config: Config, sessions: list[dict[str, Any]]) -> dict[str, Any]:
         "git": _git(),
         "sessions": [*sessions, session],
     }
-
-
-def _first_process() -> bool:
-    return getattr(rank_zero_only, "rank", 0) == 0
 
 
 def _versions() -> dict[str, str]:

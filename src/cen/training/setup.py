@@ -104,7 +104,6 @@ def metadata(dataset: NYUDv2Folder) -> dict[str, Any]:
 
 def _modality(config: ModalityConfig, channels: int, unit: float | None) -> Modality:
     """A modality as configured; a depth unit not given is that of the data set."""
-    mean, std = (_each(numbers, channels) for numbers in (config.mean, config.std))
     if config.unit is not None or config.kind != "depth":
         unit = config.unit
     return Modality.of(
@@ -112,12 +111,7 @@ def _modality(config: ModalityConfig, channels: int, unit: float | None) -> Moda
         channels,
         unit=unit,
         scale=config.scale,
-        mean=mean,
-        std=std,
+        mean=config.mean,
+        std=config.std,
         fill=config.fill,
     )
-
-
-def _each(numbers: list[float] | None, channels: int) -> list[float] | None:
-    """One number stands for every channel."""
-    return numbers * channels if numbers is not None and len(numbers) == 1 else numbers

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Literal
 
 import torch
@@ -101,12 +102,18 @@ def mix_wide(wide: Tensor, replaced: Tensor, group_of: Tensor, pair: bool) -> Te
     if pair:
         donors = features.flip(1)
     else:
-        # Under autocast a matrix product would round float32 features to bfloat16.
-        with torch.autocast(wide.device.type, torch.bfloat16, enabled=False):
+        with _full_precision(wide.device.type):
             weights = donor_weights(group_of, wide.dtype)
             donors = torch.einsum("st,bt...->bs...", weights, features)
     mask = replaced.view(1, streams, channels, *[1] * (wide.ndim - 2))
     return keep_format(torch.where(mask, donors, features).flatten(1, 2), wide)
+
+
+def _full_precision(device: str) -> AbstractContextManager[object]:
+    """Keeps autocast from rounding the features in a matrix product, where there is autocast."""
+    if torch.amp.is_autocast_available(device):
+        return torch.autocast(device, enabled=False)
+    return nullcontext()
 
 
 def exchange(

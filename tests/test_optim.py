@@ -49,7 +49,7 @@ def test_encoder_group_is_encoder_and_stems(net: nn.Module) -> None:
 
 def test_groups_leave_out_what_is_not_given_or_not_trained(net: nn.Module) -> None:
     net = copy.deepcopy(net)
-    net.encoder.requires_grad_(False)  # type: ignore[union-attr]
+    net.encoder.requires_grad_(False)
     stems, decoder = param_groups(net)
     assert "lr" not in decoder
     assert "weight_decay" not in decoder
@@ -169,6 +169,6 @@ def test_unknown_optimiser_is_refused() -> None:
 
 def test_schedules_never_rise_without_warm_up() -> None:
     for kind in ("poly", "cosine"):
-        schedule = Schedule(kind, steps=50)  # type: ignore[arg-type]
+        schedule = Schedule(kind, steps=50)
         rates = [schedule.rates(k)["encoder"] for k in range(50)]
         assert all(a > b > 0 for a, b in itertools.pairwise(rates))

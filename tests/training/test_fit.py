@@ -45,8 +45,9 @@ def train(config: Config, folder: Path, at: At | None = None, **options: Any) ->
     """A run of the toy network into a folder."""
     at = at or At()
     net = toy_network(config)
-    options = {"progress": False, "callbacks": (at,), "metadata": {"note": 1}} | options
-    train_network(config, folder, net, Blocks(10), Blocks(6, seed=1), **options)
+    given: dict[str, Any] = {"progress": False, "callbacks": (at,), "metadata": {"note": 1}}
+    given |= options
+    train_network(config, folder, net, Blocks(10), Blocks(6, seed=1), **given)
     return at
 
 

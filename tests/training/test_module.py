@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from itertools import pairwise
+from typing import Any
 
 import pytest
 import torch
@@ -44,7 +45,7 @@ def test_loss_is_fusion_loss_plus_the_penalty_once() -> None:
     module = DensePrediction(
         net, schedule=Schedule(steps=1), sparsity=0.01, class_weights=weights.tolist()
     )
-    module.trainer = type("Alone", (), {"world_size": 1, "global_step": 0})()  # type: ignore[assignment]
+    module.trainer = type("Alone", (), {"world_size": 1, "global_step": 0})()
     loss = module.training_step(batch, 0)
     net.train()
     terms = fusion_loss(
@@ -77,7 +78,7 @@ def test_frozen_statistics_stay_while_scales_learn() -> None:
 def test_gradients_can_be_clipped() -> None:
     """With SGD and no momentum the update of a step is the clipped gradient times the rate."""
 
-    def moved(**options: object) -> float:
+    def moved(**options: Any) -> float:
         net = toy_network()
         before = [p.detach().clone() for p in net.parameters()]
         schedule = Schedule("constant", 1, 1.0, 1.0)
@@ -126,13 +127,13 @@ def test_a_step_without_a_modality_leaves_its_streams_alone() -> None:
     module = DensePrediction(
         toy_network(), schedule=schedule, weight_decay=0.1, modality_dropout=1.0, seed=0
     )
-    scale = module.net.get_submodule("encoder.layer1.0.bn1").weight
-    assert isinstance(scale, torch.Tensor)
-    values, subsets = [scale.detach().clone()], []
+    layer: Any = module.net.get_submodule("encoder.layer1.0.bn1")
+    values: list[torch.Tensor] = [layer.weight.detach().clone()]
+    subsets: list[tuple[str, ...]] = []
 
     class Watch(Callback):
         def on_train_batch_end(self, *args: object) -> None:
-            values.append(scale.detach().clone())
+            values.append(layer.weight.detach().clone())
             subsets.append(module.present)
 
     run(module, steps=12, callbacks=[Watch()])
@@ -143,5 +144,5 @@ def test_a_step_without_a_modality_leaves_its_streams_alone() -> None:
 
 
 def test_class_weights_must_fit_the_classes() -> None:
-    with pytest.raises(ConfigError, match="2 weights.*3 classes"):
+    with pytest.raises(ConfigError, match=r"2 weights.*3 classes"):
         DensePrediction(toy_network(), schedule=Schedule(steps=1), class_weights=[1.0, 2.0])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
@@ -14,7 +16,7 @@ from cen.training.rate import RateController
 STREAMS = ("rgb", "depth")
 
 
-def norms(channels: tuple[int, ...] = (64, 33, 128), theta: float = 2e-2) -> nn.Module:
+def norms(channels: tuple[int, ...] = (64, 33, 128), theta: float = 2e-2) -> Any:
     streams = Streams(STREAMS)
     rule = ExchangeRule(threshold=theta)
     return nn.Sequential(*(StreamBatchNorm(c, streams, exchange=rule) for c in channels))
@@ -29,16 +31,16 @@ def train(
     controller = RateController(net, rate, plan)
     optimizer = build_optimizer(param_groups(net, lr, lr), kind)
     noise = torch.Generator().manual_seed(0)
-    wanted = [torch.rand(layer.weight.shape, generator=noise) for layer in net]  # type: ignore[union-attr]
+    wanted = [torch.rand(layer.weight.shape, generator=noise) for layer in net]
     rates = []
     for step in range(steps):
         plan.apply(optimizer, step)
         optimizer.zero_grad()
         loss = torch.zeros(())
         for layer, goal in zip(net, wanted, strict=True):
-            pull = torch.randn(goal.shape, generator=noise) * layer.weight  # type: ignore[operator]
-            task = 0.05 * ((layer.weight - goal) ** 2 + pull)  # type: ignore[operator]
-            loss = loss + (task * ~layer.replaced()).sum()  # type: ignore[operator]
+            pull = torch.randn(goal.shape, generator=noise) * layer.weight
+            task = 0.05 * ((layer.weight - goal) ** 2 + pull)
+            loss = loss + (task * ~layer.replaced()).sum()
         (loss + controller(step).penalty).backward()
         optimizer.step()
         rates.append(float(exchange_rate(net)))
@@ -67,9 +69,9 @@ def test_only_the_weakest_are_ever_penalised() -> None:
     net = norms((10,))
     controller = RateController(net, 0.4, Schedule("constant", 10, 1.0, 1.0))
     with torch.no_grad():
-        net[0].weight.copy_(torch.linspace(1, 2, 20).view(2, 10))  # type: ignore[index,union-attr,operator]
+        net[0].weight.copy_(torch.linspace(1, 2, 20).view(2, 10))
     controller(9, None).penalty.backward()
-    gradient = net[0].weight.grad  # type: ignore[index,union-attr]
+    gradient = net[0].weight.grad
     # Own parts: channels 0-4 of the first stream (the smaller half), 5-9 of the second.
     assert isinstance(gradient, torch.Tensor)
     assert gradient.nonzero().tolist() == [[0, 0], [0, 1], [0, 2], [0, 3]]
@@ -79,14 +81,14 @@ def test_ties_do_not_add_channels() -> None:
     net = norms((10,))
     controller = RateController(net, 0.3, Schedule("constant", 10, 1.0, 1.0))
     controller(9, None).penalty.backward()
-    assert int((net[0].weight.grad != 0).sum()) == controller.largest == 3  # type: ignore[index,union-attr,arg-type]
+    assert int((net[0].weight.grad != 0).sum()) == controller.largest == 3
 
 
 def test_scales_of_absent_modalities_are_not_pulled() -> None:
     net = norms((10,))
     controller = RateController(net, 1.0, Schedule("constant", 10, 1.0, 1.0))
     controller(9, ("depth",)).penalty.backward()
-    gradient = net[0].weight.grad  # type: ignore[index,union-attr]
+    gradient = net[0].weight.grad
     assert isinstance(gradient, torch.Tensor)
     assert gradient[0].abs().max() == 0
     assert gradient[1].count_nonzero() == 5
@@ -94,11 +96,11 @@ def test_scales_of_absent_modalities_are_not_pulled() -> None:
 
 def test_it_never_writes_a_scale() -> None:
     net = norms((10,))
-    before = net[0].weight.detach().clone()  # type: ignore[index,union-attr,operator]
+    before = net[0].weight.detach().clone()
     controller = RateController(net, 0.5, Schedule("constant", 10, 1.0, 1.0))
     for step in range(10):
         controller(step)
-    assert torch.equal(net[0].weight, before)  # type: ignore[index,union-attr,arg-type]
+    assert torch.equal(net[0].weight, before)
 
 
 def test_its_state_resumes_exactly() -> None:

@@ -85,6 +85,7 @@ def test_panels_show_inputs_truth_and_predictions(run: Path, root: Path) -> None
     assert np.array_equal(first.inputs["rgb"], test.raw(0)["rgb"])
     assert np.array_equal(last.inputs["depth"], test.raw(2)["depth"], equal_nan=True)
     output = first.outputs["segmentation"]
+    assert output.truth is not None
     assert np.array_equal(output.truth, test.raw(0)["segmentation"])
     assert output.ensemble is not None
     assert output.ensemble.shape == output.streams["rgb"].shape == (40, 56)

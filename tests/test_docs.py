@@ -3,9 +3,14 @@
 import re
 import shlex
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
+from torch import nn
+from torch.nn import functional
 
+import cen
 from cen import parsing
 from cen.cli import build_parser
 from cen.config import Config
@@ -34,3 +39,71 @@ def test_commands_shown_are_understood(page: Path) -> None:
     for line in "".join(blocks).splitlines():
         if line.startswith("cen "):
             build_parser().parse(shlex.split(line, comments=True)[1:])
+
+
+def code_of(page: str, language: str = "python|diff") -> list[str]:
+    """The code blocks of a page; a diff as the code that it leads to."""
+    text = (ROOT / page).read_text("utf-8")
+    blocks = []
+    for kind, block in re.findall(rf"```({language})\n(.*?)```", text, re.DOTALL):
+        lines = block.splitlines()
+        if kind == "diff":
+            lines = [line[1:] for line in lines if not line.startswith("-")]
+        blocks.append("\n".join(lines))
+    return blocks
+
+
+@pytest.fixture
+def scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What the shown code takes for granted: two small images and their labels."""
+    monkeypatch.chdir(tmp_path)
+    torch.manual_seed(0)
+    rgb, depth = torch.randn(2, 3, 64, 64), torch.rand(2, 1, 64, 64)
+    labels = torch.randint(0, 40, (2, 64, 64))
+    return {
+        "rgb": rgb,
+        "depth": depth,
+        "thermal": torch.randn(2, 3, 64, 64),
+        "labels": labels,
+        "loader": [(rgb, depth, labels)],
+        "names": [f"class {i}" for i in range(40)],
+        "cross_entropy": functional.cross_entropy,
+        "MyNetwork": Small,
+    }
+
+
+class Small(nn.Module):
+    """Somebody's own network."""
+
+    def __init__(self, classes: int) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU())
+        self.block = nn.ModuleDict({"conv": nn.Conv2d(8, 8, 1), "bn2": nn.BatchNorm2d(8)})
+        self.head = nn.Conv2d(8, classes, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y: torch.Tensor = self.head(self.block["bn2"](self.block["conv"](self.stem(x))))
+        return y
+
+
+def test_code_of_the_readme_runs(scene: dict[str, Any]) -> None:
+    for block in code_of("README.md"):
+        exec(block, scene)
+    scene["loss"].backward()
+    assert scene["out"].ensemble.shape == (2, 40, 16, 16)
+
+
+def test_code_of_the_own_loop_runs(scene: dict[str, Any]) -> None:
+    """With a narrow network, which the page leaves at its full width."""
+    first, converted, *others = code_of("docs/your-own-loop.md")
+    exec(first.replace('"resnet50"', '"resnet18", width=4, decoder_channels=4'), scene)
+    assert scene["prediction"].shape == scene["labels"].shape
+    for block in others:
+        exec(block, scene)
+    assert (scene["net"].metadata["classes"], Path("mine.safetensors").is_file()) == (
+        {"segmentation": scene["names"]},
+        True,
+    )
+    exec("import cen\n" + converted, scene)
+    assert scene["loss"].requires_grad
+    assert [layer.name for layer in cen.inspect(scene["net"]).layers] == ["module.block.bn2"] * 2

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from cen.errors import CheckpointError
-from cen.models.files import read_pickle, read_tensors, write_atomically
+from cen.models.files import read_pickle, read_tensors
 
 SCALAR = np.float64(0).__reduce__()[0]
 
@@ -112,17 +112,3 @@ def test_missing_file_and_no_state_dict(tmp_path):
     torch.save([1, 2], tmp_path / "list.pth")
     with pytest.raises(CheckpointError, match=r"list.pth holds no state dict"):
         read_tensors(tmp_path / "list.pth")
-
-
-def test_failed_write_leaves_the_old_file(tmp_path):
-    path = tmp_path / "folder" / "a.txt"
-    write_atomically(path, lambda part: part.write_text("old"))
-
-    def fail(part):
-        part.write_text("half of the new")
-        raise OSError("disk full")
-
-    with pytest.raises(CheckpointError, match=r"a.txt cannot be written: disk full"):
-        write_atomically(path, fail)
-    assert path.read_text() == "old"
-    assert list(path.parent.iterdir()) == [path]

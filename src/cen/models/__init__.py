@@ -2,12 +2,12 @@
 
 Read in this order: ``resnet`` and ``refinenet`` (ordinary single-stream networks), ``network``
 (named inputs through streams to named outputs), ``builders`` (how the parts become one network),
-``checkpoint``, ``released`` and ``pretrained`` (weights), ``finetune``.
+``checkpoint``, ``released`` and ``pretrained`` (weights), ``finetuning``.
 """
 
 from cen.models.builders import build, builders, encoders
 from cen.models.checkpoint import load, read_header, save
-from cen.models.finetune import finetune
+from cen.models.finetuning import finetune
 from cen.models.network import ChannelExchangeNetwork, Output
 from cen.models.refinenet import RefineNetDecoder
 from cen.models.released import load_released, released_state_dict, save_released

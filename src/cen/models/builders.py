@@ -155,8 +155,12 @@ def assemble(
     """
     names = tuple(inputs)
     encoder_streams = Streams(names)
-    groups = [names] if len(tasks) == 1 else [decoder_names(tasks, [name]) for name in names]
-    decoder_streams = Streams(decoder_names(tasks, names), groups)
+    # Without norms or convolutions of its own no output's decoder streams would differ from those
+    # of another: then the outputs share them.
+    private = (config["decoder_norm"], config["norm"]) == ("batch", "private")
+    separate = len(tasks) > 1 and (private or config["convolution"] == "private")
+    groups = [decoder_names(tasks, [name]) for name in names] if separate else [names]
+    decoder_streams = Streams(decoder_names(tasks, names) if separate else names, groups)
     convolution = config["convolution"]
     stems = {
         name: private_stem(encoder.conv1, 3 if channels in TILED else channels)
@@ -179,7 +183,7 @@ def assemble(
         if not config["decoder_exchange"]:
             exchanging["exchange"] = None
         # All outputs see the same encoder feature, so at the first norm there is nothing to gain.
-        firsts = decoder.first_norms if len(tasks) > 1 else ""
+        firsts = decoder.first_norms if separate else ""
         convert_layers(
             decoder,
             decoder_streams,

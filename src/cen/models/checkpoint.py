@@ -13,8 +13,9 @@ from safetensors.torch import save_file
 
 from cen import __version__
 from cen.errors import CenError, CheckpointError
+from cen.files import write_atomically
 from cen.models.builders import build
-from cen.models.files import existing, read_tensors, require_fit, write_atomically
+from cen.models.files import existing, read_tensors, require_fit
 from cen.models.network import ChannelExchangeNetwork
 
 HEADER = "cen"
@@ -54,7 +55,7 @@ def save(
     except (TypeError, ValueError) as error:
         raise CheckpointError(f"{path}: the metadata cannot be written as JSON: {error}") from error
     state = {key: value.cpu().contiguous() for key, value in net.state_dict().items()}
-    write_atomically(path, partial(save_file, state, metadata={HEADER: text}))
+    write_atomically(path, partial(save_file, state, metadata={HEADER: text}), CheckpointError)
 
 
 def load(path: str | Path) -> ChannelExchangeNetwork:

@@ -1,11 +1,9 @@
-"""Reading other people's checkpoint files safely, and writing files in one step."""
+"""Reading other people's checkpoint files safely."""
 
 from __future__ import annotations
 
-import os
 import pickle
-import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -99,31 +97,3 @@ def existing(path: str | Path) -> Path:
     if not path.is_file():
         raise CheckpointError(f"{path} does not exist or is not a file")
     return path
-
-
-def write_atomically(path: str | Path, write: Callable[[Path], None]) -> None:
-    """Let ``write`` fill a temporary file beside ``path``, then rename it to ``path``.
-
-    Whoever reads ``path`` sees the old file or the new one, never half of it.
-
-    Raises:
-        CheckpointError: if the file cannot be written.
-    """
-    path = Path(path)
-    temporary: Path | None = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
-        os.close(handle)
-        temporary = Path(name)
-        write(temporary)
-        # mkstemp makes files for the owner alone; give the permissions of an ordinary new file.
-        mask = os.umask(0)
-        os.umask(mask)
-        temporary.chmod(0o666 & ~mask)
-        temporary.replace(path)
-    except OSError as error:
-        raise CheckpointError(f"{path} cannot be written: {error}") from error
-    finally:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)

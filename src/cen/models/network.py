@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, cast
 
 import torch
@@ -49,8 +50,9 @@ class ChannelExchangeNetwork(nn.Module):
     The streams ride on the batch axis (sample-major: row ``b * S + s``) through ordinary layers;
     the stream norms inside tell them apart and exchange channels. One output: the decoder runs one
     stream per input. Several outputs (this project's reading of the paper's multitask scenario):
-    it runs one per output and input, the encoder features being repeated for each output. Use
-    `cen.build` to make one.
+    it runs one per output and input, named ``"output/input"``, the encoder features being repeated
+    for each output; a decoder without private layers runs once for all. Use `cen.build` to make
+    one.
 
     Args:
         encoder: encoder whose norms are stream norms on ``encoder_streams``. Its ``conv1`` serves
@@ -61,7 +63,7 @@ class ChannelExchangeNetwork(nn.Module):
         inputs: channels of each input, by name, in the order of the streams.
         outputs: task of each output, by name.
         encoder_streams: one stream per input.
-        decoder_streams: one stream per output and input, output by output.
+        decoder_streams: one stream per input; or one per output and input, output by output.
         config: the arguments of `cen.build` that make this network, as plain JSON-able values.
 
     Attributes:
@@ -118,13 +120,15 @@ class ChannelExchangeNetwork(nn.Module):
         present = self._check(inputs)
         with self.encoder_streams.activate(present):
             features = cast(Encoder, self.encoder).body(self._stem(inputs, present))
-            names = decoder_names(self.outputs, present)
+            separate = len(self.decoder_streams) > len(self.inputs)
+            names = decoder_names(self.outputs, present) if separate else list(present)
+            copies = len(self.outputs) if separate else 1
             with self.decoder_streams.activate(names):
-                decoded: Tensor = self.decoder(self._repeat(features, len(present)))
-            tasks = split_rows(decoded, len(self.outputs), len(present))
+                decoded: Tensor = self.decoder(self._repeat(features, copies, len(present)))
+            rows = split_rows(decoded, copies, len(present))
             outputs = {}
             for index, name in enumerate(self.outputs):
-                logits = self.heads[name](tasks[:, index].flatten(0, 1))
+                logits = self.heads[name](rows[:, index if separate else 0].flatten(0, 1))
                 outputs[name] = self._output(name, self.encoder_streams.unpack(logits), size)
         return outputs
 
@@ -143,7 +147,7 @@ class ChannelExchangeNetwork(nn.Module):
         outputs: Mapping[str, int | Task] | None = None,
     ) -> ChannelExchangeNetwork:
         """A new network for other inputs or outputs with every weight that fits; see `finetune`."""
-        from cen.models.finetune import finetune
+        from cen.models.finetuning import finetune
 
         return finetune(self, inputs=inputs, outputs=outputs)
 
@@ -190,14 +194,13 @@ class ChannelExchangeNetwork(nn.Module):
             packed = shared(self.encoder_streams.pack(images))
         return packed
 
-    def _repeat(self, features: Sequence[Tensor], streams: int) -> list[Tensor]:
-        """The packed encoder features once per output, in the decoder's order of streams."""
-        count = len(self.outputs)
-        if count == 1:
+    def _repeat(self, features: Sequence[Tensor], copies: int, streams: int) -> list[Tensor]:
+        """The packed encoder features ``copies`` times, in the decoder's order of streams."""
+        if copies == 1:
             return list(features)
         repeated = []
         for x in features:
-            rows = [split_rows(x, 1, streams)] * count
+            rows = [split_rows(x, 1, streams)] * copies
             repeated.append(torch.cat(rows, 1).flatten(0, 2))
         return repeated
 
@@ -234,11 +237,9 @@ def resize(logits: Tensor, size: Sequence[int]) -> Tensor:
     return F.interpolate(logits, (size[0], size[1]), mode="bicubic", align_corners=False)
 
 
-def decoder_names(outputs: Mapping[str, Task], inputs: Sequence[str]) -> list[str]:
-    """Names of the decoder's streams: ``"rgb"`` for one output, else ``"output/rgb"``."""
-    if len(outputs) == 1:
-        return list(inputs)
-    return [f"{output}/{name}" for output in outputs for name in inputs]
+def decoder_names(outputs: Iterable[str], inputs: Iterable[str]) -> list[str]:
+    """Names of the streams of a decoder that keeps outputs apart: ``"output/input"``."""
+    return [f"{output}/{name}" for output, name in itertools.product(outputs, inputs)]
 
 
 def nearest(name: str, known: Sequence[str]) -> str:

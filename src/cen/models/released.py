@@ -17,8 +17,9 @@ from torch import Tensor
 
 from cen.errors import CheckpointError, StreamError
 from cen.exchange import ExchangeRule, StreamNorm
+from cen.files import write_atomically
 from cen.models.builders import build
-from cen.models.files import read_pickle, require_fit, write_atomically
+from cen.models.files import read_pickle, require_fit
 from cen.models.network import ChannelExchangeNetwork
 from cen.models.resnet import LAYOUTS, BasicBlock
 
@@ -102,7 +103,7 @@ def save_released(net: ChannelExchangeNetwork, path: str | Path) -> None:
         CheckpointError: if the released code has no such network or the file cannot be written.
     """
     state = {f"module.{key}": value.cpu() for key, value in released_state_dict(net).items()}
-    write_atomically(path, partial(torch.save, {"segmenter": state}))
+    write_atomically(path, partial(torch.save, {"segmenter": state}), CheckpointError)
 
 
 def _flatten(content: Any, where: str) -> dict[str, Tensor]:

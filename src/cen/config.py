@@ -20,6 +20,7 @@ import yaml
 
 from cen import parsing
 from cen.errors import ConfigError
+from cen.files import write_text
 
 
 @dataclass
@@ -297,11 +298,8 @@ class Config:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes all keys to a YAML file, which appears whole or not at all."""
-        path = Path(path)
-        temporary = path.with_name(path.name + ".tmp")
         text = yaml.safe_dump(self.to_dict(), sort_keys=False, allow_unicode=True)
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
+        write_text(Path(path), text, ConfigError)
 
     def check(self) -> None:
         """Checks ranges and what keys must have in common.

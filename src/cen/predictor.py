@@ -13,8 +13,9 @@ import torch
 from numpy.typing import NDArray
 
 from cen.data import Modality
-from cen.data.files import write_bytes, write_png
+from cen.data.files import write_png
 from cen.errors import CheckpointError, ConfigError, DataError, ShapeError, StreamError
+from cen.files import write_bytes
 from cen.models import ChannelExchangeNetwork, load
 from cen.models.network import SMALLEST
 from cen.report.colours import Image, as_palette, colorize, overlay, to_picture

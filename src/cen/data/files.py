@@ -1,8 +1,7 @@
-"""Reading and writing single files: errors that name the file, writes that are whole or absent."""
+"""Reading and writing pictures: errors that name the file."""
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from cen.errors import DataError
+from cen.files import write_bytes
 
 
 def read_array(path: str | Path, flags: int) -> NDArray[Any]:
@@ -75,14 +75,4 @@ def write_png(path: Path, values: NDArray[Any]) -> None:
     except cv2.error as error:
         kind = f"{values.shape} {values.dtype}"
         raise DataError(f"{path}: cannot encode an array of {kind} as PNG") from error
-    write_bytes(path, encoded.tobytes())
-
-
-def write_bytes(path: Path, content: bytes) -> None:
-    """Writes a file by renaming a finished one, so that nobody ever reads half of it."""
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        unfinished.write_bytes(content)
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    write_bytes(path, encoded.tobytes(), DataError)

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from cen.errors import DataError
+from cen.files import write_bytes
 from cen.report.colours import Image, colorize, to_picture
 from cen.report.curves import label_steps, plot_rate, plot_scores, score_series
 from cen.report.panels import Panel
@@ -45,10 +46,9 @@ def figure_overview(run: str | Path, out: str | Path | None = None, samples: int
     if not panels and not scores:
         raise DataError(f"{files.path}: neither panels/*.npz nor validation scores to show yet")
     path = Path(out) if out is not None else files.path / "overview.png"
-    temporary = path.with_name(path.name + ".part")
     with house_style():
-        temporary.write_bytes(png_bytes(_draw(files, panels, bool(scores))))
-    return temporary.replace(path)
+        picture = png_bytes(_draw(files, panels, bool(scores)))
+    return write_bytes(path, picture, DataError)
 
 
 def _draw(run: RunFolder, panels: list[Panel], curves: bool) -> Figure:

@@ -7,6 +7,8 @@ from typing import Any
 
 import yaml
 
+from cen.errors import DataError
+from cen.files import write_text
 from cen.report import facts
 from cen.report import html as h
 from cen.report.colours import Image, as_palette, colorize, to_picture
@@ -56,10 +58,7 @@ def write_report(run: str | Path) -> Path:
         DataError: the folder does not exist or holds none of a run's files.
     """
     files = read_run(run)
-    path = files.path / "report.html"
-    temporary = path.with_name(path.name + ".part")
-    temporary.write_text(render(files), encoding="utf-8")
-    return temporary.replace(path)
+    return write_text(files.path / "report.html", render(files), DataError)
 
 
 def render(run: RunFolder) -> str:

@@ -4,6 +4,7 @@ Whoever trains or evaluates writes them with :func:`save_panel`; the pages read 
 a report can be made anywhere, without the network and without the data.
 """
 
+import io
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cen.errors import DataError
+from cen.files import write_bytes
 
 Array = NDArray[Any]
 
@@ -61,7 +63,6 @@ def save_panel(path: str | Path, panel: Panel) -> Path:
     Returns:
         The path written.
     """
-    path = Path(path)
     arrays: dict[str, Any] = {"name": np.array(panel.name)}
     arrays |= {f"inputs/{name}": np.asarray(value) for name, value in panel.inputs.items()}
     for name, output in panel.outputs.items():
@@ -71,12 +72,9 @@ def save_panel(path: str | Path, panel: Panel) -> Path:
             arrays[f"outputs/{name}/streams/{stream}"] = np.asarray(value)
         if output.ensemble is not None:
             arrays[f"outputs/{name}/ensemble"] = np.asarray(output.ensemble)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".part")
-    with temporary.open("wb") as file:
-        np.savez_compressed(file, **arrays)
-    temporary.replace(path)
-    return path
+    content = io.BytesIO()
+    np.savez_compressed(content, **arrays)
+    return write_bytes(path, content.getvalue(), DataError)
 
 
 def load_panel(path: str | Path) -> Panel:

@@ -1,4 +1,4 @@
-"""Text and JSON files of a run folder, written in one step."""
+"""JSON files of a run folder."""
 
 from __future__ import annotations
 
@@ -8,17 +8,12 @@ from typing import Any
 
 from lightning.pytorch.utilities import rank_zero_only
 
-from cen.models.files import write_atomically
+from cen.files import write_text
 
 
 def first_process() -> bool:
     """Whether this is the process that writes files; Lightning starts others for more devices."""
     return getattr(rank_zero_only, "rank", 0) == 0
-
-
-def write_text(path: Path, text: str) -> None:
-    """Writes a text file; a killed process leaves the old file or the new one."""
-    write_atomically(path, lambda temporary: _write(temporary, text))
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -29,7 +24,3 @@ def write_json(path: Path, value: Any) -> None:
 def read_json(path: Path, default: Any) -> Any:
     """Reads a JSON file, or gives ``default`` where there is none."""
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else default
-
-
-def _write(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8")

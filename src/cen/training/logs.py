@@ -13,7 +13,7 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 
-from cen.training.files import write_text
+from cen.files import write_text
 
 
 def run_loggers(run_dir: Path, resume_step: int = 0) -> list[Logger]:

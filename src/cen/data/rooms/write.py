@@ -13,11 +13,12 @@ from typing import Any, Literal, get_args
 import numpy as np
 import yaml
 
-from cen.data.files import write_bytes, write_png
+from cen.data.files import write_png
 from cen.data.rooms.labels import LabelSet, label_set
 from cen.data.rooms.render import render_scene
 from cen.data.rooms.splits import SPLITS, scene_index
 from cen.errors import DataError
+from cen.files import write_bytes
 
 Layout = Literal["nyudv2"]
 

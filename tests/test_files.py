@@ -1,0 +1,30 @@
+"""Files appear whole or not at all."""
+
+from pathlib import Path
+
+import pytest
+
+from cen.errors import CheckpointError
+from cen.files import write_atomically, write_bytes, write_text
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "folder" / "a.txt"
+    write_text(path, "old")
+
+    def fail(part: Path) -> None:
+        part.write_text("half of the new")
+        raise OSError("disk full")
+
+    with pytest.raises(CheckpointError, match=r"a.txt cannot be written: disk full"):
+        write_atomically(path, fail, CheckpointError)
+    assert path.read_text() == "old"
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_file_is_replaced_and_readable_like_any_other(tmp_path: Path) -> None:
+    (tmp_path / "plain").write_bytes(b"")
+    path = write_bytes(tmp_path / "b", b"1")
+    assert write_bytes(path, b"2") == path
+    assert path.read_bytes() == b"2"
+    assert path.stat().st_mode == (tmp_path / "plain").stat().st_mode

@@ -66,7 +66,8 @@ class RunCheckpoint(Checkpoint):
         validate_every: steps from one validation to the next, None for no validation.
         metadata: what is stored beside the weights: classes, preprocessing, ...
         finite: consulted before writing, so that a ruined network never replaces a good one.
-        stop: asked after each step; a request saves and leaves the trainer by :class:`StopAsked`.
+        stop: asked after each step (with several processes, after each logged step); a request
+            saves and leaves the trainer by :class:`StopAsked`.
     """
 
     def __init__(
@@ -127,10 +128,12 @@ class RunCheckpoint(Checkpoint):
         return step % self.validate_every == 0 or step == steps
 
     def _step_done(self, trainer: Trainer, module: LightningModule) -> None:
-        stop = self.stop.asked
+        due, stop = trainer.global_step % self.every == 0, self.stop.asked
         if trainer.world_size > 1:
-            stop = trainer.strategy.reduce_boolean_decision(stop, all=False)
-        if stop or trainer.global_step % self.every == 0:
+            # Processes agree now and then only, because agreeing makes the devices wait.
+            agree = due or trainer.global_step % self.finite.every == 0
+            stop = agree and trainer.strategy.reduce_boolean_decision(stop, all=False)
+        if stop or due:
             self._save(trainer, module)
         if stop and trainer.global_step < trainer.max_steps:
             raise StopAsked

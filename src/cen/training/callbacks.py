@@ -76,14 +76,21 @@ class ExchangeMonitor(Callback):
         run_dir: where exchange.json goes; None writes no file.
         every: steps from one look to the next.
         steps: length of the run.
+        save_every: steps from one writing of the file to the next, a multiple of ``every`` or not;
+            as often as checkpoints, so that a resumed run finds the entries up to where it goes on.
         resume_step: entries of later steps are dropped from an existing file.
     """
 
     def __init__(
-        self, run_dir: Path | None, every: int = 10, steps: int = 1, resume_step: int = 0
+        self,
+        run_dir: Path | None,
+        every: int = 10,
+        steps: int = 1,
+        save_every: int = 1,
+        resume_step: int = 0,
     ) -> None:
         self.path = None if run_dir is None else run_dir / "exchange.json"
-        self.every, self.steps = every, steps
+        self.every, self.steps, self.save_every = every, steps, save_every
         self.history: list[dict[str, Any]] = []
         self._warned: set[str] = set()
         if self.path is not None and resume_step:
@@ -95,8 +102,24 @@ class ExchangeMonitor(Callback):
     ) -> None:
         """Looks at the network where a look is due."""
         step = trainer.global_step
-        if (step % self.every and step != trainer.max_steps) or not trainer.is_global_zero:
+        if not trainer.is_global_zero:
             return
+        last = step == trainer.max_steps
+        if step % self.every == 0 or last:
+            self._look(trainer, pl_module, step)
+        if self.path is not None and self.history and (step % self.save_every == 0 or last):
+            write_json(self.path, self.history, indent=None)
+
+    def on_exception(
+        self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
+    ) -> None:
+        """Writes what was seen so far when the user stops the run."""
+        # A loss that is not finite leaves the file of the last good checkpoint.
+        stopped = not isinstance(exception, TrainingError)
+        if stopped and self.path is not None and self.history and trainer.is_global_zero:
+            write_json(self.path, self.history, indent=None)
+
+    def _look(self, trainer: Trainer, pl_module: LightningModule, step: int) -> None:
         module = _module(pl_module)
         found = inspect(module.net)
         figures = {f"exchange/{layer.name}/{layer.stream}": layer.rate for layer in found.layers}
@@ -119,8 +142,6 @@ class ExchangeMonitor(Callback):
             if len(self.history) > 1 and step - self.history[-2]["step"] < spacing:
                 self.history.pop()
         self.history.append({"step": step, **entry})
-        if self.path is not None:
-            write_json(self.path, self.history)
 
     def _warn(self, rate: float, step: int, module: DensePrediction) -> None:
         if module.controller is not None:

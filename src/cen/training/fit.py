@@ -122,7 +122,7 @@ def train_network(
         *callbacks,
         finite,
         StepLog(how.log_every),
-        ExchangeMonitor(run_dir, how.log_every, how.max_steps, resume_step),
+        ExchangeMonitor(run_dir, how.log_every, how.max_steps, how.checkpoint_every, resume_step),
         *([RunProgress(leave=True)] if progress else []),
         checkpoint,
     ]

@@ -1,0 +1,119 @@
+"""Fusion on Rooms: CEN against single modalities and against two streams without exchange.
+
+Every row has the same encoder, decoder, steps and seeds; only what is named differs. Two
+single-threaded runs at a time; runs that were stopped are resumed, finished ones are kept.
+
+    python experiments/rooms_fusion.py --out experiments/rooms-fusion
+    python experiments/rooms_fusion.py --out experiments/rooms-fusion --table
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+ROWS: dict[str, list[str]] = {
+    "cen": [],
+    "no-exchange": ["--model.exchange", "false", "--train.sparsity", "0"],
+    "rgb": ["--model.inputs", "{rgb: 3}", "--train.sparsity", "0"],
+    "depth": ["--model.inputs", "{depth: 1}", "--train.sparsity", "0"],
+}
+LABELS = ("parts", "functions")
+
+
+def main() -> None:
+    """Runs what is missing, or prints the table of what is there."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--config", default="rooms-demo")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--labels", nargs="+", default=list(LABELS), choices=LABELS)
+    parser.add_argument("--rows", nargs="+", default=list(ROWS), choices=list(ROWS))
+    parser.add_argument("--skip", nargs="+", default=[], help="for example functions-depth")
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--table", action="store_true", help="print the table, train nothing")
+    args, overrides = parser.parse_known_args()
+    if not args.table:
+        for labels in args.labels:
+            data = args.out / "data" / labels
+            if not (data / "dataset.yaml").exists():
+                call(["data", "rooms", str(data), "--labels", labels, "--workers", "2"])
+        jobs = [
+            (seed, labels, row)
+            for seed in args.seeds
+            for labels in args.labels
+            for row in args.rows
+            if f"{labels}-{row}" not in args.skip
+        ]
+        with ThreadPoolExecutor(args.jobs) as pool:
+            for job in [pool.submit(run, args, *job, overrides) for job in jobs]:
+                job.result()
+    print(table(args.out, args.labels, args.rows, args.seeds))
+
+
+def run(
+    args: argparse.Namespace, seed: int, labels: str, row: str, overrides: Sequence[str]
+) -> None:
+    """Trains and evaluates one run, or goes on with it."""
+    folder = args.out / "runs" / f"{labels}-{row}-{seed}"
+    if (folder / "evaluation.json").exists():
+        return
+    if (folder / "run.json").exists():
+        call(["train", "--resume", str(folder)], log=folder)
+    else:
+        data = ["--data.root", str((args.out / "data" / labels).resolve())]
+        options = [*data, "--seed", str(seed), *ROWS[row], *overrides]
+        call(["train", args.config, "--out", str(folder), *options], log=folder)
+    call(["evaluate", str(folder)], log=folder)
+
+
+def call(arguments: list[str], log: Path | None = None) -> None:
+    """One ``cen`` command on one thread; its output goes to a log beside the run."""
+    command = [sys.executable, "-m", "cen.cli", *arguments]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    if log is None:
+        subprocess.run(command, check=True, env=environment)
+        return
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with open(log.with_suffix(".log"), "a") as file:
+        done = subprocess.run(command, env=environment, stdout=file, stderr=file)
+    print(f"{'done' if done.returncode == 0 else 'FAILED'}: cen {' '.join(arguments)}", flush=True)
+
+
+def table(out: Path, labels: Sequence[str], rows: Sequence[str], seeds: Sequence[int]) -> str:
+    """Markdown: test mIoU in %, mean ± standard deviation over the seeds that are finished."""
+    lines = ["| labels | row | runs | rgb stream | depth stream | ensemble |", "|---" * 6 + "|"]
+    for name in labels:
+        for row in rows:
+            found = [out / "runs" / f"{name}-{row}-{s}" / "evaluation.json" for s in seeds]
+            scores = [json.loads(f.read_text()) for f in found if f.exists()]
+            if scores:
+                cells = [cell(scores, part) for part in ("rgb", "depth", "ensemble")]
+                lines.append(f"| {name} | {row} | {len(scores)} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def cell(evaluations: Sequence[dict], part: str) -> str:
+    """The mean IoU of a stream or the ensemble with all modalities of the run present."""
+    values = []
+    for evaluation in evaluations:
+        full = max(evaluation["scores"], key=lambda subset: subset.count("+"))
+        scores = evaluation["scores"][full]["segmentation"]
+        found = scores["ensemble"] if part == "ensemble" else scores["streams"].get(part)
+        if found is not None:
+            values.append(100 * found["mean_iou"])
+    if not values:
+        return "–"
+    spread = f" ± {statistics.stdev(values):.1f}" if len(values) > 1 else ""
+    return f"{statistics.mean(values):.1f}{spread}"
+
+
+if __name__ == "__main__":
+    main()

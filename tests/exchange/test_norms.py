@@ -329,3 +329,14 @@ def test_repeated_use_with_a_missing_group_partner_keeps_values() -> None:
     torch.testing.assert_close(result[:, 0], scaled[:, 0])
     torch.testing.assert_close(result[:, 1, 0], scaled[:, 2, 0])
     torch.testing.assert_close(result[:, 2, 0], scaled[:, 1, 0])
+
+
+@every_kind
+def test_a_later_forward_pass_of_a_subset_does_not_spoil_an_earlier_backward(kind: str) -> None:
+    streams = Streams(["a", "b"])
+    norm = KINDS[kind][0](4, streams)
+    result = norm(torch.randn(4, 4, 3, 3))
+    with streams.activate(["a"]):
+        norm(torch.randn(2, 4, 3, 3))
+    result.square().sum().backward()
+    assert norm.weight.grad is not None

@@ -20,7 +20,7 @@ from cen.training.data import FusionData
 from cen.training.logs import run_loggers
 from cen.training.module import DensePrediction
 from cen.training.quiet import quiet
-from cen.training.runs import finish_run, start_run
+from cen.training.runs import claim_run, finish_run, start_run
 from cen.training.setup import build_network, make_schedule, metadata, open_dataset
 
 
@@ -96,25 +96,42 @@ def train_network(
         As :func:`fit`.
     """
     run_dir = Path(run_dir)
-    start_run(config, run_dir, resume)
+    with claim_run(run_dir, resume):
+        start_run(config, run_dir, resume)
+        module = _module(config, net)
+        data = FusionData(
+            train,
+            validation,
+            batch_size=config.train.batch_size,
+            steps=config.train.max_steps,
+            seed=config.seed,
+            workers=config.data.workers,
+        )
+        _train(config, run_dir, module, data, metadata or {}, resume, progress, callbacks)
+    return net
+
+
+def _train(
+    config: Config,
+    run_dir: Path,
+    module: DensePrediction,
+    data: FusionData,
+    metadata: Mapping[str, Any],
+    resume: bool,
+    progress: bool,
+    callbacks: tuple[Callback, ...],
+) -> None:
+    """Runs the trainer in a folder that is this process's own, and notes how it ended."""
     how = config.train
     last = run_dir / "checkpoints" / "last.ckpt"
     resume_step = _steps_done(last) if resume and last.exists() else 0
-    module = _module(config, net)
-    data = FusionData(
-        train,
-        validation,
-        batch_size=how.batch_size,
-        steps=how.max_steps,
-        seed=config.seed,
-        workers=config.data.workers,
-    )
+    validates = data.validation is not None
     finite, stop = FiniteLoss(how.log_every), StopRequest()
     checkpoint = RunCheckpoint(
         run_dir,
         every=how.checkpoint_every,
-        validate_every=how.validate_every if validation is not None else None,
-        metadata=metadata or {},
+        validate_every=how.validate_every if validates else None,
+        metadata=metadata,
         finite=finite,
         stop=stop,
     )
@@ -127,7 +144,7 @@ def train_network(
         checkpoint,
     ]
     with quiet():
-        trainer = _trainer(how, run_dir, watchers, resume_step, validation is not None)
+        trainer = _trainer(how, run_dir, watchers, resume_step, validates)
     status = "failed"
     try:
         with stop.listening(), quiet():
@@ -152,7 +169,6 @@ def train_network(
         ) from None
     finally:
         finish_run(run_dir, status, trainer.global_step)
-    return net
 
 
 def _module(config: Config, net: ChannelExchangeNetwork) -> DensePrediction:

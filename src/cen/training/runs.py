@@ -6,12 +6,15 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import torch
+from filelock import FileLock, Timeout
 
 from cen.config import Config
 from cen.errors import CheckpointError, ConfigError
@@ -20,29 +23,59 @@ from cen.training.files import first_process, read_json, write_json
 _PACKAGES = ("cen", "torch", "lightning", "torchmetrics", "numpy", "opencv-python-headless")
 
 
-def start_run(config: Config, run_dir: Path, resume: bool) -> None:
-    """Prepares a run folder and writes config.yaml and run.json (process 0 alone).
+_LOCK = ".lock"
+
+
+@contextmanager
+def claim_run(run_dir: Path, resume: bool) -> Iterator[None]:
+    """Checks a run folder and keeps other processes out of it meanwhile (process 0 alone).
+
+    The lock goes with the process, however that ends.
 
     Args:
-        config: the resolved configuration.
         run_dir: the folder.
         resume: go on with the run in it; otherwise it must be new or empty.
 
     Raises:
-        ConfigError: the folder has content and ``resume`` is false.
+        ConfigError: the folder has content and ``resume`` is false, or another process trains in
+            it.
         CheckpointError: ``resume`` is true and there is nothing to go on from.
     """
     # The processes that Lightning starts for further devices find the folder already filled.
     if not first_process():
+        yield
         return
     if resume and not (run_dir / "config.yaml").exists():
         raise CheckpointError(f"{run_dir} holds no run to resume; config.yaml is missing")
-    if not resume and run_dir.exists() and (not run_dir.is_dir() or any(run_dir.iterdir())):
+    if not resume and run_dir.exists() and not _empty(run_dir):
         raise ConfigError(
             f"{run_dir} already holds something; choose another folder with --out, or go on with"
             f" the run in it by: cen train --resume {run_dir}"
         )
     run_dir.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(run_dir / _LOCK, timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise ConfigError(
+            f"another process trains in {run_dir}; wait for it, or choose another folder with --out"
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def start_run(config: Config, run_dir: Path, resume: bool) -> None:
+    """Writes config.yaml and run.json of a run (process 0 alone).
+
+    Args:
+        config: the resolved configuration.
+        run_dir: the folder.
+        resume: go on with the run in it; its earlier sessions are kept in run.json.
+    """
+    if not first_process():
+        return
     config.save(run_dir / "config.yaml")
     sessions = read_json(run_dir / "run.json", {}).get("sessions", []) if resume else []
     write_json(run_dir / "run.json", _facts(config, sessions))
@@ -115,6 +148,10 @@ def _git() -> str | None:
         return ask("rev-parse", "HEAD") + (" with changes" if changed else "")
     except (OSError, subprocess.SubprocessError):
         return None
+
+
+def _empty(run_dir: Path) -> bool:
+    return run_dir.is_dir() and all(entry.name == _LOCK for entry in run_dir.iterdir())
 
 
 def _now() -> str:

@@ -1,5 +1,5 @@
 # make demo    train and evaluate on the embedded data set, write a page of pictures
-# make test    every test but the slow ones      make slow   the slow ones
+# make test    lint, types and every test but the slow ones      make slow   the slow ones
 # make lint    ruff and mypy                     make bench  what exchange costs in time
 # make docs    the documentation as pages
 PYTHON ?= python3
@@ -34,7 +34,7 @@ demo: $(STAMP) $(DATA)/dataset.yaml
 	@echo "Open $(CURDIR)/$(RUN)/report.html in a browser."
 
 # One thread per process: two test processes share two cores.
-test: $(STAMP)
+test: lint
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "not slow"
 
 slow: $(STAMP)

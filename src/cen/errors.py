@@ -5,6 +5,9 @@ command line prints the message alone and exits with code 2; a library user catc
 :class:`CenError` for all of them.
 """
 
+from collections.abc import Iterable
+from difflib import get_close_matches
+
 
 class CenError(Exception):
     """Base class of every error CEN raises on purpose."""
@@ -36,3 +39,9 @@ class CheckpointError(CenError):
 
 class TrainingError(CenError):
     """Training cannot go on (for example: the loss is no longer finite)."""
+
+
+def did_you_mean(name: object, known: Iterable[str]) -> str:
+    """``" (did you mean 'x'?)"`` with the nearest known name, or nothing: a part of a message."""
+    close = get_close_matches(str(name), list(known), n=1)
+    return f" (did you mean {close[0]!r}?)" if close else ""

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from difflib import get_close_matches
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from cen.errors import ConfigError, ShapeError
+from cen.errors import ConfigError, ShapeError, did_you_mean
 from cen.models import Output, Task
 
 
@@ -128,8 +127,7 @@ def fusion_loss(
     terms: dict[str, Tensor] = {}
     for name, output in outputs.items():
         if name not in targets:
-            close = get_close_matches(name, list(targets), n=1)
-            hint = f"; did you mean {close[0]!r}?" if close else ""
+            hint = did_you_mean(name, targets)
             raise ConfigError(f"no target for output {name!r}, given: {list(targets)}{hint}")
         target, task = targets[name], tasks[name]
         for part, values in (*output.streams.items(), ("ensemble", output.ensemble)):

@@ -4,7 +4,6 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,14 @@ from numpy.typing import NDArray
 
 from cen.data import Modality
 from cen.data.files import write_png
-from cen.errors import CheckpointError, ConfigError, DataError, ShapeError, StreamError
+from cen.errors import (
+    CheckpointError,
+    ConfigError,
+    DataError,
+    ShapeError,
+    StreamError,
+    did_you_mean,
+)
 from cen.files import write_bytes
 from cen.models import ChannelExchangeNetwork, load
 from cen.models.network import SMALLEST
@@ -160,8 +166,7 @@ class Predictor:
         known = ", ".join(self.modalities)
         for name in inputs:
             if name not in self.modalities:
-                close = get_close_matches(name, self.modalities, n=1)
-                hint = f" (did you mean {close[0]!r}?)" if close else ""
+                hint = did_you_mean(name, self.modalities)
                 raise StreamError(f"unknown modality {name!r}{hint}; this network knows {known}")
         if not inputs:
             raise StreamError(f"no modality given; at least one of {known} is needed")

@@ -113,8 +113,8 @@ class StreamBatchNorm(TrackingNorm):
                 step = counts[i].reciprocal().to(mean.dtype)
             else:
                 step = torch.full((), self.momentum, dtype=mean.dtype, device=mean.device)
-            # .data: an earlier forward pass may still want to go backward, and like the plain norm's
-            # kernel this update must not count as a change of what that pass has saved.
+            # .data: an earlier forward pass may still want to go backward. As in the plain norm's
+            # kernel, this update must not count as a change of what that pass has saved.
             mean.data[i].lerp_(new_mean[k].to(mean.dtype), step)
             var.data[i].lerp_(new_var[k].to(var.dtype), step)
 

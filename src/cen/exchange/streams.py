@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import nullcontext
-from difflib import get_close_matches
 from types import TracebackType
 from typing import Any
 
@@ -12,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from cen.errors import ShapeError, StreamError
+from cen.errors import ShapeError, StreamError, did_you_mean
 
 
 class Streams:
@@ -75,9 +74,8 @@ class Streams:
         wanted = list(names)
         for name in wanted:
             if name not in self.names:
-                close = get_close_matches(str(name), self.names, n=1)
-                hint = f"; did you mean {close[0]!r}?" if close else ""
-                raise StreamError(f"unknown stream {name!r}, known: {list(self.names)}{hint}")
+                hint = did_you_mean(name, self.names)
+                raise StreamError(f"unknown stream {name!r}{hint}, known: {list(self.names)}")
         if not wanted:
             raise StreamError(f"no stream given; at least one of {list(self.names)} is needed")
         return tuple(i for i, name in enumerate(self.names) if name in wanted)

@@ -11,9 +11,9 @@ from typing import Any, Literal, cast
 
 from torch import nn
 
-from cen.errors import ConfigError, StreamError
+from cen.errors import ConfigError, StreamError, did_you_mean
 from cen.exchange import ExchangeRule, Streams, convert_layers
-from cen.models.network import ChannelExchangeNetwork, decoder_names, nearest
+from cen.models.network import ChannelExchangeNetwork, decoder_names
 from cen.models.pretrained import load_pretrained
 from cen.models.refinenet import RefineNetDecoder
 from cen.models.resnet import LAYOUTS, ResNet
@@ -39,7 +39,7 @@ def build(name: str, **arguments: Any) -> ChannelExchangeNetwork:
         CheckpointError: if the pretrained weights cannot be used.
     """
     if name not in builders:
-        hint = nearest(name, tuple(builders))
+        hint = did_you_mean(name, builders)
         raise ConfigError(f"unknown network {name!r}{hint}; known: {', '.join(builders)}")
     return builders[name](**arguments)
 
@@ -91,7 +91,7 @@ def refinenet(
     """
     if encoder not in encoders:
         known = ", ".join(encoders)
-        hint = nearest(encoder, tuple(encoders))
+        hint = did_you_mean(encoder, encoders)
         raise ConfigError(f"unknown encoder {encoder!r}{hint}; known: {known}")
     tasks = {key: Task.of(value) for key, value in outputs.items()}
     check_names(inputs, "input")

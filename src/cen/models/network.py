@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, cast
@@ -11,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from cen.errors import ShapeError, StreamError
+from cen.errors import ShapeError, StreamError, did_you_mean
 from cen.exchange import Streams
 from cen.models.stems import tile
 from cen.models.task import Task
@@ -156,7 +155,7 @@ class ChannelExchangeNetwork(nn.Module):
         for name in inputs:
             if name not in self.inputs:
                 raise StreamError(
-                    f"unknown input {name!r}{nearest(name, tuple(self.inputs))}; "
+                    f"unknown input {name!r}{did_you_mean(name, self.inputs)}; "
                     f"the inputs are {', '.join(self.inputs)}"
                 )
         present = tuple(name for name in self.inputs if name in inputs)
@@ -240,9 +239,3 @@ def resize(logits: Tensor, size: Sequence[int]) -> Tensor:
 def decoder_names(outputs: Iterable[str], inputs: Iterable[str]) -> list[str]:
     """Names of the streams of a decoder that keeps outputs apart: ``"output/input"``."""
     return [f"{output}/{name}" for output, name in itertools.product(outputs, inputs)]
-
-
-def nearest(name: str, known: Sequence[str]) -> str:
-    """``" (did you mean 'x'?)"`` with the nearest known name, or nothing."""
-    match = difflib.get_close_matches(name, known, n=1)
-    return f" (did you mean {match[0]!r}?)" if match else ""

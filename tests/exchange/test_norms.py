@@ -246,8 +246,8 @@ def test_sparsity_counts_each_own_scale_once(
 def test_a_stream_without_partner_is_neither_penalised_nor_counted() -> None:
     norm = StreamBatchNorm(4, Streams(["a"]), exchange=ExchangeRule())
     norm.weight.data.zero_()
-    assert float(sparsity(norm)) == 0
-    assert float(exchange_rate(norm)) == 0
+    assert sparsity(norm).item() == 0
+    assert exchange_rate(norm).item() == 0
     assert not norm.replaced().any()
 
 

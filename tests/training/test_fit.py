@@ -18,6 +18,7 @@ import cen
 from cen.config import Config
 from cen.errors import CheckpointError, ConfigError, TrainingError
 from cen.training import train_network
+from cen.training.runs import claim_run
 
 
 class At(Callback):
@@ -76,10 +77,11 @@ def test_run_folder(finished: Path) -> None:
         assert name in present
     assert {"best.safetensors", "checkpoints/last.ckpt"} <= present
     assert any(name.startswith("tensorboard/events") for name in present)
-    assert not any(Path(name).name.startswith(".") for name in present)
+    hidden = {name for name in present if Path(name).name.startswith(".")}
+    assert hidden == {".lock"}, "a temporary file was left behind"
     facts = json.loads((finished / "run.json").read_text())
     assert (facts["status"], facts["step"], facts["seed"]) == ("finished", 12, 0)
-    assert facts["versions"]["torch"] == torch.__version__ or facts["versions"]["torch"]
+    assert facts["versions"]["torch"].split("+")[0] == torch.__version__.split("+")[0]
     assert Config.load(finished / "config.yaml") == toy_config()
 
 
@@ -245,6 +247,19 @@ def test_a_folder_with_content_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="already holds"):
         train(toy_config(), tmp_path)
     assert [p.name for p in tmp_path.iterdir()] == ["mine.txt"]
+
+
+@pytest.mark.parametrize("resume", [False, True])
+def test_two_processes_do_not_train_in_one_folder(tmp_path: Path, resume: bool) -> None:
+    run = tmp_path / "run"
+    with claim_run(run, resume=False):
+        if resume:
+            toy_config().save(run / "config.yaml")
+        with pytest.raises(ConfigError, match="another process trains in"):
+            train(toy_config(), run, resume=resume)
+        assert not (run / "run.json").exists()
+    train(toy_config(), run, resume=resume)
+    assert (run / "last.safetensors").exists()
 
 
 def test_nothing_to_resume(tmp_path: Path) -> None:

@@ -234,6 +234,10 @@ class RunProgress(RichProgressBar):
         """The figures last logged; reading them costs nothing."""
         return dict(_module(pl_module).shown)
 
+    def _get_train_description(self, current_epoch: int) -> str:
+        # The whole run is one epoch for Lightning, so its number says nothing.
+        return "Training".ljust(len(self.validation_description))
+
 
 def _module(module: LightningModule) -> DensePrediction:
     assert isinstance(module, DensePrediction)

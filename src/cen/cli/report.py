@@ -1,6 +1,7 @@
 """Write report.html of a run: curves, tables, exchange map and pictures, in one file."""
 
 import argparse
+from pathlib import Path
 
 from cen.cli import common
 
@@ -8,12 +9,20 @@ from cen.cli import common
 def add(parser: argparse.ArgumentParser) -> None:
     """Declares the options."""
     parser.add_argument("run_folder", metavar="RUN", help="folder of a run")
+    parser.add_argument(
+        "--overview",
+        metavar="FILE",
+        type=Path,
+        help="also write one picture (PNG) of samples and curves, for a README or a talk",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Writes the page."""
+    """Writes the page, and the picture if asked for."""
     folder = common.run_folder(args.run_folder)
-    from cen.report import write_report
+    from cen.report import figure_overview, write_report
 
     print(write_report(folder))
+    if args.overview is not None:
+        print(figure_overview(folder, args.overview))
     return 0

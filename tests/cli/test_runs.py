@@ -171,6 +171,10 @@ def test_report_prints_where_the_page_is(run: Path, capsys: pytest.CaptureFixtur
     assert cli.main(["report", str(run)]) == 0
     assert capsys.readouterr().out.strip() == str(run / "report.html")
     assert "<html" in (run / "report.html").read_text("utf-8")
+    picture = run / "talk.png"
+    assert cli.main(["report", str(run), "--overview", str(picture)]) == 0
+    assert capsys.readouterr().out.split() == [str(run / "report.html"), str(picture)]
+    assert picture.read_bytes().startswith(b"\x89PNG")
 
 
 def test_bench_prints_paired_ratios(

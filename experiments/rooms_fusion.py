@@ -82,7 +82,7 @@ def call(arguments: list[str], log: Path | None = None) -> None:
         subprocess.run(command, check=True, env=environment)
         return
     log.parent.mkdir(parents=True, exist_ok=True)
-    with open(log.with_suffix(".log"), "a") as file:
+    with log.with_suffix(".log").open("a") as file:
         done = subprocess.run(command, env=environment, stdout=file, stderr=file)
     print(f"{'done' if done.returncode == 0 else 'FAILED'}: cen {' '.join(arguments)}", flush=True)
 

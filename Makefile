@@ -8,6 +8,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DATA := data/rooms
 RUN := runs/demo
+SEED ?= 0
 
 .PHONY: demo test slow lint bench docs clean
 
@@ -27,7 +28,7 @@ $(DATA)/dataset.yaml: | $(STAMP)
 
 demo: $(STAMP) $(DATA)/dataset.yaml
 	rm -rf $(RUN)
-	$(BIN)/cen train rooms-demo --data.root $(DATA) --out $(RUN)
+	$(BIN)/cen train rooms-demo --data.root $(DATA) --out $(RUN) --seed $(SEED)
 	$(BIN)/cen evaluate $(RUN)
 	$(BIN)/cen inspect $(RUN)
 	$(BIN)/cen report $(RUN)

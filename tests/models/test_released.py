@@ -61,6 +61,17 @@ def images():
     }
 
 
+@pytest.fixture
+def one_thread():
+    """As the vectors were made. More threads sum in another order; the few ReLUs that then fall on
+    the other side of zero move single gradient norms by up to 0.2 % with batch statistics."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.mark.usefixtures("one_thread")
 def test_reference_outputs(reference, weights, images):
     net = load_released(weights)
     assert released_state_dict(net).keys() == reference["keys"].keys()
@@ -72,6 +83,7 @@ def test_reference_outputs(reference, weights, images):
         assert (found - expected).abs().max() <= 1e-4 * expected.abs().max(), name
 
 
+@pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize("statistics", ["frozen", "batch"])
 def test_reference_training_step(reference, weights, images, statistics):
     net = load_released(weights).train()

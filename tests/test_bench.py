@@ -28,7 +28,8 @@ def test_the_interval_covers_the_median_in_19_of_20_experiments() -> None:
         times = {"a": rng.exponential(1, 15), "b": np.ones(15)}
         _, low, high = paired_ratios(times, [("a", "b")])[0]
         covered += low <= np.log(2) <= high
-    assert covered >= 0.94 * 400
+    # The interval of 15 values leaves out three at either end: 96.5 %.
+    assert 0.94 * 400 <= covered <= 0.99 * 400
 
 
 def test_the_networks_differ_in_their_norms_alone() -> None:
@@ -48,18 +49,18 @@ def test_the_networks_differ_in_their_norms_alone() -> None:
 def test_every_mode_gives_both_ratios() -> None:
     lines: list[str] = []
     tiny = {"encoder": "resnet18", "width": 4, "decoder_channels": 4, "size": (32, 32)}
-    ratios = bench_exchange(**tiny, rounds=5, progress=lines.append)
+    ratios = bench_exchange(**tiny, rounds=6, progress=lines.append)
     assert [(r.mode, r.name) for r in ratios] == [
         (mode, f"exchange / {other}")
         for mode in ("evaluation", "training")
         for other in ("no exchange", "plain batch norm")
     ]
     assert all(r.low <= r.median <= r.high and r.seconds > 0 for r in ratios)
-    assert len(lines) == 2 * (1 + 5)
-    assert ratios[0].to_dict()["rounds"] == 5
+    assert len(lines) == 2 * (1 + 6)
+    assert ratios[0].to_dict()["rounds"] == 6
     assert torch.is_grad_enabled()
 
 
 def test_too_few_rounds_are_refused() -> None:
-    with pytest.raises(ConfigError, match="at least 5"):
-        bench_exchange(rounds=4)
+    with pytest.raises(ConfigError, match="at least 6"):
+        bench_exchange(rounds=5)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from math import comb
 from typing import Any, Literal
 
 import numpy as np
@@ -29,7 +30,7 @@ class Ratio:
         mode: "evaluation" (forward pass) or "training" (forward, backward and optimiser step).
         compiled: Whether both ran under ``torch.compile``.
         median: Median of the paired ratios.
-        low: Lower end of the 95 % interval of the median (order statistics).
+        low: Lower end of an interval that holds the median with at least 95 % (order statistics).
         high: Upper end.
         rounds: Number of pairs.
         seconds: Median time of A, in seconds.
@@ -52,7 +53,8 @@ class Ratio:
 def paired_ratios(times: Mapping[str, Sequence[float]], pairs: Sequence[tuple[str, str]]) -> Any:
     """Median ratio and its 95 % interval for each pair of names, from times taken in rounds.
 
-    The interval is distribution-free: the order statistics at n/2 ± 0.98·√n.
+    The interval is distribution-free: the narrowest pair of order statistics, the same number from
+    either end, that holds the true median with a probability of at least 95 %.
 
     Returns:
         One (median, low, high) per pair.
@@ -60,12 +62,18 @@ def paired_ratios(times: Mapping[str, Sequence[float]], pairs: Sequence[tuple[st
     results = []
     for one, other in pairs:
         ratios = np.sort(np.asarray(times[one]) / np.asarray(times[other]))
-        count = len(ratios)
-        reach = 0.98 * count**0.5
-        low = max(0, int(np.floor(count / 2 - reach)) - 1)
-        high = min(count - 1, int(np.ceil(count / 2 + reach)))
-        results.append((float(np.median(ratios)), float(ratios[low]), float(ratios[high])))
+        cut = _cut(len(ratios))
+        results.append((float(np.median(ratios)), float(ratios[cut]), float(ratios[-1 - cut])))
     return results
+
+
+def _cut(count: int) -> int:
+    """How many of ``count`` sorted values to leave out at either end of the interval."""
+    outside, cut = 2 * 0.5**count, 0
+    while outside + 2 * comb(count, cut + 1) * 0.5**count <= 0.05:
+        cut += 1
+        outside += 2 * comb(count, cut) * 0.5**count
+    return cut
 
 
 def bench_exchange(
@@ -102,10 +110,10 @@ def bench_exchange(
         For every mode, exchange / no exchange and exchange / plain batch norm.
 
     Raises:
-        ConfigError: Fewer than 5 rounds, which give no interval.
+        ConfigError: Fewer than 6 rounds, which give no interval.
     """
-    if rounds < 5:
-        raise ConfigError(f"rounds must be at least 5 to give an interval, got {rounds}")
+    if rounds < 6:
+        raise ConfigError(f"rounds must be at least 6 to give an interval, got {rounds}")
     torch.manual_seed(0)
     target = torch.device(device)
     inputs = {name: torch.randn(batch, 3, *size, device=target) for name in ("rgb", "depth")}

@@ -17,6 +17,8 @@ from torch import nn
 from cen.errors import ConfigError
 
 OptimizerName = Literal["sgd", "adam", "adamw"]
+# What convert and DDP, and torch.compile, put before the names of a network's parameters.
+_WRAPPERS = ("module", "_orig_mod")
 ScheduleName = Literal["poly", "cosine", "constant", "staged"]
 
 
@@ -31,7 +33,8 @@ def param_groups(
     """Splits the trainable parameters of a network into an encoder and a decoder group.
 
     Everything below ``net.encoder`` and ``net.stems`` is encoder; decoder, heads and alpha are
-    decoder. A network without such attributes has everything in the decoder group. Each
+    decoder. A network without such attributes has everything in the decoder group. What
+    :func:`cen.convert`, DDP or ``torch.compile`` wrap around the network does not matter. Each
     parameter is in exactly one group and empty groups are left out.
 
     Args:
@@ -53,7 +56,7 @@ def param_groups(
     exempt = set() if decay_scales else _without_kernel(net)
     for name, parameter in net.named_parameters():
         if parameter.requires_grad:
-            part = "encoder" if name.split(".")[0] in ("encoder", "stems") else "decoder"
+            part = "encoder" if top(name) in ("encoder", "stems") else "decoder"
             split.setdefault((part, id(parameter) not in exempt), []).append(parameter)
     groups = []
     for (part, decays), parameters in sorted(split.items(), key=lambda item: item[0], reverse=True):
@@ -66,6 +69,11 @@ def param_groups(
             group["weight_decay"] = weight_decay
         groups.append(group)
     return groups
+
+
+def top(name: str) -> str:
+    """First part of a parameter's name below what is wrapped around the network."""
+    return next((part for part in name.split(".") if part not in _WRAPPERS), "")
 
 
 def _without_kernel(net: nn.Module) -> set[int]:

@@ -107,7 +107,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         (["data", "rooms", "x", "--size", "8", "8"], "--size 8 8: give 32 pixels or more"),
         (["data", "rooms", "x", "--train", "0"], "--train 0: give 1 or more"),
         (["configs", "cp", "rooms-smal"], "did you mean rooms-small?"),
-        (["bench", "exchange", "--rounds", "2"], "--rounds 2: give 5 or more"),
+        (["bench", "exchange", "--rounds", "2"], "--rounds 2: give 6 or more"),
         (["bench", "exchange", "--rounds", "two"], "invalid int value: 'two'"),
     ],
 )

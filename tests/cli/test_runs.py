@@ -188,10 +188,10 @@ def test_bench_prints_paired_ratios(
         return [Ratio("exchange / no exchange", "training", True, 1.01, 1.0, 1.02, 5, 0.25)]
 
     monkeypatch.setattr("cen.bench.bench_exchange", measured)
-    words = ["bench", "exchange", "--rounds", "5", "--size", "64", "96", "--compile"]
+    words = ["bench", "exchange", "--rounds", "7", "--size", "64", "96", "--compile"]
     figures = json_of(words, capsys)
     assert figures["ratios"] == [measured()[0].to_dict()]
-    assert (asked["rounds"], asked["size"], asked["compiled"]) == (5, (64, 96), True)
+    assert (asked["rounds"], asked["size"], asked["compiled"]) == (7, (64, 96), True)
     assert cli.main(words) == 0
     assert "1.0100" in capsys.readouterr().out
 

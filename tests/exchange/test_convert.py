@@ -212,6 +212,71 @@ def inputs_of(channels: int, *names: str) -> dict[str, Tensor]:
     return {name: torch.randn(2, channels, 5, 5) for name in names}
 
 
+def test_private_convolutions_go_channels_last() -> None:
+    net = convert(small(), ["a", "b"], convolution="private", where="1").eval()
+    given = inputs("a", "b")
+    expected = net(given)
+    net.to(memory_format=torch.channels_last)
+    last = {k: v.to(memory_format=torch.channels_last) for k, v in given.items()}
+    for name, value in net(last).items():
+        torch.testing.assert_close(value, expected[name])
+
+
+def test_a_container_named_after_its_norm_is_converted() -> None:
+    class ConvBatchNormReLU(nn.Sequential):
+        pass
+
+    plain = nn.Sequential(ConvBatchNormReLU(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4), nn.ReLU()))
+    assert isinstance(convert(plain, ["a", "b"]).module[0][1], StreamBatchNorm)
+
+
+@pytest.mark.parametrize("buffers", [True, False])
+def test_statistics_switched_off_afterwards_stay_off(buffers: bool) -> None:
+    plain = nn.Sequential(nn.BatchNorm2d(3))
+    plain[0].track_running_stats = False
+    if not buffers:
+        plain[0].running_mean = plain[0].running_var = None
+    net = convert(plain, ["a", "b"])
+    given = inputs("a", "b")
+    for training in (True, False):
+        net.train(training)
+        plain.train(training)
+        torch.testing.assert_close(net(given)["b"], plain(given["b"]))
+
+
+def test_momentum_none_of_an_instance_norm_is_that_of_the_plain_one() -> None:
+    plain = nn.Sequential(nn.InstanceNorm2d(3, affine=True, track_running_stats=True))
+    plain[0].momentum = None
+    net = convert(plain, ["a", "b"])
+    given = inputs("a", "b")
+    torch.testing.assert_close(net(given)["b"], plain(given["b"]))
+    torch.testing.assert_close(net.module[0].running_mean[1], plain[0].running_mean)
+
+
+def test_tied_scales_stay_tied() -> None:
+    plain = nn.Sequential(nn.BatchNorm2d(3), nn.BatchNorm2d(3))
+    plain[1].weight = plain[0].weight
+    net = convert(plain, ["a", "b"]).module
+    assert net[0].weight is net[1].weight
+    assert net[0].bias is not net[1].bias
+
+
+def test_hooks_are_not_dropped_silently() -> None:
+    plain = nn.Sequential(nn.BatchNorm2d(3))
+    plain[0].register_forward_hook(lambda *_: None)
+    with pytest.raises(ConversionError, match=r"'0'.*hooks"):
+        convert(plain, ["a", "b"])
+
+
+def test_a_scalar_result_is_refused() -> None:
+    class Mean(nn.Sequential):
+        def forward(self, values: Tensor) -> Tensor:
+            return super().forward(values).mean()
+
+    with pytest.raises(ShapeError, match="scalar"):
+        convert(Mean(nn.BatchNorm2d(3)), ["a", "b"])(inputs("a", "b"))
+
+
 def test_shared_norms_stay_plain() -> None:
     net = convert(small(), ["a", "b"], norm="shared")
     assert isinstance(net.module[1], nn.BatchNorm2d)

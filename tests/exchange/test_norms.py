@@ -171,10 +171,17 @@ def test_replaced_channels_get_no_gradient_and_donors_do() -> None:
 
 
 def test_gradcheck_through_norm_and_exchange() -> None:
-    norm = StreamBatchNorm(3, Streams(["a", "b", "c"]), exchange=ExchangeRule(threshold=0.5))
+    rule = ExchangeRule(threshold=0.5, scope="any")
+    norm = StreamBatchNorm(3, Streams(["a", "b", "c"]), exchange=rule)
     shuffled(norm).double()
+    assert 0 < norm.replaced().sum() < 9
     values = torch.randn(6, 3, 2, 2, dtype=torch.float64, requires_grad=True)
-    assert torch.autograd.gradcheck(norm.train(), (values,))
+
+    def run(values: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        parameters = {"weight": weight, "bias": bias}
+        return torch.func.functional_call(norm, parameters, (values,))
+
+    assert torch.autograd.gradcheck(run, (values, norm.weight, norm.bias))
 
 
 @every_kind
@@ -255,6 +262,15 @@ def test_exchange_rate_is_the_share_of_own_channels() -> None:
     norm = StreamBatchNorm(4, Streams(["a", "b"]), exchange=ExchangeRule(scope="any"))
     norm.weight.data = torch.tensor([[0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 1.0]])
     assert float(exchange_rate(norm)) == 0.25
+
+
+def test_a_rule_that_is_off_replaces_nothing() -> None:
+    norm = StreamBatchNorm(4, Streams(["a", "b"]), exchange=ExchangeRule(enabled=False))
+    norm.weight.data.zero_()
+    assert not norm.replaced().any()
+    assert exchange_rate(norm).item() == 0
+    norm.weight.data.fill_(2)
+    assert sparsity(norm).item() == 8, "the penalty stays, for the ablation"
 
 
 def test_a_plain_state_dict_starts_every_stream() -> None:

@@ -35,7 +35,7 @@ def add(parser: Parser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Measures and prints the paired ratios."""
-    for name, least in (("batch", 1), ("rounds", 5)):
+    for name, least in (("batch", 1), ("rounds", 6)):
         if getattr(args, name) < least:
             raise ConfigError(f"--{name} {getattr(args, name)}: give {least} or more")
     if min(args.size) < 32:

@@ -20,7 +20,8 @@ class StreamConv2d(nn.Module):
         streams: The streams of this part of the network.
 
     Attributes:
-        weight: (S, O, I / groups, kh, kw). bias: (S, O) or None.
+        weight: (S, O, I / groups, kh · kw); four axes, because ``.to(memory_format=channels_last)``
+            takes no parameter with more. bias: (S, O) or None.
     """
 
     bias: nn.Parameter | None
@@ -32,8 +33,11 @@ class StreamConv2d(nn.Module):
         self.padding, self.padding_mode = conv.padding, conv.padding_mode
         # The border to add beforehand where the convolution itself cannot (reflect, …).
         self.border: list[int] = conv._reversed_padding_repeated_twice
-        self.weight = _repeat(conv.weight, len(streams))
-        self.bias = None if conv.bias is None else _repeat(conv.bias, len(streams))
+        self.kernel_size = conv.kernel_size
+        self.weight = _repeat(conv.weight.flatten(2), len(streams), conv.weight.requires_grad)
+        self.bias = (
+            None if conv.bias is None else _repeat(conv.bias, len(streams), conv.bias.requires_grad)
+        )
         self.train(conv.training)
 
     def extra_repr(self) -> str:
@@ -52,7 +56,7 @@ class StreamConv2d(nn.Module):
             wide, padding = F.pad(wide, self.border, mode=self.padding_mode), (0, 0)
         result = F.conv2d(
             wide,
-            weight.flatten(0, 1),
+            weight.reshape(-1, weight.shape[2], *self.kernel_size),
             None if bias is None else bias.flatten(),
             self.stride,
             padding,
@@ -62,6 +66,6 @@ class StreamConv2d(nn.Module):
         return narrow(result, len(active))
 
 
-def _repeat(parameter: Tensor, streams: int) -> nn.Parameter:
+def _repeat(parameter: Tensor, streams: int, requires_grad: bool) -> nn.Parameter:
     values = parameter.detach().expand(streams, *parameter.shape).clone()
-    return nn.Parameter(values, requires_grad=parameter.requires_grad)
+    return nn.Parameter(values, requires_grad=requires_grad)

@@ -156,6 +156,7 @@ def convert_layers(
         )
     names = _names_of_layers(module)
     made: dict[int, nn.Module] = {}
+    tied: dict[int, nn.Parameter] = {}
     exchanging = 0
     _check(module, norm)
     for layer, places in names.values():
@@ -163,7 +164,7 @@ def convert_layers(
             matched = exchange is not None and any(_matches(where, p, layer) for p in places)
             exchanging += matched
             made[id(layer)] = _stream_layer(
-                places[0], layer, streams, exchange if matched else None
+                places[0], layer, streams, exchange if matched else None, tied
             )
         elif isinstance(layer, nn.Conv2d) and convolution == "private":
             made[id(layer)] = StreamConv2d(layer, streams)
@@ -223,23 +224,38 @@ def _refuse(name: str, layer: nn.Module, norm: str) -> None:
     if isinstance(layer, nn.modules.lazy.LazyModuleMixin) and any(w in kind for w in _NORM_WORDS):
         raise ConversionError(f"{name!r} ({kind}) has no weights yet; run the module once first")
     if isinstance(layer, _PLAIN):
+        hooks = (layer._forward_hooks, layer._forward_pre_hooks, layer._backward_hooks)
+        if any(hooks):
+            raise ConversionError(f"{name!r} ({kind}) has hooks, which would be lost; remove them")
         if layer.weight is None or layer.bias is None:
             raise ConversionError(
                 f"{name!r} ({kind}) has no affine scale, so there is no γ to read; "
                 f"build it with affine=True"
             )
-    elif any(word in kind for word in _NORM_WORDS):
+    elif any(word in kind for word in _NORM_WORDS) and not _holds_norms(layer):
         raise ConversionError(
             f"{name!r} ({kind}) normalises but is no subclass of a PyTorch norm; "
             f"replace it by nn.BatchNorm2d, nn.InstanceNorm2d or nn.GroupNorm first"
         )
 
 
+def _holds_norms(layer: nn.Module) -> bool:
+    return any(isinstance(inner, _PLAIN) for inner in layer.modules())
+
+
 def _stream_layer(
-    name: str, layer: nn.Module, streams: Streams, rule: ExchangeRule | None
+    name: str,
+    layer: nn.Module,
+    streams: Streams,
+    rule: ExchangeRule | None,
+    tied: dict[int, nn.Parameter],
 ) -> nn.Module:
     stream_norm = _stream_norm(layer, streams, rule)
     stream_norm.load_plain(layer)
+    for key in ("weight", "bias"):
+        # Parameters that two norms share go on being shared.
+        shared = tied.setdefault(id(getattr(layer, key)), getattr(stream_norm, key))
+        setattr(stream_norm, key, shared)
     stock = next(kind for kind in _PLAIN if isinstance(layer, kind))
     if type(layer).forward is stock.forward:
         return stream_norm
@@ -252,15 +268,17 @@ def _stream_norm(layer: nn.Module, streams: Streams, rule: ExchangeRule | None) 
         return StreamGroupNorm(
             layer.num_groups, layer.num_channels, streams, exchange=rule, eps=layer.eps
         )
-    tracked = layer.track_running_stats
+    # As in PyTorch, the buffers decide what is used, and the attribute whether they move.
+    tracked = layer.running_mean is not None
+    moves = layer.track_running_stats
     if isinstance(layer, _INSTANCE):
         return StreamInstanceNorm(
             layer.num_features,
             streams,
             exchange=rule,
             eps=layer.eps,
-            momentum=0.1 if layer.momentum is None else layer.momentum,
-            track_running_stats=bool(tracked),
+            momentum=(layer.momentum or 0.0) if moves else 0.0,
+            track_running_stats=tracked,
         )
     assert isinstance(layer, _BATCH)
     kind = StreamSyncBatchNorm if isinstance(layer, nn.SyncBatchNorm) else StreamBatchNorm
@@ -269,8 +287,8 @@ def _stream_norm(layer: nn.Module, streams: Streams, rule: ExchangeRule | None) 
         streams,
         exchange=rule,
         eps=layer.eps,
-        momentum=layer.momentum,
-        track_running_stats=bool(tracked),
+        momentum=layer.momentum if moves else 0.0,
+        track_running_stats=tracked,
     )
     if isinstance(made, StreamSyncBatchNorm):
         made.process_group = layer.process_group

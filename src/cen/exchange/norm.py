@@ -145,7 +145,7 @@ class StreamNorm(nn.Module):
 
     def replaced(self) -> Tensor:
         """(S, C) bool: the channels that give way at present, all streams being active."""
-        if self.exchange is None:
+        if self.exchange is None or not self.exchange.enabled:
             return torch.zeros_like(self.own)
         own = self.own if self.exchange.scope == "own" else None
         return replaced_channels(self.weight, self.exchange.threshold, own) & self.partnered
@@ -170,7 +170,7 @@ class StreamNorm(nn.Module):
         """Gives every stream a copy of a plain norm's parameters, statistics and dtype/device."""
         for name in self.per_stream:
             source = getattr(norm, name)
-            if source is None:
+            if source is None or getattr(self, name) is None:
                 continue
             values = source.detach().expand(getattr(self, name).shape).clone()
             if isinstance(source, nn.Parameter):
@@ -224,7 +224,7 @@ def sparsity(net: nn.Module, streams: Collection[str] | None = None) -> Tensor:
 
 
 def exchange_rate(net: nn.Module) -> Tensor:
-    """Share of the own channels that are below θ, over all exchanging layers and streams.
+    """Share of the own channels that are replaced, over all exchanging layers and streams.
 
     Streams without a partner do not count. A scalar in [0, 1] on the network's device (no
     synchronisation); 0 for a network that exchanges nothing.

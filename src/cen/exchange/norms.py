@@ -74,14 +74,14 @@ class StreamBatchNorm(TrackingNorm):
         if mean is not None and var is not None and (self.frozen or not self.training):
             running = self._rows(mean).flatten(), self._rows(var).flatten()
             return F.batch_norm(wide, *running, scale, shift, False, 0.0, self.eps)
+        return self._batch_statistics(wide, scale, shift)
+
+    def _batch_statistics(self, wide: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
         if wide.numel() == wide.shape[1]:
             raise ShapeError(
                 f"batch norm of {self.num_features} channels got one value per channel "
                 f"(B = 1 at 1×1) in training; use a larger batch or image, or frozen statistics"
             )
-        return self._batch_statistics(wide, scale, shift)
-
-    def _batch_statistics(self, wide: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
         mean, var = self.running_mean, self.running_var
         if mean is None or var is None:
             return F.batch_norm(wide, None, None, scale, shift, True, 0.0, self.eps)

@@ -175,6 +175,8 @@ def batch_size(packed: Tensor, streams: int) -> int:
     Raises:
         ShapeError: The number of rows is not a multiple of ``streams``.
     """
+    if packed.ndim == 0:
+        raise ShapeError("a scalar cannot be dealt out to streams; return one value per row")
     if packed.shape[0] % streams:
         raise ShapeError(
             f"a packed tensor of shape {tuple(packed.shape)} cannot hold {streams} streams: "

@@ -16,12 +16,15 @@ import torch
 from torch import Tensor
 
 from cen.errors import CheckpointError, StreamError
-from cen.exchange import ExchangeRule, StreamNorm
+from cen.exchange import ExchangeRule, StreamNorm, exchange_layers
 from cen.files import write_atomically
 from cen.models.builders import build
 from cen.models.files import read_pickle, require_fit
 from cen.models.network import ChannelExchangeNetwork
 from cen.models.resnet import LAYOUTS, BasicBlock
+
+BASIC = ("resnet18", "resnet34")
+"""Encoders of basic blocks, in which the released code never exchanges."""
 
 OUTPUT = "segmentation"
 """Name of the output of a network read from a released checkpoint."""
@@ -65,12 +68,11 @@ def load_released(
         )
     if any(channels not in (1, 3) for channels in names.values()):
         raise StreamError(f"released streams take 1 or 3 channels, not {names}")
-    net = build(
-        "refinenet",
-        **_architecture(state, where),
-        inputs=names,
-        exchange=ExchangeRule(threshold, scope="any"),
-    )
+    architecture = _architecture(state, where)
+    # The released code exchanges in bottlenecks alone, so a ResNet-18 or 34 of its never does.
+    basic = architecture["encoder"] in BASIC
+    rule = ExchangeRule(threshold, "any", "none" if basic else "own", enabled=not basic)
+    net = build("refinenet", **architecture, inputs=names, exchange=rule)
     expected = released_state_dict(net)
     # Counters are absent from files of old PyTorch versions; nothing depends on them.
     counters = {k: v for k, v in expected.items() if k.endswith("num_batches_tracked")}
@@ -163,6 +165,11 @@ def _from_released(net: ChannelExchangeNetwork, state: Mapping[str, Tensor]) -> 
     return {**whole, **{key: torch.stack(values) for key, values in rows.items()}}
 
 
+def _exchanges(net: ChannelExchangeNetwork) -> bool:
+    rules = [layer.exchange for layer in exchange_layers(net).values()]
+    return any(rule is not None and rule.enabled for rule in rules)
+
+
 def _mapping(net: ChannelExchangeNetwork) -> Iterator[tuple[str, int | None, str]]:
     """Each tensor's key here, its row if it has one per stream, and its released key.
 
@@ -177,11 +184,12 @@ def _mapping(net: ChannelExchangeNetwork) -> Iterator[tuple[str, int | None, str
         or options["norm"] != "private"
         or options["convolution"] != "shared"
         or len(net.stems) > 0
+        or (options["encoder"] in BASIC and len(net.inputs) > 1 and _exchanges(net))
     ):
         raise CheckpointError(
             "the released layout holds a RefineNet with the one output 'segmentation', inputs of "
-            "1 or 3 channels, shared convolutions, private norms and no norms in the decoder; "
-            "save this network with cen.save"
+            "1 or 3 channels, shared convolutions, private norms, no norms in the decoder and, "
+            "with ResNet-18 or 34, no exchange; save this network with cen.save"
         )
     for key in net.state_dict():
         layer, _, tensor = key.rpartition(".")

@@ -159,7 +159,7 @@ class ExchangeMonitor(Callback):
                 f"step {step}: no channel is exchanged yet. Raise train.sparsity (λ is too small"
                 " to push any scale below the threshold), or train longer",
             )
-        if rate > 0.75:
+        if rate > 0.75 and module.controller is None:
             self._say(
                 "much",
                 f"step {step}: {rate:.0%} of the own channels are exchanged, so the streams keep"
@@ -205,7 +205,8 @@ class FiniteLoss(Callback):
 
         Args:
             trainer: the trainer.
-            module: look at its parameters, too: gradients may be infinite where the loss is not.
+            module: look at its parameters and statistics, too: they may be infinite where the
+                loss is not.
 
         Raises:
             TrainingError: a loss since the last look was not finite, on any process.
@@ -213,7 +214,8 @@ class FiniteLoss(Callback):
         bad = self._bad is not None and bool(self._bad)
         self._bad = None
         if module is not None and not bad:
-            finite = torch.stack([torch.isfinite(p).all() for p in module.net.parameters()])
+            state = [*module.net.parameters(), *module.net.buffers()]
+            finite = torch.stack([torch.isfinite(t).all() for t in state])
             bad = not bool(finite.all())
         if trainer.world_size > 1:
             bad = trainer.strategy.reduce_boolean_decision(bad, all=False)

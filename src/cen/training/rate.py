@@ -80,7 +80,7 @@ class RateController(nn.Module):
         if not 0 <= rate <= 1:
             raise ConfigError(f"train.exchange_rate is {rate}; give a share between 0 and 1")
         self.rate, self.steps = rate, schedule.steps
-        spent = accumulate(schedule.rates(step)["encoder"] for step in range(schedule.steps))
+        spent = accumulate(sum(schedule.rates(step).values()) for step in range(schedule.steps))
         self._spent = torch.tensor([0.0, *spent], dtype=torch.float64)
         self._spent /= self._spent[-1].clamp(min=1e-30)
         self._layers: list[StreamNorm] = []

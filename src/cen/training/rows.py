@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from cen.exchange import Streams
+from cen.models import ChannelExchangeNetwork
 
 Row = tuple[nn.Parameter, int]
 
@@ -41,12 +42,13 @@ def absent_rows(net: nn.Module, present: Collection[str]) -> list[Row]:
 
 
 def _alpha_rows(net: nn.Module, present: Collection[str]) -> list[Row]:
-    absent = _absent(tuple(getattr(net, "inputs", ())), present)
+    # Searched for rather than taken from the top: DDP and the like wrap a module around it.
     return [
         (parameter, i)
-        for name, parameter in net.named_parameters()
-        if name.split(".")[0] == "alpha"
-        for i in absent
+        for module in net.modules()
+        if isinstance(module, ChannelExchangeNetwork)
+        for parameter in module.alpha.values()
+        for i in _absent(tuple(module.inputs), present)
     ]
 
 

@@ -172,3 +172,19 @@ def test_schedules_never_rise_without_warm_up() -> None:
         schedule = Schedule(kind, steps=50)
         rates = [schedule.rates(k)["encoder"] for k in range(50)]
         assert all(a > b > 0 for a, b in itertools.pairwise(rates))
+
+
+def test_what_is_wrapped_around_a_network_does_not_matter() -> None:
+    class Plain(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.encoder = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4))
+            self.head = nn.Conv2d(4, 2, 1)
+
+        def forward(self, values: torch.Tensor) -> torch.Tensor:
+            return self.head(self.encoder(values))
+
+    converted = cen.convert(Plain(), ["a", "b"])
+    for net in (converted, torch.compile(converted), nn.ModuleDict({"module": converted})):
+        sizes = {g["name"]: len(g["params"]) for g in param_groups(net, 1.0, 2.0)}
+        assert sizes == {"encoder": 4, "decoder": 2}

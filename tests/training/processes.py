@@ -14,6 +14,7 @@ import torch
 from lightning.pytorch import Callback
 from tests.training.toy import Blocks, toy_config, toy_network
 
+from cen.exchange import exchange_layers, exchange_rate
 from cen.training import score_network, train_network
 
 
@@ -42,6 +43,10 @@ def work(out: Path, devices: int) -> None:
     )
     config.model.dropout = 0.0
     net, gradients = toy_network(config), Gradients()
+    with torch.no_grad():
+        for layer in exchange_layers(net).values():
+            layer.weight[:, ::3] = 1e-3
+    assert exchange_rate(net) > 0.2
     # Samples have between none and all of their pixels labelled, so the halves of a batch differ.
     train, validation = Blocks(10, ignored=True), Blocks(5, seed=1, ignored=True)
     run = out / f"run{devices}"

@@ -147,8 +147,7 @@ def test_other_formats_agree(net, make_inputs, mode):
     expected = predict(net, inputs)
     scope = nullcontext()
     if mode == "channels_last":
-        if net.config["convolution"] == "shared":  # PyTorch refuses the kernels of private ones
-            net.to(memory_format=torch.channels_last)
+        net.to(memory_format=torch.channels_last)
         inputs = {k: v.contiguous(memory_format=torch.channels_last) for k, v in inputs.items()}
     elif mode == "float64":
         net.double()

@@ -95,6 +95,13 @@ def test_mapping_on_the_command_line_is_replaced_and_then_extended(file: Path) -
             "[1, 2, 3]",
             "does not fit; expected: list of 2 whole numbers, or null",
         ),
+        (
+            "data.modalities",
+            "{rgb: {}, depth: {unit: 0.001}}",
+            "data.modalities.depth: unit and missing are for kind: depth",
+        ),
+        ("data.columns", "[rgb, segmentation]", "model.inputs.depth: is in no column of the lists"),
+        ("data.transforms.scale", "[0.5, 2]", "set data.transforms.crop, too"),
         ("data.transforms.scale", "[2, 1]", "data.transforms.scale: [2.0, 1.0] falls"),
         ("model.dropout", "1.5", "between 0 and 1"),
         ("model.dropout", "nan", "does not fit; expected: number"),

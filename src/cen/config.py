@@ -19,6 +19,7 @@ from typing import Any, Literal
 import yaml
 
 from cen import parsing
+from cen.checks import check_run
 from cen.errors import ConfigError
 from cen.files import write_text
 
@@ -83,6 +84,8 @@ class DataConfig:
         ignore_index: Label value that neither trains nor counts.
         validation: Share of the training list, in contiguous blocks, held out to choose the best
             checkpoint. The test split never chooses anything.
+        columns: What the columns of the list files hold, in order: modalities by name, and
+            ``segmentation`` for the labels. A third modality is one column more.
         modalities: The modalities of the data set by name.
         transforms: What training does to a sample.
         workers: Processes that read samples; 0: the training process reads them itself.
@@ -93,6 +96,7 @@ class DataConfig:
     classes: int | list[str] | None = None
     ignore_index: int = 255
     validation: float = 0.1
+    columns: list[str] = field(default_factory=lambda: ["rgb", "segmentation", "depth"])
     modalities: dict[str, ModalityConfig] = field(
         default_factory=lambda: {"rgb": ModalityConfig(), "depth": ModalityConfig(kind="depth")}
     )
@@ -314,7 +318,7 @@ class Config:
                     low, high = low_high
                     limits = f"at least {low}" if high == _INF else f"between {low} and {high}"
                     raise ConfigError(f"{key}: {number} is out of range; it must be {limits}")
-        _check_run(self)
+        check_run(self)
 
 
 _INF = float("inf")
@@ -347,43 +351,6 @@ _RANGES: dict[str, tuple[float, float]] = {
     "train.validate_every": (1, _INF),
     "train.checkpoint_every": (1, _INF),
 }
-
-
-def _check_run(config: Config) -> None:
-    """Checks what no single key shows."""
-    data, model, train = config.data, config.model, config.train
-    if not model.inputs:
-        raise ConfigError("model.inputs: is empty; name at least one modality, such as {rgb: 3}")
-    for name, channels in model.inputs.items():
-        if name not in data.modalities:
-            near = parsing.nearest(name, data.modalities)
-            raise ConfigError(f"model.inputs.{name}: is no modality of data.modalities{near}")
-        if channels < 1:
-            raise ConfigError(f"model.inputs.{name}: {channels} channels; give 1 or more")
-        modality = data.modalities[name]
-        for part in ("mean", "std"):
-            numbers = getattr(modality, part)
-            if numbers is not None and len(numbers) != channels:
-                raise ConfigError(
-                    f"data.modalities.{name}.{part}: {len(numbers)} numbers for {channels} "
-                    f"channels of model.inputs.{name}; give one for each"
-                )
-    scale = data.transforms.scale
-    if scale is not None and scale[0] > scale[1]:
-        raise ConfigError(f"data.transforms.scale: {list(scale)} falls; give the smaller one first")
-    if (train.schedule == "staged") != bool(train.stages):
-        raise ConfigError("train.stages: must be given with train.schedule staged, and only then")
-    if train.steps is None and not train.stages:
-        raise ConfigError("train.steps: is null; give a number, or train.stages that add up to one")
-    for index, stage in enumerate(train.stages):
-        if stage.steps < 1:
-            raise ConfigError(
-                f"train.stages[{index}].steps: {stage.steps} is out of range; give 1 or more"
-            )
-    if train.stages and train.max_steps > sum(stage.steps for stage in train.stages):
-        raise ConfigError("train.steps: is more than train.stages add up to; lengthen a stage")
-    if isinstance(data.classes, int) and data.classes < 2:
-        raise ConfigError(f"data.classes: {data.classes} is out of range; give 2 or more")
 
 
 def walk(config: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:

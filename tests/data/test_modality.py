@@ -97,3 +97,11 @@ def test_depth_is_not_blended_when_resized():
     larger = Modality.of("depth").resize(depth, (8, 8))
     assert np.isnan(larger).mean() == 0.25
     assert set(np.unique(larger[np.isfinite(larger)])) == {1.0, 2.0, 4.0}
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_sixteen_bits_are_not_cut_to_eight(tmp_path, channels):
+    shape = (4, 4) if channels == 1 else (4, 4, 3)
+    write_png(tmp_path / "deep.png", np.full(shape, 3000, np.uint16))
+    with pytest.raises(DataError, match=r"deep\.png: is of type uint16"):
+        Modality.of("image", channels).read(tmp_path / "deep.png")

@@ -158,3 +158,12 @@ def test_wrong_samples_and_settings_are_named():
             Transform(MODALITIES, **wrong)
     with pytest.raises(ConfigError, match="at least one"):
         Transform({})
+
+
+def test_the_shorter_side_counts_without_a_random_scale():
+    modalities = {"rgb": Modality.of("image")}
+    transform = Transform(modalities, scale=None, shorter_side=60, flip=False, crop=None)
+    sample = {"rgb": np.zeros((30, 40, 3), np.uint8), "segmentation": np.zeros((30, 40), np.uint8)}
+    result = transform(sample, np.random.default_rng(0))
+    assert result["rgb"].shape == (3, 60, 80)
+    assert result["segmentation"].shape == (60, 80)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from tests.training.toy import same
 import cen
 from cen.config import Config
 from cen.data import write_rooms
+from cen.errors import ConfigError
 from cen.report.panels import load_panel
 from cen.training import evaluate, fit
 from cen.training.setup import open_dataset
@@ -25,6 +27,48 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("data") / "rooms"
     write_rooms(folder, size=(40, 56), train=20, test=3)
     return folder
+
+
+def test_every_key_of_a_modality_arrives(root: Path) -> None:
+    keys = {
+        "kind": "depth",
+        "unit": 0.01,
+        "missing": 65535.0,
+        "scale": 2.0,
+        "mean": [1.5],
+        "std": [0.5],
+        "fill": -1.0,
+        "interpolation": "linear",
+    }
+    data = {"root": str(root), "modalities": {"rgb": {}, "depth": keys}}
+    config = Config.from_dict({"data": data, "train": {"steps": 1}})
+    found = open_dataset(config, "train").modalities["depth"].to_dict()
+    assert {k: list(v) if isinstance(v, tuple) else v for k, v in found.items()} == keys | {
+        "channels": 1
+    }
+
+
+def test_a_third_modality_is_a_column_more(root: Path, tmp_path: Path) -> None:
+    shutil.copytree(root, tmp_path / "three")
+    for name in ("train.txt", "val.txt"):
+        path = tmp_path / "three" / name
+        lines = [f"{line}\t{line.split(chr(9))[0]}" for line in path.read_text().splitlines()]
+        path.write_text("\n".join(lines) + "\n")
+    values = configuration(tmp_path / "three").to_dict()
+    values["data"]["columns"] = ["rgb", "segmentation", "depth", "thermal"]
+    values["data"]["modalities"]["thermal"] = {"kind": "image"}
+    values["model"]["inputs"] = {"rgb": 3, "depth": 1, "thermal": 1}
+    fit(Config.from_dict(values), tmp_path / "run", progress=False)
+    scores = evaluate(tmp_path / "run")["scores"]
+    assert len(scores) == 7, "every subset of three modalities"
+
+
+def test_data_with_other_classes_are_refused(root: Path, tmp_path: Path) -> None:
+    fit(configuration(root), tmp_path / "run", progress=False)
+    write_rooms(tmp_path / "functions", labels="functions", size=(40, 56), train=4, test=2)
+    with pytest.raises(ConfigError, match=r"has the 6 classes floor.*trained for 15"):
+        evaluate(tmp_path / "run", overrides={"data.root": str(tmp_path / "functions")})
+    assert not (tmp_path / "run" / "evaluation.json").exists()
 
 
 def configuration(root: Path, **values: Any) -> Config:

@@ -38,7 +38,7 @@ def build_parser() -> Parser:
     parser = Parser(
         prog="cen",
         description="Channel Exchanging Networks: fuse RGB, depth and other modalities into one "
-        "dense prediction, and several tasks into one network.",
+        "dense prediction.",
         epilog="First steps: cen data rooms data/rooms; cen train rooms-small. "
         "cen VERB --help explains one command.",
     )

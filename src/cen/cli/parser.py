@@ -83,5 +83,5 @@ class Parser(argparse.ArgumentParser):
             elif words:
                 free[option[2:]] = words.pop(0)
             else:
-                raise ConfigError(f"{option} needs a value{nearest(option, self._options())}")
+                raise ConfigError(f"{option} needs a value")
         return known, free

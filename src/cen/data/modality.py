@@ -150,10 +150,16 @@ class Modality:
         """
         if self.kind == "depth":
             return self._metres(read_array(path, cv2.IMREAD_UNCHANGED), path)
-        if self.channels == 1:
-            return read_array(path, cv2.IMREAD_GRAYSCALE)
-        if self.channels == 3:
-            return read_array(path, cv2.IMREAD_COLOR)
+        if self.channels in (1, 3):
+            # With ANYDEPTH 16-bit files stay what they are; OpenCV would cut them to 8 bits.
+            colour = cv2.IMREAD_GRAYSCALE if self.channels == 1 else cv2.IMREAD_COLOR
+            image = read_array(path, colour | cv2.IMREAD_ANYDEPTH)
+            if image.dtype != np.uint8:
+                raise DataError(
+                    f"{path}: is of type {image.dtype}, but an image has 8 bits; declare it as "
+                    f"kind: depth, or convert the file"
+                )
+            return image
         stored = read_array(path, cv2.IMREAD_UNCHANGED)
         if stored.ndim != 3 or stored.shape[2] != self.channels:
             found = 1 if stored.ndim == 2 else stored.shape[2]

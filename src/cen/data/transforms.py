@@ -117,9 +117,10 @@ class Transform:
 
     def _scaled(self, size: Size, zoom: float) -> Size:
         """Size after the random zoom, whose shorter side is at least ``shorter_side``."""
-        if self.scale is None:
+        if self.scale is None and self.shorter_side is None:
             return size
-        factor = self.scale[0] + zoom * (self.scale[1] - self.scale[0])
+        low, high = self.scale or (1.0, 1.0)
+        factor = low + zoom * (high - low)
         if self.shorter_side is not None:
             factor = max(factor, self.shorter_side / min(size))
         return max(1, round(size[0] * factor)), max(1, round(size[1] * factor))

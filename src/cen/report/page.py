@@ -117,9 +117,10 @@ def _results(run: RunFolder, colours: Mapping[str, str]) -> str:
     intro = (
         f"Scores on the {summary['split']} split, in percent. mIoU is the mean over classes of the "
         "overlap between prediction and truth, from one confusion matrix over the whole split; "
-        "α is a stream's weight in the ensemble. The last rows show what is left when a sensor "
-        "is missing."
+        "α is a stream's weight in the ensemble."
     )
+    if len({tuple(row["inputs"]) for row in rows}) > 1:
+        intro += " The last rows show what is left when a sensor is missing."
     parts = [_cards(rows, run, colours), h.table(heads, lines)]
     parts.append(h.paragraph(facts.evaluation_facts(run), "quiet"))
     return h.section("Results", intro, *parts)

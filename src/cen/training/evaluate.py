@@ -13,6 +13,7 @@ from torch.nn.functional import interpolate
 from torch.utils.data import DataLoader, Dataset
 
 from cen.config import Config
+from cen.errors import ConfigError
 from cen.models import ChannelExchangeNetwork, Output, load
 from cen.training.data import evaluation_loader
 from cen.training.files import first_process, write_json
@@ -20,7 +21,7 @@ from cen.training.module import Batch, predict
 from cen.training.panels import write_panels
 from cen.training.quiet import quiet
 from cen.training.scoring import FusionScores, Subset, subsets
-from cen.training.setup import metadata, open_dataset
+from cen.training.setup import OUTPUT, metadata, open_dataset
 
 
 def evaluate(
@@ -53,12 +54,14 @@ def evaluate(
 
     Raises:
         CheckpointError: the run holds no network.
+        ConfigError: the data have other classes than the network.
         DataError: a file of the data set cannot be used.
     """
     run = Path(run)
     config = Config.load(run / "config.yaml", overrides)
     net = load(run)
     dataset = open_dataset(config, split)
+    _check_classes(net, dataset.classes, config.data.root)
     scores = score_network(
         net,
         dataset,
@@ -85,6 +88,16 @@ def evaluate(
         write_json(run / "evaluation.json", result)
         write_panels(run / "panels", net, dataset, panels)
     return result
+
+
+def _check_classes(net: ChannelExchangeNetwork, classes: tuple[str, ...], root: str) -> None:
+    known = net.outputs[OUTPUT].classes
+    if known is not None and tuple(known) != tuple(classes):
+        raise ConfigError(
+            f"{root} has the {len(classes)} classes {', '.join(classes[:4])}, …, but the network "
+            f"was trained for {len(known)}: {', '.join(known[:4])}, …; name the data set it was "
+            f"trained for with --data.root"
+        )
 
 
 def score_network(

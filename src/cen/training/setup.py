@@ -50,6 +50,7 @@ def open_dataset(config: Config, split: Literal["train", "validation", "test"]) 
         ignore_index=data.ignore_index,
         transform=transform,
         seed=config.seed,
+        columns=data.columns,
     )
 
 
@@ -106,12 +107,5 @@ def _modality(config: ModalityConfig, channels: int, unit: float | None) -> Moda
     """A modality as configured; a depth unit not given is that of the data set."""
     if config.unit is not None or config.kind != "depth":
         unit = config.unit
-    return Modality.of(
-        config.kind,
-        channels,
-        unit=unit,
-        scale=config.scale,
-        mean=config.mean,
-        std=config.std,
-        fill=config.fill,
-    )
+    options = {key: value for key, value in vars(config).items() if key not in ("kind", "unit")}
+    return Modality.of(config.kind, channels, unit=unit, **options)

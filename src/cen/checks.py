@@ -1,0 +1,72 @@
+"""What must hold between the keys of a configuration."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cen import parsing
+from cen.errors import ConfigError
+
+if TYPE_CHECKING:
+    from cen.config import Config, ModalityConfig
+
+
+def check_run(config: Config) -> None:
+    """Checks what no single key shows.
+
+    Raises:
+        ConfigError: Naming the key, its value and what would be right.
+    """
+    data, model, train = config.data, config.model, config.train
+    if not model.inputs:
+        raise ConfigError("model.inputs: is empty; name at least one modality, such as {rgb: 3}")
+    for name, channels in model.inputs.items():
+        if name not in data.modalities:
+            near = parsing.nearest(name, data.modalities)
+            raise ConfigError(f"model.inputs.{name}: is no modality of data.modalities{near}")
+        if channels < 1:
+            raise ConfigError(f"model.inputs.{name}: {channels} channels; give 1 or more")
+        modality = data.modalities[name]
+        for part in ("mean", "std"):
+            numbers = getattr(modality, part)
+            if numbers is not None and len(numbers) != channels:
+                raise ConfigError(
+                    f"data.modalities.{name}.{part}: {len(numbers)} numbers for {channels} "
+                    f"channels of model.inputs.{name}; give one for each"
+                )
+        if name not in data.columns:
+            raise ConfigError(
+                f"model.inputs.{name}: is in no column of the lists; data.columns says "
+                f"{', '.join(data.columns)}. Add it there, in the order of your list files"
+            )
+        _check_modality(name, modality)
+    scale = data.transforms.scale
+    if scale is not None and scale[0] > scale[1]:
+        raise ConfigError(f"data.transforms.scale: {list(scale)} falls; give the smaller one first")
+    if scale is not None and data.transforms.crop is None and train.batch_size > 1:
+        raise ConfigError(
+            "data.transforms.scale: gives images of different sizes, which make no batch; "
+            "set data.transforms.crop, too"
+        )
+    if (train.schedule == "staged") != bool(train.stages):
+        raise ConfigError("train.stages: must be given with train.schedule staged, and only then")
+    if train.steps is None and not train.stages:
+        raise ConfigError("train.steps: is null; give a number, or train.stages that add up to one")
+    for index, stage in enumerate(train.stages):
+        if stage.steps < 1:
+            raise ConfigError(
+                f"train.stages[{index}].steps: {stage.steps} is out of range; give 1 or more"
+            )
+    if train.stages and train.max_steps > sum(stage.steps for stage in train.stages):
+        raise ConfigError("train.steps: is more than train.stages add up to; lengthen a stage")
+    if isinstance(data.classes, int) and data.classes < 2:
+        raise ConfigError(f"data.classes: {data.classes} is out of range; give 2 or more")
+
+
+def _check_modality(name: str, modality: ModalityConfig) -> None:
+    """Refuses keys that the kind does not use: a depth declared as an image would lose its unit."""
+    if modality.kind == "image" and (modality.unit is not None or modality.missing != 0):
+        raise ConfigError(
+            f"data.modalities.{name}: unit and missing are for kind: depth, but its kind is "
+            f"image (the default); add kind: depth"
+        )

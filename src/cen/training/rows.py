@@ -7,7 +7,7 @@ still move them. These rows, and the optimiser's state for them, are put back af
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -82,11 +82,3 @@ def _views(
         for name, value in state.items():
             if isinstance(value, Tensor) and value.shape == parameter.shape:
                 yield (id(parameter), name, i), value[i]
-
-
-def masked_step(
-    optimizer: torch.optim.Optimizer, rows: list[Row], closure: Callable[[], Any] | None = None
-) -> Any:
-    """One optimiser step that leaves ``rows`` as they are; for people with their own loop."""
-    with kept(optimizer, rows):
-        return optimizer.step(closure)

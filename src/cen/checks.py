@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cen import parsing
 from cen.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -21,12 +20,11 @@ def check_run(config: Config) -> None:
     if not model.inputs:
         raise ConfigError("model.inputs: is empty; name at least one modality, such as {rgb: 3}")
     for name, channels in model.inputs.items():
-        if name not in data.modalities:
-            near = parsing.nearest(name, data.modalities)
-            raise ConfigError(f"model.inputs.{name}: is no modality of data.modalities{near}")
         if channels < 1:
             raise ConfigError(f"model.inputs.{name}: {channels} channels; give 1 or more")
-        modality = data.modalities[name]
+        modality = data.modalities.get(name)
+        if modality is None:
+            continue
         for part in ("mean", "std"):
             numbers = getattr(modality, part)
             if numbers is not None and len(numbers) != channels:
@@ -34,11 +32,6 @@ def check_run(config: Config) -> None:
                     f"data.modalities.{name}.{part}: {len(numbers)} numbers for {channels} "
                     f"channels of model.inputs.{name}; give one for each"
                 )
-        if name not in data.columns:
-            raise ConfigError(
-                f"model.inputs.{name}: is in no column of the lists; data.columns says "
-                f"{', '.join(data.columns)}. Add it there, in the order of your list files"
-            )
         _check_modality(name, modality)
     scale = data.transforms.scale
     if scale is not None and scale[0] > scale[1]:
@@ -65,8 +58,8 @@ def check_run(config: Config) -> None:
 
 def _check_modality(name: str, modality: ModalityConfig) -> None:
     """Refuses keys that the kind does not use: a depth declared as an image would lose its unit."""
-    if modality.kind == "image" and (modality.unit is not None or modality.missing != 0):
+    if modality.kind == "image" and (modality.unit is not None or modality.missing is not None):
         raise ConfigError(
             f"data.modalities.{name}: unit and missing are for kind: depth, but its kind is "
-            f"image (the default); add kind: depth"
+            f"image; say kind: depth"
         )

@@ -32,9 +32,12 @@ class ModalityConfig:
     number of channels is that of ``model.inputs``.
 
     Attributes:
-        kind: ``image``: 8-bit colour or grey files; ``depth``: distances, in metres inside CEN.
+        kind: ``image``: 8-bit colour or grey files; ``depth``: distances, in metres inside CEN;
+            ``normal``, ``label``, ``edge``, ``continuous``: docs/modalities.md; null: what the data
+            set says.
         unit: Metres per stored value, for depth; null: what dataset.yaml in the data folder says.
-        missing: Stored value that means "not measured", for depth.
+        missing: Stored value that means "not measured"; null: what the data set says, else 0 for
+            depth.
         scale: Factor from the read value (0..255, or metres) to the value that is normalised.
         mean: One number per channel, subtracted after ``scale``.
         std: One number per channel, divided by last.
@@ -42,9 +45,9 @@ class ModalityConfig:
         interpolation: How it is resized; null: cubic for images, nearest for depth.
     """
 
-    kind: Literal["image", "depth"] = "image"
+    kind: Literal["image", "depth", "normal", "label", "edge", "continuous"] | None = None
     unit: float | None = None
-    missing: float = 0.0
+    missing: float | None = None
     scale: float | None = None
     mean: list[float] | None = None
     std: list[float] | None = None
@@ -78,28 +81,27 @@ class DataConfig:
 
     Attributes:
         root: Folder of the data set.
-        layout: How the folder is laid out; ``nyudv2``: that of the released code (docs/data.md).
+        layout: How the data are laid out on disk, a key of ``cen.data.layouts.LAYOUTS``;
+            ``nyudv2``: the folder of the released code (docs/data.md).
+        options: Options of the layout's own, such as ``columns`` for ``nyudv2`` (docs/data.md).
         classes: Number of classes, or their names in the order of the label values; null: what
             dataset.yaml in the data folder says.
         ignore_index: Label value that neither trains nor counts.
         validation: Share of the training list, in contiguous blocks, held out to choose the best
             checkpoint. The test split never chooses anything.
-        columns: What the columns of the list files hold, in order: modalities by name, and
-            ``segmentation`` for the labels. A third modality is one column more.
-        modalities: The modalities of the data set by name.
+        modalities: How the fields of the data set are read, by name; what is left out or null is
+            what the data set says of them.
         transforms: What training does to a sample.
         workers: Processes that read samples; 0: the training process reads them itself.
     """
 
     root: str = "data/rooms"
-    layout: Literal["nyudv2"] = "nyudv2"
+    layout: str = "nyudv2"
+    options: dict[str, Any] = field(default_factory=dict)
     classes: int | list[str] | None = None
     ignore_index: int = 255
     validation: float = 0.1
-    columns: list[str] = field(default_factory=lambda: ["rgb", "segmentation", "depth"])
-    modalities: dict[str, ModalityConfig] = field(
-        default_factory=lambda: {"rgb": ModalityConfig(), "depth": ModalityConfig(kind="depth")}
-    )
+    modalities: dict[str, ModalityConfig] = field(default_factory=dict)
     transforms: TransformConfig = field(default_factory=TransformConfig)
     workers: int = 0
 

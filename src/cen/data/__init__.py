@@ -9,6 +9,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from cen.data.base import AlignedDataset, Classes, cut_validation
+    from cen.data.layouts import LAYOUTS, open_layout
     from cen.data.modality import Modality
     from cen.data.nyudv2 import NYUDv2Folder, describe
     from cen.data.rooms import Rooms, render_scene, write_rooms
@@ -16,14 +18,19 @@ if TYPE_CHECKING:
     from cen.data.transforms import Transform, eval_transform, train_transform
 
 _HOME = {
+    "AlignedDataset": "cen.data.base",
+    "Classes": "cen.data.base",
     "EvaluationShard": "cen.data.sampling",
+    "LAYOUTS": "cen.data.layouts",
     "Modality": "cen.data.modality",
     "NYUDv2Folder": "cen.data.nyudv2",
     "Rooms": "cen.data.rooms",
     "StepBatches": "cen.data.sampling",
     "Transform": "cen.data.transforms",
+    "cut_validation": "cen.data.base",
     "describe": "cen.data.nyudv2",
     "eval_transform": "cen.data.transforms",
+    "open_layout": "cen.data.layouts",
     "render_scene": "cen.data.rooms",
     "sample_rng": "cen.data.sampling",
     "train_transform": "cen.data.transforms",
@@ -31,14 +38,19 @@ _HOME = {
 }
 
 __all__ = [
+    "LAYOUTS",
+    "AlignedDataset",
+    "Classes",
     "EvaluationShard",
     "Modality",
     "NYUDv2Folder",
     "Rooms",
     "StepBatches",
     "Transform",
+    "cut_validation",
     "describe",
     "eval_transform",
+    "open_layout",
     "render_scene",
     "sample_rng",
     "train_transform",

@@ -11,10 +11,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from cen.data.files import read_array
+from cen.data.files import read_array, read_labels
 from cen.errors import ConfigError, DataError
 
-Kind = Literal["image", "depth"]
+Kind = Literal["image", "depth", "normal", "label", "edge", "continuous"]
 Interpolation = Literal["nearest", "linear", "cubic"]
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -103,17 +103,19 @@ class Modality:
             ConfigError: values that do not fit the kind or each other.
         """
         image = kind == "image"
-        count = channels if channels is not None else 3 if image else 1
+        count = channels if channels is not None else 3 if kind in ("image", "normal") else 1
         average: Sequence[float] = IMAGENET_MEAN
         spread: Sequence[float] = IMAGENET_STD
-        if not image:
+        if kind == "depth":
             average, spread = (DEPTH_MEAN,) * count, (DEPTH_STD,) * count
+        elif not image:
+            average, spread = (0.0,) * count, (1.0,) * count
         elif count != 3:
             average, spread = (0.449,) * count, (0.226,) * count
         return cls(
             kind,
             count,
-            unit=unit if unit is not None else 1.0 if image else 0.001,
+            unit=unit if unit is not None else 0.001 if kind == "depth" else 1.0,
             missing=missing,
             scale=scale if scale is not None else 1.0 / 255.0 if image else 1.0,
             mean=tuple(mean if mean is not None else average),
@@ -150,6 +152,8 @@ class Modality:
         """
         if self.kind == "depth":
             return self._metres(read_array(path, cv2.IMREAD_UNCHANGED), path)
+        if self.kind == "label":
+            return read_labels(path)
         if self.channels in (1, 3):
             # With ANYDEPTH 16-bit files stay what they are; OpenCV would cut them to 8 bits.
             colour = cv2.IMREAD_GRAYSCALE if self.channels == 1 else cv2.IMREAD_COLOR
@@ -174,6 +178,24 @@ class Modality:
         depth = (stored * np.float64(self.unit)).astype(np.float32)
         depth[(stored == self.missing) | ~np.isfinite(stored)] = np.nan
         return depth
+
+    def to_target(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Raw values as ground truth.
+
+        Returns:
+            label: (H, W) int64. depth: (1, H, W) float32 metres, NaN where missing. normal:
+            (3, H, W), NaN where missing. edge: (1, H, W) in [0, 1]. image: (C, H, W) in [-1, 1].
+            continuous: (C, H, W), normalised like an input, NaN where missing.
+        """
+        if self.kind == "label":
+            return values.astype(np.int64)
+        planes = (values[..., None] if values.ndim == 2 else values).astype(np.float32)
+        if self.kind == "image":
+            planes = planes / np.float32(127.5) - 1
+        elif self.kind == "continuous":
+            mean, std = np.array((self.mean, self.std), dtype=np.float32)
+            planes = (planes * np.float32(self.scale) - mean) / std
+        return np.ascontiguousarray(planes.transpose(2, 0, 1))
 
     def to_network(self, values: NDArray[Any]) -> NDArray[np.float32]:
         """What the network sees: (C, H, W) float32, without NaN."""

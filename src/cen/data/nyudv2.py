@@ -6,28 +6,20 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 import yaml
 from numpy.typing import NDArray
-from torch.utils.data import Dataset
 
-from cen.data.files import read_labels
+from cen.data.base import AlignedDataset, Classes, Split, check_split, cut_validation
 from cen.data.modality import Modality
-from cen.data.sampling import Key, sample_rng, split_key
-from cen.data.transforms import Sample, Transform
+from cen.data.transforms import Transform
 from cen.errors import DataError
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-Split = Literal["train", "validation", "test"]
 
 COLUMNS = ("rgb", "segmentation", "depth")
 _LABELS = "segmentation"
 _LIST = {"train": "train.txt", "validation": "train.txt", "test": "val.txt"}
-_BLOCKS = 5
 
 
 @dataclass(frozen=True)
@@ -38,7 +30,7 @@ class _Row:
     files: Mapping[str, str]
 
 
-class NYUDv2Folder(Dataset[Sample]):
+class NYUDv2Folder(AlignedDataset):
     """RGB, depth and labels in the folder layout of the released CEN and RefineNet code.
 
     Layout::
@@ -70,12 +62,9 @@ class NYUDv2Folder(Dataset[Sample]):
         ignore_index: label value that is no class.
         transform: applied to every sample.
         seed: of the random transforms.
-        columns: what the columns of the lists hold. A column more is a modality more.
-
-    Attributes:
-        classes: class names.
-        palette: (C, 3) uint8 RGB colours.
-        modalities: as read.
+        targets: which columns are read as ground truth; by default the labels.
+        columns: what the columns of the lists hold. A column more is a field more, an 8-bit image
+            unless ``modalities`` says otherwise.
 
     Raises:
         DataError: at once: a missing root, list or file, an empty list, a path that leaves the
@@ -88,6 +77,8 @@ class NYUDv2Folder(Dataset[Sample]):
         root: str | Path,
         split: Split,
         modalities: Mapping[str, Modality] | None = None,
+        targets: Mapping[str, Modality] | None = None,
+        *,
         classes: int | Sequence[str] | None = None,
         validation: float = 0.1,
         ignore_index: int = 255,
@@ -95,74 +86,52 @@ class NYUDv2Folder(Dataset[Sample]):
         seed: int = 0,
         columns: Sequence[str] = COLUMNS,
     ) -> None:
-        if split not in get_args(Split):
-            raise DataError(f"no split {split!r}; there are {', '.join(get_args(Split))}")
-        self.root = Path(root)
-        if not self.root.is_dir():
-            raise DataError(f"{self.root}: no such folder; see docs/data.md for the layout")
-        described = describe(self.root)
-        self.modalities = dict(modalities) if modalities else _default_modalities(described)
-        for name in (_LABELS, *self.modalities):
-            if name not in columns:
-                raise DataError(f"no column {name!r} in the lists; there are {', '.join(columns)}")
-        self.classes = _class_names(classes, described, self.root)
-        self.palette = palette_of(described, len(self.classes))
-        self.split, self.seed = split, seed
-        self.ignore_index, self.transform = ignore_index, transform
-        path = self.root / _LIST[split]
-        rows = _read_list(path, self.root, columns)
-        self._rows = rows if split == "test" else _cut(rows, split, validation, path)
-        self._check_files()
+        check_split(split)
+        if not Path(root).is_dir():
+            raise DataError(f"{root}: no such folder; see docs/data.md for the layout")
+        described = describe(root)
+        names = _class_names(classes, described, Path(root))
+        self.labels = {_LABELS: Classes(names, palette_of(described, len(names)))}
+        known: dict[str, dict[str, Any]] = {
+            "depth": {"kind": "depth", "unit": described.get("depth_unit")},
+            _LABELS: {"kind": "label"},
+        }
+        self.fields = {name: known.get(name, {"kind": "image"}) for name in columns}
+        path = Path(root) / _LIST[split]
+        rows = _read_list(path, Path(root), columns)
+        if split != "test":
+            places = [row.place for row in rows]
+            rows = [rows[index] for index in cut_validation(places, validation, split, str(path))]
+        self._rows = rows
+        super().__init__(
+            root,
+            split,
+            modalities,
+            targets,
+            ignore_index=ignore_index,
+            transform=transform,
+            seed=seed,
+        )
 
     def __len__(self) -> int:
         return len(self._rows)
 
-    def __getitem__(self, key: int | Key) -> Sample:
-        epoch, index = split_key(key)
-        sample = self.raw(index)
-        if self.transform is None:
-            return sample
-        return self.transform(sample, sample_rng(self.seed, epoch, index))
+    def name(self, index: int) -> str:
+        """Stem of the sample's first input."""
+        first = next(iter(self.modalities), next(iter(self.fields)))
+        return Path(self._rows[index].files[first]).stem
 
-    def raw(self, index: int) -> Sample:
-        """The sample as it is on disk, before any transform."""
-        row = self._rows[index]
-        try:
-            sample: Sample = {
-                name: modality.read(self.root / row.files[name])
-                for name, modality in self.modalities.items()
-            }
-            sample[_LABELS] = self._labels(row)
-            _same_sizes(row, sample)
-        except DataError as error:
-            raise DataError(f"{row.place}: {error}") from error
-        sample["name"] = Path(row.files[next(iter(self.modalities))]).stem
-        return sample
+    def place(self, index: int) -> str:
+        """The list and the line."""
+        return self._rows[index].place
 
-    def plot(self, sample: Mapping[str, Any]) -> Figure:
-        """A figure of a sample, raw or transformed, with a legend of the classes in it."""
-        from cen.data.plotting import plot_sample
+    def files(self, index: int) -> dict[str, Path]:
+        """The files of one line."""
+        return {name: self.root / file for name, file in self._rows[index].files.items()}
 
-        return plot_sample(sample, self.modalities, self.classes, self.palette, self.ignore_index)
-
-    def _labels(self, row: _Row) -> NDArray[Any]:
-        labels = read_labels(self.root / row.files[_LABELS])
-        known = (labels >= 0) & (labels < len(self.classes))
-        wrong = ~known & (labels != self.ignore_index)
-        if np.any(wrong):
-            values = ", ".join(str(value) for value in np.unique(labels[wrong])[:5])
-            raise DataError(
-                f"{row.files[_LABELS]}: label {values} outside 0..{len(self.classes) - 1}; set it "
-                f"to {self.ignore_index} (ignore) or name more classes"
-            )
-        return labels
-
-    def _check_files(self) -> None:
-        """Names the first missing file now, rather than after an hour of training."""
-        for row in self._rows:
-            for name in (*self.modalities, _LABELS):
-                if not (self.root / row.files[name]).is_file():
-                    raise DataError(f"{row.place}: no file {row.files[name]} in {self.root}")
+    def read(self, field: str, index: int, modality: Modality) -> NDArray[Any]:
+        """Reads one file of one line."""
+        return modality.read(self.root / self._rows[index].files[field])
 
 
 def describe(root: str | Path) -> dict[str, Any]:
@@ -207,13 +176,6 @@ def palette_of(described: Mapping[str, Any], classes: int) -> NDArray[np.uint8]:
     return np.asarray(np.rint(bright), dtype=np.uint8)
 
 
-def _default_modalities(described: Mapping[str, Any]) -> dict[str, Modality]:
-    return {
-        "rgb": Modality.of("image"),
-        "depth": Modality.of("depth", unit=described.get("depth_unit")),
-    }
-
-
 def _class_names(
     classes: int | Sequence[str] | None, described: Mapping[str, Any], root: Path
 ) -> tuple[str, ...]:
@@ -255,40 +217,3 @@ def _read_list(path: Path, root: Path, columns: Sequence[str]) -> list[_Row]:
     if not rows:
         raise DataError(f"{path}: the list is empty")
     return rows
-
-
-def _cut(rows: list[_Row], split: Split, validation: float, path: Path) -> list[_Row]:
-    """The training or the validation part of the list at ``path``.
-
-    Contiguous blocks: neighbouring frames often show one room. Several of them, evenly spaced, so
-    that the validation part is not one kind of room only.
-    """
-    if not 0.0 <= validation < 1.0:
-        raise DataError(f"validation: {validation} is no share of {path}, 0 <= share < 1")
-    held = np.zeros(len(rows), dtype=bool)
-    count = round(validation * len(rows))
-    blocks = min(_BLOCKS, count)
-    end = 0
-    for block in range(blocks):
-        done, length = (
-            count * block // blocks,
-            count * (block + 1) // blocks - count * block // blocks,
-        )
-        centre = (2 * block + 1) * len(rows) // (2 * blocks)
-        # Where nearly all is held out, rounding must push no block into the next or over the end.
-        first = max(end, min(centre - length // 2, len(rows) - (count - done)))
-        end = first + length
-        held[first:end] = True
-    part = [row for row, out in zip(rows, held, strict=True) if out == (split == "validation")]
-    if not part:
-        raise DataError(
-            f"{path}: validation = {validation} of {len(rows)} lines leaves the {split} split empty"
-        )
-    return part
-
-
-def _same_sizes(row: _Row, sample: Mapping[str, NDArray[Any]]) -> None:
-    sizes = {name: value.shape[:2] for name, value in sample.items()}
-    if len(set(sizes.values())) > 1:
-        listed = ", ".join(f"{row.files[name]} {h} x {w}" for name, (h, w) in sizes.items())
-        raise DataError(f"sizes differ: {listed}; align the sensors and resample first")

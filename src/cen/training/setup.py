@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from cen.config import Config, ModalityConfig
-from cen.data import Modality, NYUDv2Folder, describe, eval_transform, train_transform
+from cen.data import AlignedDataset, eval_transform, open_layout, train_transform
 from cen.exchange import ExchangeRule
 from cen.models import ChannelExchangeNetwork, Task, build
 from cen.optim import Schedule, Stage
@@ -13,7 +13,7 @@ from cen.optim import Schedule, Stage
 OUTPUT = "segmentation"
 
 
-def open_dataset(config: Config, split: Literal["train", "validation", "test"]) -> NYUDv2Folder:
+def open_dataset(config: Config, split: Literal["train", "validation", "test"]) -> AlignedDataset:
     """Opens one split of the data of a run, with the transforms that belong to it.
 
     Args:
@@ -25,14 +25,24 @@ def open_dataset(config: Config, split: Literal["train", "validation", "test"]) 
         ConfigError: a modality or a transform is impossible.
     """
     data, how = config.data, config.data.transforms
-    unit = describe(data.root).get("depth_unit")
-    modalities = {
-        name: _modality(data.modalities[name], channels, unit)
-        for name, channels in config.model.inputs.items()
-    }
+    dataset = open_layout(
+        data.layout,
+        data.root,
+        split,
+        inputs={
+            name: {**_given(data.modalities.get(name)), "channels": channels}
+            for name, channels in config.model.inputs.items()
+        },
+        outputs={OUTPUT: _given(data.modalities.get(OUTPUT))},
+        options=data.options,
+        classes=data.classes,
+        validation=data.validation,
+        ignore_index=data.ignore_index,
+        seed=config.seed,
+    )
     if split == "train":
-        transform = train_transform(
-            modalities,
+        dataset.transform = train_transform(
+            dataset.modalities,
             shorter_side=how.shorter_side,
             scale=how.scale,
             flip=how.flip,
@@ -40,18 +50,8 @@ def open_dataset(config: Config, split: Literal["train", "validation", "test"]) 
             ignore_index=data.ignore_index,
         )
     else:
-        transform = eval_transform(modalities, ignore_index=data.ignore_index)
-    return NYUDv2Folder(
-        data.root,
-        split,
-        modalities,
-        classes=data.classes,
-        validation=data.validation,
-        ignore_index=data.ignore_index,
-        transform=transform,
-        seed=config.seed,
-        columns=data.columns,
-    )
+        dataset.transform = eval_transform(dataset.modalities, ignore_index=data.ignore_index)
+    return dataset
 
 
 def build_network(config: Config, classes: tuple[str, ...]) -> ChannelExchangeNetwork:
@@ -94,7 +94,7 @@ def make_schedule(config: Config) -> Schedule:
     )
 
 
-def metadata(dataset: NYUDv2Folder) -> dict[str, Any]:
+def metadata(dataset: AlignedDataset) -> dict[str, Any]:
     """What a checkpoint says beside the weights, so that it can be used on its own."""
     return {
         "preprocessing": {name: m.to_dict() for name, m in dataset.modalities.items()},
@@ -103,9 +103,8 @@ def metadata(dataset: NYUDv2Folder) -> dict[str, Any]:
     }
 
 
-def _modality(config: ModalityConfig, channels: int, unit: float | None) -> Modality:
-    """A modality as configured; a depth unit not given is that of the data set."""
-    if config.unit is not None or config.kind != "depth":
-        unit = config.unit
-    options = {key: value for key, value in vars(config).items() if key not in ("kind", "unit")}
-    return Modality.of(config.kind, channels, unit=unit, **options)
+def _given(config: ModalityConfig | None) -> dict[str, Any]:
+    """The keys of a modality that the user gave."""
+    if config is None:
+        return {}
+    return {key: value for key, value in vars(config).items() if value is not None}

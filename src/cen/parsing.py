@@ -29,10 +29,12 @@ class Places:
     Attributes:
         source: What is named where nothing better is known.
         known: Better names by dotted key, such as ``a.yaml, line 3``.
+        what: What the keys are keys of, for the message about an unknown one.
     """
 
     source: str = "configuration"
     known: Mapping[str, str] = field(default_factory=dict)
+    what: str = "configuration"
 
     def of(self, key: str) -> str:
         """The place and name of a key: where it, one below it or one above it was written."""
@@ -107,7 +109,7 @@ def _parse_dataclass(values: Mapping[str, Any], cls: Any, key: str, places: Plac
         if name not in hints:
             path = _join(key, name)
             near = nearest(str(name), hints)
-            raise ConfigError(f"{places.of(path)}: is no key of a configuration{near}")
+            raise ConfigError(f"{places.of(path)}: is no key of a {places.what}{near}")
     given = {name: parse(v, hints[name], _join(key, name), places) for name, v in values.items()}
     return cls(**given)
 

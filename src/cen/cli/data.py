@@ -17,9 +17,11 @@ def add(parser: argparse.ArgumentParser) -> None:
     rooms.add_argument(
         "--layout",
         metavar="layout",
-        choices=["nyudv2"],
+        choices=["nyudv2", "nyudv2-mat", "sunrgbd", "taskonomy", "folder"],
         default="nyudv2",
-        help="file layout; default: nyudv2",
+        help="file layout: nyudv2 (folders of the released code), nyudv2-mat (the authors' .mat), "
+        "sunrgbd, taskonomy, or folder (one folder per domain and a dataset.yaml); "
+        "default: nyudv2",
     )
     rooms.add_argument(
         "--labels",

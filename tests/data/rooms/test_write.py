@@ -2,7 +2,9 @@ import numpy as np
 import pytest
 import yaml
 
+from cen.cli import build_parser
 from cen.data import NYUDv2Folder, Rooms, write_rooms
+from cen.data.rooms.write import WRITERS
 from cen.errors import DataError
 
 
@@ -58,8 +60,22 @@ def test_writing_again_does_nothing_and_another_set_is_refused(tmp_path):
     with pytest.raises(DataError, match="another data set"):
         write_rooms(tmp_path, size=(16, 16), train=2, test=1, labels="functions")
     (tmp_path / "dataset.yaml").unlink()
-    with pytest.raises(DataError, match="lists of another data set"):
+    with pytest.raises(DataError, match="files of something else"):
         write_rooms(tmp_path, size=(16, 16), train=2, test=1)
+
+
+def test_a_folder_of_anything_else_is_left_alone(tmp_path):
+    (tmp_path / "rgb").mkdir()
+    with pytest.raises(DataError, match="files of something else"):
+        write_rooms(tmp_path, size=(16, 16), train=2, test=1)
+    assert [path.name for path in tmp_path.rglob("*")] == ["rgb"]
+
+
+def test_the_command_line_knows_every_layout():
+    actions = build_parser().parse(["data", "rooms", "x", "--layout", "nyudv2"])
+    assert actions.layout in WRITERS
+    for layout in WRITERS:
+        assert build_parser().parse(["data", "rooms", "x", "--layout", layout]).layout == layout
 
 
 def test_an_interrupted_write_is_continued(tmp_path):
@@ -70,6 +86,8 @@ def test_an_interrupted_write_is_continued(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         write_rooms(tmp_path, size=(16, 16), train=3, test=1, progress=interrupt)
     assert not (tmp_path / "dataset.yaml").exists()
+    with pytest.raises(DataError, match="another data set"):
+        write_rooms(tmp_path, size=(16, 16), train=4, test=1)
     write_rooms(tmp_path, size=(16, 16), train=3, test=1)
     assert len(NYUDv2Folder(tmp_path, "train", validation=0.0)) == 3
 
@@ -81,4 +99,4 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path):
     with pytest.raises(ValueError, match="each split needs a scene"):
         write_rooms(tmp_path / "x", train=0)
     with pytest.raises(ValueError, match="no layout"):
-        write_rooms(tmp_path / "x", layout="taskonomy")
+        write_rooms(tmp_path / "x", layout="nyu")

@@ -1,0 +1,164 @@
+"""What a writer of Rooms gets: which scenes, where to, and the scenes rendered."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cen.data.rooms.labels import LabelSet, label_set
+from cen.data.rooms.raycast import camera_of
+from cen.data.rooms.render import render_scene
+from cen.data.rooms.scene import sample_scene
+from cen.data.rooms.splits import SPLITS, scene_index
+
+# Raised when the pictures change, so that two folders which say the same hold the same.
+VERSION = 1
+
+Rendered = Mapping[str, NDArray[Any]]
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Scene:
+    """One scene to write.
+
+    Attributes:
+        split: "train" or "test".
+        number: of the scene in its split, from 0.
+    """
+
+    split: str
+    number: int
+
+    @property
+    def name(self) -> str:
+        """Unique over both splits."""
+        return f"{self.split}_{self.number:05d}"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be written, for the writer of a layout.
+
+    A writer puts its files below ``root`` and returns what dataset.yaml is to say, usually
+    ``description``; the caller writes that last. A layout of single files uses `each`, whose
+    ``write`` runs in the worker processes; one with a container of all scenes uses `rendered`.
+
+    Attributes:
+        root: the folder, which exists.
+        layout: name of the layout.
+        labels: which label set ``segmentation`` is.
+        size: height and width in pixels.
+        train, test: number of scenes of each split.
+        seed: which sequence of scenes.
+        workers: processes that render; 0 or 1: this one does.
+        progress: called with (written, total) after each scene.
+    """
+
+    root: Path
+    layout: str
+    labels: LabelSet
+    size: tuple[int, int]
+    train: int
+    test: int
+    seed: int
+    workers: int = 0
+    progress: Callable[[int, int], object] | None = None
+
+    @property
+    def scenes(self) -> list[Scene]:
+        """The training scenes, then the test scenes."""
+        counts = {"train": self.train, "test": self.test}
+        return [Scene(split, n) for split, count in counts.items() for n in range(count)]
+
+    @property
+    def description(self) -> dict[str, Any]:
+        """Where the pictures come from and what the labels mean, for dataset.yaml."""
+        names = label_set(self.labels)
+        return {
+            "name": "rooms",
+            "version": VERSION,
+            "layout": self.layout,
+            "labels": self.labels,
+            "classes": list(names.classes),
+            "palette": [list(colour) for colour in names.palette],
+            "ignore_index": 255,
+            "depth_unit": 0.001,
+            "size": list(self.size),
+            "seed": self.seed,
+            "splits": {"train": self.train, "test": self.test},
+            "first_scene": {split: SPLITS[split] for split in ("train", "test")},
+        }
+
+    def each(self, write: Callable[[Path, Scene, Rendered], None], domains: Sequence[str]) -> None:
+        """Renders every scene and has it written.
+
+        Args:
+            write: called with the root, the scene and its arrays by domain, in the process that
+                rendered them: a function of a module, so that it can be sent there.
+            domains: what is rendered, see ``render_scene``.
+        """
+        task = partial(_render_and_write, self.root, self.seed, self.size, tuple(domains), write)
+        for _ in self._run(task):
+            pass
+
+    def rendered(self, domains: Sequence[str]) -> Iterator[tuple[Scene, Rendered]]:
+        """Yields every scene with its arrays by domain, in the order of `scenes`."""
+        task = partial(_render, self.seed, self.size, tuple(domains))
+        return zip(self.scenes, self._run(task), strict=True)
+
+    def intrinsics(self, scene: Scene) -> NDArray[np.float64]:
+        """(3, 3) camera matrix of a scene in pixels; (0, 0) is the centre of the first pixel."""
+        drawn = sample_scene(np.random.default_rng([self.seed, _index(scene), 0]))
+        focal = camera_of(drawn, self.size).focal
+        height, width = self.size
+        return np.array(
+            ((focal, 0.0, 0.5 * width - 0.5), (0.0, focal, 0.5 * height - 0.5), (0.0, 0.0, 1.0))
+        )
+
+    def _run(self, task: Callable[[Scene], Result]) -> Iterator[Result]:
+        """Results of ``task`` for every scene, in order."""
+        scenes = self.scenes
+        for done, result in enumerate(_parallel(task, scenes, self.workers), start=1):
+            yield result
+            if self.progress is not None:
+                self.progress(done, len(scenes))
+
+
+def _parallel(
+    task: Callable[[Scene], Result], scenes: Sequence[Scene], workers: int
+) -> Iterable[Result]:
+    if workers <= 1:
+        yield from map(task, scenes)
+        return
+    # Spawned: a process with OpenCV's or torch's threads running cannot be forked safely.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=context) as pool:
+        yield from pool.map(task, scenes, chunksize=8)
+
+
+def _index(scene: Scene) -> int:
+    return scene_index(scene.split, scene.number)
+
+
+def _render(seed: int, size: tuple[int, int], domains: tuple[str, ...], scene: Scene) -> Rendered:
+    return render_scene(seed, _index(scene), size, domains)
+
+
+def _render_and_write(
+    root: Path,
+    seed: int,
+    size: tuple[int, int],
+    domains: tuple[str, ...],
+    write: Callable[[Path, Scene, Rendered], None],
+    scene: Scene,
+) -> None:
+    write(root, scene, _render(seed, size, domains, scene))

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cen import parsing
-from cen.config import Config, walk
+from cen.config import Config, ModalityConfig, walk
 from cen.errors import ConfigError
 
 
@@ -58,9 +58,7 @@ def test_command_line_text_becomes_the_type_of_the_key(file: Path) -> None:
     )
     assert (config.data.root, config.data.classes) == ("2024", ["wall", "floor"])
     assert config.data.transforms.crop == (64, 96)
-    assert config.data.modalities["depth"] == dataclasses.replace(
-        Config().data.modalities["depth"], unit=2e-4
-    )
+    assert config.data.modalities["depth"] == dataclasses.replace(ModalityConfig(), unit=2e-4)
     assert config.model.exchange is False
 
 
@@ -97,10 +95,9 @@ def test_mapping_on_the_command_line_is_replaced_and_then_extended(file: Path) -
         ),
         (
             "data.modalities",
-            "{rgb: {}, depth: {unit: 0.001}}",
+            "{rgb: {}, depth: {kind: image, unit: 0.001}}",
             "data.modalities.depth: unit and missing are for kind: depth",
         ),
-        ("data.columns", "[rgb, segmentation]", "model.inputs.depth: is in no column of the lists"),
         ("data.transforms.scale", "[0.5, 2]", "set data.transforms.crop, too"),
         ("data.transforms.scale", "[2, 1]", "data.transforms.scale: [2.0, 1.0] falls"),
         ("model.dropout", "1.5", "between 0 and 1"),
@@ -108,7 +105,6 @@ def test_mapping_on_the_command_line_is_replaced_and_then_extended(file: Path) -
         ("train.steps.x", "1", "--train.steps.x: train.steps is a single value"),
         ("train.stages.0.steps", "1", "0 is no index of a list of 0"),
         ("model.inputs", "{}", "model.inputs: is empty"),
-        ("model.inputs.dept", "1", "model.inputs.dept: is no modality of data.modalities; did you"),
         ("model.inputs.rgb", "0", "model.inputs.rgb: 0 channels"),
         ("data.modalities.rgb.mean", "[1, 2]", "2 numbers for 3 channels"),
         ("data.modalities", "[1]", "holds no keys"),

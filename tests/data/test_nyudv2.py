@@ -3,13 +3,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from cen.data import Modality, NYUDv2Folder, describe, eval_transform, train_transform
 from cen.data.files import write_png
-from cen.data.nyudv2 import _cut, _Row
-from cen.errors import DataError
+from cen.errors import ConfigError, DataError
 
 
 @pytest.fixture
@@ -38,22 +35,6 @@ def test_the_splits_share_no_file(written):
     }
     assert len({name for part in names.values() for name in part}) == 16
     assert all(name.startswith("test") for name in names["test"])
-
-
-@given(st.integers(1, 900), st.floats(0.0, 0.99))
-def test_the_validation_part_is_a_few_blocks(length, share):
-    rows = [_Row(str(number), {}) for number in range(length)]
-    count = round(share * length)
-    if count in (0, length):
-        empty = "validation" if count == 0 else "train"
-        with pytest.raises(DataError, match=f"{empty} split empty"):
-            _cut(rows, empty, share, Path("train.txt"))
-        return
-    held = [int(row.place) for row in _cut(rows, "validation", share, Path("train.txt"))]
-    kept = [int(row.place) for row in _cut(rows, "train", share, Path("train.txt"))]
-    assert sorted(held + kept) == list(range(length))
-    assert len(held) == count
-    assert 1 <= 1 + (np.diff(held) > 1).sum() <= 5
 
 
 def test_samples_are_raw_without_and_tensors_with_a_transform(written):
@@ -212,7 +193,7 @@ def test_wrong_arguments_are_named(written, tmp_path):
         NYUDv2Folder(written, "val")
     with pytest.raises(DataError, match="no such folder"):
         NYUDv2Folder(tmp_path / "gone", "train")
-    with pytest.raises(DataError, match="no column 'thermal'"):
+    with pytest.raises(ConfigError, match="thermal: no field"):
         NYUDv2Folder(written, "train", {"thermal": Modality.of("image")})
     with pytest.raises(DataError, match=r"validation: 1\.5"):
         NYUDv2Folder(written, "train", validation=1.5)

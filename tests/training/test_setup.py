@@ -55,7 +55,7 @@ def test_a_third_modality_is_a_column_more(root: Path, tmp_path: Path) -> None:
         lines = [f"{line}\t{line.split(chr(9))[0]}" for line in path.read_text().splitlines()]
         path.write_text("\n".join(lines) + "\n")
     values = configuration(tmp_path / "three").to_dict()
-    values["data"]["columns"] = ["rgb", "segmentation", "depth", "thermal"]
+    values["data"]["options"]["columns"] = ["rgb", "segmentation", "depth", "thermal"]
     values["data"]["modalities"]["thermal"] = {"kind": "image"}
     values["model"]["inputs"] = {"rgb": 3, "depth": 1, "thermal": 1}
     fit(Config.from_dict(values), tmp_path / "run", progress=False)
@@ -174,8 +174,8 @@ def test_one_modality_alone(root: Path, tmp_path: Path) -> None:
 
 def test_modalities_as_configured(root: Path) -> None:
     values = configuration(root).to_dict()
-    values["data"]["modalities"]["rgb"] |= {"mean": [0.5, 0.4, 0.3], "scale": 0.01}
-    values["data"]["modalities"]["depth"] |= {"unit": 0.002, "fill": -1.0}
+    values["data"]["modalities"]["rgb"] = {"mean": [0.5, 0.4, 0.3], "scale": 0.01}
+    values["data"]["modalities"]["depth"] = {"unit": 0.002, "fill": -1.0}
     modalities = open_dataset(Config.from_dict(values), "test").modalities
     assert (modalities["rgb"].mean, modalities["rgb"].scale) == ((0.5, 0.4, 0.3), 0.01)
     assert (modalities["depth"].unit, modalities["depth"].fill) == (0.002, -1.0)

@@ -4,10 +4,41 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cen.errors import ConfigError
+from cen.errors import ConfigError, did_you_mean
 
 if TYPE_CHECKING:
     from cen.config import Config, ModalityConfig
+
+AGGREGATORS = ("UPGrad", "DualProj", "MGDA", "PCGrad", "AlignedMTL", "IMTLG", "Mean", "Random")
+"""Aggregators of TorchJD that make weights of the Gramian of the gradients alone."""
+
+_STATE = "keeps a state from step to step that no checkpoint holds, so a run could not be resumed"
+_MATRIX = "needs every single gradient value rather than their inner products"
+_NUMBER = "has a number of its own to be chosen, for which there is no key"
+_REFUSED = {
+    **dict.fromkeys(("NashMTL", "GradVac", "ExcessMTL", "PCD", "MoDo", "SDMGrad"), _STATE),
+    **dict.fromkeys(("ConFIG", "GradDrop", "TrimmedMean"), _MATRIX),
+    **dict.fromkeys(("CAGrad", "FairGrad", "Krum", "CRMOGM"), _NUMBER),
+    "Sum": "is the same as Mean here",
+    "Constant": "is what model.outputs.NAME.weight with train.weighting fixed is for",
+}
+
+
+def check_weighting(name: str) -> None:
+    """Refuses a weighting that is unknown or cannot be used, with the reason.
+
+    Raises:
+        ConfigError: Naming what can be used.
+    """
+    known = ("fixed", "uncertainty", *AGGREGATORS)
+    if name in known:
+        return
+    if name in _REFUSED:
+        raise ConfigError(
+            f"train.weighting: {name} of TorchJD {_REFUSED[name]}; use {', '.join(AGGREGATORS)}"
+        )
+    hint = did_you_mean(name, known)
+    raise ConfigError(f"train.weighting: no weighting {name!r}{hint}; known: {', '.join(known)}")
 
 
 def check_run(config: Config) -> None:

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from cen.errors import ConfigError, ShapeError, did_you_mean
+from cen.masks import valid_depth, valid_normals
 from cen.models import Output, Task
 
 
@@ -17,12 +18,16 @@ class LossTerms(NamedTuple):
     """The task loss and what it is made of.
 
     Attributes:
-        total: Scalar, the sum of all terms.
-        terms: Scalars by "output/stream" and "output/ensemble".
+        total: Scalar, the sum of all terms, each times the weight of its output.
+        terms: Scalars by "output/stream" and "output/ensemble", without the weights.
     """
 
     total: Tensor
     terms: dict[str, Tensor]
+
+    def by_output(self) -> dict[str, Tensor]:
+        """The loss of each output: the sum of its terms, without the weight."""
+        return output_losses(self.terms)
 
 
 def segmentation_loss(
@@ -56,8 +61,7 @@ def depth_loss(prediction: Tensor, target: Tensor) -> Tensor:
         prediction: (B, 1, h, w), metres.
         target: (B, 1, H, W), metres; NaN or ≤ 0 where depth is missing.
     """
-    valid = torch.isfinite(target) & (target > 0)
-    return _absolute_error(prediction, target, valid)
+    return _absolute_error(prediction, target, valid_depth(target))
 
 
 def normal_loss(prediction: Tensor, target: Tensor) -> Tensor:
@@ -67,7 +71,7 @@ def normal_loss(prediction: Tensor, target: Tensor) -> Tensor:
         prediction: (B, 3, h, w), of any length.
         target: (B, 3, H, W) unit vectors; NaN or zero where missing.
     """
-    valid = torch.isfinite(target).all(1) & (target.square().sum(1) > 0.25)
+    valid = valid_normals(target)
     target = torch.where(valid[:, None], target, torch.ones_like(target))
     cosine = F.cosine_similarity(_resize(prediction.float(), target), target, dim=1)
     return _masked_mean(1 - cosine, valid)
@@ -109,19 +113,24 @@ def fusion_loss(
     targets: Mapping[str, Tensor],
     tasks: Mapping[str, Task],
     class_weights: Mapping[str, Tensor] | None = None,
+    weights: Mapping[str, float] | None = None,
 ) -> LossTerms:
     """The task loss: the sum over every output's streams and its ensemble (paper, section 2.5).
 
-    The penalty is not in it: add ``lam * cen.sparsity(net)``.
+    The penalty is not in it: add ``lam * cen.sparsity(net)``. Pixels without ground truth do not
+    count, and an output without any in the batch has the loss 0, so labels may be missing for some
+    outputs in some samples. A network without streams has the ensemble's term alone.
 
     Args:
         outputs: What the network returned.
         targets: Ground truth per output name.
         tasks: ``net.outputs``.
         class_weights: (classes,) per segmentation output, optional.
+        weights: Weight of each output in the total; 1 where none is given. `cen.weighting` has
+            weights that are learned.
 
     Raises:
-        ConfigError: An output has no target.
+        ConfigError: An output has no target, or is of a kind without a loss.
         ShapeError: A target does not fit the output.
     """
     terms: dict[str, Tensor] = {}
@@ -130,6 +139,13 @@ def fusion_loss(
             hint = did_you_mean(name, targets)
             raise ConfigError(f"no target for output {name!r}, given: {list(targets)}{hint}")
         target, task = targets[name], tasks[name]
+        if task.kind != "segmentation" and task.kind not in KINDS:
+            known = ("segmentation", *KINDS)
+            hint = did_you_mean(task.kind, known)
+            raise ConfigError(
+                f"output {name!r} is of kind {task.kind!r}, for which there is no loss{hint}; "
+                f"there are losses for {', '.join(known)}"
+            )
         for part, values in (*output.streams.items(), ("ensemble", output.ensemble)):
             _check(name, values, target, task)
             if task.kind == "segmentation":
@@ -138,7 +154,23 @@ def fusion_loss(
             else:
                 loss = KINDS[task.kind](values, target)
             terms[f"{name}/{part}"] = loss
-    return LossTerms(torch.stack(list(terms.values())).sum(), terms)
+    if not weights:
+        return LossTerms(torch.stack(list(terms.values())).sum(), terms)
+    losses = output_losses(terms)
+    return LossTerms(sum_weighted(losses, {n: weights.get(n, 1.0) for n in losses}), terms)
+
+
+def output_losses(terms: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Terms by "output/part" added up per output."""
+    parts: dict[str, list[Tensor]] = {}
+    for key, term in terms.items():
+        parts.setdefault(key.split("/")[0], []).append(term)
+    return {name: torch.stack(values).sum() for name, values in parts.items()}
+
+
+def sum_weighted(losses: Mapping[str, Tensor], weights: Mapping[str, float | Tensor]) -> Tensor:
+    """Σ weight · loss over outputs, a scalar."""
+    return torch.stack([weights[name] * loss for name, loss in losses.items()]).sum()
 
 
 def _check(name: str, values: Tensor, target: Tensor, task: Task) -> None:

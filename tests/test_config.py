@@ -1,6 +1,5 @@
 """Configurations: loading, overriding, refusing, saving."""
 
-import dataclasses
 import subprocess
 import sys
 from pathlib import Path
@@ -58,7 +57,7 @@ def test_command_line_text_becomes_the_type_of_the_key(file: Path) -> None:
     )
     assert (config.data.root, config.data.classes) == ("2024", ["wall", "floor"])
     assert config.data.transforms.crop == (64, 96)
-    assert config.data.modalities["depth"] == dataclasses.replace(ModalityConfig(), unit=2e-4)
+    assert config.data.modalities["depth"] == ModalityConfig(kind="depth", unit=2e-4)
     assert config.model.exchange is False
 
 

@@ -323,6 +323,10 @@ class Config:
         check_run(self)
 
 
+MOVABLE = ("data.root", "data.workers", "train.accelerator", "train.devices")
+"""What may differ from the configuration of a run afterwards: where it runs and what it reads,
+never what it computes."""
+
 _INF = float("inf")
 _RANGES: dict[str, tuple[float, float]] = {
     "seed": (0, 2**32 - 1),

@@ -15,7 +15,7 @@ from rich import box
 from rich.console import Console, RenderableType
 from rich.table import Table
 
-from cen.config import Config
+from cen.config import MOVABLE, Config
 from cen.errors import ConfigError
 from cen.parsing import nearest
 
@@ -79,11 +79,6 @@ def run_folder(path: str) -> Path:
     return run
 
 
-# What may differ from the configuration of a run afterwards: where it runs and what it reads,
-# never what it computes.
-_MOVABLE = ("data.root", "data.workers", "train.accelerator", "train.devices")
-
-
 def config_of(run: Path, overrides: Mapping[str, str]) -> Config:
     """The configuration of a run, moved to another place or machine.
 
@@ -91,9 +86,9 @@ def config_of(run: Path, overrides: Mapping[str, str]) -> Config:
         ConfigError: A key would change what the run computes.
     """
     for key in overrides:
-        if key not in _MOVABLE:
+        if key not in MOVABLE:
             raise ConfigError(
-                f"--{key}: a run keeps what it was configured with, but for {', '.join(_MOVABLE)}"
+                f"--{key}: a run keeps what it was configured with, but for {', '.join(MOVABLE)}"
             )
     return Config.load(run / "config.yaml", overrides)
 

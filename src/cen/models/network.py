@@ -16,7 +16,10 @@ from cen.models.stems import tile
 from cen.models.task import Task
 
 SMALLEST = 32
-"""Smallest height and width of an input: one pixel of the deepest feature map."""
+"""Smallest height and width of an input of an encoder that does not say otherwise."""
+
+FUSED = "fused"
+"""Name of the stream of a part of a network where the inputs have become one; always present."""
 
 
 class Output(NamedTuple):
@@ -105,9 +108,11 @@ class ChannelExchangeNetwork(nn.Module):
         """Predict every output from any non-empty subset of the inputs.
 
         Args:
-            inputs: (B, C, H, W) by name, all with the same B, H and W, H and W at least 32.
+            inputs: (B, C, H, W) by name, all with the same B, H and W, H and W at least
+                ``encoder.smallest`` (32 with a ResNet).
             size: height and width of the outputs, reached with bicubic interpolation (as the
-                released evaluation does); None for the decoder's resolution, stride 4.
+                released evaluation does); None for the decoder's resolution (stride 4
+                with RefineNet, 8 with PSPNet).
 
         Returns:
             One `Output` per output, by name.
@@ -118,18 +123,20 @@ class ChannelExchangeNetwork(nn.Module):
         """
         present = self._check(inputs)
         with self.encoder_streams.activate(present):
-            features = cast(Encoder, self.encoder).body(self._stem(inputs, present))
-            separate = len(self.decoder_streams) > len(self.inputs)
-            names = decoder_names(self.outputs, present) if separate else list(present)
-            copies = len(self.outputs) if separate else 1
-            with self.decoder_streams.activate(names):
-                decoded: Tensor = self.decoder(self._repeat(features, copies, len(present)))
-            rows = split_rows(decoded, copies, len(present))
+            features = self._encode(inputs, present)
+            decoded = self._decode(features, present)
             outputs = {}
-            for index, name in enumerate(self.outputs):
-                logits = self.heads[name](rows[:, index if separate else 0].flatten(0, 1))
-                outputs[name] = self._output(name, self.encoder_streams.unpack(logits), size)
+            for name, rows in decoded.items():
+                streams = self.encoder_streams.unpack(self.heads[name](rows))
+                outputs[name] = self._output(name, streams, size)
         return outputs
+
+    def auxiliary_loss(self) -> Tensor:
+        """A loss of the network's own on its last forward pass in training mode; a scalar.
+
+        The training module adds it with a weight. 0 for all but the alignment baseline.
+        """
+        return torch.zeros((), device=next(self.parameters()).device)
 
     def alpha_weights(self) -> dict[str, dict[str, float]]:
         """The ensemble's weight of every stream, by output and input; `cen.inspect` reads it."""
@@ -169,10 +176,11 @@ class ChannelExchangeNetwork(nn.Module):
                     f"input {name!r} has shape {tuple(image.shape)}; this network takes "
                     f"(B, {self.inputs[name]}, H, W)"
                 )
-            if image.shape[-2] < SMALLEST or image.shape[-1] < SMALLEST:
+            smallest = getattr(self.encoder, "smallest", SMALLEST)
+            if image.shape[-2] < smallest or image.shape[-1] < smallest:
                 raise ShapeError(
                     f"input {name!r} has shape {tuple(image.shape)}; height and width must be at "
-                    f"least {SMALLEST}, so pad or enlarge the images"
+                    f"least {smallest}, so pad or enlarge the images"
                 )
             if image.shape[0] != first.shape[0] or image.shape[2:] != first.shape[2:]:
                 raise ShapeError(
@@ -192,6 +200,23 @@ class ChannelExchangeNetwork(nn.Module):
         else:
             packed = shared(self.encoder_streams.pack(images))
         return packed
+
+    def _encode(self, inputs: Mapping[str, Tensor], present: Sequence[str]) -> list[Tensor]:
+        """The packed feature maps of the streams present, finest first."""
+        return cast(Encoder, self.encoder).body(self._stem(inputs, present))
+
+    def _decode(self, features: Sequence[Tensor], streams: Sequence[str]) -> dict[str, Tensor]:
+        """What the decoder makes of packed features for each output, packed alike."""
+        separate = "/" in self.decoder_streams.names[0]
+        names = decoder_names(self.outputs, streams) if separate else list(streams)
+        copies = len(self.outputs) if separate else 1
+        with self.decoder_streams.activate(names):
+            decoded: Tensor = self.decoder(self._repeat(features, copies, len(streams)))
+        rows = split_rows(decoded, copies, len(streams))
+        return {
+            name: rows[:, index if separate else 0].flatten(0, 1)
+            for index, name in enumerate(self.outputs)
+        }
 
     def _repeat(self, features: Sequence[Tensor], copies: int, streams: int) -> list[Tensor]:
         """The packed encoder features ``copies`` times, in the decoder's order of streams."""
@@ -233,6 +258,8 @@ def split_rows(packed: Tensor, *sizes: int) -> Tensor:
 
 def resize(logits: Tensor, size: Sequence[int]) -> Tensor:
     """Resize (B, C, h, w) to ``size`` = (H, W) with bicubic interpolation, as released."""
+    if logits.shape[-2:] == (size[0], size[1]):
+        return logits
     return F.interpolate(logits, (size[0], size[1]), mode="bicubic", align_corners=False)
 
 

@@ -15,6 +15,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cen.errors import ConfigError
+from cen.models.heads import classifier
+from cen.models.task import Task
 
 
 class Conv(nn.Module):
@@ -139,6 +141,7 @@ class RefineNetDecoder(nn.Module):
     Attributes:
         channels: channels of the decoder's output.
         first_norms: pattern of the names of the norms that see the encoder features first.
+        reads: which of the encoder's feature maps the decoder uses, as indices.
 
     Raises:
         ConfigError: if ``channels`` is below 1 or ``dropout`` not within [0, 1).
@@ -160,6 +163,7 @@ class RefineNetDecoder(nn.Module):
         if not 0 <= dropout < 1:
             raise ConfigError(f"dropout is a probability of at least 0 and below 1, not {dropout}")
         self.channels = channels
+        self.reads = tuple(range(len(in_channels)))
         self.dropout = nn.Dropout(dropout)
         finest = len(in_channels) - 1
         self.levels = nn.ModuleList(
@@ -180,3 +184,7 @@ class RefineNetDecoder(nn.Module):
             x = level(self.dropout(feature) if index < 2 else feature, x)
         out: Tensor = self.dropout(x)
         return out
+
+    def make_head(self, task: Task) -> nn.Conv2d:
+        """The 3x3 classifier of one output, as released."""
+        return classifier(self.channels, task, 3)

@@ -1,0 +1,100 @@
+"""The PSPNet decoder, written as a plain single-stream network.
+
+Zhao, Shi, Qi, Wang, Jia, "Pyramid Scene Parsing Network", CVPR 2017: the deepest feature map of a
+dilated ResNet (output stride 8) is pooled to 1x1, 2x2, 3x3 and 6x6 bins, each level is convolved to
+a quarter of the channels and enlarged, and a 3x3 convolution reads all of it together. The paper of
+CEN names PSPNet-152 among its networks, but its released code has none: how exchange and pyramid
+meet here (exchange in the encoder, private norms in the decoder) is this project's reading. The
+auxiliary classifier that PSPNet trains at the third stage is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from cen.errors import ConfigError
+from cen.models.heads import classifier
+from cen.models.task import Task
+
+BINS = (1, 2, 3, 6)
+"""Sides of the grids to which the deepest feature map is averaged."""
+
+
+class ConvNorm(nn.Module):
+    """A convolution, a batch norm behind it or a bias instead, and a ReLU."""
+
+    def __init__(self, in_channels: int, out_channels: int, kernel: int, *, norm: bool) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(
+            in_channels, out_channels, kernel, padding=kernel // 2, bias=not norm
+        )
+        self.norm = nn.BatchNorm2d(out_channels) if norm else nn.Identity()
+        nn.init.kaiming_normal_(self.conv.weight, nonlinearity="relu")
+        if self.conv.bias is not None:
+            nn.init.zeros_(self.conv.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (N, in_channels, H, W) to (N, out_channels, H, W)."""
+        return F.relu(self.norm(self.conv(x)))
+
+
+class PSPNetDecoder(nn.Module):
+    """Pyramid pooling of the deepest feature map.
+
+    Args:
+        in_channels: channels of the encoder's feature maps, finest first.
+        channels: channels of the output; 512 in the paper.
+        norm: batch norms behind the convolutions, as in the paper; without, biases (this project's
+            extension).
+        dropout: probability of dropout before the classifier; 0.1 in the paper's code.
+
+    Attributes:
+        channels: channels of the decoder's output.
+        first_norms: pattern of the names of the norms that see the encoder features first.
+        reads: which of the encoder's feature maps the decoder uses, as indices.
+
+    Raises:
+        ConfigError: if ``channels`` is below 1 or ``dropout`` not within [0, 1).
+    """
+
+    first_norms = "pyramid.*.norm"
+
+    def __init__(
+        self,
+        in_channels: Sequence[int],
+        channels: int = 512,
+        *,
+        norm: bool = True,
+        dropout: float = 0.1,
+    ) -> None:
+        super().__init__()
+        if channels < 1:
+            raise ConfigError(f"decoder_channels is at least 1, not {channels}")
+        if not 0 <= dropout < 1:
+            raise ConfigError(f"dropout is a probability of at least 0 and below 1, not {dropout}")
+        deepest = in_channels[-1]
+        level = max(1, deepest // len(BINS))
+        self.channels = channels
+        self.reads = (len(in_channels) - 1,)
+        self.pyramid = nn.ModuleList(ConvNorm(deepest, level, 1, norm=norm) for _ in BINS)
+        self.join = ConvNorm(deepest + len(BINS) * level, channels, 3, norm=norm)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, features: Sequence[Tensor]) -> Tensor:
+        """Map the feature maps, finest first, to (N, channels, H, W) at the deepest one's size."""
+        x = features[-1]
+        size = (x.shape[-2], x.shape[-1])
+        levels = [x]
+        for bins, conv in zip(BINS, self.pyramid, strict=True):
+            pooled: Tensor = conv(F.adaptive_avg_pool2d(x, bins))
+            levels.append(F.interpolate(pooled, size, mode="bilinear", align_corners=True))
+        return cast(Tensor, self.dropout(self.join(torch.cat(levels, 1))))
+
+    def make_head(self, task: Task) -> nn.Conv2d:
+        """The 1x1 classifier of one output, as in the paper."""
+        return classifier(self.channels, task, 1)

@@ -20,6 +20,8 @@ class Parser(argparse.ArgumentParser):
     """The free options: none, dotted keys of a configuration (and seed), or any word."""
     more_help: Callable[[], str] | None = None
     """Text after the help, written only when the help is asked for."""
+    rearrange: Callable[[list[str]], list[str]] | None = None
+    """Puts the words into the order in which they are declared, before anything reads them."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         # An abbreviation would silently change its meaning when an option is added.
@@ -44,6 +46,8 @@ class Parser(argparse.ArgumentParser):
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
         """Takes out the free options, where the verb has them, and parses the rest."""
         free: dict[str, str] = {}
+        if self.rearrange is not None and args is not None:
+            args = self.rearrange(list(args))
         if self.free and args is not None:
             args, free = self._take_free(list(args))
         parsed, rest = super().parse_known_args(args, namespace)

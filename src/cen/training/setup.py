@@ -2,60 +2,123 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
-from cen.config import Config, ModalityConfig
-from cen.data import AlignedDataset, eval_transform, open_layout, train_transform
+from cen.config import Config, ModalityConfig, OutputConfig
+from cen.data import AlignedDataset, Modality, eval_transform, train_transform
+from cen.data.source import Source
+from cen.errors import ConfigError
 from cen.exchange import ExchangeRule
 from cen.models import ChannelExchangeNetwork, Task, build
 from cen.optim import Schedule, Stage
 
-OUTPUT = "segmentation"
+FIELD_KINDS: Mapping[str, tuple[str, ...]] = {
+    "segmentation": ("label",),
+    "depth": ("depth",),
+    "normal": ("normal",),
+    "edge": ("edge",),
+    "image": ("image", "continuous"),
+}
+"""Which kinds of fields each kind of output can be learnt from."""
 
 
 def open_dataset(config: Config, split: Literal["train", "validation", "test"]) -> AlignedDataset:
     """Opens one split of the data of a run, with the transforms that belong to it.
 
     Args:
-        config: the configuration; only modalities that the network takes are read.
+        config: the configuration; only fields that the network takes or predicts are read.
         split: "train" gets the random transforms; "validation" and "test" get whole images.
 
     Raises:
         DataError: a file or list of the data set cannot be used.
-        ConfigError: a modality or a transform is impossible.
+        ConfigError: a modality, an output or a transform is impossible.
     """
-    data, how = config.data, config.data.transforms
-    dataset = open_layout(
-        data.layout,
-        data.root,
-        split,
-        inputs={
-            name: {**_given(data.modalities.get(name)), "channels": channels}
-            for name, channels in config.model.inputs.items()
-        },
-        outputs={OUTPUT: _given(data.modalities.get(OUTPUT))},
-        options=data.options,
-        classes=data.classes,
-        validation=data.validation,
-        ignore_index=data.ignore_index,
-        seed=config.seed,
-    )
+    how = config.data.transforms
+    dataset = data_source(config).open(split)
+    check_outputs(config, dataset)
     if split == "train":
         dataset.transform = train_transform(
             dataset.modalities,
+            targets=dataset.targets,
             shorter_side=how.shorter_side,
             scale=how.scale,
             flip=how.flip,
             crop=how.crop,
-            ignore_index=data.ignore_index,
+            ignore_index=config.data.ignore_index,
         )
     else:
-        dataset.transform = eval_transform(dataset.modalities, ignore_index=data.ignore_index)
+        dataset.transform = eval_transform(
+            dataset.modalities, targets=dataset.targets, ignore_index=config.data.ignore_index
+        )
     return dataset
 
 
-def build_network(config: Config, classes: tuple[str, ...]) -> ChannelExchangeNetwork:
-    """Builds the network of a run for the classes of its data."""
+def data_source(config: Config) -> Source:
+    """The data of a run: its layout, and the fields that the network takes and learns."""
+    data = config.data
+    given = {name: _given(said) for name, said in data.modalities.items()}
+    return Source(
+        data.layout,
+        data.root,
+        inputs={
+            name: {**given.get(name, {}), "channels": channels}
+            for name, channels in config.model.inputs.items()
+        },
+        outputs={name: given.get(name, {}) for name in config.model.outputs},
+        given=given,
+        options=data.options,
+        common={
+            "classes": data.classes,
+            "validation": data.validation,
+            "ignore_index": data.ignore_index,
+            "seed": config.seed,
+        },
+    )
+
+
+def check_outputs(config: Config, dataset: AlignedDataset) -> None:
+    """Refuses an output whose kind does not fit the field that it shall be learnt from.
+
+    Raises:
+        ConfigError: naming the output, what the field is, and what fits.
+    """
+    for name, output in config.model.outputs.items():
+        found = dataset.targets[name].kind
+        if found not in FIELD_KINDS[output.kind]:
+            fits = [kind for kind, fields in FIELD_KINDS.items() if found in fields]
+            raise ConfigError(
+                f"model.outputs.{name}.kind: {output.kind}, but the field {name} of the data in"
+                f" {config.data.root} is of kind {found}; say kind: {' or '.join(fits)}"
+            )
+
+
+def tasks_of(config: Config, dataset: AlignedDataset) -> dict[str, Task]:
+    """The tasks of a run: its outputs with the classes and channels of its data."""
+    ignore = config.data.ignore_index
+    tasks = {}
+    for name, output in config.model.outputs.items():
+        classes = dataset.labels[name].names if output.kind == "segmentation" else None
+        channels = _channels(name, output, dataset.targets[name], classes)
+        tasks[name] = Task(output.kind, channels, classes, ignore)
+    return tasks
+
+
+def _channels(
+    name: str, output: OutputConfig, target: Modality, classes: tuple[str, ...] | None
+) -> int:
+    """Channels of an output: what the data say, which the configuration may only repeat."""
+    known = target.channels if classes is None else len(classes)
+    if output.channels not in (None, known):
+        raise ConfigError(
+            f"model.outputs.{name}.channels: {output.channels}, but the data have {known}"
+            f" {'classes' if classes else 'channels'}; leave channels out"
+        )
+    return known
+
+
+def build_network(config: Config, tasks: Mapping[str, Task]) -> ChannelExchangeNetwork:
+    """Builds the network of a run for the tasks of its data, see :func:`tasks_of`."""
     model = config.model
     rule = ExchangeRule(
         threshold=model.threshold,
@@ -63,12 +126,12 @@ def build_network(config: Config, classes: tuple[str, ...]) -> ChannelExchangeNe
         penalty=model.penalty,
         enabled=model.exchange,
     )
-    task = Task("segmentation", len(classes), classes, config.data.ignore_index)
     return build(
         model.name,
         encoder=model.encoder,
         inputs=model.inputs,
-        outputs={OUTPUT: task},
+        outputs=tasks,
+        task_streams=model.task_streams,
         width=model.width,
         decoder_channels=model.decoder_channels,
         decoder_norm=model.decoder_norm,
@@ -96,10 +159,13 @@ def make_schedule(config: Config) -> Schedule:
 
 def metadata(dataset: AlignedDataset) -> dict[str, Any]:
     """What a checkpoint says beside the weights, so that it can be used on its own."""
+    labels = {name: dataset.labels[name] for name in dataset.targets if name in dataset.labels}
+    others = {name: m.to_dict() for name, m in dataset.targets.items() if name not in labels}
     return {
         "preprocessing": {name: m.to_dict() for name, m in dataset.modalities.items()},
-        "classes": {OUTPUT: list(dataset.classes)},
-        "palette": {OUTPUT: dataset.palette.tolist()},
+        "classes": {name: list(known.names) for name, known in labels.items()},
+        "palette": {name: known.palette.tolist() for name, known in labels.items()},
+        **({"targets": others} if others else {}),
     }
 
 

@@ -1,18 +1,14 @@
-"""Make data: write the embedded data set Rooms to disk."""
+"""Render rooms with objects: RGB, depth, labels."""
 
 import argparse
 
+from cen.cli.parser import Parser
 from cen.errors import ConfigError
 
 
-def add(parser: argparse.ArgumentParser) -> None:
+def add(rooms: Parser) -> None:
     """Declares the options."""
-    verbs = parser.add_subparsers(title="commands", metavar="VERB", dest="action", required=True)
-    rooms = verbs.add_parser(
-        "rooms",
-        help="render rooms with objects: RGB, depth, labels",
-        description="Render the embedded data set Rooms and write it in a layout of real data.",
-    )
+    rooms.description = "Render the embedded data set Rooms and write it in a layout of real data."
     rooms.add_argument("out", metavar="OUT", help="folder to write to")
     rooms.add_argument(
         "--layout",

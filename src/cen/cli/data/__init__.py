@@ -1,0 +1,42 @@
+"""Write the embedded data set, and check, measure, show or convert any data set.
+
+Each verb is a module of this package.
+"""
+
+import argparse
+
+from cen.cli.data import check, rooms
+from cen.cli.parser import Parser
+
+_VERBS = {"rooms": rooms, "check": check}
+_OF_A_DATA_SET = ("check",)
+
+
+def add(parser: Parser) -> None:
+    """Declares the verbs and their options."""
+    parser.usage = "cen data rooms OUT | cen data NAME check [ROOT]"
+    parser.epilog = (
+        "NAME is a layout (nyudv2) and ROOT where the data are, or NAME is a configuration, which "
+        "says both. cen data check --help explains one command."
+    )
+    parser.rearrange = _verb_first
+    verbs = parser.add_subparsers(
+        title="commands", metavar="VERB", dest="action", required=True, prog="cen data"
+    )
+    for name, module in _VERBS.items():
+        summary = (module.__doc__ or "").partition("\n")[0].rstrip(".")
+        verb = verbs.add_parser(name, help=summary, description=summary + ".")
+        module.add(verb)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Runs the verb."""
+    code: int = _VERBS[args.action].run(args)
+    return code
+
+
+def _verb_first(words: list[str]) -> list[str]:
+    """``nyudv2 check ROOT`` as argparse wants it, ``check nyudv2 ROOT``."""
+    if len(words) > 1 and words[0] not in _VERBS and words[1] in _OF_A_DATA_SET:
+        return [words[1], words[0], *words[2:]]
+    return words

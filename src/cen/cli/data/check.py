@@ -1,0 +1,116 @@
+"""Read every file of a data set and report what is wrong, by file."""
+
+from __future__ import annotations
+
+import argparse
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from rich.console import RenderableType
+
+from cen.cli import common
+from cen.cli.data.source import add_source, progress, source_of
+from cen.cli.parser import Parser
+
+if TYPE_CHECKING:
+    from cen.data.checking import Report
+
+_SHOWN = 20
+
+
+def add(parser: Parser) -> None:
+    """Declares the options."""
+    add_source(parser, "check")
+    parser.add_argument(
+        "--split",
+        metavar="split",
+        choices=["train", "validation", "test"],
+        help="one split only; default: all three, compared with each other",
+    )
+    common.add_json(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Checks and prints; 1 where something is wrong."""
+    source = source_of(args)
+    from cen.data.checking import check_data
+    from cen.data.source import SPLITS
+
+    splits = [args.split] if args.split else list(SPLITS)
+    with progress() as bar:
+        tasks = {split: bar.add_task(split, total=None) for split in splits}
+        report = check_data(
+            source,
+            splits,
+            workers=args.workers,
+            progress=lambda split, done, total: bar.update(
+                tasks[split], completed=done, total=total
+            ),
+        )
+    common.emit(args, report.to_dict(), *_shown(report))
+    return 1 if report.errors else 0
+
+
+def _shown(report: Report) -> list[RenderableType]:
+    """The report as tables and lines."""
+    from cen.data.checking import told
+
+    shown: list[RenderableType] = []
+    rows = []
+    for split, facts in report.splits.items():
+        common_size = facts.sizes.most_common(1)
+        size = f"{common_size[0][0][0]} x {common_size[0][0][1]}" if common_size else "-"
+        if len(facts.sizes) > 1:
+            size += f" and {len(facts.sizes) - 1} others"
+        errors = [f for f in report.errors if f.split == split]
+        rows.append((split, str(facts.samples), size, str(len(errors))))
+    shown.append(common.table(("split", "samples", "size", "errors"), rows))
+    depth = {name: told(facts) for name, facts in report.depth().items()}
+    if depth:
+        head = ("depth", "unit", "nearest m", "median m", "farthest m", "holes %")
+        lines = [
+            (name, f"{report.units[name]:g}", f"{d['low']:.3g}", f"{d['median']:.3g}")
+            + (f"{d['high']:.3g}", f"{100 * d['holes']:.1f}")
+            for name, d in depth.items()
+        ]
+        shown.append(common.table(head, lines))
+    shown += [_histogram(report, name) for name in _label_fields(report)]
+    shown += _lines(report)
+    return shown
+
+
+def _label_fields(report: Report) -> list[str]:
+    return list(dict.fromkeys(name for facts in report.splits.values() for name in facts.labels))
+
+
+def _histogram(report: Report, name: str) -> RenderableType:
+    """Pixels of every label value in every split, in percent."""
+    counts = {split: facts.labels.get(name, Counter()) for split, facts in report.splits.items()}
+    names = report.classes.get(name, ())
+    values = sorted(set(range(len(names))) | {v for c in counts.values() for v in c})
+    rows = []
+    for value in values:
+        known = 0 <= value < len(names)
+        what = names[value] if known else "ignored" if value == report.ignore_index else "NO CLASS"
+        shares = [f"{100 * c[value] / max(1, c.total()):.2f}" for c in counts.values()]
+        rows.append((str(value), what, *shares))
+    return common.table((name, "class", *(f"{split} %" for split in counts)), rows)
+
+
+def _lines(report: Report) -> list[RenderableType]:
+    """The findings, at most some of each kind."""
+    lines: list[RenderableType] = []
+    for severity in ("error", "note"):
+        kinds = Counter(f.kind for f in report.findings if f.severity == severity)
+        for kind, count in kinds.items():
+            some = [f for f in report.findings if (f.kind, f.severity) == (kind, severity)]
+            lines += [f"{severity}: {kind}: {_line(f.place, f.text)}" for f in some[:_SHOWN]]
+            if count > _SHOWN:
+                lines.append(f"{severity}: {kind}: and {count - _SHOWN} more; --json names all")
+    total = len(report.errors)
+    lines.append(f"{total} errors" if total else "nothing is wrong")
+    return lines
+
+
+def _line(place: str, text: str) -> str:
+    return text if place in text else f"{place}: {text}"

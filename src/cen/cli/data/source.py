@@ -1,0 +1,108 @@
+"""Which data set a command is about: a layout and a folder, or a configuration that says both."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cen.cli import common
+from cen.cli.parser import Parser
+from cen.config import Config
+from cen.errors import ConfigError
+from cen.parsing import nearest
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from cen.data.source import Source
+
+
+def add_source(parser: Parser, verb: str, more: str = "") -> None:
+    """Declares NAME, ROOT, ``--fields`` and ``--workers``, and takes the keys of ``data``."""
+    parser.free = "keys"
+    parser.usage = f"cen data NAME {verb} [ROOT] {more}[--data.KEY VALUE ...]"
+    parser.epilog = (
+        "Keys of a configuration are options: --data.classes 40, "
+        "--data.modalities.depth.unit 0.0001, --data.options.columns '[rgb, segmentation, depth]'."
+    )
+    parser.add_argument(
+        "name", metavar="NAME", help="a layout (nyudv2), or a configuration: a file or its name"
+    )
+    parser.add_argument(
+        "root", metavar="ROOT", nargs="?", help="where the data are; default: what NAME says"
+    )
+    parser.add_argument(
+        "--fields",
+        metavar="FIELDS",
+        help="what to read: names with commas between them, or all; default: what NAME trains "
+        "with, and of a layout the usual fields",
+    )
+    parser.add_argument(
+        "--workers",
+        metavar="N",
+        type=int,
+        help="processes that read; default: one per core where there are many samples",
+    )
+
+
+def source_of(args: argparse.Namespace) -> Source:
+    """The data set that the words name.
+
+    Raises:
+        ConfigError: The name, the folder or a key is wrong.
+    """
+    if args.workers is not None and args.workers < 1:
+        raise ConfigError(f"--workers {args.workers}: give 1 or more")
+    for key in args.free:
+        if not key.startswith(("data.", "model.inputs", "model.outputs")):
+            raise ConfigError(f"--{key}: says nothing of the data; keys of data. are possible")
+    from cen.data.layouts import LAYOUTS
+
+    if args.name in LAYOUTS:
+        return _of_layout(args)
+    known = [*LAYOUTS, *common.shipped()]
+    if args.name not in known and os.sep not in args.name and not Path(args.name).suffix:
+        raise ConfigError(f"{args.name}: no layout and no configuration{nearest(args.name, known)}")
+    root = {"data.root": args.root} if args.root else {}
+    config = common.load_config(args.name, {**args.free, **root})
+    _need(config.data.root)
+    from cen.training.setup import data_source
+
+    return _with_fields(data_source(config), args.fields)
+
+
+def _of_layout(args: argparse.Namespace) -> Source:
+    if args.root is None:
+        raise ConfigError(f"cen data {args.name} {args.action} needs ROOT, where the data are")
+    _need(args.root)
+    from cen.training.setup import data_source
+
+    overrides = {**args.free, "data.layout": args.name, "data.root": args.root}
+    config = Config.from_dict({}, overrides, "the command line")
+    # The fields of the default configuration need not be those of this layout.
+    return _with_fields(replace(data_source(config), inputs=None, outputs=None), args.fields)
+
+
+def _with_fields(source: Source, fields: str | None) -> Source:
+    names = [] if fields is None else [name.strip() for name in fields.split(",")]
+    return replace(source, fields=tuple(names))
+
+
+def _need(root: str) -> None:
+    if "://" not in root and not Path(root).exists():
+        raise ConfigError(f"{root}: there is no such folder or file; give ROOT, where the data are")
+
+
+@contextmanager
+def progress() -> Iterator[Progress]:
+    """A progress bar on stderr."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        yield bar

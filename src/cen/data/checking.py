@@ -1,0 +1,217 @@
+"""Checks a whole data set before an hour of training is lost on it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import combinations
+from math import log
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cen.data.base import AlignedDataset, Split
+from cen.data.findings import DepthFacts, Facts, Finding, check_samples
+from cen.data.parallel import over_samples
+from cen.data.source import SPLITS, Source
+from cen.errors import DataError
+
+UNITS = {
+    1.0: "metres",
+    0.01: "centimetres",
+    0.001: "millimetres",
+    0.0001: "tenths of a millimetre",
+    1 / 512: "1/512 m, as in Taskonomy",
+    1 / 256: "1/256 m, as in KITTI",
+}
+"""Metres per stored value, as depth files have it."""
+
+# Half of the pixels of a usual picture are at least and at most so far away, in metres.
+_NEAR, _FAR = 0.2, 100.0
+_UNUSUAL = 20.0
+_USUAL = 3.0
+_TOLD_DUPLICATES = 1000
+
+
+@dataclass
+class Report:
+    """What a check found.
+
+    Attributes:
+        splits: facts of every split that could be opened.
+        findings: everything found, in the order of the splits.
+        classes: names of the classes by label field.
+        units: metres per stored value by depth field.
+        ignore_index: the label value that is no class.
+    """
+
+    splits: dict[str, Facts] = field(default_factory=dict)
+    findings: list[Finding] = field(default_factory=list)
+    classes: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    units: dict[str, float] = field(default_factory=dict)
+    ignore_index: int = 255
+
+    @property
+    def errors(self) -> list[Finding]:
+        """The findings that are errors."""
+        return [finding for finding in self.findings if finding.severity == "error"]
+
+    def depth(self) -> dict[str, DepthFacts]:
+        """Depth over all splits."""
+        total: dict[str, DepthFacts] = {}
+        for facts in self.splits.values():
+            for name, depth in facts.depth.items():
+                total.setdefault(name, DepthFacts()).add(depth)
+        return total
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            "ok": not self.errors,
+            "splits": {
+                split: {
+                    "samples": facts.samples,
+                    "sizes": {f"{h} x {w}": n for (h, w), n in sorted(facts.sizes.items())},
+                    "labels": {
+                        name: {str(value): n for value, n in sorted(counts.items())}
+                        for name, counts in facts.labels.items()
+                    },
+                    "depth": {name: told(depth) for name, depth in facts.depth.items()},
+                }
+                for split, facts in self.splits.items()
+            },
+            "classes": {name: list(names) for name, names in self.classes.items()},
+            "units": self.units,
+            "findings": [finding.to_dict() for finding in self.findings],
+        }
+
+
+def told(depth: DepthFacts) -> dict[str, float]:
+    """Range, median and share of holes of depth, in metres; NaN where there is none."""
+    some = bool(depth.medians)
+    return {
+        "low": depth.low if some else float("nan"),
+        "median": float(np.median(depth.medians)) if some else float("nan"),
+        "high": depth.high if some else float("nan"),
+        "holes": depth.holes / max(1, depth.pixels),
+    }
+
+
+def check_data(
+    source: Source,
+    splits: Sequence[Split] = SPLITS,
+    *,
+    workers: int | None = None,
+    progress: Callable[[str, int, int], object] | None = None,
+) -> Report:
+    """Reads every file of a data set once and reports what is wrong with it.
+
+    Args:
+        source: the data set.
+        splits: which splits to walk.
+        workers: processes; None: as many as pay.
+        progress: called with (split, samples done, samples in all).
+
+    Returns:
+        The report. Files that cannot be used do not raise: they are findings.
+
+    Raises:
+        ConfigError: a field or an option is unknown.
+        DataError: a process that read was killed.
+    """
+    report = Report()
+    opened: dict[str, AlignedDataset] = {}
+    for split in splits:
+        try:
+            dataset = source.open(split, tolerant=True)
+        except DataError as error:
+            report.findings.append(Finding("layout", split, source.root, (), str(error)))
+            continue
+        opened[split] = dataset
+        facts = report.splits[split] = Facts()
+        for part, more in over_samples(check_samples, dataset, workers=workers):
+            facts.add(more)
+            if progress is not None:
+                progress(split, part.stop, len(dataset))
+        report.findings += facts.findings
+        report.classes = {name: known.names for name, known in dataset.labels.items()}
+        report.units = {n: m.unit for n, m in dataset.modalities.items() if m.kind == "depth"}
+        report.units |= {n: m.unit for n, m in dataset.targets.items() if m.kind == "depth"}
+        report.ignore_index = dataset.ignore_index
+    report.findings += _repeated(opened, report.splits)
+    for name, depth in report.depth().items():
+        report.findings += _judge_unit(name, report.units[name], depth, source.root)
+    return report
+
+
+def _judge_unit(name: str, unit: float, depth: DepthFacts, root: str) -> Iterator[Finding]:
+    """Calls out metres read as millimetres and the like."""
+    if not depth.medians:
+        return
+    median = float(np.median(depth.medians))
+    if _NEAR <= median <= _UNUSUAL or median <= 0:
+        return
+    likely = likely_unit(median / unit)
+    said = f"{name}: with unit {unit:g} ({_named(unit)}) half of the depth is beyond {median:.3g} m"
+    if likely is None or likely == unit:
+        advice = "no usual unit explains it; is this a depth map?"
+    else:
+        metres = median / unit * likely
+        advice = (
+            f"the files are more likely in {_named(likely)}: unit {likely:g} makes it "
+            f"{metres:.3g} m; set data.modalities.{name}.unit"
+        )
+    severe = median < _NEAR or median > _FAR
+    yield Finding("unit", "all", root, (), f"{said}; {advice}", "error" if severe else "note")
+
+
+def likely_unit(stored: float) -> float | None:
+    """The unit that makes a median of stored values a usual distance; None if none does."""
+    distance = {unit: abs(log(stored * unit / _USUAL)) for unit in UNITS}
+    best = min(distance, key=lambda unit: distance[unit])
+    return best if _NEAR <= stored * best <= _UNUSUAL else None
+
+
+def _named(unit: float) -> str:
+    near = [name for known, name in UNITS.items() if abs(known / unit - 1) < 1e-3]
+    return near[0] if near else f"{unit:g} m"
+
+
+def _repeated(
+    opened: Mapping[str, AlignedDataset], facts: Mapping[str, Facts]
+) -> Iterator[Finding]:
+    """Frames of the same content: errors in two splits, notes within one."""
+    hashes = {
+        split: {name: np.concatenate(parts) for name, parts in one.hashes.items() if parts}
+        for split, one in facts.items()
+    }
+    told_of: set[tuple[Any, ...]] = set()
+    for one, other in [(s, s) for s in opened] + list(combinations(opened, 2)):
+        for name in hashes[one].keys() & hashes[other].keys():
+            pairs = _equal(hashes[one][name], hashes[other][name], one == other)
+            for a, b in pairs[:_TOLD_DUPLICATES]:
+                if (one, other, a, b) in told_of:
+                    continue
+                told_of.add((one, other, a, b))
+                yield _duplicate(name, opened[one], a, opened[other], b)
+
+
+def _equal(one: NDArray[np.uint64], other: NDArray[np.uint64], same: bool) -> list[tuple[int, int]]:
+    """Pairs of positions with equal numbers that are not 0, each later position once."""
+    values, first = np.unique(one, return_index=True)
+    where = np.searchsorted(values, other).clip(max=len(values) - 1)
+    match = (values[where] == other) & (other != 0)
+    if same:
+        match &= first[where] != np.arange(len(other))
+    return [(int(first[where[b]]), int(b)) for b in np.flatnonzero(match)]
+
+
+def _duplicate(name: str, one: AlignedDataset, a: int, other: AlignedDataset, b: int) -> Finding:
+    files = tuple(str(d.files(i)[name]) for d, i in ((one, a), (other, b)) if name in d.files(i))
+    where = f"{one.place(a)} and {other.place(b)}"
+    if one is other:
+        text = f"the same {name} twice: {where}"
+        return Finding("duplicate", one.split, other.place(b), files, text, "note")
+    text = f"the same {name} in two splits, {one.split} and {other.split}: {where}"
+    return Finding("duplicate", other.split, other.place(b), files, text)

@@ -1,0 +1,88 @@
+"""A data set as a command names it: what it takes to open any of its splits, again and again."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from cen.data.base import AlignedDataset, Split
+from cen.data.layouts import described, open_layout
+from cen.errors import DataError
+
+SPLITS: tuple[Split, ...] = ("train", "validation", "test")
+
+Given = Mapping[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Source:
+    """What `cen.data.layouts.open_layout` needs for every split of one data set.
+
+    Attributes:
+        layout: name of the layout.
+        root: where the data set is.
+        inputs, outputs: fields to read and what the user says of them; None: the usual ones.
+        given: what the user says of fields, whether they are read or not.
+        options: the layout's own options.
+        common: classes, validation, ignore_index, seed.
+        fields: read these fields in place of ``inputs`` and ``outputs``; ("all",) for all.
+    """
+
+    layout: str
+    root: str
+    inputs: Given | None = None
+    outputs: Given | None = None
+    given: Given = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
+    common: Mapping[str, Any] = field(default_factory=dict)
+    fields: tuple[str, ...] = ()
+
+    def open(self, split: Split, *, tolerant: bool = False) -> AlignedDataset:
+        """Opens one split, without transforms.
+
+        Args:
+            split: which.
+            tolerant: go on where files are missing; reading them fails then.
+
+        Raises:
+            ConfigError: an unknown layout, field or option.
+            DataError: the data set cannot be used.
+        """
+        dataset = open_layout(
+            self.layout,
+            self.root,
+            split,
+            inputs={},
+            outputs={},
+            options=self.options,
+            **self.common,
+        )
+        inputs, outputs = self._wanted(dataset)
+        modalities = described(dataset, inputs, "data.modalities")
+        targets = described(dataset, outputs, "model.outputs")
+        # Every missing file shall be told, not the first one alone. The fields are chosen before
+        # the files are looked for.
+        with contextlib.suppress(DataError) if tolerant else contextlib.nullcontext():
+            dataset.select(modalities, targets)
+        return dataset
+
+    def _wanted(self, dataset: AlignedDataset) -> tuple[Given, Given]:
+        """The fields to read as inputs and as ground truth, with what the user says of them."""
+        if not self.fields and self.inputs is not None:
+            return self.inputs, self.outputs or {}
+        usual = (*dataset.usual_inputs, *dataset.usual_targets)
+        names: Iterable[str] = self.fields or [name for name in usual if name in dataset.fields]
+        if self.fields == ("all",):
+            names = dataset.fields
+        given = {**(self.outputs or {}), **(self.inputs or {}), **self.given}
+        true = [
+            name
+            for name in names
+            if name in dataset.usual_targets or dataset.fields.get(name, {}).get("kind") == "label"
+        ]
+        return (
+            {name: given.get(name, {}) for name in names if name not in true},
+            {name: given.get(name, {}) for name in true},
+        )

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tests.models.recipe import recipe
 from torch.nn import functional as F
 
 from cen.errors import CheckpointError, StreamError
@@ -15,29 +16,6 @@ from cen.exchange import ExchangeRule, exchange_layers, freeze_statistics, spars
 from cen.models import load_released, released_state_dict, save_released
 
 REFERENCE = Path(__file__).parents[1] / "reference"
-
-
-def recipe(key, shape):
-    """The weight that tests/reference/README.md prescribes for a key."""
-    rng = np.random.default_rng(zlib.crc32(key.encode()))
-    if key.endswith("num_batches_tracked"):
-        return np.zeros(shape, np.int64)
-    if key.endswith("running_var"):
-        value = rng.uniform(0.5, 1.5, shape)
-    elif key.endswith("running_mean") or (".bn_" in key and key.endswith("bias")):
-        value = rng.normal(0, 0.1, shape)
-    elif ".bn_" in key:
-        small = rng.random(shape) < 0.3
-        low, high = rng.uniform(-0.02, 0.02, shape), rng.uniform(0.5, 1.5, shape)
-        value = np.where(small, low, high) * (0.3 if ".bn3." in key else 1)
-    elif key == "alpha":
-        value = rng.normal(0, 1, shape)
-    elif key.endswith("bias"):
-        value = rng.normal(0, 0.01, shape)
-    else:
-        gain = 1 if key.startswith(("conv", "deconv", "layer")) else 0.6
-        value = gain * rng.normal(0, 1, shape) * np.sqrt(2 / np.prod(shape[1:]))
-    return np.asarray(value, np.float32)
 
 
 @pytest.fixture(scope="module")

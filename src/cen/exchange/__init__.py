@@ -21,6 +21,7 @@ from cen.exchange.norms import (
     StreamGroupNorm,
     StreamInstanceNorm,
     freeze_statistics,
+    instance_statistics,
 )
 from cen.exchange.streams import Streams
 from cen.exchange.sync import StreamSyncBatchNorm, synchronise
@@ -45,6 +46,7 @@ __all__ = [
     "freeze_statistics",
     "group_parts",
     "inspect",
+    "instance_statistics",
     "parts",
     "replaced_channels",
     "sparsity",

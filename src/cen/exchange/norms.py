@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -214,3 +217,28 @@ def freeze_statistics(net: nn.Module, frozen: bool = True) -> None:
     for module in net.modules():
         if isinstance(module, StreamBatchNorm):
             module.frozen = frozen
+
+
+@contextmanager
+def instance_statistics(net: nn.Module) -> Iterator[None]:
+    """Lets every instance norm of a network use the statistics of the image at hand in eval mode.
+
+    Inside the context the running statistics are neither used nor changed. The released
+    translation code is never put in eval mode and so evaluates with such statistics.
+    """
+    norms = [
+        module
+        for module in net.modules()
+        if isinstance(module, StreamInstanceNorm | nn.modules.instancenorm._InstanceNorm)
+    ]
+    names = ("running_mean", "running_var", "track_running_stats")
+    kept = [{name: getattr(module, name) for name in names} for module in norms]
+    try:
+        for module in norms:
+            module.running_mean = module.running_var = None
+            module.track_running_stats = False
+        yield
+    finally:
+        for module, values in zip(norms, kept, strict=True):
+            for name, value in values.items():
+                setattr(module, name, value)

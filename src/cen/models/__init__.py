@@ -1,14 +1,15 @@
 """Networks: plain encoders and decoders, the network of streams, and its checkpoints.
 
-Read in this order: ``resnet`` and ``refinenet`` (ordinary single-stream networks), ``network``
-(named inputs through streams to named outputs), ``builders`` (how the parts become one network),
-``checkpoint``, ``released`` and ``pretrained`` (weights), ``finetuning``.
+Read in this order: ``resnet``, ``refinenet`` and ``unet`` (ordinary single-stream networks),
+``network`` (named inputs through streams to named outputs), ``builders`` (how the parts become one
+network), ``checkpoint``, ``released`` and ``pretrained`` (weights), ``finetuning``.
 """
 
 from cen.models.builders import build, builders, encoders
 from cen.models.checkpoint import load, read_header, save
 from cen.models.finetuning import finetune
 from cen.models.network import ChannelExchangeNetwork, Output
+from cen.models.patchgan import PatchGAN
 from cen.models.refinenet import RefineNetDecoder
 from cen.models.released import load_released, released_state_dict, save_released
 from cen.models.resnet import ResNet
@@ -18,6 +19,7 @@ from cen.models.task import Task
 __all__ = [
     "ChannelExchangeNetwork",
     "Output",
+    "PatchGAN",
     "RefineNetDecoder",
     "ResNet",
     "Task",

@@ -19,6 +19,8 @@ from cen.models.refinenet import RefineNetDecoder
 from cen.models.resnet import LAYOUTS, ResNet
 from cen.models.stems import TILED, private_stem
 from cen.models.task import Task
+from cen.models.unet import Statistics, UNetDecoder, UNetEncoder
+from cen.models.unet import encoders as unet_encoders
 
 Sharing = Literal["private", "shared"]
 
@@ -30,8 +32,8 @@ def build(name: str, **arguments: Any) -> ChannelExchangeNetwork:
     """Build a network by the name of its decoder.
 
     Args:
-        name: a key of `builders`; ``"refinenet"``.
-        **arguments: what the builder takes; see `refinenet`.
+        name: a key of `builders`; ``"refinenet"`` or ``"unet"``.
+        **arguments: what the builder takes; see `refinenet` and `unet`.
 
     Raises:
         ConfigError: if a name or a value is unknown.
@@ -53,6 +55,7 @@ def refinenet(
     decoder_channels: int | None = None,
     decoder_norm: Literal["none", "batch"] | None = None,
     decoder_exchange: bool = False,
+    task_streams: Sharing = "private",
     exchange: ExchangeRule | Mapping[str, Any] | None = None,
     norm: Sharing = "private",
     convolution: Sharing = "shared",
@@ -76,6 +79,9 @@ def refinenet(
         decoder_exchange: exchange channels after the decoder's norms too (this project's
             extension): among the inputs with one output, among the outputs of the same input with
             several, then from the second norm on, the first seeing the same values for each.
+        task_streams: with several outputs, ``"private"`` gives each a stream of its own in the
+            decoder; ``"shared"`` runs the decoder once for all, which have but their heads to
+            themselves (ablation).
         exchange: when and where a channel is replaced and which scales are penalised; None for
             the defaults of `ExchangeRule`, those of the paper's segmentation.
         norm: ``"private"`` scales, shifts and statistics per stream, or ``"shared"`` (ablation).
@@ -104,6 +110,7 @@ def refinenet(
     for option, value, choices in (
         ("decoder_norm", decoder_norm, ("none", "batch")),
         ("norm", norm, ("private", "shared")),
+        ("task_streams", task_streams, ("private", "shared")),
         ("convolution", convolution, ("private", "shared")),
     ):
         if value not in choices:
@@ -120,6 +127,7 @@ def refinenet(
         "decoder_channels": decoder_channels,
         "decoder_norm": decoder_norm,
         "decoder_exchange": decoder_exchange,
+        "task_streams": task_streams,
         "exchange": dataclasses.asdict(rule),
         "norm": norm,
         "convolution": convolution,
@@ -137,9 +145,93 @@ def refinenet(
     return assemble(plain, decoder, inputs, tasks, config)
 
 
+def unet(
+    *,
+    encoder: str = "unet8",
+    inputs: Mapping[str, int],
+    outputs: Mapping[str, int | Task | Mapping[str, Any]],
+    width: int | None = None,
+    decoder_exchange: bool = False,
+    task_streams: Sharing = "private",
+    exchange: ExchangeRule | Mapping[str, Any] | None = None,
+    norm: Sharing = "private",
+    convolution: Literal["shared"] = "shared",
+    dropout: float = 0.5,
+    statistics: Statistics = "running",
+) -> ChannelExchangeNetwork:
+    """The U-Net generator of image translation.
+
+    Channels are exchanged after the norms of the second to the last encoder convolution but one.
+    The decoder has private norms without exchange, as released; with several outputs it runs one
+    stream per output and input (this project's extension). Images are given in [-1, 1] (tanh),
+    other outputs as they are, at the size of the input rounded down to even numbers.
+
+    Args:
+        encoder: ``"unet8"`` halves the image eight times, as released for 256x256; ``"unet3"`` to
+            ``"unet9"`` are for other sizes, at least 2**n pixels high and wide.
+        inputs: channels of each input, by name; one stream each, in this order.
+        outputs: number of classes (a segmentation) or `Task` of each output, by name.
+        width: channels after the first convolution; None for the released 64.
+        decoder_exchange: exchange channels after the decoder's norms too (this project's
+            extension); see `refinenet`.
+        task_streams: with several outputs, ``"private"`` gives each a stream of its own in the
+            decoder; ``"shared"`` runs the decoder once for all, which have but their heads to
+            themselves (ablation).
+        exchange: when and where a channel is replaced and which scales are penalised; None for
+            the defaults of `ExchangeRule` with the paper's threshold for translation, 1e-2.
+        norm: ``"private"`` scales, shifts and statistics per stream, or ``"shared"`` (ablation).
+        convolution: ``"shared"``; private convolutions are for `refinenet` only.
+        dropout: probability in the decoder's first blocks; see `UNetDecoder`.
+        statistics: ``"running"``: the instance norms keep running statistics, which eval mode
+            uses (as released). ``"instance"``: they always use those of the image at hand.
+
+    Raises:
+        ConfigError: if a name or a value is unknown.
+        StreamError: if the name of an input or output cannot be used.
+    """
+    if encoder not in unet_encoders:
+        hint = did_you_mean(encoder, unet_encoders)
+        known = ", ".join(unet_encoders)
+        raise ConfigError(f"unknown encoder {encoder!r} of a U-Net{hint}; known: {known}")
+    tasks = {key: Task.of(value) for key, value in outputs.items()}
+    check_names(inputs, "input")
+    check_names(tasks, "output")
+    for key, channels in inputs.items():
+        if channels < 1:
+            raise ConfigError(f"input {key!r} needs at least 1 channel, not {channels}")
+    for option, value, choices in (
+        ("norm", norm, ("private", "shared")),
+        ("task_streams", task_streams, ("private", "shared")),
+        ("convolution", convolution, ("shared",)),
+        ("statistics", statistics, ("running", "instance")),
+    ):
+        if value not in choices:
+            raise ConfigError(f"{option} is {' or '.join(map(repr, choices))}, not {value!r}")
+    rule = ExchangeRule(1e-2) if exchange is None else as_rule(exchange)
+    config = {
+        "name": "unet",
+        "encoder": encoder,
+        "inputs": dict(inputs),
+        "outputs": {key: task.to_dict() for key, task in tasks.items()},
+        "width": width,
+        "decoder_exchange": decoder_exchange,
+        "task_streams": task_streams,
+        "exchange": dataclasses.asdict(rule),
+        "norm": norm,
+        "convolution": convolution,
+        "dropout": dropout,
+        "statistics": statistics,
+    }
+    plain = UNetEncoder(
+        unet_encoders[encoder], 64 if width is None else width, statistics=statistics
+    )
+    decoder = UNetDecoder(plain.channels, dropout=dropout, statistics=statistics)
+    return assemble(plain, decoder, inputs, tasks, config)
+
+
 def assemble(
-    encoder: ResNet,
-    decoder: RefineNetDecoder,
+    encoder: ResNet | UNetEncoder,
+    decoder: RefineNetDecoder | UNetDecoder,
     inputs: Mapping[str, int],
     tasks: Mapping[str, Task],
     config: Mapping[str, Any],
@@ -157,8 +249,10 @@ def assemble(
     encoder_streams = Streams(names)
     # Without norms or convolutions of its own no output's decoder streams would differ from those
     # of another: then the outputs share them.
-    private = (config["decoder_norm"], config["norm"]) == ("batch", "private")
-    separate = len(tasks) > 1 and (private or config["convolution"] == "private")
+    normed = config.get("decoder_norm") != "none"
+    private = normed and config["norm"] == "private"
+    separate = len(tasks) > 1 and config["task_streams"] == "private"
+    separate = separate and (private or config["convolution"] == "private")
     groups = [decoder_names(tasks, [name]) for name in names] if separate else [names]
     decoder_streams = Streams(decoder_names(tasks, names) if separate else names, groups)
     convolution = config["convolution"]
@@ -170,14 +264,19 @@ def assemble(
     if len(stems) == len(names):
         # A convolution that no input uses would be a parameter without a gradient.
         cast(Any, encoder).conv1 = None
-    heads = {name: make_head(decoder.channels, task) for name, task in tasks.items()}
+    heads = {
+        name: decoder.make_head(task)
+        if isinstance(decoder, UNetDecoder)
+        else make_head(decoder.channels, task)
+        for name, task in tasks.items()
+    }
 
     exchanging: dict[str, Any] = {"norm": config["norm"], "convolution": convolution}
     plain: dict[str, Any] = {"norm": "shared", "convolution": convolution}
     if config["norm"] == "private":
         exchanging["exchange"] = as_rule(config["exchange"])
     convert_layers(encoder, encoder_streams, where=encoder.exchanging, **exchanging)
-    if config["decoder_norm"] == "none":
+    if not normed:
         convert_layers(decoder, decoder_streams, **plain)
     else:
         if not config["decoder_exchange"]:
@@ -246,5 +345,8 @@ def check_names(names: Collection[str], what: str) -> None:
             raise StreamError(f"{what} {name!r}: PyTorch uses this name itself; choose another")
 
 
-builders: dict[str, Callable[..., ChannelExchangeNetwork]] = {"refinenet": refinenet}
+builders: dict[str, Callable[..., ChannelExchangeNetwork]] = {
+    "refinenet": refinenet,
+    "unet": unet,
+}
 """The function that builds a network, by the name of its decoder."""

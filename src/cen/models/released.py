@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, overload
 
 import torch
 from torch import Tensor
@@ -21,6 +21,17 @@ from cen.files import write_atomically
 from cen.models.builders import build
 from cen.models.files import read_pickle, require_fit
 from cen.models.network import ChannelExchangeNetwork
+from cen.models.patchgan import PatchGAN
+from cen.models.released_unet import (
+    THRESHOLD,
+    count_generator_streams,
+    discriminator_state_dict,
+    generator_state_dict,
+    is_discriminator,
+    is_generator,
+    load_discriminator,
+    load_generator,
+)
 from cen.models.resnet import LAYOUTS, BasicBlock
 
 BASIC = ("resnet18", "resnet34")
@@ -30,37 +41,85 @@ OUTPUT = "segmentation"
 """Name of the output of a network read from a released checkpoint."""
 
 
+Part = Literal["network", "discriminator"]
+
+
+@overload
 def load_released(
     source: str | Path | Mapping[str, Any],
-    inputs: Sequence[str] | Mapping[str, int] = ("rgb", "depth"),
-    threshold: float = 2e-2,
-) -> ChannelExchangeNetwork:
-    """Build a network from a checkpoint of the released segmentation code.
+    inputs: Sequence[str] | Mapping[str, int] = ...,
+    threshold: float | None = ...,
+    part: Literal["network"] = ...,
+) -> ChannelExchangeNetwork: ...
 
-    Depth, widths, number of streams and classes are read off the keys and shapes. The released
-    code replaces any channel below the threshold (scope ``"any"``). Files are read without running
-    code: beside tensors they may hold plain values and NumPy numbers (``best_val``).
+
+@overload
+def load_released(
+    source: str | Path | Mapping[str, Any],
+    inputs: Sequence[str] | Mapping[str, int] = ...,
+    threshold: float | None = ...,
+    *,
+    part: Literal["discriminator"],
+) -> PatchGAN: ...
+
+
+def load_released(
+    source: str | Path | Mapping[str, Any],
+    inputs: Sequence[str] | Mapping[str, int] | None = None,
+    threshold: float | None = None,
+    part: Part = "network",
+) -> ChannelExchangeNetwork | PatchGAN:
+    """Build a network from a checkpoint of the released segmentation or translation code.
+
+    Depth, widths, number of streams and classes are read off the keys and shapes, and so is
+    whether it is a RefineNet or a U-Net generator. The released code replaces any channel below
+    the threshold (scope ``"any"``). Files are read without running code: beside tensors they may
+    hold plain values and NumPy numbers (``best_val``).
 
     Args:
         source: a file of ``torch.save``, or what it holds: a state dict, with or without the
             ``module.`` prefix of DataParallel, alone or as the entry ``"segmenter"``.
         inputs: names of the streams in the order of the checkpoint, for three channels each, or
-            the channels of each, 1 or 3, by name.
-        threshold: scales below it are replaced; 2e-2 as released. It is not in the checkpoint.
+            the channels of each, 1 or 3, by name. None for ``"rgb"`` and ``"depth"``, or for a
+            generator ``"input0"``, ``"input1"``, ... as many as it has.
+        threshold: scales below it are replaced. It is not in the checkpoint; None for the released
+            values, 2e-2 for segmentation and 1e-2 for translation.
+        part: ``"discriminator"`` to read a discriminator of the translation code; it takes neither
+            names nor a threshold and returns logits, not probabilities.
 
     Returns:
-        The network, in eval mode, with one output ``"segmentation"``.
+        The network, in eval mode, with one output: ``"segmentation"``, or ``"image"`` for a
+        generator.
 
     Raises:
         CheckpointError: if the file is missing, damaged or unsafe, or the keys or shapes are not
-            those of a released RefineNet.
+            those of a released RefineNet, generator or discriminator.
         StreamError: if the number of names is not the number of streams.
     """
     where = str(source) if isinstance(source, str | Path) else "the state dict"
     content = read_pickle(source) if isinstance(source, str | Path) else source
     state = _flatten(content, where)
+    if is_discriminator(state) != (part == "discriminator"):
+        found = "a discriminator" if is_discriminator(state) else "no discriminator"
+        part = "discriminator" if is_discriminator(state) else "network"
+        raise CheckpointError(f"{where} holds {found}; read it with part={part!r}")
+    if part == "discriminator":
+        return load_discriminator(state, where)
+    if is_generator(state):
+        streams = count_generator_streams(state, where)
+        if inputs is None:
+            inputs = [f"input{number}" for number in range(streams)]
+        names = _name_streams(inputs, streams, where)
+        return load_generator(state, names, THRESHOLD if threshold is None else threshold, where)
+    names = _name_streams(inputs or ("rgb", "depth"), _count_streams(state, where), where)
+    return _load_refinenet(state, names, 2e-2 if threshold is None else threshold, where)
+
+
+def _name_streams(
+    inputs: Sequence[str] | Mapping[str, int], streams: int, where: str
+) -> dict[str, int]:
+    """Channels of every stream, by name."""
     names = dict(inputs) if isinstance(inputs, Mapping) else dict.fromkeys(inputs, 3)
-    streams = _count_streams(state, where)
     if len(names) != streams:
         raise StreamError(
             f"{where} holds {streams} streams but inputs names {len(names)} "
@@ -68,6 +127,12 @@ def load_released(
         )
     if any(channels not in (1, 3) for channels in names.values()):
         raise StreamError(f"released streams take 1 or 3 channels, not {names}")
+    return names
+
+
+def _load_refinenet(
+    state: dict[str, Tensor], names: Mapping[str, int], threshold: float, where: str
+) -> ChannelExchangeNetwork:
     architecture = _architecture(state, where)
     # The released code exchanges in bottlenecks alone, so a ResNet-18 or 34 of its never does.
     basic = architecture["encoder"] in BASIC
@@ -82,13 +147,19 @@ def load_released(
     return net.eval()
 
 
-def released_state_dict(net: ChannelExchangeNetwork) -> dict[str, Tensor]:
+def released_state_dict(net: ChannelExchangeNetwork | PatchGAN) -> dict[str, Tensor]:
     """The weights of a network under the released names, without the ``module.`` prefix.
+
+    Norms that the released layout holds although nothing uses them are written as first drawn.
 
     Raises:
         CheckpointError: if the released code has no such network: several outputs, norms in the
-            decoder, private stems or convolutions, or shared norms.
+            decoder (but for a U-Net), private stems or convolutions, or shared norms.
     """
+    if isinstance(net, PatchGAN):
+        return discriminator_state_dict(net)
+    if net.config["name"] == "unet":
+        return generator_state_dict(net)
     state = net.state_dict()
     return {
         released: state[key] if stream is None else state[key][stream]
@@ -96,16 +167,20 @@ def released_state_dict(net: ChannelExchangeNetwork) -> dict[str, Tensor]:
     }
 
 
-def save_released(net: ChannelExchangeNetwork, path: str | Path) -> None:
+def save_released(net: ChannelExchangeNetwork | PatchGAN, path: str | Path) -> None:
     """Write a network as a checkpoint that the released code loads.
 
-    The file is that of ``torch.save({"segmenter": state dict})``, with the ``module.`` prefix.
+    A segmentation network gives the file of ``torch.save({"segmenter": state dict})``, with the
+    ``module.`` prefix; a generator or discriminator that of ``torch.save(state dict)``.
 
     Raises:
         CheckpointError: if the released code has no such network or the file cannot be written.
     """
-    state = {f"module.{key}": value.cpu() for key, value in released_state_dict(net).items()}
-    write_atomically(path, partial(torch.save, {"segmenter": state}), CheckpointError)
+    state = {key: value.detach().cpu().clone() for key, value in released_state_dict(net).items()}
+    content: dict[str, Any] = dict(state)
+    if not isinstance(net, PatchGAN) and net.config["name"] != "unet":
+        content = {"segmenter": {f"module.{key}": value for key, value in state.items()}}
+    write_atomically(path, partial(torch.save, content), CheckpointError)
 
 
 def _flatten(content: Any, where: str) -> dict[str, Tensor]:
@@ -179,7 +254,8 @@ def _mapping(net: ChannelExchangeNetwork) -> Iterator[tuple[str, int | None, str
     norms = {name for name, layer in net.named_modules() if isinstance(layer, StreamNorm)}
     options = net.config
     if (
-        list(net.outputs) != [OUTPUT]
+        options["name"] != "refinenet"
+        or list(net.outputs) != [OUTPUT]
         or options["decoder_norm"] != "none"
         or options["norm"] != "private"
         or options["convolution"] != "shared"

@@ -1,0 +1,251 @@
+"""Generators and discriminators in the layout of the released CEN code (arXiv 2011.05005).
+
+The released image translation keeps each network as a flat state dict (``checkpoint-gen.pkl`` and
+``checkpoint-dis.pkl``). Its blocks bear a norm also where none is used: in the first and the last
+convolution of either half. Such norms do not exist here; they are recreated, as they were drawn,
+where a checkpoint is written in the released layout.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from cen.errors import CheckpointError
+from cen.exchange import ExchangeRule, StreamNorm
+from cen.models.builders import build
+from cen.models.files import require_fit
+from cen.models.network import ChannelExchangeNetwork
+from cen.models.patchgan import PatchGAN
+from cen.models.unet import block_widths
+
+OUTPUT = "image"
+"""Name of the output of a generator read from a released checkpoint."""
+
+THRESHOLD = 1e-2
+"""θ of the released translation; it is not in the checkpoint."""
+
+_NORM = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
+
+
+def is_generator(state: Mapping[str, Tensor]) -> bool:
+    """Whether a flat state dict is that of a released generator."""
+    return "deconv1.deconv.module.weight" in state
+
+
+def is_discriminator(state: Mapping[str, Tensor]) -> bool:
+    """Whether a flat state dict is that of a released discriminator."""
+    return "conv1.insnorm.module.weight" in state
+
+
+def count_generator_streams(state: Mapping[str, Tensor], where: str) -> int:
+    """Number of streams of a released generator.
+
+    Raises:
+        CheckpointError: if its norms are not numbered from 0.
+    """
+    pattern = re.compile(r"conv2\.insnorm_conv\.insnorm_(\d+)\.weight")
+    streams = {int(m[1]) for key in state if (m := pattern.fullmatch(key))}
+    if not streams or streams != set(range(len(streams))):
+        raise CheckpointError(
+            f"{where} is no released generator: it has no norms conv2.insnorm_conv.insnorm_0, ..."
+        )
+    return len(streams)
+
+
+def load_generator(
+    state: Mapping[str, Tensor], inputs: Mapping[str, int], threshold: float, where: str
+) -> ChannelExchangeNetwork:
+    """The network of a released generator, in eval mode, with one output ``"image"``.
+
+    Args:
+        state: flat state dict without prefixes.
+        inputs: channels of each stream by name, as many as the checkpoint has.
+        threshold: scales below it are replaced, in any channel (scope ``"any"``), as released.
+        where: what error messages call the checkpoint.
+
+    Raises:
+        CheckpointError: if the keys or shapes are not those of a released generator.
+    """
+    depth = len({m[1] for key in state if (m := re.match(r"conv(\d+)\.conv\.", key))})
+    last = f"deconv{depth}.deconv.module.bias"
+    for key in ("conv1.conv.module.weight", last):
+        if key not in state:
+            raise CheckpointError(f"{where} is no released generator: {key} is missing")
+    filters = state["conv1.conv.module.weight"].shape[0]
+    net = build(
+        "unet",
+        encoder=f"unet{depth}",
+        inputs=inputs,
+        outputs={OUTPUT: {"kind": "image", "channels": len(state[last])}},
+        width=None if filters == 64 else filters,
+        exchange=ExchangeRule(threshold, "any"),
+    )
+    _load(net, dict(_generator_names(net)), _unused_generator_norms(net), state, where)
+    return net.eval()
+
+
+def generator_state_dict(net: ChannelExchangeNetwork) -> dict[str, Tensor]:
+    """The weights of a U-Net under the released names.
+
+    Raises:
+        CheckpointError: if the released code has no such network: other outputs than one image,
+            private stems or convolutions, or norms that are shared or keep no statistics.
+    """
+    options = net.config
+    tasks = [task.kind for task in net.outputs.values()]
+    if (
+        options["name"] != "unet"
+        or tasks != ["image"]
+        or (options["norm"], options["convolution"]) != ("private", "shared")
+        or options["statistics"] != "running"
+        or options["decoder_exchange"]
+        or len(net.stems) > 0
+    ):
+        raise CheckpointError(
+            "the released layout holds a U-Net with one image as output, inputs of 1 or 3 "
+            "channels, shared convolutions, private norms with running statistics and no exchange "
+            "in the decoder; save this network with cen.save"
+        )
+    state = net.state_dict()
+    used = {
+        released: state[key] if stream is None else state[key][stream]
+        for released, (key, stream) in _generator_names(net)
+    }
+    return used | _drawn(_unused_generator_norms(net))
+
+
+def load_discriminator(state: Mapping[str, Tensor], where: str) -> PatchGAN:
+    """The released discriminator, in eval mode; it returns logits, not probabilities.
+
+    Args:
+        state: flat state dict without prefixes.
+        where: what error messages call the checkpoint.
+
+    Raises:
+        CheckpointError: if the keys or shapes are not those of a released discriminator.
+    """
+    count = len({m[1] for key in state if (m := re.match(r"conv(\d+)\.conv\.", key))})
+    first = state.get("conv1.conv.module.weight")
+    if first is None or first.ndim != 4 or count < 4:
+        raise CheckpointError(f"{where} is no released discriminator: its convolutions are missing")
+    net = PatchGAN(first.shape[1], first.shape[0], layers=count - 2)
+    _load(net, dict(_discriminator_names(net)), _unused_discriminator_norms(net), state, where)
+    return net.eval()
+
+
+def discriminator_state_dict(net: PatchGAN) -> dict[str, Tensor]:
+    """The weights of a discriminator under the released names.
+
+    Raises:
+        CheckpointError: if its norms keep no running statistics, as those of the released code do.
+    """
+    if net.config["statistics"] != "running":
+        raise CheckpointError(
+            "the norms of a released discriminator keep running statistics; this one has none"
+        )
+    state = net.state_dict()
+    used = {released: state[key] for released, (key, _) in _discriminator_names(net)}
+    return used | _drawn(_unused_discriminator_norms(net))
+
+
+Source = tuple[str, int | None]
+
+
+def _load(
+    net: torch.nn.Module,
+    names: Mapping[str, Source],
+    unused: Mapping[str, int],
+    state: Mapping[str, Tensor],
+    where: str,
+) -> None:
+    """Fills a network from a released state dict, having checked all its keys and shapes."""
+    own = net.state_dict()
+    expected = {
+        released: own[key] if stream is None else own[key][stream]
+        for released, (key, stream) in names.items()
+    } | _drawn(unused)
+    counters = {k: v for k, v in expected.items() if k.endswith("num_batches_tracked")}
+    require_fit({**counters, **state}, expected, f"{where} does not have the released layout")
+    given = {**counters, **state}
+    with torch.no_grad():
+        for released, (key, stream) in names.items():
+            target = own[key] if stream is None else own[key][stream]
+            target.copy_(given[released])
+
+
+def _generator_names(net: ChannelExchangeNetwork) -> Iterator[tuple[str, Source]]:
+    """Released key, and the key here with its row if there is one per stream."""
+    yield "alpha", (f"alpha.{next(iter(net.outputs))}", None)
+    depth = len(block_widths(1, _depth(net)))
+    halves = [("conv1", "conv", "encoder.conv1", "")]
+    for level in range(depth - 1):
+        halves.append((f"conv{level + 2}", "conv", f"encoder.downs.{level}.conv", "encoder.downs"))
+        halves.append((f"deconv{level + 1}", "deconv", f"decoder.ups.{level}.conv", "decoder.ups"))
+    head = f"heads.{next(iter(net.outputs))}.conv"
+    halves.append((f"deconv{depth}", "deconv", head, ""))
+    norms = {name for name, layer in net.named_modules() if isinstance(layer, StreamNorm)}
+    for block, word, conv, _ in halves:
+        for tensor in ("weight", "bias"):
+            yield f"{block}.{word}.module.{tensor}", (f"{conv}.{tensor}", None)
+        norm = conv.removesuffix("conv") + "norm"
+        if norm in norms:
+            for stream in range(len(net.inputs)):
+                for tensor in _NORM:
+                    released = f"{block}.insnorm_{word}.insnorm_{stream}.{tensor}"
+                    yield released, (f"{norm}.{tensor}", stream)
+
+
+def _unused_generator_norms(net: ChannelExchangeNetwork) -> dict[str, int]:
+    """Channels of the norms that the released layout holds and nothing uses, by prefix."""
+    depth = _depth(net)
+    encoder: Any = net.encoder
+    widths = encoder.channels
+    blocks = {
+        "conv1.insnorm_conv": widths[0],
+        f"conv{depth}.insnorm_conv": widths[-1],
+        f"deconv{depth}.insnorm_deconv": next(iter(net.outputs.values())).channels,
+    }
+    return {
+        f"{block}.insnorm_{stream}": channels
+        for block, channels in blocks.items()
+        for stream in range(len(net.inputs))
+    }
+
+
+def _discriminator_names(net: PatchGAN) -> Iterator[tuple[str, Source]]:
+    for number in range(len(net.convs)):
+        for tensor in ("weight", "bias"):
+            yield f"conv{number + 1}.conv.module.{tensor}", (f"convs.{number}.{tensor}", None)
+    for number in range(len(net.norms)):
+        for tensor in _NORM:
+            yield f"conv{number + 2}.insnorm.module.{tensor}", (f"norms.{number}.{tensor}", None)
+
+
+def _unused_discriminator_norms(net: PatchGAN) -> dict[str, int]:
+    first: Any = net.convs[0]
+    return {
+        "conv1.insnorm.module": int(first.out_channels),
+        f"conv{len(net.convs)}.insnorm.module": 1,
+    }
+
+
+def _drawn(norms: Mapping[str, int]) -> dict[str, Tensor]:
+    """Norms as they are before any training."""
+    state: dict[str, Tensor] = {}
+    for name, channels in norms.items():
+        state[f"{name}.weight"] = torch.ones(channels)
+        state[f"{name}.bias"] = torch.zeros(channels)
+        state[f"{name}.running_mean"] = torch.zeros(channels)
+        state[f"{name}.running_var"] = torch.ones(channels)
+        state[f"{name}.num_batches_tracked"] = torch.zeros((), dtype=torch.long)
+    return state
+
+
+def _depth(net: ChannelExchangeNetwork) -> int:
+    encoder: Any = net.encoder
+    return int(encoder.depth)

@@ -34,7 +34,7 @@ def open_dataset(config: Config, split: Literal["train", "validation", "test"]) 
         DataError: a file or list of the data set cannot be used.
         ConfigError: a modality, an output or a transform is impossible.
     """
-    how = config.data.transforms
+    how, ignored = config.data.transforms, config.data.ignore_index
     dataset = data_source(config).open(split)
     check_outputs(config, dataset)
     if split == "train":
@@ -45,7 +45,7 @@ def open_dataset(config: Config, split: Literal["train", "validation", "test"]) 
             scale=how.scale,
             flip=how.flip,
             crop=how.crop,
-            ignore_index=config.data.ignore_index,
+            ignore_index=ignored,
         )
     else:
         dataset.transform = eval_transform(

@@ -5,16 +5,16 @@ Each verb is a module of this package.
 
 import argparse
 
-from cen.cli.data import check, rooms
+from cen.cli.data import check, plot, rooms, stats
 from cen.cli.parser import Parser
 
-_VERBS = {"rooms": rooms, "check": check}
-_OF_A_DATA_SET = ("check",)
+_VERBS = {"rooms": rooms, "check": check, "stats": stats, "plot": plot}
+_OF_A_DATA_SET = ("check", "stats", "plot")
 
 
 def add(parser: Parser) -> None:
     """Declares the verbs and their options."""
-    parser.usage = "cen data rooms OUT | cen data NAME check [ROOT]"
+    parser.usage = "cen data rooms OUT | cen data NAME check|stats|plot [ROOT]"
     parser.epilog = (
         "NAME is a layout (nyudv2) and ROOT where the data are, or NAME is a configuration, which "
         "says both. cen data check --help explains one command."

@@ -68,11 +68,10 @@ def _shown(report: Report) -> list[RenderableType]:
     depth = {name: told(facts) for name, facts in report.depth().items()}
     if depth:
         head = ("depth", "unit", "nearest m", "median m", "farthest m", "holes %")
-        lines = [
-            (name, f"{report.units[name]:g}", f"{d['low']:.3g}", f"{d['median']:.3g}")
-            + (f"{d['high']:.3g}", f"{100 * d['holes']:.1f}")
-            for name, d in depth.items()
-        ]
+        lines = []
+        for name, d in depth.items():
+            metres = [f"{d[key]:.3g}" for key in ("low", "median", "high")]
+            lines.append((name, f"{report.units[name]:g}", *metres, f"{100 * d['holes']:.1f}"))
         shown.append(common.table(head, lines))
     shown += [_histogram(report, name) for name in _label_fields(report)]
     shown += _lines(report)

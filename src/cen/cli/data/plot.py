@@ -1,0 +1,48 @@
+"""Write a contact sheet: some samples of a data set with all their fields, as one PNG."""
+
+import argparse
+from pathlib import Path
+
+from cen.cli.data.source import add_source, source_of
+from cen.cli.parser import Parser
+from cen.errors import ConfigError
+
+
+def add(parser: Parser) -> None:
+    """Declares the options."""
+    add_source(parser, "plot", "[--out FILE] ")
+    parser.add_argument(
+        "--out", metavar="FILE", type=Path, default=Path("samples.png"), help="default: samples.png"
+    )
+    parser.add_argument("--samples", metavar="N", type=int, default=6, help="rows; default: 6")
+    parser.add_argument(
+        "--split",
+        metavar="split",
+        choices=["train", "validation", "test"],
+        default="train",
+        help="default: train",
+    )
+    parser.add_argument(
+        "--first",
+        metavar="N",
+        type=int,
+        help="the N-th sample (from 0) and those after it; default: evenly spaced ones",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Draws and writes."""
+    source = source_of(args)
+    if not 1 <= args.samples <= 50:
+        raise ConfigError(f"--samples {args.samples}: give 1 to 50")
+    dataset = source.open(args.split)
+    if args.first is not None and not 0 <= args.first < len(dataset):
+        raise ConfigError(f"--first {args.first}: give 0 to {len(dataset) - 1}")
+    from cen.data.sheet import contact_sheet, evenly
+
+    if args.first is None:
+        indices = evenly(len(dataset), args.samples)
+    else:
+        indices = list(range(args.first, min(args.first + args.samples, len(dataset))))
+    print(contact_sheet(dataset, indices, args.out))
+    return 0

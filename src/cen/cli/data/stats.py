@@ -1,0 +1,43 @@
+"""Measure mean, deviation, depth range and class weights of the training split.
+
+They are printed as YAML, as a configuration takes them.
+"""
+
+import argparse
+from pathlib import Path
+
+from cen.cli import common
+from cen.cli.data.source import add_source, progress, source_of
+from cen.cli.parser import Parser
+from cen.errors import ConfigError
+from cen.files import write_text
+
+
+def add(parser: Parser) -> None:
+    """Declares the options."""
+    add_source(parser, "stats", "[--out FILE] ")
+    parser.add_argument("--out", metavar="FILE", type=Path, help="also write the YAML to a file")
+    parser.add_argument("--force", action="store_true", help="overwrite the file if it exists")
+    common.add_json(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measures, prints and writes."""
+    source = source_of(args)
+    if args.out is not None and args.out.exists() and not args.force:
+        raise ConfigError(f"{args.out}: exists; give another name, or --force to overwrite it")
+    from cen.data.statistics import as_yaml, measure
+
+    dataset = source.open("train")
+    with progress() as bar:
+        task = bar.add_task("train", total=len(dataset))
+        statistics = measure(
+            dataset,
+            workers=args.workers,
+            progress=lambda done, _: bar.update(task, completed=done),
+        )
+    text = as_yaml(statistics, f"cen data {args.name} stats {source.root}")
+    if args.out is not None:
+        write_text(args.out, text, ConfigError)
+    common.emit(args, statistics.to_dict(), text.rstrip("\n"))
+    return 0

@@ -90,7 +90,7 @@ class NYUDv2Folder(AlignedDataset):
         if not Path(root).is_dir():
             raise DataError(f"{root}: no such folder; see docs/data.md for the layout")
         described = describe(root)
-        names = _class_names(classes, described, Path(root))
+        names = class_names(classes, described, Path(root))
         self.labels = {_LABELS: Classes(names, palette_of(described, len(names)))}
         known: dict[str, dict[str, Any]] = {
             "depth": {"kind": "depth", "unit": described.get("depth_unit")},
@@ -176,9 +176,14 @@ def palette_of(described: Mapping[str, Any], classes: int) -> NDArray[np.uint8]:
     return np.asarray(np.rint(bright), dtype=np.uint8)
 
 
-def _class_names(
+def class_names(
     classes: int | Sequence[str] | None, described: Mapping[str, Any], root: Path
 ) -> tuple[str, ...]:
+    """The names of the classes: as given, else as dataset.yaml says; a number makes names of it.
+
+    Raises:
+        DataError: neither says it, or it is no number or list.
+    """
     given = described.get("classes") if classes is None else classes
     if given is None:
         raise DataError(

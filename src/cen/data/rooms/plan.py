@@ -82,6 +82,10 @@ class Plan:
     @property
     def description(self) -> dict[str, Any]:
         """Where the pictures come from and what the labels mean, for dataset.yaml."""
+        return self.described()
+
+    def described(self, **more: Any) -> dict[str, Any]:
+        """The description, with what a layout says besides."""
         names = label_set(self.labels)
         return {
             "name": "rooms",
@@ -91,7 +95,7 @@ class Plan:
             "classes": list(names.classes),
             "palette": [list(colour) for colour in names.palette],
             "ignore_index": 255,
-            "depth_unit": 0.001,
+            **more,
             "size": list(self.size),
             "seed": self.seed,
             "splits": {"train": self.train, "test": self.test},

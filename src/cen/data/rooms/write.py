@@ -110,13 +110,21 @@ def _already_there(plan: Plan) -> bool:
         if not path.is_file():
             continue
         found = _load(path)
-        # The layout "folder" has keys of its own there, and says under this one what it is.
-        if isinstance(found, dict) and found.get("about", found) == plan.description:
+        if _covers(found, plan.description):
             return name == "dataset.yaml"
         raise DataError(
             f"{path}: the folder holds another data set; choose another folder or delete this one"
         )
     raise DataError(f"{plan.root}: holds files of something else; choose another or a new folder")
+
+
+def _covers(found: Any, description: dict[str, Any]) -> bool:
+    """Whether a dataset.yaml says all of this, and perhaps more."""
+    if not isinstance(found, dict):
+        return False
+    # Some layouts have keys of their own there and say under this one what they are.
+    said = found.get("about", found)
+    return isinstance(said, dict) and description.items() <= said.items()
 
 
 def _load(path: Path) -> Any:

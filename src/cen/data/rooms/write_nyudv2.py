@@ -32,7 +32,7 @@ def write(plan: Plan) -> dict[str, Any]:
             if scene.split == split
         ]
         write_text(plan.root / name, "\n".join(lines) + "\n", DataError)
-    return plan.description
+    return plan.described(depth_unit=0.001)
 
 
 def _scene(labels: str, root: Path, scene: Scene, arrays: Rendered) -> None:

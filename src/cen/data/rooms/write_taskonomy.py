@@ -1,0 +1,125 @@
+"""Rooms in the layout of Taskonomy's sample building, which ``Taskonomy`` reads."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from cen.data.files import write_png
+from cen.data.rooms.plan import Plan, Rendered, Scene
+from cen.data.taskonomy_encodings import CURVATURE, EDGES, MISSING_DEPTH, SEMANTIC_SHIFT, STEPS
+from cen.data.taskonomy_files import SUFFIXES
+from cen.errors import DataError
+from cen.files import write_text
+
+ROOMS_CURVATURE = 8.0
+"""Principal curvature in 1/m that the files hold at most: balls and pipes of 12 cm."""
+
+_DOMAINS = (
+    "rgb",
+    "normal",
+    "reshading",
+    "depth_euclidean",
+    "depth_zbuffer",
+    "principal_curvature",
+    "edge_occlusion",
+    "edge_texture",
+    "segment_semantic",
+)
+_RENDERED = (
+    "rgb",
+    "normal",
+    "reshading",
+    "depth",
+    "principal_curvature",
+    "edge_occlusion",
+    "edge_texture",
+)
+
+
+def write(plan: Plan) -> dict[str, Any]:
+    """Writes a folder per domain, train.txt, test.txt, and a dataset.yaml that names them.
+
+    The files are as Taskonomy's: 16-bit depth in 1/512 m with 65535 for holes, 16-bit edges, 8-bit
+    normals with z to the camera, labels with 0 for "uncertain". Depth is that of the sensor, with
+    its noise and holes. Curvature is in units of ``ROOMS_CURVATURE``.
+    """
+    for domain in _DOMAINS:
+        (plan.root / domain).mkdir(exist_ok=True)
+    camera = plan.intrinsics(plan.scenes[0])
+    plan.each(partial(_scene, plan.labels, plan.train, camera), (*_RENDERED, plan.labels))
+    lists = {}
+    for split in ("train", "test"):
+        lines = [
+            f"{{domain}}/{_stem(scene, plan.train)}_domain_{{domain}}.png"
+            for scene in plan.scenes
+            if scene.split == split
+        ]
+        lists[split] = f"{split}.txt"
+        write_text(plan.root / lists[split], "\n".join(lines) + "\n", DataError)
+    said = plan.description
+    return {
+        "classes": said["classes"],
+        "palette": said["palette"],
+        "lists": lists,
+        "about": plan.description,
+    }
+
+
+def _stem(scene: Scene, train: int) -> str:
+    """The points of the test scenes follow those of the training scenes."""
+    point = scene.number + (train if scene.split == "test" else 0)
+    return f"point_{point}_view_0"
+
+
+def _scene(
+    labels: str,
+    train: int,
+    camera: NDArray[np.float64],
+    root: Path,
+    scene: Scene,
+    arrays: Rendered,
+) -> None:
+    depth = arrays["depth"].astype(np.float64)
+    grey = _steps(255.0 * arrays["reshading"], np.uint8)
+    curvature = np.clip(arrays["principal_curvature"] / ROOMS_CURVATURE, -1.0, 1.0)
+    # Right and down as in the program; forward turned to the camera.
+    normal = arrays["normal"] * np.array((1.0, 1.0, -1.0))
+    files = {
+        "rgb": arrays["rgb"],
+        "normal": _steps(127.5 * (normal + 1.0), np.uint8),
+        "reshading": cv2.merge((grey, grey, grey)),
+        "depth_euclidean": _depth(depth * _stretch(depth.shape, camera)),
+        "depth_zbuffer": _depth(depth),
+        "principal_curvature": cv2.merge(
+            (*cv2.split(_steps(CURVATURE * (curvature + 1.0), np.uint8)), np.zeros_like(grey))
+        ),
+        "edge_occlusion": _steps(EDGES["edge_occlusion"] * arrays["edge_occlusion"], np.uint16),
+        "edge_texture": _steps(EDGES["edge_texture"] * arrays["edge_texture"], np.uint16),
+        "segment_semantic": arrays[labels] + np.uint8(SEMANTIC_SHIFT),
+    }
+    for domain, values in files.items():
+        name = f"{_stem(scene, train)}_domain_{SUFFIXES.get(domain, domain)}.png"
+        write_png(root / domain / name, values)
+
+
+def _depth(metres: NDArray[np.float64]) -> NDArray[np.uint16]:
+    """Metres as Taskonomy stores them; NaN is a hole."""
+    steps = np.minimum(np.rint(metres * STEPS), MISSING_DEPTH - 1)
+    return np.where(np.isnan(metres), MISSING_DEPTH, steps).astype(np.uint16)
+
+
+def _stretch(size: tuple[int, ...], camera: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Distance along the ray over depth along the optical axis, per pixel."""
+    across = (np.arange(size[1]) - camera[0, 2]) / camera[0, 0]
+    down = (np.arange(size[0]) - camera[1, 2]) / camera[1, 1]
+    return np.asarray(np.sqrt(1.0 + across[None, :] ** 2 + down[:, None] ** 2))
+
+
+def _steps(values: NDArray[Any], kind: Any) -> NDArray[Any]:
+    return np.asarray(np.rint(values.astype(np.float64)).astype(kind))

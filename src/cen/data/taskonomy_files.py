@@ -1,0 +1,174 @@
+"""Where the files of Taskonomy are: which frames there are of which domain, in any of its layouts.
+
+A frame is a 64-bit key (building, point, view): the full set has 4.5 million of them, which as
+Python objects would fill the memory of every worker process.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from os import scandir
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cen.errors import DataError
+
+# Domains whose files are not called as their folder is: by the authors, in the sample building.
+SUFFIXES = {"segment_semantic": "segmentsemantic"}
+
+FRAME = re.compile(r"point_(\d+)_view_(\d+)")
+_FILE = re.compile(r"point_(\d+)_view_(\d+)_domain_(\w+)\.png")
+_VIEW_BITS, _POINT_BITS = 12, 28
+_DOWNLOADER = "taskonomy"
+
+
+@dataclass(frozen=True)
+class Frames:
+    """The frames below a root.
+
+    Attributes:
+        root: the folder.
+        buildings: their names, sorted; one empty name where folders of buildings are absent.
+        domains: which domains there are.
+        form: of a path below the root, with {building}, {domain} and {file}.
+    """
+
+    root: Path
+    buildings: tuple[str, ...]
+    domains: tuple[str, ...]
+    form: str
+
+    def key(self, building: str, point: int, view: int) -> int:
+        """The number of a frame.
+
+        Raises:
+            DataError: there is no such building, or the numbers are too large.
+        """
+        if building not in self.buildings:
+            raise DataError(f"no building {building!r} in {self.root}")
+        return self._key(self.buildings.index(building), point, view)
+
+    def parts(self, key: int) -> tuple[str, int, int]:
+        """Building, point and view of a frame."""
+        rest, view = divmod(key, 1 << _VIEW_BITS)
+        building, point = divmod(rest, 1 << _POINT_BITS)
+        return self.buildings[building], point, view
+
+    def name(self, key: int) -> str:
+        """Name of a frame, with its building where there are several."""
+        building, point, view = self.parts(key)
+        stem = f"point_{point}_view_{view}"
+        return f"{building}/{stem}" if building else stem
+
+    def group(self, key: int) -> str:
+        """The building; the point, where there is one building only."""
+        building, point, _ = self.parts(key)
+        return building if len(self.buildings) > 1 else f"point_{point}"
+
+    def groups(self, keys: NDArray[np.int64]) -> list[str]:
+        """The group of each frame."""
+        return [self.group(key) for key in keys.tolist()]
+
+    def path(self, domain: str, key: int) -> Path:
+        """Where the file of a frame is, or would be."""
+        building, point, view = self.parts(key)
+        suffix = self._suffix(domain)
+        file = f"point_{point}_view_{view}_domain_{suffix}.png"
+        return self.root / self.form.format(building=building, domain=domain, file=file)
+
+    def keys(self, domain: str) -> NDArray[np.int64]:
+        """The frames that a domain has files of, sorted."""
+        suffix = self._suffix(domain)
+        found = [
+            self._key(number, int(match[1]), int(match[2]))
+            for number, building in enumerate(self.buildings)
+            for match in _matches(self._folder(domain, building))
+            if match[3] == suffix
+        ]
+        return np.sort(np.array(found, dtype=np.int64))
+
+    def _key(self, building: int, point: int, view: int) -> int:
+        if point >= 1 << _POINT_BITS or view >= 1 << _VIEW_BITS:
+            raise DataError(f"point_{point}_view_{view}: numbers this large are not handled")
+        return (building << (_POINT_BITS + _VIEW_BITS)) | (point << _VIEW_BITS) | view
+
+    def _folder(self, domain: str, building: str) -> Path:
+        return self.root / self.form.format(building=building, domain=domain, file="")
+
+    def _suffix(self, domain: str) -> str:
+        folders = tuple(str(self._folder(domain, building)) for building in self.buildings)
+        return _suffix(domain, folders)
+
+
+@lru_cache(maxsize=256)
+def _suffix(domain: str, folders: tuple[str, ...]) -> str:
+    """What stands before .png in the files of a domain."""
+    known = SUFFIXES.get(domain, domain)
+    for folder in folders:
+        first = next(iter(_matches(Path(folder))), None)
+        if first is not None:
+            return known if first[3] == known else domain
+    return known
+
+
+def read_frames(root: Path, known: Mapping[str, object]) -> Frames:
+    """Finds out the layout, the buildings and the domains of a folder.
+
+    Raises:
+        DataError: there is no such folder, or no domain in it.
+    """
+    if not root.is_dir():
+        raise DataError(f"{root}: no such folder; see docs/datasets.md for the layout")
+    at_root = _folders(root)
+    domains = [name for name in known if name in at_root]
+    if not domains:
+        return _by_building(root, at_root, known)
+    for domain in domains:
+        folder = root / domain
+        if next(iter(_matches(folder)), None) is not None:
+            return Frames(root, ("",), tuple(domains), "{domain}/{file}")
+    below = {name for domain in domains for name in _folders(root / domain)}
+    form = "{domain}/{building}/{file}"
+    if below == {_DOWNLOADER}:
+        form = f"{{domain}}/{_DOWNLOADER}/{{building}}/{{file}}"
+        below = {name for domain in domains for name in _folders(root / domain / _DOWNLOADER)}
+    if not below:
+        raise DataError(
+            f"{root}: the folders {', '.join(domains)} hold no point_*_view_*_domain_*.png"
+        )
+    return Frames(root, tuple(sorted(below)), tuple(domains), form)
+
+
+def _by_building(root: Path, folders: Collection[str], known: Iterable[str]) -> Frames:
+    inside = {name: _folders(root / name) for name in sorted(folders)}
+    domains = tuple(name for name in known if any(name in found for found in inside.values()))
+    if not domains:
+        there = ", ".join(sorted(folders)[:8]) or "no folders"
+        raise DataError(
+            f"{root}: no folder of a Taskonomy domain such as rgb, at the top or below buildings; "
+            f"there are {there}"
+        )
+    buildings = tuple(name for name, found in inside.items() if any(d in found for d in domains))
+    return Frames(root, buildings, domains, "{building}/{domain}/{file}")
+
+
+def _folders(folder: Path) -> set[str]:
+    if not folder.is_dir():
+        return set()
+    with scandir(folder) as entries:
+        return {e.name for e in entries if not e.name.startswith(".") and e.is_dir()}
+
+
+def _matches(folder: Path) -> Iterable[re.Match[str]]:
+    if not folder.is_dir():
+        return
+    with scandir(folder) as entries:
+        for entry in entries:
+            match = _FILE.fullmatch(entry.name)
+            if match is not None:
+                yield match

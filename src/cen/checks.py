@@ -64,6 +64,8 @@ def check_run(config: Config) -> None:
                     f"channels of model.inputs.{name}; give one for each"
                 )
         _check_modality(name, modality)
+    _check_outputs(config)
+    check_weighting(train.weighting)
     scale = data.transforms.scale
     if scale is not None and scale[0] > scale[1]:
         raise ConfigError(f"data.transforms.scale: {list(scale)} falls; give the smaller one first")
@@ -94,3 +96,35 @@ def _check_modality(name: str, modality: ModalityConfig) -> None:
             f"data.modalities.{name}: unit and missing are for kind: depth, but its kind is "
             f"image; say kind: depth"
         )
+
+
+_CHANNELS = {"depth": 1, "normal": 3, "edge": 1}
+
+
+def _check_outputs(config: Config) -> None:
+    model = config.model
+    if not model.outputs:
+        raise ConfigError(
+            "model.outputs: is empty; name at least one, such as {segmentation: {kind: "
+            "segmentation}}"
+        )
+    for name, output in model.outputs.items():
+        key = f"model.outputs.{name}"
+        if name in model.inputs:
+            raise ConfigError(
+                f"{key}: is an input, too; a field of the data cannot be both, so take it out of "
+                "model.inputs or predict another field"
+            )
+        if not output.weight > 0:
+            raise ConfigError(
+                f"{key}.weight: {output.weight} is out of range; give a number above 0, or leave "
+                "the output out"
+            )
+        fixed = _CHANNELS.get(output.kind)
+        if output.channels is not None and output.channels < 1:
+            raise ConfigError(f"{key}.channels: {output.channels} is out of range; give 1 or more")
+        if fixed is not None and output.channels not in (None, fixed):
+            raise ConfigError(
+                f"{key}.channels: {output.channels}, but kind {output.kind} has {fixed}; leave "
+                "channels out"
+            )

@@ -107,6 +107,23 @@ class DataConfig:
 
 
 @dataclass
+class OutputConfig:
+    """One output of the network: what it predicts. Its name is that of a field of the data.
+
+    Attributes:
+        kind: ``segmentation``: cross-entropy, mIoU; ``depth``: L1, RMSE; ``normal``: 1 − cosine,
+            angles; ``edge``: balanced cross-entropy, max-F; ``image``: L1, MAE (docs/multitask.md).
+        channels: Channels of the output; null: the classes of a segmentation, 1 for depth and
+            edges, 3 for normals, the channels of the field for images.
+        weight: Weight of the output's loss, above 0; multiplied onto what ``train.weighting`` says.
+    """
+
+    kind: Literal["segmentation", "depth", "normal", "edge", "image"] = "segmentation"
+    channels: int | None = None
+    weight: float = 1.0
+
+
+@dataclass
 class ModelConfig:
     """Which network is built (the arguments of ``cen.build``).
 
@@ -114,6 +131,9 @@ class ModelConfig:
         name: The decoder, a key of ``cen.models.builders``.
         encoder: The encoder: resnet18, resnet34, resnet50, resnet101 or resnet152.
         inputs: Channels of every modality that the network takes; each is one stream.
+        outputs: What the network predicts, by name.
+        task_streams: With several outputs: ``private``: the decoder has a stream for each, with
+            norms of its own; ``shared``: one decoder with a head for each (ablation).
         width: Channels of the encoder's stem; null: 64, as released.
         decoder_channels: Channels of the decoder; null: 256, as released.
         decoder_norm: Norm layers in the decoder; the released one has none.
@@ -132,6 +152,10 @@ class ModelConfig:
     name: str = "refinenet"
     encoder: str = "resnet50"
     inputs: dict[str, int] = field(default_factory=lambda: {"rgb": 3, "depth": 1})
+    outputs: dict[str, OutputConfig] = field(
+        default_factory=lambda: {"segmentation": OutputConfig()}
+    )
+    task_streams: Literal["private", "shared"] = "private"
     width: int | None = None
     decoder_channels: int | None = None
     decoder_norm: Literal["none", "batch"] = "none"
@@ -186,6 +210,11 @@ class TrainConfig:
             the network learns to do without them (this project's extension).
         clip_norm: Greatest norm of the gradient; null: not clipped.
         class_weights: One weight per class in the cross-entropy; null: all 1.
+        weighting: How the losses of several outputs are weighed: ``fixed`` (``weight`` of each),
+            ``uncertainty`` (learned), or a gradient aggregator of TorchJD by name, such as
+            ``UPGrad`` or ``PCGrad`` (docs/multitask.md).
+        every_output: Each batch holds ground truth for every output, for data where some samples
+            have none for some; a sample may then be read more than once in an epoch.
         precision: Number format, as Lightning names it.
         accelerator: ``cpu``, ``gpu``, or ``auto``: a GPU where there is one.
         devices: Number of GPUs, or of CPU processes.
@@ -210,6 +239,8 @@ class TrainConfig:
     modality_dropout: float = 0.0
     clip_norm: float | None = None
     class_weights: list[float] | None = None
+    weighting: str = "fixed"
+    every_output: bool = False
     precision: Literal["32-true", "bf16-mixed", "16-mixed", "64-true"] = "32-true"
     accelerator: Literal["auto", "cpu", "gpu"] = "auto"
     devices: int = 1

@@ -31,9 +31,9 @@ class Score:
 
 
 SCORES: dict[str, Score] = {
+    "mean_iou": Score("mIoU", text="mean over classes of intersection over union"),
     "pixel_accuracy": Score("pixel acc", text="share of pixels labelled correctly"),
     "mean_accuracy": Score("mean acc", text="mean over classes of the share of pixels found"),
-    "mean_iou": Score("mIoU", text="mean over classes of intersection over union"),
     "rmse": Score("RMSE", "", higher=False, text="root of the mean squared error"),
     "mae": Score("MAE", "", higher=False, text="mean absolute error"),
     "abs_rel": Score("abs-rel", "", higher=False, text="mean of |error| / true depth"),

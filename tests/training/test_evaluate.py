@@ -8,8 +8,9 @@ import torch.nn.functional as F
 from tests.training.toy import Blocks, toy_network
 
 from cen.metrics import confusion_matrix, segmentation_scores
+from cen.scores import mean_headline
 from cen.training.evaluate import score_network
-from cen.training.scoring import mean_iou, subsets
+from cen.training.scoring import subsets
 
 
 def test_subsets_of_three() -> None:
@@ -78,6 +79,6 @@ def test_mean_iou_averages_outputs_and_skips_unknown() -> None:
     def entry(value: float | None) -> dict[str, object]:
         return {"ensemble": {"mean_iou": value}, "streams": {}}
 
-    assert mean_iou({"a": entry(0.2), "b": entry(0.4)}) == pytest.approx(0.3)
-    assert mean_iou({"a": entry(0.2), "b": entry(None)}) == pytest.approx(0.2)
-    assert mean_iou({"a": entry(None)}) is None
+    assert mean_headline({"a": entry(0.2), "b": entry(0.4)}) == pytest.approx(0.3)
+    assert mean_headline({"a": entry(0.2), "b": entry(None)}) == pytest.approx(0.2)
+    assert mean_headline({"a": entry(None)}) is None

@@ -10,7 +10,7 @@ import torch
 from torch.utils.data import Dataset
 
 from cen.config import Config
-from cen.models import ChannelExchangeNetwork
+from cen.models import ChannelExchangeNetwork, Task
 from cen.training.setup import build_network
 
 CLASSES = ("left", "middle", "right")
@@ -70,7 +70,7 @@ def toy_config(**train: Any) -> Config:
 def toy_network(config: Config | None = None) -> ChannelExchangeNetwork:
     """The network of a toy configuration, the same every time."""
     torch.manual_seed(0)
-    return build_network(config or toy_config(), CLASSES)
+    return build_network(config or toy_config(), {"segmentation": Task("segmentation", 3, CLASSES)})
 
 
 def tensors(path: Path) -> dict[str, torch.Tensor]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import cv2
@@ -26,11 +26,14 @@ class Transform:
     The recipe and its order are those of the released code; its cubic interpolation for images and
     nearest neighbour for depth and labels are the defaults of ``Modality``. Whatever is left at
     None is not done. A crop that reaches beyond the picture is filled with each modality's ``fill``
-    (the mean colour, 0 after normalisation) and the labels with ``ignore_index``.
+    (the mean colour, 0 after normalisation), the labels with ``ignore_index`` and other ground
+    truth with NaN. In a mirrored picture the x axis of normals points the other way.
 
     Attributes:
         modalities: entries of the sample that become (C, H, W) float32 for the network.
         labels: entries that become (H, W) int64.
+        targets: entries that become ground truth, see ``Modality.to_target``; an entry of
+            ``modalities`` is none.
         scale: range of the random zoom.
         shorter_side: least length of the shorter side after the zoom, which is raised to reach it.
         flip: probability of mirroring left and right.
@@ -40,6 +43,7 @@ class Transform:
 
     modalities: Mapping[str, Modality]
     labels: tuple[str, ...] = ("segmentation",)
+    targets: Mapping[str, Modality] = field(default_factory=dict)
     scale: tuple[float, float] | None = None
     shorter_side: int | None = None
     flip: float = 0.0
@@ -91,10 +95,12 @@ class Transform:
         result: Sample = {}
         for name, value in sample.items():
             if name in self.modalities:
-                resized = value if scaled == size else self.modalities[name].resize(value, scaled)
-                flipped = resized[:, ::-1] if mirror < self.flip else resized
-                result[name] = self._numbers(self.modalities[name], flipped, window)
-            elif name in self.labels:
+                turned = self._placed(self.modalities[name], value, scaled, mirror)
+                result[name] = self._numbers(self.modalities[name], turned, window)
+            elif name in self.targets and self.targets[name].kind != "label":
+                turned = self._placed(self.targets[name], value, scaled, mirror)
+                result[name] = _truth(self.targets[name], turned, window)
+            elif name in self.labels or name in self.targets:
                 resized = value if scaled == size else _resize_labels(value, scaled)
                 flipped = resized[:, ::-1] if mirror < self.flip else resized
                 result[name] = self._classes(flipped, window)
@@ -104,7 +110,7 @@ class Transform:
 
     def _size_of(self, sample: Mapping[str, Any]) -> Size:
         sizes = {}
-        for name in (*self.modalities, *self.labels):
+        for name in dict.fromkeys((*self.modalities, *self.labels, *self.targets)):
             if name in sample:
                 sizes[name] = sample[name].shape[:2]
             elif name in self.modalities:
@@ -124,6 +130,18 @@ class Transform:
         if self.shorter_side is not None:
             factor = max(factor, self.shorter_side / min(size))
         return max(1, round(size[0] * factor)), max(1, round(size[1] * factor))
+
+    def _placed(
+        self, modality: Modality, values: NDArray[Any], size: Size, mirror: float
+    ) -> NDArray[Any]:
+        """Raw values at another size, mirrored or not."""
+        resized = values if values.shape[:2] == size else modality.resize(values, size)
+        if mirror >= self.flip:
+            return resized
+        flipped = resized[:, ::-1]
+        if modality.kind == "normal":  # in a mirror, left and right change places
+            flipped = flipped * np.array((-1.0, 1.0, 1.0), dtype=np.float32)
+        return flipped
 
     def _numbers(self, modality: Modality, values: NDArray[Any], window: _Window) -> Tensor:
         numbers = modality.to_network(values[window.inside])
@@ -167,6 +185,16 @@ class _Window:
         return cls(wanted, (inside[0], inside[1]), (target[0], target[1]))
 
 
+def _truth(modality: Modality, values: NDArray[Any], window: _Window) -> Tensor:
+    """Ground truth in a crop, NaN where the crop reaches beyond the picture."""
+    numbers = modality.to_target(values[window.inside])
+    if window.whole:
+        return torch.from_numpy(numbers)
+    canvas = np.full((len(numbers), *window.size), np.nan, dtype=np.float32)
+    canvas[(slice(None), *window.target)] = numbers
+    return torch.from_numpy(canvas)
+
+
 def _resize_labels(labels: NDArray[Any], size: Size) -> NDArray[Any]:
     # OpenCV resizes no 64-bit integers, and no label needs them.
     narrow = labels if labels.dtype == np.uint8 else labels.astype(np.int32)
@@ -176,6 +204,7 @@ def _resize_labels(labels: NDArray[Any], size: Size) -> NDArray[Any]:
 def train_transform(
     modalities: Mapping[str, Modality],
     *,
+    targets: Mapping[str, Modality] | None = None,
     shorter_side: int | None = 350,
     scale: tuple[float, float] | None = (0.5, 2.0),
     flip: bool = True,
@@ -185,6 +214,7 @@ def train_transform(
     """The released training transforms; the defaults are the released values for NYUDv2."""
     return Transform(
         modalities,
+        targets=targets or {},
         scale=scale,
         shorter_side=shorter_side,
         flip=0.5 if flip else 0.0,
@@ -193,6 +223,11 @@ def train_transform(
     )
 
 
-def eval_transform(modalities: Mapping[str, Modality], *, ignore_index: int = 255) -> Transform:
+def eval_transform(
+    modalities: Mapping[str, Modality],
+    *,
+    targets: Mapping[str, Modality] | None = None,
+    ignore_index: int = 255,
+) -> Transform:
     """Whole pictures at their own size, normalised."""
-    return Transform(modalities, ignore_index=ignore_index)
+    return Transform(modalities, targets=targets or {}, ignore_index=ignore_index)

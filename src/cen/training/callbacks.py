@@ -13,12 +13,11 @@ from torch import Tensor
 
 from cen.errors import TrainingError
 from cen.exchange import inspect
+from cen.scores import SCORES, mean_headline
 from cen.training.files import read_json, write_json
 from cen.training.logs import log_figures
 from cen.training.module import DensePrediction
-from cen.training.scoring import mean_iou
 
-_SCORES = ("mean_iou", "pixel_accuracy", "mean_accuracy")
 _HISTORY = 100
 
 
@@ -48,7 +47,7 @@ class StepLog(Callback):
         module.shown["loss"] = figures["train/loss"]
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Reads the scores off the confusion matrices, summed over processes, and logs them."""
+        """Reads the scores off their counts, summed over processes, and logs them."""
         module = _module(pl_module)
         scores = module.scores.compute()
         module.scores.reset()
@@ -58,12 +57,13 @@ class StepLog(Callback):
             columns = {"ensemble": entry["ensemble"]}
             columns |= {f"streams/{stream}": s for stream, s in entry["streams"].items()}
             for column, values in columns.items():
-                for score in _SCORES:
-                    if values[score] is not None:
+                for score in SCORES:
+                    if values.get(score) is not None:
                         figures[f"val/{output}/{column}/{score}"] = values[score]
         log_figures(trainer, figures)
-        if (mean := mean_iou(scores)) is not None:
-            module.shown["mIoU"] = mean
+        if (mean := mean_headline(scores)) is not None:
+            kinds = [task.kind for task in module.net.outputs.values()]
+            module.shown["mIoU" if kinds == ["segmentation"] else "score"] = mean
 
 
 class ExchangeMonitor(Callback):
@@ -228,7 +228,7 @@ class FiniteLoss(Callback):
 
 
 class RunProgress(RichProgressBar):
-    """One bar over the whole run with loss, validation mIoU, exchange rate and α."""
+    """One bar over the whole run with loss, validation score (mIoU), exchange rate and α."""
 
     def get_metrics(
         self, trainer: Trainer, pl_module: LightningModule

@@ -14,9 +14,9 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 
 from cen.models import save
+from cen.scores import mean_headline
 from cen.training.callbacks import FiniteLoss
 from cen.training.module import DensePrediction
-from cen.training.scoring import mean_iou
 
 
 class StopAsked(Exception):  # noqa: N818 (no error)
@@ -56,8 +56,8 @@ class StopRequest:
 class RunCheckpoint(Checkpoint):
     """Keeps RUN/best.safetensors, RUN/last.safetensors and RUN/checkpoints/last.ckpt.
 
-    The best one has the highest validation mIoU of the ensemble (mean over outputs); without a
-    validation split there is none. ``last.ckpt`` holds all that is needed to go on: it is written
+    The best one has the highest validation score of the ensemble, mIoU for a segmentation (mean
+    over outputs, see :func:`cen.scores.headline`); without a validation split there is none. ``last.ckpt`` holds all that is needed to go on: it is written
     after the validation of a step where both are due, so that no validation is lost.
 
     Args:
@@ -112,7 +112,7 @@ class RunCheckpoint(Checkpoint):
         """Saves the best network, and the checkpoint that waited for this validation."""
         assert isinstance(pl_module, DensePrediction)
         self.finite.check(trainer, pl_module)
-        score = mean_iou(pl_module.validated)
+        score = mean_headline(pl_module.validated)
         if score is not None and (self.best is None or score > self.best):
             self.best = score
             self._save_network(trainer, pl_module, "best.safetensors")

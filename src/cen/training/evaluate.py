@@ -9,7 +9,7 @@ from typing import Any, Literal
 import torch
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 from torch import Tensor, nn
-from torch.nn.functional import interpolate
+from torch.nn.functional import interpolate, normalize
 from torch.utils.data import DataLoader, Dataset
 
 from cen.config import Config
@@ -17,11 +17,11 @@ from cen.errors import ConfigError
 from cen.models import ChannelExchangeNetwork, Output, load
 from cen.training.data import evaluation_loader
 from cen.training.files import first_process, write_json
-from cen.training.module import Batch, predict
+from cen.training.module import Batch, predict, prediction_streams, targets_of
 from cen.training.panels import write_panels
 from cen.training.quiet import quiet
 from cen.training.scoring import FusionScores, Subset, subsets
-from cen.training.setup import OUTPUT, metadata, open_dataset
+from cen.training.setup import metadata, open_dataset
 
 
 def evaluate(
@@ -61,7 +61,7 @@ def evaluate(
     config = Config.load(run / "config.yaml", overrides)
     net = load(run)
     dataset = open_dataset(config, split)
-    _check_classes(net, dataset.classes, config.data.root)
+    _check_classes(net, {n: c.names for n, c in dataset.labels.items()}, config.data.root)
     scores = score_network(
         net,
         dataset,
@@ -90,14 +90,19 @@ def evaluate(
     return result
 
 
-def _check_classes(net: ChannelExchangeNetwork, classes: tuple[str, ...], root: str) -> None:
-    known = net.outputs[OUTPUT].classes
-    if known is not None and tuple(known) != tuple(classes):
-        raise ConfigError(
-            f"{root} has the {len(classes)} classes {', '.join(classes[:4])}, …, but the network "
-            f"was trained for {len(known)}: {', '.join(known[:4])}, …; name the data set it was "
-            f"trained for with --data.root"
-        )
+def _check_classes(
+    net: ChannelExchangeNetwork, classes: Mapping[str, tuple[str, ...]], root: str
+) -> None:
+    for name, task in net.outputs.items():
+        if task.kind != "segmentation" or task.classes is None:
+            continue
+        found, known = tuple(classes[name]), tuple(task.classes)
+        if known != found:
+            raise ConfigError(
+                f"{root} has the {len(found)} classes {', '.join(found[:4])}, …, but the network "
+                f"was trained for {len(known)}: {', '.join(known[:4])}, …; name the data set it "
+                f"was trained for with --data.root"
+            )
 
 
 def score_network(
@@ -115,8 +120,9 @@ def score_network(
     """Scores a network on a data set, in one pass over it.
 
     Logits are upsampled to the size of the labels by bicubic interpolation, as in the released
-    code. With several scales or flipping, the class probabilities of the variants are averaged,
-    for each stream and for the ensemble (this project's extension).
+    code. With several scales or flipping, the class probabilities (unit normals, depths, logits of
+    edges) of the variants are averaged, for each stream and for the ensemble (this project's
+    extension).
 
     Args:
         net: the network.
@@ -131,7 +137,8 @@ def score_network(
 
     Returns:
         ``{subset joined by "+": {output: {"ensemble": scores, "streams": {name: scores}, "alpha":
-        {name: weight}}}}``, the scores being those of :class:`cen.metrics.SegmentationScores`.
+        {name: weight}}}}``, the scores being those of the output's kind, such as
+        :class:`cen.metrics.SegmentationScores`.
     """
     module = _Evaluation(net, which or subsets(tuple(net.inputs)), scales, flip)
     data = _EvaluationData(dataset, batch_size, workers)
@@ -184,20 +191,26 @@ class _Evaluation(LightningModule):
         super().__init__()
         self.net = net
         self.scales, self.flip = tuple(scales), flip
-        self.scores = nn.ModuleDict({"+".join(s): FusionScores(s, net.outputs) for s in which})
+        shown = prediction_streams(net)
+        self.scores = nn.ModuleDict(
+            {
+                "+".join(s): FusionScores(s, net.outputs, [name for name in s if name in shown])
+                for s in which
+            }
+        )
         self.result: dict[str, dict[str, Any]] = {}
 
     def test_step(self, batch: Sequence[Batch], batch_idx: int) -> None:
         """Counts one batch, given as groups of samples of one size."""
         for group in batch:
-            targets = {name: group[name] for name in self.net.outputs}
+            targets = targets_of(self.net, group)
             for scores in self.scores.values():
                 assert isinstance(scores, FusionScores)
                 outputs = self._predict(group, scores.inputs)
                 scores.update(outputs, targets)
 
     def on_test_epoch_end(self) -> None:
-        """Reads the scores off the confusion matrices, summed over processes."""
+        """Reads the scores off their counts, summed over processes."""
         for key, scores in self.scores.items():
             assert isinstance(scores, FusionScores)
             values = scores.compute()
@@ -218,7 +231,7 @@ class _Evaluation(LightningModule):
     def _variant(
         self, batch: Batch, present: Subset, scale: float, mirrored: bool
     ) -> dict[str, Output]:
-        """Probabilities at one scale, put back the right way round."""
+        """What can be averaged, from one scale and put back the right way round."""
         changed = dict(batch)
         for name in present:
             image = batch[name]
@@ -227,22 +240,38 @@ class _Evaluation(LightningModule):
                 image = interpolate(image, size, mode="bilinear", align_corners=False)
             changed[name] = image.flip(-1) if mirrored else image
         outputs = predict(self.net, changed, present)
-        return {name: _probabilities(output, mirrored) for name, output in outputs.items()}
+        return {
+            name: _comparable(output, self.net.outputs[name].kind, mirrored)
+            for name, output in outputs.items()
+        }
 
     def _alpha(self, output: str, present: Subset) -> dict[str, float]:
         """Ensemble weights of the streams present, renormalised over them."""
+        if output not in self.net.alpha:
+            return {}
         scalars = self.net.alpha[output].detach()
         order = list(self.net.inputs)
         weights = torch.stack([scalars[order.index(name)] for name in present]).softmax(0)
         return dict(zip(present, weights.tolist(), strict=True))
 
 
-def _probabilities(output: Output, mirrored: bool) -> Output:
-    def of(logits: Tensor) -> Tensor:
-        shares = logits.float().softmax(1)
-        return shares.flip(-1) if mirrored else shares
+def _comparable(output: Output, kind: str, mirrored: bool) -> Output:
+    """Class probabilities, unit normals, or what else the mean over variants is taken of."""
 
-    streams = {name: of(logits) for name, logits in output.streams.items()}
+    def of(values: Tensor) -> Tensor:
+        values = values.float()
+        if kind == "segmentation":
+            values = values.softmax(1)
+        elif kind == "normal":
+            values = normalize(values, dim=1)
+        if not mirrored:
+            return values
+        values = values.flip(-1)
+        if kind == "normal":  # in a mirror, left and right change places
+            values = values * values.new_tensor([-1.0, 1.0, 1.0]).view(1, 3, 1, 1)
+        return values
+
+    streams = {name: of(values) for name, values in output.streams.items()}
     return Output(streams, of(output.ensemble), output.alpha)
 
 

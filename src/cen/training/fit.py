@@ -21,7 +21,8 @@ from cen.training.logs import run_loggers
 from cen.training.module import DensePrediction
 from cen.training.quiet import quiet
 from cen.training.runs import claim_run, finish_run, start_run
-from cen.training.setup import build_network, make_schedule, metadata, open_dataset
+from cen.training.setup import build_network, make_schedule, metadata, open_dataset, tasks_of
+from cen.weighting import make_weighting
 
 
 def fit(
@@ -51,7 +52,7 @@ def fit(
     train = open_dataset(config, "train")
     validation = open_dataset(config, "validation") if config.data.validation else None
     torch.manual_seed(config.seed)
-    net = build_network(config, train.classes)
+    net = build_network(config, tasks_of(config, train))
     return train_network(
         config,
         run_dir,
@@ -182,10 +183,17 @@ def _module(config: Config, net: ChannelExchangeNetwork) -> DensePrediction:
         sparsity=how.sparsity,
         exchange_rate=how.exchange_rate,
         class_weights=how.class_weights,
+        weighting=make_weighting(how.weighting, _weights(config, net), net),
         modality_dropout=how.modality_dropout,
         freeze_statistics=how.freeze_statistics,
         seed=config.seed,
     )
+
+
+def _weights(config: Config, net: ChannelExchangeNetwork) -> dict[str, float]:
+    """The weight of each output; 1 where a network of one's own has others than configured."""
+    known = config.model.outputs
+    return {name: known[name].weight if name in known else 1.0 for name in net.outputs}
 
 
 def _trainer(

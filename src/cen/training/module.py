@@ -11,13 +11,15 @@ from lightning.pytorch import LightningModule
 from torch import Tensor
 
 from cen import exchange
-from cen.errors import ConfigError
-from cen.losses import fusion_loss
+from cen.errors import ConfigError, ShapeError
+from cen.losses import fusion_loss, output_losses
+from cen.masks import valid_pixels
 from cen.models import ChannelExchangeNetwork, Output
 from cen.optim import OptimizerName, Schedule, build_optimizer, param_groups
 from cen.training.rate import RateController
 from cen.training.rows import absent_rows, kept
 from cen.training.scoring import FusionScores, subsets
+from cen.weighting import FixedWeighting, GradientWeighting, UncertaintyWeighting
 
 Batch = Mapping[str, Any]
 
@@ -25,8 +27,8 @@ Batch = Mapping[str, Any]
 class DensePrediction(LightningModule):
     """Loss, optimiser and validation of a network with named inputs and outputs.
 
-    The loss is the sum over outputs of the losses of every stream and of the ensemble (paper,
-    section 2.5 of the method) plus λ times :func:`cen.sparsity`. The penalty is added once per
+    The loss is the weighted sum over outputs of the losses of every stream and of the ensemble
+    (paper, section 2.5 of the method) plus λ times :func:`cen.sparsity`. The penalty is added once per
     step, whatever the number of outputs and streams; the released code adds it once per output.
 
     Everything random in a step follows from (seed, step, rank), so that a resumed run repeats what
@@ -42,6 +44,8 @@ class DensePrediction(LightningModule):
         sparsity: λ; with ``exchange_rate`` the weight that the controller starts from.
         exchange_rate: wished exchange rate at the end, see :class:`RateController`; or None.
         class_weights: one weight per class in the cross-entropy of every output, or None.
+        weighting: how the losses of the outputs are weighed, see :mod:`cen.weighting`; None: all
+            count alike.
         modality_dropout: probability that a step runs with a random proper subset of the
             modalities, all non-empty ones being equally likely (this project's extension).
         freeze_statistics: norms keep their running statistics; scales and shifts still learn.
@@ -52,7 +56,8 @@ class DensePrediction(LightningModule):
 
     Attributes:
         present: modalities of the running step.
-        figures: losses, penalty and λ of the last step, as tensors that were not read back.
+        figures: losses, their weights, penalty and λ of the last step, as tensors that were not
+            read back.
         validated: scores of the last validation, see :class:`FusionScores`.
         shown: what the progress bar shows.
     """
@@ -69,6 +74,7 @@ class DensePrediction(LightningModule):
         sparsity: float = 1e-3,
         exchange_rate: float | None = None,
         class_weights: Sequence[float] | None = None,
+        weighting: FixedWeighting | None = None,
         modality_dropout: float = 0.0,
         freeze_statistics: bool = False,
         seed: int = 0,
@@ -96,10 +102,11 @@ class DensePrediction(LightningModule):
                     f" {task.channels} classes; give one for each"
                 )
         self.register_buffer("class_weights", weights, persistent=False)
+        self.weighting = weighting or FixedWeighting(dict.fromkeys(net.outputs, 1.0))
         self.modality_dropout = modality_dropout
         self.seed = seed
         self.present: tuple[str, ...] = tuple(net.inputs)
-        self.scores = FusionScores(tuple(net.inputs), net.outputs)
+        self.scores = FusionScores(tuple(net.inputs), net.outputs, prediction_streams(net))
         self.figures: dict[str, Tensor] = {}
         self.validated: dict[str, dict[str, Any]] = {}
         self.shown: dict[str, float | str] = {}
@@ -116,6 +123,10 @@ class DensePrediction(LightningModule):
             weight_decay=self.weight_decay,
             decay_scales=self.decay_scales,
         )
+        learned = list(self.weighting.parameters())
+        if learned:
+            rate = {"lr": rates["decoder"], "weight_decay": 0.0}
+            groups.append({"params": learned, "name": "decoder", **rate})
         return build_optimizer(groups, self.optimizer, momentum=self.momentum)
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
@@ -129,23 +140,26 @@ class DensePrediction(LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Loss of one batch; fills ``figures`` with its parts (tensors, not read back)."""
+        targets = targets_of(self.net, batch)
         outputs = self.net({name: batch[name] for name in self.present})
-        targets = {name: batch[name] for name in self.net.outputs}
         losses = fusion_loss(outputs, targets, self.net.outputs, self._class_weights())
-        terms = self._balance(losses.terms, targets)
-        task_loss = torch.stack(list(terms.values())).sum()
+        terms, present = self._balance(losses.terms, targets)
+        weighted = self.weighting(output_losses(terms), present, self._gradient_scale())
         sparsity = self._sparsity()
         if self.controller is None:
             penalty, weight = self.sparsity * sparsity, torch.full_like(sparsity, self.sparsity)
         else:
             penalty, weight = self.controller(self.trainer.global_step, self.present)
-        loss = task_loss + penalty
+        loss = weighted.total + penalty
         self.figures = {
             "train/loss": loss.detach(),
             "train/sparsity": sparsity.detach(),
             "lambda": weight.detach(),
             **{f"train/{name}": term.detach() for name, term in terms.items()},
         }
+        if len(self.net.outputs) > 1:
+            weights = weighted.weights.items()
+            self.figures |= {f"weight/{name}": weight.detach() for name, weight in weights}
         return loss
 
     def optimizer_step(
@@ -166,7 +180,7 @@ class DensePrediction(LightningModule):
     def validation_step(self, batch: Sequence[Batch], batch_idx: int) -> None:
         """Counts one batch, given as groups of samples of one size."""
         for group in batch:
-            targets = {name: group[name] for name in self.net.outputs}
+            targets = targets_of(self.net, group)
             self.scores.update(predict(self.net, group, tuple(self.net.inputs)), targets)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -182,7 +196,15 @@ class DensePrediction(LightningModule):
         if not isinstance(weights, Tensor):
             return {}
         # The losses are computed in float32, also where precision is 64-true.
-        return dict.fromkeys(self.scores.tasks, weights.float())
+        tasks = self.net.outputs.items()
+        return {name: weights.float() for name, task in tasks if task.kind == "segmentation"}
+
+    def _gradient_scale(self) -> float:
+        """What losses are multiplied by before they are differentiated (float16 only)."""
+        if not isinstance(self.weighting, GradientWeighting):
+            return 1.0  # nothing else asks, and reading it waits for the device
+        scaler = getattr(self.trainer.precision_plugin, "scaler", None)
+        return 1.0 if scaler is None else float(scaler.get_scale())
 
     def _sparsity(self) -> Tensor:
         """Sum of the penalised magnitudes of the streams present in this step."""
@@ -196,34 +218,72 @@ class DensePrediction(LightningModule):
 
     def _balance(
         self, terms: Mapping[str, Tensor], targets: Mapping[str, Tensor]
-    ) -> Mapping[str, Tensor]:
+    ) -> tuple[Mapping[str, Tensor], Mapping[str, Tensor] | None]:
         """Weighs the terms of a process so that their mean over processes is the global one.
 
-        A cross-entropy is a mean over the labelled pixels, and processes differ in how many they
+        A loss is a mean over the pixels with ground truth, and processes differ in how many they
         have. Gradients are averaged over processes without knowing that.
+
+        Returns:
+            The terms; and by output, 1 where any process has ground truth for it, else 0, as far as
+            a weighting asks for that.
         """
-        if self.trainer.world_size == 1:
-            return terms
-        names = list(self.scores.tasks)
-        if not names:
-            return terms
-        local = torch.stack([self._labelled(name, targets[name]) for name in names])
+        alone = self.trainer.world_size == 1
+        asked = isinstance(self.weighting, UncertaintyWeighting)
+        if alone and not asked:
+            return terms, None
+        names = list(self.net.outputs)
+        local = torch.stack([self._counted(name, targets[name]) for name in names])
         total = local.clone()
-        torch.distributed.all_reduce(total)
+        if not alone:
+            torch.distributed.all_reduce(total)
+        present = dict(zip(names, (total > 0).float(), strict=True)) if asked else None
+        if alone:
+            return terms, present
         share = local * self.trainer.world_size / total.clamp(min=1e-12)
         factor = dict(zip(names, share, strict=True))
-        return {
-            key: term * factor[key.split("/")[0]] if key.split("/")[0] in factor else term
-            for key, term in terms.items()
-        }
+        return {key: term * factor[key.split("/")[0]] for key, term in terms.items()}, present
 
-    def _labelled(self, name: str, target: Tensor) -> Tensor:
-        """How much weight the pixels of a batch have in its cross-entropy."""
-        counted = target != self.net.outputs[name].ignore_index
+    def _counted(self, name: str, target: Tensor) -> Tensor:
+        """How much weight the pixels of a batch have in the loss of an output."""
+        task = self.net.outputs[name]
+        counted = valid_pixels(task.kind, target, task.ignore_index)
         weights = self._class_weights().get(name)
         if weights is None:
             return counted.sum().float()
         return (weights[torch.where(counted, target, 0)] * counted).sum()
+
+
+def targets_of(net: ChannelExchangeNetwork, batch: Batch) -> dict[str, Tensor]:
+    """The ground truth in a batch, by output.
+
+    Raises:
+        ConfigError: there is none for an output.
+        ShapeError: it has another size than the inputs.
+    """
+    images = {name: batch[name].shape[-2:] for name in net.inputs if name in batch}
+    targets = {}
+    for name in net.outputs:
+        if name not in batch:
+            raise ConfigError(
+                f"the samples have no ground truth {name!r}, which the network predicts; they have"
+                f" {', '.join(batch)}"
+            )
+        target: Tensor = batch[name]
+        for given, size in images.items():
+            if target.shape[-2:] != size:
+                (h, w), (height, width) = target.shape[-2:], size
+                raise ShapeError(
+                    f"the ground truth {name!r} is {h} × {w} pixels (height × width), but the input"
+                    f" {given!r} is {height} × {width}; resample one of them first"
+                )
+        targets[name] = target
+    return targets
+
+
+def prediction_streams(net: ChannelExchangeNetwork) -> tuple[str, ...]:
+    """Names of the streams that give a prediction each; none for a network that fuses them."""
+    return tuple(net.inputs) if len(net.alpha) else ()
 
 
 def predict(net: ChannelExchangeNetwork, batch: Batch, present: Sequence[str]) -> dict[str, Output]:

@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
 from torch import Tensor, nn
+from torchmetrics import Metric
 
-from cen.metrics import SegmentationMetric
+from cen.metrics import DepthMetric, EdgeMetric, NormalMetric, SegmentationMetric
 from cen.models import Output, Task
 
 Subset = tuple[str, ...]
+
+METRICS: Mapping[str, Callable[[Task], Metric]] = {
+    "segmentation": lambda task: SegmentationMetric(task.channels, task.ignore_index),
+    "depth": lambda task: DepthMetric(),
+    "normal": lambda task: NormalMetric(),
+    "edge": lambda task: EdgeMetric(),
+}
+"""What counts the predictions of each kind of output."""
+
+_READ: Mapping[str, Callable[[Tensor], Tensor]] = {
+    "segmentation": lambda logits: logits.argmax(1),
+    "edge": lambda logits: logits.float().sigmoid(),
+}
 
 
 def subsets(inputs: Sequence[str]) -> list[Subset]:
@@ -22,25 +36,33 @@ def subsets(inputs: Sequence[str]) -> list[Subset]:
 
 
 class FusionScores(nn.Module):
-    """Confusion matrices of the segmentation outputs of a network.
+    """Metrics of the outputs of a network, each of the kind of its output.
 
     One per output for each stream and for the ensemble. Counts are summed over processes when the
     scores are read.
 
     Args:
         inputs: the modalities that the network is given, in its order.
-        outputs: the tasks by output name; only segmentations are scored.
+        outputs: the tasks by output name.
+        streams: the streams that give a prediction each; None for the modalities. None at all for
+            a network that makes one prediction of everything.
     """
 
-    def __init__(self, inputs: Sequence[str], outputs: Mapping[str, Task]) -> None:
+    def __init__(
+        self,
+        inputs: Sequence[str],
+        outputs: Mapping[str, Task],
+        streams: Sequence[str] | None = None,
+    ) -> None:
         super().__init__()
         self.inputs = tuple(inputs)
-        self.tasks = {o: t for o, t in outputs.items() if t.kind == "segmentation"}
-        self.matrices = nn.ModuleDict(
+        self.tasks = dict(outputs)
+        known = self.inputs if streams is None else tuple(streams)
+        self.metrics = nn.ModuleDict(
             {
-                f"{output}/{column}": SegmentationMetric(task.channels, task.ignore_index)
+                f"{output}/{column}": METRICS[task.kind](task)
                 for output, task in self.tasks.items()
-                for column in ("ensemble", *(f"streams/{name}" for name in self.inputs))
+                for column in ("ensemble", *(f"streams/{name}" for name in known))
             }
         )
 
@@ -48,21 +70,22 @@ class FusionScores(nn.Module):
         """Counts one batch.
 
         Args:
-            outputs: what the network returned at the size of the labels, (B, C, H, W) each.
-            targets: labels (B, H, W) by output name.
+            outputs: what the network returned at the size of the targets, (B, C, H, W) each.
+            targets: ground truth by output name, as in the losses.
         """
         for name in self.tasks:
-            self._count(f"{name}/ensemble", outputs[name].ensemble, targets[name])
-            for stream, logits in outputs[name].streams.items():
-                self._count(f"{name}/streams/{stream}", logits, targets[name])
+            self._count(name, "ensemble", outputs[name].ensemble, targets[name])
+            for stream, values in outputs[name].streams.items():
+                self._count(name, f"streams/{stream}", values, targets[name])
 
     def compute(self) -> dict[str, dict[str, Any]]:
         """Scores as ``{output: {"ensemble": {...}, "streams": {stream: {...}}}}``.
 
-        The innermost dicts are those of :meth:`cen.metrics.SegmentationScores.to_dict`.
+        The innermost dicts are those of ``to_dict`` of the scores of the output's kind, for
+        instance :meth:`cen.metrics.SegmentationScores.to_dict`.
         """
         scores: dict[str, dict[str, Any]] = {}
-        for key, metric in self.matrices.items():
+        for key, metric in self.metrics.items():
             output, column = key.split("/", 1)
             values = metric.compute().to_dict()  # type: ignore[operator]
             entry = scores.setdefault(output, {"ensemble": {}, "streams": {}})
@@ -74,15 +97,10 @@ class FusionScores(nn.Module):
 
     def reset(self) -> None:
         """Forgets everything counted so far."""
-        for metric in self.matrices.values():
+        for metric in self.metrics.values():
             metric.reset()  # type: ignore[operator]
 
-    def _count(self, key: str, logits: Tensor, target: Tensor) -> None:
-        self.matrices[key].update(logits.argmax(1), target)  # type: ignore[operator]
-
-
-def mean_iou(scores: Mapping[str, Mapping[str, Any]]) -> float | None:
-    """What checkpoints are chosen by: mIoU of the ensemble, averaged over the outputs."""
-    values = [entry["ensemble"]["mean_iou"] for entry in scores.values()]
-    known = [value for value in values if value is not None]
-    return sum(known) / len(known) if known else None
+    def _count(self, output: str, column: str, values: Tensor, target: Tensor) -> None:
+        read = _READ.get(self.tasks[output].kind)
+        metric = self.metrics[f"{output}/{column}"]
+        metric.update(values if read is None else read(values), target)  # type: ignore[operator]

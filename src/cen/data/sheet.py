@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
@@ -19,12 +21,13 @@ from cen.files import write_bytes
 from cen.report.colours import NEUTRAL, colorize
 from cen.report.style import house_style, png_bytes
 
-_HOLE = tuple(level / 255 for level in NEUTRAL)
+_HOLE = (NEUTRAL[0] / 255, NEUTRAL[1] / 255, NEUTRAL[2] / 255)
 
 
 def evenly(length: int, count: int) -> list[int]:
     """``count`` indices (or all), evenly spaced over a data set."""
-    return np.unique(np.linspace(0, length - 1, min(count, length)).round()).astype(int).tolist()
+    places = np.linspace(0, length - 1, min(count, length)).round()
+    return [int(place) for place in np.unique(places)]
 
 
 def contact_sheet(dataset: AlignedDataset, indices: Sequence[int], path: Path) -> Path:
@@ -58,14 +61,12 @@ def contact_sheet(dataset: AlignedDataset, indices: Sequence[int], path: Path) -
         for axis, name in zip(grid[0], fields, strict=True):
             axis.set_title(name)
         for name, (near, far) in limits.items():
-            column = list(fields).index(name)
-            shown = [axis.images[0] for axis in grid[:, column] if axis.images]
-            if shown:
-                where = grid[:, column].tolist()
-                bar = figure.colorbar(
-                    shown[0], ax=where, location="bottom", shrink=0.8, aspect=30, pad=0.01
-                )
-                bar.set_label(f"{near:.2g} to {far:.2g} m")
+            below = grid[-1, list(fields).index(name)]
+            scale = ScalarMappable(Normalize(near, far), colormaps["viridis_r"])
+            bar = figure.colorbar(
+                scale, cax=below.inset_axes((0.1, -0.12, 0.8, 0.05)), orientation="horizontal"
+            )
+            bar.set_label("metres")
         _legend(figure, dataset, samples)
         return write_bytes(path, png_bytes(figure), DataError)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import yaml
@@ -167,16 +167,9 @@ class Statistics:
         """Takes in other samples."""
         self.samples += other.samples
         self.names |= other.names
-        for mine, theirs in (
-            (self.moments, other.moments),
-            (self.depth, other.depth),
-            (self.classes, other.classes),
-        ):
-            for name, entry in theirs.items():
-                if name in mine:
-                    mine[name].add(entry)  # type: ignore[attr-defined]
-                else:
-                    mine[name] = entry  # type: ignore[index]
+        _merge(self.moments, other.moments)
+        _merge(self.depth, other.depth)
+        _merge(self.classes, other.classes)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -275,9 +268,24 @@ def as_yaml(statistics: Statistics, first_line: str) -> str:
     return "\n".join(lines) + "\n" + yaml.safe_dump(keys, sort_keys=False, default_flow_style=None)
 
 
+class _Sum(Protocol):
+    def add(self, other: Any) -> None: ...
+
+
+S = TypeVar("S", bound=_Sum)
+
+
+def _merge(mine: dict[str, S], theirs: dict[str, S]) -> None:
+    for name, entry in theirs.items():
+        if name in mine:
+            mine[name].add(entry)
+        else:
+            mine[name] = entry
+
+
 def _unnormalised(modality: Modality) -> Modality:
-    neutral = {"mean": (0.0,) * modality.channels, "std": (1.0,) * modality.channels}
-    return replace(modality, **neutral)
+    zeros, ones = (0.0,) * modality.channels, (1.0,) * modality.channels
+    return replace(modality, mean=zeros, std=ones)
 
 
 def _round(numbers: Array) -> list[float]:

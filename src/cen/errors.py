@@ -41,6 +41,10 @@ class TrainingError(CenError):
     """Training cannot go on (for example: the loss is no longer finite)."""
 
 
+class CenWarning(UserWarning):
+    """Something is probably not meant, but can be gone on with."""
+
+
 def did_you_mean(name: object, known: Iterable[str]) -> str:
     """``" (did you mean 'x'?)"`` with the nearest known name, or nothing: a part of a message."""
     close = get_close_matches(str(name), list(known), n=1)

@@ -70,7 +70,7 @@ def test_plain_dict_round_trip():
         ({"units": 1}, "units: no key"),
         ({"mean": [0.5]}, "mean: 1 numbers for 3 channels"),
         ({"std": [1, 0, 1]}, "std and unit must be positive"),
-        ({"kind": "depth", "channels": 3}, "channels"),
+        ({"kind": "depth", "channels": 2}, "channels"),
         ({"kind": "depth", "unit": "mm"}, "unit: 'mm' is no number"),
         ({"mean": [0, 0, "a"]}, "mean: 'a' is no number"),
         ({"interpolation": "bicubic"}, "interpolation: 'bicubic'"),

@@ -1,7 +1,8 @@
-"""Reading and writing pictures: errors that name the file."""
+"""Reading and writing pictures: errors that name the file, no file that takes all memory."""
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
@@ -10,30 +11,35 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from cen.data.headers import BYTE_LIMIT, Header, read_header
 from cen.errors import DataError
 from cen.files import write_bytes
 
+# Compressions of TIFF that tifffile decodes without further packages: none, and two of zlib's.
+_PLAIN_TIFF = (1, 8, 32946)
 
-def read_array(path: str | Path, flags: int) -> NDArray[Any]:
-    """Decodes an image with OpenCV, turned as it is stored: (H, W), or (H, W, C) in RGB order.
+
+def read_array(path: str | Path, flags: int = cv2.IMREAD_UNCHANGED) -> NDArray[Any]:
+    """Decodes a picture, turned as it is stored: (H, W), or (H, W, C) in RGB order.
+
+    PNG, JPEG and what else OpenCV decodes; TIFF of 8 to 64 bits, integer or float, with any number
+    of bands (its first picture); NPY (H, W) or (H, W, C) of numbers; EXR where this OpenCV has it.
+
+    Args:
+        path: the file; its content decides what it is, not its name.
+        flags: of ``cv2.imdecode``: colour, grey or as stored.
 
     Raises:
-        DataError: the file is missing or cannot be decoded.
+        DataError: the file is missing, empty, cut short, of no known kind, or larger than
+            the limits of `cen.data.headers`.
     """
-    try:
-        content = np.fromfile(path, dtype=np.uint8)
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
-    try:
-        # A rotation noted in a photo's header would tear it from its depth and mask.
-        decoded = cv2.imdecode(content, flags | cv2.IMREAD_IGNORE_ORIENTATION)
-    except cv2.error as error:
-        raise DataError(f"{path}: not an image that OpenCV can decode ({error.err})") from error
-    if decoded is None:
-        raise DataError(
-            f"{path}: not an image that OpenCV can decode ({content.size} bytes); "
-            "is it cut short, or of another type than its name says?"
-        )
+    content = read_content(path)
+    header = read_header(memoryview(content), path)
+    if header.format == "npy":
+        return _as_flagged(_numbers(content, path), flags)
+    if header.format == "tiff" and header.channels not in (1, 3):
+        return _as_flagged(_bands(content, header, path), flags)
+    decoded = _decode(content, header, path, flags)
     if decoded.ndim == 3 and decoded.shape[2] in (3, 4):
         code = cv2.COLOR_BGR2RGB if decoded.shape[2] == 3 else cv2.COLOR_BGRA2RGBA
         decoded = cv2.cvtColor(decoded, code)
@@ -46,14 +52,17 @@ def read_labels(path: str | Path) -> NDArray[Any]:
     Raises:
         DataError: the file is missing, cannot be decoded, or holds colours.
     """
-    try:
-        # Pillow, because OpenCV turns palette indices into colours.
-        with Image.open(path) as image:
-            labels = np.array(image)
-    except FileNotFoundError as error:
-        raise DataError(f"{path}: no such file") from error
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise DataError(f"{path}: not a label image that can be decoded ({error})") from error
+    content = read_content(path)
+    if read_header(memoryview(content), path).format == "npy":
+        labels = _numbers(content, path)
+    else:
+        try:
+            # Pillow, because OpenCV turns palette indices into colours.
+            with Image.open(io.BytesIO(content)) as image:
+                labels = np.array(image)
+        # Of a damaged TIFF Pillow says TypeError, of a damaged PNG SyntaxError.
+        except (OSError, ValueError, SyntaxError, TypeError, Image.DecompressionBombError) as error:
+            raise DataError(f"{path}: not a label image that can be decoded ({error})") from error
     if labels.ndim != 2 or not np.issubdtype(labels.dtype, np.integer):
         raise DataError(
             f"{path}: a label image has one integer per pixel, this has shape {labels.shape} "
@@ -76,3 +85,108 @@ def write_png(path: Path, values: NDArray[Any]) -> None:
         kind = f"{values.shape} {values.dtype}"
         raise DataError(f"{path}: cannot encode an array of {kind} as PNG") from error
     write_bytes(path, encoded.tobytes(), DataError)
+
+
+def read_content(path: str | Path) -> NDArray[np.uint8]:
+    """The bytes of a file.
+
+    Raises:
+        DataError: it is missing, no ordinary file, or larger than ``BYTE_LIMIT``.
+    """
+    path = Path(path)
+    try:
+        size = path.stat().st_size
+        # Reading a pipe or a device would wait for ever.
+        if not path.is_file():
+            raise DataError(f"{path}: cannot be read (it is a folder or no ordinary file)")
+        if size > BYTE_LIMIT:
+            raise DataError(f"{path}: has {size} bytes, the limit is {BYTE_LIMIT}; cut it up")
+        return np.fromfile(path, dtype=np.uint8)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
+
+
+def _decode(
+    content: NDArray[np.uint8], header: Header, path: str | Path, flags: int
+) -> NDArray[Any]:
+    """What OpenCV makes of a file, in its own order of colours."""
+    decoded, reason = None, ""
+    try:
+        # A rotation noted in a photo's header would tear it from its depth and mask.
+        decoded = cv2.imdecode(content, flags | cv2.IMREAD_IGNORE_ORIENTATION)
+    except cv2.error as error:
+        reason = f"; {error.err}"
+    if decoded is None and header.format == "exr":
+        raise DataError(
+            f"{path}: is an EXR file, which this OpenCV cannot decode. Builds with OpenEXR need "
+            "the environment variable OPENCV_IO_ENABLE_OPENEXR=1 before Python starts; the wheels "
+            "of opencv-python have none since version 5: convert to TIFF (float) or NPY"
+        )
+    if decoded is None:
+        raise DataError(
+            f"{path}: not an image that OpenCV can decode ({content.size} bytes{reason}); "
+            "is it cut short, or of another type than its name says?"
+        )
+    bits = 8 * decoded.dtype.itemsize
+    if header.format == "tiff" and header.bits > 8 and bits != header.bits:
+        raise DataError(
+            f"{path}: a TIFF of {header.bits} bits, of which OpenCV makes {bits}; write it as "
+            "8- or 16-bit integers or as 32-bit floats"
+        )
+    return np.asarray(decoded)
+
+
+def _numbers(content: NDArray[np.uint8], path: str | Path) -> NDArray[Any]:
+    """The array of an NPY file whose header is sound; pickled objects are never loaded."""
+    try:
+        array = np.load(io.BytesIO(content), allow_pickle=False)
+    except (ValueError, EOFError, OSError) as error:
+        raise DataError(f"{path}: not an NPY file that can be loaded ({error})") from error
+    if array.dtype == np.bool_ or array.dtype == np.float16:
+        array = array.astype(np.uint8 if array.dtype == np.bool_ else np.float32)
+    array = array[..., 0] if array.ndim == 3 and array.shape[2] == 1 else array
+    return np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("="))
+
+
+def _bands(content: NDArray[np.uint8], header: Header, path: str | Path) -> NDArray[Any]:
+    """A TIFF of other than 1 or 3 bands, as (H, W, C).
+
+    OpenCV refuses more than four bands, and makes a grey picture of two and of some with four.
+    """
+    try:
+        import tifffile
+    except ImportError as error:
+        raise DataError(
+            f"{path}: a TIFF of {header.channels} bands needs the package tifffile; "
+            "pip install 'cen[tiff]'"
+        ) from error
+    if header.compression not in _PLAIN_TIFF:
+        raise DataError(
+            f"{path}: a TIFF of {header.channels} bands with compression {header.compression}, "
+            "which is not decoded here; write it uncompressed or with 'deflate'"
+        )
+    try:
+        with tifffile.TiffFile(io.BytesIO(content)) as file:
+            page = file.pages.first
+            array = page.asarray(maxworkers=1)
+            axes = page.axes
+    except Exception as error:  # damaged files end in exceptions of many types there
+        raise DataError(f"{path}: not a TIFF that can be decoded ({error})") from error
+    array = np.moveaxis(array, 0, -1) if axes == "SYX" else array
+    if array.shape != (header.height, header.width, header.channels):
+        raise DataError(f"{path}: a TIFF of shape {array.shape} ({axes}); is it cut short?")
+    return np.ascontiguousarray(array)
+
+
+def _as_flagged(array: NDArray[Any], flags: int) -> NDArray[Any]:
+    """What OpenCV's flags would have made of a picture that it did not decode itself."""
+    channels = 1 if array.ndim == 2 else array.shape[2]
+    if flags == cv2.IMREAD_UNCHANGED:
+        return array
+    if flags & cv2.IMREAD_COLOR:
+        if channels == 1:
+            return np.repeat(array[..., None], 3, axis=2)
+        return np.ascontiguousarray(array[..., :3]) if channels == 4 else array
+    if channels in (3, 4) and array.dtype in (np.uint8, np.uint16, np.float32):
+        return np.asarray(cv2.cvtColor(np.ascontiguousarray(array[..., :3]), cv2.COLOR_RGB2GRAY))
+    return array

@@ -11,72 +11,151 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from cen.data import geometry
+from cen.data.encodings import ENCODINGS, IMAGENET_MEAN, IMAGENET_STD, Encoding, needs_camera
 from cen.data.files import read_array, read_labels
-from cen.errors import ConfigError, DataError
+from cen.data.geometry import Interpolation
+from cen.data.holes import Filling, fill_holes
+from cen.data.stored import parse_axes, raw_values
+from cen.errors import ConfigError, DataError, did_you_mean
 
 Kind = Literal["image", "depth", "normal", "label", "edge", "continuous"]
-Interpolation = Literal["nearest", "linear", "cubic"]
 
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
 # Indoor scenes: Rooms has 3.1 +- 1.1 m, NYUDv2 2.8 +- 1.3 m. Round numbers in between.
 DEPTH_MEAN, DEPTH_STD = 3.0, 1.25
 
-_FLAGS = {"nearest": cv2.INTER_NEAREST, "linear": cv2.INTER_LINEAR, "cubic": cv2.INTER_CUBIC}
+_INTERPOLATION: dict[str, Interpolation] = {
+    "image": "cubic",
+    "depth": "nearest",
+    "label": "nearest",
+}
+_BITS = (8, 16, 32, 64)
 
 
 @dataclass(frozen=True)
 class Modality:
-    """One modality of a data set.
+    """One field of a data set: how its files are read, and what becomes of them.
 
-    In the program an image is (H, W, C) or (H, W) in its file's values (RGB order, 0..255 for 8-bit
-    files) and depth is (H, W) float32 in metres, NaN where nothing was measured. The network sees
-    ``(value * scale - mean) / std`` and ``fill`` where a value is missing or a crop is padded; the
-    fill of 0 is the mean colour or the mean depth.
+    In the program (raw values) an image is (H, W, C) or (H, W) in its file's values (RGB order,
+    0..255 for 8-bit files); depth is (H, W) float32 in metres; a normal is (H, W, 3) float32, unit
+    vectors with x right, y down, z forward; a label is (H, W) integer; an edge is (H, W) float32
+    in 0..1; continuous values are (H, W) or (H, W, C) float32. NaN is "missing" in all floats.
+
+    As an input the network sees ``(encoded * scale - mean) / std``, and ``fill`` where a value is
+    missing or a crop is padded; the fill of 0 is the mean colour or the mean depth. As ground truth
+    see `to_target`.
 
     Attributes:
-        kind: ``"image"`` or ``"depth"``.
-        channels: what the network gets; 1 or 3 for 8-bit images.
-        unit: metres per stored value (depth): 0.001 for files in millimetres.
-        missing: stored value that means "not measured" (depth); NaN and infinity always do.
+        kind: what the values are.
+        channels: what the network gets; 1 or 3 for 8-bit images, 1 or 3 for depth, the number of
+            classes for a label that is an input.
+        unit: what one stored value is worth: metres for depth (0.001 for millimetres); None for an
+            edge whose white is 1.
+        missing: stored value that means "not measured"; None: none. NaN and infinity always do.
         scale: factor before normalisation.
         mean, std: one number per channel.
         fill: network value of missing pixels and of padding.
-        interpolation: how it is resized. Depth is never blended, which would invent surfaces
-            between an object and the wall behind it and spread holes.
+        interpolation: how it is resized. Depth is not blended by default, which would invent
+            surfaces between an object and the wall behind it.
+        encoding: a key of ``cen.data.encodings.ENCODINGS``.
+        clip: smallest and largest value; others are set to these. The range of ``jet``.
+        fill_holes: how missing values of an input are filled in: "nearest" or "inpaint".
+        intrinsics: (fx, fy, cx, cy) in pixels, where the data set does not give them.
+        bits: what a stored value must have; a file with others is refused.
+        axes: where the stored channels of a normal point to.
+
+    Raises:
+        ConfigError: values that do not fit the kind or each other.
     """
 
     kind: Kind = "image"
     channels: int = 3
-    unit: float = 1.0
-    missing: float = 0.0
+    unit: float | None = 1.0
+    missing: float | None = None
     scale: float = 1.0 / 255.0
     mean: tuple[float, ...] = IMAGENET_MEAN
     std: tuple[float, ...] = IMAGENET_STD
     fill: float = 0.0
     interpolation: Interpolation = "cubic"
+    encoding: str = "raw"
+    clip: tuple[float, float] | None = None
+    fill_holes: Filling | None = None
+    intrinsics: tuple[float, ...] | None = None
+    bits: int | None = None
+    axes: str = "+x +y +z"
 
     def __post_init__(self) -> None:
-        if self.kind not in get_args(Kind):
-            raise ConfigError(f"kind: {self.kind!r} is none of {', '.join(get_args(Kind))}")
-        if self.interpolation not in get_args(Interpolation):
-            known = ", ".join(get_args(Interpolation))
-            raise ConfigError(f"interpolation: {self.interpolation!r} is none of {known}")
-        if self.channels < 1 or (self.kind == "depth" and self.channels != 1):
+        _one_of("kind", self.kind, get_args(Kind))
+        _one_of("interpolation", self.interpolation, get_args(Interpolation))
+        _one_of("fill_holes", self.fill_holes, (None, *get_args(Filling)))
+        _one_of("bits", self.bits, (None, *_BITS))
+        _one_of("encoding", self.encoding, ENCODINGS)
+        parse_axes(self.axes)
+        for name in ("scale", "fill", "unit", "missing"):
+            value = getattr(self, name)
+            if value is not None or name in ("scale", "fill"):
+                object.__setattr__(self, name, _number(name, value))
+        for name, count in (("mean", self.channels), ("std", self.channels), ("clip", 2)):
+            _numbers(self, name, count)
+        _numbers(self, "intrinsics", 4)
+        self._check()
+
+    def _check(self) -> None:
+        kind = self.kind
+        if self.channels < 1 or self.channels not in _channels_of(
+            kind, self.encoded_by.colours, self.channels
+        ):
             raise ConfigError(
-                f"channels: a modality of kind {self.kind} cannot have {self.channels}"
+                f"channels: a modality of kind {kind} with encoding {self.encoding} cannot have "
+                f"{self.channels}"
             )
-        for name in ("unit", "missing", "scale", "fill"):
-            object.__setattr__(self, name, _number(name, getattr(self, name)))
-        for name in ("mean", "std"):
-            numbers = tuple(_number(name, number) for number in getattr(self, name))
-            if len(numbers) != self.channels:
-                raise ConfigError(
-                    f"{name}: {len(numbers)} numbers for {self.channels} channels; give one each"
-                )
-            object.__setattr__(self, name, numbers)
-        if min(self.std) <= 0.0 or self.unit <= 0.0 or self.scale == 0.0:
+        if min(self.std) <= 0.0 or self.scale == 0.0 or (self.unit is not None and self.unit <= 0):
             raise ConfigError("std and unit must be positive and scale must not be 0")
+        if self.unit is None and (kind != "edge" or self.encoding != "raw"):
+            raise ConfigError(f"unit: must be given for kind {kind} with encoding {self.encoding}")
+        if kind not in self.encoded_by.kinds:
+            known = ", ".join(name for name, e in ENCODINGS.items() if kind in e.kinds)
+            raise ConfigError(
+                f"encoding: {self.encoding} is not for kind {kind}; there are {known}"
+            )
+        if kind == "label" and self.interpolation != "nearest":
+            raise ConfigError("interpolation: labels are resized by nearest only")
+        if self.clip is not None and (
+            kind not in ("depth", "continuous") or self.clip[0] >= self.clip[1]
+        ):
+            raise ConfigError(
+                f"clip: {list(self.clip)} must rise, and is for kinds depth and continuous"
+            )
+        for name, value in (("fill_holes", self.fill_holes), ("intrinsics", self.intrinsics)):
+            if value is not None and kind != "depth":
+                raise ConfigError(f"{name}: is for kind depth, not for kind {kind}")
+
+    @property
+    def encoded_by(self) -> Encoding:
+        """The encoding that ``encoding`` names."""
+        return ENCODINGS[self.encoding]
+
+    @property
+    def step(self) -> float:
+        """What one stored value is worth (``unit``, where it is given)."""
+        return 1.0 if self.unit is None else self.unit
+
+    @property
+    def stored_channels(self) -> int:
+        """Channels of raw values."""
+        if self.kind in ("depth", "edge", "label") or self.encoded_by.colours:
+            return 1
+        return self.channels
+
+    @property
+    def vectors(self) -> bool:
+        """Whether values are directions once they are prepared, and turn with the picture."""
+        return self.kind == "normal" or self.encoding == "normals"
+
+    @property
+    def early(self) -> bool:
+        """Whether the encoding looks at the whole picture, and so runs in `prepare`."""
+        return self.encoded_by.whole and not (self.encoding == "jet" and self.clip is not None)
 
     @classmethod
     def of(
@@ -89,39 +168,56 @@ class Modality:
         mean: Sequence[float] | None = None,
         std: Sequence[float] | None = None,
         fill: float | None = None,
-        missing: float = 0.0,
+        missing: float | None = None,
         interpolation: Interpolation | None = None,
+        encoding: str | None = None,
+        clip: Sequence[float] | None = None,
+        fill_holes: Filling | None = None,
+        intrinsics: Sequence[float] | None = None,
+        bits: int | None = None,
+        axes: str | None = None,
     ) -> Modality:
-        """A modality with the defaults of its kind wherever None is given.
+        """A modality with the defaults of its kind and encoding wherever None is given.
 
-        Images: 3 channels, values / 255, ImageNet's mean and deviation (for other than 3 channels
-        their averages), cubic. Depth: millimetres, mean 3 m and deviation 1.25 m, nearest.
-        The released recipe divides stored depth by 5000 and does nothing else: scale
-        1 / (5000 * unit), mean 0, std 1.
+        Images: 3 channels, values / 255 (16 bits: / 65535), ImageNet's mean and deviation (for
+        other than 3 channels their averages), cubic. Depth: millimetres, 0 is missing, mean 3 m
+        and deviation 1.25 m, nearest. Others: mean 0, deviation 1, linear; labels nearest. An
+        encoding has its own mean and deviation, see docs/modalities.md.
+        The released recipe divides stored depth by 5000 and does nothing else: encoding
+        ``released_segmentation``, or scale 1 / (5000 * unit), mean 0, std 1.
 
         Raises:
             ConfigError: values that do not fit the kind or each other.
         """
+        name = encoding or "raw"
+        _one_of("kind", kind, get_args(Kind))
+        _one_of("encoding", name, ENCODINGS)
+        chosen = ENCODINGS[name]
         image = kind == "image"
-        count = channels if channels is not None else 3 if kind in ("image", "normal") else 1
-        average: Sequence[float] = IMAGENET_MEAN
-        spread: Sequence[float] = IMAGENET_STD
-        if kind == "depth":
-            average, spread = (DEPTH_MEAN,) * count, (DEPTH_STD,) * count
-        elif not image:
-            average, spread = (0.0,) * count, (1.0,) * count
-        elif count != 3:
-            average, spread = (0.449,) * count, (0.226,) * count
+        count = (
+            channels
+            if channels is not None
+            else 3
+            if image or kind == "normal" or chosen.colours
+            else 1
+        )
+        usual_scale, average, spread = _normalisation(kind, name, count, bits)
         return cls(
             kind,
             count,
-            unit=unit if unit is not None else 0.001 if kind == "depth" else 1.0,
-            missing=missing,
-            scale=scale if scale is not None else 1.0 / 255.0 if image else 1.0,
+            unit=unit if unit is not None else _UNIT.get(kind, 1.0),
+            missing=missing if missing is not None else 0.0 if kind == "depth" else None,
+            scale=scale if scale is not None else usual_scale,
             mean=tuple(mean if mean is not None else average),
             std=tuple(std if std is not None else spread),
             fill=fill if fill is not None else 0.0,
-            interpolation=interpolation or ("cubic" if image else "nearest"),
+            interpolation=interpolation or _INTERPOLATION.get(kind, "linear"),
+            encoding=name,
+            clip=None if clip is None else (clip[0], clip[-1]) if len(clip) == 2 else tuple(clip),
+            fill_holes=fill_holes,
+            intrinsics=None if intrinsics is None else tuple(intrinsics),
+            bits=bits,
+            axes=axes or "+x +y +z",
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -141,72 +237,102 @@ class Modality:
         return cls.of(**values)
 
     def read(self, path: str | Path) -> NDArray[Any]:
-        """Reads a file of this modality.
+        """Reads a file of this modality; see docs/modalities.md for the formats.
 
         Returns:
-            Image: (H, W, 3) uint8 in RGB order, (H, W) for one channel, (H, W, C) otherwise as
-            stored. Depth: (H, W) float32 in metres, NaN where nothing was measured.
+            Raw values. Image: (H, W, 3) uint8 in RGB order, (H, W) for one channel, (H, W, C)
+            otherwise as stored. Others: see the class.
 
         Raises:
-            DataError: the file is missing, cannot be decoded, or has other channels.
+            DataError: the file is missing, cannot be decoded, is too large, or has other channels
+                or bits.
         """
-        if self.kind == "depth":
-            return self._metres(read_array(path, cv2.IMREAD_UNCHANGED), path)
         if self.kind == "label":
-            return read_labels(path)
-        if self.channels in (1, 3):
-            # With ANYDEPTH 16-bit files stay what they are; OpenCV would cut them to 8 bits.
+            return self.from_stored(read_labels(path), str(path))
+        flags = cv2.IMREAD_UNCHANGED
+        if self.kind == "image" and self.channels in (1, 3):
             colour = cv2.IMREAD_GRAYSCALE if self.channels == 1 else cv2.IMREAD_COLOR
-            image = read_array(path, colour | cv2.IMREAD_ANYDEPTH)
-            if image.dtype != np.uint8:
-                raise DataError(
-                    f"{path}: is of type {image.dtype}, but an image has 8 bits; declare it as "
-                    f"kind: depth, or convert the file"
-                )
-            return image
-        stored = read_array(path, cv2.IMREAD_UNCHANGED)
-        if stored.ndim != 3 or stored.shape[2] != self.channels:
-            found = 1 if stored.ndim == 2 else stored.shape[2]
-            raise DataError(f"{path}: {found} channels, but this modality has {self.channels}")
-        return stored
+            # With ANYDEPTH 16-bit files stay what they are; OpenCV would cut them to 8 bits.
+            flags = colour | cv2.IMREAD_ANYDEPTH
+        return self.from_stored(read_array(path, flags), str(path))
 
-    def _metres(self, stored: NDArray[Any], path: str | Path) -> NDArray[np.float32]:
-        if stored.ndim != 2:
-            raise DataError(
-                f"{path}: {stored.shape[2]} channels; depth is a file of one (16-bit or float)"
-            )
-        depth = (stored * np.float64(self.unit)).astype(np.float32)
-        depth[(stored == self.missing) | ~np.isfinite(stored)] = np.nan
-        return depth
+    def from_stored(self, stored: NDArray[Any], told: str = "array") -> NDArray[Any]:
+        """Raw values from those that a file holds, for containers that are not read by `read`.
+
+        Args:
+            stored: (H, W) or (H, W, C), colours in RGB order.
+            told: how messages name the file.
+
+        Raises:
+            DataError: other channels, bits or types than declared.
+        """
+        return raw_values(stored, self, told)
+
+    def prepare(self, values: NDArray[Any], intrinsics: Any = None) -> NDArray[Any]:
+        """What is done to the whole picture before it is resized, mirrored, turned or cropped.
+
+        Clipping, filling of holes, and encodings that look at more than one pixel.
+
+        Args:
+            values: raw.
+            intrinsics: (3, 3) or (fx, fy, cx, cy) of this picture, if the sample has them.
+
+        Returns:
+            Raw or encoded values, NaN where missing.
+
+        Raises:
+            DataError: the encoding needs intrinsics and there are none.
+        """
+        if self.clip is not None:
+            values = np.clip(values, *self.clip)
+        if self.fill_holes is not None:
+            values = fill_holes(values, self.fill_holes)
+        if self.early:
+            size = (values.shape[0], values.shape[1])
+            camera = needs_camera(self, intrinsics, size) if self.encoded_by.camera else None
+            values = self.encoded_by.encode(np.asarray(values, np.float32), self, camera)
+        return values
+
+    def normalise(self, prepared: NDArray[Any]) -> NDArray[np.float32]:
+        """What the network sees of prepared values: (C, H, W) float32, without NaN."""
+        numbers = self._normalised(prepared)
+        if not np.issubdtype(prepared.dtype, np.integer):
+            numbers[~np.isfinite(numbers)] = self.fill
+        return np.ascontiguousarray(numbers.transpose(2, 0, 1))
+
+    def to_network(self, values: NDArray[Any], intrinsics: Any = None) -> NDArray[np.float32]:
+        """What the network sees of raw values: (C, H, W) float32, without NaN.
+
+        Raises:
+            DataError: other channels, or the encoding needs intrinsics and there are none.
+        """
+        return self.normalise(self.prepare(values, intrinsics))
+
+    def target(self, prepared: NDArray[Any]) -> NDArray[Any]:
+        """Ground truth from raw values (continuous ones: prepared); see `to_target`."""
+        if self.kind == "label":
+            return prepared.astype(np.int64)
+        if self.kind == "continuous":
+            return np.ascontiguousarray(self._normalised(prepared).transpose(2, 0, 1))
+        planes = (prepared[..., None] if prepared.ndim == 2 else prepared).astype(np.float32)
+        if self.kind == "image":
+            integer = prepared.dtype.kind in "ui"
+            white = np.iinfo(prepared.dtype).max if integer else 1.0 / self.scale
+            planes = planes / np.float32(white / 2) - 1
+        return np.ascontiguousarray(planes.transpose(2, 0, 1))
 
     def to_target(self, values: NDArray[Any]) -> NDArray[Any]:
         """Raw values as ground truth.
 
+        Encodings and normalisation are of inputs; only continuous values, whose range nothing else
+        says, have them as targets too.
+
         Returns:
             label: (H, W) int64. depth: (1, H, W) float32 metres, NaN where missing. normal:
             (3, H, W), NaN where missing. edge: (1, H, W) in [0, 1]. image: (C, H, W) in [-1, 1].
-            continuous: (C, H, W), normalised like an input, NaN where missing.
+            continuous: (C, H, W), encoded and normalised like an input, NaN where missing.
         """
-        if self.kind == "label":
-            return values.astype(np.int64)
-        planes = (values[..., None] if values.ndim == 2 else values).astype(np.float32)
-        if self.kind == "image":
-            planes = planes / np.float32(127.5) - 1
-        elif self.kind == "continuous":
-            mean, std = np.array((self.mean, self.std), dtype=np.float32)
-            planes = (planes * np.float32(self.scale) - mean) / std
-        return np.ascontiguousarray(planes.transpose(2, 0, 1))
-
-    def to_network(self, values: NDArray[Any]) -> NDArray[np.float32]:
-        """What the network sees: (C, H, W) float32, without NaN."""
-        planes = values[..., None] if values.ndim == 2 else values
-        if planes.shape[2] != self.channels:
-            raise DataError(f"{planes.shape[2]} channels, but this modality has {self.channels}")
-        mean, std = np.array((self.mean, self.std), dtype=np.float32)
-        numbers = (planes.astype(np.float32) * np.float32(self.scale) - mean) / std
-        if not np.issubdtype(values.dtype, np.integer):
-            numbers[~np.isfinite(numbers)] = self.fill
-        return np.ascontiguousarray(numbers.transpose(2, 0, 1))
+        return self.target(self.prepare(values) if self.kind == "continuous" else values)
 
     def from_network(self, numbers: NDArray[Any]) -> NDArray[Any]:
         """Inverse of ``to_network`` up to rounding and holes, for pictures.
@@ -215,18 +341,137 @@ class Modality:
             numbers: (C, H, W).
 
         Returns:
-            (H, W, C) uint8 (one channel: (H, W)) for images, (H, W) float32 metres for depth.
+            Images: (H, W, C) (one channel: (H, W)) uint8, or uint16 where ``bits`` is 16. Depth
+            and edges: (H, W) float32 in raw values. Of an encoding without inverse what it shows:
+            0..1 for ``minmax``, (H, W, 3) uint8 colours for ``jet`` and ``hha``, vectors for
+            ``normals``. Labels: (H, W), the strongest class.
         """
+        if self.kind == "label":
+            return np.asarray(numbers.argmax(axis=0))
         mean, std = np.array((self.mean, self.std), dtype=np.float32)
         values = (numbers.astype(np.float32).transpose(1, 2, 0) * std + mean) / self.scale
-        if self.kind == "depth":
-            return np.asarray(values[..., 0], dtype=np.float32)
-        image = np.asarray(np.clip(np.rint(values), 0, 255), dtype=np.uint8)
-        return image[..., 0] if self.channels == 1 else image
+        if self.kind == "image" or self.encoding in ("jet", "hha"):
+            white, kind = (65535, np.uint16) if self.bits == 16 else (255, np.uint8)
+            colours = np.asarray(np.clip(np.rint(values), 0, white), dtype=kind)
+            return colours[..., 0] if self.channels == 1 else colours
+        if self.vectors:
+            return np.asarray(values, dtype=np.float32)
+        # One channel shown as three holds three times the same.
+        values = values[..., 0] if self.stored_channels == 1 else values
+        values = np.asarray(values, dtype=np.float32)
+        return self.encoded_by.decode(values, self) if self.encoded_by.decode else values
 
     def resize(self, values: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
-        """Resizes raw values to (H, W) with this modality's interpolation."""
-        return np.asarray(cv2.resize(values, size[::-1], interpolation=_FLAGS[self.interpolation]))
+        """Resizes raw or prepared values to (H, W) with this modality's interpolation.
+
+        Missing values are not blended with others; vectors keep length 1.
+        """
+        resized = geometry.resize(values, size, self.interpolation)
+        blends = self.vectors and self.interpolation != "nearest"
+        return geometry.unit_length(resized) if blends else resized
+
+    def mirror(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Raw or prepared values mirrored left and right; the x of vectors changes its sign."""
+        mirrored = values[:, ::-1]
+        return mirrored * np.array((-1, 1, 1), dtype=values.dtype) if self.vectors else mirrored
+
+    def rotate(self, values: NDArray[Any], degrees: float, outside: float) -> NDArray[Any]:
+        """Raw or prepared values turned counter-clockwise about the centre; vectors turn with it.
+
+        Args:
+            values: (H, W) or (H, W, C).
+            degrees: how far.
+            outside: what integers get where the picture does not reach; floats get NaN.
+        """
+        floats = np.issubdtype(values.dtype, np.floating)
+        turned = geometry.rotate(
+            values, degrees, self.interpolation, float("nan") if floats else outside
+        )
+        if not self.vectors:
+            return turned
+        return geometry.unit_length(geometry.turn_vectors(turned, degrees))
+
+    def picture(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Raw values as something to look at.
+
+        Returns:
+            (H, W, 3) uint8; depth stays (H, W) metres and a label (H, W) classes, which are
+            painted elsewhere. Of several bands the first is shown, from its darkest to its
+            brightest value.
+        """
+        if self.kind in ("depth", "label"):
+            return values
+        if self.kind == "normal":
+            shown = np.nan_to_num(127.5 + 127.5 * values)
+        elif values.dtype == np.uint8 and (values.ndim == 2 or values.shape[2] == 3):
+            shown = values
+        else:
+            band = values if values.ndim == 2 or values.shape[2] == 3 else values[..., 0]
+            known = band[np.isfinite(band)]
+            low, high = (float(known.min()), float(known.max())) if known.size else (0.0, 1.0)
+            shown = np.nan_to_num((band.astype(np.float64) - low) * (255.0 / max(high - low, 1e-9)))
+        shown = np.clip(np.rint(shown), 0, 255).astype(np.uint8)
+        return np.repeat(shown[..., None], 3, axis=2) if shown.ndim == 2 else shown
+
+    def _normalised(self, prepared: NDArray[Any]) -> NDArray[np.float32]:
+        """(H, W, C) float32, NaN where missing."""
+        if self.kind == "label":
+            return self._one_hot(prepared)
+        if self.encoding != "raw" and not self.early:
+            encoded = self.encoded_by.encode(np.asarray(prepared, np.float32), self, None)
+        else:
+            encoded = prepared
+        planes = encoded[..., None] if encoded.ndim == 2 else encoded
+        if planes.shape[2] == 1 and self.stored_channels == 1:
+            planes = np.broadcast_to(planes, (*planes.shape[:2], self.channels))
+        if planes.shape[2] != self.channels:
+            raise DataError(f"{planes.shape[2]} channels, but this modality has {self.channels}")
+        mean, std = np.array((self.mean, self.std), dtype=np.float32)
+        return np.asarray((planes.astype(np.float32) * np.float32(self.scale) - mean) / std)
+
+    def _one_hot(self, labels: NDArray[Any]) -> NDArray[np.float32]:
+        """A label as an input: a channel per class; all 0 where it is ignored."""
+        if self.channels < 2:
+            raise DataError(
+                "a label as an input needs as many channels as there are classes; set "
+                "model.inputs.<name>"
+            )
+        return np.asarray(labels[..., None] == np.arange(self.channels), dtype=np.float32)
+
+
+_UNIT: dict[str, float | None] = {"depth": 0.001, "edge": None}
+
+
+def _normalisation(
+    kind: str, encoding: str, count: int, bits: int | None
+) -> tuple[float, Sequence[float], Sequence[float]]:
+    """Scale, mean and deviation that a kind or an encoding has unless others are given."""
+    if encoding != "raw":
+        chosen = ENCODINGS[encoding]
+        tiled = count // len(chosen.mean)
+        return chosen.scale, chosen.mean * tiled, chosen.std * tiled
+    if kind == "depth":
+        return 1.0, (DEPTH_MEAN,) * count, (DEPTH_STD,) * count
+    if kind != "image":
+        return 1.0, (0.0,) * count, (1.0,) * count
+    scale = 1.0 / 65535.0 if bits == 16 else 1.0 / 255.0
+    if count == 3:
+        return scale, IMAGENET_MEAN, IMAGENET_STD
+    return scale, (0.449,) * count, (0.226,) * count
+
+
+def _channels_of(kind: str, colours: bool, wanted: int) -> tuple[int, ...]:
+    """The numbers of channels that a kind can have; ``wanted`` where any will do."""
+    if colours or kind == "normal":
+        return (3,)
+    return (1, 3) if kind in ("depth", "edge") else (wanted,)
+
+
+def _one_of(name: str, value: object, known: Any) -> None:
+    if value not in known:
+        hint = did_you_mean(value, [k for k in known if isinstance(k, str)])
+        names = ", ".join(str(k) for k in known if k is not None)
+        raise ConfigError(f"{name}: {value!r} is none of {names}{hint}")
 
 
 def _number(name: str, value: Any) -> float:
@@ -234,3 +479,15 @@ def _number(name: str, value: Any) -> float:
         return float(value)
     except (TypeError, ValueError) as error:
         raise ConfigError(f"{name}: {value!r} is no number") from error
+
+
+def _numbers(modality: Modality, name: str, count: int) -> None:
+    """Makes floats of a field with several numbers, and checks how many there are."""
+    given = getattr(modality, name)
+    if given is None:
+        return
+    numbers = tuple(_number(name, number) for number in given)
+    if len(numbers) != count:
+        what = f"{count} channels; give one each" if name in ("mean", "std") else f"{count}"
+        raise ConfigError(f"{name}: {len(numbers)} numbers for {what}")
+    object.__setattr__(modality, name, numbers)

@@ -1,0 +1,243 @@
+"""The geometry of pictures and cameras: resizing, turning, intrinsics, normals.
+
+Camera axes are x right, y down, z forward, in metres. Pixel (0, 0) is the centre of the pixel at
+the top left; intrinsics are a (3, 3) matrix K with K · (X, Y, Z) = Z · (u, v, 1).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from cen.errors import DataError
+
+Interpolation = Literal["nearest", "linear", "cubic"]
+Size = tuple[int, int]
+Matrix = NDArray[np.float64]
+
+FLAGS = {"nearest": cv2.INTER_NEAREST, "linear": cv2.INTER_LINEAR, "cubic": cv2.INTER_CUBIC}
+
+# Types that OpenCV resizes and turns; others are brought to one of them first.
+_TYPES = (np.uint8, np.uint16, np.int16, np.float32, np.float64)
+_BANDS = 4
+
+
+def resize(values: NDArray[Any], size: Size, interpolation: Interpolation) -> NDArray[Any]:
+    """Resizes (H, W) or (H, W, C) values to (H', W'); values are never blended with missing ones.
+
+    Where a float picture has missing values (not finite), linear and cubic interpolation become
+    the mean of the measured neighbours with their linear weights; a pixel whose measured weight is
+    below a half is missing.
+    """
+    return _blended(
+        values,
+        lambda picture, flag: cv2.resize(picture, size[::-1], interpolation=flag),
+        interpolation,
+    )
+
+
+def rotate(
+    values: NDArray[Any], degrees: float, interpolation: Interpolation, outside: float
+) -> NDArray[Any]:
+    """Turns a picture counter-clockwise about its centre, at its own size.
+
+    Args:
+        values: (H, W) or (H, W, C).
+        degrees: how far.
+        interpolation: as in `resize`.
+        outside: value of pixels that the picture does not reach.
+    """
+    height, width = values.shape[:2]
+    matrix = _turning(degrees, (height, width))[:2]
+
+    def turned(picture: NDArray[Any], flag: int) -> NDArray[Any]:
+        return np.asarray(
+            cv2.warpAffine(
+                picture,
+                matrix,
+                (width, height),
+                flags=flag,
+                borderMode=cv2.BORDER_CONSTANT,
+                borderValue=(outside,) * _BANDS,
+            )
+        )
+
+    return _blended(values, turned, interpolation)
+
+
+def turn_vectors(vectors: NDArray[Any], degrees: float) -> NDArray[Any]:
+    """(H, W, 3) vectors in the axes of a camera whose picture was turned counter-clockwise."""
+    return np.asarray(vectors @ _roll(degrees).T.astype(vectors.dtype))
+
+
+def unit_length(vectors: NDArray[Any]) -> NDArray[np.float32]:
+    """(H, W, 3) vectors of length 1; NaN where there is no direction left."""
+    length = np.linalg.norm(vectors, axis=2, keepdims=True)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(length > 1e-6, vectors / length, np.nan).astype(np.float32)
+
+
+def as_intrinsics(values: Any, size: Size) -> Matrix:
+    """A (3, 3) intrinsics matrix from that or from (fx, fy, cx, cy), in pixels.
+
+    Raises:
+        DataError: they are no intrinsics of a picture of this size.
+    """
+    given = np.asarray(values, dtype=np.float64)
+    if given.shape == (4,):
+        fx, fy, cx, cy = given.tolist()
+        given = np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]])
+    if given.shape != (3, 3) or not np.isfinite(given).all() or min(given[0, 0], given[1, 1]) <= 0:
+        raise DataError(
+            f"intrinsics {np.asarray(values).tolist()}: give fx, fy, cx, cy in pixels, or 3 × 3"
+        )
+    height, width = size
+    # A crop may leave the principal point outside, though not by many pictures.
+    if not (-2 * width < given[0, 2] < 3 * width and -2 * height < given[1, 2] < 3 * height):
+        raise DataError(
+            f"intrinsics: the principal point ({given[0, 2]:g}, {given[1, 2]:g}) does not belong "
+            f"to a picture of {height} × {width}; are they of another resolution?"
+        )
+    return given
+
+
+def zoom_intrinsics(intrinsics: Matrix, size: Size, to: Size) -> Matrix:
+    """Intrinsics after resizing from ``size`` to ``to``, both (H, W)."""
+    y, x = to[0] / size[0], to[1] / size[1]
+    return _moved([[x, 0, 0.5 * x - 0.5], [0, y, 0.5 * y - 0.5], [0, 0, 1]]) @ intrinsics
+
+
+def flip_intrinsics(intrinsics: Matrix, width: int) -> Matrix:
+    """Intrinsics after mirroring left and right; the x axis of the camera is mirrored too."""
+    mirror = _moved([[-1, 0, width - 1], [0, 1, 0], [0, 0, 1]])
+    return np.asarray(mirror @ intrinsics @ np.diag((-1.0, 1.0, 1.0)))
+
+
+def rotate_intrinsics(intrinsics: Matrix, degrees: float, size: Size) -> Matrix:
+    """Intrinsics after `rotate`; the camera's axes turn with the picture."""
+    return np.asarray(_turning(degrees, size) @ intrinsics @ _roll(degrees).T)
+
+
+def crop_intrinsics(intrinsics: Matrix, top: int, left: int) -> Matrix:
+    """Intrinsics of a crop whose first pixel is (top, left), negative where it is padded."""
+    return np.asarray(_moved([[1, 0, -left], [0, 1, -top], [0, 0, 1]]) @ intrinsics)
+
+
+def rays(intrinsics: Matrix, size: Size) -> NDArray[np.float64]:
+    """(H, W, 3) points of z = 1 that the pixels see; times the depth they are the points seen."""
+    rows, columns = np.mgrid[: size[0], : size[1]].astype(np.float64)
+    pixels = np.stack((columns, rows, np.ones_like(rows)), axis=-1)
+    return np.asarray(pixels @ np.linalg.inv(intrinsics).T)
+
+
+def normals_from_depth(
+    depth: NDArray[Any], intrinsics: Matrix, radius: int = 2
+) -> NDArray[np.float32]:
+    """Surface normals: a plane fitted to the points of every window, by least squares in 1 / z.
+
+    On a plane 1 / z is linear in the ray's x and y, so that the fit is exact there and takes a few
+    box filters. (S. Gupta, P. Arbelaez, J. Malik, "Perceptual Organization and Recognition of
+    Indoor Scenes from RGB-D Images", CVPR 2013, fit planes so.) Missing pixels have no part in it.
+    At the edge of an object the window mixes two surfaces.
+
+    Args:
+        depth: (H, W) along the optical axis; NaN, infinity and values <= 0 are missing.
+        intrinsics: (3, 3), in pixels.
+        radius: of the window, 2 · radius + 1 pixels wide.
+
+    Returns:
+        (H, W, 3) unit vectors towards the camera; NaN where depth is missing or too little of it
+        is known in the window.
+    """
+    known = np.isfinite(depth) & (np.nan_to_num(depth) > 0)
+    size = (depth.shape[0], depth.shape[1])
+    x, y = np.moveaxis(rays(intrinsics, size)[..., :2], 2, 0)
+    inverse = np.divide(1.0, depth, out=np.zeros(size), where=known)
+    weight = known.astype(np.float64)
+    window = (2 * radius + 1, 2 * radius + 1)
+
+    def total(values: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.asarray(
+            cv2.boxFilter(
+                values, cv2.CV_64F, window, normalize=False, borderType=cv2.BORDER_CONSTANT
+            )
+        )
+
+    count = np.rint(total(weight))
+
+    def mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
+        return total(values * weight) / np.maximum(count, 1.0)
+
+    mx, my, mq = mean(x), mean(y), mean(inverse)
+    xx, xy, yy = mean(x * x) - mx * mx, mean(x * y) - mx * my, mean(y * y) - my * my
+    xq, yq = mean(x * inverse) - mx * mq, mean(y * inverse) - my * mq
+    determinant = xx * yy - xy * xy
+    # Points in one line, or fewer than three, are of no plane. The scale is that of the window.
+    fits = known & (count >= 3) & (determinant > 1e-6 * (xx + yy) ** 2)
+    divisor = np.where(fits, determinant, 1.0)
+    a, b = (yy * xq - xy * yq) / divisor, (xx * yq - xy * xq) / divisor
+    c = mq - a * mx - b * my
+    normals = unit_length(-np.stack((a, b, c), axis=-1))
+    normals[~fits] = np.nan
+    return normals
+
+
+def _blended(
+    values: NDArray[Any],
+    mapping: Callable[[NDArray[Any], int], NDArray[Any]],
+    interpolation: Interpolation,
+) -> NDArray[Any]:
+    """Applies an OpenCV mapping to values of any type and number of channels, around holes."""
+    flag = FLAGS[interpolation]
+    floats = np.issubdtype(values.dtype, np.floating)
+    if not floats or interpolation == "nearest":
+        return _banded(values, mapping, flag)
+    known = np.isfinite(values)
+    if known.all():
+        return _banded(values, mapping, flag)
+    weight = _banded(known.astype(np.float32), mapping, cv2.INTER_LINEAR)
+    total = _banded(np.where(known, values, 0).astype(values.dtype), mapping, cv2.INTER_LINEAR)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(weight >= 0.5, total / weight, np.nan).astype(values.dtype)
+
+
+def _banded(
+    values: NDArray[Any], mapping: Callable[[NDArray[Any], int], NDArray[Any]], flag: int
+) -> NDArray[Any]:
+    """An OpenCV mapping of up to four bands at a time, which is what some of them take."""
+    if values.dtype.type not in _TYPES:
+        integer = flag == cv2.INTER_NEAREST and values.dtype.kind in "iub"
+        narrow = values.astype(np.float64 if integer else np.float32)
+        return _banded(narrow, mapping, flag).astype(values.dtype if integer else np.float32)
+    if values.ndim == 2 or values.shape[2] <= _BANDS:
+        mapped = np.asarray(mapping(np.ascontiguousarray(values), flag))
+        return mapped[..., None] if mapped.ndim < values.ndim else mapped
+    parts: Sequence[NDArray[Any]] = [
+        _banded(values[..., band : band + _BANDS], mapping, flag)
+        for band in range(0, values.shape[2], _BANDS)
+    ]
+    return np.concatenate(parts, axis=2)
+
+
+def _roll(degrees: float) -> Matrix:
+    """Turns a camera vector as the picture turns, counter-clockwise where y points down."""
+    cos, sin = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+    return np.array([[cos, sin, 0.0], [-sin, cos, 0.0], [0.0, 0.0, 1.0]])
+
+
+def _turning(degrees: float, size: Size) -> Matrix:
+    """The homography of pixels that turns a picture about its centre."""
+    y, x = (size[0] - 1) / 2, (size[1] - 1) / 2
+    there, back = (
+        _moved([[1, 0, -x], [0, 1, -y], [0, 0, 1]]),
+        _moved([[1, 0, x], [0, 1, y], [0, 0, 1]]),
+    )
+    return np.asarray(back @ _roll(degrees) @ there)
+
+
+def _moved(rows: Sequence[Sequence[float]]) -> Matrix:
+    return np.array(rows, dtype=np.float64)

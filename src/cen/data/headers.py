@@ -1,0 +1,142 @@
+"""What a file says of its picture before it is decoded, so that a header cannot claim all memory."""
+
+from __future__ import annotations
+
+import io
+import struct
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from cen.errors import DataError
+
+PIXEL_LIMIT = 2**26
+"""Most pixels (height × width) of a picture that is decoded: 8192 × 8192."""
+
+VALUE_LIMIT = 2**28
+"""Most values (pixels × channels) of a picture that is decoded: 1 GiB of float32."""
+
+BYTE_LIMIT = 2**31
+"""Most bytes of a file that is read: 2 GiB."""
+
+_PNG, _NPY = b"\x89PNG\r\n\x1a\n", b"\x93NUMPY"
+_TIFF = {b"II*\0": "<", b"MM\0*": ">", b"II+\0": "<", b"MM\0+": ">"}
+_EXR = b"\x76\x2f\x31\x01"
+_WIDTH, _HEIGHT, _BITS, _COMPRESSION, _BANDS = 256, 257, 258, 259, 277
+_TYPES = {1: "B", 3: "H", 4: "I", 16: "Q"}
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a file says of its picture.
+
+    Attributes:
+        format: ``"png"``, ``"tiff"``, ``"npy"``, ``"exr"``, or ``"other"`` (JPEG, WebP, BMP ...).
+        height, width: in pixels; 0 where the header does not say in a way that is read here.
+        channels, bits: of the stored values; 0 where not looked for.
+        compression: the tag of a TIFF, else 1 (none).
+    """
+
+    format: str
+    height: int
+    width: int
+    channels: int = 0
+    bits: int = 0
+    compression: int = 1
+
+
+def read_header(content: bytes | memoryview, path: str | Path) -> Header:
+    """Reads the header of a file and refuses pictures that are too large to be meant.
+
+    Args:
+        content: the whole file.
+        path: what it is called in messages.
+
+    Raises:
+        DataError: the file is empty or cut short in its header, or its picture has more than
+            ``PIXEL_LIMIT`` pixels or ``VALUE_LIMIT`` values.
+    """
+    start = bytes(content[:64])
+    if not start:
+        raise DataError(f"{path}: is empty (0 bytes)")
+    try:
+        if start.startswith(_PNG):
+            width, height = struct.unpack_from(">II", start, 16)
+            header = Header("png", height, width)
+        elif start.startswith(_NPY):
+            header = _npy(content)
+        elif start[:4] in _TIFF:
+            header = _tiff(content, _TIFF[start[:4]])
+        elif start.startswith(_EXR):
+            header = Header("exr", 0, 0)
+        else:
+            header = _other(content)
+    except (struct.error, ValueError, KeyError, OverflowError) as error:
+        raise DataError(
+            f"{path}: its header cannot be read ({error}; {len(content)} bytes); is it cut short?"
+        ) from error
+    pixels = header.height * header.width
+    if pixels > PIXEL_LIMIT or pixels * header.channels > VALUE_LIMIT:
+        channels = f" × {header.channels}" if header.channels > 1 else ""
+        raise DataError(
+            f"{path}: its header claims {header.height} × {header.width}{channels} pixels, the "
+            f"limit is {PIXEL_LIMIT} pixels and {VALUE_LIMIT} values; cut it into tiles"
+        )
+    return header
+
+
+def _npy(content: bytes | memoryview) -> Header:
+    """Shape and type of an NPY file, which must hold as many bytes as they need."""
+    stream = io.BytesIO(content)
+    version = np.lib.format.read_magic(stream)
+    read = {
+        (1, 0): np.lib.format.read_array_header_1_0,
+        (2, 0): np.lib.format.read_array_header_2_0,
+    }[version]
+    shape, _, dtype = read(stream)
+    if len(shape) not in (2, 3) or dtype.kind not in "uifb":
+        raise ValueError(f"an array of shape {shape} and type {dtype}, not numbers (H, W[, C])")
+    needed, found = prod(shape) * dtype.itemsize, len(content) - stream.tell()
+    if found < needed:
+        raise ValueError(f"{found} bytes of values for a shape {shape} that needs {needed}")
+    channels = shape[2] if len(shape) == 3 else 1
+    return Header("npy", shape[0], shape[1], channels, 8 * dtype.itemsize)
+
+
+def _tiff(content: bytes | memoryview, order: str) -> Header:
+    """The tags of the first picture of a TIFF or BigTIFF."""
+    big = struct.unpack_from(f"{order}H", content, 2)[0] == 43
+    where = struct.unpack_from(f"{order}{'Q' if big else 'I'}", content, 8 if big else 4)[0]
+    count = struct.unpack_from(f"{order}{'Q' if big else 'H'}", content, where)[0]
+    # A picture has some 20 tags; a damaged count must not be walked through.
+    if count > 1000:
+        raise ValueError(f"{count} tags")
+    size, inline = (20, 8) if big else (12, 4)
+    tags = {_BANDS: 1, _BITS: 1, _COMPRESSION: 1}
+    for position in range(count):
+        entry = where + (8 if big else 2) + position * size
+        tag, kind = struct.unpack_from(f"{order}HH", content, entry)
+        if tag not in (_WIDTH, _HEIGHT, _BITS, _COMPRESSION, _BANDS):
+            continue
+        number = struct.unpack_from(f"{order}{'Q' if big else 'I'}", content, entry + 4)[0]
+        at = entry + (12 if big else 8)
+        if number * struct.calcsize(_TYPES[kind]) > inline:
+            at = struct.unpack_from(f"{order}{'Q' if big else 'I'}", content, at)[0]
+        tags[tag] = struct.unpack_from(f"{order}{_TYPES[kind]}", content, at)[0]
+    return Header(
+        "tiff", tags[_HEIGHT], tags[_WIDTH], tags[_BANDS], tags[_BITS], tags[_COMPRESSION]
+    )
+
+
+def _other(content: bytes | memoryview) -> Header:
+    """The size of any file that Pillow knows; OpenCV says later what is wrong with the others."""
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            return Header("other", image.height, image.width)
+    except Image.DecompressionBombError as error:
+        raise ValueError(str(error)) from error
+    except (OSError, SyntaxError):
+        return Header("other", 0, 0)

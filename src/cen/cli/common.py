@@ -132,7 +132,8 @@ def need_data(config: Config) -> None:
         ConfigError: ``data.root`` is no folder.
     """
     root = Path(config.data.root)
-    if not root.is_dir():
+    # A container is a file, and Rooms rendered while it is read needs neither.
+    if not root.exists() and config.data.layout != "rooms":
         raise ConfigError(
             f"data.root: there is no folder {root}; give --data.root FOLDER of your data, "
             f"or make one with: cen data rooms {root}"

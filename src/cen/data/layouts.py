@@ -14,6 +14,9 @@ from cen.errors import ConfigError, DataError, did_you_mean
 
 LAYOUTS: dict[str, str] = {
     "nyudv2": "cen.data.nyudv2.NYUDv2Folder",
+    "rooms": "cen.data.rooms.layout.RoomsLayout",
+    "nyudv2-mat": "cen.data.nyudv2_mat.NYUDv2Mat",
+    "sunrgbd": "cen.data.sunrgbd.SUNRGBD",
 }
 """Where the reader of each layout is; imported when it is used."""
 

@@ -1,0 +1,152 @@
+"""Rooms as a layout: every domain a field, rendered when first read and then kept in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cen.data.base import AlignedDataset, Classes, Split, check_split, cut_validation
+from cen.data.modality import Modality
+from cen.data.rooms.labels import LabelSet, label_set
+from cen.data.rooms.render import render_scene
+from cen.data.rooms.splits import scene_index
+from cen.data.transforms import Transform
+from cen.errors import ConfigError
+
+_LABELS = "segmentation"
+
+FIELDS: Mapping[str, Mapping[str, Any]] = {
+    "rgb": {"kind": "image", "channels": 3},
+    "depth": {"kind": "depth"},
+    "depth_clean": {"kind": "depth"},
+    "normal": {"kind": "normal", "channels": 3},
+    "reshading": {"kind": "continuous", "channels": 1},
+    "albedo": {"kind": "image", "channels": 3},
+    "edge_texture": {"kind": "edge", "channels": 1},
+    "edge_occlusion": {"kind": "edge", "channels": 1},
+    "principal_curvature": {"kind": "continuous", "channels": 2},
+    _LABELS: {"kind": "label"},
+}
+
+
+class RoomsLayout(AlignedDataset):
+    """Rooms without files: the scenes that ``cen data rooms`` would write, with all their domains.
+
+    A scene is rendered when it is first read (some 10 ms on one core at 64 × 96 pixels) and then
+    kept in memory, in each process that reads. The scenes and their splits are those of the written
+    layouts: ``train`` scenes, of which ``validation`` are held out in blocks, and ``test`` others.
+
+    Args:
+        root: not used; nothing is read or written.
+        split: "train", "validation" or "test".
+        modalities: fields read as inputs, see `AlignedDataset`.
+        targets: fields read as ground truth.
+        classes: None, or the class names of the label set once more.
+        validation: share of the training scenes that is the validation split.
+        ignore_index: label value that is no class; Rooms has none such.
+        transform: applied to every sample.
+        seed: of the random transforms.
+        size: height and width in pixels.
+        labels: which label set ``segmentation`` is, "parts" or "functions".
+        train: number of training scenes, the validation split included.
+        test: number of test scenes.
+        scenes: seed of the scenes.
+
+    Raises:
+        ConfigError: an option out of range.
+        DataError: no such split, or an empty one.
+    """
+
+    def __init__(
+        self,
+        root: str | Path,
+        split: Split,
+        modalities: Mapping[str, Modality] | None = None,
+        targets: Mapping[str, Modality] | None = None,
+        *,
+        classes: int | Sequence[str] | None = None,
+        validation: float = 0.1,
+        ignore_index: int = 255,
+        transform: Transform | None = None,
+        seed: int = 0,
+        size: Sequence[int] = (96, 128),
+        labels: LabelSet = "parts",
+        train: int = 1000,
+        test: int = 200,
+        scenes: int = 0,
+    ) -> None:
+        check_split(split)
+        if len(size) != 2 or min(size) < 16 or min(train, test) < 1 or scenes < 0:
+            raise ConfigError(
+                f"data.options: size {list(size)}, train {train}, test {test}, scenes {scenes} do "
+                "not describe Rooms; size is [height, width] of at least 16 pixels each, train and "
+                "test are 1 or more and scenes is a seed"
+            )
+        try:
+            known = label_set(labels)
+        except ValueError as error:
+            raise ConfigError(f"data.options.labels: {error}") from None
+        self._check_classes(classes, known.classes)
+        self.size, self.labels_of, self.scenes = (int(size[0]), int(size[1])), labels, scenes
+        self.labels = {_LABELS: Classes(known.classes, np.array(known.palette, dtype=np.uint8))}
+        self.fields = FIELDS
+        self._numbers = list(range(test))
+        if split != "test":
+            names = [f"scene {number}" for number in range(train)]
+            self._numbers = cut_validation(names, validation, split, "Rooms")
+        self._kept: dict[int, dict[str, NDArray[Any]]] = {}
+        super().__init__(
+            root,
+            split,
+            modalities,
+            targets,
+            ignore_index=ignore_index,
+            transform=transform,
+            seed=seed,
+        )
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    def name(self, index: int) -> str:
+        """The name that the scene has in the written layouts."""
+        part = "test" if self.split == "test" else "train"
+        return f"{part}_{self._numbers[index]:05d}"
+
+    def place(self, index: int) -> str:
+        """Which scene of Rooms."""
+        return f"Rooms, seed {self.scenes}, {self.name(index)}"
+
+    def files(self, index: int) -> dict[str, Path]:
+        """None: there are no files."""
+        return {}
+
+    def read(self, field: str, index: int, modality: Modality) -> NDArray[Any]:
+        """Renders all fields that are read of a scene at once; hands out one."""
+        kept = self._kept.get(index)
+        if kept is None or field not in kept:
+            kept = self._kept[index] = self._render(index, field)
+        return kept[field]
+
+    def _render(self, index: int, field: str) -> dict[str, NDArray[Any]]:
+        wanted = {**self.targets, **self.modalities, field: None}
+        domains = {name: self.labels_of if name == _LABELS else name for name in wanted}
+        part = "test" if self.split == "test" else "train"
+        number = scene_index(part, self._numbers[index])
+        rendered = render_scene(self.scenes, number, self.size, set(domains.values()))
+        for picture in rendered.values():
+            picture.flags.writeable = False
+        return {name: rendered[domain] for name, domain in domains.items()}
+
+    @staticmethod
+    def _check_classes(given: int | Sequence[str] | None, known: Sequence[str]) -> None:
+        count = given if isinstance(given, int) or given is None else len(given)
+        if count not in (None, len(known)):
+            raise ConfigError(
+                f"data.classes: {count}, but this label set of Rooms has {len(known)} classes; "
+                "leave data.classes out"
+            )

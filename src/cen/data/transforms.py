@@ -1,4 +1,4 @@
-"""The released training transforms, one geometry for all modalities and labels of a sample."""
+"""The released training transforms, one geometry for all modalities and targets of a sample."""
 
 from __future__ import annotations
 
@@ -6,28 +6,38 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from cen.data import geometry
 from cen.data.modality import Modality
 from cen.errors import ConfigError, DataError
 
 Sample = dict[str, Any]
 Size = tuple[int, int]
 
+INTRINSICS = "intrinsics"
+"""Entry of a sample with the camera of its pictures, (3, 3); it follows their geometry."""
+
+_LABEL = Modality.of("label")
+
 
 @dataclass(frozen=True)
 class Transform:
-    """Raw sample in, tensors out: random scale, mirror, pad and crop, then normalise.
+    """Raw sample in, tensors out: random scale, mirror, turn, pad and crop, then normalise.
 
-    The recipe and its order are those of the released code; its cubic interpolation for images and
-    nearest neighbour for depth and labels are the defaults of ``Modality``. Whatever is left at
-    None is not done. A crop that reaches beyond the picture is filled with each modality's ``fill``
-    (the mean colour, 0 after normalisation), the labels with ``ignore_index`` and other ground
-    truth with NaN. In a mirrored picture the x axis of normals points the other way.
+    The recipe and its order are those of the released code (turning is this project's extension);
+    its cubic interpolation for images and nearest neighbour for depth and labels are the defaults
+    of ``Modality``. Whatever is left at None is not done. A crop that reaches beyond the picture is
+    filled with each modality's ``fill`` (the mean colour, 0 after normalisation), the labels with
+    ``ignore_index`` and other ground truth with NaN, which losses and metrics leave out.
+
+    Geometry is right for each kind: labels are never blended, depth is not blended with holes,
+    vectors turn with the picture, ``intrinsics`` follow every step. Clipping, filling of holes and
+    the encodings that look at more than one pixel (``Modality.early``: HHA, normals from depth,
+    jet and min-max over the picture) come before the geometry, the others after it.
 
     Attributes:
         modalities: entries of the sample that become (C, H, W) float32 for the network.
@@ -37,7 +47,9 @@ class Transform:
         scale: range of the random zoom.
         shorter_side: least length of the shorter side after the zoom, which is raised to reach it.
         flip: probability of mirroring left and right.
+        rotate: most degrees by which a picture is turned about its centre, either way.
         crop: (H, W) of the random crop.
+        divide_depth: depth is divided by the zoom, as if the camera had come closer.
         ignore_index: label of padding.
     """
 
@@ -47,7 +59,9 @@ class Transform:
     scale: tuple[float, float] | None = None
     shorter_side: int | None = None
     flip: float = 0.0
+    rotate: float | None = None
     crop: Size | None = None
+    divide_depth: bool = False
     ignore_index: int = 255
 
     def __post_init__(self) -> None:
@@ -63,47 +77,47 @@ class Transform:
             raise ConfigError(f"shorter_side: {self.shorter_side} is less than 1 pixel")
         if not 0.0 <= self.flip <= 1.0:
             raise ConfigError(f"flip: {self.flip} is no probability")
+        if self.rotate is not None and not 0.0 <= self.rotate <= 180.0:
+            raise ConfigError(f"rotate: {self.rotate} is not between 0 and 180 degrees")
 
     @property
     def random(self) -> bool:
         """Whether the result depends on a random generator."""
-        return self.scale is not None or self.flip > 0.0 or self.crop is not None
+        return (
+            self.scale is not None or self.flip > 0.0 or self.crop is not None or bool(self.rotate)
+        )
 
     def __call__(self, sample: Mapping[str, Any], rng: np.random.Generator | None = None) -> Sample:
         """Transforms a sample.
 
         Args:
-            sample: raw arrays of one height and width under the names of the modalities and labels
-                (labels may be absent), and anything else, which is passed on.
+            sample: raw arrays of one height and width under the names of the modalities, labels
+                and targets (the last two may be absent), ``intrinsics`` where they are known, and
+                anything else, which is passed on.
             rng: where the random numbers come from; always the same number of them is drawn.
 
         Returns:
-            A new dict: modalities (C, H, W) float32 and labels (H, W) int64 tensors.
+            A new dict: modalities (C, H, W) float32, labels (H, W) int64 and other targets
+            (C, H, W) float32 tensors; intrinsics (3, 3) float64 of the picture that came out.
 
         Raises:
-            DataError: a modality is absent or sizes differ.
+            DataError: a modality is absent, sizes differ, or intrinsics are needed and absent.
             ValueError: the transform is random and ``rng`` is missing.
         """
         if self.random and rng is None:
             raise ValueError(
                 "this transform draws random numbers: pass rng=numpy.random.default_rng(...)"
             )
-        size = self._size_of(sample)
-        zoom, mirror, top, left = (0.5, 1.0, 0.5, 0.5) if rng is None else rng.random(4)
-        scaled = self._scaled(size, zoom)
-        window = _Window.of(scaled, self.crop, top, left)
+        view = self._view(self._size_of(sample), rng)
+        camera = sample.get(INTRINSICS)
         result: Sample = {}
         for name, value in sample.items():
             if name in self.modalities:
-                turned = self._placed(self.modalities[name], value, scaled, mirror)
-                result[name] = self._numbers(self.modalities[name], turned, window)
-            elif name in self.targets and self.targets[name].kind != "label":
-                turned = self._placed(self.targets[name], value, scaled, mirror)
-                result[name] = _truth(self.targets[name], turned, window)
-            elif name in self.labels or name in self.targets:
-                resized = value if scaled == size else _resize_labels(value, scaled)
-                flipped = resized[:, ::-1] if mirror < self.flip else resized
-                result[name] = self._classes(flipped, window)
+                result[name] = self._input(self.modalities[name], value, view, camera)
+            elif name in self.targets or name in self.labels:
+                result[name] = self._truth(self.targets.get(name, _LABEL), value, view)
+            elif name == INTRINSICS:
+                result[name] = view.camera(geometry.as_intrinsics(value, view.size))
             else:
                 result[name] = value
         return result
@@ -121,6 +135,16 @@ class Transform:
         height, width = next(iter(sizes.values()))
         return int(height), int(width)
 
+    def _view(self, size: Size, rng: np.random.Generator | None) -> _View:
+        """The geometry of one sample."""
+        zoom, mirror, top, left = (0.5, 1.0, 0.5, 0.5) if rng is None else rng.random(4)
+        turn = 0.0
+        if self.rotate and rng is not None:
+            turn = self.rotate * (2.0 * float(rng.random()) - 1.0)
+        scaled = self._scaled(size, zoom)
+        window = _Window.of(scaled, self.crop, top, left)
+        return _View(size, scaled, bool(mirror < self.flip), turn, window)
+
     def _scaled(self, size: Size, zoom: float) -> Size:
         """Size after the random zoom, whose shorter side is at least ``shorter_side``."""
         if self.scale is None and self.shorter_side is None:
@@ -131,30 +155,66 @@ class Transform:
             factor = max(factor, self.shorter_side / min(size))
         return max(1, round(size[0] * factor)), max(1, round(size[1] * factor))
 
-    def _placed(
-        self, modality: Modality, values: NDArray[Any], size: Size, mirror: float
-    ) -> NDArray[Any]:
-        """Raw values at another size, mirrored or not."""
-        resized = values if values.shape[:2] == size else modality.resize(values, size)
-        if mirror >= self.flip:
-            return resized
-        flipped = resized[:, ::-1]
-        if modality.kind == "normal":  # in a mirror, left and right change places
-            flipped = flipped * np.array((-1.0, 1.0, 1.0), dtype=np.float32)
-        return flipped
+    def _placed(self, modality: Modality, values: NDArray[Any], view: _View) -> NDArray[Any]:
+        """Prepared values after zoom, mirror, turn and crop, without padding."""
+        if view.scaled != view.size:
+            values = modality.resize(values, view.scaled)
+            if self.divide_depth and modality.kind == "depth" and not modality.early:
+                values = values / np.float32(view.zoom)
+        if view.mirror:
+            values = modality.mirror(values)
+        if view.turn:
+            values = modality.rotate(values, view.turn, self.ignore_index)
+        return values[view.window.inside]
 
-    def _numbers(self, modality: Modality, values: NDArray[Any], window: _Window) -> Tensor:
-        numbers = modality.to_network(values[window.inside])
-        if window.whole:
-            return torch.from_numpy(numbers)
-        canvas = np.full((modality.channels, *window.size), modality.fill, dtype=np.float32)
-        canvas[(slice(None), *window.target)] = numbers
-        return torch.from_numpy(canvas)
+    def _input(self, modality: Modality, values: NDArray[Any], view: _View, camera: Any) -> Tensor:
+        prepared = modality.prepare(values, camera)
+        numbers = modality.normalise(self._placed(modality, prepared, view))
+        if view.turn:
+            numbers[:, ~view.reached] = modality.fill
+        return view.window.padded(numbers, modality.fill)
 
-    def _classes(self, labels: NDArray[Any], window: _Window) -> Tensor:
-        canvas = np.full(window.size, self.ignore_index, dtype=np.int64)
-        canvas[window.target] = labels[window.inside]
-        return torch.from_numpy(canvas)
+    def _truth(self, modality: Modality, values: NDArray[Any], view: _View) -> Tensor:
+        # Continuous values alone are encoded as ground truth, too.
+        prepared = modality.prepare(values) if modality.kind == "continuous" else values
+        truth = modality.target(self._placed(modality, prepared, view))
+        empty = self.ignore_index if modality.kind == "label" else np.nan
+        if view.turn:
+            truth[..., ~view.reached] = empty
+        return view.window.padded(truth, empty)
+
+
+@dataclass(frozen=True)
+class _View:
+    """What happens to all pictures of a sample: from ``size`` to ``scaled``, mirrored, turned."""
+
+    size: Size
+    scaled: Size
+    mirror: bool
+    turn: float
+    window: _Window
+
+    @property
+    def zoom(self) -> float:
+        """How much longer lengths have become (the sides round to pixels, each for itself)."""
+        (height, width), (old_height, old_width) = self.scaled, self.size
+        return float(np.sqrt(height * width / (old_height * old_width)))
+
+    @property
+    def reached(self) -> NDArray[np.bool_]:
+        """Which pixels of the crop show something after turning, (H, W) without padding."""
+        ones = np.ones(self.scaled, dtype=np.uint8)
+        turned = geometry.rotate(ones, self.turn, "nearest", 0)
+        return np.asarray(turned[self.window.inside] > 0)
+
+    def camera(self, intrinsics: geometry.Matrix) -> geometry.Matrix:
+        """Intrinsics after the same steps."""
+        matrix = geometry.zoom_intrinsics(intrinsics, self.size, self.scaled)
+        if self.mirror:
+            matrix = geometry.flip_intrinsics(matrix, self.scaled[1])
+        if self.turn:
+            matrix = geometry.rotate_intrinsics(matrix, self.turn, self.scaled)
+        return geometry.crop_intrinsics(matrix, *self.window.origin)
 
 
 @dataclass(frozen=True)
@@ -166,10 +226,10 @@ class _Window:
     target: tuple[slice, slice]
 
     @property
-    def whole(self) -> bool:
-        """Whether the crop needs no padding."""
-        rows, columns = self.target
-        return (rows.stop - rows.start, columns.stop - columns.start) == self.size
+    def origin(self) -> tuple[int, int]:
+        """Row and column of the picture at which the crop begins, negative where it is padded."""
+        (top, left), (down, across) = self.inside, self.target
+        return top.start - down.start, left.start - across.start
 
     @classmethod
     def of(cls, size: Size, crop: Size | None, *chances: float) -> _Window:
@@ -184,21 +244,14 @@ class _Window:
             target.append(slice(low - first, high - first))
         return cls(wanted, (inside[0], inside[1]), (target[0], target[1]))
 
-
-def _truth(modality: Modality, values: NDArray[Any], window: _Window) -> Tensor:
-    """Ground truth in a crop, NaN where the crop reaches beyond the picture."""
-    numbers = modality.to_target(values[window.inside])
-    if window.whole:
-        return torch.from_numpy(numbers)
-    canvas = np.full((len(numbers), *window.size), np.nan, dtype=np.float32)
-    canvas[(slice(None), *window.target)] = numbers
-    return torch.from_numpy(canvas)
-
-
-def _resize_labels(labels: NDArray[Any], size: Size) -> NDArray[Any]:
-    # OpenCV resizes no 64-bit integers, and no label needs them.
-    narrow = labels if labels.dtype == np.uint8 else labels.astype(np.int32)
-    return np.asarray(cv2.resize(narrow, size[::-1], interpolation=cv2.INTER_NEAREST))
+    def padded(self, numbers: NDArray[Any], empty: float) -> Tensor:
+        """(..., H, W) values of the inside as a tensor of the crop, ``empty`` around them."""
+        rows, columns = self.target
+        if (rows.stop - rows.start, columns.stop - columns.start) == self.size:
+            return torch.from_numpy(np.ascontiguousarray(numbers))
+        canvas = np.full((*numbers.shape[:-2], *self.size), empty, dtype=numbers.dtype)
+        canvas[(..., *self.target)] = numbers
+        return torch.from_numpy(canvas)
 
 
 def train_transform(
@@ -208,7 +261,9 @@ def train_transform(
     shorter_side: int | None = 350,
     scale: tuple[float, float] | None = (0.5, 2.0),
     flip: bool = True,
+    rotate: float | None = None,
     crop: Size | None = (500, 500),
+    divide_depth: bool = False,
     ignore_index: int = 255,
 ) -> Transform:
     """The released training transforms; the defaults are the released values for NYUDv2."""
@@ -218,7 +273,9 @@ def train_transform(
         scale=scale,
         shorter_side=shorter_side,
         flip=0.5 if flip else 0.0,
+        rotate=rotate,
         crop=crop,
+        divide_depth=divide_depth,
         ignore_index=ignore_index,
     )
 

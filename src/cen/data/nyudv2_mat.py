@@ -1,0 +1,371 @@
+"""Reader of NYUDv2 as its authors distribute it: nyu_depth_v2_labeled.mat."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cen.data import matfiles
+from cen.data.base import AlignedDataset, Classes, Split, check_split, cut_validation
+from cen.data.modality import Modality
+from cen.data.nyudv2 import describe, palette_of
+from cen.data.transforms import Transform
+from cen.errors import ConfigError, DataError
+
+LABELED = "nyu_depth_v2_labeled.mat"
+SPLITS = "splits.mat"
+MAPPING40 = "classMapping40.mat"
+MAPPINGS13 = ("classMapping13.mat", "class13Mapping.mat")
+
+# Of the toolbox (camera_params.m, colour camera) for frames of 480 x 640. The toolbox counts pixels
+# from 1 (rgb_plane2rgb_world.m), this project from 0.
+KINECT = (
+    (518.85790117450188, 0.0, 325.58244941119034 - 1.0),
+    (0.0, 519.46961112127485, 253.73616633400465 - 1.0),
+    (0.0, 0.0, 1.0),
+)
+FRAME = (480, 640)
+CROP = (slice(45, 471), slice(41, 601))
+
+Depth = Literal["filled", "raw"]
+_DEPTHS = {"filled": "depths", "raw": "rawDepths"}
+_SPLIT_VARIABLE = {"train": "trainNdxs", "validation": "trainNdxs", "test": "testNdxs"}
+
+
+@dataclass(frozen=True)
+class Mapping894:
+    """From the labels of the file to classes.
+
+    Attributes:
+        names: class names.
+        table: class number (from 1) of every label of the file, at its place; 0 is no class.
+        path: where it was read.
+    """
+
+    names: tuple[str, ...]
+    table: NDArray[np.int64]
+    path: Path
+
+
+class NYUDv2Mat(AlignedDataset):
+    """NYU Depth V2, the labelled part, in the authors' MATLAB files.
+
+    1,449 frames of 480 x 640 pixels of a Kinect in 464 rooms: colour, depth projected onto it,
+    labels of 894 kinds of things. N. Silberman, D. Hoiem, P. Kohli, R. Fergus, "Indoor Segmentation
+    and Support Inference from RGBD Images", ECCV 2012. Layout::
+
+        root/nyu_depth_v2_labeled.mat   v7.3: images, depths, rawDepths, labels, names, scenes
+        root/splits.mat                 v5: trainNdxs (795), testNdxs (654), counted from 1
+        root/classMapping40.mat         v5: mapClass (1 x 894), className: for 40 classes
+        root/classMapping13.mat         or class13Mapping.mat, for 13 classes only
+        root/dataset.yaml               optional: palette, intrinsics (this project's extension)
+
+    Frames are read one by one; nothing is kept, and the file is open only while one is read, so
+    worker processes may be forked or spawned. Seen from Python the axes are reversed: ``images`` is
+    (1449, 3, 640, 480) uint8, ``depths`` and ``rawDepths`` (1449, 640, 480) float32 in metres,
+    ``labels`` (1449, 640, 480) uint16 with 0 = unlabelled. The mapping to 40 classes is that of
+    S. Gupta, P. Arbelaez, J. Malik, CVPR 2013, the one to 13 that of C. Couprie et al., ICLR 2013.
+
+    Names, shapes and types are those that the toolbox and public readers agree on; no real file
+    was at hand when this was written. Of the 13-class files two forms are known and read:
+    ``classMapping13.labels13`` (40 to 13) and ``mapClass`` (894 to 13).
+
+    Fields: ``rgb``, ``depth``, ``segmentation``. A sample also has ``intrinsics``.
+
+    Args:
+        root: the folder.
+        split: "train" and "validation" share the official training part, "test" is the official
+            test part. Validation takes whole scenes (the variable ``scenes``).
+        modalities: fields read as inputs; by default rgb and depth.
+        targets: fields read as ground truth; by default segmentation.
+        classes: how many: 13, 40 or 894 (the number that the mapping files and ``names`` offer);
+            or as many names. None: what classMapping40.mat maps to. With 894 classes 255 is one of
+            them: set ``ignore_index`` to another value.
+        validation: share of the training part that is the validation split, 0 <= share < 1.
+        ignore_index: label value of unlabelled pixels.
+        transform: applied to every sample.
+        seed: of the random transforms.
+        depth: "filled": holes closed by the authors' colourisation (``depths``); "raw": as measured
+            (``rawDepths``), 0 = missing.
+        crop: keep rows 45:471 and columns 41:601, as Python counts, where the projected depth is
+            valid (426 x 560): inside the 427 x 561 of the toolbox's get_projection_mask.m.
+
+    Raises:
+        ConfigError: ``ignore_index`` is a class, or an unknown ``depth``.
+        DataError: at once: a missing or damaged file or variable, shapes that disagree, split
+            indices or mapped classes out of range; on reading: a damaged frame, a label beyond the
+            mapping. The message names the file and the image.
+    """
+
+    def __init__(
+        self,
+        root: str | Path,
+        split: Split,
+        modalities: Mapping[str, Modality] | None = None,
+        targets: Mapping[str, Modality] | None = None,
+        *,
+        classes: int | Sequence[str] | None = None,
+        validation: float = 0.1,
+        ignore_index: int = 255,
+        transform: Transform | None = None,
+        seed: int = 0,
+        depth: Depth = "filled",
+        crop: bool = False,
+    ) -> None:
+        check_split(split)
+        if depth not in get_args(Depth):
+            raise ConfigError(f"depth: {depth!r} is none of {', '.join(get_args(Depth))}")
+        folder = Path(root)
+        self._path = folder / LABELED
+        self._depth, self._crop = _DEPTHS[depth], crop
+        self._size, scenes, names = _survey(self._path, self._depth)
+        if crop and self._size != FRAME:
+            raise DataError(
+                f"{self._path}: crop is meant for frames of 480 x 640, these are "
+                f"{self._size[0]} x {self._size[1]}; leave it off"
+            )
+        self._mapping = choose_mapping(folder, names, classes)
+        if 0 <= ignore_index < len(self._mapping.names):
+            raise ConfigError(
+                f"data.ignore_index: {ignore_index} is one of the {len(self._mapping.names)} "
+                "classes; choose another value, such as 65535"
+            )
+        table = self._mapping.table
+        self._classes = np.where(table == 0, ignore_index, table - 1).astype(np.int32)
+        described = describe(folder)
+        self._intrinsics = _intrinsics(folder, described, self._size, crop)
+        self._numbers = _numbers(folder / SPLITS, split, len(scenes))
+        if split != "test":
+            groups = [scenes[number - 1] for number in self._numbers]
+            part = cut_validation(groups, validation, split, f"{folder / SPLITS}, trainNdxs")
+            self._numbers = [self._numbers[index] for index in part]
+        self._scenes = [scenes[number - 1] for number in self._numbers]
+        class_names = self._mapping.names
+        self.labels = {
+            "segmentation": Classes(class_names, palette_of(described, len(class_names)))
+        }
+        self.fields = {
+            "rgb": {"kind": "image"},
+            "depth": {"kind": "depth", "unit": 1.0, "missing": 0.0},
+            "segmentation": {"kind": "label"},
+        }
+        super().__init__(
+            root,
+            split,
+            modalities,
+            targets,
+            ignore_index=ignore_index,
+            transform=transform,
+            seed=seed,
+        )
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    def name(self, index: int) -> str:
+        """Number of the image in the file, from 1, with four digits."""
+        return f"{self._numbers[index]:04d}"
+
+    def place(self, index: int) -> str:
+        """The file, the number of the image as MATLAB counts, and its scene."""
+        return f"{self._path}, image {self._numbers[index]} ({self._scenes[index]})"
+
+    def group(self, index: int) -> str:
+        """The scene, such as kitchen_0003."""
+        return self._scenes[index]
+
+    def files(self, index: int) -> dict[str, Path]:
+        """The one file that holds all frames."""
+        return dict.fromkeys(self.fields, self._path)
+
+    def check_files(self) -> None:
+        """Nothing more: the one file was opened."""
+
+    def extra(self, index: int) -> dict[str, Any]:
+        """``intrinsics``: (3, 3) float64 in pixels; absent where they are not known."""
+        return {} if self._intrinsics is None else {"intrinsics": self._intrinsics.copy()}
+
+    def read(self, field: str, index: int, modality: Modality) -> NDArray[Any]:
+        """Reads one frame of one variable and turns its axes."""
+        variable = {"rgb": "images", "depth": self._depth, "segmentation": "labels"}[field]
+        with matfiles.open_v73(self._path) as file:
+            array = matfiles.dataset(self._path, file, variable)
+            frame = matfiles.read(self._path, variable, array, self._numbers[index] - 1).T
+        if self._crop:
+            frame = frame[CROP]
+        if field == "segmentation":
+            return self._classes_of(frame)
+        return modality.from_stored(np.ascontiguousarray(frame), variable)
+
+    def _classes_of(self, labels: NDArray[Any]) -> NDArray[np.int32]:
+        if labels.max(initial=0) >= len(self._classes):
+            raise DataError(
+                f"label {labels.max()}, but {self._mapping.path} knows 1..{len(self._classes) - 1};"
+                " do the two files belong together?"
+            )
+        return np.asarray(self._classes[labels])
+
+
+def choose_mapping(
+    folder: Path, names: Sequence[str], classes: int | Sequence[str] | None
+) -> Mapping894:
+    """The mapping with as many classes as are wanted.
+
+    Args:
+        folder: where the mapping files are.
+        names: what the labels of the data are called, from 1.
+        classes: how many, or as many names; None: those of classMapping40.mat.
+
+    Raises:
+        DataError: no mapping has so many, or its file is damaged or does not fit the data.
+    """
+    if classes is None:
+        return mapping40(folder, len(names))
+    count = classes if isinstance(classes, int) else len(classes)
+    there = []
+    for mapping in _offered(folder, names, count):
+        if len(mapping.names) == count:
+            given = mapping.names if isinstance(classes, int) else tuple(map(str, classes))
+            return Mapping894(given, mapping.table, mapping.path)
+        there.append(str(len(mapping.names)))
+    raise DataError(
+        f"{folder}: no mapping to {count} classes; there are {', '.join(there)} "
+        f"({MAPPING40}: 40, {' or '.join(MAPPINGS13)}: 13)"
+    )
+
+
+def _offered(folder: Path, names: Sequence[str], count: int) -> Iterator[Mapping894]:
+    """The mappings there are, read one after another; a file that is not needed may be missing."""
+    if count == 40 or (folder / MAPPING40).is_file():
+        yield mapping40(folder, len(names))
+    yield Mapping894(tuple(names), np.arange(len(names) + 1), folder / LABELED)
+    if (thirteen := mapping13(folder, len(names))) is not None:
+        yield thirteen
+
+
+def mapping40(folder: Path, labels: int) -> Mapping894:
+    """The mapping of classMapping40.mat: ``mapClass`` and ``className``.
+
+    Args:
+        folder: where it is.
+        labels: how many labels the data have.
+
+    Raises:
+        DataError: the file is missing, damaged or maps another number of labels.
+    """
+    path = folder / MAPPING40
+    found = matfiles.load_v5(path, ("mapClass", "className"))
+    names = matfiles.texts(path, "className", matfiles.require(path, found, "className"))
+    values = matfiles.integers(path, "mapClass", matfiles.require(path, found, "mapClass"))
+    return _mapping(path, names, values, "mapClass", labels)
+
+
+def mapping13(folder: Path, labels: int) -> Mapping894 | None:
+    """The mapping to 13 classes in either of its forms; None where there is no such file.
+
+    Raises:
+        DataError: the file is damaged, has neither form, or maps another number of labels.
+    """
+    path = next((folder / name for name in MAPPINGS13 if (folder / name).is_file()), None)
+    if path is None:
+        return None
+    found = matfiles.load_v5(path, ("mapClass", "className", "classMapping13"))
+    if "mapClass" in found:
+        names = matfiles.texts(path, "className", matfiles.require(path, found, "className"))
+        values = matfiles.integers(path, "mapClass", found["mapClass"])
+        return _mapping(path, names, values, "mapClass", labels)
+    struct = matfiles.require(path, found, "classMapping13").ravel()
+    fields = struct.dtype.names or ()
+    if len(struct) != 1 or "labels13" not in fields or len(fields) != 2:
+        raise DataError(f"{path}: classMapping13 is no struct of labels13 and the class names")
+    # What the field of the names is called differs from what is documented.
+    named = next(name for name in fields if name != "labels13")
+    names = matfiles.texts(path, named, np.asarray(struct[0][named]))
+    values = matfiles.integers(path, "labels13", np.asarray(struct[0]["labels13"]))
+    between = mapping40(folder, labels)
+    second = _mapping(path, names, values, "labels13", len(between.names))
+    return Mapping894(second.names, second.table[between.table], path)
+
+
+def _mapping(
+    path: Path, names: Sequence[str], values: NDArray[np.int64], variable: str, labels: int
+) -> Mapping894:
+    if len(values) != labels:
+        raise DataError(
+            f"{path}: {variable} maps {len(values)} labels, the data have {labels}; "
+            "do the two files belong together?"
+        )
+    if values.min() < 0 or values.max() > len(names):
+        wrong = values[(values < 0) | (values > len(names))][0]
+        raise DataError(f"{path}: {variable} maps to class {wrong}, but there are {len(names)}")
+    return Mapping894(tuple(names), np.concatenate(([0], values)), path)
+
+
+def _survey(path: Path, depth: str) -> tuple[tuple[int, int], list[str], list[str]]:
+    """Checks the variables against each other without reading them.
+
+    Returns:
+        (height, width), the scene of every image, the name of every label.
+    """
+    with matfiles.open_v73(path) as file:
+        images = matfiles.dataset(path, file, "images")
+        if images.ndim != 4 or images.shape[1] != 3 or images.dtype != np.uint8:
+            raise DataError(
+                f"{path}: images is {images.shape} {images.dtype}, not (N, 3, W, H) uint8"
+            )
+        count, _, width, height = images.shape
+        for name, kinds in ((depth, "f"), ("labels", "u")):
+            array = matfiles.dataset(path, file, name)
+            if array.shape != (count, width, height) or array.dtype.kind not in kinds:
+                kind = "floating point" if kinds == "f" else "unsigned integers"
+                raise DataError(
+                    f"{path}: {name} is {array.shape} {array.dtype}, but images is {images.shape}; "
+                    f"expected {(count, width, height)} {kind}"
+                )
+        scenes = matfiles.texts_v73(path, file, "scenes")
+        names = matfiles.texts_v73(path, file, "names")
+    if len(scenes) != count:
+        raise DataError(f"{path}: {len(scenes)} scenes for {count} images")
+    return (int(height), int(width)), scenes, names
+
+
+def _numbers(path: Path, split: Split, count: int) -> list[int]:
+    """Numbers, from 1, of the images of an official split."""
+    found = matfiles.load_v5(path, ("trainNdxs", "testNdxs"))
+    both: dict[str, list[int]] = {}
+    for name in ("trainNdxs", "testNdxs"):
+        numbers = matfiles.integers(path, name, matfiles.require(path, found, name)).tolist()
+        wrong = [number for number in numbers if not 1 <= number <= count]
+        if wrong:
+            raise DataError(f"{path}: {name} names image {wrong[0]}, but there are 1..{count}")
+        if len(set(numbers)) < len(numbers):
+            raise DataError(f"{path}: {name} names an image twice")
+        both[name] = numbers
+    if shared := set(both["trainNdxs"]) & set(both["testNdxs"]):
+        raise DataError(
+            f"{path}: image {min(shared)} is in trainNdxs and in testNdxs; "
+            "nothing can be measured on images that were trained on"
+        )
+    return both[_SPLIT_VARIABLE[split]]
+
+
+def _intrinsics(
+    folder: Path, described: Mapping[str, Any], size: tuple[int, int], crop: bool
+) -> NDArray[np.float64] | None:
+    """Of dataset.yaml if it has them, else the Kinect's for frames of its size."""
+    given = described.get("intrinsics", KINECT if size == FRAME else None)
+    if given is None:
+        return None
+    try:
+        matrix = np.array(given, dtype=np.float64).reshape(3, 3)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{folder / 'dataset.yaml'}: intrinsics: not 3 x 3 numbers") from error
+    if crop:
+        matrix[0, 2] -= CROP[1].start
+        matrix[1, 2] -= CROP[0].start
+    return matrix

@@ -1,0 +1,367 @@
+"""Reader of SUN RGB-D as its authors distribute it."""
+
+from __future__ import annotations
+
+import posixpath
+import warnings
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from cen.data import matfiles
+from cen.data.base import AlignedDataset, Classes, Split, check_split, cut_validation
+from cen.data.files import read_array
+from cen.data.modality import Modality
+from cen.data.nyudv2 import describe, palette_of
+from cen.data.transforms import Transform
+from cen.errors import ConfigError, DataError
+
+TOOLBOX = "SUNRGBDtoolbox"
+ALLSPLIT = f"{TOOLBOX}/traintestSUNRGBD/allsplit.mat"
+META = f"{TOOLBOX}/Metadata/SUNRGBDMeta.mat"
+SEGMENTATION = f"{TOOLBOX}/Metadata/SUNRGBD2Dseg.mat"
+CLASSES = f"{TOOLBOX}/Metadata/seg37list.mat"
+
+MAX_DEPTH = 8.0
+"""Metres; the toolbox (read3dPoints.m) clips there."""
+
+Depth = Literal["filled", "raw"]
+Beyond = Literal["clip", "missing"]
+_DEPTHS = {"filled": "depth_bfx", "raw": "depth"}
+_SPLIT_VARIABLE = {"train": "alltrain", "validation": "alltrain", "test": "alltest"}
+_PICTURES = (".jpg", ".jpeg", ".png")
+# Frames of one part of the data set that stay together when validation is cut.
+_BLOCK = 50
+
+
+class SUNRGBD(AlignedDataset):
+    """SUN RGB-D, with the labels of its toolbox.
+
+    10,335 frames of four sensors (Kinect v1 and v2, RealSense, Xtion), of sizes that differ between
+    the sensors; 37 classes; 5,285 frames to train on and 5,050 to test. S. Song, S. Lichtenberg,
+    J. Xiao, "SUN RGB-D: A RGB-D Scene Understanding Benchmark Suite", CVPR 2015; it contains frames
+    of NYUDv2, of the Berkeley B3DO and of SUN3D. Layout::
+
+        root/SUNRGBD/<sensor>/<part>/.../<frame>/image/*.jpg       colour
+                                                 depth/*.png       as measured
+                                                 depth_bfx/*.png   holes filled
+                                                 seg.mat           v5: names, seglabel
+                                                 intrinsics.txt    3 x 3 numbers
+        root/SUNRGBDtoolbox/traintestSUNRGBD/allsplit.mat   v5: alltrain, alltest (folders)
+        root/SUNRGBDtoolbox/Metadata/seg37list.mat          v5: class names
+        root/SUNRGBDtoolbox/Metadata/SUNRGBDMeta.mat        v5: rgbpath of every frame
+        root/SUNRGBDtoolbox/Metadata/SUNRGBD2Dseg.mat       v7.3: seglabel, in the same order
+        root/dataset.yaml                                   optional: palette (this project's)
+
+    Depth files are 16-bit PNG whose bits are rotated left by three places: as the toolbox does,
+    millimetres = value >> 3 | value << 13, 0 = missing, and what lies beyond 8 m is set to 8 m.
+
+    Labels come from SUNRGBD2Dseg.mat, one frame at a time (the whole file fills tens of gigabytes);
+    0 = unlabelled. Where that file is absent they come from each frame's seg.mat, by name: an
+    object whose name is not among the 37 is unlabelled then. Such labels are not those of published
+    figures, and a warning says so. SUNRGBDMeta.mat takes SciPy some seconds to read, once.
+
+    Names, shapes and the split follow the toolbox's documentation and public readers; no real file
+    was at hand when this was written.
+
+    Fields: ``rgb``, ``depth``, ``segmentation``. A sample also has ``intrinsics``.
+
+    Args:
+        root: the folder that holds SUNRGBD and SUNRGBDtoolbox.
+        split: "train" and "validation" share the official training part. Validation takes whole
+            places of SUN3D; in the other parts of the data set, which do not say what shows the
+            same room, blocks of up to 50 consecutive frames (this project's choice).
+        modalities: fields read as inputs; by default rgb and depth.
+        targets: fields read as ground truth; by default segmentation.
+        classes: as many names as seg37list.mat has, or that number. None: the names it has.
+        validation: share of the training part that is the validation split, 0 <= share < 1.
+        ignore_index: label value of unlabelled pixels.
+        transform: applied to every sample.
+        seed: of the random transforms.
+        depth: "filled" (depth_bfx) or "raw" (depth).
+        beyond: what becomes of depth beyond 8 m: "clip" as the toolbox does, or "missing".
+
+    Raises:
+        ConfigError: an unknown ``depth`` or ``beyond``.
+        DataError: at once: a missing or damaged file, a path in a list that leaves the folder, a
+            frame in both splits; on reading: a picture that cannot be decoded, a depth that is not
+            16-bit, sizes that differ, a label that is no class. The message names the file.
+    """
+
+    def __init__(
+        self,
+        root: str | Path,
+        split: Split,
+        modalities: Mapping[str, Modality] | None = None,
+        targets: Mapping[str, Modality] | None = None,
+        *,
+        classes: int | Sequence[str] | None = None,
+        validation: float = 0.1,
+        ignore_index: int = 255,
+        transform: Transform | None = None,
+        seed: int = 0,
+        depth: Depth = "filled",
+        beyond: Beyond = "clip",
+    ) -> None:
+        check_split(split)
+        for key, value, known in (("depth", depth, Depth), ("beyond", beyond, Beyond)):
+            if value not in get_args(known):
+                raise ConfigError(f"{key}: {value!r} is none of {', '.join(get_args(known))}")
+        folder = Path(root)
+        self._depth, self._beyond = _DEPTHS[depth], beyond
+        names = _class_names(folder / CLASSES)
+        self._label_of = {_plain(name): label for label, name in enumerate(names, start=1)}
+        if classes is not None:
+            count = classes if isinstance(classes, int) else len(classes)
+            if count != len(names):
+                raise DataError(f"{folder / CLASSES}: has {len(names)} classes, not {count}")
+            names = list(names) if isinstance(classes, int) else [str(name) for name in classes]
+        self.labels = {
+            "segmentation": Classes(tuple(names), palette_of(describe(folder), len(names)))
+        }
+        self._frames = read_split(folder / ALLSPLIT, split)
+        if split != "test":
+            groups = _groups(self._frames)
+            part = cut_validation(groups, validation, split, f"{folder / ALLSPLIT}, alltrain")
+            self._frames = [self._frames[index] for index in part]
+            self._groups = [groups[index] for index in part]
+        else:
+            self._groups = _groups(self._frames)
+        self._numbers = _numbers(folder, self._frames)
+        self.fields = {
+            "rgb": {"kind": "image"},
+            "depth": {"kind": "depth", "unit": 0.001, "missing": 0.0},
+            "segmentation": {"kind": "label"},
+        }
+        super().__init__(
+            root,
+            split,
+            modalities,
+            targets,
+            ignore_index=ignore_index,
+            transform=transform,
+            seed=seed,
+        )
+
+    def __len__(self) -> int:
+        return len(self._frames)
+
+    def name(self, index: int) -> str:
+        """The frame's folder below SUNRGBD, with dashes: kv1-NYUdata-NYU0001."""
+        return self._frames[index].replace("/", "-")
+
+    def place(self, index: int) -> str:
+        """The frame's folder."""
+        return str(self._folder(index))
+
+    def group(self, index: int) -> str:
+        """The place, or a block of neighbouring frames."""
+        return self._groups[index]
+
+    def files(self, index: int) -> dict[str, Path]:
+        """Files of a frame; the folder where there is not exactly one picture in it."""
+        folder = self._folder(index)
+        labels = folder / "seg.mat" if self._numbers is None else self.root / SEGMENTATION
+        return {
+            "rgb": _only_picture(folder / "image"),
+            "depth": _only_picture(folder / self._depth),
+            "segmentation": labels,
+        }
+
+    def extra(self, index: int) -> dict[str, Any]:
+        """``intrinsics``: (3, 3) float64 in pixels.
+
+        Raises:
+            DataError: intrinsics.txt is missing or holds something else.
+        """
+        path = self._folder(index) / "intrinsics.txt"
+        try:
+            numbers = np.array(path.read_text(encoding="ascii").split(), dtype=np.float64)
+            return {"intrinsics": numbers.reshape(3, 3)}
+        except OSError as error:
+            raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
+        except ValueError as error:
+            raise DataError(f"{path}: does not hold 3 x 3 numbers") from error
+
+    def read(self, field: str, index: int, modality: Modality) -> NDArray[Any]:
+        """Reads one picture of a frame."""
+        path = self.files(index)[field]
+        if field == "segmentation":
+            found = (
+                self._by_name(path)
+                if self._numbers is None
+                else _frame_labels(path, self._numbers[index])
+            )
+            return self._classes_of(path, found)
+        if not path.is_file():
+            raise DataError(f"{path}: must hold exactly one picture (jpg or png)")
+        return modality.read(path) if field == "rgb" else self._metres(path, modality)
+
+    def _metres(self, path: Path, modality: Modality) -> NDArray[np.float32]:
+        stored = read_array(path, cv2.IMREAD_UNCHANGED)
+        if stored.ndim != 2 or stored.dtype != np.uint16:
+            raise DataError(
+                f"{path}: is {stored.shape} {stored.dtype}; depth of SUN RGB-D is 16-bit grey"
+            )
+        rotated = stored >> 3 | stored << 13
+        metres: NDArray[np.float32] = modality.from_stored(rotated, str(path))
+        far = metres > MAX_DEPTH
+        metres[far] = MAX_DEPTH if self._beyond == "clip" else np.nan
+        return metres
+
+    def _by_name(self, path: Path) -> NDArray[np.int64]:
+        """Labels of a frame's own seg.mat, in the numbers of seg37list; 0 for other names."""
+        found = matfiles.load_v5(path, ("names", "seglabel"))
+        names = matfiles.texts(path, "names", matfiles.require(path, found, "names"))
+        values = matfiles.require(path, found, "seglabel")
+        flat = matfiles.integers(path, "seglabel", values)
+        if values.ndim != 2 or flat.min() < 0 or flat.max() > len(names):
+            raise DataError(f"{path}: seglabel is no picture of numbers 0..{len(names)}")
+        table = np.array([0, *(self._label_of.get(_plain(name), 0) for name in names)])
+        return np.asarray(table[flat].reshape(values.shape))
+
+    def _classes_of(self, path: Path, labels: NDArray[Any]) -> NDArray[np.int32]:
+        names = self.labels["segmentation"].names
+        if labels.min(initial=0) < 0 or labels.max(initial=0) > len(names):
+            wrong = labels[(labels < 0) | (labels > len(names))][0]
+            raise DataError(f"{path}: label {wrong} outside 0..{len(names)}")
+        classes = labels.astype(np.int32)
+        return np.where(classes == 0, np.int32(self.ignore_index), classes - 1)
+
+    def _folder(self, index: int) -> Path:
+        return self.root / "SUNRGBD" / self._frames[index]
+
+
+def read_split(path: Path, split: Split) -> list[str]:
+    """Folders of the frames of an official split, below SUNRGBD.
+
+    Args:
+        path: allsplit.mat, which holds absolute paths of its authors' machine.
+        split: which; "train" and "validation" give the same.
+
+    Raises:
+        DataError: the file is damaged, a path leaves SUNRGBD, or a frame occurs twice.
+    """
+    found = matfiles.load_v5(path, ("alltrain", "alltest"))
+    both = {}
+    for name in ("alltrain", "alltest"):
+        entries = matfiles.texts(path, name, matfiles.require(path, found, name))
+        frames = [_relative(path, name, entry) for entry in entries]
+        if not frames:
+            raise DataError(f"{path}: {name} is empty")
+        if len(set(frames)) < len(frames):
+            raise DataError(f"{path}: {name} names a frame twice")
+        both[name] = frames
+    if shared := set(both["alltrain"]) & set(both["alltest"]):
+        raise DataError(
+            f"{path}: {min(shared)} is in alltrain and in alltest; "
+            "nothing can be measured on images that were trained on"
+        )
+    return both[_SPLIT_VARIABLE[split]]
+
+
+def _relative(path: Path, name: str, entry: str) -> str:
+    """The part of an absolute path of the authors' machine below SUNRGBD."""
+    _, marker, inside = entry.partition("SUNRGBD/")
+    parts = [part for part in inside.split("/") if part not in ("", ".")]
+    if not marker or not parts or ".." in parts or "\0" in inside:
+        raise DataError(f"{path}: {name}: {entry!r} is no folder below SUNRGBD")
+    return "/".join(parts)
+
+
+def _groups(frames: Sequence[str]) -> list[str]:
+    """What is kept on one side of the cut: a place of SUN3D, or a block of neighbouring frames."""
+    parts = defaultdict(list)
+    for frame in frames:
+        folders = frame.split("/")
+        place = 3 if folders[1:2] == ["sun3ddata"] else 2
+        parts["/".join(folders[: min(place, len(folders) - 1)])].append(frame)
+    group = {}
+    for part, members in parts.items():
+        # A small part is still dealt out in ten blocks.
+        block = len(members) if "/sun3ddata/" in part else max(1, min(_BLOCK, len(members) // 10))
+        for rank, frame in enumerate(sorted(members)):
+            group[frame] = f"{part}, {rank // block:04d}"
+    return [group[frame] for frame in frames]
+
+
+def _class_names(path: Path) -> list[str]:
+    found = matfiles.load_v5(path, ("seg37list",))
+    return matfiles.texts(path, "seg37list", matfiles.require(path, found, "seg37list"))
+
+
+def _numbers(root: Path, frames: Sequence[str]) -> list[int] | None:
+    """Where in SUNRGBD2Dseg.mat each frame is; None without that file."""
+    segmentation, meta = root / SEGMENTATION, root / META
+    if not segmentation.is_file():
+        warnings.warn(
+            f"{segmentation} is missing: labels come from each frame's seg.mat by name, and "
+            "figures are not comparable with published ones",
+            stacklevel=3,
+        )
+        return None
+    order = _order(meta, meta.stat().st_mtime_ns if meta.is_file() else 0)
+    with matfiles.open_v73(segmentation) as file:
+        count = len(_seglabel(segmentation, file))
+    if count != len(order):
+        raise DataError(
+            f"{segmentation}: {count} frames, but {meta} has {len(order)}; "
+            "do the two files belong together?"
+        )
+    for frame in frames:
+        if frame not in order:
+            raise DataError(f"{meta}: has no frame {frame}, which {root / ALLSPLIT} names")
+    return [order[frame] for frame in frames]
+
+
+@lru_cache(maxsize=4)
+def _order(path: Path, changed: int) -> dict[str, int]:
+    """Frames of SUNRGBDMeta.mat and their places in it. Kept, for it takes seconds to read."""
+    meta = matfiles.require(path, matfiles.load_v5(path, ("SUNRGBDMeta",)), "SUNRGBDMeta")
+    if "rgbpath" not in (meta.dtype.names or ()):
+        raise DataError(f"{path}: SUNRGBDMeta is no struct array with rgbpath")
+    paths = [matfiles.texts(path, "rgbpath", np.asarray(entry)) for entry in meta["rgbpath"].flat]
+    # .../<frame>/image/<picture>
+    folders = [posixpath.dirname(posixpath.dirname("".join(entry))) for entry in paths]
+    return {_relative(path, "rgbpath", folder): n for n, folder in enumerate(folders)}
+
+
+def _seglabel(path: Path, file: Any) -> Any:
+    group = file.get("SUNRGBD2Dseg")
+    if group is None or not hasattr(group, "keys"):
+        raise DataError(f"{path}: has no struct array SUNRGBD2Dseg")
+    return matfiles.dataset(path, group, "seglabel")
+
+
+def _frame_labels(path: Path, number: int) -> NDArray[Any]:
+    """Labels of one frame of SUNRGBD2Dseg.mat: (H, W) whole numbers."""
+    with matfiles.open_v73(path) as file:
+        cell = matfiles.read(path, "seglabel", _seglabel(path, file), number).ravel()
+        array = matfiles.dereference(path, file, "seglabel", cell[0] if cell.size else None)
+        values = matfiles.read(path, "seglabel", array).T
+    if values.ndim != 2:
+        raise DataError(f"{path}: seglabel of frame {number + 1} is {values.shape}, no picture")
+    return matfiles.integers(path, "seglabel", values).reshape(values.shape)
+
+
+def _plain(name: str) -> str:
+    """A name without what differs between annotators: night stand, Night_Stand."""
+    return name.strip().lower().replace("_", " ")
+
+
+def _only_picture(folder: Path) -> Path:
+    try:
+        found = [
+            entry
+            for entry in folder.iterdir()
+            if entry.suffix.lower() in _PICTURES and not entry.name.startswith(".")
+        ]
+    except OSError:
+        return folder
+    return found[0] if len(found) == 1 else folder

@@ -18,6 +18,7 @@ from cen.config import Config
 TINY = {
     "rooms-demo": ["--train.steps", "2"],
     "rooms-small": ["--train.steps", "2"],
+    "rooms-study": ["--train.steps", "2"],
     **{
         f"nyudv2-refinenet{depth}": [
             "--model.width=4",

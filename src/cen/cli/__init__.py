@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TextIO
 
-from cen.cli import bench, configs, data, evaluate, inspect, predict, report, train
+from cen.cli import bench, configs, data, evaluate, inspect, predict, report, study, train
 from cen.cli.parser import Parser
 from cen.errors import CenError
 
@@ -27,6 +27,7 @@ _VERBS = {
     "predict": predict,
     "inspect": inspect,
     "report": report,
+    "study": study,
     "data": data,
     "configs": configs,
     "bench": bench,

@@ -1,0 +1,247 @@
+"""Run a study: a table of rows trained alike, with seeds, intervals and a page of results.
+
+Runs that are there already, of this study or of another in the same folder, are not made again;
+interrupted ones go on. Without a name, the shipped studies are listed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cen.cli import common
+from cen.cli.parser import Parser
+from cen.errors import CenError, ConfigError, TrainingError
+
+if TYPE_CHECKING:
+    from cen.studies import Outcome, Record, Run, Store, Study
+
+
+def add(parser: Parser) -> None:
+    """Declares the options."""
+    parser.free = "keys"
+    parser.epilog = (
+        "Any key of a configuration is an option, too (--train.batch_size 4), for all rows; a "
+        "budget then counts from --train.steps."
+    )
+    parser.add_argument(
+        "study", metavar="NAME|FILE", nargs="?", help="a shipped study, or a YAML file"
+    )
+    parser.add_argument(
+        "--data",
+        metavar="DATA",
+        nargs="+",
+        default=[],
+        help="data sets of the study by name, or LAYOUT:ROOT for other data; default: all",
+    )
+    parser.add_argument(
+        "--seeds", metavar="N", type=int, help="seeds per row; default: what the study says"
+    )
+    parser.add_argument(
+        "--budget",
+        metavar="F",
+        type=float,
+        nargs="+",
+        default=[],
+        help="factors on the steps; default: what the study says",
+    )
+    parser.add_argument(
+        "--only", metavar="ROW", nargs="+", default=[], help="rows or sweeps to run; default: all"
+    )
+    parser.add_argument(
+        "--jobs", metavar="N", type=int, help="runs at a time; default: one per GPU, else per core"
+    )
+    parser.add_argument(
+        "--out",
+        metavar="DIR",
+        default="studies",
+        help="folder of studies; runs in it are shared by all of them; default: studies",
+    )
+    parser.add_argument("--dry-run", action="store_true", help="print what would be run, and stop")
+    parser.add_argument(
+        "--table", action="store_true", help="print the tables of what is there; train nothing"
+    )
+    parser.add_argument(
+        "--print", action="store_true", help="print the study file, to make an own one of it"
+    )
+    common.add_json(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Runs what is missing, and prints and writes the tables."""
+    from cen.studies import shipped
+    from cen.studies.spec import find_study
+
+    if args.study is None:
+        texts = {name: file.read_text("utf-8") for name, file in shipped().items()}
+        summaries = {name: _summary(text) for name, text in texts.items()}
+        shown = common.table(("name", "what it asks"), summaries.items())
+        common.emit(args, {"studies": summaries}, shown)
+        return 0
+    name, file = find_study(args.study)
+    if args.print:
+        print(file.read_text("utf-8"), end="")
+        return 0
+    _check(args)
+    return _run(args, name, file)
+
+
+def _run(args: argparse.Namespace, name: str, file: Path) -> int:
+    from cen.studies import (
+        Choice,
+        Store,
+        Study,
+        choose_data,
+        evaluation_options,
+        expand,
+        make_missing,
+        roots_of,
+        usable_cores,
+    )
+
+    out, overrides = Path(args.out), dict(args.free)
+    study = choose_data(Study.load(file), args.data, overrides.pop("data.root", None))
+    only = [row for text in args.only for row in text.split(",") if row]
+    choice = Choice(overrides, only, tuple(args.budget), args.seeds)
+    base = common.load_config(study.config, overrides)
+    roots = roots_of(study, out, base.data.root)
+    trains = not (args.dry_run or args.table)
+    if trains:
+        for command in make_missing(study, roots, usable_cores(), os.environ):
+            print(command, file=sys.stderr)
+    runs = expand(study, choice, roots, common.load_config, may_miss=not trains)
+    store = Store(out, evaluation_options(study))
+    if args.dry_run:
+        return _plan(args, store, runs)
+    outcomes: list[Outcome] = []
+    try:
+        if trains:
+            outcomes = _train(args, store, runs)
+    finally:
+        records = _collect(store, runs, roots, trains)
+        _write(args, out / name, study, records, runs)
+    failed = [outcome for outcome in outcomes if outcome.status == "failed"]
+    if failed:
+        lines = [f"{o.run.title}: {o.message} (log: {o.log})" for o in failed]
+        raise TrainingError(
+            f"{len(failed)} of {len(outcomes)} runs failed; the others are done. The same command "
+            "tries them again.\n  " + "\n  ".join(lines)
+        )
+    return 0
+
+
+def _train(args: argparse.Namespace, store: Store, runs: Sequence[Run]) -> list[Outcome]:
+    from rich.console import Console
+
+    from cen.studies import Board, Scheduler, chosen_threads, make_slots, usable_cores, visible_gpus
+
+    unique = list({run.hash: run for run in runs}.values())
+    on_cpu = all(run.config.train.accelerator == "cpu" for run in unique)
+    gpus = [] if on_cpu else visible_gpus(os.environ)
+    slots = make_slots(args.jobs, len(unique), usable_cores(), gpus, chosen_threads(os.environ))
+    with Board(store, unique, len(slots), Console(stderr=True)) as board:
+        return Scheduler(store, unique, slots, board.end, board.look).run()
+
+
+def _collect(
+    store: Store, runs: Sequence[Run], roots: dict[str, Path], count: bool
+) -> list[Record]:
+    from cen.studies import collect, costs_of
+
+    for entry in collect(store, runs) if count else []:
+        try:
+            costs_of(entry.folder, roots[entry.run.data])
+        except CenError as error:
+            print(f"cen: warning: {entry.run.title}: costs unknown, {error}", file=sys.stderr)
+    return collect(store, runs)
+
+
+def _write(
+    args: argparse.Namespace,
+    folder: Path,
+    study: Study,
+    records: Sequence[Record],
+    runs: Sequence[Run],
+) -> None:
+    from cen.studies import all_tables, write_outputs
+
+    command = [] if args.table else _command(args)
+    count = len({run.hash for run in runs})
+    files = write_outputs(folder, study, records, count, command)
+    if args.json:
+        tables = [
+            {"title": t.title, "head": t.head, "rows": t.rows} for t in all_tables(study, records)
+        ]
+        common.emit(
+            args,
+            {
+                "runs": count,
+                "finished": len({record.run.hash for record in records}),
+                "files": {key: str(path) for key, path in files.items()},
+                "tables": tables,
+            },
+        )
+    elif args.table:
+        print(files["tables"].read_text("utf-8"), end="")
+    else:
+        for table in all_tables(study, records):
+            print(table.markdown())
+        print(f"page: {files['page']}\nfigures: {files['csv']}")
+
+
+def _plan(args: argparse.Namespace, store: Store, runs: Sequence[Run]) -> int:
+    """What would be run."""
+    entries: list[dict[str, Any]] = []
+    seen: set[str] = set()
+    for entry in runs:
+        command = store.command(entry)
+        entries.append(
+            {
+                "run": entry.title,
+                "hash": entry.hash,
+                "state": "shared" if entry.hash in seen else store.state(entry),
+                "steps": entry.config.train.max_steps,
+                "command": f"cen {shlex.join(command)}" if command else None,
+            }
+        )
+        seen.add(entry.hash)
+    left = [e for e in entries if e["state"] in ("new", "started")]
+    steps = sum(e["steps"] for e in left)
+    rows = [(e["run"], e["state"], f"{e['steps']:,}", e["hash"]) for e in entries]
+    shown = common.table(("run", "state", "steps", "hash"), rows)
+    text = f"{len(left)} of {len(seen)} runs to train, {steps:,} steps at most"
+    common.emit(args, {"runs": entries, "steps": steps}, shown, text)
+    return 0
+
+
+def _check(args: argparse.Namespace) -> None:
+    for name in ("seeds", "jobs"):
+        value = getattr(args, name)
+        if value is not None and value < 1:
+            raise ConfigError(f"--{name} {value}: give 1 or more")
+    for factor in args.budget:
+        if factor <= 0:
+            raise ConfigError(f"--budget {factor:g}: give a factor above 0")
+    if "seed" in args.free:
+        raise ConfigError("--seed: a study runs seeds 0, 1, …; say how many with --seeds N")
+
+
+def _command(args: argparse.Namespace) -> list[str]:
+    """The words of this call, for the record."""
+    words = ["study", args.study]
+    for name in ("data", "budget", "only"):
+        values = getattr(args, name)
+        words += (
+            [f"--{name}", *(f"{v:g}" if name == "budget" else v for v in values)] if values else []
+        )
+    words += ["--seeds", str(args.seeds)] if args.seeds else []
+    return words + [f"--{key}={value}" for key, value in args.free.items()]
+
+
+def _summary(text: str) -> str:
+    return text.partition("\n")[0].lstrip("# ").rstrip(".")

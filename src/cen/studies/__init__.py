@@ -1,0 +1,65 @@
+"""Studies: tables of rows trained alike, as one command (``cen study``).
+
+A study is a YAML file: a base configuration, data sets, rows that change something, budgets and
+seeds. Its runs are made by the ordinary commands (``cen train``, ``cen evaluate``), one process
+each, into folders named by the hash of what they compute. Tables, intervals and the page are made
+from those folders alone. Nothing here imports torch before a network has to be counted.
+"""
+
+from cen.studies.board import Board
+from cen.studies.columns import Column, parse_column
+from cen.studies.costs import costs_of
+from cen.studies.datasets import choose_data, make_missing, roots_of
+from cen.studies.grid import Choice, Row, Run, evaluation_options, expand, rows_of
+from cen.studies.identity import data_identity, run_hash
+from cen.studies.intervals import Difference, Summary, paired_difference, summarise, t_quantile
+from cen.studies.outputs import all_tables, write_outputs
+from cen.studies.results import Record, collect, csv_text
+from cen.studies.scheduler import Outcome, Scheduler
+from cen.studies.slots import Slot, chosen_threads, make_slots, usable_cores, visible_gpus
+from cen.studies.spec import Study, find_study, shipped
+from cen.studies.store import Store
+from cen.studies.tables import Table, comparison_tables, published_table, score_tables
+
+__all__ = [
+    "Board",
+    "Choice",
+    "Column",
+    "Difference",
+    "Outcome",
+    "Record",
+    "Row",
+    "Run",
+    "Scheduler",
+    "Slot",
+    "Store",
+    "Study",
+    "Summary",
+    "Table",
+    "all_tables",
+    "choose_data",
+    "chosen_threads",
+    "collect",
+    "comparison_tables",
+    "costs_of",
+    "csv_text",
+    "data_identity",
+    "evaluation_options",
+    "expand",
+    "find_study",
+    "make_missing",
+    "make_slots",
+    "paired_difference",
+    "parse_column",
+    "published_table",
+    "roots_of",
+    "rows_of",
+    "run_hash",
+    "score_tables",
+    "shipped",
+    "summarise",
+    "t_quantile",
+    "usable_cores",
+    "visible_gpus",
+    "write_outputs",
+]

@@ -1,0 +1,115 @@
+"""Which figure of a run a column of a table shows, written as people say it.
+
+``ensemble`` is the score of the ensemble with every modality at hand, ``rgb`` that of a stream,
+``rgb:ensemble`` what is left when only rgb is at hand, ``depth/ensemble.rmse`` another output and
+another score. Facts of a run that are no scores have plain names: ``exchange_rate``,
+``parameters``, ``macs``, ``steps``, ``seconds``.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from cen.errors import ConfigError
+
+FACTS = {
+    "exchange_rate": "exchange rate",
+    "parameters": "parameters",
+    "macs": "multiply-adds",
+    "compute": "multiply-adds of training",
+    "steps": "steps",
+    "seconds": "seconds",
+}
+"""Columns that are no scores, and what a table calls them."""
+
+HIGHER = frozenset(
+    {"mean_iou", "pixel_accuracy", "mean_accuracy", "frequency_weighted_iou", "psnr", "ssim"}
+)
+"""Scores of which more is better; a name that starts with ``within`` or ``delta`` is one, too."""
+
+_SHARES = frozenset({"mean_iou", "pixel_accuracy", "mean_accuracy", "frequency_weighted_iou"})
+_SHORT = {"mean_iou": "mIoU", "pixel_accuracy": "pixel acc", "mean_accuracy": "mean acc"}
+_PATTERN = re.compile(
+    r"(?:(?P<output>[^/:.\s]+)/)?(?:(?P<inputs>[^/:.\s]+):)?"
+    r"(?P<prediction>[^/:.\s]+)(?:\.(?P<score>[^/:.\s]+))?"
+)
+
+
+@dataclass(frozen=True)
+class Column:
+    """One figure of a run.
+
+    Attributes:
+        name: As it was written.
+        prediction: A stream, ``ensemble``, or a key of :data:`FACTS`.
+        inputs: The modalities at hand, joined by ``+``; None: all that the run takes.
+        output: The output; None: the run's first.
+        score: The score, such as ``mean_iou``; None for a fact.
+    """
+
+    name: str
+    prediction: str
+    inputs: str | None = None
+    output: str | None = None
+    score: str | None = None
+
+    @property
+    def share(self) -> bool:
+        """Whether the value is a share in 0..1 that is printed in percent."""
+        if self.score is None:
+            return self.prediction == "exchange_rate"
+        return self.score in _SHARES or self.score.startswith(("within", "delta"))
+
+    @property
+    def higher_is_better(self) -> bool:
+        """Whether more is better."""
+        return self.score in HIGHER or (self.score or "").startswith(("within", "delta"))
+
+    @property
+    def head(self) -> str:
+        """What a table calls it."""
+        if self.score is None:
+            return FACTS[self.prediction]
+        parts = [f"{self.output}, " if self.output else "", self.prediction]
+        parts.append(f" with {self.inputs.replace('+', ' + ')} alone" if self.inputs else "")
+        return "".join(parts) + f" {_SHORT.get(self.score, self.score)}"
+
+    def format(self, value: float) -> str:
+        """A value of this column as text, without its unit."""
+        if self.share:
+            return f"{100 * value:.1f}"
+        if self.prediction in ("parameters", "macs", "compute") and self.score is None:
+            return _magnitude(value)
+        if self.prediction in ("steps", "seconds") and self.score is None:
+            return f"{value:,.0f}"
+        return f"{value:.4g}"
+
+
+def parse_column(text: str, score: str = "mean_iou") -> Column:
+    """Reads a column as a study file writes it.
+
+    Args:
+        text: ``[OUTPUT/][INPUTS:]PREDICTION[.SCORE]``, or a key of :data:`FACTS`.
+        score: The score where the text names none.
+
+    Raises:
+        ConfigError: The text is neither.
+    """
+    if text in FACTS:
+        return Column(text, text)
+    found = _PATTERN.fullmatch(text)
+    if found is None:
+        raise ConfigError(
+            f"column {text!r}: write [OUTPUT/][INPUTS:]PREDICTION[.SCORE], for example ensemble, "
+            f"rgb, rgb+depth:ensemble or depth/ensemble.rmse, or one of {', '.join(FACTS)}"
+        )
+    part = found.groupdict()
+    return Column(text, part["prediction"], part["inputs"], part["output"], part["score"] or score)
+
+
+def _magnitude(value: float) -> str:
+    for limit, letter in ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if value >= limit:
+            return f"{value / limit:.2f} {letter}"
+    return f"{value:.0f}"

@@ -1,0 +1,118 @@
+"""The data sets of a study: where they lie, and rendering those that are rendered."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from cen.errors import ConfigError, DataError
+from cen.parsing import nearest
+from cen.studies.grid import word
+from cen.studies.spec import DataVariant, Study
+
+
+def choose_data(study: Study, given: Sequence[str], root: str | None) -> Study:
+    """The study on the data that the command line names.
+
+    Args:
+        study: The study.
+        given: Names of its data sets, or ``LAYOUT:ROOT`` for others; empty: all of its own.
+        root: ``--data.root``: other data in the layout that the study's configuration says.
+
+    Raises:
+        ConfigError: A name is unknown, or both ways are used at once.
+    """
+    if root is not None:
+        if given:
+            raise ConfigError("--data and --data.root both name the data; give one of them")
+        return replace(study, data={Path(root).name: DataVariant(set={"data.root": root})})
+    if not given:
+        return study
+    chosen: dict[str, DataVariant] = {}
+    for text in given:
+        layout, colon, place = text.partition(":")
+        if colon:
+            name = Path(place).name or layout
+            chosen[name] = DataVariant(set={"data.layout": layout, "data.root": place})
+        elif text in study.data:
+            chosen[text] = study.data[text]
+        else:
+            near = nearest(text, [*study.data, "LAYOUT:ROOT"])
+            raise ConfigError(f"--data {text}: is no data set of the study{near}")
+    return replace(study, data=chosen)
+
+
+def roots_of(study: Study, out: Path, default: str) -> dict[str, Path]:
+    """The folder of every data set by name.
+
+    Args:
+        study: The study.
+        out: The folder of studies; rendered data lie in its folder ``data``.
+        default: ``data.root`` of the base configuration.
+    """
+    roots = {}
+    for name, variant in (study.data or {Path(default).name: DataVariant()}).items():
+        if variant.make:
+            text = json.dumps(variant.make, sort_keys=True)
+            digest = hashlib.sha256(text.encode()).hexdigest()[:6]
+            roots[name] = (out / "data" / f"{name}-{digest}").resolve()
+        else:
+            roots[name] = Path(str(variant.set.get("data.root", default))).resolve()
+    return roots
+
+
+def make_missing(
+    study: Study, roots: Mapping[str, Path], workers: int, environment: Mapping[str, str]
+) -> Iterator[str]:
+    """Renders the data sets that are to be rendered and are not there; yields each command.
+
+    One of two studies that want the same data set renders it, the other waits.
+
+    Raises:
+        DataError: ``cen data rooms`` failed; its message is passed on.
+    """
+    for name, variant in study.data.items():
+        root = roots[name]
+        if not variant.make or _complete(root):
+            continue
+        root.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(root.with_name(f".{root.name}.lock")):
+            if _complete(root):
+                continue
+            words = make_words(variant, root)
+            yield f"cen {' '.join(words)}"
+            command = [sys.executable, "-m", "cen.cli", *words, "--workers", str(workers)]
+            done = subprocess.run(
+                command,
+                check=False,
+                capture_output=True,
+                text=True,
+                env=dict(environment),
+                stdin=subprocess.DEVNULL,
+            )
+            if done.returncode:
+                lines = [line for line in done.stderr.splitlines() if line.strip()]
+                said = lines[-1] if lines else f"it ended with code {done.returncode}"
+                raise DataError(f"data set {name} of the study cannot be made: {said}")
+
+
+def make_words(variant: DataVariant, root: Path) -> list[str]:
+    """The words after ``cen`` that render a data set."""
+    words = ["data", "rooms", str(root)]
+    for key, value in variant.make.items():
+        values: list[Any] = value if isinstance(value, list) else [value]
+        words += [f"--{key}", *(word(one) for one in values)]
+    return words
+
+
+def _complete(root: Path) -> bool:
+    # dataset.yaml is what cen data rooms writes last.
+    return (root / "dataset.yaml").is_file()

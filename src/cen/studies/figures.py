@@ -1,0 +1,179 @@
+"""Figures of a study: learning curves, scores over budgets, sweeps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import PercentFormatter
+
+from cen.report.curves import Captioned, label_steps
+from cen.report.runfolder import RunFolder, Series, read_run
+from cen.report.style import INK, MUTED, house_style, new_axes
+from cen.studies.columns import Column
+from cen.studies.intervals import summarise
+from cen.studies.results import Record, by_seed
+from cen.studies.spec import Study
+from cen.studies.tables import grouped
+
+
+def learning_curves(study: Study, records: Sequence[Record]) -> list[Captioned]:
+    """Validation scores over the steps: a figure per data set and budget, a line per row."""
+    figures = []
+    column = study.column(study.columns[0])
+    with house_style():
+        for data, budget in sorted({(r.run.data, r.run.budget) for r in records}):
+            here = [r for r in records if (r.run.data, r.run.budget) == (data, budget)]
+            figure, axes = new_axes(f"{data}, {budget:g}× steps: validation", 7.0, 4.0)
+            drawn = 0
+            for index, (row, mine) in enumerate(grouped(study, here)):
+                curves = [c for c in (_curve(read(r.folder), column) for r in mine) if c]
+                if curves:
+                    _band(axes, curves, row.label, _colour(index))
+                    drawn += 1
+            if not drawn:
+                continue
+            _finish(axes, column)
+            label_steps(axes)
+            figures.append(
+                (
+                    figure,
+                    f"{column.head} on the validation images while training, mean over seeds; the "
+                    "shade spans the least and the greatest of them.",
+                )
+            )
+    return figures
+
+
+def budget_curves(study: Study, records: Sequence[Record]) -> list[Captioned]:
+    """The test score over the steps trained: a figure per data set with several budgets."""
+    figures = []
+    column = study.column(study.columns[0])
+    with house_style():
+        for data in dict.fromkeys(r.run.data for r in records):
+            here = [r for r in records if r.run.data == data and r.run.row.sweep is None]
+            if len({r.run.budget for r in here}) < 2:
+                continue
+            figure, axes = new_axes(f"{data}: test score over the length of training", 7.0, 4.0)
+            for index, (row, mine) in enumerate(grouped(study, here)):
+                points = _points(mine, column, lambda r: float(r.facts["steps"]))
+                _errorbars(axes, points, row.label, _colour(index))
+            _finish(axes, column)
+            axes.set_xscale("log", base=2)
+            label_budget(axes, sorted({float(r.facts["steps"]) for r in here}))
+            figures.append(
+                (figure, f"{column.head} on the test split, mean and standard deviation of seeds.")
+            )
+    return figures
+
+
+def sweep_curves(study: Study, records: Sequence[Record]) -> list[Captioned]:
+    """The columns over the values of a sweep: a figure per sweep, data set and budget."""
+    figures = []
+    columns = [study.column(text) for text in study.columns]
+    columns = [c for c in columns if c.share]
+    with house_style():
+        for name, sweep in study.sweeps.items():
+            mine = [r for r in records if r.run.row.sweep and r.run.row.sweep[0] == name]
+            for data, budget in sorted({(r.run.data, r.run.budget) for r in mine}):
+                here = [r for r in mine if (r.run.data, r.run.budget) == (data, budget)]
+                label = sweep.label or sweep.key
+                figure, axes = new_axes(f"{data}, {budget:g}× steps: {label}", 6.0, 3.8)
+                for index, column in enumerate(columns):
+                    _errorbars(axes, _points(here, column, _swept), column.head, _colour(index))
+                if sweep.log:
+                    least = min(value for value in sweep.values if value > 0)
+                    axes.set_xscale("symlog", linthresh=least, linscale=0.4)
+                axes.set_xlabel(label)
+                axes.yaxis.set_major_formatter(PercentFormatter(1.0))
+                axes.set_ylim(0, 1.02)
+                axes.legend(loc="best")
+                figures.append((figure, f"Test split, by {label}; a row of the table per value."))
+    return figures
+
+
+@cache
+def read(folder: Path) -> RunFolder:
+    """A run folder, read once."""
+    return read_run(folder)
+
+
+def label_budget(axes: Axes, steps: Sequence[float]) -> None:
+    """Marks just the lengths of training that there are."""
+    axes.set_xlabel("steps of training")
+    axes.set_xticks(steps, [f"{step:,.0f}" for step in steps], minor=False)
+    axes.minorticks_off()
+
+
+def _curve(run: RunFolder, column: Column) -> Series | None:
+    """The validation series that belongs to a column."""
+    which = "ensemble" if column.prediction == "ensemble" else f"streams/{column.prediction}"
+    for name, series in run.metrics.items():
+        parts = name.split("/")
+        if parts[0] != "val" or len(parts) < 4 or parts[-1] != column.score:
+            continue
+        if column.output in (None, parts[1]) and "/".join(parts[2:-1]) == which:
+            return series
+    return None
+
+
+def _band(axes: Axes, curves: Sequence[Series], label: str, colour: str) -> None:
+    steps = sorted(set(curves[0]).intersection(*curves[1:]))
+    values = np.array([[curve[step] for step in steps] for curve in curves])
+    axes.plot(steps, values.mean(0), label=label, color=colour, lw=1.8)
+    if len(curves) > 1:
+        axes.fill_between(steps, values.min(0), values.max(0), color=colour, alpha=0.12, lw=0)
+
+
+def _points(
+    records: Sequence[Record], column: Column, place: Callable[[Record], float]
+) -> dict[float, list[float]]:
+    points: dict[float, list[float]] = {}
+    for record in records:
+        points.setdefault(place(record), []).extend(by_seed([record], column).values())
+    return {x: values for x, values in sorted(points.items()) if values}
+
+
+def _swept(record: Record) -> float:
+    assert record.run.row.sweep is not None
+    return record.run.row.sweep[1]
+
+
+def _errorbars(
+    axes: Axes, points: Mapping[float, Sequence[float]], label: str, colour: str
+) -> None:
+    found = {x: summarise(values) for x, values in points.items()}
+    known = {x: s for x, s in found.items() if s is not None}
+    if known:
+        axes.errorbar(
+            list(known),
+            [s.mean for s in known.values()],
+            yerr=[s.std or 0.0 for s in known.values()],
+            label=label,
+            color=colour,
+            marker="o",
+            ms=4,
+            lw=1.6,
+            capsize=2.5,
+        )
+
+
+def _finish(axes: Axes, column: Column) -> None:
+    if column.share:
+        axes.yaxis.set_major_formatter(PercentFormatter(1.0))
+    axes.set_ylabel(column.head)
+    many = len(axes.get_legend_handles_labels()[1]) > 6
+    axes.legend(loc="center left" if many else "best", bbox_to_anchor=(1, 0.5) if many else None)
+    axes.tick_params(colors=MUTED)
+    axes.xaxis.label.set_color(INK)
+
+
+def _colour(index: int) -> str:
+    """A colour per row: the first ten are distinct, then they repeat darker."""
+    base = matplotlib.colormaps["tab10"](index % 10)
+    dark = 0.55 if index >= 10 else 1.0
+    return matplotlib.colors.to_hex([dark * part for part in base[:3]])

@@ -1,0 +1,235 @@
+"""From a study to its runs: data sets × rows × budgets × seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from cen.config import Config
+from cen.errors import ConfigError
+from cen.parsing import nearest
+from cen.studies.identity import data_identity, run_hash
+from cen.studies.spec import DataVariant, RowSpec, Study
+
+Load = Callable[[str, Mapping[str, str]], Config]
+"""Loads a configuration by name or file, with overrides as the command line gives them."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of the table, with everything that it takes over from other rows.
+
+    Attributes:
+        name: Its name; ``SWEEP=VALUE`` for a row of a sweep.
+        label: What tables call it.
+        set: Dotted keys that it changes.
+        data: The data sets that it is trained on; None: all.
+        budgets: The budgets that it is trained with; None: all.
+        seeds: Its number of seeds; None: that of the study.
+        factor: Its steps over those of the other rows.
+        sweep: The sweep that it belongs to and its value there.
+    """
+
+    name: str
+    label: str
+    set: Mapping[str, Any]
+    data: Sequence[str] | None = None
+    budgets: Sequence[float] | None = None
+    seeds: int | None = None
+    factor: float = 1.0
+    sweep: tuple[str, float] | None = None
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training with its evaluation.
+
+    Attributes:
+        data: Name of the data set in the study.
+        row: The row.
+        budget: Factor on the steps of the base configuration.
+        seed: The seed.
+        base: The base configuration, by name or file.
+        overrides: Its keys as words of a command line.
+        config: The resolved configuration.
+        hash: What :func:`cen.studies.identity.run_hash` gives.
+    """
+
+    data: str
+    row: Row
+    budget: float
+    seed: int
+    base: str
+    overrides: Mapping[str, str]
+    config: Config
+    hash: str
+
+    @property
+    def title(self) -> str:
+        """What a person calls it: data, row, budget, seed."""
+        return f"{self.data} · {self.row.label} · {self.budget:g}× · seed {self.seed}"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What of a study is run, as the command line says.
+
+    Attributes:
+        overrides: Keys of the configuration for all runs, as words.
+        only: Names of rows or sweeps; empty: all.
+        budgets: Budgets in place of those of the study and its rows.
+        seeds: Number of seeds in place of that of the study and its rows.
+    """
+
+    overrides: Mapping[str, str] = field(default_factory=dict)
+    only: Sequence[str] = ()
+    budgets: Sequence[float] = ()
+    seeds: int | None = None
+
+
+def rows_of(study: Study) -> list[Row]:
+    """All rows of a study in the order of its table, those of sweeps last."""
+    rows = [
+        Row(
+            name,
+            spec.label or name,
+            _inherited(study, spec),
+            spec.data,
+            spec.budgets,
+            spec.seeds,
+            spec.factor,
+        )
+        for name, spec in study.rows.items()
+    ]
+    for name, sweep in study.sweeps.items():
+        start = _inherited(study, study.rows[sweep.like]) if sweep.like else {}
+        rows += [
+            Row(
+                f"{name}={value:g}",
+                f"{sweep.label or sweep.key} = {value:g}",
+                _later(start, {sweep.key: value}),
+                sweep.data,
+                sweep.budgets,
+                sweep.seeds,
+                sweep=(name, value),
+            )
+            for value in sweep.values
+        ]
+    return rows
+
+
+def expand(
+    study: Study,
+    choice: Choice,
+    roots: Mapping[str, Path],
+    load: Load,
+    may_miss: bool = False,
+) -> list[Run]:
+    """All runs of a study, the first seed of every row before the second of any.
+
+    Args:
+        study: The study.
+        choice: What of it is run.
+        roots: The folder of each data set by its name in the study.
+        load: Loads the base configuration with overrides.
+        may_miss: Take data that are not there (yet) for data that nothing was trained on.
+
+    Raises:
+        ConfigError: A row is not known, or its keys do not fit the configuration; the row is
+            named.
+        DataError: The folder of a data set is not there.
+    """
+    rows = _chosen(rows_of(study), study, choice.only)
+    found = {
+        name: {"missing": str(root)} if may_miss and not root.exists() else data_identity(root)
+        for name, root in roots.items()
+    }
+    cells = [
+        (seed, budget, data, row)
+        for row in rows
+        for data in _data_of(row, study, list(roots))
+        for budget in (choice.budgets or row.budgets or study.budgets)
+        for seed in range(choice.seeds or row.seeds or study.seeds)
+    ]
+    cells.sort(key=lambda cell: (cell[0], cell[1]))  # stable: data and rows keep their order
+    runs = []
+    for seed, budget, data, row in cells:
+        words = _words(study, row, data, choice.overrides, roots[data])
+        config, words = _with_budget(study.config, words, budget * row.factor, seed, load, row)
+        key = run_hash(config, found[data], evaluation_options(study))
+        runs.append(Run(data, row, budget, seed, study.config, words, config, key))
+    return runs
+
+
+def evaluation_options(study: Study) -> dict[str, Any]:
+    """How the runs of a study are evaluated, where it is not the usual way."""
+    options: dict[str, Any] = {} if study.scales == [1.0] else {"scales": study.scales}
+    return options | ({"flip": True} if study.flip else {})
+
+
+def word(value: Any) -> str:
+    """A value as a word of the command line."""
+    if isinstance(value, str):
+        return value
+    text: str = yaml.safe_dump(value, default_flow_style=True, width=10_000, sort_keys=False)
+    return text.removesuffix("...\n").strip()
+
+
+def _inherited(study: Study, spec: RowSpec) -> dict[str, Any]:
+    """The keys of a row with those of the rows that it is like."""
+    above = _inherited(study, study.rows[spec.like]) if spec.like else {}
+    return _later(above, spec.set)
+
+
+def _later(first: Mapping[str, Any], then: Mapping[str, Any]) -> dict[str, Any]:
+    """Both, the later ones last: the order matters where one key lies within another."""
+    return {**{k: v for k, v in first.items() if k not in then}, **then}
+
+
+def _chosen(rows: list[Row], study: Study, only: Sequence[str]) -> list[Row]:
+    for name in only:
+        if name not in [row.name for row in rows] and name not in study.sweeps:
+            known = [*study.rows, *study.sweeps]
+            raise ConfigError(f"--only {name}: is no row of the study{nearest(name, known)}")
+    if not only:
+        return rows
+    return [row for row in rows if row.name in only or (row.sweep and row.sweep[0] in only)]
+
+
+def _data_of(row: Row, study: Study, roots: list[str]) -> list[str]:
+    """The data sets of a row; data given on the command line are for all rows."""
+    if row.data is None or not set(roots) <= set(study.data):
+        return roots
+    return [name for name in roots if name in row.data]
+
+
+def _words(
+    study: Study, row: Row, data: str, overrides: Mapping[str, str], root: Path
+) -> dict[str, str]:
+    variant = study.data.get(data, DataVariant())
+    merged = _later(_later(study.set, variant.set), row.set)
+    merged = _later(merged, {"data.root": str(root)})
+    return _later({key: word(value) for key, value in merged.items()}, overrides)
+
+
+def _with_budget(
+    base: str, words: dict[str, str], factor: float, seed: int, load: Load, row: Row
+) -> tuple[Config, dict[str, str]]:
+    """The resolved configuration with the steps of a budget, and the words that give it."""
+    words = {**words, "seed": str(seed)}
+    try:
+        config = load(base, words)
+        if factor != 1:
+            train = config.train
+            if train.steps is not None:
+                words["train.steps"] = str(max(1, round(train.steps * factor)))
+            for index, stage in enumerate(train.stages):
+                words[f"train.stages.{index}.steps"] = str(max(1, round(stage.steps * factor)))
+            config = load(base, words)
+    except ConfigError as error:
+        raise ConfigError(f"row {row.name}: {error}") from None
+    return config, words

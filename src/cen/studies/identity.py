@@ -1,0 +1,99 @@
+"""What makes two runs the same run: the resolved configuration and the data, not the place."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from cen.config import MOVABLE, Config
+from cen.errors import DataError
+
+_LISTS = (".txt", ".yaml", ".json", ".csv")
+_LONG = 50_000_000
+
+
+def run_hash(config: Config, data: Mapping[str, Any], evaluation: Mapping[str, Any]) -> str:
+    """Twelve hexadecimal digits that name a run.
+
+    Only keys that differ from their default count, so that a key which a later version adds
+    leaves the hash of old runs alone; :func:`differences` finds a default that has changed.
+
+    Args:
+        config: The resolved configuration. Keys that say where a run computes and reads, but not
+            what (``data.root``, ``data.workers``, ``train.accelerator``, ``train.devices``), do
+            not count.
+        data: What :func:`data_identity` gives.
+        evaluation: How it is evaluated, where that is not the usual way.
+    """
+    content = {"config": _changed(config), "data": data, "evaluation": dict(evaluation)}
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def data_identity(root: str | Path) -> dict[str, Any]:
+    """What says which data lie at a place.
+
+    Args:
+        root: The folder of a data set, or its one file.
+
+    Returns:
+        What dataset.yaml in the folder says: Rooms of the same options is the same data set
+        wherever it lies. Where there is none, the place itself with the digests of the lists in
+        it, or the size of the file.
+
+    Raises:
+        DataError: There is nothing at the place, or dataset.yaml cannot be read.
+    """
+    root = Path(root)
+    if root.is_file():
+        return {"file": str(root.resolve()), "bytes": root.stat().st_size}
+    if not root.is_dir():
+        raise DataError(f"{root}: there is no such folder; give the data of the study with --data")
+    description = root / "dataset.yaml"
+    if description.is_file():
+        try:
+            return {"dataset": yaml.safe_load(description.read_text("utf-8"))}
+        except (OSError, ValueError, yaml.YAMLError) as error:
+            raise DataError(f"{description}: cannot be read ({error})") from None
+    lists = {
+        file.name: hashlib.sha256(file.read_bytes()).hexdigest()[:16]
+        for file in sorted(root.iterdir())
+        if file.suffix in _LISTS and file.is_file() and file.stat().st_size < _LONG
+    }
+    return {"folder": str(root.resolve()), "lists": lists}
+
+
+def differences(ours: Config, theirs: Config) -> dict[str, tuple[Any, Any]]:
+    """Dotted keys that differ between two configurations and count, with both values."""
+    left, right = _flat(ours.to_dict()), _flat(theirs.to_dict())
+    keys = [key for key in {**left, **right} if key not in MOVABLE]
+    return {key: (left.get(key), right.get(key)) for key in keys if left.get(key) != right.get(key)}
+
+
+def _changed(config: Config) -> dict[str, Any]:
+    """The keys that count and differ from their default."""
+    default = _flat(Config().to_dict())
+    return {
+        key: value
+        for key, value in _flat(config.to_dict()).items()
+        if key not in MOVABLE and (key not in default or default[key] != value)
+    }
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Groups of keys as dotted keys; mappings whose names the user chooses stay whole."""
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping) and (prefix + key) in _GROUPS:
+            flat |= _flat(value, f"{prefix}{key}.")
+        else:
+            flat[prefix + key] = value
+    return flat
+
+
+_GROUPS = {"data", "model", "train", "data.transforms"}

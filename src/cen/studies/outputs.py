@@ -1,0 +1,116 @@
+"""Writes what a study says: results.csv, tables.md, study.json and index.html."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from cen.errors import DataError
+from cen.files import write_text
+from cen.studies.results import Record, write_csv
+from cen.studies.spec import Study
+from cen.studies.store import read_json, write_json
+from cen.studies.tables import (
+    Table,
+    comparison_tables,
+    published_table,
+    run_table,
+    score_tables,
+)
+
+
+def study_facts(
+    records: Sequence[Record], runs: int, earlier: dict[str, Any], command: Sequence[str]
+) -> dict[str, Any]:
+    """What study.json holds: runs, hours, dates, machines, code and commands.
+
+    Args:
+        records: The finished runs.
+        runs: How many there are in all.
+        earlier: What study.json held before; its commands are kept.
+        command: The words after ``cen`` of this call; empty: a call that only prints tables.
+    """
+
+    def distinct(key: str) -> list[str]:
+        return list(dict.fromkeys(str(r.facts[key]) for r in records if r.facts[key]))
+
+    times = sorted(str(r.facts[key]) for r in records for key in ("started", "finished"))
+    commands = [*earlier.get("commands", []), *([f"cen {shlex.join(command)}"] if command else [])]
+    seconds = {
+        r.run.hash: _core_seconds(r) for r in records
+    }  # two rows with one configuration share a run
+    return {
+        "runs": runs,
+        "finished": len(seconds),
+        "seeds": sorted({r.run.seed for r in records}),
+        "core_hours": round(sum(seconds.values()) / 3600, 3),
+        "dates": [times[0][:10], times[-1][:10]] if times else ["", ""],
+        "machines": distinct("machine"),
+        "code": distinct("git"),
+        "commands": list(dict.fromkeys(commands)),
+        "python": sys.version.split()[0],
+    }
+
+
+def all_tables(study: Study, records: Sequence[Record]) -> list[Table]:
+    """Every table of a study in the order in which it is printed."""
+    published = published_table(study)
+    return [
+        *score_tables(study, records),
+        *comparison_tables(study, records),
+        *([published] if published else []),
+    ]
+
+
+def markdown(study: Study, records: Sequence[Record], facts: dict[str, Any]) -> str:
+    """tables.md: the question, how it was answered, and the tables."""
+    how = {
+        "base configuration": f"`{study.config}`",
+        "runs": f"{facts['finished']} of {facts['runs']}",
+        "seeds": ", ".join(map(str, facts["seeds"])),
+        "core-hours": f"{facts['core_hours']:.2f}",
+        "dates": " to ".join(dict.fromkeys(filter(None, facts["dates"]))),
+        "machine": "; ".join(facts["machines"]),
+        "code": ", ".join(facts["code"]),
+        "command": "<br>".join(f"`{command}`" for command in facts["commands"]),
+    }
+    lines = [f"## {study.title}", "", study.question, "", "| | |", "|---|---|"]
+    lines += [f"| {key} | {value} |" for key, value in how.items() if value]
+    tables = [*all_tables(study, records), *([run_table(study, records)] if records else [])]
+    return "\n".join([*lines, "", *(table.markdown() for table in tables)])
+
+
+def write_outputs(
+    folder: Path, study: Study, records: Sequence[Record], runs: int, command: Sequence[str]
+) -> dict[str, Path]:
+    """Writes the files of a study, each in one step.
+
+    Args:
+        folder: Where they go.
+        study: The study.
+        records: Its finished runs.
+        runs: How many there are in all.
+        command: The words after ``cen`` of this call.
+
+    Returns:
+        The files by name: ``csv``, ``tables``, ``facts`` and ``page``.
+    """
+    from cen.studies.page import render  # matplotlib is slow to import
+
+    facts = study_facts(records, runs, read_json(folder / "study.json"), command)
+    files = {
+        "csv": write_csv(folder / "results.csv", records),
+        "tables": write_text(folder / "tables.md", markdown(study, records, facts), DataError),
+        "facts": folder / "study.json",
+        "page": write_text(folder / "index.html", render(study, records, facts), DataError),
+    }
+    write_json(files["facts"], facts)
+    return files
+
+
+def _core_seconds(record: Record) -> float:
+    seconds = (record.facts["seconds"] or 0.0) + (record.facts["evaluate_seconds"] or 0.0)
+    return float(seconds) * int(record.facts["threads"] or 1)

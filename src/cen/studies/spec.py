@@ -1,0 +1,302 @@
+"""A study as a file: which runs are made, how they are compared, and what the tables show."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from cen import parsing
+from cen.errors import ConfigError
+from cen.studies.columns import Column, parse_column
+
+
+@dataclass
+class DataVariant:
+    """One data set that every row is trained on.
+
+    Attributes:
+        label: What tables call it; null: its name.
+        make: Options of ``cen data rooms`` (``labels: parts``, ``size: [64, 96]``), by which the
+            folder is rendered where it is missing; empty: the data are there already.
+        set: Dotted keys of the configuration for this data set, such as ``data.root``.
+    """
+
+    label: str | None = None
+    make: dict[str, Any] = field(default_factory=dict)
+    set: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class RowSpec:
+    """One row of the table: the base configuration with something changed.
+
+    Attributes:
+        label: What tables call it; null: its name.
+        like: A row above whose keys this one starts from; null: none.
+        set: Dotted keys of the configuration that this row changes.
+        data: The data sets that it is trained on; null: all of the study.
+        budgets: The budgets that it is trained with; null: all of the study.
+        seeds: Its number of seeds; null: that of the study.
+        factor: Its steps over those of the other rows, for a row at equal compute beside rows at
+            equal steps.
+    """
+
+    label: str | None = None
+    like: str | None = None
+    set: dict[str, Any] = field(default_factory=dict)
+    data: list[str] | None = None
+    budgets: list[float] | None = None
+    seeds: int | None = None
+    factor: float = 1.0
+
+
+@dataclass
+class Sweep:
+    """Rows that differ in one key, drawn as a curve over its values.
+
+    Attributes:
+        key: The dotted key.
+        values: Its values; each becomes a row.
+        like: The row that they start from; null: the base configuration.
+        label: What the axis says; null: the key.
+        log: Draw the values on a logarithmic axis.
+        data: As for a row.
+        budgets: As for a row.
+        seeds: As for a row.
+    """
+
+    key: str = ""
+    values: list[float] = field(default_factory=list)
+    like: str | None = None
+    label: str | None = None
+    log: bool = True
+    data: list[str] | None = None
+    budgets: list[float] | None = None
+    seeds: int | None = None
+
+
+@dataclass
+class Comparison:
+    """Differences between a row and others, seed by seed.
+
+    Attributes:
+        reference: The row from which the others are subtracted.
+        rows: The other rows; null: all.
+        column: The figure of the reference that is compared, as in ``columns``.
+        against: The figure of the other rows; null: the same.
+    """
+
+    reference: str = ""
+    rows: list[str] | None = None
+    column: str = "ensemble"
+    against: str | None = None
+
+
+@dataclass
+class Published:
+    """A figure that others published, shown apart from the study's own and marked as published.
+
+    Attributes:
+        label: The method, as its authors name it.
+        data: The data set and split of the figure.
+        values: The figures by what they are, in the unit they were printed in.
+        source: Where they were printed; a figure without a source is refused.
+    """
+
+    label: str = ""
+    data: str = ""
+    values: dict[str, float] = field(default_factory=dict)
+    source: str = ""
+
+
+@dataclass
+class Study:
+    """A grid of runs and what is made of it.
+
+    Attributes:
+        title: One line.
+        question: What the study answers, in a sentence or two.
+        config: The base configuration: a name of ``cen configs ls``, or a file (relative to the
+            study file).
+        set: Dotted keys of the configuration for all rows.
+        data: The data sets by name, each with all rows.
+        rows: The rows by name, in the order of the table.
+        sweeps: Further rows by name of the sweep, one per value.
+        budgets: Factors on the steps of the base configuration.
+        seeds: Number of seeds of every row, counted from 0.
+        metric: The score that columns and comparisons mean where they name none.
+        columns: What the tables show (``cen.studies.columns``).
+        compare: The differences that are tabled.
+        scales: Scales that evaluation averages over, as ``cen evaluate --scales``.
+        flip: Evaluation averages over mirrored images, too.
+        published: Figures of others, with their sources.
+    """
+
+    title: str = ""
+    question: str = ""
+    config: str = ""
+    set: dict[str, Any] = field(default_factory=dict)
+    data: dict[str, DataVariant] = field(default_factory=dict)
+    rows: dict[str, RowSpec] = field(default_factory=dict)
+    sweeps: dict[str, Sweep] = field(default_factory=dict)
+    budgets: list[float] = field(default_factory=lambda: [1.0])
+    seeds: int = 3
+    metric: str = "mean_iou"
+    columns: list[str] = field(default_factory=lambda: ["ensemble"])
+    compare: list[Comparison] = field(default_factory=list)
+    scales: list[float] = field(default_factory=lambda: [1.0])
+    flip: bool = False
+    published: list[Published] = field(default_factory=list)
+
+    def column(self, text: str) -> Column:
+        """A column of the study, with the study's score where the text names none."""
+        return parse_column(text, self.metric)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Study:
+        """Reads a study file and checks it.
+
+        Raises:
+            ConfigError: Naming the file, the line and the key that does not fit.
+        """
+        path = Path(path)
+        try:
+            text = path.read_text(encoding="utf-8")
+        except OSError as error:
+            raise ConfigError(
+                f"{path}: cannot be read ({error.strerror}); give a YAML file, or a name that "
+                f"cen study prints"
+            ) from None
+        try:
+            tree = yaml.compose(text, Loader=yaml.SafeLoader)
+            values = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            message = " ".join(str(error).split())
+            raise ConfigError(f"{path}: is not valid YAML: {message}") from None
+        if not isinstance(values, dict):
+            raise ConfigError(f"{path}: holds no keys; start with 'title:', 'config:' and 'rows:'")
+        known = {key: f"{path}, line {line}" for key, line in parsing.lines(tree)}
+        study: Study = parsing.parse(values, cls, "", parsing.Places(str(path), known, "study"))
+        _check(study, parsing.Places(str(path), known))
+        base = path.parent / study.config
+        if base.is_file():
+            study.config = str(base)
+        return study
+
+
+def shipped() -> dict[str, Path]:
+    """The shipped studies: name to file."""
+    folder = Path(str(resources.files("cen") / "studies"))
+    return {file.stem: file for file in sorted(folder.glob("*.yaml"))}
+
+
+def find_study(name: str) -> tuple[str, Path]:
+    """The short name and the file of a study given by file or by name.
+
+    Raises:
+        ConfigError: There is none.
+    """
+    if Path(name).is_file():
+        return Path(name).stem, Path(name)
+    known = shipped()
+    if name not in known:
+        raise ConfigError(f"{name}: no file and no shipped study{parsing.nearest(name, known)}")
+    return name, known[name]
+
+
+def _check(study: Study, places: parsing.Places) -> None:
+    """Checks ranges, and that every name that is used is there."""
+
+    def refuse(key: str, message: str) -> None:
+        raise ConfigError(f"{places.of(key)}: {message}")
+
+    if not study.config:
+        refuse("config", "is missing; name the base configuration, such as rooms-study")
+    if not study.rows and not study.sweeps:
+        refuse("rows", "is empty; give at least one row, such as cen: {}")
+    _check_numbers(study, places)
+    sets = [("set", study.set)]
+    sets += [(f"data.{name}.set", variant.set) for name, variant in study.data.items()]
+    sets += [(f"rows.{name}.set", row.set) for name, row in study.rows.items()]
+    sets += [(f"sweeps.{name}.key", {sweep.key: None}) for name, sweep in study.sweeps.items()]
+    for place, keys in sets:
+        for key in keys:
+            if "." not in key:
+                refuse(place, f"{key!r} is no dotted key; write for example model.exchange: false")
+    names = [*study.rows, *study.sweeps]
+    if twice := set(study.rows) & set(study.sweeps):
+        refuse(f"sweeps.{min(twice)}", "a row has the same name; choose another")
+    for name in names:
+        if "/" in name or "@" in name or not name.strip():
+            refuse(f"rows.{name}", "a name of a row has no '/' and no '@'")
+    _check_names(study, places)
+    for index, text in enumerate(study.columns):
+        _column(study, text, places.of(f"columns.{index}"))
+    for index, entry in enumerate(study.published):
+        if not entry.source.strip() or not entry.data.strip() or not entry.values:
+            refuse(f"published.{index}", "needs data, values and the source that printed them")
+
+
+def _check_numbers(study: Study, places: parsing.Places) -> None:
+    numbers: list[tuple[str, Iterable[float]]] = [
+        ("budgets", study.budgets),
+        ("scales", study.scales),
+        ("seeds", [study.seeds]),
+    ]
+    for name, row in study.rows.items():
+        numbers.append((f"rows.{name}.factor", [row.factor]))
+    parts: Mapping[str, RowSpec | Sweep] = {
+        **{f"rows.{name}": row for name, row in study.rows.items()},
+        **{f"sweeps.{name}": sweep for name, sweep in study.sweeps.items()},
+    }
+    for key, part in parts.items():
+        numbers.append((f"{key}.seeds", [] if part.seeds is None else [part.seeds]))
+        numbers.append((f"{key}.budgets", part.budgets or []))
+    for key, values in numbers:
+        for value in values:
+            if value <= 0:
+                raise ConfigError(f"{places.of(key)}: {value:g} is out of range; give more than 0")
+    for key in ("budgets", "scales"):
+        if not getattr(study, key):
+            raise ConfigError(f"{places.of(key)}: is empty; [1] is the least")
+    for name, sweep in study.sweeps.items():
+        if not sweep.values:
+            raise ConfigError(f"{places.of(f'sweeps.{name}.values')}: is empty; give some")
+
+
+def _check_names(study: Study, places: parsing.Places) -> None:
+    def known(key: str, name: str | None, choices: Iterable[str]) -> None:
+        if name is not None and name not in (choices := list(choices)):
+            near = parsing.nearest(name, choices)
+            raise ConfigError(f"{places.of(key)}: there is no {name!r}{near}")
+
+    above: list[str] = []
+    for name, row in study.rows.items():
+        known(f"rows.{name}.like", row.like, above or ["(a row above)"])
+        above.append(name)
+        for data in row.data or []:
+            known(f"rows.{name}.data", data, study.data)
+    for name, sweep in study.sweeps.items():
+        known(f"sweeps.{name}.like", sweep.like, study.rows)
+        for data in sweep.data or []:
+            known(f"sweeps.{name}.data", data, study.data)
+    for index, compare in enumerate(study.compare):
+        known(f"compare.{index}.reference", compare.reference, study.rows)
+        for row_name in compare.rows or []:
+            known(f"compare.{index}.rows", row_name, [*study.rows, *study.sweeps])
+        for text in (compare.column, compare.against):
+            if text is not None:
+                _column(study, text, places.of(f"compare.{index}"))
+
+
+def _column(study: Study, text: str, place: str) -> None:
+    try:
+        study.column(text)
+    except ConfigError as error:
+        raise ConfigError(f"{place}: {error}") from None

@@ -1,0 +1,171 @@
+"""The folder of studies: one folder per run, named by its hash, shared by all studies in it."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from filelock import FileLock, Timeout
+
+from cen.config import MOVABLE, Config
+from cen.errors import CenError, ConfigError
+from cen.files import write_text
+from cen.studies.grid import Run
+from cen.studies.identity import differences
+
+State = Literal["new", "started", "trained", "done"]
+
+
+@dataclass(frozen=True)
+class Store:
+    """Where runs, their logs and their locks lie.
+
+    Attributes:
+        root: The folder of studies.
+        evaluation: How runs are evaluated, where that is not the usual way.
+    """
+
+    root: Path
+    evaluation: Mapping[str, Any]
+
+    def folder(self, run: Run) -> Path:
+        """The run folder."""
+        return self.root / "runs" / run.hash
+
+    def log(self, run: Run) -> Path:
+        """What the commands of the run print."""
+        return self.root / "logs" / f"{run.hash}.log"
+
+    def state(self, run: Run) -> State:
+        """How far a run has got, from what is on the disk.
+
+        Raises:
+            ConfigError: The folder holds a run of another configuration.
+        """
+        folder = self.folder(run)
+        if not (folder / "config.yaml").is_file():
+            return "new"
+        check_same(run, folder)
+        if read_json(folder / "run.json").get("status") != "finished":
+            return "started"
+        return "done" if self._evaluated(folder) else "trained"
+
+    def command(self, run: Run) -> list[str] | None:
+        """The words after ``cen`` that bring the run further; None where it is done."""
+        folder, state = self.folder(run), self.state(run)
+        here = [f"--{key}={run.overrides[key]}" for key in MOVABLE if key in run.overrides]
+        if state == "new":
+            options = [f"--{key}={value}" for key, value in run.overrides.items()]
+            return ["train", run.base, "--out", str(folder), *options]
+        if state == "started":
+            return ["train", "--resume", str(folder), *here]
+        if state == "trained":
+            return ["evaluate", str(folder), *here, *self._evaluation_words()]
+        return None
+
+    def step(self, run: Run) -> int:
+        """The last step of the run that was logged; 0 where there is none."""
+        file = self.folder(run) / "metrics.csv"
+        try:
+            with file.open("rb") as handle:
+                head = handle.readline()
+                handle.seek(max(len(head), file.stat().st_size - 8192))
+                rows = handle.read().decode("utf-8", "replace").splitlines()
+        except OSError:
+            return 0
+        column = next(csv.reader([head.decode("utf-8", "replace")]), [])
+        index = column.index("step") if "step" in column else 0
+        for line in reversed(rows):
+            cells = line.split(",")
+            if len(cells) == len(column) and cells[index].isdigit():
+                return int(cells[index])
+        return 0
+
+    @contextmanager
+    def claim(self, run: Run) -> Iterator[bool]:
+        """Keeps other studies out of a run meanwhile; gives False where one is at work on it.
+
+        The lock goes with the process, however that ends. A training that outlived its study
+        still holds the lock of the run folder, and counts as work.
+        """
+        locks = self.root / "locks"
+        locks.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(locks / f"{run.hash}.lock", timeout=0)
+        try:
+            lock.acquire()
+        except Timeout:
+            yield False
+            return
+        try:
+            yield not _trains(self.folder(run))
+        finally:
+            lock.release()
+
+    def note(self, run: Run, verb: str, seconds: float, threads: int) -> None:
+        """Adds the time of one command to RUN/study.json: pauses between commands do not count."""
+        folder = self.folder(run)
+        if not (folder / "config.yaml").is_file():
+            return
+        facts = read_json(folder / "study.json")
+        spent = {"train": 0.0, "evaluate": 0.0} | dict(facts.get("seconds", {}))
+        spent[verb] = round(spent[verb] + seconds, 2)
+        facts = {**facts, "hash": run.hash, "seconds": spent, "threads": threads}
+        write_json(folder / "study.json", facts)
+
+    def _evaluated(self, folder: Path) -> bool:
+        found = read_json(folder / "evaluation.json")
+        wanted = {"split": "test", "scales": [1.0], "flip": False, **self.evaluation}
+        return all(found.get(key) == value for key, value in wanted.items())
+
+    def _evaluation_words(self) -> list[str]:
+        words = []
+        if "scales" in self.evaluation:
+            words += ["--scales", *(f"{scale:g}" for scale in self.evaluation["scales"])]
+        return [*words, "--flip"] if self.evaluation.get("flip") else words
+
+
+def check_same(run: Run, folder: Path) -> None:
+    """Refuses a folder whose run is another one in spite of its hash.
+
+    Raises:
+        ConfigError: A default of the program has changed since the run was made.
+    """
+    found = differences(run.config, Config.load(folder / "config.yaml"))
+    if found:
+        key, (ours, theirs) = next(iter(found.items()))
+        raise ConfigError(
+            f"{folder}: was made with {key} = {theirs}, the study asks for {ours}: a default of "
+            f"the program has changed since. Delete the folder to make the run anew"
+        )
+
+
+def read_json(file: Path) -> dict[str, Any]:
+    """A JSON file, empty where it is missing or cannot be read."""
+    try:
+        content = json.loads(file.read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def write_json(file: Path, content: Mapping[str, Any]) -> None:
+    """Writes a JSON file in one step."""
+    write_text(file, json.dumps(content, indent=1, ensure_ascii=False) + "\n", CenError)
+
+
+def _trains(folder: Path) -> bool:
+    """Whether some process trains in a run folder right now."""
+    if not (folder / ".lock").exists():
+        return False
+    lock = FileLock(folder / ".lock", timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        return True
+    lock.release()
+    return False

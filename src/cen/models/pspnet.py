@@ -30,9 +30,7 @@ class ConvNorm(nn.Module):
 
     def __init__(self, in_channels: int, out_channels: int, kernel: int, *, norm: bool) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(
-            in_channels, out_channels, kernel, padding=kernel // 2, bias=not norm
-        )
+        self.conv = nn.Conv2d(in_channels, out_channels, kernel, padding=kernel // 2, bias=not norm)
         self.norm = nn.BatchNorm2d(out_channels) if norm else nn.Identity()
         nn.init.kaiming_normal_(self.conv.weight, nonlinearity="relu")
         if self.conv.bias is not None:
@@ -57,12 +55,14 @@ class PSPNetDecoder(nn.Module):
         channels: channels of the decoder's output.
         first_norms: pattern of the names of the norms that see the encoder features first.
         reads: which of the encoder's feature maps the decoder uses, as indices.
+        batches: it is trained on batches, so that batch norms suit it.
 
     Raises:
         ConfigError: if ``channels`` is below 1 or ``dropout`` not within [0, 1).
     """
 
     first_norms = "pyramid.*.norm"
+    batches = True
 
     def __init__(
         self,

@@ -142,12 +142,14 @@ class RefineNetDecoder(nn.Module):
         channels: channels of the decoder's output.
         first_norms: pattern of the names of the norms that see the encoder features first.
         reads: which of the encoder's feature maps the decoder uses, as indices.
+        batches: it is trained on batches, so that batch norms suit it.
 
     Raises:
         ConfigError: if ``channels`` is below 1 or ``dropout`` not within [0, 1).
     """
 
     first_norms = "levels.*.reduce.norm"
+    batches = True
 
     def __init__(
         self,

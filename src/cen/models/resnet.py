@@ -24,9 +24,7 @@ class BasicBlock(nn.Module):
     # choice: like bn2 of a bottleneck it lies inside the residual branch and before a ReLU.
     exchanging = "layer*.bn1"
 
-    def __init__(
-        self, in_channels: int, channels: int, stride: int = 1, dilation: int = 1
-    ) -> None:
+    def __init__(self, in_channels: int, channels: int, stride: int = 1, dilation: int = 1) -> None:
         super().__init__()
         self.conv1 = conv3x3(in_channels, channels, stride, dilation)
         self.bn1 = nn.BatchNorm2d(channels)
@@ -47,9 +45,7 @@ class Bottleneck(nn.Module):
     expansion = 4
     exchanging = "layer*.bn2"  # as in the released code: after the norm of the 3x3 convolution
 
-    def __init__(
-        self, in_channels: int, channels: int, stride: int = 1, dilation: int = 1
-    ) -> None:
+    def __init__(self, in_channels: int, channels: int, stride: int = 1, dilation: int = 1) -> None:
         super().__init__()
         out_channels = channels * self.expansion
         self.conv1 = nn.Conv2d(in_channels, channels, 1, bias=False)
@@ -155,9 +151,7 @@ class ResNet(nn.Module):
         """Map an image (N, 3, H, W) to its feature maps at strides 4, 8, 16 and 32."""
         return self.body(self.conv1(x))
 
-    def body(
-        self, x: Tensor, after: Callable[[int, Tensor], Tensor] | None = None
-    ) -> list[Tensor]:
+    def body(self, x: Tensor, after: Callable[[int, Tensor], Tensor] | None = None) -> list[Tensor]:
         """Map what the first convolution gave, (N, width, H/2, W/2), to the feature maps.
 
         Args:

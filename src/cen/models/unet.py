@@ -108,8 +108,8 @@ class UNetEncoder(nn.Module):
         self.depth = depth
         self.width = filters
         self.smallest = 2**depth
-        self.stages = ("conv1", *(f"downs.{level}" for level in range(depth - 1)))
         self.channels = block_widths(filters, depth)
+        self.stages = ("conv1", *(f"downs.{level}" for level in range(depth - 1)))
         self.conv1 = nn.Conv2d(3, filters, 4, 2, 1)
         self.downs = nn.ModuleList(
             Down(before, after, norm=level < depth - 2, statistics=statistics)
@@ -156,6 +156,7 @@ class UNetDecoder(nn.Module):
     """
 
     first_norms = "ups.0.norm"
+    batches = False
 
     def __init__(
         self,

@@ -1,0 +1,307 @@
+"""From a plain encoder and decoder to a network of streams, or to one of the baselines."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
+from functools import partial
+from typing import Any, Protocol, cast
+
+from torch import nn
+
+from cen.errors import ConfigError
+from cen.exchange import ExchangeRule, Streams, convert_layers
+from cen.models.baselines import FUSIONS, PLACES, AlignedNetwork, FusedNetwork
+from cen.models.network import FUSED, ChannelExchangeNetwork, decoder_names
+from cen.models.options import as_rule, check_choices
+from cen.models.stems import TILED, private_stem
+from cen.models.task import Task
+
+KINDS = ("exchange", "ensemble", "align", *FUSIONS)
+"""What ``fusion`` of `cen.build` takes."""
+
+
+class PlainEncoder(Protocol):
+    """What is asked of a plain encoder; see `ResNet`."""
+
+    conv1: nn.Conv2d
+    width: int
+    channels: Sequence[int]
+    stages: Sequence[str]
+    exchanging: str
+
+
+class PlainDecoder(Protocol):
+    """What is asked of a plain decoder; see `RefineNetDecoder`."""
+
+    channels: int
+    reads: Sequence[int]
+    first_norms: str
+    batches: bool  # whether batch norms suit it; a U-Net is trained on single images
+
+    def make_head(self, task: Task) -> nn.Module:
+        """The classifier of one output, shared by its streams."""
+
+
+def assemble(
+    encoder: nn.Module,
+    decoder: nn.Module,
+    inputs: Mapping[str, int],
+    tasks: Mapping[str, Task],
+    config: Mapping[str, Any],
+) -> ChannelExchangeNetwork:
+    """Turn a plain encoder and decoder, whose modules it takes over, into a network of streams.
+
+    Args:
+        encoder: plain encoder, a `PlainEncoder`.
+        decoder: plain decoder, a `PlainDecoder`.
+        inputs: channels of each input.
+        tasks: task of each output.
+        config: all the arguments of `build`, for the options and to be kept with the network.
+
+    Raises:
+        ConfigError: if the options do not go together.
+    """
+    fusion = config["fusion"]
+    place = check_fusion(config, inputs, cast(PlainDecoder, decoder))
+    # Stage of the encoder after which the inputs have become one stream; None: not in the encoder.
+    stages = cast(PlainEncoder, encoder).stages
+    joined = {"early": 0, "middle": len(stages) // 2}.get(place) if fusion in FUSIONS else None
+    private = fusion == "exchange" and config["norm"] == "private"
+    exchanging = as_rule(config["exchange"]) if private else None
+    streams = Streams(tuple(inputs))
+    stems = make_stems(encoder, inputs, config, fusion in FUSIONS and place == "early")
+    convert_encoder(encoder, streams, joined, exchanging, config)
+    one = fusion in FUSIONS and place != "late"
+    decoder_streams = convert_decoder(
+        decoder, (FUSED,) if one else tuple(inputs), tasks, exchanging, config
+    )
+    heads = {name: cast(PlainDecoder, decoder).make_head(task) for name, task in tasks.items()}
+    if fusion not in FUSIONS:
+        sharing = {"norm": "shared", "convolution": config["convolution"]}
+        heads = {name: convert_layers(head, streams, **sharing) for name, head in heads.items()}
+    parts: dict[str, Any] = {
+        "encoder": encoder,
+        "decoder": decoder,
+        "stems": stems,
+        "heads": heads,
+        "inputs": inputs,
+        "outputs": tasks,
+        "encoder_streams": streams,
+        "decoder_streams": decoder_streams,
+        "config": config,
+    }
+    if fusion == "align":
+        return AlignedNetwork(place=place, **parts)
+    if fusion in FUSIONS:
+        blocks = make_blocks(encoder, decoder, len(inputs), tasks, fusion, place)
+        return FusedNetwork(blocks=blocks, joined=joined, **parts)
+    return ChannelExchangeNetwork(**parts)
+
+
+def check_fusion(
+    config: Mapping[str, Any], inputs: Mapping[str, int], decoder: PlainDecoder
+) -> str:
+    """The place of the fusion, the default filled in; ``""`` for streams that are not fused.
+
+    Raises:
+        ConfigError: if the names are unknown or do not fit the network.
+    """
+    fusion, place, stages = config["fusion"], config["fusion_at"], config["exchange_stages"]
+    check_choices(("fusion", fusion, KINDS), ("fusion_at", place, (None, *PLACES)))
+    if fusion != "exchange" and (config["decoder_exchange"] or stages is not None):
+        raise ConfigError(
+            f"fusion={fusion!r} exchanges no channels; leave out decoder_exchange and "
+            "exchange_stages"
+        )
+    if stages is not None and not stages and not config["decoder_exchange"]:
+        raise ConfigError(
+            "exchange_stages is empty and decoder_exchange off, so nothing would be exchanged; "
+            "streams without exchange are fusion='ensemble'"
+        )
+    if fusion in ("exchange", "ensemble"):
+        if place is not None:
+            raise ConfigError(
+                f"fusion_at={place!r} says where features are fused, but fusion={fusion!r} fuses "
+                "none; leave it out"
+            )
+        return ""
+    if len(inputs) < 2:
+        raise ConfigError(
+            f"fusion={fusion!r} needs at least 2 inputs, not {len(inputs)}; a single modality "
+            "alone is fusion='exchange' with one input"
+        )
+    several = len(decoder.reads) > 1
+    if place == "all" and fusion in FUSIONS and not several:
+        raise ConfigError(
+            "fusion_at='all' fuses every feature map that the decoder reads, but this one reads "
+            "the deepest alone; give 'early', 'middle' or 'late'"
+        )
+    return place or ("all" if several or fusion == "align" else "late")
+
+
+def make_stems(
+    encoder: nn.Module, inputs: Mapping[str, int], config: Mapping[str, Any], early: bool
+) -> dict[str, nn.Module]:
+    """The private first convolutions; the shared one is removed where no input uses it.
+
+    Args:
+        encoder: the plain encoder.
+        inputs: channels of each input.
+        config: the arguments of `build`.
+        early: the inputs are fused early.
+    """
+    conv1 = cast(PlainEncoder, encoder).conv1
+    if early and config["fusion"] == "concat":
+        stems: dict[str, nn.Module] = {FUSED: private_stem(conv1, sum(inputs.values()))}
+        unused = True
+    else:
+        private = config["convolution"] == "private"
+        stems = {
+            name: private_stem(conv1, 3 if channels in TILED else channels)
+            for name, channels in inputs.items()
+            if private or channels not in TILED
+        }
+        unused = len(stems) == len(inputs)
+    if unused:
+        # A convolution that no input uses would be a parameter without a gradient.
+        cast(Any, encoder).conv1 = None
+    return stems
+
+
+def convert_encoder(
+    encoder: nn.Module,
+    streams: Streams,
+    joined: int | None,
+    rule: ExchangeRule | None,
+    config: Mapping[str, Any],
+) -> None:
+    """Make the encoder's layers those of streams, and those behind the fusion of one stream.
+
+    Args:
+        encoder: the plain encoder, changed in place.
+        streams: the streams of the inputs.
+        joined: the stage after which the inputs have become one, 0 before the first; None: none.
+        rule: how channels are exchanged, or None.
+        config: the arguments of `build`.
+    """
+    sharing = {"norm": config["norm"], "convolution": config["convolution"]}
+    if joined == 0:
+        convert_layers(encoder, Streams((FUSED,)), **sharing)
+        return
+    plain = cast(PlainEncoder, encoder)
+    if joined is not None:
+        later = {name: encoder.get_submodule(name) for name in plain.stages[joined:]}
+        behind = nn.ModuleList(later.values())
+        for name in later:
+            encoder.set_submodule(name, nn.Identity())
+        convert_layers(encoder, streams, **sharing)
+        convert_layers(behind, Streams((FUSED,)), **sharing)
+        for name, module in zip(later, behind, strict=True):
+            encoder.set_submodule(name, module)
+        return
+    where = exchanging_norms(plain, config["exchange_stages"])
+    convert_layers(encoder, streams, where=where, exchange=rule if where else None, **sharing)
+
+
+def exchanging_norms(encoder: PlainEncoder, stages: Sequence[int] | None) -> list[str]:
+    """Patterns of the names of the encoder's norms after which channels are exchanged.
+
+    Args:
+        encoder: the plain encoder.
+        stages: numbers of its stages, from 1, that exchange; None for all.
+
+    Raises:
+        ConfigError: if there is no such stage, or none of its norms exchanges in this encoder.
+    """
+    if stages is None:
+        return [encoder.exchanging]
+    names = []
+    for number in stages:
+        if not 1 <= number <= len(encoder.stages):
+            raise ConfigError(
+                f"exchange_stages holds {number}, but the stages of this encoder are 1 to "
+                f"{len(encoder.stages)}"
+            )
+        stage = encoder.stages[number - 1]
+        found = [
+            name
+            for name, _ in cast(nn.Module, encoder).named_modules()
+            if name.startswith(f"{stage}.") and fnmatchcase(name, encoder.exchanging)
+        ]
+        if not found:
+            raise ConfigError(
+                f"exchange_stages holds {number}, but no norm of this encoder's stage {number} "
+                "exchanges channels; leave it out"
+            )
+        names += found
+    return names
+
+
+def convert_decoder(
+    decoder: nn.Module,
+    names: Sequence[str],
+    tasks: Mapping[str, Task],
+    rule: ExchangeRule | None,
+    config: Mapping[str, Any],
+) -> Streams:
+    """Make the decoder's layers those of streams.
+
+    Args:
+        decoder: the plain decoder, changed in place.
+        names: the streams that the encoder gives.
+        tasks: task of each output.
+        rule: how channels are exchanged, or None.
+        config: the arguments of `build`.
+
+    Returns:
+        The decoder's streams: ``names``, or one per output and name.
+    """
+    normed = config.get("decoder_norm") != "none"
+    convolution = config["convolution"]
+    # Without norms or convolutions of its own no output's decoder streams would differ from those
+    # of another: then the outputs share them.
+    private = normed and config["norm"] == "private"
+    separate = len(tasks) > 1 and config["task_streams"] == "private"
+    separate = separate and (private or convolution == "private")
+    groups = [decoder_names(tasks, [name]) for name in names] if separate else [names]
+    streams = Streams(decoder_names(tasks, names) if separate else names, groups)
+    if not normed:
+        convert_layers(decoder, streams, norm="shared", convolution=convolution)
+        return streams
+    # All outputs see the same encoder feature, so at the first norm there is nothing to gain.
+    firsts = cast(PlainDecoder, decoder).first_norms if separate else ""
+    convert_layers(
+        decoder,
+        streams,
+        where=lambda name, _: not fnmatchcase(name, firsts),
+        exchange=rule if config["decoder_exchange"] else None,
+        norm=config["norm"],
+        convolution=convolution,
+    )
+    return streams
+
+
+def make_blocks(
+    encoder: nn.Module,
+    decoder: nn.Module,
+    streams: int,
+    tasks: Mapping[str, Task],
+    fusion: str,
+    place: str,
+) -> dict[str, nn.Module]:
+    """The fusion blocks by the names that `FusedNetwork` gives them."""
+    channels = cast(PlainEncoder, encoder).channels
+    plain = cast(PlainDecoder, decoder)
+    make = partial(FUSIONS[fusion], streams=streams, norm=plain.batches)
+    if place == "early":
+        # Joined images need no block: a convolution of all channels is the fusion.
+        width = cast(PlainEncoder, encoder).width
+        return {} if fusion == "concat" else {"stem": make(width)}
+    if place == "late":
+        return {name: make(plain.channels) for name in tasks}
+    fused = set(plain.reads)
+    if place == "middle":
+        last = len(channels) // 2 - 1
+        fused = {index for index in fused if index < last} | {last}
+    return {f"stage{index + 1}": make(channels[index]) for index in sorted(fused)}

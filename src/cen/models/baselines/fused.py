@@ -1,0 +1,124 @@
+"""The network of the fusion baselines: streams that become one, and one prediction per output."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from cen.models.network import FUSED, ChannelExchangeNetwork, Output, resize
+
+
+class StagedEncoder(Protocol):
+    """An encoder between whose stages a baseline can step."""
+
+    stages: Sequence[str]
+
+    def body(self, x: Tensor, after: Callable[[int, Tensor], Tensor] | None = None) -> list[Tensor]:
+        """Map what the first convolution gave to feature maps; see `ResNet.body`."""
+
+
+class FusedNetwork(ChannelExchangeNetwork):
+    """One stream per input up to where they are fused, one stream from there on.
+
+    Without streams of its own at the end it has no ensemble: its `Output` holds no streams, no
+    alpha, and the prediction as the ensemble, which learns like any other. Where the features are
+    fused is read off the names of the blocks:
+
+    - ``"images"``: no block; the images are joined along their channels (early concatenation);
+    - ``"stem"``: after the first convolution, which runs once per input;
+    - ``"stage1"``, ``"stage2"``, ...: the feature map of this encoder stage, for the decoder;
+    - an output's name: the decoder's features, one stream per input until there.
+
+    Args:
+        blocks: the fusion blocks (`Fuse`) by these names.
+        joined: the encoder's stage (from 1) after which one stream goes on, 0 before the first
+            one; None where each input has its own until the encoder's end.
+        **parts: as for `ChannelExchangeNetwork`. ``encoder_streams`` are the inputs; layers behind
+            the fusion have their own, the one stream `FUSED`.
+
+    Attributes:
+        alpha: empty; one prediction needs no weights.
+        fusion: the blocks.
+    """
+
+    def __init__(
+        self, *, blocks: Mapping[str, nn.Module], joined: int | None, **parts: Any
+    ) -> None:
+        super().__init__(**parts)
+        self.fusion = nn.ModuleDict(dict(blocks))
+        self.joined = joined
+        self.alpha = nn.ParameterDict()
+
+    def forward(
+        self, inputs: Mapping[str, Tensor], size: tuple[int, int] | None = None
+    ) -> dict[str, Output]:
+        """Predict every output from any non-empty subset of the inputs.
+
+        An absent input counts as zeros in a concatenation and in an attention block, and not at
+        all in a mean, a sum or a gate (this project's choice).
+
+        Args:
+            inputs: as for `ChannelExchangeNetwork.forward`.
+            size: as there.
+
+        Returns:
+            One `Output` per output, by name: no streams, the prediction as ``ensemble``.
+
+        Raises:
+            StreamError: if no input is given or one is unknown.
+            ShapeError: if a shape does not fit; the message names the input.
+        """
+        present = self._check(inputs)
+        rows = tuple(i for i, name in enumerate(self.inputs) if name in present)
+        with self.encoder_streams.activate(present):
+            features = self._features(self._first(inputs, present, rows), rows)
+            late = next(iter(self.outputs)) in self.fusion
+            decoded = self._decode(features, present if late else (FUSED,))
+        predictions = {}
+        for name, x in decoded.items():
+            prediction: Tensor = self.heads[name](self.fusion[name](x, rows) if late else x)
+            if size is not None:
+                prediction = resize(prediction, size)
+            if self.outputs[name].kind == "normal":
+                prediction = F.normalize(prediction, dim=1)
+            predictions[name] = Output({}, prediction, prediction.new_zeros(0))
+        return predictions
+
+    def alpha_weights(self) -> dict[str, dict[str, float]]:
+        """Nothing: there is no ensemble."""
+        return {}
+
+    def _first(
+        self, inputs: Mapping[str, Tensor], present: Sequence[str], rows: Sequence[int]
+    ) -> Tensor:
+        """What the first convolution gives: (B, C, h, w) where it is fused, else packed."""
+        if FUSED in self.stems:
+            image = inputs[present[0]]
+            joined = [
+                inputs[name]
+                if name in present
+                else image.new_zeros(len(image), channels, *image.shape[2:])
+                for name, channels in self.inputs.items()
+            ]
+            return cast(Tensor, self.stems[FUSED](torch.cat(joined, 1)))
+        x = self._stem(inputs, present)
+        return cast(Tensor, self.fusion["stem"](x, rows)) if "stem" in self.fusion else x
+
+    def _features(self, x: Tensor, rows: Sequence[int]) -> list[Tensor]:
+        """The encoder's feature maps as the decoder takes them, finest first."""
+
+        def after(stage: int, feature: Tensor) -> Tensor:
+            if stage == self.joined:
+                return cast(Tensor, self.fusion[f"stage{stage}"](feature, rows))
+            return feature
+
+        features = cast(StagedEncoder, self.encoder).body(x, after)
+        for stage in range(1, len(features) + 1):
+            if f"stage{stage}" in self.fusion and stage != self.joined:
+                block = self.fusion[f"stage{stage}"]
+                features[stage - 1] = block(features[stage - 1], rows)
+        return features

@@ -1,0 +1,107 @@
+"""Checks of what `cen.build` is given."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from torch import nn
+
+from cen.errors import ConfigError, StreamError
+from cen.exchange import ExchangeRule
+from cen.models.task import Task
+
+
+def check_fields(
+    inputs: Mapping[str, int], outputs: Mapping[str, int | Task | Mapping[str, Any]]
+) -> dict[str, Task]:
+    """The tasks of the outputs, after a check of all names and channels.
+
+    Raises:
+        ConfigError: if a number of channels or an output is impossible.
+        StreamError: if a name cannot be used.
+    """
+    tasks = {key: Task.of(value) for key, value in outputs.items()}
+    check_names(inputs, "input")
+    check_names(tasks, "output")
+    for key, channels in inputs.items():
+        if channels < 1:
+            raise ConfigError(f"input {key!r} needs at least 1 channel, not {channels}")
+    return tasks
+
+
+def check_choices(*options: tuple[str, object, Sequence[object]]) -> None:
+    """Refuse a value that is none of the choices.
+
+    Args:
+        *options: name, value and choices of each option.
+
+    Raises:
+        ConfigError: naming the option, its choices and the value.
+    """
+    for option, value, choices in options:
+        if value not in choices:
+            raise ConfigError(f"{option} is {' or '.join(map(repr, choices))}, not {value!r}")
+
+
+def rule_of(
+    exchange: ExchangeRule | Mapping[str, Any] | None,
+    default: ExchangeRule,
+    *,
+    norm: str,
+    fusion: str,
+) -> ExchangeRule:
+    """The exchange rule of a network.
+
+    Args:
+        exchange: the rule, its fields, or None for the default.
+        default: the rule of the builder.
+        norm: ``"private"`` or ``"shared"``.
+        fusion: ``"exchange"``, or a baseline, which reads no rule.
+
+    Raises:
+        ConfigError: if it is no rule, or asks for own parts of norms that all streams share.
+    """
+    if norm == "shared" and exchange is None:
+        return ExchangeRule(enabled=False, penalty="none")
+    rule = default if exchange is None else as_rule(exchange)
+    if norm == "shared" and fusion == "exchange" and (rule.enabled or rule.penalty != "none"):
+        raise ConfigError(
+            "norm='shared' gives all streams one scale per channel, so no stream has a part of its "
+            "own that could be penalised or replaced; switch the exchange off (enabled=False, "
+            "penalty='none'; in a configuration model.exchange: false and model.penalty: none)"
+        )
+    return rule
+
+
+def as_rule(exchange: ExchangeRule | Mapping[str, Any] | None) -> ExchangeRule:
+    """The exchange rule meant: itself, the one described by a mapping, or the default.
+
+    Raises:
+        ConfigError: if the mapping holds an unknown key or value.
+    """
+    if isinstance(exchange, ExchangeRule):
+        return exchange
+    try:
+        return ExchangeRule(**(exchange or {}))
+    except TypeError as error:
+        raise ConfigError(f"{exchange} does not describe an exchange rule: {error}") from None
+
+
+def check_names(names: Collection[str], what: str) -> None:
+    """Refuse names of inputs or outputs that a module cannot bear.
+
+    Raises:
+        StreamError: if there is no name, or one is not a plain word or taken by PyTorch.
+    """
+    if not names:
+        raise StreamError(f"a network needs at least one {what}")
+    for name in names:
+        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_-]*", name):
+            raise StreamError(
+                f"{what} {name!r} cannot be named so; use letters, digits, '_' and '-', "
+                "beginning with a letter"
+            )
+        if hasattr(nn.ModuleDict(), name) or hasattr(nn.ParameterDict(), name):
+            raise StreamError(f"{what} {name!r}: PyTorch uses this name itself; choose another")

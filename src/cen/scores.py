@@ -103,16 +103,36 @@ def mean_headline(scores: Mapping[str, Mapping[str, Any]]) -> float | None:
     return sum(known) / len(known) if known else None
 
 
-def relative_gain(score: str, value: float, single: float) -> float:
-    """How much better a value is than a single-task network's, relative to that; 0.1 is 10 %.
+def relative_gains(
+    scores: Mapping[str, Mapping[str, Any]], single: Mapping[str, Mapping[str, Any]]
+) -> dict[str, float]:
+    """How much better each output is than a single-task network's; 0.1 is 10 %.
+
+    (M − B) / B of the output's :func:`main_score`, with the sign turned where less is better; M is
+    the network's, B the single-task network's. Their mean over outputs is Δ_m (S. Vandenhende et
+    al., "Multi-Task Learning for Dense Prediction Tasks: A Survey", TPAMI 2022, equation 12).
+
+    Args:
+        scores: scores of the network by output, those of its ensemble.
+        single: scores of a single-task network by output; outputs without are left out.
 
     Raises:
-        ConfigError: the single-task value is 0, so that nothing is relative to it.
+        ConfigError: the two cannot be compared, or the single-task score is 0.
     """
-    if single == 0:
-        raise ConfigError(f"{score} of the single-task network is 0; train it longer")
-    sign = 1.0 if SCORES[score].higher else -1.0
-    return sign * (value - single) / single
+    gains = {}
+    for name, base in single.items():
+        main = main_score(base)
+        if name not in scores or main is None or main not in scores[name]:
+            raise ConfigError(f"{name}: the networks have no score in common to compare")
+        value, reference = scores[name][main], base[main]
+        if value is None or not reference:
+            raise ConfigError(
+                f"{name}: {main} is {value} and {reference} for the single-task network, so that "
+                "no relative gain is defined"
+            )
+        sign = 1.0 if SCORES[main].higher else -1.0
+        gains[name] = sign * (value - reference) / reference
+    return gains
 
 
 def format_score(name: str, value: float | None) -> str:

@@ -1,0 +1,335 @@
+"""Several tasks on Rooms: CEN against a shared decoder, private norms and single-task networks.
+
+Scenario "multitask": rgb -> segmentation, depth, normals. Scenario "multimodal": rgb + depth ->
+segmentation, normals, edges. Every row has the same encoder, decoder, steps and seeds; only what is
+named differs. Each row of several tasks is trained with equal weights, and with each of the
+weightings of TUNING on one seed, of which the best on the VALIDATION split (Δ_m against the
+single-task networks there) is trained with the other seeds: the same effort for every row. Runs
+that were stopped are resumed, finished ones are kept; one thread per run.
+
+    python experiments/rooms_multitask.py --out experiments/rooms-multitask
+    python experiments/rooms_multitask.py --out experiments/rooms-multitask --table
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cen.models.checkpoint import read_header
+from cen.scores import SCORES, main_score, relative_gains
+
+OFF = ["--train.sparsity", "0"]
+SEGMENTATION, DEPTH = "segmentation: {kind: segmentation%s}", "depth: {kind: depth%s}"
+NORMAL, EDGES = "normal: {kind: normal%s}", "edge_occlusion: {kind: edge%s}"
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One question: a configuration, its outputs and the rows that answer it.
+
+    Attributes:
+        config: the shipped configuration.
+        outputs: by name, the YAML of an output, with a place for its weight.
+        joint: rows that predict every output, and the options in which they differ.
+        tuned: rows of these that are also tuned.
+        single: options of the single-task rows.
+    """
+
+    config: str
+    outputs: Mapping[str, str]
+    joint: Mapping[str, list[str]]
+    tuned: Sequence[str]
+    single: list[str]
+
+
+SCENARIOS = {
+    "multitask": Scenario(
+        "rooms-multitask",
+        {"segmentation": SEGMENTATION, "depth": DEPTH, "normal": NORMAL},
+        {
+            "shared": [*OFF, "--model.task_streams", "shared"],
+            "private": [*OFF, "--model.decoder_exchange", "false"],
+            "cen": [],
+        },
+        ("shared", "private", "cen"),
+        OFF,
+    ),
+    "multimodal": Scenario(
+        "rooms-multimodal-multitask",
+        {"segmentation": SEGMENTATION, "normal": NORMAL, "edge_occlusion": EDGES},
+        {
+            "rgb": ["--model.inputs", "{rgb: 3}"],
+            "depth": ["--model.inputs", "{depth: 1}"],
+            "cen": [],
+        },
+        ("rgb", "depth", "cen"),
+        [],  # single-task fusion is CEN fusion with one output
+    ),
+}
+
+# By name: weights of single outputs (1 where none is given), and what train.weighting is.
+TUNING: dict[str, tuple[dict[str, float], str]] = {
+    "equal": ({}, "fixed"),
+    "normal4": ({"normal": 4.0}, "fixed"),
+    "normal10": ({"normal": 10.0}, "fixed"),
+    "uncertainty": ({}, "uncertainty"),
+    "pcgrad": ({}, "PCGrad"),
+}
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training: a row of a scenario with a weighting and a seed."""
+
+    scenario: str
+    row: str
+    weighting: str
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """Folder of the run."""
+        return f"{self.scenario}-{self.row}-{self.weighting}-{self.seed}"
+
+    def options(self) -> list[str]:
+        """Arguments of ``cen train`` behind the configuration."""
+        scenario = SCENARIOS[self.scenario]
+        weights, weighting = TUNING[self.weighting]
+        single = self.row.removeprefix("single-")
+        names = [single] if single != self.row else list(scenario.outputs)
+        told = [scenario.outputs[n] % (f", weight: {weights[n]}" if n in weights else "")
+                for n in names]  # fmt: skip
+        own = scenario.single if single != self.row else scenario.joint[self.row]
+        outputs = ["--model.outputs", "{" + ", ".join(told) + "}"]
+        return [*outputs, "--train.weighting", weighting, "--seed", str(self.seed), *own]
+
+
+def main() -> None:
+    """Runs what is missing, or prints the tables of what is there."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--scenarios", nargs="+", default=["multitask"], choices=list(SCENARIOS))
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--weightings", nargs="+", default=list(TUNING), choices=list(TUNING))
+    parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--table", action="store_true", help="print the tables, train nothing")
+    args, overrides = parser.parse_known_args()
+    for scenario in args.scenarios:
+        if not args.table:
+            first, *others = args.seeds
+            # One seed of everything first: the whole table stands early, and then gets firmer.
+            train(args, [*plain(scenario, first), *candidates(scenario, first, args)], overrides)
+            for seed in others:
+                train(args, [*plain(scenario, seed), *chosen(scenario, seed, args)], overrides)
+        print(tables(args, scenario))
+
+
+def plain(scenario: str, seed: int) -> list[Run]:
+    """The rows with nothing to tune: single-task networks, and all others with equal weights."""
+    rows = [f"single-{name}" for name in SCENARIOS[scenario].outputs]
+    return [Run(scenario, row, "equal", seed) for row in [*rows, *SCENARIOS[scenario].joint]]
+
+
+def candidates(scenario: str, seed: int, args: argparse.Namespace) -> list[Run]:
+    """Every weighting of every row that is tuned."""
+    rows = SCENARIOS[scenario].tuned
+    return [Run(scenario, row, w, seed) for w in args.weightings if w != "equal" for row in rows]
+
+
+def chosen(scenario: str, seed: int, args: argparse.Namespace) -> list[Run]:
+    """The best weighting of every row that is tuned, where all have been tried."""
+    best = {row: best_weighting(args, scenario, row) for row in SCENARIOS[scenario].tuned}
+    return [Run(scenario, row, w, seed) for row, w in best.items() if w not in (None, "equal")]
+
+
+def best_weighting(args: argparse.Namespace, scenario: str, row: str) -> str | None:
+    """The weighting with the greatest Δ_m on the validation split, with the first seed."""
+    seed = args.seeds[0]
+    single = {
+        name: validated(args.out, Run(scenario, f"single-{name}", "equal", seed)).get(name)
+        for name in SCENARIOS[scenario].outputs
+    }
+    found = {}
+    for weighting in args.weightings:
+        scores = validated(args.out, Run(scenario, row, weighting, seed))
+        if not scores or None in single.values():
+            return None
+        gains = relative_gains(scores, single)
+        found[weighting] = statistics.mean(gains.values())
+    return max(found, key=lambda weighting: found[weighting])
+
+
+def validated(out: Path, run: Run) -> dict[str, Any]:
+    """Validation scores of the ensemble at a run's best checkpoint, by output."""
+    folder = out / "runs" / run.name
+    if not (folder / "evaluation.json").exists():
+        return {}
+    metrics = read_header(folder / "best.safetensors")["metadata"]["metrics"]
+    return {name: entry["ensemble"] for name, entry in metrics.items()}
+
+
+def tested(out: Path, run: Run) -> dict[str, Any]:
+    """Test scores of the ensemble with all inputs of the run, by output."""
+    path = out / "runs" / run.name / "evaluation.json"
+    if not path.exists():
+        return {}
+    scores = json.loads(path.read_text())["scores"]
+    full = max(scores, key=lambda subset: subset.count("+"))
+    return {name: entry["ensemble"] for name, entry in scores[full].items()}
+
+
+def train(args: argparse.Namespace, runs: Iterable[Run], overrides: Sequence[str]) -> None:
+    """Trains and evaluates runs, or goes on with them."""
+    with ThreadPoolExecutor(args.jobs) as pool:
+        for job in [pool.submit(train_one, args, run, overrides) for run in runs]:
+            job.result()
+
+
+def train_one(args: argparse.Namespace, run: Run, overrides: Sequence[str]) -> None:
+    """One run, in one process of one thread for each command."""
+    folder = args.out / "runs" / run.name
+    if (folder / "evaluation.json").exists():
+        return
+    if (folder / "run.json").exists():
+        done = call(["train", "--resume", str(folder)], folder)
+    else:
+        config = SCENARIOS[run.scenario].config
+        options = [*run.options(), *overrides]
+        done = call(["train", config, "--out", str(folder), *options], folder)
+    if done:
+        call(["evaluate", str(folder)], folder)
+
+
+def call(arguments: list[str], log: Path) -> bool:
+    """One ``cen`` command; its output goes to a log beside the run. Whether it succeeded."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, "-m", "cen.cli", *arguments]
+    with log.with_suffix(".log").open("a") as file:
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        done = subprocess.run(command, env=environment, stdout=file, stderr=file)
+    print(f"{'done' if done.returncode == 0 else 'FAILED'}: cen {' '.join(arguments)}", flush=True)
+    return done.returncode == 0
+
+
+def tables(args: argparse.Namespace, scenario: str) -> str:
+    """Markdown: the summary over seeds, the tuning, and every run."""
+    found = {row: best_weighting(args, scenario, row) for row in SCENARIOS[scenario].tuned}
+    rows = [(f"single-{name}", "equal") for name in SCENARIOS[scenario].outputs]
+    rows += [(row, "equal") for row in SCENARIOS[scenario].joint]
+    rows += [(row, best) for row, best in found.items() if best not in (None, "equal")]
+    parts = [f"## {scenario}, test split", summary(args, scenario, rows)]
+    parts += ["### Tuning: Δ_m on the validation split, first seed", tuning(args, scenario)]
+    return "\n\n".join([*parts, "### Every run, test split", every_run(args, scenario)])
+
+
+def summary(args: argparse.Namespace, scenario: str, rows: Sequence[tuple[str, str]]) -> str:
+    """One line per row and weighting: mean ± standard deviation over the finished seeds."""
+    outputs = SCENARIOS[scenario].outputs
+    head = ["network", "weights", "seeds", *(title(name) for name in outputs), "Δ_m %", "worst %"]
+    lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
+    for row, weighting in rows:
+        runs = [Run(scenario, row, weighting, seed) for seed in args.seeds]
+        scores = [tested(args.out, run) for run in runs]
+        done = [s for s in scores if s]
+        if not done:
+            continue
+        cells = [row, weighting, str(len(done))]
+        for name in outputs:
+            values = [s[name][main_score(s[name])] for s in done if name in s]
+            cells.append(spread(values, scale_of(done, name)) if values else "–")
+        gains = [g for run in runs if (g := gains_of(args.out, run))]
+        if len(outputs) == len(next(iter(done))) and gains:
+            cells.append(spread([statistics.mean(g.values()) for g in gains], 100))
+            worst = [statistics.mean(g[name] for g in gains) for name in outputs]
+            cells.append(f"{100 * min(worst):+.1f}")
+        else:
+            cells += ["–", "–"]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def gains_of(out: Path, run: Run) -> dict[str, float]:
+    """Relative gains of a run on the test split over the single-task networks of its seed."""
+    scores, single = tested(out, run), {}
+    for name in SCENARIOS[run.scenario].outputs:
+        alone = tested(out, Run(run.scenario, f"single-{name}", "equal", run.seed))
+        if name not in scores or name not in alone:
+            return {}
+        single[name] = alone[name]
+    return relative_gains(scores, single)
+
+
+def tuning(args: argparse.Namespace, scenario: str) -> str:
+    """Δ_m of every weighting of every tuned row on the validation split."""
+    lines = ["| network | " + " | ".join(args.weightings) + " | taken |"]
+    lines.append("|---" * (len(args.weightings) + 2) + "|")
+    seed, outputs = args.seeds[0], SCENARIOS[scenario].outputs
+    single = {
+        name: validated(args.out, Run(scenario, f"single-{name}", "equal", seed)).get(name)
+        for name in outputs
+    }
+    for row in SCENARIOS[scenario].tuned:
+        cells = [row]
+        for weighting in args.weightings:
+            scores = validated(args.out, Run(scenario, row, weighting, seed))
+            known = scores and None not in single.values()
+            gains = relative_gains(scores, single) if known else {}
+            cells.append(f"{100 * statistics.mean(gains.values()):+.1f}" if gains else "–")
+        cells.append(best_weighting(args, scenario, row) or "–")
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def every_run(args: argparse.Namespace, scenario: str) -> str:
+    """One line per finished run."""
+    outputs = SCENARIOS[scenario].outputs
+    head = ["network", "weights", "seed", *(title(name) for name in outputs), "code"]
+    lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
+    for folder in sorted((args.out / "runs").glob(f"{scenario}-*/evaluation.json")):
+        row, weighting, seed = folder.parent.name.removeprefix(f"{scenario}-").rsplit("-", 2)
+        scores = tested(args.out, Run(scenario, row, weighting, int(seed)))
+        cells = [
+            spread([scores[name][main_score(scores[name])]], scale_of([scores], name))
+            if name in scores
+            else "–"
+            for name in outputs
+        ]
+        info = json.loads((folder.parent / "run.json").read_text())
+        code = str(info.get("git") or "")[:7]
+        lines.append("| " + " | ".join([row, weighting, seed, *cells, code]) + " |")
+    return "\n".join(lines)
+
+
+def title(output: str) -> str:
+    """Column head of an output."""
+    main = {"segmentation": "mean_iou", "depth": "rmse", "normal": "mean_angle"}
+    score = SCORES[main.get(output, "max_f")]
+    arrow = "↑" if score.higher else "↓"
+    return f"{output}: {score.head}{' %' if score.unit == '%' else ''} {arrow}"
+
+
+def scale_of(scores: Sequence[Mapping[str, Any]], name: str) -> float:
+    """100 for shares, which are printed in percent."""
+    known = next(s[name] for s in scores if name in s)
+    return 100.0 if SCORES[str(main_score(known))].unit == "%" else 1.0
+
+
+def spread(values: Sequence[float], scale: float) -> str:
+    """Mean ± standard deviation."""
+    digits = 1 if scale == 100 else 3 if statistics.mean(values) < 3 else 2
+    text = f"{scale * statistics.mean(values):.{digits}f}"
+    return text + (f" ± {scale * statistics.stdev(values):.{digits}f}" if len(values) > 1 else "")
+
+
+if __name__ == "__main__":
+    main()

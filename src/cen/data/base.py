@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,8 +72,8 @@ class AlignedDataset(Dataset[Sample], ABC):
         DataError: there is no such split.
     """
 
-    usual_inputs: ClassVar[tuple[str, ...]] = ("rgb", "depth")
-    usual_targets: ClassVar[tuple[str, ...]] = ("segmentation",)
+    usual_inputs: tuple[str, ...] = ("rgb", "depth")
+    usual_targets: tuple[str, ...] = ("segmentation",)
     fields: Fields
     labels: Mapping[str, Classes]
 

@@ -17,6 +17,8 @@ LAYOUTS: dict[str, str] = {
     "rooms": "cen.data.rooms.layout.RoomsLayout",
     "nyudv2-mat": "cen.data.nyudv2_mat.NYUDv2Mat",
     "sunrgbd": "cen.data.sunrgbd.SUNRGBD",
+    "taskonomy": "cen.data.taskonomy.Taskonomy",
+    "folder": "cen.data.folder.AlignedFolder",
 }
 """Where the reader of each layout is; imported when it is used."""
 

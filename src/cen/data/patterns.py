@@ -60,7 +60,7 @@ class Pattern:
         """
         expression = self._expression(split)
         found: dict[str, Path] = {}
-        for file in _walk(root, self._folder(split)):
+        for file in _walk(root, self.folder(split)):
             match = expression.fullmatch(file)
             if match is None:
                 continue
@@ -73,8 +73,13 @@ class Pattern:
             found[name] = root / file
         return found
 
-    def _folder(self, split: str | None) -> str:
-        """The folder below which all matching files are."""
+    def name_of(self, file: str) -> str | None:
+        """The sample that a path below the root belongs to; None if it does not match."""
+        match = self._expression(None).fullmatch(file)
+        return match["id"] if match else None
+
+    def folder(self, split: str | None = None) -> str:
+        """The folder below which all matching files are, from the root."""
         fixed = _PLACES.split(self.text.replace("{split}", split or "{split}"))[0]
         return fixed.rpartition("/")[0]
 

@@ -70,8 +70,8 @@ def hashed_split(
     part = [index for index, group in enumerate(groups) if group in held]
     if not part:
         raise DataError(
-            f"{where}: {len(set(groups))} groups of {len(groups)} frames, of which test = {test} and"
-            f" validation = {validation} leave the {split} split empty; give it a list, or another"
-            " share"
+            f"{where}: of {len(groups)} frames in {len(set(groups))} groups, test = {test} and "
+            f"validation = {validation} leave the {split} split empty; give it a list, or another "
+            "share"
         )
     return part

@@ -6,15 +6,23 @@ import warnings
 from collections.abc import Mapping, Sequence
 from functools import reduce
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cen.data.base import AlignedDataset, Classes, Split, check_split, cut_validation
+from cen.data.files import read_array
 from cen.data.modality import Modality
 from cen.data.nyudv2 import class_names, describe, palette_of
 from cen.data.splitting import hashed_split
+from cen.data.taskonomy_encodings import (
+    CURVATURE,
+    EDGES,
+    MISSING_DEPTH,
+    SEMANTIC_SHIFT,
+    STEPS,
+)
 from cen.data.taskonomy_files import Frames, read_frames
 from cen.data.taskonomy_lists import building_splits, listed_frames
 from cen.data.transforms import Transform
@@ -42,21 +50,33 @@ CLASSES = (
 """Classes of ``segment_semantic``: those of the files less 1; 0 there is "uncertain"."""
 
 _SEMANTIC = "segment_semantic"
-_DEPTH: dict[str, Any] = {"kind": "depth", "unit": 1.0 / 512.0, "missing": 65535.0}
+_DEPTH: dict[str, Any] = {
+    "kind": "depth",
+    "unit": 1.0 / STEPS,
+    "missing": float(MISSING_DEPTH),
+    "bits": 16,
+}
+_CURVATURE: dict[str, Any] = {
+    "kind": "continuous",
+    "channels": 2,
+    "unit": 1.0 / CURVATURE,
+    "mean": (1.0, 1.0),
+    "bits": 8,
+}
+_KEYPOINTS: dict[str, Any] = {"kind": "continuous", "unit": 1.0 / 65535.0, "bits": 16}
 
 DOMAINS: dict[str, dict[str, Any]] = {
     "rgb": {"kind": "image"},
-    "normal": {"kind": "normal"},
-    "reshading": {"kind": "continuous", "channels": 1},
+    "normal": {"kind": "normal", "axes": "+x +y -z", "bits": 8},
+    "reshading": {"kind": "image", "channels": 1},
     "depth_euclidean": _DEPTH,
     "depth_zbuffer": _DEPTH,
-    "principal_curvature": {"kind": "continuous", "channels": 2},
-    "edge_occlusion": {"kind": "edge"},
-    "edge_texture": {"kind": "edge"},
+    "principal_curvature": _CURVATURE,
+    **{name: {"kind": "edge", "unit": 1.0 / white, "bits": 16} for name, white in EDGES.items()},
     "segment_unsup2d": {"kind": "image"},
     "segment_unsup25d": {"kind": "image"},
-    "keypoints2d": {"kind": "continuous", "channels": 1},
-    "keypoints3d": {"kind": "continuous", "channels": 1},
+    "keypoints2d": _KEYPOINTS,
+    "keypoints3d": _KEYPOINTS,
     _SEMANTIC: {"kind": "label"},
 }
 """Arguments of ``Modality.of`` by domain: the ten of the released code, then three more."""
@@ -75,14 +95,22 @@ class Taskonomy(AlignedDataset):
     9,464. A. Zamir, A. Sax, W. Shen, L. Guibas, J. Malik, S. Savarese, "Taskonomy: Disentangling
     Task Transfer Learning", CVPR 2018.
 
-    Fields are the domains that are there, under their own names. Raw values: ``rgb`` and the two
-    superpixel domains as stored; ``depth_*`` metres (16-bit, 1/512 m, 65535 = missing; ``zbuffer``
-    along the optical axis, ``euclidean`` along the ray); ``normal`` unit vectors, x right, y down,
-    z forward (in the files z points to the camera), grey 128 = missing; ``edge_*`` 16-bit, divided
-    by the greatest value (11355 and 11584) of the released CEN code and cut at 1; ``keypoints*``
-    16-bit, divided by 65535; ``reshading`` 0..1; ``principal_curvature`` (stored - 127) / 127 of the
-    first two channels, whose scale the authors do not document; ``segment_semantic`` 17 classes,
-    "uncertain" = ignore.
+    Fields are the domains that are there, under their own names:
+
+    - ``rgb``, and ``segment_unsup2d``, ``segment_unsup25d`` (superpixels): images.
+    - ``depth_zbuffer`` (along the optical axis) and ``depth_euclidean`` (along the ray): metres;
+      16-bit files in 1/512 m, 65535 = missing.
+    - ``normal``: 8-bit files with x right, y down and z to the camera, grey 128 = missing.
+    - ``reshading``: an image of one channel.
+    - ``edge_texture`` and ``edge_occlusion``: 16-bit files; 11355 and 11584, by which the released
+      CEN code divides, and more count as 1.
+    - ``principal_curvature``: two channels; stored 127 is flat, which becomes 1, and 0 once
+      normalised. The authors do not document its unit.
+    - ``keypoints2d`` and ``keypoints3d``: 16-bit files as 0..1.
+    - ``segment_semantic``: 17 classes of COCO, "uncertain" = ignore.
+
+    The released code's scalings are encodings by name: ``taskonomy_depth``,
+    ``taskonomy_edge_texture``, ``taskonomy_edge_occlusion``.
 
     Splits: the lists given, else those that dataset.yaml in the root names, else a hash of the
     building decides (of the point, where there is one building), which stays the same when frames
@@ -114,8 +142,8 @@ class Taskonomy(AlignedDataset):
             reading: a file that cannot be decoded, has another bit depth, or another size.
     """
 
-    usual_inputs: ClassVar[tuple[str, ...]] = ("rgb", "depth_zbuffer")
-    usual_targets: ClassVar[tuple[str, ...]] = (_SEMANTIC,)
+    usual_inputs: tuple[str, ...] = ("rgb", "depth_zbuffer")
+    usual_targets: tuple[str, ...] = (_SEMANTIC,)
 
     def __init__(
         self,
@@ -138,7 +166,7 @@ class Taskonomy(AlignedDataset):
         names = class_names(classes, {"classes": CLASSES, **described}, Path(root))
         self.fields = {name: DOMAINS[name] for name in DOMAINS if name in self._frames.domains}
         self.labels = {_SEMANTIC: Classes(names, palette_of(described, len(names)))}
-        self._lists = described.get("lists") if lists is None else lists
+        self._lists: str | Mapping[str, str] | None = lists or described.get("lists")
         self._shares = {"validation": validation, "test": test}
         self._keys = np.zeros(0, np.int64)
         self._places: Mapping[int, str] = {}
@@ -173,7 +201,7 @@ class Taskonomy(AlignedDataset):
         if not wanted:
             return
         if self._lists is None or isinstance(self._lists, str):
-            self._keys = self._by_group(self._complete(wanted))
+            self._keys = self._by_group(self._complete(wanted), self._lists)
             return
         self._keys = self._by_list(self._lists)
         super().check_files()
@@ -185,20 +213,27 @@ class Taskonomy(AlignedDataset):
     def read(self, field: str, index: int, modality: Modality) -> NDArray[Any]:
         """The raw array of one domain of one frame."""
         path = self._frames.path(field, int(self._keys[index]))
-        stored = modality.read(path)
-        if field != _SEMANTIC:
-            return stored
-        labels = stored.astype(np.int64) - 1
-        labels[labels < 0] = self.ignore_index
-        return labels
+        if field == _SEMANTIC and modality.kind == "label":
+            labels = modality.read(path).astype(np.int64) - SEMANTIC_SHIFT
+            labels[labels < 0] = self.ignore_index
+            return labels
+        if field == "principal_curvature" and modality.channels == 2:
+            stored = read_array(path)
+            # The third channel holds nothing.
+            return modality.from_stored(stored[..., :2] if stored.ndim == 3 else stored, str(path))
+        if field in EDGES and modality.kind == "edge":
+            stored = read_array(path)
+            white = stored.dtype.type(min(EDGES[field], np.iinfo(stored.dtype).max))
+            return modality.from_stored(np.minimum(stored, white), str(path))
+        return modality.read(path)
 
-    def _by_group(self, keys: NDArray[np.int64]) -> NDArray[np.int64]:
+    def _by_group(self, keys: NDArray[np.int64], table: str | None) -> NDArray[np.int64]:
         """The frames of this split where buildings or points are split."""
         groups = self._frames.groups(keys)
-        if self._lists is None:
+        if table is None:
             part = hashed_split(groups, self.split, **self._shares, where=str(self.root))
             return keys[part]
-        path = self.root / self._lists
+        path = self.root / table
         splits = building_splits(path, self._frames.buildings)
         keys = keys[[splits.get(self._frames.parts(k)[0]) == self.split for k in keys.tolist()]]
         if not len(keys):
@@ -208,9 +243,8 @@ class Taskonomy(AlignedDataset):
     def _by_list(self, lists: Mapping[str, str]) -> NDArray[np.int64]:
         """The frames of this split where lists name frames."""
         found, self._places = listed_frames(lists, self._frames)
-        if self.split in found:
-            if self.split != "train" or "validation" in found:
-                return found[self.split]
+        if self.split in found and (self.split != "train" or "validation" in found):
+            return found[self.split]
         keys = found["train"]
         share = self._shares["validation"]
         where = str(self.root / lists["train"])

@@ -1,0 +1,90 @@
+"""Rooms as a folder of own files with a dataset.yaml, which ``AlignedFolder`` reads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cen.data.files import write_png
+from cen.data.rooms.labels import label_set
+from cen.data.rooms.plan import Plan, Rendered, Scene
+from cen.errors import DataError
+from cen.files import write_atomically, write_text
+
+_PNG = ("rgb", "albedo", "parts", "functions")
+_EDGES = ("edge_texture", "edge_occlusion")
+_NPY = ("normal", "principal_curvature")
+_DOMAINS = ("rgb", "depth", "normal", "reshading", "albedo", *_EDGES, "principal_curvature")
+_LABELS = ("parts", "functions")
+
+
+def write(plan: Plan) -> dict[str, Any]:
+    """Writes a folder per domain, train.txt, test.txt and a dataset.yaml that describes them.
+
+    ``segmentation`` is the label set asked for; the other one is there under its own name. Colours
+    and labels are 8-bit PNG, depth 16-bit PNG in millimetres with 0 for holes, edges and reshading
+    16-bit PNG of 0..1, normals and curvature NPY of float32.
+    """
+    for domain in (*_DOMAINS, *_LABELS):
+        (plan.root / domain).mkdir(exist_ok=True)
+    plan.each(_scene, (*_DOMAINS, *_LABELS))
+    for split in ("train", "test"):
+        names = [scene.name for scene in plan.scenes if scene.split == split]
+        write_text(plan.root / f"{split}.txt", "\n".join(names) + "\n", DataError)
+    other = next(name for name in _LABELS if name != plan.labels)
+    camera = plan.intrinsics(plan.scenes[0])
+    return {
+        "modalities": {
+            "rgb": _field("rgb", "png", kind="image"),
+            "depth": _field("depth", "png", kind="depth", unit=0.001, missing=0),
+            "normal": _field("normal", "npy", kind="normal"),
+            "reshading": _field(
+                "reshading", "png", kind="continuous", unit=1.0 / 65535.0, mean=[0.5], std=[0.25]
+            ),
+            "albedo": _field("albedo", "png", kind="image"),
+            **{name: _field(name, "png", kind="edge") for name in _EDGES},
+            "principal_curvature": _field(
+                "principal_curvature", "npy", kind="continuous", channels=2, std=[2.0, 2.0]
+            ),
+        },
+        "outputs": {"segmentation": _label(plan.labels), other: _label(other)},
+        "splits": {"train": "train.txt", "test": "test.txt"},
+        "intrinsics": [float(camera[at]) for at in ((0, 0), (1, 1), (0, 2), (1, 2))],
+        "about": plan.description,
+    }
+
+
+def _field(domain: str, suffix: str, **said: Any) -> dict[str, Any]:
+    return {"pattern": f"{domain}/{{id}}.{suffix}", **said}
+
+
+def _label(name: str) -> dict[str, Any]:
+    labels = label_set(name)
+    palette = [list(colour) for colour in labels.palette]
+    return _field(name, "png", kind="label", classes=list(labels.classes), palette=palette)
+
+
+def _scene(root: Path, scene: Scene, arrays: Rendered) -> None:
+    for domain in _PNG:
+        write_png(root / domain / f"{scene.name}.png", arrays[domain])
+    millimetres = np.rint(1000.0 * np.nan_to_num(arrays["depth"].astype(np.float64)))
+    write_png(root / "depth" / f"{scene.name}.png", millimetres.astype(np.uint16))
+    for domain in (*_EDGES, "reshading"):
+        steps = np.rint(65535.0 * arrays[domain].astype(np.float64)).astype(np.uint16)
+        write_png(root / domain / f"{scene.name}.png", steps)
+    for domain in _NPY:
+        _write_npy(root / domain / f"{scene.name}.npy", arrays[domain])
+
+
+def _write_npy(path: Path, values: NDArray[Any]) -> None:
+    """Writes an array to a file that is complete or not there."""
+
+    def save(temporary: Path) -> None:
+        # An open file, since numpy adds .npy to names.
+        with temporary.open("wb") as file:
+            np.save(file, values)
+
+    write_atomically(path, save, DataError)

@@ -105,3 +105,27 @@ def test_sixteen_bits_are_not_cut_to_eight(tmp_path, channels):
     write_png(tmp_path / "deep.png", np.full(shape, 3000, np.uint16))
     with pytest.raises(DataError, match=r"deep\.png: is of type uint16"):
         Modality.of("image", channels).read(tmp_path / "deep.png")
+
+
+def test_looking_values_up_is_the_arithmetic_to_the_last_bit():
+    rng = np.random.default_rng(0)
+    colours = rng.integers(0, 256, (40, 30, 3), dtype=np.uint8)
+    modality = Modality.of("image", mean=(0.1, 0.2, 0.3), std=(0.9, 0.8, 0.7))
+    mean, std = np.array((modality.mean, modality.std), dtype=np.float32)
+    for view in (colours, colours[:, ::-1], colours[3:17, 5:9]):
+        expected = (view.astype(np.float32) * np.float32(modality.scale) - mean) / std
+        np.testing.assert_array_equal(modality.to_network(view), expected.transpose(2, 0, 1))
+
+
+def test_depth_of_16_bits_is_the_same_in_large_and_small_files(tmp_path):
+    rng = np.random.default_rng(0)
+    stored = rng.integers(0, 2**16, (300, 300), dtype=np.uint16)
+    stored[0, :2] = 0, 65535
+    write_png(tmp_path / "large.png", stored)
+    write_png(tmp_path / "small.png", stored[:100, :100])
+    for missing, hole in ((0, 0), (65535, 1)):
+        modality = Modality.of("depth", unit=1 / 512, missing=missing)
+        large = modality.read(tmp_path / "large.png")
+        np.testing.assert_array_equal(large[:100, :100], modality.read(tmp_path / "small.png"))
+        assert np.isnan(large[0, hole])
+        assert not np.isnan(large[0, 1 - hole])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -205,7 +206,7 @@ class Modality:
         return cls(
             kind,
             count,
-            unit=unit if unit is not None else _UNIT.get(kind, 1.0),
+            unit=unit if unit is not None else _UNIT.get(name, _UNIT.get(kind, 1.0)),
             missing=missing if missing is not None else 0.0 if kind == "depth" else None,
             scale=scale if scale is not None else usual_scale,
             mean=tuple(mean if mean is not None else average),
@@ -295,10 +296,12 @@ class Modality:
 
     def normalise(self, prepared: NDArray[Any]) -> NDArray[np.float32]:
         """What the network sees of prepared values: (C, H, W) float32, without NaN."""
+        if self.kind == "image" and prepared.dtype == np.uint8:
+            return self._looked_up(prepared)
         numbers = self._normalised(prepared)
         if not np.issubdtype(prepared.dtype, np.integer):
             numbers[~np.isfinite(numbers)] = self.fill
-        return np.ascontiguousarray(numbers.transpose(2, 0, 1))
+        return numbers
 
     def to_network(self, values: NDArray[Any], intrinsics: Any = None) -> NDArray[np.float32]:
         """What the network sees of raw values: (C, H, W) float32, without NaN.
@@ -313,7 +316,7 @@ class Modality:
         if self.kind == "label":
             return prepared.astype(np.int64)
         if self.kind == "continuous":
-            return np.ascontiguousarray(self._normalised(prepared).transpose(2, 0, 1))
+            return self._normalised(prepared)
         planes = (prepared[..., None] if prepared.ndim == 2 else prepared).astype(np.float32)
         if self.kind == "image":
             integer = prepared.dtype.kind in "ui"
@@ -414,20 +417,43 @@ class Modality:
         return np.repeat(shown[..., None], 3, axis=2) if shown.ndim == 2 else shown
 
     def _normalised(self, prepared: NDArray[Any]) -> NDArray[np.float32]:
-        """(H, W, C) float32, NaN where missing."""
+        """(C, H, W) float32, NaN where missing."""
         if self.kind == "label":
             return self._one_hot(prepared)
         if self.encoding != "raw" and not self.early:
             encoded = self.encoded_by.encode(np.asarray(prepared, np.float32), self, None)
         else:
             encoded = prepared
-        planes = encoded[..., None] if encoded.ndim == 2 else encoded
+        planes = self._planes(encoded)
+        numbers = np.empty((self.channels, *planes.shape[:2]), dtype=np.float32)
+        # Plane by plane: NumPy is slow where the last axis has a few entries.
+        for channel, (mean, std) in enumerate(zip(self.mean, self.std, strict=True)):
+            plane = planes[..., channel].astype(np.float32, copy=False)
+            np.multiply(plane, np.float32(self.scale), out=numbers[channel])
+            numbers[channel] -= np.float32(mean)
+            numbers[channel] /= np.float32(std)
+        return numbers
+
+    def _looked_up(self, image: NDArray[Any]) -> NDArray[np.float32]:
+        """The same for 8-bit images, from a table of the 256 values."""
+        planes = self._planes(image)
+        numbers = np.empty((self.channels, *planes.shape[:2]), dtype=np.float32)
+        for channel, table in enumerate(_tables(self)):
+            cv2.LUT(np.ascontiguousarray(planes[..., channel]), table, dst=numbers[channel])
+        return numbers
+
+    def _planes(self, values: NDArray[Any]) -> NDArray[Any]:
+        """(H, W, C) with the channels of this modality.
+
+        Raises:
+            DataError: the values have others.
+        """
+        planes = values[..., None] if values.ndim == 2 else values
         if planes.shape[2] == 1 and self.stored_channels == 1:
             planes = np.broadcast_to(planes, (*planes.shape[:2], self.channels))
         if planes.shape[2] != self.channels:
             raise DataError(f"{planes.shape[2]} channels, but this modality has {self.channels}")
-        mean, std = np.array((self.mean, self.std), dtype=np.float32)
-        return np.asarray((planes.astype(np.float32) * np.float32(self.scale) - mean) / std)
+        return planes
 
     def _one_hot(self, labels: NDArray[Any]) -> NDArray[np.float32]:
         """A label as an input: a channel per class; all 0 where it is ignored."""
@@ -436,10 +462,25 @@ class Modality:
                 "a label as an input needs as many channels as there are classes; set "
                 "model.inputs.<name>"
             )
-        return np.asarray(labels[..., None] == np.arange(self.channels), dtype=np.float32)
+        classes = np.arange(self.channels)[:, None, None]
+        return np.asarray(labels == classes, dtype=np.float32)
 
 
-_UNIT: dict[str, float | None] = {"depth": 0.001, "edge": None}
+# By kind, and by the encodings of the two edge domains of Taskonomy, which have their own white.
+@functools.lru_cache(maxsize=64)
+def _tables(modality: Modality) -> NDArray[np.float32]:
+    """(C, 256): what the network sees of every value of an 8-bit image."""
+    values = np.arange(256, dtype=np.uint8)[None]
+    colours = np.repeat(values[..., None], modality.channels, axis=2)
+    return modality._normalised(colours)[:, 0]
+
+
+_UNIT: dict[str, float | None] = {
+    "depth": 0.001,
+    "edge": None,
+    "taskonomy_edge_texture": 1.0 / 11355.0,
+    "taskonomy_edge_occlusion": 1.0 / 11584.0,
+}
 
 
 def _normalisation(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -117,10 +118,24 @@ def _numbers(stored: NDArray[Any], modality: Modality, told: str) -> NDArray[np.
 
 
 def _measured(stored: NDArray[Any], modality: Modality, step: np.float64) -> NDArray[np.float32]:
+    if stored.dtype == np.uint16 and stored.size > 2**16:
+        return np.asarray(_table(float(step), modality.missing)[stored])
+    return _scaled(stored, modality.missing, step)
+
+
+@functools.lru_cache(maxsize=16)
+def _table(step: float, missing: float | None) -> NDArray[np.float32]:
+    """What every 16-bit value means; looking it up is faster than to compute it."""
+    return _scaled(np.arange(2**16, dtype=np.uint16), missing, np.float64(step))
+
+
+def _scaled(
+    stored: NDArray[Any], missing_value: float | None, step: np.float64
+) -> NDArray[np.float32]:
     values = np.asarray(stored * step).astype(np.float32)
     missing = ~np.isfinite(stored)
-    if modality.missing is not None:
-        missing |= stored == modality.missing
+    if missing_value is not None:
+        missing |= stored == missing_value
     values[missing] = np.nan
     return values
 

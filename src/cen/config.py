@@ -28,26 +28,48 @@ from cen.files import write_text
 class ModalityConfig:
     """How the files of one modality become numbers for the network.
 
-    The network sees ``(value * scale - mean) / std``; ``null`` means the kind's default. The
+    The network sees ``(encoded * scale - mean) / std``; ``null`` means what the data set says, and
+    where that says nothing the default of the kind and the encoding (docs/modalities.md). The
     number of channels is that of ``model.inputs``.
 
     Attributes:
         kind: ``image``: 8-bit colour or grey files; ``depth``: distances, in metres inside CEN;
             ``normal``, ``label``, ``edge``, ``continuous``: docs/modalities.md; null: what the data
             set says.
-        unit: Metres per stored value, for depth; null: what dataset.yaml in the data folder says.
+        unit: What one stored value is worth: metres for depth, 1 for white of edges.
         missing: Stored value that means "not measured"; null: what the data set says, else 0 for
             depth.
-        scale: Factor from the read value (0..255, or metres) to the value that is normalised.
+        bits: What a stored value must have; files of others, such as depth that was saved again
+            with 8 bits, are refused. 16 also admits 16-bit images.
+        axes: Where the three stored channels of normals point; null: ``+x +y +z``, with x right, y
+            down, z forward.
+        encoding: What the network sees of a depth, an edge or continuous values: ``raw``,
+            ``inverse``, ``log``, ``minmax``, ``jet``, ``normals``, ``hha``, or the released code's
+            ``released_segmentation``, ``taskonomy_depth``, ``taskonomy_edge_texture``,
+            ``taskonomy_edge_occlusion``.
+        clip: Smallest and largest value of a depth or of continuous values; others are set to
+            these. The range of ``jet``.
+        fill_holes: How holes of a depth are filled in, before anything else.
+        intrinsics: fx, fy, cx, cy of the camera in pixels, for ``hha`` and ``normals``; null: what
+            the data set says.
+        scale: Factor from the encoded value (raw: 0..255, or metres) to the value that is
+            normalised.
         mean: One number per channel, subtracted after ``scale``.
         std: One number per channel, divided by last.
         fill: What the network sees where a value is missing and where a crop is padded.
-        interpolation: How it is resized; null: cubic for images, nearest for depth.
+        interpolation: How it is resized; null: cubic for images, nearest for depth and labels,
+            linear for the others.
     """
 
     kind: Literal["image", "depth", "normal", "label", "edge", "continuous"] | None = None
     unit: float | None = None
     missing: float | None = None
+    bits: int | None = None
+    axes: str | None = None
+    encoding: str | None = None
+    clip: list[float] | None = None
+    fill_holes: Literal["nearest", "inpaint"] | None = None
+    intrinsics: list[float] | None = None
     scale: float | None = None
     mean: list[float] | None = None
     std: list[float] | None = None
@@ -65,14 +87,19 @@ class TransformConfig:
         shorter_side: Least length in pixels of an image's shorter side after random scaling.
         scale: Range of the random factor by which an image is resized; null: not resized.
         flip: Mirror every second sample, at random.
+        rotate: Most degrees by which a sample is turned about its centre at random, either way
+            (this project's extension); null: not turned.
         crop: Height and width in pixels of the random crop, padded where an image is smaller;
             null: whole images.
+        divide_depth: Divide depth by the factor of ``scale``, as if the camera had come closer.
     """
 
     shorter_side: int | None = None
     scale: tuple[float, float] | None = None
     flip: bool = True
+    rotate: float | None = None
     crop: tuple[int, int] | None = None
+    divide_depth: bool = False
 
 
 @dataclass
@@ -367,6 +394,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "data.transforms.shorter_side": (1, _INF),
     "data.transforms.crop": (32, _INF),
     "data.transforms.scale": (0.01, 100),
+    "data.transforms.rotate": (0, 180),
     "model.width": (1, _INF),
     "model.decoder_channels": (1, _INF),
     "model.threshold": (0, _INF),

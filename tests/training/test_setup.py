@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import torch
 from tests.training.toy import same
 
 import cen
-from cen.config import Config
+from cen.config import Config, ModalityConfig
 from cen.data import write_rooms
 from cen.errors import ConfigError
 from cen.report.panels import load_panel
@@ -39,7 +40,14 @@ def test_every_key_of_a_modality_arrives(root: Path) -> None:
         "std": [0.5],
         "fill": -1.0,
         "interpolation": "linear",
+        "encoding": "log",
+        "clip": [0.5, 6.0],
+        "fill_holes": "nearest",
+        "intrinsics": [50.0, 50.0, 27.5, 19.5],
+        "bits": 16,
+        "axes": "+x -y -z",
     }
+    assert set(keys) == {field.name for field in fields(ModalityConfig)}
     data = {"root": str(root), "modalities": {"rgb": {}, "depth": keys}}
     config = Config.from_dict({"data": data, "train": {"steps": 1}})
     found = open_dataset(config, "train").modalities["depth"].to_dict()

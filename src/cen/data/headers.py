@@ -1,4 +1,4 @@
-"""What a file says of its picture before it is decoded, so that a header cannot claim all memory."""
+"""What a file says of its picture before it is decoded: no header claims all memory."""
 
 from __future__ import annotations
 

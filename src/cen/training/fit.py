@@ -12,6 +12,7 @@ from lightning.pytorch import Callback, Trainer
 from torch.utils.data import Dataset
 
 from cen.config import Config, TrainConfig
+from cen.data.ranges import seen_range
 from cen.errors import CheckpointError
 from cen.models import ChannelExchangeNetwork
 from cen.training.callbacks import ExchangeMonitor, FiniteLoss, RunProgress, StepLog
@@ -59,7 +60,7 @@ def fit(
         net,
         train,
         validation,
-        metadata=metadata(train),
+        metadata={**metadata(train), "seen": seen_range(train)},
         resume=resume,
         progress=progress,
     )

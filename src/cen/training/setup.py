@@ -44,7 +44,9 @@ def open_dataset(config: Config, split: Literal["train", "validation", "test"]) 
             shorter_side=how.shorter_side,
             scale=how.scale,
             flip=how.flip,
+            rotate=how.rotate,
             crop=how.crop,
+            divide_depth=how.divide_depth,
             ignore_index=ignored,
         )
     else:

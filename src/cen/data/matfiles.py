@@ -177,13 +177,19 @@ def dataset(path: Path, group: Any, name: str) -> Any:
     Raises:
         DataError: there is none, or it lies outside this file.
     """
-    h5py = library("h5py")
-    link = group.get(name, getlink=True) if name in group else None
-    if link is None:
-        there = ", ".join(sorted(str(key) for key in group)[:20])
-        raise DataError(f"{path}: has no variable {name}; there are {there}")
-    found = group[name] if isinstance(link, h5py.HardLink) else None
-    return _own(path, name, found)
+    return _own(path, name, _member(path, group, name))
+
+
+def struct(path: Path, file: Any, name: str) -> Any:
+    """The struct, or struct array, ``name`` of an open v7.3 file, as an ``h5py.Group``.
+
+    Raises:
+        DataError: there is none.
+    """
+    found = _member(path, file, name)
+    if not isinstance(found, library("h5py").Group):
+        raise DataError(f"{path}: {name} is no struct")
+    return found
 
 
 def dereference(path: Path, file: Any, name: str, reference: Any) -> Any:
@@ -221,7 +227,8 @@ def read(
         DataError: it is implausibly large.
     """
     shape = array.shape if index is None else array.shape[1:]
-    if np.prod(shape, dtype=np.float64) > limit:
+    chunks = np.prod(array.chunks or (1,), dtype=np.float64)
+    if np.prod(shape, dtype=np.float64) > limit or array.dtype.itemsize > 16 or chunks > 2**28:
         raise DataError(f"{path}: {name} claims to be {_shape(shape)}; is the file damaged?")
     return np.asarray(array[()] if index is None else array[index])
 
@@ -242,6 +249,15 @@ def texts_v73(path: Path, file: Any, name: str) -> list[str]:
         values = () if empty else read(path, name, codes, limit=MAX_CELLS).ravel().tolist()
         made.append("".join(map(chr, values)))
     return made
+
+
+def _member(path: Path, group: Any, name: str) -> Any:
+    """A member of a group; None for a link, which could lead into any file of the disk."""
+    if name not in group:
+        there = ", ".join(sorted(str(key) for key in group)[:20])
+        raise DataError(f"{path}: has no variable {name}; there are {there}")
+    link = group.get(name, getlink=True)
+    return group[name] if isinstance(link, library("h5py").HardLink) else None
 
 
 def _own(path: Path, name: str, found: Any) -> Any:

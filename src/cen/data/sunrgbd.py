@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import posixpath
 import warnings
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -19,6 +16,13 @@ from cen.data.base import AlignedDataset, Classes, Split, check_split, cut_valid
 from cen.data.files import read_array
 from cen.data.modality import Modality
 from cen.data.nyudv2 import describe, palette_of
+from cen.data.sunrgbd_lists import (
+    frame_labels,
+    group_frames,
+    meta_order,
+    read_split,
+    seglabel,
+)
 from cen.data.transforms import Transform
 from cen.errors import ConfigError, DataError
 
@@ -34,10 +38,7 @@ MAX_DEPTH = 8.0
 Depth = Literal["filled", "raw"]
 Beyond = Literal["clip", "missing"]
 _DEPTHS = {"filled": "depth_bfx", "raw": "depth"}
-_SPLIT_VARIABLE = {"train": "alltrain", "validation": "alltrain", "test": "alltest"}
 _PICTURES = (".jpg", ".jpeg", ".png")
-# Frames of one part of the data set that stay together when validation is cut.
-_BLOCK = 50
 
 
 class SUNRGBD(AlignedDataset):
@@ -127,12 +128,12 @@ class SUNRGBD(AlignedDataset):
         }
         self._frames = read_split(folder / ALLSPLIT, split)
         if split != "test":
-            groups = _groups(self._frames)
+            groups = group_frames(self._frames)
             part = cut_validation(groups, validation, split, f"{folder / ALLSPLIT}, alltrain")
             self._frames = [self._frames[index] for index in part]
             self._groups = [groups[index] for index in part]
         else:
-            self._groups = _groups(self._frames)
+            self._groups = group_frames(self._frames)
         self._numbers = _numbers(folder, self._frames)
         self.fields = {
             "rgb": {"kind": "image"},
@@ -183,11 +184,14 @@ class SUNRGBD(AlignedDataset):
         path = self._folder(index) / "intrinsics.txt"
         try:
             numbers = np.array(path.read_text(encoding="ascii").split(), dtype=np.float64)
-            return {"intrinsics": numbers.reshape(3, 3)}
+            matrix = numbers.reshape(3, 3)
         except OSError as error:
             raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
         except ValueError as error:
             raise DataError(f"{path}: does not hold 3 x 3 numbers") from error
+        # The toolbox counts pixels from 1 (read_3d_pts_general.m), this project from 0.
+        matrix[:2, 2] -= 1.0
+        return {"intrinsics": matrix}
 
     def read(self, field: str, index: int, modality: Modality) -> NDArray[Any]:
         """Reads one picture of a frame."""
@@ -196,7 +200,7 @@ class SUNRGBD(AlignedDataset):
             found = (
                 self._by_name(path)
                 if self._numbers is None
-                else _frame_labels(path, self._numbers[index])
+                else frame_labels(path, self._numbers[index])
             )
             return self._classes_of(path, found)
         if not path.is_file():
@@ -238,59 +242,6 @@ class SUNRGBD(AlignedDataset):
         return self.root / "SUNRGBD" / self._frames[index]
 
 
-def read_split(path: Path, split: Split) -> list[str]:
-    """Folders of the frames of an official split, below SUNRGBD.
-
-    Args:
-        path: allsplit.mat, which holds absolute paths of its authors' machine.
-        split: which; "train" and "validation" give the same.
-
-    Raises:
-        DataError: the file is damaged, a path leaves SUNRGBD, or a frame occurs twice.
-    """
-    found = matfiles.load_v5(path, ("alltrain", "alltest"))
-    both = {}
-    for name in ("alltrain", "alltest"):
-        entries = matfiles.texts(path, name, matfiles.require(path, found, name))
-        frames = [_relative(path, name, entry) for entry in entries]
-        if not frames:
-            raise DataError(f"{path}: {name} is empty")
-        if len(set(frames)) < len(frames):
-            raise DataError(f"{path}: {name} names a frame twice")
-        both[name] = frames
-    if shared := set(both["alltrain"]) & set(both["alltest"]):
-        raise DataError(
-            f"{path}: {min(shared)} is in alltrain and in alltest; "
-            "nothing can be measured on images that were trained on"
-        )
-    return both[_SPLIT_VARIABLE[split]]
-
-
-def _relative(path: Path, name: str, entry: str) -> str:
-    """The part of an absolute path of the authors' machine below SUNRGBD."""
-    _, marker, inside = entry.partition("SUNRGBD/")
-    parts = [part for part in inside.split("/") if part not in ("", ".")]
-    if not marker or not parts or ".." in parts or "\0" in inside:
-        raise DataError(f"{path}: {name}: {entry!r} is no folder below SUNRGBD")
-    return "/".join(parts)
-
-
-def _groups(frames: Sequence[str]) -> list[str]:
-    """What is kept on one side of the cut: a place of SUN3D, or a block of neighbouring frames."""
-    parts = defaultdict(list)
-    for frame in frames:
-        folders = frame.split("/")
-        place = 3 if folders[1:2] == ["sun3ddata"] else 2
-        parts["/".join(folders[: min(place, len(folders) - 1)])].append(frame)
-    group = {}
-    for part, members in parts.items():
-        # A small part is still dealt out in ten blocks.
-        block = len(members) if "/sun3ddata/" in part else max(1, min(_BLOCK, len(members) // 10))
-        for rank, frame in enumerate(sorted(members)):
-            group[frame] = f"{part}, {rank // block:04d}"
-    return [group[frame] for frame in frames]
-
-
 def _class_names(path: Path) -> list[str]:
     found = matfiles.load_v5(path, ("seg37list",))
     return matfiles.texts(path, "seg37list", matfiles.require(path, found, "seg37list"))
@@ -306,9 +257,9 @@ def _numbers(root: Path, frames: Sequence[str]) -> list[int] | None:
             stacklevel=3,
         )
         return None
-    order = _order(meta, meta.stat().st_mtime_ns if meta.is_file() else 0)
+    order = meta_order(meta, meta.stat().st_mtime_ns if meta.is_file() else 0)
     with matfiles.open_v73(segmentation) as file:
-        count = len(_seglabel(segmentation, file))
+        count = len(seglabel(segmentation, file))
     if count != len(order):
         raise DataError(
             f"{segmentation}: {count} frames, but {meta} has {len(order)}; "
@@ -318,36 +269,6 @@ def _numbers(root: Path, frames: Sequence[str]) -> list[int] | None:
         if frame not in order:
             raise DataError(f"{meta}: has no frame {frame}, which {root / ALLSPLIT} names")
     return [order[frame] for frame in frames]
-
-
-@lru_cache(maxsize=4)
-def _order(path: Path, changed: int) -> dict[str, int]:
-    """Frames of SUNRGBDMeta.mat and their places in it. Kept, for it takes seconds to read."""
-    meta = matfiles.require(path, matfiles.load_v5(path, ("SUNRGBDMeta",)), "SUNRGBDMeta")
-    if "rgbpath" not in (meta.dtype.names or ()):
-        raise DataError(f"{path}: SUNRGBDMeta is no struct array with rgbpath")
-    paths = [matfiles.texts(path, "rgbpath", np.asarray(entry)) for entry in meta["rgbpath"].flat]
-    # .../<frame>/image/<picture>
-    folders = [posixpath.dirname(posixpath.dirname("".join(entry))) for entry in paths]
-    return {_relative(path, "rgbpath", folder): n for n, folder in enumerate(folders)}
-
-
-def _seglabel(path: Path, file: Any) -> Any:
-    group = file.get("SUNRGBD2Dseg")
-    if group is None or not hasattr(group, "keys"):
-        raise DataError(f"{path}: has no struct array SUNRGBD2Dseg")
-    return matfiles.dataset(path, group, "seglabel")
-
-
-def _frame_labels(path: Path, number: int) -> NDArray[Any]:
-    """Labels of one frame of SUNRGBD2Dseg.mat: (H, W) whole numbers."""
-    with matfiles.open_v73(path) as file:
-        cell = matfiles.read(path, "seglabel", _seglabel(path, file), number).ravel()
-        array = matfiles.dereference(path, file, "seglabel", cell[0] if cell.size else None)
-        values = matfiles.read(path, "seglabel", array).T
-    if values.ndim != 2:
-        raise DataError(f"{path}: seglabel of frame {number + 1} is {values.shape}, no picture")
-    return matfiles.integers(path, "seglabel", values).reshape(values.shape)
 
 
 def _plain(name: str) -> str:

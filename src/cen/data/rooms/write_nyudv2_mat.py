@@ -9,7 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from cen.data.nyudv2_mat import LABELED, MAPPING40, MAPPINGS13, SPLITS
+from cen.data.nyudv2_classes import LABELED, MAPPING40, MAPPINGS13
+from cen.data.nyudv2_mat import SPLITS
 from cen.data.rooms.labels import label_set
 from cen.data.rooms.matlab import Mat73, cell, create_v73, save_v5
 from cen.data.rooms.plan import Plan, Rendered, Scene
@@ -27,9 +28,9 @@ def write(plan: Plan) -> dict[str, Any]:
 
     ``rawDepths`` is the sensor's depth in metres with 0 in its holes; ``depths`` has the exact
     depth there. ``labels`` uses all of 894 numbers, several for each class, and classMapping40.mat
-    leads back to the classes of Rooms. Training and test images are mixed, as in the real file, and two
-    consecutive images of a split have one scene name, although every image of Rooms is a room of
-    its own. The variable ``namesToIds``, a MATLAB object, is left out.
+    leads back to the classes of Rooms. Training and test images are mixed, as in the real file,
+    and two consecutive images of a split have one scene name, although every image of Rooms is a
+    room of its own. The variable ``namesToIds``, a MATLAB object, is left out.
     """
     classes = label_set(plan.labels).classes
     order = _mixed(plan)

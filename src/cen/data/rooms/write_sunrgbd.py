@@ -82,11 +82,18 @@ def _frame(plan: Plan, scene: Scene, rendered: Rendered, labels: NDArray[np.uint
     for name, metres in (("depth", depth), ("depth_bfx", np.where(np.isnan(depth), exact, depth))):
         (folder / name).mkdir(exist_ok=True)
         write_png(folder / name / f"{scene.name}.png", _rotated(metres))
-    numbers = " ".join(f"{value:.6f}" for value in plan.intrinsics(scene).ravel())
+    numbers = " ".join(f"{value:.6f}" for value in _intrinsics(plan, scene).ravel())
     write_text(folder / "intrinsics.txt", numbers + "\n", DataError)
     write_text(folder / "scene.txt", "room", DataError)
     names = label_set(plan.labels).classes
     save_v5(folder / "seg.mat", {"names": cell(names), "seglabel": labels.astype(np.float64)})
+
+
+def _intrinsics(plan: Plan, scene: Scene) -> NDArray[np.float64]:
+    """The camera as the toolbox has it: pixels count from 1."""
+    matrix = plan.intrinsics(scene)
+    matrix[:2, 2] += 1.0
+    return matrix
 
 
 def _file_labels(labels: NDArray[Any], plan: Plan) -> NDArray[np.uint8]:
@@ -123,6 +130,6 @@ def _meta(plan: Plan, order: list[Scene]) -> NDArray[Any]:
             depth,
             picture,
             folder.split("/")[0],
-            plan.intrinsics(scene),
+            _intrinsics(plan, scene),
         )
     return made

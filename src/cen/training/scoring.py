@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor, nn
 from torchmetrics import Metric
 
-from cen.metrics import DepthMetric, EdgeMetric, NormalMetric, SegmentationMetric
+from cen.metrics import DepthMetric, EdgeMetric, ImageMetric, NormalMetric, SegmentationMetric
 from cen.models import Output, Task
 
 Subset = tuple[str, ...]
@@ -19,6 +19,7 @@ METRICS: Mapping[str, Callable[[Task], Metric]] = {
     "depth": lambda task: DepthMetric(),
     "normal": lambda task: NormalMetric(),
     "edge": lambda task: EdgeMetric(),
+    "image": lambda task: ImageMetric(),
 }
 """What counts the predictions of each kind of output."""
 

@@ -1,0 +1,118 @@
+"""Errors of generated images on the range [-1, 1]: MAE, RMSE, PSNR and SSIM."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+from torchmetrics.functional.image import structural_similarity_index_measure
+
+from cen.errors import ShapeError
+from cen.masks import same_shape
+from cen.metrics.depth import plain_scores
+
+HIGHEST_PSNR = 100.0
+"""What an image without any error counts as, in dB; its PSNR is infinite."""
+
+
+class ImageScores(NamedTuple):
+    """Scores of generated images, float64 on the CPU, nan where nothing was counted.
+
+    Attributes:
+        mae: mean absolute error over all values of the data set, on the range [-1, 1]. Published
+            tables print it times 10.
+        rmse: root of the mean squared error over all values, likewise (the "MSE" columns of the
+            released code and of papers that follow it are this root).
+        psnr: mean over images of the peak signal-to-noise ratio, in dB, at most 100.
+        ssim: mean over images of the structural similarity, in [-1, 1].
+        images: number of images, int64.
+    """
+
+    mae: Tensor
+    rmse: Tensor
+    psnr: Tensor
+    ssim: Tensor
+    images: Tensor
+
+    def to_dict(self) -> dict[str, Any]:
+        """The scores as plain numbers for JSON; ``None`` stands for nan."""
+        return plain_scores(self)
+
+
+def image_sums(prediction: Tensor, target: Tensor) -> Tensor:
+    """What image scores are made of, summed over a batch. Nothing is read back to the host.
+
+    Values that are not finite in ``target`` do not count; for SSIM, which compares windows, they
+    are taken as equal in both.
+
+    Args:
+        prediction: (B, C, H, W) in [-1, 1].
+        target: the same shape.
+
+    Returns:
+        (6,) float64: Σ |error|, Σ error², values, Σ PSNR, Σ SSIM, images.
+
+    Raises:
+        ShapeError: the shapes differ or are not those of images.
+    """
+    same_shape(prediction, target)
+    if target.ndim != 4:
+        raise ShapeError(f"images are (B, C, H, W), got {tuple(target.shape)}")
+    valid = torch.isfinite(target)
+    truth = torch.where(valid, target, 0).double()
+    guess = torch.where(valid, prediction, 0).double()
+    error = guess - truth
+    values = valid.flatten(1).sum(1).double()
+    squares = error.square().flatten(1).sum(1)
+    counted = values > 0
+    # The range is 2 wide, so the peak's square is 4.
+    ratio = 10 * torch.log10(4 * values / squares.clamp(min=torch.finfo(torch.float64).tiny))
+    psnr = torch.where(counted, ratio.clamp(max=HIGHEST_PSNR), 0)
+    # SSIM depends on where 0 is, so it is taken on [0, 1], as usual.
+    ssim = structural_similarity_index_measure(
+        (guess + 1) / 2, (truth + 1) / 2, data_range=1.0, reduction="none"
+    )
+    assert isinstance(ssim, Tensor)
+    ssim = torch.where(counted, ssim, 0)
+    sums = (error.abs(), squares, values, psnr, ssim, counted)
+    return torch.stack([value.double().sum() for value in sums])
+
+
+def image_scores(sums: Tensor) -> ImageScores:
+    """The scores of what :func:`image_sums` counted, added up over a data set."""
+    if sums.shape != (6,):
+        raise ShapeError(f"image sums have the shape (6,), got {tuple(sums.shape)}")
+    absolute, squares, values, psnr, ssim, images = sums.detach().cpu().double()
+    return ImageScores(
+        mae=absolute / values,
+        rmse=(squares / values).sqrt(),
+        psnr=psnr / images,
+        ssim=ssim / images,
+        images=images.long(),
+    )
+
+
+class ImageMetric(Metric):
+    """Accumulates the scores of generated images over batches and processes.
+
+    Args:
+        **kwargs: passed to :class:`torchmetrics.Metric`.
+    """
+
+    full_state_update = False
+    is_differentiable = False
+    sums: Tensor
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.add_state("sums", default=torch.zeros(6, dtype=torch.float64), dist_reduce_fx="sum")
+
+    def update(self, pred: Tensor, target: Tensor) -> None:
+        """Count one batch; see :func:`image_sums`."""
+        self.sums += image_sums(pred, target)
+
+    def compute(self) -> ImageScores:
+        """The scores of everything counted so far, over all processes."""
+        return image_scores(self.sums)

@@ -1,7 +1,8 @@
 """Predict on image files or arrays, with any subset of the modalities a network knows."""
 
 import json
-from collections.abc import Iterator, Mapping
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +14,9 @@ from numpy.typing import NDArray
 
 from cen.data import Modality
 from cen.data.files import write_png
+from cen.data.ranges import far_from
 from cen.errors import (
+    CenWarning,
     CheckpointError,
     ConfigError,
     DataError,
@@ -92,6 +95,10 @@ class Prediction:
 class Predictor:
     """Segments scenes given as image files or arrays.
 
+    Everything that was chosen for the inputs when the network was trained (units, encodings,
+    clipping, filling of holes, normalisation) is kept with it, so the files are enough. Depth far
+    from that of training is warned of (``CenWarning``): mostly its unit is another one.
+
     Args:
         net: a network, or the path of a run folder or of a saved network (``.safetensors``).
         device: where to run; None leaves the network where it is (the CPU when it is loaded).
@@ -123,7 +130,11 @@ class Predictor:
         self.classes, self.palette = _classes(self.net, self.output)
 
     def __call__(
-        self, inputs: Mapping[str, str | Path | NDArray[Any]], *, probabilities: bool = False
+        self,
+        inputs: Mapping[str, str | Path | NDArray[Any]],
+        *,
+        probabilities: bool = False,
+        intrinsics: Sequence[float] | NDArray[Any] | None = None,
     ) -> Prediction:
         """Segment one scene.
 
@@ -131,24 +142,31 @@ class Predictor:
             inputs: any non-empty subset of the modalities, all of one size and at least 32 pixels
                 high and wide: a file, or an array as :meth:`Modality.read` gives it (image: uint8
                 (H, W, 3) RGB, or (H, W); depth: float (H, W) in metres, where nan, infinity and
-                values <= 0 are missing).
+                values <= 0 are missing; others: docs/modalities.md).
             probabilities: keep the class probabilities of the ensemble.
+            intrinsics: (fx, fy, cx, cy) or (3, 3) of these pictures, in pixels; needed where an
+                encoding (HHA, normals from depth) asks for them and the network was not saved
+                with those of one camera.
 
         Returns:
             The prediction at the size of the input.
 
         Raises:
             StreamError: no modality is given or one is unknown.
-            DataError: a file cannot be read or an array is of the wrong kind.
+            DataError: a file cannot be read, an array is of the wrong kind, or intrinsics are
+                needed.
             ShapeError: the sizes differ, or an image is too small; the message names the files.
         """
         self._check_names(inputs)
         given = {name: inputs[name] for name in self.modalities if name in inputs}
         values = {name: self._read(name, value) for name, value in given.items()}
+        self._compare(given, values)
         size = _common_size({_source(name, given[name]): v.shape for name, v in values.items()})
         device = next(self.net.parameters()).device
         batch = {
-            name: torch.from_numpy(self.modalities[name].to_network(value))[None].to(device)
+            name: torch.from_numpy(self.modalities[name].to_network(value, intrinsics))[None].to(
+                device
+            )
             for name, value in values.items()
         }
         with _evaluating(self.net), torch.inference_mode():
@@ -176,20 +194,21 @@ class Predictor:
         if isinstance(value, str | Path):
             return modality.read(value)
         array = np.asarray(value)
+        _check_array(name, array, modality)
         if modality.kind == "depth":
-            if array.ndim != 2 or not np.issubdtype(array.dtype, np.floating):
-                raise DataError(
-                    f"depth array {name!r} must be metres as float of shape (H, W), got "
-                    f"{array.dtype} {array.shape}; multiply stored values by their unit"
-                )
             return np.where(array > 0, array, np.nan).astype(np.float32)
-        if modality.channels in (1, 3) and array.dtype != np.uint8:
-            raise DataError(f"image array {name!r} must be uint8 in 0..255, got {array.dtype}")
-        shapes = "(H, W)" if modality.channels == 1 else f"(H, W, {modality.channels})"
-        channels = 1 if array.ndim == 2 else array.shape[-1]
-        if array.ndim not in (2, 3) or channels != modality.channels:
-            raise DataError(f"image array {name!r} must be {shapes}, got {array.shape}")
         return array
+
+    def _compare(
+        self, given: Mapping[str, str | Path | NDArray[Any]], values: Mapping[str, NDArray[Any]]
+    ) -> None:
+        """Warns of depth far from that of training."""
+        seen = self.net.metadata.get("seen") or {}
+        for name, value in values.items():
+            strange = far_from(value, seen[name]) if name in seen else None
+            if strange:
+                source = _source(name, given[name])
+                warnings.warn(f"{source}: {strange}", CenWarning, stacklevel=3)
 
     def _labels(self, logits: torch.Tensor) -> Labels:
         best = logits[0].argmax(0).cpu().numpy()
@@ -198,13 +217,7 @@ class Predictor:
     def _picture(self, values: Mapping[str, NDArray[Any]]) -> Image:
         """The first image among the modalities, else the first depth map, painted."""
         first = sorted(values, key=lambda name: self.modalities[name].kind != "image")[0]
-        shown = values[first]
-        if shown.ndim == 3 and shown.shape[-1] != 3:
-            shown = shown[..., 0]
-        if self.modalities[first].kind == "image" and shown.dtype != np.uint8:
-            low, high = float(np.nanmin(shown)), float(np.nanmax(shown))
-            shown = (255 * (shown - low) / max(high - low, 1e-9)).astype(np.uint8)
-        return to_picture(shown)
+        return to_picture(self.modalities[first].picture(values[first]))
 
 
 def _modalities(
@@ -242,6 +255,31 @@ def _classes(net: ChannelExchangeNetwork, output: str) -> tuple[tuple[str, ...],
         names = [f"class {i}" for i in range(count)]
     colours = (net.metadata.get("palette") or {}).get(output)
     return tuple(str(name) for name in names), as_palette(colours, count)
+
+
+def _check_array(name: str, array: NDArray[Any], modality: Modality) -> None:
+    """Refuses an array that is not what `Modality.read` gives."""
+    kind, channels = modality.kind, modality.stored_channels
+    found = 1 if array.ndim == 2 else array.shape[-1]
+    if kind == "depth":
+        if array.ndim != 2 or not np.issubdtype(array.dtype, np.floating):
+            raise DataError(
+                f"depth array {name!r} must be metres as float of shape (H, W), got "
+                f"{array.dtype} {array.shape}; multiply stored values by their unit"
+            )
+        return
+    wanted: Any = np.uint16 if modality.bits == 16 else np.uint8
+    if kind == "image" and channels in (1, 3) and array.dtype != wanted:
+        limit = np.iinfo(wanted).max
+        raise DataError(
+            f"image array {name!r} must be {wanted.__name__} in 0..{limit}, got {array.dtype}"
+        )
+    if kind != "image" and np.issubdtype(array.dtype, np.floating) == (kind == "label"):
+        numbers = "integers" if kind == "label" else "float"
+        raise DataError(f"{kind} array {name!r} must be of {numbers}, got {array.dtype}")
+    shapes = "(H, W)" if channels == 1 else f"(H, W, {channels})"
+    if array.ndim not in (2, 3) or found != channels:
+        raise DataError(f"{kind} array {name!r} must be {shapes}, got {array.shape}")
 
 
 def _source(name: str, value: str | Path | NDArray[Any]) -> str:

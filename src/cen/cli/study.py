@@ -138,12 +138,21 @@ def _run(args: argparse.Namespace, name: str, file: Path) -> int:
 def _train(args: argparse.Namespace, store: Store, runs: Sequence[Run]) -> list[Outcome]:
     from rich.console import Console
 
-    from cen.studies import Board, Scheduler, chosen_threads, make_slots, usable_cores, visible_gpus
+    from cen.studies import (
+        Board,
+        Scheduler,
+        chosen_threads,
+        make_slots,
+        needs_work,
+        usable_cores,
+        visible_gpus,
+    )
 
     unique = list({run.hash: run for run in runs}.values())
-    on_cpu = all(run.config.train.accelerator == "cpu" for run in unique)
+    left = [run for run in unique if needs_work(store, run)]
+    on_cpu = all(run.config.train.accelerator == "cpu" for run in left)
     gpus = [] if on_cpu else visible_gpus(os.environ)
-    slots = make_slots(args.jobs, len(unique), usable_cores(), gpus, chosen_threads(os.environ))
+    slots = make_slots(args.jobs, len(left), usable_cores(), gpus, chosen_threads(os.environ))
     with Board(store, unique, len(slots), Console(stderr=True)) as board:
         return Scheduler(store, unique, slots, board.end, board.look).run()
 

@@ -18,7 +18,7 @@ from cen.studies.results import Record, collect, csv_text
 from cen.studies.scheduler import Outcome, Scheduler
 from cen.studies.slots import Slot, chosen_threads, make_slots, usable_cores, visible_gpus
 from cen.studies.spec import Study, find_study, shipped
-from cen.studies.store import Store
+from cen.studies.store import Store, needs_work
 from cen.studies.tables import Table, comparison_tables, published_table, score_tables
 
 __all__ = [
@@ -49,6 +49,7 @@ __all__ = [
     "find_study",
     "make_missing",
     "make_slots",
+    "needs_work",
     "paired_difference",
     "parse_column",
     "published_table",

@@ -34,8 +34,8 @@ class Board:
         self.ended: dict[str, Outcome] = {}
         self.active: list[Run] = []
         self.estimate = Estimate()
-        self._steps = {key: 0 for key in self.runs}
-        self._began = {key: 0 for key in self.runs}
+        self._steps = dict.fromkeys(self.runs, 0)
+        self._began = dict.fromkeys(self.runs, 0)
         self._looked = 0.0
         self._start = time.monotonic()
         for run in runs:

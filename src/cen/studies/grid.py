@@ -145,8 +145,7 @@ def expand(
     """
     rows = _chosen(rows_of(study), study, choice.only)
     found = {
-        name: {"missing": str(root)} if may_miss and not root.exists() else data_identity(root)
-        for name, root in roots.items()
+        name: _identity(study, choice, name, root, load, may_miss) for name, root in roots.items()
     }
     cells = [
         (seed, budget, data, row)
@@ -198,6 +197,16 @@ def _chosen(rows: list[Row], study: Study, only: Sequence[str]) -> list[Row]:
     if not only:
         return rows
     return [row for row in rows if row.name in only or (row.sweep and row.sweep[0] in only)]
+
+
+def _identity(
+    study: Study, choice: Choice, data: str, root: Path, load: Load, may_miss: bool
+) -> dict[str, Any]:
+    words = _words(study, Row("", "", {}), data, choice.overrides, root)
+    layout = load(study.config, words).data.layout
+    if may_miss and layout != "rooms" and not root.exists():
+        return {"missing": str(root)}
+    return data_identity(root, layout)
 
 
 def _data_of(row: Row, study: Study, roots: list[str]) -> list[str]:

@@ -35,11 +35,13 @@ def run_hash(config: Config, data: Mapping[str, Any], evaluation: Mapping[str, A
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def data_identity(root: str | Path) -> dict[str, Any]:
+def data_identity(root: str | Path, layout: str = "") -> dict[str, Any]:
     """What says which data lie at a place.
 
     Args:
         root: The folder of a data set, or its one file.
+        layout: How they lie there. ``rooms`` has no files: what it renders follows from
+            ``data.options``, which are part of the configuration, and from the renderer's version.
 
     Returns:
         What dataset.yaml in the folder says: Rooms of the same options is the same data set
@@ -50,6 +52,10 @@ def data_identity(root: str | Path) -> dict[str, Any]:
         DataError: There is nothing at the place, or dataset.yaml cannot be read.
     """
     root = Path(root)
+    if layout == "rooms":
+        from cen.data.rooms.plan import VERSION  # imports torch
+
+        return {"rooms": VERSION}
     if root.is_file():
         return {"file": str(root.resolve()), "bytes": root.stat().st_size}
     if not root.is_dir():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cen.errors import DataError
+from cen.errors import CenError, DataError
 from cen.files import write_text
 from cen.report.summary import evaluation_dict
 from cen.studies.columns import Column
@@ -76,8 +77,16 @@ class Record:
 
 
 def collect(store: Store, runs: Sequence[Run]) -> list[Record]:
-    """The records of the runs that are done, in the order of the runs."""
-    return [record(store, run) for run in runs if store.state(run) == "done"]
+    """The records of the runs that are done, in the order of the runs.
+
+    Folders that hold another run than their name says are left out; :meth:`Store.command` tells.
+    """
+    records = []
+    for run in runs:
+        with contextlib.suppress(CenError):
+            if store.state(run) == "done":
+                records.append(record(store, run))
+    return records
 
 
 def record(store: Store, run: Run) -> Record:

@@ -129,6 +129,14 @@ class Store:
         return [*words, "--flip"] if self.evaluation.get("flip") else words
 
 
+def needs_work(store: Store, run: Run) -> bool:
+    """Whether a run is not done, or its folder holds another one."""
+    try:
+        return store.state(run) != "done"
+    except CenError:
+        return True
+
+
 def check_same(run: Run, folder: Path) -> None:
     """Refuses a folder whose run is another one in spite of its hash.
 

@@ -7,7 +7,13 @@ about streams), ``convert`` (any network becomes multi-stream).
 
 from cen.exchange.conv import StreamConv2d
 from cen.exchange.convert import MultiStream, convert, convert_layers
-from cen.exchange.functional import exchange, group_parts, parts, replaced_channels
+from cen.exchange.functional import (
+    exchange,
+    group_parts,
+    parts,
+    random_parts,
+    replaced_channels,
+)
 from cen.exchange.inspection import Inspection, LayerExchange, inspect
 from cen.exchange.norm import (
     ExchangeRule,
@@ -48,6 +54,7 @@ __all__ = [
     "inspect",
     "instance_statistics",
     "parts",
+    "random_parts",
     "replaced_channels",
     "sparsity",
     "synchronise",

@@ -252,6 +252,7 @@ def _stream_layer(
 ) -> nn.Module:
     stream_norm = _stream_norm(layer, streams, rule)
     stream_norm.load_plain(layer)
+    stream_norm.draw(name)
     for key in ("weight", "bias"):
         # Parameters that two norms share go on being shared.
         shared = tied.setdefault(id(getattr(layer, key)), getattr(stream_norm, key))

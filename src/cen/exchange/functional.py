@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Literal
@@ -33,8 +34,14 @@ def parts(channels: int, streams: int) -> Tensor:
         raise ShapeError(f"parts need channels ≥ 1 and streams ≥ 1, got {channels} and {streams}")
     own = torch.zeros(streams, channels, dtype=torch.bool)
     for s in range(streams):
-        own[s, s * channels // streams : (s + 1) * channels // streams] = True
+        part = part_range(channels, streams, s)
+        own[s, part.start : part.stop] = True
     return own
+
+
+def part_range(channels: int, streams: int, stream: int) -> range:
+    """The own part of one of ``streams`` streams, as a range of channels; see :func:`parts`."""
+    return range(stream * channels // streams, (stream + 1) * channels // streams)
 
 
 def group_parts(channels: int, groups: Groups) -> Tensor:
@@ -51,6 +58,33 @@ def group_parts(channels: int, groups: Groups) -> Tensor:
     for group in groups:
         own[list(group)] = parts(channels, len(group))
     return own
+
+
+def random_parts(channels: int, groups: Groups, rate: float, key: str) -> Tensor:
+    """Own channels drawn at random, the same for the same key (ablation: exchange unguided).
+
+    A part of n channels gives ``rate · n`` of them in the mean: the fraction is rounded up or down
+    at random, so that the rate over many layers is the one asked for. A stream that is alone in its
+    group gives none.
+
+    Args:
+        channels: Number of channels C ≥ 1.
+        groups: Stream indices per group; together 0..S-1.
+        rate: Share of the own channels, in 0..1.
+        key: What the draw follows from.
+
+    Returns:
+        (S, C) bool.
+    """
+    draw = random.Random(key)  # by the text itself, on every machine and device alike
+    chosen = [[False] * channels for group in groups for _ in group]
+    for group in groups:
+        for position, stream in enumerate(group):
+            part = part_range(channels, len(group), position)
+            count = int(rate * len(part) + draw.random()) if len(group) > 1 else 0
+            for channel in draw.sample(part, min(count, len(part))):
+                chosen[stream][channel] = True
+    return torch.tensor(chosen)
 
 
 def replaced_channels(scale: Tensor, threshold: float, own: Tensor | None = None) -> Tensor:

@@ -10,10 +10,17 @@ import torch
 from torch import Tensor, nn
 
 from cen.errors import ConfigError, ShapeError
-from cen.exchange.functional import Scope, group_parts, mix_wide, replaced_channels
+from cen.exchange.functional import (
+    Scope,
+    group_parts,
+    mix_wide,
+    random_parts,
+    replaced_channels,
+)
 from cen.exchange.streams import Streams, narrow, widen
 
 Penalty = Literal["own", "all", "none"]
+Guide = Literal["scale", "random"]
 
 
 @dataclass(frozen=True)
@@ -28,15 +35,22 @@ class ExchangeRule:
         penalty: Which scales :func:`cen.sparsity` counts: the stream's own part (paper), all
             channels, or none (both ablations of the paper).
         enabled: False keeps the penalty but replaces nothing (ablation of the paper).
+        guide: "scale": γ says which channels are replaced (paper). "random": a fixed share of each
+            own part is replaced from the start, whatever its scales are (this project's ablation).
+        rate: The share that guide "random" replaces, in 0..1.
+        seed: The draw of guide "random"; every layer draws for itself.
 
     Raises:
-        ConfigError: A value is out of range.
+        ConfigError: A value is out of range, or the values do not go together.
     """
 
     threshold: float = 2e-2
     scope: Scope = "own"
     penalty: Penalty = "own"
     enabled: bool = True
+    guide: Guide = "scale"
+    rate: float = 0.0
+    seed: int = 0
 
     def __post_init__(self) -> None:
         if not self.threshold >= 0:
@@ -45,6 +59,20 @@ class ExchangeRule:
             raise ConfigError(f"scope must be 'own' or 'any', got {self.scope!r}")
         if self.penalty not in ("own", "all", "none"):
             raise ConfigError(f"penalty must be 'own', 'all' or 'none', got {self.penalty!r}")
+        if self.guide not in ("scale", "random"):
+            raise ConfigError(f"guide must be 'scale' or 'random', got {self.guide!r}")
+        if not 0 <= self.rate <= 1:
+            raise ConfigError(f"rate must be a share between 0 and 1, got {self.rate!r}")
+        if self.guide == "random" and self.scope != "own":
+            raise ConfigError(
+                "guide 'random' draws from each stream's own part, so that no channel is taken "
+                "from every stream; it needs scope 'own'"
+            )
+        if self.guide == "scale" and self.rate:
+            raise ConfigError(
+                f"rate is the share that guide 'random' replaces, got {self.rate!r} with guide "
+                f"'scale'; leave it out, or set guide='random'"
+            )
 
 
 class StreamNorm(nn.Module):
@@ -62,11 +90,13 @@ class StreamNorm(nn.Module):
     Attributes:
         weight: γ, (S, C). bias: β, (S, C).
         own: (S, C) bool, the parts.
+        chosen: (S, C) bool, what guide "random" replaces, saved with the weights; else None.
     """
 
     weight: nn.Parameter
     bias: nn.Parameter
     own: Tensor
+    chosen: Tensor | None
     partnered: Tensor
     group_of: Tensor
     per_stream: tuple[str, ...] = ("weight", "bias")
@@ -90,6 +120,20 @@ class StreamNorm(nn.Module):
         self.register_buffer("own", own, persistent=False)
         self.register_buffer("partnered", partnered, persistent=False)
         self.register_buffer("group_of", group_of, persistent=False)
+        self.register_buffer("chosen", None)
+        self.draw("")
+
+    def draw(self, key: str) -> None:
+        """Draws what guide "random" replaces; with another guide there is nothing to draw.
+
+        Args:
+            key: Tells the layers of a network apart: the layer's qualified name.
+        """
+        rule = self.exchange
+        if rule is not None and rule.guide == "random":
+            groups = self.streams.groups
+            chosen = random_parts(self.num_features, groups, rule.rate, f"{rule.seed}/{key}")
+            self.chosen = chosen.to(self.weight.device)
 
     def extra_repr(self) -> str:
         """What ``print(net)`` shows of the layer."""
@@ -123,8 +167,11 @@ class StreamNorm(nn.Module):
 
     def _exchange(self, wide: Tensor, rule: ExchangeRule) -> Tensor:
         active = self.streams.active
-        own = self._rows(self.own) if rule.scope == "own" else None
-        replaced = replaced_channels(self._rows(self.weight), rule.threshold, own)
+        if self.chosen is not None:
+            replaced = self._rows(self.chosen)
+        else:
+            own = self._rows(self.own) if rule.scope == "own" else None
+            replaced = replaced_channels(self._rows(self.weight), rule.threshold, own)
         group_of = self._rows(self.group_of)
         pair = len(active) == 2
         if not pair:
@@ -147,6 +194,8 @@ class StreamNorm(nn.Module):
         """(S, C) bool: the channels that give way at present, all streams being active."""
         if self.exchange is None or not self.exchange.enabled:
             return torch.zeros_like(self.own)
+        if self.chosen is not None:
+            return self.chosen & self.partnered
         own = self.own if self.exchange.scope == "own" else None
         return replaced_channels(self.weight, self.exchange.threshold, own) & self.partnered
 
@@ -177,8 +226,9 @@ class StreamNorm(nn.Module):
                 setattr(self, name, nn.Parameter(values, requires_grad=source.requires_grad))
             else:
                 setattr(self, name, values)
-        for name in ("own", "partnered", "group_of"):
-            setattr(self, name, getattr(self, name).to(self.weight.device))
+        for name in ("own", "partnered", "group_of", "chosen"):
+            buffer = getattr(self, name)
+            setattr(self, name, None if buffer is None else buffer.to(self.weight.device))
         self.train(norm.training)
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from cen.exchange import Streams
+from cen.models.baselines import FusedNetwork
 from cen.models.builders import build
 from cen.models.network import ChannelExchangeNetwork
 from cen.models.stems import adapt_channels
@@ -60,7 +61,10 @@ def finetune(
             old = net.outputs.get(name)
             if old is not None and (old.kind, old.channels) == (task.kind, task.channels):
                 _carry(net.heads[name], new.heads[name])
-                new.alpha[name].copy_(_alpha(net, new, name))
+                if name in new.alpha:
+                    new.alpha[name].copy_(_alpha(net, new, name))
+        if isinstance(net, FusedNetwork) and isinstance(new, FusedNetwork):
+            _carry(net.fusion, new.fusion)
     preprocessing = net.metadata.get("preprocessing", {})
     new.metadata = {
         "preprocessing": {
@@ -98,6 +102,8 @@ def _carry(old: nn.Module, new: nn.Module) -> None:
                 continue
             value = source[key]
             if isinstance(streams, Streams):
+                if key == "chosen" and layers[name].streams.names != streams.names:
+                    continue  # other streams have other parts, of which the new layer has drawn
                 rows = _rows(layers[name].streams.names, streams.names)
                 value = value[rows]
             if value.shape == target.shape:

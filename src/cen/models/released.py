@@ -259,13 +259,17 @@ def _mapping(net: ChannelExchangeNetwork) -> Iterator[tuple[str, int | None, str
         or options["decoder_norm"] != "none"
         or options["norm"] != "private"
         or options["convolution"] != "shared"
+        or options["fusion"] not in ("exchange", "ensemble")
+        or options["exchange_stages"] is not None
+        or options["exchange"]["guide"] != "scale"
         or len(net.stems) > 0
         or (options["encoder"] in BASIC and len(net.inputs) > 1 and _exchanges(net))
     ):
         raise CheckpointError(
             "the released layout holds a RefineNet with the one output 'segmentation', inputs of "
-            "1 or 3 channels, shared convolutions, private norms, no norms in the decoder and, "
-            "with ResNet-18 or 34, no exchange; save this network with cen.save"
+            "1 or 3 channels, shared convolutions, private norms, none in the decoder, exchange "
+            "by scales in every stage or, with ResNet-18 or 34, in none; save this network with "
+            "cen.save"
         )
     for key in net.state_dict():
         layer, _, tensor = key.rpartition(".")

@@ -6,7 +6,6 @@ import io
 import struct
 from dataclasses import dataclass
 from math import prod
-from pathlib import Path
 
 import numpy as np
 from PIL import Image
@@ -48,7 +47,7 @@ class Header:
     compression: int = 1
 
 
-def read_header(content: bytes | memoryview, path: str | Path) -> Header:
+def read_header(content: bytes | memoryview, path: object) -> Header:
     """Reads the header of a file and refuses pictures that are too large to be meant.
 
     Args:

@@ -6,7 +6,7 @@ import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import cv2
 import numpy as np
@@ -14,23 +14,12 @@ from numpy.typing import NDArray
 
 from cen.data import geometry
 from cen.data.encodings import ENCODINGS, IMAGENET_MEAN, IMAGENET_STD, Encoding, needs_camera
-from cen.data.files import read_array, read_labels
+from cen.data.files import File, read_array, read_labels
 from cen.data.geometry import Interpolation
 from cen.data.holes import Filling, fill_holes
-from cen.data.stored import parse_axes, raw_values
-from cen.errors import ConfigError, DataError, did_you_mean
-
-Kind = Literal["image", "depth", "normal", "label", "edge", "continuous"]
-
-# Indoor scenes: Rooms has 3.1 +- 1.1 m, NYUDv2 2.8 +- 1.3 m. Round numbers in between.
-DEPTH_MEAN, DEPTH_STD = 3.0, 1.25
-
-_INTERPOLATION: dict[str, Interpolation] = {
-    "image": "cubic",
-    "depth": "nearest",
-    "label": "nearest",
-}
-_BITS = (8, 16, 32, 64)
+from cen.data.kinds import INTERPOLATION, UNIT, Kind, check, normalisation, one_of
+from cen.data.stored import raw_values, shown
+from cen.errors import ConfigError, DataError
 
 
 @dataclass(frozen=True)
@@ -79,57 +68,14 @@ class Modality:
     fill: float = 0.0
     interpolation: Interpolation = "cubic"
     encoding: str = "raw"
-    clip: tuple[float, float] | None = None
+    clip: tuple[float, ...] | None = None
     fill_holes: Filling | None = None
     intrinsics: tuple[float, ...] | None = None
     bits: int | None = None
     axes: str = "+x +y +z"
 
     def __post_init__(self) -> None:
-        _one_of("kind", self.kind, get_args(Kind))
-        _one_of("interpolation", self.interpolation, get_args(Interpolation))
-        _one_of("fill_holes", self.fill_holes, (None, *get_args(Filling)))
-        _one_of("bits", self.bits, (None, *_BITS))
-        _one_of("encoding", self.encoding, ENCODINGS)
-        parse_axes(self.axes)
-        for name in ("scale", "fill", "unit", "missing"):
-            value = getattr(self, name)
-            if value is not None or name in ("scale", "fill"):
-                object.__setattr__(self, name, _number(name, value))
-        for name, count in (("mean", self.channels), ("std", self.channels), ("clip", 2)):
-            _numbers(self, name, count)
-        _numbers(self, "intrinsics", 4)
-        self._check()
-
-    def _check(self) -> None:
-        kind = self.kind
-        if self.channels < 1 or self.channels not in _channels_of(
-            kind, self.encoded_by.colours, self.channels
-        ):
-            raise ConfigError(
-                f"channels: a modality of kind {kind} with encoding {self.encoding} cannot have "
-                f"{self.channels}"
-            )
-        if min(self.std) <= 0.0 or self.scale == 0.0 or (self.unit is not None and self.unit <= 0):
-            raise ConfigError("std and unit must be positive and scale must not be 0")
-        if self.unit is None and (kind != "edge" or self.encoding != "raw"):
-            raise ConfigError(f"unit: must be given for kind {kind} with encoding {self.encoding}")
-        if kind not in self.encoded_by.kinds:
-            known = ", ".join(name for name, e in ENCODINGS.items() if kind in e.kinds)
-            raise ConfigError(
-                f"encoding: {self.encoding} is not for kind {kind}; there are {known}"
-            )
-        if kind == "label" and self.interpolation != "nearest":
-            raise ConfigError("interpolation: labels are resized by nearest only")
-        if self.clip is not None and (
-            kind not in ("depth", "continuous") or self.clip[0] >= self.clip[1]
-        ):
-            raise ConfigError(
-                f"clip: {list(self.clip)} must rise, and is for kinds depth and continuous"
-            )
-        for name, value in (("fill_holes", self.fill_holes), ("intrinsics", self.intrinsics)):
-            if value is not None and kind != "depth":
-                raise ConfigError(f"{name}: is for kind depth, not for kind {kind}")
+        check(self)
 
     @property
     def encoded_by(self) -> Encoding:
@@ -191,8 +137,8 @@ class Modality:
             ConfigError: values that do not fit the kind or each other.
         """
         name = encoding or "raw"
-        _one_of("kind", kind, get_args(Kind))
-        _one_of("encoding", name, ENCODINGS)
+        one_of("kind", kind, get_args(Kind))
+        one_of("encoding", name, ENCODINGS)
         chosen = ENCODINGS[name]
         image = kind == "image"
         count = (
@@ -202,19 +148,19 @@ class Modality:
             if image or kind == "normal" or chosen.colours
             else 1
         )
-        usual_scale, average, spread = _normalisation(kind, name, count, bits)
+        usual_scale, average, spread = normalisation(kind, name, count, bits)
         return cls(
             kind,
             count,
-            unit=unit if unit is not None else _UNIT.get(name, _UNIT.get(kind, 1.0)),
+            unit=unit if unit is not None else UNIT.get(name, UNIT.get(kind, 1.0)),
             missing=missing if missing is not None else 0.0 if kind == "depth" else None,
             scale=scale if scale is not None else usual_scale,
             mean=tuple(mean if mean is not None else average),
             std=tuple(std if std is not None else spread),
             fill=fill if fill is not None else 0.0,
-            interpolation=interpolation or _INTERPOLATION.get(kind, "linear"),
+            interpolation=interpolation or INTERPOLATION.get(kind, "linear"),
             encoding=name,
-            clip=None if clip is None else (clip[0], clip[-1]) if len(clip) == 2 else tuple(clip),
+            clip=None if clip is None else tuple(clip),
             fill_holes=fill_holes,
             intrinsics=None if intrinsics is None else tuple(intrinsics),
             bits=bits,
@@ -237,7 +183,7 @@ class Modality:
             raise ConfigError(f"{unknown[0]}: no key of a modality; there are {', '.join(known)}")
         return cls.of(**values)
 
-    def read(self, path: str | Path) -> NDArray[Any]:
+    def read(self, path: File) -> NDArray[Any]:
         """Reads a file of this modality; see docs/modalities.md for the formats.
 
         Returns:
@@ -285,7 +231,7 @@ class Modality:
             DataError: the encoding needs intrinsics and there are none.
         """
         if self.clip is not None:
-            values = np.clip(values, *self.clip)
+            values = np.clip(values, self.clip[0], self.clip[1])
         if self.fill_holes is not None:
             values = fill_holes(values, self.fill_holes)
         if self.early:
@@ -402,19 +348,7 @@ class Modality:
             painted elsewhere. Of several bands the first is shown, from its darkest to its
             brightest value.
         """
-        if self.kind in ("depth", "label"):
-            return values
-        if self.kind == "normal":
-            shown = np.nan_to_num(127.5 + 127.5 * values)
-        elif values.dtype == np.uint8 and (values.ndim == 2 or values.shape[2] == 3):
-            shown = values
-        else:
-            band = values if values.ndim == 2 or values.shape[2] == 3 else values[..., 0]
-            known = band[np.isfinite(band)]
-            low, high = (float(known.min()), float(known.max())) if known.size else (0.0, 1.0)
-            shown = np.nan_to_num((band.astype(np.float64) - low) * (255.0 / max(high - low, 1e-9)))
-        shown = np.clip(np.rint(shown), 0, 255).astype(np.uint8)
-        return np.repeat(shown[..., None], 3, axis=2) if shown.ndim == 2 else shown
+        return values if self.kind in ("depth", "label") else shown(values, self.kind)
 
     def _normalised(self, prepared: NDArray[Any]) -> NDArray[np.float32]:
         """(C, H, W) float32, NaN where missing."""
@@ -466,69 +400,9 @@ class Modality:
         return np.asarray(labels == classes, dtype=np.float32)
 
 
-# By kind, and by the encodings of the two edge domains of Taskonomy, which have their own white.
 @functools.lru_cache(maxsize=64)
 def _tables(modality: Modality) -> NDArray[np.float32]:
     """(C, 256): what the network sees of every value of an 8-bit image."""
     values = np.arange(256, dtype=np.uint8)[None]
     colours = np.repeat(values[..., None], modality.channels, axis=2)
     return modality._normalised(colours)[:, 0]
-
-
-_UNIT: dict[str, float | None] = {
-    "depth": 0.001,
-    "edge": None,
-    "taskonomy_edge_texture": 1.0 / 11355.0,
-    "taskonomy_edge_occlusion": 1.0 / 11584.0,
-}
-
-
-def _normalisation(
-    kind: str, encoding: str, count: int, bits: int | None
-) -> tuple[float, Sequence[float], Sequence[float]]:
-    """Scale, mean and deviation that a kind or an encoding has unless others are given."""
-    if encoding != "raw":
-        chosen = ENCODINGS[encoding]
-        tiled = count // len(chosen.mean)
-        return chosen.scale, chosen.mean * tiled, chosen.std * tiled
-    if kind == "depth":
-        return 1.0, (DEPTH_MEAN,) * count, (DEPTH_STD,) * count
-    if kind != "image":
-        return 1.0, (0.0,) * count, (1.0,) * count
-    scale = 1.0 / 65535.0 if bits == 16 else 1.0 / 255.0
-    if count == 3:
-        return scale, IMAGENET_MEAN, IMAGENET_STD
-    return scale, (0.449,) * count, (0.226,) * count
-
-
-def _channels_of(kind: str, colours: bool, wanted: int) -> tuple[int, ...]:
-    """The numbers of channels that a kind can have; ``wanted`` where any will do."""
-    if colours or kind == "normal":
-        return (3,)
-    return (1, 3) if kind in ("depth", "edge") else (wanted,)
-
-
-def _one_of(name: str, value: object, known: Any) -> None:
-    if value not in known:
-        hint = did_you_mean(value, [k for k in known if isinstance(k, str)])
-        names = ", ".join(str(k) for k in known if k is not None)
-        raise ConfigError(f"{name}: {value!r} is none of {names}{hint}")
-
-
-def _number(name: str, value: Any) -> float:
-    try:
-        return float(value)
-    except (TypeError, ValueError) as error:
-        raise ConfigError(f"{name}: {value!r} is no number") from error
-
-
-def _numbers(modality: Modality, name: str, count: int) -> None:
-    """Makes floats of a field with several numbers, and checks how many there are."""
-    given = getattr(modality, name)
-    if given is None:
-        return
-    numbers = tuple(_number(name, number) for number in given)
-    if len(numbers) != count:
-        what = f"{count} channels; give one each" if name in ("mean", "std") else f"{count}"
-        raise ConfigError(f"{name}: {len(numbers)} numbers for {what}")
-    object.__setattr__(modality, name, numbers)

@@ -157,3 +157,18 @@ def _normals(stored: NDArray[Any], modality: Modality, told: str) -> NDArray[np.
     normals = unit_length(vectors[..., channels] * np.array(signs))
     normals[missing] = np.nan
     return normals
+
+
+def shown(values: NDArray[Any], kind: str) -> NDArray[np.uint8]:
+    """Raw images, normals, edges or continuous values as an (H, W, 3) picture."""
+    if kind == "normal":
+        picture = np.nan_to_num(127.5 + 127.5 * values)
+    elif values.dtype == np.uint8 and (values.ndim == 2 or values.shape[2] == 3):
+        picture = values
+    else:
+        band = values if values.ndim == 2 or values.shape[2] == 3 else values[..., 0]
+        known = band[np.isfinite(band)]
+        low, high = (float(known.min()), float(known.max())) if known.size else (0.0, 1.0)
+        picture = np.nan_to_num((band.astype(np.float64) - low) * (255.0 / max(high - low, 1e-9)))
+    colours = np.clip(np.rint(picture), 0, 255).astype(np.uint8)
+    return np.repeat(colours[..., None], 3, axis=2) if colours.ndim == 2 else colours

@@ -1,0 +1,148 @@
+"""What each kind of modality is by default, and what its options may be."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+from cen.data.encodings import ENCODINGS, IMAGENET_MEAN, IMAGENET_STD
+from cen.data.geometry import Interpolation
+from cen.data.holes import Filling
+from cen.data.stored import parse_axes
+from cen.errors import ConfigError, did_you_mean
+
+if TYPE_CHECKING:
+    from cen.data.modality import Modality
+
+Kind = Literal["image", "depth", "normal", "label", "edge", "continuous"]
+
+# Indoor scenes: Rooms has 3.1 +- 1.1 m, NYUDv2 2.8 +- 1.3 m. Round numbers in between.
+DEPTH_MEAN, DEPTH_STD = 3.0, 1.25
+
+UNIT: dict[str, float | None] = {
+    "depth": 0.001,
+    "edge": None,
+    "taskonomy_edge_texture": 1.0 / 11355.0,
+    "taskonomy_edge_occlusion": 1.0 / 11584.0,
+}
+"""Unit by kind, and by the encodings of two domains of Taskonomy that have their own white."""
+
+INTERPOLATION: dict[str, Interpolation] = {
+    "image": "cubic",
+    "depth": "nearest",
+    "label": "nearest",
+}
+"""How a kind is resized; those not named linearly."""
+
+_BITS = (8, 16, 32, 64)
+
+
+def check(modality: Modality) -> None:
+    """Brings the options of a modality to their types and refuses what does not fit.
+
+    Raises:
+        ConfigError: naming the option.
+    """
+    one_of("kind", modality.kind, get_args(Kind))
+    one_of("interpolation", modality.interpolation, get_args(Interpolation))
+    one_of("fill_holes", modality.fill_holes, (None, *get_args(Filling)))
+    one_of("bits", modality.bits, (None, *_BITS))
+    one_of("encoding", modality.encoding, ENCODINGS)
+    parse_axes(modality.axes)
+    for name in ("scale", "fill", "unit", "missing"):
+        value = getattr(modality, name)
+        if value is not None or name in ("scale", "fill"):
+            object.__setattr__(modality, name, _number(name, value))
+    for name in ("mean", "std"):
+        _numbers(modality, name, modality.channels)
+    _numbers(modality, "clip", 2)
+    _numbers(modality, "intrinsics", 4)
+    _check_values(modality)
+    _check_kind(modality)
+
+
+def normalisation(
+    kind: str, encoding: str, count: int, bits: int | None
+) -> tuple[float, Sequence[float], Sequence[float]]:
+    """Scale, mean and deviation that a kind or an encoding has unless others are given."""
+    if encoding != "raw":
+        chosen = ENCODINGS[encoding]
+        tiled = count // len(chosen.mean)
+        return chosen.scale, chosen.mean * tiled, chosen.std * tiled
+    if kind == "depth":
+        return 1.0, (DEPTH_MEAN,) * count, (DEPTH_STD,) * count
+    if kind != "image":
+        return 1.0, (0.0,) * count, (1.0,) * count
+    scale = 1.0 / 65535.0 if bits == 16 else 1.0 / 255.0
+    if count == 3:
+        return scale, IMAGENET_MEAN, IMAGENET_STD
+    return scale, (0.449,) * count, (0.226,) * count
+
+
+def one_of(name: str, value: object, known: Any) -> None:
+    """Refuses a value that is none of ``known``.
+
+    Raises:
+        ConfigError: with the nearest that is.
+    """
+    if value not in known:
+        hint = did_you_mean(value, [k for k in known if isinstance(k, str)])
+        names = ", ".join(str(k) for k in known if k is not None)
+        raise ConfigError(f"{name}: {value!r} is none of {names}{hint}")
+
+
+def _check_values(modality: Modality) -> None:
+    unit = modality.unit
+    if min(modality.std) <= 0 or modality.scale == 0 or (unit is not None and unit <= 0):
+        raise ConfigError("std and unit must be positive and scale must not be 0")
+    clip = modality.clip
+    if clip is not None and (modality.kind not in ("depth", "continuous") or clip[0] >= clip[1]):
+        raise ConfigError(f"clip: {list(clip)} must rise, and is for kinds depth and continuous")
+
+
+def _check_kind(modality: Modality) -> None:
+    kind, encoding, chosen = modality.kind, modality.encoding, ENCODINGS[modality.encoding]
+    if kind not in chosen.kinds:
+        known = ", ".join(name for name, other in ENCODINGS.items() if kind in other.kinds)
+        raise ConfigError(f"encoding: {encoding} is not for kind {kind}; there are {known}")
+    allowed: tuple[int, ...] | None = None
+    if chosen.colours or kind == "normal":
+        allowed = (3,)
+    elif kind in ("depth", "edge"):
+        allowed = (1, 3)
+    if modality.channels < 1 or (allowed is not None and modality.channels not in allowed):
+        raise ConfigError(
+            f"channels: a modality of kind {kind} with encoding {encoding} cannot have "
+            f"{modality.channels}"
+        )
+    if modality.unit is None and (kind != "edge" or encoding != "raw"):
+        raise ConfigError(f"unit: must be given for kind {kind} with encoding {encoding}")
+    if kind == "label" and modality.interpolation != "nearest":
+        raise ConfigError("interpolation: labels are resized by nearest only")
+    for name in ("fill_holes", "intrinsics"):
+        if getattr(modality, name) is not None and kind != "depth":
+            raise ConfigError(f"{name}: is for kind depth, not for kind {kind}")
+
+
+def _number(name: str, value: Any) -> float:
+    try:
+        number = float(value)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"{name}: {value!r} is no number") from error
+    # A missing value of .nan says that no stored value is missing.
+    if not math.isfinite(number) and name != "missing":
+        raise ConfigError(f"{name}: {value!r} is no finite number")
+    return number
+
+
+def _numbers(modality: Modality, name: str, count: int) -> None:
+    """Makes floats of a field with several numbers, and checks how many there are."""
+    given = getattr(modality, name)
+    if given is None:
+        return
+    numbers = tuple(_number(name, number) for number in given)
+    if len(numbers) != count:
+        what = f"{count} channels; give one each" if name in ("mean", "std") else f"{count}"
+        raise ConfigError(f"{name}: {len(numbers)} numbers for {what}")
+    object.__setattr__(modality, name, numbers)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,26 @@ from cen.files import write_bytes
 _PLAIN_TIFF = (1, 8, 32946)
 
 
-def read_array(path: str | Path, flags: int = cv2.IMREAD_UNCHANGED) -> NDArray[Any]:
+@dataclass(frozen=True)
+class Held:
+    """A file whose bytes are in memory: a member of a shard.
+
+    Attributes:
+        name: what messages call it.
+        content: its bytes.
+    """
+
+    name: str
+    content: NDArray[np.uint8]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+File = str | Path | Held
+
+
+def read_array(path: File, flags: int = cv2.IMREAD_UNCHANGED) -> NDArray[Any]:
     """Decodes a picture, turned as it is stored: (H, W), or (H, W, C) in RGB order.
 
     PNG, JPEG and what else OpenCV decodes; TIFF of 8 to 64 bits, integer or float, with any number
@@ -34,7 +54,7 @@ def read_array(path: str | Path, flags: int = cv2.IMREAD_UNCHANGED) -> NDArray[A
             the limits of `cen.data.headers`.
     """
     content = read_content(path)
-    header = read_header(memoryview(content), path)
+    header = read_header(content.data, path)
     if header.format == "npy":
         return _as_flagged(_numbers(content, path), flags)
     if header.format == "tiff" and header.channels not in (1, 3):
@@ -46,19 +66,19 @@ def read_array(path: str | Path, flags: int = cv2.IMREAD_UNCHANGED) -> NDArray[A
     return np.asarray(decoded)
 
 
-def read_labels(path: str | Path) -> NDArray[Any]:
+def read_labels(path: File) -> NDArray[Any]:
     """Reads a label map: (H, W) integers; of a palette PNG the indices, not the colours.
 
     Raises:
         DataError: the file is missing, cannot be decoded, or holds colours.
     """
     content = read_content(path)
-    if read_header(memoryview(content), path).format == "npy":
+    if read_header(content.data, path).format == "npy":
         labels = _numbers(content, path)
     else:
         try:
             # Pillow, because OpenCV turns palette indices into colours.
-            with Image.open(io.BytesIO(content)) as image:
+            with Image.open(io.BytesIO(content.data)) as image:
                 labels = np.array(image)
         # Of a damaged TIFF Pillow says TypeError, of a damaged PNG SyntaxError.
         except (OSError, ValueError, SyntaxError, TypeError, Image.DecompressionBombError) as error:
@@ -87,12 +107,14 @@ def write_png(path: Path, values: NDArray[Any]) -> None:
     write_bytes(path, encoded.tobytes(), DataError)
 
 
-def read_content(path: str | Path) -> NDArray[np.uint8]:
+def read_content(path: File) -> NDArray[np.uint8]:
     """The bytes of a file.
 
     Raises:
         DataError: it is missing, no ordinary file, or larger than ``BYTE_LIMIT``.
     """
+    if isinstance(path, Held):
+        return path.content
     path = Path(path)
     try:
         size = path.stat().st_size
@@ -107,7 +129,7 @@ def read_content(path: str | Path) -> NDArray[np.uint8]:
 
 
 def _decode(
-    content: NDArray[np.uint8], header: Header, path: str | Path, flags: int
+    content: NDArray[np.uint8], header: Header, path: File, flags: int
 ) -> NDArray[Any]:
     """What OpenCV makes of a file, in its own order of colours."""
     decoded, reason = None, ""
@@ -136,10 +158,10 @@ def _decode(
     return np.asarray(decoded)
 
 
-def _numbers(content: NDArray[np.uint8], path: str | Path) -> NDArray[Any]:
+def _numbers(content: NDArray[np.uint8], path: File) -> NDArray[Any]:
     """The array of an NPY file whose header is sound; pickled objects are never loaded."""
     try:
-        array = np.load(io.BytesIO(content), allow_pickle=False)
+        array = np.load(io.BytesIO(content.data), allow_pickle=False)
     except (ValueError, EOFError, OSError) as error:
         raise DataError(f"{path}: not an NPY file that can be loaded ({error})") from error
     if array.dtype == np.bool_ or array.dtype == np.float16:
@@ -148,7 +170,7 @@ def _numbers(content: NDArray[np.uint8], path: str | Path) -> NDArray[Any]:
     return np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("="))
 
 
-def _bands(content: NDArray[np.uint8], header: Header, path: str | Path) -> NDArray[Any]:
+def _bands(content: NDArray[np.uint8], header: Header, path: File) -> NDArray[Any]:
     """A TIFF of other than 1 or 3 bands, as (H, W, C).
 
     OpenCV refuses more than four bands, and makes a grey picture of two and of some with four.
@@ -166,7 +188,7 @@ def _bands(content: NDArray[np.uint8], header: Header, path: str | Path) -> NDAr
             "which is not decoded here; write it uncompressed or with 'deflate'"
         )
     try:
-        with tifffile.TiffFile(io.BytesIO(content)) as file:
+        with tifffile.TiffFile(io.BytesIO(content.data)) as file:
             page = file.pages.first
             array = page.asarray(maxworkers=1)
             axes = page.axes

@@ -257,8 +257,9 @@ def _labels(
             )
         names = tuple(str(n) for n in (range(given) if isinstance(given, int) else given))
         palette = field.palette
-        if palette is None and field.colours is not None:
-            palette = [field.colours.get(n, [0, 0, 0]) for n in names]
+        if field.colours is not None:
+            class_colours(said, name, names)  # refuses what is no colour
+            palette = palette or [field.colours[n] for n in names]
         if not names or (palette is not None and len(palette) != len(names)):
             raise ConfigError(
                 f"{said.at(said.key_of(name))}: {len(names)} classes and {len(palette or ())} "

@@ -47,7 +47,8 @@ def check_splits(said: Description) -> None:
     for name, value in said.config.splits.items():
         at = said.at(f"splits.{name}")
         if name not in get_args(Split):
-            hint = did_you_mean(name, get_args(Split))
+            meant = next((split for split, also in _FOLDERS.items() if name in also), name)
+            hint = did_you_mean(meant, get_args(Split))
             raise ConfigError(f"{at}: no split{hint}; there are {', '.join(get_args(Split))}")
         if isinstance(value, str):
             if not value or ".." in Path(value).parts or (by_folder and Path(value).is_absolute()):

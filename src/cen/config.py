@@ -165,15 +165,29 @@ class ModelConfig:
         decoder_channels: Channels of the decoder; null: 256, as released.
         decoder_norm: Norm layers in the decoder; the released one has none.
         decoder_exchange: Exchange in the decoder's norms too (this project's extension).
+        fusion: How the modalities meet: ``exchange`` (the method), or a baseline: ``ensemble``
+            (streams that exchange nothing), ``concat``, ``average``, ``sum``, ``attention``,
+            ``gate``, ``align`` (docs/baselines.md).
+        fusion_at: Where a baseline fuses or aligns: early, middle, late, or at all stages; null:
+            all, or late where pspnet is fused.
         exchange: Exchange channels at all; false: streams that share convolutions only.
+        exchange_stages: Stages of the encoder, counted from 1, that exchange; null: all.
         threshold: θ, the magnitude below which a scale marks its channel as exchanged.
         scope: ``own``: a stream gives away channels of its own part only (the paper);
             ``any``: any channel below the threshold (the released code).
         penalty: The scales that the penalty pulls at: a stream's own part, all, or none.
+        guide: What says which channels are exchanged: their ``scale``, or ``random``: a fixed
+            random share of each own part, from the start (ablation).
+        random_rate: The share of each own part that guide random exchanges.
+        random_seed: The draw of guide random.
         norm: Norm layers private to a stream, or shared by all (ablation).
         convolution: Convolutions shared by all streams, or private to each (ablation).
         dropout: Probability of the decoder's dropout layers.
         weights: Weights that the encoder starts from: ``imagenet``, a file or a URL; null: random.
+        statistics: Instance norms of unet: ``running`` statistics, which evaluation uses (as
+            released), or always those of the image at hand (``instance``).
+        discriminator_width: Channels of the discriminator's first convolution; null: 64.
+        discriminator_layers: Convolutions of the discriminator that halve; 3 as released.
     """
 
     name: str = "refinenet"
@@ -187,14 +201,25 @@ class ModelConfig:
     decoder_channels: int | None = None
     decoder_norm: Literal["none", "batch"] = "none"
     decoder_exchange: bool = False
+    fusion: Literal[
+        "exchange", "ensemble", "concat", "average", "sum", "attention", "gate", "align"
+    ] = "exchange"
+    fusion_at: Literal["early", "middle", "late", "all"] | None = None
     exchange: bool = True
+    exchange_stages: list[int] | None = None
     threshold: float = 2e-2
     scope: Literal["own", "any"] = "own"
     penalty: Literal["own", "all", "none"] = "own"
+    guide: Literal["scale", "random"] = "scale"
+    random_rate: float = 0.0
+    random_seed: int = 0
     norm: Literal["private", "shared"] = "private"
     convolution: Literal["shared", "private"] = "shared"
     dropout: float = 0.5
     weights: str | None = None
+    statistics: Literal["running", "instance"] = "running"
+    discriminator_width: int | None = None
+    discriminator_layers: int = 3
 
 
 @dataclass
@@ -229,10 +254,11 @@ class TrainConfig:
         stages: The stages of schedule ``staged``.
         warmup: Steps in which the rates rise linearly to their value.
         sparsity: λ, the weight of the ℓ1 penalty on the scales, counted once per step.
+        alignment: Weight of the loss that ``model.fusion: align`` adds; nothing else reads it.
         exchange_rate: Share of own channels that shall be exchanged at the end: λ is then steered
             to it instead of staying fixed (this project's extension); null: λ stays.
-        freeze_statistics: Norms keep the running statistics they start with, as in the released
-            segmentation runs; only sensible with pretrained weights.
+        freeze_statistics: The encoder's norms keep the running statistics they start with, as in
+            the released segmentation runs; only sensible with pretrained weights.
         modality_dropout: Probability with which a step leaves out modalities at random, so that
             the network learns to do without them (this project's extension).
         clip_norm: Greatest norm of the gradient; null: not clipped.
@@ -242,6 +268,12 @@ class TrainConfig:
             ``UPGrad`` or ``PCGrad`` (docs/multitask.md).
         every_output: Each batch holds ground truth for every output, for data where some samples
             have none for some; a sample may then be read more than once in an epoch.
+        adversarial: Discriminators for the outputs of kind image, and the form of their loss:
+            ``bce`` (released) or ``least_squares``; ``none``: no discriminator.
+        l1: Weight of the absolute error of images beside the adversarial loss.
+        generator_mode: How a generator is evaluated: ``eval``: without dropout, with running
+            statistics if it keeps any; ``instance``: with those of the image at hand;
+            ``released``: these and dropout, as the released code did.
         precision: Number format, as Lightning names it.
         accelerator: ``cpu``, ``gpu``, or ``auto``: a GPU where there is one.
         devices: Number of GPUs, or of CPU processes.
@@ -261,6 +293,7 @@ class TrainConfig:
     stages: list[StageConfig] = field(default_factory=list)
     warmup: int = 0
     sparsity: float = 1e-3
+    alignment: float = 0.1
     exchange_rate: float | None = None
     freeze_statistics: bool = False
     modality_dropout: float = 0.0
@@ -268,6 +301,9 @@ class TrainConfig:
     class_weights: list[float] | None = None
     weighting: str = "fixed"
     every_output: bool = False
+    adversarial: Literal["none", "bce", "least_squares"] = "none"
+    l1: float = 100.0
+    generator_mode: Literal["eval", "instance", "released"] = "eval"
     precision: Literal["32-true", "bf16-mixed", "16-mixed", "64-true"] = "32-true"
     accelerator: Literal["auto", "cpu", "gpu"] = "auto"
     devices: int = 1
@@ -398,7 +434,13 @@ _RANGES: dict[str, tuple[float, float]] = {
     "model.width": (1, _INF),
     "model.decoder_channels": (1, _INF),
     "model.threshold": (0, _INF),
+    "model.exchange_stages": (1, _INF),
+    "model.random_rate": (0, 1),
+    "model.random_seed": (0, _INF),
     "model.dropout": (0, 1),
+    "model.discriminator_width": (1, _INF),
+    "model.discriminator_layers": (1, _INF),
+    "train.l1": (0, _INF),
     "train.steps": (1, _INF),
     "train.batch_size": (1, _INF),
     "train.encoder_lr": (0, _INF),
@@ -407,6 +449,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "train.weight_decay": (0, _INF),
     "train.warmup": (0, _INF),
     "train.sparsity": (0, _INF),
+    "train.alignment": (0, _INF),
     "train.exchange_rate": (0, 1),
     "train.modality_dropout": (0, 1),
     "train.clip_norm": (1e-12, _INF),

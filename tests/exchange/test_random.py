@@ -138,6 +138,7 @@ def test_it_is_built_without_memory_and_compiles_whole() -> None:
         ({"guide": "chance"}, "guide must be 'scale' or 'random'"),
         ({"guide": "random", "rate": 1.5}, "rate must be a share"),
         ({"guide": "random", "rate": 0.5, "scope": "any"}, "needs scope 'own'"),
+        ({"guide": "random"}, "needs a rate above 0"),
         ({"rate": 0.5}, "set guide='random'"),
     ],
 )

@@ -68,6 +68,8 @@ class ExchangeRule:
                 "guide 'random' draws from each stream's own part, so that no channel is taken "
                 "from every stream; it needs scope 'own'"
             )
+        if self.guide == "random" and not self.rate:
+            raise ConfigError("guide 'random' needs a rate above 0, the share that it replaces")
         if self.guide == "scale" and self.rate:
             raise ConfigError(
                 f"rate is the share that guide 'random' replaces, got {self.rate!r} with guide "

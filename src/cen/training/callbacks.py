@@ -12,7 +12,7 @@ from lightning.pytorch.callbacks import RichProgressBar
 from torch import Tensor
 
 from cen.errors import TrainingError
-from cen.exchange import inspect
+from cen.exchange import exchange_layers, inspect
 from cen.scores import SCORES, mean_headline
 from cen.training.files import read_json, write_json
 from cen.training.logs import log_figures
@@ -131,7 +131,8 @@ class ExchangeMonitor(Callback):
             module.shown["α"] = " ".join(f"{value:.2f}" for value in alpha.values())
         log_figures(trainer, figures)
         self._record(step, found.to_dict(masks=True))
-        if found.layers:
+        rules = [layer.exchange for layer in exchange_layers(module.net).values()]
+        if any(rule is not None and rule.enabled and rule.guide == "scale" for rule in rules):
             self._warn(found.rate, step, module)
 
     def _record(self, step: int, entry: dict[str, Any]) -> None:

@@ -23,6 +23,7 @@ from cen.training.module import DensePrediction
 from cen.training.quiet import quiet
 from cen.training.runs import claim_run, finish_run, start_run
 from cen.training.setup import build_network, make_schedule, metadata, open_dataset, tasks_of
+from cen.training.translation import Translation, make_discriminators
 from cen.weighting import make_weighting
 
 
@@ -175,19 +176,35 @@ def _train(
 
 def _module(config: Config, net: ChannelExchangeNetwork) -> DensePrediction:
     how = config.train
-    return DensePrediction(
-        net,
+    options: dict[str, Any] = dict(  # noqa: C408 (reads like the call it is for)
         schedule=make_schedule(config),
         optimizer=how.optimizer,
         momentum=how.momentum,
         weight_decay=how.weight_decay,
+        alignment=how.alignment,
         sparsity=how.sparsity,
         exchange_rate=how.exchange_rate,
         class_weights=how.class_weights,
         weighting=make_weighting(how.weighting, _weights(config, net), net),
         modality_dropout=how.modality_dropout,
         freeze_statistics=how.freeze_statistics,
+        generator_mode=how.generator_mode,
         seed=config.seed,
+    )
+    if how.adversarial == "none":
+        return DensePrediction(net, **options)
+    model = config.model
+    return Translation(
+        net,
+        make_discriminators(
+            net,
+            width=model.discriminator_width,
+            layers=model.discriminator_layers,
+            statistics=model.statistics,
+        ),
+        adversarial=how.adversarial,
+        l1=how.l1,
+        **options,
     )
 
 
@@ -201,7 +218,10 @@ def _trainer(
     how: TrainConfig, run_dir: Path, callbacks: list[Callback], resume_step: int, validates: bool
 ) -> Trainer:
     strategy = "auto"
-    if how.devices > 1:
+    if how.devices > 1 and how.adversarial != "none":
+        # Neither of the two losses of a step reaches all parameters.
+        strategy = "ddp_find_unused_parameters_true"
+    elif how.devices > 1:
         # A step without some modality leaves the private stem of that modality without gradient.
         strategy = "ddp_find_unused_parameters_true" if how.modality_dropout else "ddp"
     return Trainer(

@@ -16,6 +16,7 @@ from cen.losses import fusion_loss, output_losses
 from cen.masks import valid_pixels
 from cen.models import ChannelExchangeNetwork, Output
 from cen.optim import OptimizerName, Schedule, build_optimizer, param_groups
+from cen.training.modes import GeneratorMode, generating
 from cen.training.rate import RateController
 from cen.training.rows import absent_rows, kept
 from cen.training.scoring import FusionScores, subsets
@@ -41,6 +42,7 @@ class DensePrediction(LightningModule):
         momentum: SGD momentum or Adam's first beta.
         weight_decay: weight decay.
         decay_scales: whether scales, shifts and biases decay too, see :func:`cen.param_groups`.
+        alignment: weight of the network's own loss (``auxiliary_loss``; the alignment baseline).
         sparsity: λ; with ``exchange_rate`` the weight that the controller starts from.
         exchange_rate: wished exchange rate at the end, see :class:`RateController`; or None.
         class_weights: one weight per class in the cross-entropy of every output, or None.
@@ -48,7 +50,9 @@ class DensePrediction(LightningModule):
             count alike.
         modality_dropout: probability that a step runs with a random proper subset of the
             modalities, all non-empty ones being equally likely (this project's extension).
-        freeze_statistics: norms keep their running statistics; scales and shifts still learn.
+        freeze_statistics: the encoder's norms keep their running statistics; scales and shifts
+            still learn.
+        generator_mode: how the network is run for validation, see :func:`cen.training.generating`.
         seed: seed of the run.
 
     Raises:
@@ -71,12 +75,14 @@ class DensePrediction(LightningModule):
         momentum: float = 0.9,
         weight_decay: float = 0.0,
         decay_scales: bool = True,
+        alignment: float = 0.1,
         sparsity: float = 1e-3,
         exchange_rate: float | None = None,
         class_weights: Sequence[float] | None = None,
         weighting: FixedWeighting | None = None,
         modality_dropout: float = 0.0,
         freeze_statistics: bool = False,
+        generator_mode: GeneratorMode = "eval",
         seed: int = 0,
     ) -> None:
         super().__init__()
@@ -85,6 +91,7 @@ class DensePrediction(LightningModule):
         self.optimizer: OptimizerName = optimizer
         self.momentum, self.weight_decay = momentum, weight_decay
         self.decay_scales = decay_scales
+        self.alignment = alignment
         self.sparsity = sparsity
         self.controller: RateController | None = None
         if exchange_rate is not None:
@@ -104,6 +111,7 @@ class DensePrediction(LightningModule):
         self.register_buffer("class_weights", weights, persistent=False)
         self.weighting = weighting or FixedWeighting(dict.fromkeys(net.outputs, 1.0))
         self.modality_dropout = modality_dropout
+        self.generator_mode: GeneratorMode = generator_mode
         self.seed = seed
         self.present: tuple[str, ...] = tuple(net.inputs)
         self.scores = FusionScores(tuple(net.inputs), net.outputs, prediction_streams(net))
@@ -111,7 +119,8 @@ class DensePrediction(LightningModule):
         self.validated: dict[str, dict[str, Any]] = {}
         self.shown: dict[str, float | str] = {}
         if freeze_statistics:
-            exchange.freeze_statistics(net)
+            # A decoder has no pretrained statistics to keep.
+            exchange.freeze_statistics(net.encoder)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """The optimiser, with an encoder and a decoder group."""
@@ -142,21 +151,36 @@ class DensePrediction(LightningModule):
         """Loss of one batch; fills ``figures`` with its parts (tensors, not read back)."""
         targets = targets_of(self.net, batch)
         outputs = self.net({name: batch[name] for name in self.present})
+        return self._total(outputs, targets)
+
+    def _total(
+        self,
+        outputs: Mapping[str, Output],
+        targets: Mapping[str, Tensor],
+        amend: Callable[[dict[str, Tensor]], dict[str, Tensor]] | None = None,
+    ) -> Tensor:
+        """The loss of a step; ``amend`` changes the outputs' losses before they are weighed."""
         losses = fusion_loss(outputs, targets, self.net.outputs, self._class_weights())
         terms, present = self._balance(losses.terms, targets)
-        weighted = self.weighting(output_losses(terms), present, self._gradient_scale())
+        parts = output_losses(terms)
+        if amend is not None:
+            parts = amend(parts)
+        weighted = self.weighting(parts, present, self._gradient_scale())
         sparsity = self._sparsity()
         if self.controller is None:
             penalty, weight = self.sparsity * sparsity, torch.full_like(sparsity, self.sparsity)
         else:
             penalty, weight = self.controller(self.trainer.global_step, self.present)
-        loss = weighted.total + penalty
+        auxiliary = self.net.auxiliary_loss()
+        loss = weighted.total + penalty + self.alignment * auxiliary
         self.figures = {
             "train/loss": loss.detach(),
             "train/sparsity": sparsity.detach(),
             "lambda": weight.detach(),
             **{f"train/{name}": term.detach() for name, term in terms.items()},
         }
+        if auxiliary.requires_grad:
+            self.figures["train/alignment"] = auxiliary.detach()
         if len(self.net.outputs) > 1:
             weights = weighted.weights.items()
             self.figures |= {f"weight/{name}": weight.detach() for name, weight in weights}
@@ -179,9 +203,10 @@ class DensePrediction(LightningModule):
 
     def validation_step(self, batch: Sequence[Batch], batch_idx: int) -> None:
         """Counts one batch, given as groups of samples of one size."""
-        for group in batch:
-            targets = targets_of(self.net, group)
-            self.scores.update(predict(self.net, group, tuple(self.net.inputs)), targets)
+        with generating(self.net, self.generator_mode, batch_idx):
+            for group in batch:
+                targets = targets_of(self.net, group)
+                self.scores.update(predict(self.net, group, tuple(self.net.inputs)), targets)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Adds the last validation scores, which the next saved network is labelled with."""

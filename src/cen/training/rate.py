@@ -89,6 +89,8 @@ class RateController(nn.Module):
         thresholds: list[float] = []
         for layer in exchange_layers(net).values():
             assert layer.exchange is not None
+            if layer.exchange.guide != "scale":
+                continue  # a penalty steers scales, and these are not what is read
             index = (layer.own & layer.partnered).flatten().cpu().nonzero().flatten()
             if not len(index):
                 continue
@@ -99,8 +101,9 @@ class RateController(nn.Module):
             thresholds += [layer.exchange.threshold] * len(index)
         if not thresholds:
             raise ConfigError(
-                "train.exchange_rate is given but no layer exchanges between two streams; give"
-                " the network two or more inputs with model.exchange true, or leave it null"
+                "train.exchange_rate is given but no layer exchanges between two streams by their"
+                " scales; give the network two or more inputs with model.fusion exchange,"
+                " model.exchange true and model.guide scale, or leave it null"
             )
         self.channels = len(thresholds)
         self.largest, self.least = round(rate * self.channels), initial / 10

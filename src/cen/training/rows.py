@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from cen.exchange import Streams
 from cen.models import ChannelExchangeNetwork
+from cen.models.network import FUSED
 
 Row = tuple[nn.Parameter, int]
 
@@ -24,7 +25,8 @@ def absent_rows(net: nn.Module, present: Collection[str]) -> list[Row]:
     """Rows (parameter, index on axis 0) that belong to streams of absent modalities.
 
     Covers every layer with a ``streams`` attribute and per-stream parameters, and the logits of
-    alpha. A stream "task/modality" is absent with its modality.
+    alpha. A stream "task/modality" is absent with its modality; what the modalities were fused to
+    is never absent.
 
     Args:
         net: a network made by :func:`cen.build`.
@@ -53,7 +55,8 @@ def _alpha_rows(net: nn.Module, present: Collection[str]) -> list[Row]:
 
 
 def _absent(names: Collection[str], present: Collection[str]) -> list[int]:
-    return [i for i, name in enumerate(names) if name.rpartition("/")[2] not in present]
+    there = {*present, FUSED}
+    return [i for i, name in enumerate(names) if name.rpartition("/")[2] not in there]
 
 
 @contextmanager

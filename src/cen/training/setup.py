@@ -18,7 +18,7 @@ FIELD_KINDS: Mapping[str, tuple[str, ...]] = {
     "depth": ("depth",),
     "normal": ("normal",),
     "edge": ("edge",),
-    "image": ("image", "continuous"),
+    "image": ("image", "continuous", "normal"),
 }
 """Which kinds of fields each kind of output can be learnt from."""
 
@@ -127,7 +127,20 @@ def build_network(config: Config, tasks: Mapping[str, Task]) -> ChannelExchangeN
         scope=model.scope,
         penalty=model.penalty,
         enabled=model.exchange,
+        guide=model.guide,
+        rate=model.random_rate,
+        seed=model.random_seed,
     )
+    own: dict[str, Any] = {
+        "decoder_channels": model.decoder_channels,
+        "decoder_norm": model.decoder_norm,
+        "weights": model.weights,
+    }
+    if model.name == "unet":
+        for key, usual in (("decoder_channels", None), ("decoder_norm", "none"), ("weights", None)):
+            if own[key] != usual:
+                raise ConfigError(f"model.{key}: is not for model.name unet; leave it out")
+        own = {"statistics": model.statistics}
     return build(
         model.name,
         encoder=model.encoder,
@@ -135,14 +148,15 @@ def build_network(config: Config, tasks: Mapping[str, Task]) -> ChannelExchangeN
         outputs=tasks,
         task_streams=model.task_streams,
         width=model.width,
-        decoder_channels=model.decoder_channels,
-        decoder_norm=model.decoder_norm,
         decoder_exchange=model.decoder_exchange,
+        fusion=model.fusion,
+        fusion_at=model.fusion_at,
         exchange=rule,
+        exchange_stages=model.exchange_stages,
         norm=model.norm,
         convolution=model.convolution,
         dropout=model.dropout,
-        weights=model.weights,
+        **own,
     )
 
 

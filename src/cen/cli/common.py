@@ -132,8 +132,11 @@ def need_data(config: Config) -> None:
         ConfigError: ``data.root`` is no folder.
     """
     root = Path(config.data.root)
-    # A container is a file, and Rooms rendered while it is read needs neither.
-    if not root.exists() and config.data.layout != "rooms":
+    # A container is a file, Rooms rendered while it is read needs neither, and what is elsewhere
+    # is for its reader to find.
+    if "://" in config.data.root or config.data.layout == "rooms":
+        return
+    if not root.exists():
         raise ConfigError(
             f"data.root: there is no folder {root}; give --data.root FOLDER of your data, "
             f"or make one with: cen data rooms {root}"

@@ -57,7 +57,7 @@ def read_array(path: File, flags: int = cv2.IMREAD_UNCHANGED) -> NDArray[Any]:
     header = read_header(content.data, path)
     if header.format == "npy":
         return _as_flagged(_numbers(content, path), flags)
-    if header.format == "tiff" and header.channels not in (1, 3):
+    if header.format == "tiff" and (header.channels not in (1, 3) or header.planar):
         return _as_flagged(_bands(content, header, path), flags)
     decoded = _decode(content, header, path, flags)
     if decoded.ndim == 3 and decoded.shape[2] in (3, 4):
@@ -128,9 +128,7 @@ def read_content(path: File) -> NDArray[np.uint8]:
         raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
 
 
-def _decode(
-    content: NDArray[np.uint8], header: Header, path: File, flags: int
-) -> NDArray[Any]:
+def _decode(content: NDArray[np.uint8], header: Header, path: File, flags: int) -> NDArray[Any]:
     """What OpenCV makes of a file, in its own order of colours."""
     decoded, reason = None, ""
     try:
@@ -171,9 +169,10 @@ def _numbers(content: NDArray[np.uint8], path: File) -> NDArray[Any]:
 
 
 def _bands(content: NDArray[np.uint8], header: Header, path: File) -> NDArray[Any]:
-    """A TIFF of other than 1 or 3 bands, as (H, W, C).
+    """A TIFF of other than 1 or 3 bands, or with one band after the other, as (H, W, C).
 
-    OpenCV refuses more than four bands, and makes a grey picture of two and of some with four.
+    OpenCV refuses more than four bands and bands one after the other, and makes a grey picture of
+    two and of some with four.
     """
     try:
         import tifffile

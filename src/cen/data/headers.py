@@ -24,7 +24,7 @@ BYTE_LIMIT = 2**31
 _PNG, _NPY = b"\x89PNG\r\n\x1a\n", b"\x93NUMPY"
 _TIFF = {b"II*\0": "<", b"MM\0*": ">", b"II+\0": "<", b"MM\0+": ">"}
 _EXR = b"\x76\x2f\x31\x01"
-_WIDTH, _HEIGHT, _BITS, _COMPRESSION, _BANDS = 256, 257, 258, 259, 277
+_WIDTH, _HEIGHT, _BITS, _COMPRESSION, _BANDS, _PLANES = 256, 257, 258, 259, 277, 284
 _TYPES = {1: "B", 3: "H", 4: "I", 16: "Q"}
 
 
@@ -37,6 +37,7 @@ class Header:
         height, width: in pixels; 0 where the header does not say in a way that is read here.
         channels, bits: of the stored values; 0 where not looked for.
         compression: the tag of a TIFF, else 1 (none).
+        planar: whether a TIFF holds one band after the other.
     """
 
     format: str
@@ -45,6 +46,7 @@ class Header:
     channels: int = 0
     bits: int = 0
     compression: int = 1
+    planar: bool = False
 
 
 def read_header(content: bytes | memoryview, path: object) -> Header:
@@ -114,11 +116,11 @@ def _tiff(content: bytes | memoryview, order: str) -> Header:
     if count > 1000:
         raise ValueError(f"{count} tags")
     size, inline = (20, 8) if big else (12, 4)
-    tags = {_BANDS: 1, _BITS: 1, _COMPRESSION: 1}
+    tags = {_BANDS: 1, _BITS: 1, _COMPRESSION: 1, _PLANES: 1}
     for position in range(count):
         entry = where + (8 if big else 2) + position * size
         tag, kind = struct.unpack_from(f"{order}HH", content, entry)
-        if tag not in (_WIDTH, _HEIGHT, _BITS, _COMPRESSION, _BANDS):
+        if tag not in (_WIDTH, _HEIGHT, *tags):
             continue
         number = struct.unpack_from(f"{order}{'Q' if big else 'I'}", content, entry + 4)[0]
         at = entry + (12 if big else 8)
@@ -126,7 +128,13 @@ def _tiff(content: bytes | memoryview, order: str) -> Header:
             at = struct.unpack_from(f"{order}{'Q' if big else 'I'}", content, at)[0]
         tags[tag] = struct.unpack_from(f"{order}{_TYPES[kind]}", content, at)[0]
     return Header(
-        "tiff", tags[_HEIGHT], tags[_WIDTH], tags[_BANDS], tags[_BITS], tags[_COMPRESSION]
+        "tiff",
+        tags[_HEIGHT],
+        tags[_WIDTH],
+        tags[_BANDS],
+        tags[_BITS],
+        tags[_COMPRESSION],
+        tags[_BANDS] > 1 and tags[_PLANES] == 2,
     )
 
 

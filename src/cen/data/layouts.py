@@ -19,6 +19,7 @@ LAYOUTS: dict[str, str] = {
     "sunrgbd": "cen.data.sunrgbd.SUNRGBD",
     "taskonomy": "cen.data.taskonomy.Taskonomy",
     "folder": "cen.data.folder.AlignedFolder",
+    "shards": "cen.data.shards.Shards",
 }
 """Where the reader of each layout is; imported when it is used."""
 

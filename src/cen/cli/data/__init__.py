@@ -5,16 +5,16 @@ Each verb is a module of this package.
 
 import argparse
 
-from cen.cli.data import check, plot, rooms, stats
+from cen.cli.data import check, convert, plot, rooms, stats
 from cen.cli.parser import Parser
 
-_VERBS = {"rooms": rooms, "check": check, "stats": stats, "plot": plot}
-_OF_A_DATA_SET = ("check", "stats", "plot")
+_VERBS = {"rooms": rooms, "check": check, "stats": stats, "plot": plot, "convert": convert}
+_OF_A_DATA_SET = ("check", "stats", "plot", "convert")
 
 
 def add(parser: Parser) -> None:
     """Declares the verbs and their options."""
-    parser.usage = "cen data rooms OUT | cen data NAME check|stats|plot [ROOT]"
+    parser.usage = "cen data rooms OUT | cen data NAME check|stats|plot|convert [ROOT]"
     parser.epilog = (
         "NAME is a layout (nyudv2) and ROOT where the data are, or NAME is a configuration, which "
         "says both. cen data check --help explains one command."
@@ -37,6 +37,8 @@ def run(args: argparse.Namespace) -> int:
 
 def _verb_first(words: list[str]) -> list[str]:
     """``nyudv2 check ROOT`` as argparse wants it, ``check nyudv2 ROOT``."""
-    if len(words) > 1 and words[0] not in _VERBS and words[1] in _OF_A_DATA_SET:
+    # "rooms" is a verb and a layout: rendered as they are read, its scenes are a data set, too.
+    named = words[:1] == ["rooms"] or (words and words[0] not in _VERBS)
+    if named and len(words) > 1 and words[1] in _OF_A_DATA_SET:
         return [words[1], words[0], *words[2:]]
     return words

@@ -70,19 +70,21 @@ def source_of(args: argparse.Namespace) -> Source:
         raise ConfigError(f"{args.name}: no layout and no configuration{nearest(args.name, known)}")
     root = {"data.root": args.root} if args.root else {}
     config = common.load_config(args.name, {**args.free, **root})
-    _need(config.data.root)
+    common.need_data(config)
     from cen.training.setup import data_source
 
     return _with_fields(data_source(config), args.fields)
 
 
 def _of_layout(args: argparse.Namespace) -> Source:
-    if args.root is None:
+    rendered = args.name == "rooms"
+    if args.root is None and not rendered:
         raise ConfigError(f"cen data {args.name} {args.action} needs ROOT, where the data are")
-    _need(args.root)
+    if args.root is not None:
+        _need(args.root)
     from cen.training.setup import data_source
 
-    overrides = {**args.free, "data.layout": args.name, "data.root": args.root}
+    overrides = {**args.free, "data.layout": args.name, "data.root": args.root or "rooms"}
     config = Config.from_dict({}, overrides, "the command line")
     # The fields of the default configuration need not be those of this layout.
     return _with_fields(replace(data_source(config), inputs=None, outputs=None), args.fields)

@@ -1,0 +1,51 @@
+"""Write a data set as shards: a few large files that train from a disk or over a network."""
+
+import argparse
+from pathlib import Path
+
+from cen.cli import common
+from cen.cli.data.source import add_source, progress, source_of
+from cen.cli.parser import Parser
+from cen.errors import ConfigError
+
+
+def add(parser: Parser) -> None:
+    """Declares the options."""
+    add_source(parser, "convert", "--out FOLDER ")
+    parser.add_argument("--out", metavar="FOLDER", type=Path, required=True, help="where to write")
+    parser.add_argument(
+        "--samples", metavar="N", type=int, default=1000, help="samples in a shard; default: 1000"
+    )
+    common.add_json(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Converts, and says how to train with the result."""
+    source = source_of(args)
+    if args.samples < 1:
+        raise ConfigError(f"--samples {args.samples}: give 1 or more")
+    if args.out.resolve() == Path(source.root).resolve():
+        raise ConfigError(f"--out {args.out}: is the source; give another folder")
+    from cen.data.sharding import write_shards
+    from cen.data.source import SPLITS
+
+    with progress() as bar:
+        tasks = {split: bar.add_task(split, total=None) for split in SPLITS}
+        counts = write_shards(
+            source,
+            args.out,
+            per_shard=args.samples,
+            workers=args.workers,
+            progress=lambda split, done, total: bar.update(
+                tasks[split], completed=done, total=total
+            ),
+        )
+    size = sum(file.stat().st_size for file in args.out.rglob("*.tar"))
+    rows = [(split, str(count), str(-(-count // args.samples))) for split, count in counts.items()]
+    shown = common.table(("split", "samples", "shards"), rows)
+    more = (
+        f"{size / 2**30:.2f} GiB in {args.out}\n"
+        f"next: cen train CONFIG --data.layout shards --data.root {args.out}"
+    )
+    common.emit(args, {"out": str(args.out), "samples": counts, "bytes": size}, shown, more)
+    return 0

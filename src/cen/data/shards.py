@@ -1,0 +1,416 @@
+"""Shards: a data set as a few large files that are read by ranges, from a disk or over a network.
+
+A shard is an ordinary tar file as WebDataset writes it; ``index.npy`` says where in it every
+picture is. So any sample is one look into the index and one read of a range, and the order of
+samples stays that of `cen.data.sampling.StepBatches`: shuffled over the whole data set, dealt out
+to processes and workers, and resumable at any step. A reader that runs through tar files from front
+to back, as WebDataset's own does, can only shuffle within a buffer and cannot be resumed exactly.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import tarfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+
+from cen.data.base import AlignedDataset, Classes, Split, check_split
+from cen.data.files import Held
+from cen.data.modality import Modality
+from cen.data.sampling import Key, split_key
+from cen.data.transforms import Sample, Transform
+from cen.errors import DataError
+
+DESCRIPTION, INDEX, ABOUT = "shards.yaml", "index.npy", "json"
+HEADER = 512
+"""Bytes of a tar header, which stands before the content of a file."""
+
+Member = tuple[int, str]
+
+
+class Shards(AlignedDataset):
+    """Samples in tar files with an index, as ``cen data NAME convert`` writes them.
+
+    Layout::
+
+        root/shards.yaml             fields, classes, number of samples and of those in a shard
+        root/train/index.npy         (N, F + 1, 2) uint32: offset and size of every file in its
+                                     shard, in the order of the fields, then of the JSON file
+        root/train/000000.tar        KEY.rgb.png, KEY.depth.png, ..., KEY.json
+        root/validation, root/test   the same
+
+    The tar files are those of WebDataset, whose tools read them too. Files are the originals where
+    their bytes alone say what the picture is, else lossless PNG or NPY, so that a sample is that of
+    the source to the last bit. The validation split is the one that was cut when the shards were
+    written.
+
+    Args:
+        root: a folder, or a URL that fsspec opens (``s3://``, ``gs://``, ``https://``, ``hf://``;
+            some need a package of their own, such as s3fs).
+        split: "train", "validation" or "test".
+        modalities, targets: which fields are read; None: those of the data set that was converted.
+        classes: must be None, or agree with the classes in shards.yaml.
+        validation: plays no part here.
+        ignore_index: label value that is no class; None: what shards.yaml says.
+        transform: applied to every sample.
+        seed: of the random transforms.
+        storage: options of fsspec for the root, such as ``{anon: true}``.
+
+    Raises:
+        DataError: at once: shards.yaml or an index is missing or damaged, a local shard is missing
+            or too short; on reading: a range cannot be read or decoded.
+    """
+
+    def __init__(
+        self,
+        root: str | Path,
+        split: Split,
+        modalities: Mapping[str, Modality] | None = None,
+        targets: Mapping[str, Modality] | None = None,
+        *,
+        classes: int | Sequence[str] | None = None,
+        validation: float = 0.1,
+        ignore_index: int = 255,
+        transform: Transform | None = None,
+        seed: int = 0,
+        storage: Mapping[str, Any] | None = None,
+    ) -> None:
+        check_split(split)
+        self.store = Store(str(root), storage or {})
+        said = _description(self.store)
+        if split not in said["splits"]:
+            known = ", ".join(said["splits"])
+            raise DataError(f"{self.store.told(DESCRIPTION)}: has no split {split}, only {known}")
+        self.fields = said["fields"]
+        self.labels = {
+            name: Classes(tuple(known["names"]), np.array(known["palette"], dtype=np.uint8))
+            for name, known in said["labels"].items()
+        }
+        _check_classes(classes, self.labels, self.store)
+        self.usual_inputs = tuple(said["inputs"])  # type: ignore[misc]
+        self.usual_targets = tuple(said["targets"])  # type: ignore[misc]
+        self.length = int(said["splits"][split])
+        self.per_shard = int(said["samples_per_shard"])
+        self._columns = {name: column for column, name in enumerate([*self.fields, ABOUT])}
+        self._index: NDArray[np.uint32] | None = None
+        self._held: dict[Member, Held] = {}
+        super().__init__(
+            root,
+            split,
+            modalities,
+            targets,
+            ignore_index=ignore_index,
+            transform=transform,
+            seed=seed,
+        )
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A process that reads maps the index itself: half a gigabyte for millions of samples.
+        return {**self.__dict__, "_index": None, "_held": {}}
+
+    def __getitems__(self, keys: Sequence[int | Key]) -> list[Sample]:
+        """The samples of a batch; what they need is fetched at once, over a network side by side.
+
+        torch's DataLoader calls this where it is defined.
+        """
+        self._fetch([split_key(key)[1] for key in keys])
+        try:
+            return [self[key] for key in keys]
+        finally:
+            self._held.clear()
+
+    def raw(self, index: int) -> Sample:
+        """The sample as it was before it was put into a shard.
+
+        Raises:
+            DataError: a range cannot be read, or does not hold what the index says.
+        """
+        if not 0 <= index < len(self):
+            raise IndexError(f"sample {index} of {len(self)}")
+        alone = (index, ABOUT) not in self._held
+        if alone:
+            self._fetch([index])
+        try:
+            return super().raw(index)
+        finally:
+            if alone:
+                self._held.clear()
+
+    def read(self, field: str, index: int, modality: Modality) -> NDArray[Any]:
+        """Decodes one file of a shard.
+
+        Raises:
+            DataError: it cannot be read or decoded.
+        """
+        file = self._member(index, field)
+        if file.name.endswith(".npy"):
+            # Raw values, as the reader of the source made them.
+            return _array(file)
+        return modality.read(file)
+
+    def name(self, index: int) -> str:
+        """The name of the sample in the source."""
+        return str(self._about(index)["name"])
+
+    def group(self, index: int) -> str:
+        """The room, building or scene in the source."""
+        return str(self._about(index)["group"])
+
+    def extra(self, index: int) -> dict[str, Any]:
+        """What else the source had of the sample, such as intrinsics."""
+        extra = self._about(index).get("extra", {})
+        return {name: np.array(value, dtype=np.float64) for name, value in extra.items()}
+
+    def place(self, index: int) -> str:
+        """The shard and the number of the sample in it."""
+        return f"{self.store.told(self._shard(index))}, sample {index % self.per_shard}"
+
+    def files(self, index: int) -> dict[str, Path]:
+        """The shard, for every field, where it is on a disk of this machine."""
+        if not self.store.local:
+            return {}
+        path = Path(self.store.path(self._shard(index)))
+        return dict.fromkeys(self.fields, path)
+
+    def check_files(self) -> None:
+        """Checks the index and, on a disk of this machine, that every shard is whole.
+
+        Raises:
+            DataError: naming the file.
+        """
+        ends = self._table()[:, :, :].astype(np.int64).sum(axis=2).max(axis=1)
+        for first in range(0, self.length if self.store.local else 0, self.per_shard):
+            name = self._shard(first)
+            end = int(ends[first : first + self.per_shard].max())
+            size = self.store.size(name)
+            if size < end:
+                raise DataError(
+                    f"{self.store.told(name)}: has {size} bytes, its index needs {end}; it is cut "
+                    "short or belongs to another index"
+                )
+
+    def _about(self, index: int) -> dict[str, Any]:
+        file = self._member(index, ABOUT)
+        try:
+            about: dict[str, Any] = json.loads(file.content.tobytes())
+        except ValueError as error:
+            raise DataError(f"{file}: is no JSON ({error})") from error
+        return about
+
+    def _shard(self, index: int) -> str:
+        return f"{self.split}/{index // self.per_shard:06d}.tar"
+
+    def _table(self) -> NDArray[np.uint32]:
+        """The index, mapped rather than read where it is a file of this machine."""
+        if self._index is None:
+            name = f"{self.split}/{INDEX}"
+            table = self.store.array(name)
+            wanted = (self.length, len(self._columns), 2)
+            if table.shape != wanted or table.dtype != np.uint32:
+                raise DataError(
+                    f"{self.store.told(name)}: has shape {table.shape}, not {wanted}; it belongs "
+                    "to other shards"
+                )
+            self._index = table
+        return self._index
+
+    def _member(self, index: int, field: str) -> Held:
+        if (index, field) in self._held:
+            return self._held[index, field]
+        return next(iter(self._ranges([(index, field)]).values()))
+
+    def _fetch(self, indices: Sequence[int]) -> None:
+        """Reads all that some samples need."""
+        names = [ABOUT, *{**self.modalities, **self.targets}]
+        wanted = [(index, name) for index in dict.fromkeys(indices) for name in names]
+        self._held = self._ranges(wanted)
+
+    def _ranges(self, members: Sequence[Member]) -> dict[Member, Held]:
+        table = self._table()
+        places = [table[index, self._columns[field]].tolist() for index, field in members]
+        shards = [self._shard(index) for index, _ in members]
+        # The tar header is read along: it says what kind of file it is, and that it is the one.
+        ranges = [(offset - HEADER, offset + size) for offset, size in places]
+        contents = self.store.ranges(shards, ranges)
+        return {
+            member: _unwrapped(content, member[1], self.store.told(shard))
+            for member, content, shard in zip(members, contents, shards, strict=True)
+        }
+
+
+class Store:
+    """Files below a root, on this machine or elsewhere, read whole or by ranges.
+
+    Args:
+        root: a folder or a URL.
+        options: of fsspec.
+    """
+
+    def __init__(self, root: str, options: Mapping[str, Any]) -> None:
+        self.root, self.options = root.rstrip("/"), dict(options)
+        self.local = "://" not in root and "::" not in root
+
+    def path(self, name: str) -> str:
+        """A file below the root."""
+        return f"{self.root}/{name}"
+
+    def told(self, name: str) -> str:
+        """How messages name it."""
+        return self.path(name)
+
+    def size(self, name: str) -> int:
+        """Bytes of a local file; 0 where there is none."""
+        try:
+            return Path(self.path(name)).stat().st_size
+        except OSError:
+            return 0
+
+    def read(self, name: str) -> bytes:
+        """A whole file.
+
+        Raises:
+            DataError: it cannot be read.
+        """
+        try:
+            filesystem, path = self._open(name)
+            content: bytes = filesystem.cat_file(path)
+        except Exception as error:  # every kind of storage has errors of its own
+            raise DataError(f"{self.told(name)}: cannot be read ({_reason(error)})") from error
+        return content
+
+    def array(self, name: str) -> NDArray[Any]:
+        """An NPY file, mapped where it is local.
+
+        Raises:
+            DataError: it cannot be read, or is none.
+        """
+        try:
+            if self.local:
+                mapped: NDArray[Any] = np.load(self.path(name), mmap_mode="r", allow_pickle=False)
+                return mapped
+        except (OSError, ValueError, EOFError) as error:
+            raise DataError(f"{self.told(name)}: cannot be read ({_reason(error)})") from error
+        return _array(Held(self.told(name), np.frombuffer(self.read(name), np.uint8)))
+
+    def ranges(self, names: Sequence[str], ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+        """Ranges (start, stop) of files; over a network many at a time.
+
+        Raises:
+            DataError: naming the file of the first that cannot be read whole.
+        """
+        try:
+            contents = list(self._local(names, ranges)) if self.local else self._far(names, ranges)
+        except DataError:
+            raise
+        except Exception as error:
+            raise DataError(f"{self.root}: cannot be read ({_reason(error)})") from error
+        for name, (start, stop), content in zip(names, ranges, contents, strict=True):
+            if isinstance(content, BaseException):
+                reason = _reason(content)
+                raise DataError(f"{self.told(name)}: cannot be read ({reason})") from content
+            if len(content) != stop - start:
+                raise DataError(
+                    f"{self.told(name)}: ends before byte {stop}, where its index says a file is"
+                )
+        return contents
+
+    def _local(self, names: Sequence[str], ranges: Sequence[tuple[int, int]]) -> Iterator[bytes]:
+        opened, file = "", -1
+        try:
+            for name, (start, stop) in zip(names, ranges, strict=True):
+                if name != opened:
+                    if file >= 0:
+                        os.close(file)
+                    file = -1
+                    file, opened = os.open(self.path(name), os.O_RDONLY), name
+                yield os.pread(file, stop - start, start)
+        except OSError as error:
+            raise DataError(f"{self.told(name)}: cannot be read ({_reason(error)})") from error
+        finally:
+            if file >= 0:
+                os.close(file)
+
+    def _far(self, names: Sequence[str], ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+        filesystem, _ = self._open("")
+        paths = [self._open(name)[1] for name in names]
+        starts, stops = [start for start, _ in ranges], [stop for _, stop in ranges]
+        found: list[bytes] = filesystem.cat_ranges(paths, starts, stops, on_error="return")
+        return found
+
+    def _open(self, name: str) -> tuple[Any, str]:
+        """The file system and the path in it. fsspec keeps one per process, also after a fork."""
+        filesystem, path = fsspec.core.url_to_fs(self.path(name), **self.options)
+        return filesystem, str(path)
+
+
+def _description(store: Store) -> dict[str, Any]:
+    """shards.yaml.
+
+    Raises:
+        DataError: it is missing, or lacks a key.
+    """
+    told = store.told(DESCRIPTION)
+    try:
+        said = yaml.safe_load(store.read(DESCRIPTION))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise DataError(f"{told}: is not YAML ({error})") from error
+    keys = ("fields", "labels", "inputs", "targets", "splits", "samples_per_shard")
+    if not isinstance(said, dict) or any(key not in said for key in keys):
+        raise DataError(
+            f"{told}: does not describe shards; it must have {', '.join(keys)}. "
+            "cen data NAME convert writes it"
+        )
+    return said
+
+
+def _check_classes(
+    given: int | Sequence[str] | None, labels: Mapping[str, Classes], store: Store
+) -> None:
+    """Refuses classes that are not those of the shards."""
+    names = {known.names for known in labels.values()}
+    wrong = (
+        all(len(known) != given for known in names)
+        if isinstance(given, int)
+        else given is not None and tuple(given) not in names
+    )
+    if wrong:
+        raise DataError(
+            f"{store.told(DESCRIPTION)}: has other classes than data.classes; leave data.classes "
+            "out, or convert the source anew"
+        )
+
+
+def _unwrapped(content: bytes, field: str, told: str) -> Held:
+    """The file after its tar header, which must be of the field that was looked for."""
+    try:
+        header = tarfile.TarInfo.frombuf(content[:HEADER], "utf-8", "surrogateescape")
+    except tarfile.HeaderError as error:
+        raise DataError(f"{told}: no file where its index says one is ({error})") from error
+    found = header.name.rpartition("/")[2].partition(".")[2]
+    if found.partition(".")[0] != field or header.size != len(content) - HEADER:
+        raise DataError(f"{told}: holds {header.name} where its index says {field} is")
+    return Held(f"{told}: {header.name}", np.frombuffer(content, np.uint8, offset=HEADER))
+
+
+def _array(file: Held) -> NDArray[Any]:
+    try:
+        array: NDArray[Any] = np.load(io.BytesIO(file.content), allow_pickle=False)
+    except (ValueError, EOFError, OSError) as error:
+        raise DataError(f"{file}: is no NPY file ({error})") from error
+    return array
+
+
+def _reason(error: BaseException) -> str:
+    told = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return told or type(error).__name__

@@ -242,11 +242,13 @@ def texts_v73(path: Path, file: Any, name: str) -> list[str]:
     made = []
     for reference in references(path, file, name):
         codes = dereference(path, file, name, reference)
-        # MATLAB stores an empty array as its size, and says so.
-        empty = bool(codes.attrs.get("MATLAB_empty", 0))
+        # MATLAB stores an empty text as its two sizes, and says so.
+        if codes.dtype == np.uint64 and codes.attrs.get("MATLAB_empty", 0):
+            made.append("")
+            continue
         if codes.dtype.kind != "u":
             raise DataError(f"{path}: {name} is no cell array of texts")
-        values = () if empty else read(path, name, codes, limit=MAX_CELLS).ravel().tolist()
+        values = read(path, name, codes, limit=MAX_CELLS).ravel().tolist()
         made.append("".join(map(chr, values)))
     return made
 

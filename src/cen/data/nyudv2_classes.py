@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,39 +33,43 @@ class Mapping894:
 
 
 def choose_mapping(
-    folder: Path, names: Sequence[str], classes: int | Sequence[str] | None
+    folder: Path, labels: int, names: Callable[[], list[str]], classes: int | Sequence[str] | None
 ) -> Mapping894:
     """The mapping with as many classes as are wanted.
 
     Args:
         folder: where the mapping files are.
-        names: what the labels of the data are called, from 1.
+        labels: how many labels the data have.
+        names: reads what they are called, from 1, where that is wanted.
         classes: how many, or as many names; None: those of classMapping40.mat.
 
     Raises:
         DataError: no mapping has so many, or its file is damaged or does not fit the data.
     """
     if classes is None:
-        return mapping40(folder, len(names))
+        return mapping40(folder, labels)
     count = classes if isinstance(classes, int) else len(classes)
-    there = []
-    for mapping in _offered(folder, names, count):
-        if len(mapping.names) == count:
-            given = mapping.names if isinstance(classes, int) else tuple(map(str, classes))
-            return Mapping894(given, mapping.table, mapping.path)
-        there.append(str(len(mapping.names)))
-    raise DataError(
-        f"{folder}: no mapping to {count} classes; there are {', '.join(there)} "
-        f"({MAPPING40}: 40, {' or '.join(MAPPINGS13)}: 13)"
-    )
+    found = {labels: Mapping894((), np.arange(labels + 1), folder / LABELED)}
+    if count != labels:
+        for mapping in _offered(folder, labels, count):
+            found.setdefault(len(mapping.names), mapping)
+            if count in found:
+                break
+    if count not in found:
+        there = ", ".join(str(number) for number in sorted(found))
+        raise DataError(
+            f"{folder}: no mapping to {count} classes; there are {there} "
+            f"({MAPPING40}: 40, {' or '.join(MAPPINGS13)}: 13)"
+        )
+    given = (found[count].names or names()) if isinstance(classes, int) else map(str, classes)
+    return Mapping894(tuple(given), found[count].table, found[count].path)
 
 
-def _offered(folder: Path, names: Sequence[str], count: int) -> Iterator[Mapping894]:
-    """The mappings there are, read one after another; a file that is not needed may be missing."""
+def _offered(folder: Path, labels: int, count: int) -> Iterator[Mapping894]:
+    """The mappings there are, read one after another; one that is not needed may be missing."""
     if count == 40 or (folder / MAPPING40).is_file():
-        yield mapping40(folder, len(names))
-    yield Mapping894(tuple(names), np.arange(len(names) + 1), folder / LABELED)
-    if (thirteen := mapping13(folder, len(names))) is not None:
+        yield mapping40(folder, labels)
+    if (thirteen := mapping13(folder, labels)) is not None:
         yield thirteen
 
 

@@ -105,13 +105,13 @@ class NYUDv2Mat(AlignedDataset):
         folder = Path(root)
         self._path = folder / LABELED
         self._depth, self._crop = _DEPTHS[depth], crop
-        self._size, scenes, names = _survey(self._path, self._depth)
+        self._size, scenes, labels = _survey(self._path, self._depth)
         if crop and self._size != FRAME:
             raise DataError(
                 f"{self._path}: crop is meant for frames of 480 x 640, these are "
                 f"{self._size[0]} x {self._size[1]}; leave it off"
             )
-        self._mapping = choose_mapping(folder, names, classes)
+        self._mapping = choose_mapping(folder, labels, self._names, classes)
         if 0 <= ignore_index < len(self._mapping.names):
             raise ConfigError(
                 f"data.ignore_index: {ignore_index} is one of the {len(self._mapping.names)} "
@@ -184,6 +184,11 @@ class NYUDv2Mat(AlignedDataset):
             return self._classes_of(frame)
         return modality.from_stored(np.ascontiguousarray(frame), variable)
 
+    def _names(self) -> list[str]:
+        """What the labels of the file are called, from 1."""
+        with matfiles.open_v73(self._path) as file:
+            return matfiles.texts_v73(self._path, file, "names")
+
     def _classes_of(self, labels: NDArray[Any]) -> NDArray[np.int32]:
         if labels.max(initial=0) >= len(self._classes):
             raise DataError(
@@ -193,11 +198,11 @@ class NYUDv2Mat(AlignedDataset):
         return np.asarray(self._classes[labels])
 
 
-def _survey(path: Path, depth: str) -> tuple[tuple[int, int], list[str], list[str]]:
+def _survey(path: Path, depth: str) -> tuple[tuple[int, int], list[str], int]:
     """Checks the variables against each other without reading them.
 
     Returns:
-        (height, width), the scene of every image, the name of every label.
+        (height, width), the scene of every image, the number of labels.
     """
     with matfiles.open_v73(path) as file:
         images = matfiles.dataset(path, file, "images")
@@ -215,10 +220,10 @@ def _survey(path: Path, depth: str) -> tuple[tuple[int, int], list[str], list[st
                     f"expected {(count, width, height)} {kind}"
                 )
         scenes = matfiles.texts_v73(path, file, "scenes")
-        names = matfiles.texts_v73(path, file, "names")
+        labels = len(matfiles.references(path, file, "names"))
     if len(scenes) != count:
         raise DataError(f"{path}: {len(scenes)} scenes for {count} images")
-    return (int(height), int(width)), scenes, names
+    return (int(height), int(width)), scenes, labels
 
 
 def _numbers(path: Path, split: Split, count: int) -> list[int]:

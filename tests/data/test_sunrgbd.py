@@ -1,0 +1,320 @@
+"""SUN RGB-D as distributed, on Rooms written in its form."""
+
+import pickle
+import shutil
+import warnings
+import zipfile
+
+import cv2
+import h5py
+import numpy as np
+import pytest
+import scipy.io
+from torch.utils.data import DataLoader
+
+from cen.data import Rooms, open_layout, write_rooms
+from cen.data.files import write_png
+from cen.data.rooms.matlab import cell, save_v5
+from cen.data.sunrgbd import SUNRGBD
+from cen.data.sunrgbd_lists import group_frames
+from cen.errors import ConfigError, DataError
+
+SIZE = (24, 32)
+TOOLBOX = "SUNRGBDtoolbox"
+ALLSPLIT = f"{TOOLBOX}/traintestSUNRGBD/allsplit.mat"
+META = f"{TOOLBOX}/Metadata/SUNRGBDMeta.mat"
+SEG = f"{TOOLBOX}/Metadata/SUNRGBD2Dseg.mat"
+LIST37 = f"{TOOLBOX}/Metadata/seg37list.mat"
+FIRST = "SUNRGBD/kv1/NYUdata/train_00000"
+
+
+@pytest.fixture(scope="module")
+def sun(tmp_path_factory):
+    """Rooms as SUN RGB-D: 12 training and 4 test frames. Tests only read it."""
+    root = tmp_path_factory.mktemp("sun")
+    return write_rooms(root, "sunrgbd", size=SIZE, train=12, test=4, seed=3)
+
+
+@pytest.fixture
+def root(sun, tmp_path):
+    """A copy that a test may spoil."""
+    shutil.copytree(sun, tmp_path / "data")
+    return tmp_path / "data"
+
+
+def test_what_is_written_reads_back_as_rendered(sun):
+    for split, length in (("train", 12), ("test", 4)):
+        rooms = Rooms(split, size=SIZE, seed=3, domains=("rgb", "depth", "depth_clean"))
+        raw = SUNRGBD(sun, split, validation=0.0, depth="raw")
+        filled = SUNRGBD(sun, split, validation=0.0)
+        assert len(raw) == len(filled) == length
+        assert raw.classes == rooms.classes
+        for index in range(length):
+            read, rendered = raw[index], rooms[index]
+            for name in ("depth", "segmentation"):
+                np.testing.assert_array_equal(read[name], rendered[name], err_msg=name)
+            # Whole millimetres: those of the sensor are, those of the exact depth become so.
+            holes = np.isnan(rendered["depth"])
+            exact = np.where(holes, rendered["depth_clean"], rendered["depth"])
+            assert np.abs(filled[index]["depth"] - exact).max() <= 0.000501
+            # JPEG of the highest quality rounds colours.
+            error = np.abs(read["rgb"].astype(int) - rendered["rgb"])
+            assert error.mean() < 1.0
+            assert error.max() <= 8
+
+
+def test_the_files_are_what_the_usual_scripts_expect(sun):
+    """Paths, names and bits as in the distributed files, read without this package."""
+    splits = scipy.io.loadmat(sun / ALLSPLIT)
+    assert splits["alltrain"].shape == (1, 12)
+    first = splits["alltrain"][0, 0].item()
+    assert first == "/n/fs/sun3d/data/SUNRGBD/kv1/NYUdata/train_00000"
+    meta = scipy.io.loadmat(sun / META, squeeze_me=True, struct_as_record=False)["SUNRGBDMeta"]
+    where = [entry.rgbpath.rsplit("/", 2)[0] for entry in meta]
+    assert where.index(first) == 4  # test frames come first
+    stored = cv2.imread(str(sun / FIRST / "depth" / "train_00000.png"), cv2.IMREAD_UNCHANGED)
+    assert stored.dtype == np.uint16
+    metres = ((stored >> 3) | (stored << 13)) / 1000.0
+    expected = np.nan_to_num(Rooms("train", size=SIZE, seed=3)[0]["depth"])
+    np.testing.assert_allclose(metres, expected, atol=1e-6)
+    with h5py.File(sun / SEG, "r") as file:
+        references = file["SUNRGBD2Dseg"]["seglabel"]
+        assert references.shape == (16, 1)
+        labels = file[references[4][0]][()].T
+    np.testing.assert_array_equal(labels, Rooms("train", size=SIZE, seed=3)[0]["segmentation"] + 1)
+    own = scipy.io.loadmat(sun / FIRST / "seg.mat")
+    np.testing.assert_array_equal(own["seglabel"], labels)
+    assert own["names"][0, 3].item() == "wood box"
+    assert {path.parts[len(sun.parts) + 1] for path in sun.glob("SUNRGBD/*/*")} == {
+        *("kv1", "kv2", "realsense", "xtion")
+    }
+
+
+def test_the_splits_share_no_frame_and_no_place(sun):
+    parts = {
+        split: SUNRGBD(sun, split, validation=0.25) for split in ("train", "validation", "test")
+    }
+    names = [data.name(index) for data in parts.values() for index in range(len(data))]
+    assert len(set(names)) == len(names) == 16
+    assert len(parts["validation"]) in (2, 3, 4)
+    groups = {split: {d.group(i) for i in range(len(d))} for split, d in parts.items()}
+    assert not groups["train"] & groups["validation"]
+
+
+def test_places_and_neighbours_stay_together():
+    frames = [f"xtion/sun3ddata/home_{n % 3}/scan_{n % 2}/{n:03d}" for n in range(12)]
+    frames += [f"kv2/kinect2data/{n:06d}_x" for n in range(800)] + ["realsense/lg/a"]
+    groups = dict(zip(frames, group_frames(frames), strict=True))
+    places = {groups[frame] for frame in frames[:12]}
+    assert len(places) == 3
+    blocks = [groups[frame] for frame in frames[12:812]]
+    assert [blocks.count(block) for block in dict.fromkeys(blocks)] == [50] * 16
+    assert blocks == sorted(blocks)
+
+
+def test_depth_beyond_eight_metres_is_clipped_or_missing(root):
+    millimetres = np.full(SIZE, 9000, np.uint16)
+    millimetres[0], millimetres[1], millimetres[2] = 0, 8000, 8191
+    write_png(root / FIRST / "depth_bfx" / "train_00000.png", millimetres << 3 | millimetres >> 13)
+    clipped = SUNRGBD(root, "train", validation=0.0)[0]["depth"]
+    assert np.isnan(clipped[0]).all()
+    assert (clipped[1:] == 8.0).all()
+    missing = SUNRGBD(root, "train", validation=0.0, beyond="missing")[0]["depth"]
+    assert (missing[1] == 8.0).all()
+    assert np.isnan(missing[2:]).all()
+    with pytest.raises(ConfigError, match="beyond: 'cut' is none of clip, missing"):
+        SUNRGBD(root, "train", beyond="cut")
+
+
+def test_labels_come_from_every_frame_where_the_toolbox_has_none(root):
+    toolbox = SUNRGBD(root, "train", validation=0.0)
+    expected = [toolbox[index]["segmentation"] for index in range(12)]
+    (root / SEG).unlink()
+    (root / META).unlink()
+    with pytest.warns(UserWarning, match=r"SUNRGBD2Dseg\.mat is missing: .*not comparable"):
+        frames = SUNRGBD(root, "train", validation=0.0)
+    for index in range(12):
+        np.testing.assert_array_equal(frames[index]["segmentation"], expected[index])
+    names = ["Floor", "wall", "ceiling ", "Wood_Box", "giraffe"]
+    labels = np.arange(24 * 32).reshape(24, 32) % 6.0
+    save_v5(root / FIRST / "seg.mat", {"names": cell(names), "seglabel": labels})
+    found = frames[0]["segmentation"]
+    table = np.array([255, 0, 1, 2, 3, 255])
+    np.testing.assert_array_equal(found, table[labels.astype(int)])
+
+
+def test_intrinsics_count_pixels_from_zero(sun):
+    intrinsics = SUNRGBD(sun, "test")[0]["intrinsics"]
+    assert intrinsics.shape == (3, 3)
+    assert intrinsics[:2, 2].tolist() == [15.5, 11.5]
+    written = (sun / FIRST / "intrinsics.txt").read_text().split()
+    assert (float(written[2]), float(written[5])) == (16.5, 12.5)
+
+
+def test_sizes_may_differ_between_frames(root):
+    """As between the sensors of the real data set."""
+    folder = root / FIRST
+    for name in ("depth", "depth_bfx"):
+        write_png(folder / name / "train_00000.png", np.full((12, 16), 800, np.uint16))
+    cv2.imwrite(str(folder / "image" / "train_00000.jpg"), np.zeros((12, 16, 3), np.uint8))
+    with h5py.File(root / SEG, "r+") as file:
+        file["small"] = np.ones((16, 12), np.uint8)
+        file["SUNRGBD2Dseg/seglabel"][4, 0] = file["small"].ref
+    data = SUNRGBD(root, "train", validation=0.0)
+    assert [data[index]["segmentation"].shape for index in (0, 1)] == [(12, 16), SIZE]
+
+
+def test_unlabelled_pixels_are_ignored(root):
+    with h5py.File(root / SEG, "r+") as file:
+        file[file["SUNRGBD2Dseg/seglabel"][4, 0]][:, :5] = 0
+    labels = SUNRGBD(root, "train", validation=0.0, ignore_index=200)[0]["segmentation"]
+    assert (labels[:5] == 200).all()
+    assert (labels[5:] < 15).all()
+
+
+@pytest.mark.filterwarnings("ignore:This DataLoader will create")
+def test_workers_and_pickles_read_the_same(sun):
+    data = SUNRGBD(sun, "train", validation=0.0)
+    here = [data[index] for index in range(len(data))]
+    there = list(DataLoader(data, batch_size=None, num_workers=2, multiprocessing_context="fork"))
+    copied = pickle.loads(pickle.dumps(data))
+    for index, (one, other) in enumerate(zip(here, there, strict=True)):
+        for name in ("rgb", "depth", "segmentation", "intrinsics"):
+            np.testing.assert_array_equal(one[name], other[name])
+            np.testing.assert_array_equal(one[name], copied[index][name])
+
+
+def test_the_layout_is_opened_by_name(sun):
+    data = open_layout("sunrgbd", sun, "test", options={"depth": "raw"})
+    assert np.isnan(data[0]["depth"]).any()
+    assert data.name(0) == "kv1-NYUdata-test_00000"
+    named = SUNRGBD(sun, "test", classes=[f"c{n}" for n in range(15)])
+    assert named.classes[14] == "c14"
+    with pytest.raises(DataError, match=r"seg37list\.mat: has 15 classes, not 37"):
+        SUNRGBD(sun, "test", classes=37)
+
+
+def lists(root, train, test=("/n/fs/sun3d/data/SUNRGBD/kv1/NYUdata/test_00000",)):
+    save_v5(root / ALLSPLIT, {"alltrain": cell(train), "alltest": cell(test)})
+
+
+def zipped(path):
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("x", b"x" * 2000)
+
+
+def fewer_references(root):
+    with h5py.File(root / SEG, "r+") as file:
+        kept = file["SUNRGBD2Dseg/seglabel"][:9]
+        del file["SUNRGBD2Dseg/seglabel"]
+        file["SUNRGBD2Dseg"].create_dataset("seglabel", data=kept, dtype=h5py.ref_dtype)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda r: shutil.rmtree(r / "SUNRGBD"), r"no file .*train_00000/image"),
+        (lambda r: (r / FIRST / "image" / "train_00000.jpg").unlink(), r"no file .*00000/image"),
+        (
+            lambda r: shutil.copy(
+                r / FIRST / "image" / "train_00000.jpg", r / FIRST / "image" / "b.jpg"
+            ),
+            r"train_00000: no file .*train_00000/image",
+        ),
+        (lambda r: (r / ALLSPLIT).unlink(), r"allsplit\.mat: cannot be read"),
+        (lambda r: zipped(r / ALLSPLIT), r"allsplit\.mat: .*a ZIP archive"),
+        (lambda r: shutil.copy(r / SEG, r / ALLSPLIT), r"allsplit\.mat: .*of version 7\.3"),
+        (
+            lambda r: save_v5(r / ALLSPLIT, {"alltrain": cell(["SUNRGBD/a"])}),
+            r"allsplit\.mat: has no variable alltest",
+        ),
+        (lambda r: save_v5(r / ALLSPLIT, {"alltrain": 1.0, "alltest": 2.0}), "no cell array of te"),
+        (lambda r: lists(r, ["/n/fs/SUNRGBD/kv1/../../../x"]), r"alltrain: '/n.*no folder below"),
+        (lambda r: lists(r, ["/etc/passwd"]), r"allsplit\.mat: alltrain: '/etc/passwd' is no fo"),
+        (lambda r: lists(r, ["/SUNRGBD/"]), "is no folder below SUNRGBD"),
+        (lambda r: lists(r, []), "alltrain is empty"),
+        (lambda r: lists(r, ["/SUNRGBD/a", "/SUNRGBD//a/"]), "alltrain names a frame twice"),
+        (lambda r: lists(r, ["SUNRGBD/a"], ["SUNRGBD/a"]), "a is in alltrain and in alltest"),
+        (lambda r: lists(r, ["SUNRGBD/kv1/x"]), r"SUNRGBDMeta\.mat: has no frame kv1/x"),
+        (lambda r: (r / LIST37).unlink(), r"seg37list\.mat: cannot be read"),
+        (lambda r: (r / META).unlink(), r"SUNRGBDMeta\.mat: cannot be read"),
+        (lambda r: save_v5(r / META, {"SUNRGBDMeta": 1.0}), "is no struct array with rgbpath"),
+        (lambda r: zipped(r / SEG), r"SUNRGBD2Dseg\.mat: .*a ZIP archive"),
+        (lambda r: shutil.copy(r / META, r / SEG), r"SUNRGBD2Dseg\.mat: .*of an older version"),
+        (
+            lambda r: (r / SEG).write_bytes((r / SEG).read_bytes()[:3000]),
+            r"SUNRGBD2Dseg\.mat: damaged, or cut short",
+        ),
+        (fewer_references, r"SUNRGBD2Dseg\.mat: 9 frames, but .*SUNRGBDMeta\.mat has 16"),
+    ],
+)
+def test_what_is_wrong_is_said_at_once(root, spoil, message):
+    spoil(root)
+    with pytest.raises(DataError, match=message):
+        SUNRGBD(root, "train", validation=0.0)
+
+
+def relabel(root, values):
+    with h5py.File(root / SEG, "r+") as file:
+        file["other"] = values
+        file["SUNRGBD2Dseg/seglabel"][4, 0] = file["other"].ref
+
+
+def dangle(root):
+    with h5py.File(root / SEG, "r+") as file:
+        file["SUNRGBD2Dseg/seglabel"][4, 0] = h5py.Reference()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (
+            lambda r: relabel(r, np.full((32, 24), 16, np.uint8)),
+            r"2Dseg\.mat: label 16 outside 0\.\.15",
+        ),
+        (lambda r: relabel(r, np.full((32, 24), -1, np.int8)), r"2Dseg\.mat: label -1 outside"),
+        (lambda r: relabel(r, np.full((32, 24), 0.5)), "seglabel holds numbers that are not whole"),
+        (lambda r: relabel(r, np.ones((2, 32, 24))), r"seglabel of frame 5 is \(24, 32, 2\)"),
+        (lambda r: relabel(r, np.ones((31, 24))), r"sizes differ: .*2Dseg\.mat 24 x 31"),
+        (dangle, r"2Dseg\.mat: an entry of seglabel refers to nothing"),
+        (
+            lambda r: write_png(
+                r / FIRST / "depth_bfx" / "train_00000.png", np.ones(SIZE, np.uint8)
+            ),
+            r"depth_bfx/train_00000\.png: is .* uint8; depth of SUN RGB-D is 16-bit",
+        ),
+        (
+            lambda r: (r / FIRST / "image" / "train_00000.jpg").write_bytes(b"\xff\xd8\xff"),
+            r"train_00000: .*image/train_00000\.jpg: ",
+        ),
+        (lambda r: (r / FIRST / "intrinsics.txt").unlink(), r"intrinsics\.txt: cannot be read"),
+        (lambda r: (r / FIRST / "intrinsics.txt").write_text("1 2"), "does not hold 3 x 3"),
+    ],
+)
+def test_what_is_wrong_with_a_frame_is_said_when_it_is_read(root, spoil, message):
+    spoil(root)
+    data = SUNRGBD(root, "train", validation=0.0)
+    data[1]
+    with pytest.raises(DataError, match=message):
+        data[0]
+
+
+@pytest.mark.parametrize(
+    ("variables", "message"),
+    [
+        (
+            {"names": cell(["floor"]), "seglabel": np.full(SIZE, 2.0)},
+            r"no picture of numbers 0\.\.1",
+        ),
+        ({"names": cell(["floor"])}, "has no variable seglabel"),
+        ({"names": np.ones(3), "seglabel": np.ones(SIZE)}, "names is no cell array of texts"),
+    ],
+)
+def test_what_is_wrong_with_a_frames_own_labels_is_said(root, variables, message):
+    (root / SEG).unlink()
+    save_v5(root / FIRST / "seg.mat", variables)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        data = SUNRGBD(root, "train", validation=0.0)
+    with pytest.raises(DataError, match=rf"train_00000: .*seg\.mat: .*{message}"):
+        data[0]

@@ -23,8 +23,9 @@ BYTE_LIMIT = 2**31
 
 _PNG, _NPY = b"\x89PNG\r\n\x1a\n", b"\x93NUMPY"
 _TIFF = {b"II*\0": "<", b"MM\0*": ">", b"II+\0": "<", b"MM\0+": ">"}
-_EXR = b"\x76\x2f\x31\x01"
+_EXR, _WINDOW = b"\x76\x2f\x31\x01", b"dataWindow\0box2i\0\x10\0\0\0"
 _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _BANDS, _PLANES = 256, 257, 258, 259, 277, 284
+_TILE = (322, 323)
 _TYPES = {1: "B", 3: "H", 4: "I", 16: "Q"}
 
 
@@ -34,7 +35,7 @@ class Header:
 
     Attributes:
         format: ``"png"``, ``"tiff"``, ``"npy"``, ``"exr"``, or ``"other"`` (JPEG, WebP, BMP ...).
-        height, width: in pixels; 0 where the header does not say in a way that is read here.
+        height, width: in pixels.
         channels, bits: of the stored values; 0 where not looked for.
         compression: the tag of a TIFF, else 1 (none).
         planar: whether a TIFF holds one band after the other.
@@ -57,27 +58,27 @@ def read_header(content: bytes | memoryview, path: object) -> Header:
         path: what it is called in messages.
 
     Raises:
-        DataError: the file is empty or cut short in its header, or its picture has more than
-            ``PIXEL_LIMIT`` pixels or ``VALUE_LIMIT`` values.
+        DataError: the file is empty, of no known kind, cut short where its header shows it, or its
+            picture has more than ``PIXEL_LIMIT`` pixels or ``VALUE_LIMIT`` values.
     """
     start = bytes(content[:64])
     if not start:
         raise DataError(f"{path}: is empty (0 bytes)")
     try:
         if start.startswith(_PNG):
-            width, height = struct.unpack_from(">II", start, 16)
-            header = Header("png", height, width)
+            header = _png(content)
         elif start.startswith(_NPY):
             header = _npy(content)
         elif start[:4] in _TIFF:
             header = _tiff(content, _TIFF[start[:4]])
         elif start.startswith(_EXR):
-            header = Header("exr", 0, 0)
+            header = _exr(content)
         else:
             header = _other(content)
     except (struct.error, ValueError, KeyError, OverflowError) as error:
         raise DataError(
-            f"{path}: its header cannot be read ({error}; {len(content)} bytes); is it cut short?"
+            f"{path}: its header cannot be read ({error}; {len(content)} bytes); is it cut short, "
+            "or of another type than its name says?"
         ) from error
     pixels = header.height * header.width
     if pixels > PIXEL_LIMIT or pixels * header.channels > VALUE_LIMIT:
@@ -89,15 +90,39 @@ def read_header(content: bytes | memoryview, path: object) -> Header:
     return header
 
 
+def _png(content: bytes | memoryview) -> Header:
+    """The size of a PNG all of whose chunks are there: a false length takes gigabytes to decode."""
+    width, height = struct.unpack_from(">II", content, 16)
+    at = len(_PNG)
+    while True:
+        length, name = struct.unpack_from(">I4s", content, at)
+        at += 12 + length
+        if at > len(content):
+            raise ValueError(f"chunk {name!r} reaches beyond the end")
+        if name == b"IEND":
+            return Header("png", height, width)
+
+
+def _exr(content: bytes | memoryview) -> Header:
+    """The data window of an EXR."""
+    start = bytes(content[:65536])
+    at = start.index(_WINDOW) + len(_WINDOW)
+    left, top, right, bottom = struct.unpack_from("<4i", start, at)
+    return Header("exr", max(bottom - top + 1, 0), max(right - left + 1, 0))
+
+
 def _npy(content: bytes | memoryview) -> Header:
     """Shape and type of an NPY file, which must hold as many bytes as they need."""
     stream = io.BytesIO(content)
-    version = np.lib.format.read_magic(stream)
-    read = {
-        (1, 0): np.lib.format.read_array_header_1_0,
-        (2, 0): np.lib.format.read_array_header_2_0,
-    }[version]
-    shape, _, dtype = read(stream)
+    try:
+        version = np.lib.format.read_magic(stream)
+        read = {
+            (1, 0): np.lib.format.read_array_header_1_0,
+            (2, 0): np.lib.format.read_array_header_2_0,
+        }[version]
+        shape, _, dtype = read(stream)
+    except Exception as error:  # it is Python text, and so are the errors: of many types
+        raise ValueError(f"no NPY header: {error}") from error
     if len(shape) not in (2, 3) or dtype.kind not in "uifb":
         raise ValueError(f"an array of shape {shape} and type {dtype}, not numbers (H, W[, C])")
     needed, found = prod(shape) * dtype.itemsize, len(content) - stream.tell()
@@ -116,7 +141,7 @@ def _tiff(content: bytes | memoryview, order: str) -> Header:
     if count > 1000:
         raise ValueError(f"{count} tags")
     size, inline = (20, 8) if big else (12, 4)
-    tags = {_BANDS: 1, _BITS: 1, _COMPRESSION: 1, _PLANES: 1}
+    tags = {_BANDS: 1, _BITS: 1, _COMPRESSION: 1, _PLANES: 1, **dict.fromkeys(_TILE, 0)}
     for position in range(count):
         entry = where + (8 if big else 2) + position * size
         tag, kind = struct.unpack_from(f"{order}HH", content, entry)
@@ -127,6 +152,8 @@ def _tiff(content: bytes | memoryview, order: str) -> Header:
         if number * struct.calcsize(_TYPES[kind]) > inline:
             at = struct.unpack_from(f"{order}{'Q' if big else 'I'}", content, at)[0]
         tags[tag] = struct.unpack_from(f"{order}{_TYPES[kind]}", content, at)[0]
+    if tags[_TILE[0]] * tags[_TILE[1]] > PIXEL_LIMIT:
+        raise ValueError(f"tiles of {tags[_TILE[1]]} × {tags[_TILE[0]]} pixels")
     return Header(
         "tiff",
         tags[_HEIGHT],
@@ -139,11 +166,11 @@ def _tiff(content: bytes | memoryview, order: str) -> Header:
 
 
 def _other(content: bytes | memoryview) -> Header:
-    """The size of any file that Pillow knows; OpenCV says later what is wrong with the others."""
+    """The size of any other picture that Pillow knows."""
     try:
         with Image.open(io.BytesIO(content)) as image:
             return Header("other", image.height, image.width)
     except Image.DecompressionBombError as error:
-        raise ValueError(str(error)) from error
-    except (OSError, SyntaxError):
-        return Header("other", 0, 0)
+        raise ValueError(f"beyond the limit of {PIXEL_LIMIT} pixels: {error}") from error
+    except (OSError, SyntaxError) as error:
+        raise ValueError("no picture of a known kind") from error

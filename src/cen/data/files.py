@@ -179,7 +179,7 @@ def _bands(content: NDArray[np.uint8], header: Header, path: File) -> NDArray[An
     except ImportError as error:
         raise DataError(
             f"{path}: a TIFF of {header.channels} bands needs the package tifffile; "
-            "pip install 'cen[tiff]'"
+            "pip install 'cen[data]'"
         ) from error
     if header.compression not in _PLAIN_TIFF:
         raise DataError(

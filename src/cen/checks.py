@@ -66,6 +66,7 @@ def check_run(config: Config) -> None:
         _check_modality(name, modality)
     _check_outputs(config)
     check_weighting(train.weighting)
+    _check_adversarial(config)
     scale = data.transforms.scale
     if scale is not None and scale[0] > scale[1]:
         raise ConfigError(f"data.transforms.scale: {list(scale)} falls; give the smaller one first")
@@ -128,3 +129,21 @@ def _check_outputs(config: Config) -> None:
                 f"{key}.channels: {output.channels}, but kind {output.kind} has {fixed}; leave "
                 "channels out"
             )
+
+
+def _check_adversarial(config: Config) -> None:
+    """Refuses what adversarial training cannot do."""
+    train = config.train
+    if train.adversarial == "none":
+        return
+    if not any(output.kind == "image" for output in config.model.outputs.values()):
+        raise ConfigError(
+            "train.adversarial: needs an output of kind image in model.outputs; say none to train "
+            "without a discriminator"
+        )
+    if train.clip_norm is not None:
+        raise ConfigError("train.clip_norm: is not for adversarial training; leave it out")
+    if train.weighting != "fixed":
+        raise ConfigError(
+            f"train.weighting: {train.weighting}, but adversarial training takes fixed weights only"
+        )

@@ -16,10 +16,12 @@ from cen.training.data import (
 )
 from cen.training.evaluate import evaluate, score_network
 from cen.training.fit import fit, train_network
+from cen.training.modes import GeneratorMode, generating
 from cen.training.module import DensePrediction, draw_modalities, predict, step_seed
 from cen.training.rate import RateController
 from cen.training.rows import absent_rows, kept
 from cen.training.scoring import FusionScores, subsets
+from cen.training.translation import Translation, make_discriminators
 
 __all__ = [
     "DensePrediction",
@@ -28,18 +30,22 @@ __all__ = [
     "FiniteLoss",
     "FusionData",
     "FusionScores",
+    "GeneratorMode",
     "RateController",
     "RunCheckpoint",
     "RunProgress",
     "StepLoader",
     "StepLog",
+    "Translation",
     "absent_rows",
     "draw_modalities",
     "evaluate",
     "evaluation_loader",
     "fit",
+    "generating",
     "group_by_size",
     "kept",
+    "make_discriminators",
     "predict",
     "score_network",
     "step_seed",

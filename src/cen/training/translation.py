@@ -1,0 +1,210 @@
+"""Image translation: a generator of streams trained against a discriminator."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import nullcontext
+from functools import partial
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from cen.adversarial import Adversarial, adversarial_loss, shown_to_discriminator
+from cen.errors import ConfigError
+from cen.models import ChannelExchangeNetwork, Output, PatchGAN
+from cen.models.stems import TILED
+from cen.models.unet import Statistics
+from cen.optim import build_optimizer, param_groups
+from cen.training.module import Batch, DensePrediction, targets_of
+from cen.training.rows import absent_rows, kept
+from cen.weighting import FixedWeighting
+
+
+class Pairs(NamedTuple):
+    """What a discriminator sees of a step, stream by stream, (S·B, ·, H, W) each.
+
+    Attributes:
+        source: input images.
+        made: generated images.
+        truth: true images.
+        streams: S, number of generated images per sample.
+    """
+
+    source: Tensor
+    made: Tensor
+    truth: Tensor
+    streams: int
+
+
+class Translation(DensePrediction):
+    """Adversarial training of the image outputs of a network (the released recipe).
+
+    In each step the discriminator of every image output learns to tell real pairs (input, truth)
+    from generated ones, then the generator learns from: the discriminator's judgement of every
+    stream's image, ``l1`` times the mean absolute error of every stream and the ensemble, and the
+    sparsity penalty. The ensemble has no adversarial loss, as released; a network that gives one
+    prediction of everything is judged by that, beside all its inputs. Unlike the released code,
+    which runs the generator twice per step, both parts of a step look at the same generated images
+    (so did pix2pix). Outputs of other kinds have their own losses and no discriminator (this
+    project's extension).
+
+    Pixels without truth are shown to the discriminator as 0 in both images.
+
+    Args:
+        net: the generator.
+        discriminators: one per image output, by name; see :func:`make_discriminators`.
+        adversarial: form of the adversarial loss, see :func:`cen.adversarial.adversarial_loss`.
+        l1: weight of the mean absolute error; 100 as released.
+        **options: as for `DensePrediction`.
+
+    Raises:
+        ConfigError: there is no image output, or a weighting other than fixed.
+    """
+
+    def __init__(
+        self,
+        net: ChannelExchangeNetwork,
+        discriminators: Mapping[str, PatchGAN],
+        *,
+        adversarial: Adversarial = "bce",
+        l1: float = 100.0,
+        **options: Any,
+    ) -> None:
+        super().__init__(net, **options)
+        self.automatic_optimization = False
+        images = [name for name, task in net.outputs.items() if task.kind == "image"]
+        if not images or set(discriminators) != set(images):
+            raise ConfigError(
+                f"train.adversarial needs a discriminator for each output of kind image; the "
+                f"outputs of that kind are {', '.join(images) or 'none'}, the discriminators are "
+                f"for {', '.join(discriminators) or 'none'}"
+            )
+        if type(self.weighting) is not FixedWeighting:
+            raise ConfigError("train.weighting: adversarial training takes fixed weights only")
+        self.discriminators = nn.ModuleDict(dict(discriminators))
+        self.adversarial: Adversarial = adversarial
+        self.l1 = l1
+
+    def configure_optimizers(self) -> Any:
+        """The generator's optimiser and, of the same kind, the discriminators'."""
+        generator = super().configure_optimizers()
+        rates = self.schedule.rates(0)
+        groups = param_groups(
+            self.discriminators, decoder_lr=rates["decoder"], weight_decay=self.weight_decay
+        )
+        return [generator, build_optimizer(groups, self.optimizer, momentum=self.momentum)]
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        """As in the base class, for the discriminators' learning rates too."""
+        super().on_train_batch_start(batch, batch_idx)
+        self.schedule.apply(self.trainer.optimizers[1], self.trainer.global_step)
+
+    def training_step(self, batch: Batch, batch_idx: int) -> None:  # type: ignore[override]
+        """One step of the discriminators, then one of the generator."""
+        generator, discriminator = self.optimizers()  # type: ignore[misc]
+        # Lightning counts every optimiser's steps; the run's steps are the generator's.
+        discriminator._on_before_step = discriminator._on_after_step = _nothing
+        targets = targets_of(self.net, batch)
+        inputs = {name: batch[name] for name in self.present}
+        first = next(iter(targets.values()))
+        outputs = self.net(inputs, size=(int(first.shape[-2]), int(first.shape[-1])))
+        pairs = {name: self._pairs(name, inputs, outputs, targets) for name in self.discriminators}
+        wrong = torch.stack([self._judge(name, pair) for name, pair in pairs.items()]).sum()
+        self.manual_backward(wrong)
+        discriminator.step()
+        discriminator.zero_grad()
+
+        # The generator's loss needs no gradients of the discriminators' weights.
+        self.discriminators.requires_grad_(False)
+        loss = self._total(outputs, targets, partial(self._deceive, pairs))
+        self.manual_backward(loss)
+        self.discriminators.requires_grad_(True)
+        with self._absent_kept():
+            generator.step()
+        generator.zero_grad()
+        self.figures |= {"train/discriminator": wrong.detach()}
+
+    def _pairs(
+        self,
+        name: str,
+        inputs: Mapping[str, Tensor],
+        outputs: Mapping[str, Output],
+        targets: Mapping[str, Tensor],
+    ) -> Pairs:
+        """What the discriminator of an output sees."""
+        discriminator: Any = self.discriminators[name]
+        target, streams = targets[name], outputs[name].streams
+        width = discriminator.channels - target.shape[1]
+        if streams:
+            seen = [shown_to_discriminator(inputs[stream], width) for stream in streams]
+            images = list(streams.values())
+        else:
+            seen = [torch.cat([tiled(image) for image in inputs.values()], 1)]
+            images = [outputs[name].ensemble]
+        truth = target.repeat(len(images), 1, 1, 1)
+        known = torch.isfinite(truth)
+        made = torch.where(known, torch.cat(images), 0)
+        return Pairs(torch.cat(seen), made, torch.where(known, truth, 0), len(images))
+
+    def _judge(self, name: str, pair: Pairs) -> Tensor:
+        """A discriminator's own loss: half of each error, summed over the streams."""
+        source, made, truth, streams = pair
+        logits = self.discriminators[name](
+            torch.cat([source, source]), torch.cat([truth, made.detach()])
+        )
+        real, generated = logits.chunk(2)
+        errors = adversarial_loss(real, True, self.adversarial)
+        errors = errors + adversarial_loss(generated, False, self.adversarial)
+        return 0.5 * streams * errors
+
+    def _deceive(self, pairs: Mapping[str, Pairs], parts: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The losses of the outputs as the generator learns from them."""
+        amended = dict(parts)
+        for name, pair in pairs.items():
+            logits = self.discriminators[name](pair.source, pair.made)
+            deceived = pair.streams * adversarial_loss(logits, True, self.adversarial)
+            amended[name] = self.l1 * parts[name] + deceived
+        return amended
+
+    def _absent_kept(self) -> Any:
+        """Streams of modalities that are absent in a step stay as they are."""
+        if len(self.present) == len(self.net.inputs):
+            return nullcontext()
+        return kept(self.trainer.optimizers[0], absent_rows(self.net, self.present))
+
+
+def make_discriminators(
+    net: ChannelExchangeNetwork,
+    *,
+    width: int | None = None,
+    layers: int = 3,
+    statistics: Statistics = "running",
+) -> dict[str, PatchGAN]:
+    """A discriminator for each image output of a network, shared by its streams.
+
+    Args:
+        net: the generator.
+        width: channels after the first convolution; None for the released 64.
+        layers: convolutions that halve; 3 as released.
+        statistics: as for the generator.
+    """
+    channels = [3 if count in TILED else count for count in net.inputs.values()]
+    seen = max(channels) if len(net.alpha) else sum(channels)
+    return {
+        name: PatchGAN(
+            seen + task.channels, 64 if width is None else width, layers=layers,
+            statistics=statistics,
+        )
+        for name, task in net.outputs.items()
+        if task.kind == "image"
+    }  # fmt: skip
+
+
+def tiled(image: Tensor) -> Tensor:
+    """One channel repeated to three; other images as they are."""
+    return shown_to_discriminator(image, 3) if image.shape[1] == 1 else image
+
+
+def _nothing() -> None:
+    """In place of Lightning's counting."""

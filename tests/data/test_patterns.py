@@ -31,6 +31,8 @@ def test_names_may_hold_folders_and_stand_twice(tmp_path):
 def test_a_star_is_anything_but_a_folder(tmp_path):
     root = made(tmp_path, "t/1_171.tif", "t/2_180.tif", "t/x/3_9.tif")
     assert names(root, "t/{id}_*.tif") == ["1", "2", "x/3"]
+    made(tmp_path, "u/s1_1_a.tif", "u/s1_2_a.tif")
+    assert names(root, "u/{id}_*.tif") == ["s1_1", "s1_2"]
     made(tmp_path, "t/1_172.tif")
     with pytest.raises(DataError, match=r"t/1_171\.tif and t/1_172\.tif are both sample '1'"):
         names(root, "t/{id}_*.tif")

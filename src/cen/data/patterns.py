@@ -87,7 +87,7 @@ class Pattern:
         parts, named = [], False
         for part in _PLACES.split(self.text):
             if part == "{id}":
-                parts.append("(?P=id)" if named else "(?P<id>.+?)")
+                parts.append("(?P=id)" if named else "(?P<id>.+)")
                 named = True
             elif part == "{split}":
                 parts.append(re.escape(split) if split else "[^/]+")

@@ -118,6 +118,8 @@ class DataConfig:
             checkpoint. The test split never chooses anything.
         modalities: How the fields of the data set are read, by name; what is left out or null is
             what the data set says of them.
+        partial: Samples may lack the files of some outputs; they then teach the others
+            (docs/multitask.md). By default a missing file is an error.
         transforms: What training does to a sample.
         workers: Processes that read samples; 0: the training process reads them itself.
     """
@@ -129,6 +131,7 @@ class DataConfig:
     ignore_index: int = 255
     validation: float = 0.1
     modalities: dict[str, ModalityConfig] = field(default_factory=dict)
+    partial: bool = False
     transforms: TransformConfig = field(default_factory=TransformConfig)
     workers: int = 0
 
@@ -385,6 +388,7 @@ class Config:
             raise ConfigError(
                 f"{path}: is not valid YAML: {' '.join(str(error).split())}"
             ) from None
+        parsing.refuse_repeated(root, str(path))
         if values is None:
             values = {}
         if not isinstance(values, dict):

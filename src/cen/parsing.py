@@ -165,6 +165,7 @@ def _structure(value: Any, place: str) -> Any:
     if not isinstance(value, str):
         return value
     try:
+        refuse_repeated(yaml.compose(value, Loader=yaml.SafeLoader), place)
         return yaml.safe_load(value)
     except yaml.YAMLError:
         raise ConfigError(
@@ -256,6 +257,29 @@ def lines(node: yaml.Node | None, prefix: str = "") -> Iterator[tuple[str, int]]
         for index, child in enumerate(node.value):
             yield f"{prefix}.{index}", child.start_mark.line + 1
             yield from lines(child, f"{prefix}.{index}")
+
+
+def refuse_repeated(node: yaml.Node | None, source: str, prefix: str = "") -> None:
+    """Refuses a key that is given twice, of which YAML itself would silently take the last.
+
+    Raises:
+        ConfigError: Naming the key and both lines, counted from 1.
+    """
+    if isinstance(node, yaml.SequenceNode):
+        for index, child in enumerate(node.value):
+            refuse_repeated(child, source, f"{prefix}.{index}")
+    if not isinstance(node, yaml.MappingNode):
+        return
+    seen: dict[str, int] = {}
+    for name, child in node.value:
+        key, line = _join(prefix, str(name.value)), name.start_mark.line + 1
+        if key in seen:
+            raise ConfigError(
+                f"{source}, line {line}: {key}: was given in line {seen[key]} already; two things "
+                "of one name cannot be told apart, so rename one or take it out"
+            )
+        seen[key] = line
+        refuse_repeated(child, source, key)
 
 
 def keys(cls: Any, prefix: str = "") -> Iterator[Key]:

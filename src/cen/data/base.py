@@ -66,11 +66,14 @@ class AlignedDataset(Dataset[Sample], ABC):
             describe its files.
         labels: what the values of every label field mean.
         modalities, targets: as read.
+        partial: whether a sample may lack the files of some targets, see `annotated`.
 
     Raises:
         ConfigError: a modality or target is no field of the data set.
         DataError: there is no such split.
     """
+
+    partial: bool = False
 
     usual_inputs: tuple[str, ...] = ("rgb", "depth")
     usual_targets: tuple[str, ...] = ("segmentation",)
@@ -120,7 +123,7 @@ class AlignedDataset(Dataset[Sample], ABC):
         """
         for index in range(len(self)):
             files = self.files(index)
-            for field in {**self.modalities, **self.targets}:
+            for field in {**self.modalities, **dict.fromkeys(self.annotated(index))}:
                 if field in files and not files[field].is_file():
                     told = self._told(files, field)
                     raise DataError(f"{self.place(index)}: no file {told} in {self.root}")
@@ -144,6 +147,13 @@ class AlignedDataset(Dataset[Sample], ABC):
     @abstractmethod
     def files(self, index: int) -> dict[str, Path]:
         """The files of a sample by field (a container of many samples counts for each)."""
+
+    def annotated(self, index: int) -> tuple[str, ...]:
+        """The targets that a sample has ground truth for: all, unless the data are partial."""
+        if not self.partial:
+            return tuple(self.targets)
+        files = self.files(index)
+        return tuple(name for name in self.targets if name not in files or files[name].is_file())
 
     def place(self, index: int) -> str:
         """Where a sample comes from, for error messages."""
@@ -185,13 +195,14 @@ class AlignedDataset(Dataset[Sample], ABC):
             raise IndexError(f"sample {index} of {len(self)}")
         try:
             sample: Sample = {}
-            for field, modality in {**self.targets, **self.modalities}.items():
+            known = {name: self.targets[name] for name in self.annotated(index)}
+            for field, modality in {**known, **self.modalities}.items():
                 sample[field] = self.read(field, index, modality)
             self._check(sample, index)
         except DataError as error:
             raise DataError(f"{self.place(index)}: {error}") from error
         # Inputs first: pictures of a sample show them in this order.
-        order = [*self.modalities, *(t for t in self.targets if t not in self.modalities)]
+        order = [*self.modalities, *(t for t in known if t not in self.modalities)]
         return {
             **{field: sample[field] for field in order},
             "name": self.name(index),
@@ -308,7 +319,8 @@ def _whole_groups(groups: Sequence[str], wanted: int) -> NDArray[np.bool_]:
     order = sorted(range(len(names)), key=lambda n: int(f"{n:0{bits}b}"[::-1], 2))
     total = 0
     for group in order[::-1]:
-        if abs(total + int(counts[group]) - wanted) < abs(total - wanted):
+        # A tie is held out: of few frames a validation split rather than none.
+        if abs(total + int(counts[group]) - wanted) <= abs(total - wanted):
             held[group] = True
             total += int(counts[group])
     return np.asarray(held[member])

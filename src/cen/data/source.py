@@ -27,6 +27,7 @@ class Source:
         given: what the user says of fields, whether they are read or not.
         options: the layout's own options.
         common: classes, validation, ignore_index, seed.
+        partial: samples may lack the files of some outputs.
         fields: read these fields in place of ``inputs`` and ``outputs``; ("all",) for all.
     """
 
@@ -38,6 +39,7 @@ class Source:
     options: Mapping[str, Any] = field(default_factory=dict)
     common: Mapping[str, Any] = field(default_factory=dict)
     fields: tuple[str, ...] = ()
+    partial: bool = False
 
     def open(self, split: Split, *, tolerant: bool = False) -> AlignedDataset:
         """Opens one split, without transforms.
@@ -59,6 +61,7 @@ class Source:
             options=self.options,
             **self.common,
         )
+        dataset.partial = dataset.partial or self.partial
         inputs, outputs = self._wanted(dataset)
         modalities = described(dataset, inputs, "data.modalities")
         targets = described(dataset, outputs, "model.outputs")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from math import ceil
 from typing import Any
 
@@ -13,6 +14,8 @@ from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
 
 from cen.data import EvaluationShard, StepBatches
 from cen.errors import ConfigError
+from cen.models import Task
+from cen.training.complete import CompleteBatches, annotations, fill_in
 
 Sample = dict[str, Any]
 
@@ -29,15 +32,23 @@ class StepLoader(DataLoader[Any]):
         batches: which keys each step reads.
         workers: processes that read.
         pinned: page-locked memory, for faster copies to a GPU.
+        outputs: the tasks; targets that a sample lacks are filled in, see :func:`fill_in`.
     """
 
     def __init__(
-        self, dataset: Dataset[Any], batches: StepBatches, *, workers: int, pinned: bool
+        self,
+        dataset: Dataset[Any],
+        batches: StepBatches,
+        *,
+        workers: int,
+        pinned: bool,
+        outputs: Mapping[str, Task] | None = None,
     ) -> None:
         self.steps = batches.stop
         super().__init__(
             dataset,
             batch_sampler=batches,
+            collate_fn=partial(collate, outputs=outputs or {}),
             num_workers=workers,
             pin_memory=pinned,
             persistent_workers=workers > 0,
@@ -95,30 +106,45 @@ class EvaluationBatches(Sampler[list[int]]):
             yield self.indices[k * self.batch_size : (k + 1) * self.batch_size]
 
 
-def group_by_size(samples: Sequence[Sample]) -> list[dict[str, Any]]:
+def collate(samples: Sequence[Sample], outputs: Mapping[str, Task]) -> dict[str, Any]:
+    """Makes a batch of samples of one size, whose targets are filled in where they are missing."""
+    batch: dict[str, Any] = default_collate([fill_in(sample, outputs) for sample in samples])
+    return batch
+
+
+def group_by_size(
+    samples: Sequence[Sample], outputs: Mapping[str, Task] | None = None
+) -> list[dict[str, Any]]:
     """Collates samples into one batch per combination of shapes, so that sizes may differ.
 
     Args:
         samples: dicts of tensors (and names).
+        outputs: the tasks; targets that a sample lacks are filled in, see :func:`fill_in`.
 
     Returns:
         Batches, in the order in which their shapes first occur; none for no samples.
     """
     groups: dict[Any, list[Sample]] = {}
-    for sample in samples:
+    for sample in (fill_in(sample, outputs or {}) for sample in samples):
         shapes = tuple((k, tuple(v.shape)) for k, v in sample.items() if hasattr(v, "shape"))
         groups.setdefault(shapes, []).append(sample)
     return [default_collate(group) for group in groups.values()]
 
 
 def evaluation_loader(
-    dataset: Dataset[Any], batch_size: int, *, workers: int = 0, rank: int = 0, world: int = 1
+    dataset: Dataset[Any],
+    batch_size: int,
+    *,
+    workers: int = 0,
+    rank: int = 0,
+    world: int = 1,
+    outputs: Mapping[str, Task] | None = None,
 ) -> DataLoader[Any]:
     """A loader that gives lists of batches, see :func:`group_by_size`."""
     return DataLoader(
         dataset,
         batch_sampler=EvaluationBatches(_length(dataset), batch_size, rank, world),
-        collate_fn=group_by_size,
+        collate_fn=partial(group_by_size, outputs=outputs or {}),
         num_workers=workers,
         worker_init_fn=_worker_signals,
     )
@@ -134,6 +160,8 @@ class FusionData(LightningDataModule):
         steps: length of the run.
         seed: seed of the order of the samples.
         workers: processes that read, per process that trains.
+        outputs: the tasks; targets that a sample lacks are filled in, see :func:`fill_in`.
+        every_output: no batch lacks an output altogether, see :class:`CompleteBatches`.
 
     Raises:
         ConfigError: the batch cannot be dealt out evenly to the processes (when training starts).
@@ -148,11 +176,14 @@ class FusionData(LightningDataModule):
         steps: int,
         seed: int = 0,
         workers: int = 0,
+        outputs: Mapping[str, Task] | None = None,
+        every_output: bool = False,
     ) -> None:
         super().__init__()
         self.train, self.validation = train, validation
         self.batch_size, self.steps = batch_size, steps
         self.seed, self.workers = seed, workers
+        self.outputs, self.every_output = dict(outputs or {}), every_output
 
     def train_dataloader(self) -> StepLoader:
         """Batches from the step that the run has reached to the last one."""
@@ -163,17 +194,24 @@ class FusionData(LightningDataModule):
                 f"train.batch_size {self.batch_size} cannot be dealt out evenly to"
                 f" {trainer.world_size} devices; make it a multiple of them"
             )
-        batches = StepBatches(
-            _length(self.train),
-            self.batch_size // trainer.world_size,
-            stop=self.steps,
-            start=trainer.global_step,
-            seed=self.seed,
-            rank=trainer.global_rank,
-            world=trainer.world_size,
-        )
+        known, share = annotations(self.train), self.batch_size // trainer.world_size
+        which: dict[str, int] = {
+            "stop": self.steps,
+            "start": trainer.global_step,
+            "seed": self.seed,
+            "rank": trainer.global_rank,
+            "world": trainer.world_size,
+        }
+        if self.every_output and known is not None:
+            batches: StepBatches = CompleteBatches(known, tuple(self.outputs), share, **which)
+        else:
+            batches = StepBatches(_length(self.train), share, **which)
         return StepLoader(
-            self.train, batches, workers=self.workers, pinned=torch.cuda.is_available()
+            self.train,
+            batches,
+            workers=self.workers,
+            pinned=torch.cuda.is_available(),
+            outputs=self.outputs,
         )
 
     def val_dataloader(self) -> DataLoader[Any] | list[Any]:
@@ -188,6 +226,7 @@ class FusionData(LightningDataModule):
             workers=self.workers,
             rank=trainer.global_rank,
             world=trainer.world_size,
+            outputs=self.outputs,
         )
 
 

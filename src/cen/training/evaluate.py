@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -13,10 +14,13 @@ from torch.nn.functional import interpolate, normalize
 from torch.utils.data import DataLoader, Dataset
 
 from cen.config import Config
-from cen.errors import ConfigError
-from cen.models import ChannelExchangeNetwork, Output, load
+from cen.errors import CheckpointError, ConfigError
+from cen.metrics import Features, ImageDistance, load_features
+from cen.metrics.frechet import Protocol
+from cen.models import ChannelExchangeNetwork, Output, Task, load
 from cen.training.data import evaluation_loader
 from cen.training.files import first_process, write_json
+from cen.training.modes import GeneratorMode, generating
 from cen.training.module import Batch, predict, prediction_streams, targets_of
 from cen.training.panels import write_panels
 from cen.training.quiet import quiet
@@ -32,6 +36,10 @@ def evaluate(
     scales: Sequence[float] = (1.0,),
     flip: bool = False,
     panels: int = 6,
+    features: str | None = "auto",
+    features_weights: str | Path | None = None,
+    protocol: Protocol = "clean",
+    generator_mode: GeneratorMode | None = None,
     overrides: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Evaluates the network of a run on the data it was configured for.
@@ -45,6 +53,13 @@ def evaluate(
         scales: see :func:`score_network`.
         flip: see :func:`score_network`.
         panels: how many samples are kept as pictures.
+        features: feature network for the distances of image outputs: "inception" (FID and KID),
+            "efficientnet_lite0", None for no distances, or "auto": the latter where its weights are
+            installed and there is an image output.
+        features_weights: file or URL of its weights, see :func:`cen.metrics.load_features`.
+        protocol: how images become pictures for it, see :func:`cen.metrics.to_bytes`.
+        generator_mode: how the network is run, see :func:`cen.training.generating`; None for what
+            the configuration says. It stands beside every figure.
         overrides: dotted keys of the configuration to change, such as "data.root" or
             "train.devices".
 
@@ -62,12 +77,17 @@ def evaluate(
     net = load(run)
     dataset = open_dataset(config, split)
     _check_classes(net, {n: c.names for n, c in dataset.labels.items()}, config.data.root)
+    mode = generator_mode or config.train.generator_mode
+    network = _features(net, features, features_weights)
     scores = score_network(
         net,
         dataset,
         which=None if all_subsets else [tuple(net.inputs)],
         scales=scales,
         flip=flip,
+        generator_mode=mode,
+        features=network,
+        protocol=protocol,
         batch_size=config.train.batch_size,
         workers=config.data.workers,
         accelerator=config.train.accelerator,
@@ -80,6 +100,7 @@ def evaluate(
         "step": net.metadata.get("step"),
         "scales": list(scales),
         "flip": flip,
+        **_image_facts(net, mode, network, protocol),
         "classes": facts["classes"],
         "palette": facts["palette"],
         "scores": scores,
@@ -88,6 +109,35 @@ def evaluate(
         write_json(run / "evaluation.json", result)
         write_panels(run / "panels", net, dataset, panels)
     return result
+
+
+def _features(
+    net: ChannelExchangeNetwork, name: str | None, weights: str | Path | None
+) -> Features | None:
+    """The feature network asked for; "auto" is none where it would have nothing to look at."""
+    if name is None:
+        return None
+    if name != "auto":
+        return load_features(name, weights)
+    if not any(task.kind == "image" for task in net.outputs.values()):
+        return None
+    try:
+        return load_features("efficientnet_lite0", weights)
+    except CheckpointError as error:
+        warnings.warn(f"no Fréchet distance: {error}", stacklevel=3)
+        return None
+
+
+def _image_facts(
+    net: ChannelExchangeNetwork, mode: GeneratorMode, features: Features | None, protocol: Protocol
+) -> dict[str, Any]:
+    """How figures of generated images came about."""
+    if not any(task.kind == "image" for task in net.outputs.values()):
+        return {}
+    facts: dict[str, Any] = {"generator_mode": mode}
+    if features is not None:
+        facts |= {"features": features.name, "protocol": protocol}
+    return facts
 
 
 def _check_classes(
@@ -112,6 +162,9 @@ def score_network(
     which: Sequence[Subset] | None = None,
     scales: Sequence[float] = (1.0,),
     flip: bool = False,
+    generator_mode: GeneratorMode = "eval",
+    features: Features | None = None,
+    protocol: Protocol = "clean",
     batch_size: int = 8,
     workers: int = 0,
     accelerator: str = "auto",
@@ -130,6 +183,10 @@ def score_network(
         which: subsets of the modalities; None for every non-empty one.
         scales: factors by which the inputs are resized (bilinear).
         flip: also on mirrored inputs.
+        generator_mode: how the network is run, see :func:`cen.training.generating`.
+        features: feature network of the Fréchet and kernel distances of image outputs, which are
+            taken with all modalities present; None for no distances.
+        protocol: see :func:`cen.metrics.to_bytes`.
         batch_size: samples per batch and device.
         workers: processes that read.
         accelerator: as Lightning names it.
@@ -140,8 +197,16 @@ def score_network(
         {name: weight}}}}``, the scores being those of the output's kind, such as
         :class:`cen.metrics.SegmentationScores`.
     """
-    module = _Evaluation(net, which or subsets(tuple(net.inputs)), scales, flip)
-    data = _EvaluationData(dataset, batch_size, workers)
+    module = _Evaluation(
+        net,
+        which or subsets(tuple(net.inputs)),
+        scales,
+        flip,
+        generator_mode=generator_mode,
+        features=features,
+        protocol=protocol,
+    )
+    data = _EvaluationData(dataset, batch_size, workers, net.outputs)
     with quiet():
         trainer = Trainer(
             accelerator=accelerator,
@@ -162,8 +227,11 @@ def score_network(
 class _EvaluationData(LightningDataModule):
     """Deals the samples out to the processes."""
 
-    def __init__(self, dataset: Dataset[Any], batch_size: int, workers: int) -> None:
+    def __init__(
+        self, dataset: Dataset[Any], batch_size: int, workers: int, outputs: Mapping[str, Task]
+    ) -> None:
         super().__init__()
+        self.outputs = outputs
         self.dataset, self.batch_size, self.workers = dataset, batch_size, workers
 
     def test_dataloader(self) -> DataLoader[Any]:
@@ -175,6 +243,7 @@ class _EvaluationData(LightningDataModule):
             workers=self.workers,
             rank=trainer.global_rank,
             world=trainer.world_size,
+            outputs=self.outputs,
         )
 
 
@@ -187,9 +256,14 @@ class _Evaluation(LightningModule):
         which: Sequence[Subset],
         scales: Sequence[float],
         flip: bool,
+        *,
+        generator_mode: GeneratorMode,
+        features: Features | None,
+        protocol: Protocol,
     ) -> None:
         super().__init__()
         self.net = net
+        self.generator_mode: GeneratorMode = generator_mode
         self.scales, self.flip = tuple(scales), flip
         shown = prediction_streams(net)
         self.scores = nn.ModuleDict(
@@ -198,16 +272,29 @@ class _Evaluation(LightningModule):
                 for s in which
             }
         )
+        self.distances = nn.ModuleDict()
+        if features is not None:
+            # Of all modalities together alone: the features cost more than the network.
+            self.distances = nn.ModuleDict(
+                {
+                    name: ImageDistance(features, ("ensemble", *shown), protocol=protocol)
+                    for name, task in net.outputs.items()
+                    if task.kind == "image" and task.channels in (1, 3)
+                }
+            )
         self.result: dict[str, dict[str, Any]] = {}
 
     def test_step(self, batch: Sequence[Batch], batch_idx: int) -> None:
         """Counts one batch, given as groups of samples of one size."""
-        for group in batch:
-            targets = targets_of(self.net, group)
-            for scores in self.scores.values():
-                assert isinstance(scores, FusionScores)
-                outputs = self._predict(group, scores.inputs)
-                scores.update(outputs, targets)
+        with generating(self.net, self.generator_mode, batch_idx):
+            for group in batch:
+                targets = targets_of(self.net, group)
+                for scores in self.scores.values():
+                    assert isinstance(scores, FusionScores)
+                    outputs = self._predict(group, scores.inputs)
+                    scores.update(outputs, targets)
+                    if len(scores.inputs) == len(self.net.inputs):
+                        self._measure(outputs, targets)
 
     def on_test_epoch_end(self) -> None:
         """Reads the scores off their counts, summed over processes."""
@@ -216,7 +303,26 @@ class _Evaluation(LightningModule):
             values = scores.compute()
             for output, entry in values.items():
                 entry["alpha"] = self._alpha(output, scores.inputs)
+                if output in self.distances and len(scores.inputs) == len(self.net.inputs):
+                    self._add_distances(output, entry)
             self.result[key] = values
+
+    def _measure(self, outputs: Mapping[str, Output], targets: Mapping[str, Tensor]) -> None:
+        """Counts generated and true images, where both are known."""
+        for name, distance in self.distances.items():
+            assert isinstance(distance, ImageDistance)
+            known = torch.isfinite(targets[name])
+            columns = {"ensemble": outputs[name].ensemble, **outputs[name].streams}
+            masked = {key: torch.where(known, image, -1) for key, image in columns.items()}
+            distance.update(masked, torch.where(known, targets[name], -1))
+
+    def _add_distances(self, output: str, entry: dict[str, Any]) -> None:
+        distance = self.distances[output]
+        assert isinstance(distance, ImageDistance)
+        name = distance.features.name
+        for column, found in distance.compute().items():
+            values = entry["ensemble"] if column == "ensemble" else entry["streams"][column]
+            values |= found.to_dict(name)
 
     def _predict(self, batch: Batch, present: Subset) -> dict[str, Output]:
         if self.scales == (1.0,) and not self.flip:

@@ -109,6 +109,8 @@ def train_network(
             steps=config.train.max_steps,
             seed=config.seed,
             workers=config.data.workers,
+            outputs=net.outputs,
+            every_output=config.train.every_output,
         )
         _train(config, run_dir, module, data, metadata or {}, resume, progress, callbacks)
     return net

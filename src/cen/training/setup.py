@@ -70,6 +70,7 @@ def data_source(config: Config) -> Source:
         outputs={name: given.get(name, {}) for name in config.model.outputs},
         given=given,
         options=data.options,
+        partial=data.partial,
         common={
             "classes": data.classes,
             "validation": data.validation,

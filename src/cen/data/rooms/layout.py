@@ -18,6 +18,8 @@ from cen.data.transforms import Transform
 from cen.errors import ConfigError
 
 _LABELS = "segmentation"
+# Keeps the draw of what is annotated apart from that of the scenes.
+_ANNOTATED = 17
 
 FIELDS: Mapping[str, Mapping[str, Any]] = {
     "rgb": {"kind": "image", "channels": 3},
@@ -55,6 +57,8 @@ class RoomsLayout(AlignedDataset):
         train: number of training scenes, the validation split included.
         test: number of test scenes.
         scenes: seed of the scenes.
+        annotated: share of the scenes that have ground truth, by field, to try out partly annotated
+            data; a field not named has it everywhere.
 
     Raises:
         ConfigError: an option out of range.
@@ -78,6 +82,7 @@ class RoomsLayout(AlignedDataset):
         train: int = 1000,
         test: int = 200,
         scenes: int = 0,
+        annotated: Mapping[str, float] | None = None,
     ) -> None:
         check_split(split)
         if len(size) != 2 or min(size) < 16 or min(train, test) < 1 or scenes < 0:
@@ -98,6 +103,14 @@ class RoomsLayout(AlignedDataset):
         if split != "test":
             names = [f"scene {number}" for number in range(train)]
             self._numbers = cut_validation(names, validation, split, "Rooms")
+        self._shares = dict(annotated or {})
+        self.partial = bool(self._shares)
+        for name, share in self._shares.items():
+            if name not in FIELDS or not 0 <= share <= 1:
+                raise ConfigError(
+                    f"data.options.annotated: {name}: {share} is no field of Rooms with a share "
+                    f"between 0 and 1; the fields are {', '.join(FIELDS)}"
+                )
         self._kept: dict[int, dict[str, NDArray[Any]]] = {}
         super().__init__(
             root,
@@ -116,6 +129,13 @@ class RoomsLayout(AlignedDataset):
         """The name that the scene has in the written layouts."""
         part = "test" if self.split == "test" else "train"
         return f"{part}_{self._numbers[index]:05d}"
+
+    def annotated(self, index: int) -> tuple[str, ...]:
+        """The targets that this scene has ground truth for, drawn by its number."""
+        number = self._numbers[index]
+        chances = np.random.default_rng([self.scenes, number, _ANNOTATED]).random(len(FIELDS))
+        drawn = dict(zip(FIELDS, chances.tolist(), strict=True))
+        return tuple(n for n in self.targets if drawn[n] < self._shares.get(n, 1.0))
 
     def place(self, index: int) -> str:
         """Which scene of Rooms."""

@@ -37,7 +37,8 @@ def check_weighting(name: str) -> None:
         raise ConfigError(
             f"train.weighting: {name} of TorchJD {_REFUSED[name]}; use {', '.join(AGGREGATORS)}"
         )
-    hint = did_you_mean(name, known)
+    same = [word for word in known if word.lower() == name.lower()]
+    hint = did_you_mean(same[0] if same else name, known)
     raise ConfigError(f"train.weighting: no weighting {name!r}{hint}; known: {', '.join(known)}")
 
 

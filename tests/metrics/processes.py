@@ -1,0 +1,80 @@
+"""What two processes count together must be what one counts: run by the tests of the metrics."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+
+from cen.metrics import DepthMetric, EdgeMetric, NormalMetric
+
+Batch = tuple[Tensor, Tensor]
+
+
+def depth_batch(seed: int) -> Batch:
+    """Predicted and true depth with holes; sizes of the batches differ by seed."""
+    rng = torch.Generator().manual_seed(seed)
+    truth = 0.5 + 4 * torch.rand(1 + seed, 1, 6, 7, generator=rng)
+    guess = truth * (0.6 + torch.rand(truth.shape, generator=rng))
+    guess[0, 0, 0, 0] = -1.0
+    truth[:, :, 2] = torch.nan
+    truth[:, :, 3, 3] = 0.0
+    return guess, truth
+
+
+def normal_batch(seed: int) -> Batch:
+    """Predicted vectors of any length, and true unit vectors with holes of both kinds."""
+    rng = torch.Generator().manual_seed(seed)
+    truth = torch.randn(1 + seed, 3, 6, 7, generator=rng)
+    truth = truth / truth.norm(dim=1, keepdim=True)
+    guess = 3 * (truth + 0.4 * torch.randn(truth.shape, generator=rng))
+    truth[:, :, 1] = torch.nan
+    truth[:, :, 2, 2] = 0.0
+    return guess, truth
+
+
+def edge_batch(seed: int) -> Batch:
+    """Probabilities and graded edges with unknown pixels."""
+    rng = torch.Generator().manual_seed(seed)
+    truth = torch.rand(1 + seed, 1, 6, 7, generator=rng)
+    guess = (truth + 0.5 * torch.randn(truth.shape, generator=rng)).clamp(0, 1)
+    truth[:, :, 4] = torch.nan
+    return guess, truth
+
+
+KINDS: dict[str, tuple[Callable[[], Metric], Callable[[int], Batch]]] = {
+    "depth": (DepthMetric, depth_batch),
+    "normal": (NormalMetric, normal_batch),
+    "edge": (EdgeMetric, edge_batch),
+}
+
+
+def scores_of_two_processes(folder: Path) -> list[dict[str, dict[str, Any]]]:
+    """Scores by kind as each of two processes reads them, which counted batch 0 and batch 1."""
+    command = [sys.executable, __file__, str(folder)]
+    workers = [subprocess.Popen([*command, str(rank)]) for rank in range(2)]
+    assert [worker.wait(timeout=200) for worker in workers] == [0, 0]
+    return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in range(2)]
+
+
+def _main(folder: str, rank: int) -> None:
+    torch.distributed.init_process_group(
+        "gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2
+    )
+    found = {}
+    for kind, (metric_of, batch_of) in KINDS.items():
+        metric = metric_of()
+        metric.update(*batch_of(rank))
+        found[kind] = metric.compute().to_dict()
+    torch.save(found, f"{folder}/{rank}.pt")
+    torch.distributed.destroy_process_group()
+
+
+if __name__ == "__main__":
+    _main(sys.argv[1], int(sys.argv[2]))

@@ -47,6 +47,20 @@ SCORES: dict[str, Score] = {
     "threshold": Score("at", "", text="the threshold of max-F"),
     "psnr": Score("PSNR", "dB", text="peak signal-to-noise ratio"),
     "ssim": Score("SSIM", "", text="structural similarity"),
+    "fid": Score("FID", "", higher=False, text="Fréchet distance of Inception features"),
+    "kid": Score("KID ×100", "", higher=False, text="kernel distance of Inception features"),
+    "frechet_efficientnet_lite0": Score(
+        "Fréchet (EfficientNet-Lite0)",
+        "",
+        higher=False,
+        text="Fréchet distance of EfficientNet-Lite0's features; not comparable with FID",
+    ),
+    "kernel_efficientnet_lite0": Score(
+        "kernel ×100 (EfficientNet-Lite0)",
+        "",
+        higher=False,
+        text="kernel distance of EfficientNet-Lite0's features; not comparable with KID",
+    ),
 }
 """Every scalar score by name; others are printed with four digits, and more counts as better."""
 

@@ -117,13 +117,15 @@ class Translation(DensePrediction):
 
         # The generator's loss needs no gradients of the discriminators' weights.
         self.discriminators.requires_grad_(False)
-        loss = self._total(outputs, targets, partial(self._deceive, pairs))
+        deceived = {name: self._deceive(name, pair) for name, pair in pairs.items()}
+        loss = self._total(outputs, targets, partial(self._amend, deceived))
         self.manual_backward(loss)
         self.discriminators.requires_grad_(True)
         with self._absent_kept():
             generator.step()
         generator.zero_grad()
-        self.figures |= {"train/discriminator": wrong.detach()}
+        self.figures |= {f"train/{n}/adversarial": v.detach() for n, v in deceived.items()}
+        self.figures["train/discriminator"] = wrong.detach()
 
     def _pairs(
         self,
@@ -158,14 +160,15 @@ class Translation(DensePrediction):
         errors = errors + adversarial_loss(generated, False, self.adversarial)
         return 0.5 * streams * errors
 
-    def _deceive(self, pairs: Mapping[str, Pairs], parts: dict[str, Tensor]) -> dict[str, Tensor]:
+    def _deceive(self, name: str, pair: Pairs) -> Tensor:
+        """The generator's adversarial loss, summed over the streams."""
+        logits = self.discriminators[name](pair.source, pair.made)
+        return pair.streams * adversarial_loss(logits, True, self.adversarial)
+
+    def _amend(self, deceived: Mapping[str, Tensor], parts: dict[str, Tensor]) -> dict[str, Tensor]:
         """The losses of the outputs as the generator learns from them."""
-        amended = dict(parts)
-        for name, pair in pairs.items():
-            logits = self.discriminators[name](pair.source, pair.made)
-            deceived = pair.streams * adversarial_loss(logits, True, self.adversarial)
-            amended[name] = self.l1 * parts[name] + deceived
-        return amended
+        images = {name: self.l1 * parts[name] + loss for name, loss in deceived.items()}
+        return {**parts, **images}
 
     def _absent_kept(self) -> Any:
         """Streams of modalities that are absent in a step stay as they are."""

@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 from cen.data.geometry import Matrix, normals_from_depth, rays
 from cen.data.holes import fill_holes
 
-# Windows of the normals: small ones for the angle, large and so less noisy ones for gravity.
-_FINE, _COARSE = 3, 10
+# Radius of the windows of the normals, for pictures of 480 rows: small ones for the angle, large
+# and so less noisy ones for gravity. Other sizes have windows in proportion (this project's choice).
+_FINE, _COARSE, _ROWS = 3, 10, 480
 # Rounds of (degrees, iterations): how close to an axis a surface must be to count.
 _ROUNDS = ((45.0, 5), (15.0, 5))
 # Disparity is 310 / z for z in metres, of at least 1 m; the angle is stored plus 38.
@@ -50,9 +51,10 @@ def hha(depth: NDArray[Any], intrinsics: Matrix) -> NDArray[np.float32]:
     filled = fill_holes(measured, "nearest").astype(np.float64)
     if not np.isfinite(filled).all():
         return np.zeros((*depth.shape, 3), dtype=np.float32)
-    down = gravity(-normals_from_depth(filled, intrinsics, _COARSE))
+    fine, coarse = (max(1, round(r * min(depth.shape) / _ROWS)) for r in (_FINE, _COARSE))
+    down = gravity(normals_from_depth(filled, intrinsics, coarse))
     # The tool turns normals away from the camera: on a floor they point down, along gravity.
-    outward = -normals_from_depth(filled, intrinsics, _FINE).astype(np.float64)
+    outward = -normals_from_depth(filled, intrinsics, fine).astype(np.float64)
     # No plane fits where hardly anything was seen; there, the surface faces the camera.
     sight = rays(intrinsics, (depth.shape[0], depth.shape[1]))
     facing = sight / np.linalg.norm(sight, axis=2, keepdims=True)

@@ -10,13 +10,14 @@ from cen import cli
 from cen.cli import common
 from cen.config import Config
 
-NAMES = ("nyudv2-refinenet101", "nyudv2-refinenet152", "rooms-demo", "rooms-small")
+NAMES = tuple(common.shipped())
 
 
 def test_ls_prints_names_and_summaries(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["configs", "ls"]) == 0
     out = capsys.readouterr().out
     assert all(name in out for name in NAMES)
+    assert {"nyudv2-refinenet101", "rooms-demo", "folder-example"} <= set(NAMES)
     assert cli.main(["configs", "ls", "--json"]) == 0
     listed = json.loads(capsys.readouterr().out)["configs"]
     assert tuple(listed) == NAMES
@@ -47,7 +48,7 @@ def test_header_says_what_a_configuration_is(name: str) -> None:
     assert all(line.startswith("#") for line in header.splitlines())
     for word in ("Command:", "Reproduces:", "Result:", "Cost:"):
         assert f"# {word}" in header
-    assert f"cen train {name}" in header
+    assert f"cen train {name}" in header or "cen study" in header
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -9,7 +9,7 @@ from tests.training.toy import Blocks, toy_network
 
 from cen.metrics import confusion_matrix, segmentation_scores
 from cen.scores import mean_headline
-from cen.training.evaluate import score_network
+from cen.training.scorer import score_network
 from cen.training.scoring import subsets
 
 

@@ -4,6 +4,8 @@ The figures also go to RUN/evaluation.json, from which cen report reads them.
 """
 
 import argparse
+from collections.abc import Sequence
+from pathlib import Path
 
 from cen.cli import common
 from cen.cli.parser import Parser
@@ -33,6 +35,13 @@ def add(parser: Parser) -> None:
         default=[1.0],
         help="average the predictions on images resized by these factors; default: 1",
     )
+    parser.add_argument(
+        "--single",
+        metavar="TASK=RUN",
+        nargs="+",
+        default=[],
+        help="run folders of single-task networks to compare with, by output: segmentation=runs/s",
+    )
     parser.add_argument("--flip", action="store_true", help="average with mirrored images too")
     common.add_json(parser)
 
@@ -43,6 +52,7 @@ def run(args: argparse.Namespace) -> int:
     common.need_data(common.config_of(folder, args.free))
     if min(args.scales) <= 0:
         raise ConfigError(f"--scales {min(args.scales):g}: give factors above 0")
+    single = _single(args.single)
     from cen.report.tables import evaluation_dict, evaluation_table
     from cen.training import evaluate
 
@@ -52,9 +62,23 @@ def run(args: argparse.Namespace) -> int:
             args.split,
             scales=args.scales,
             flip=args.flip,
+            single=single,
             overrides=args.free,
         )
     if common.is_helper_process():
         return 0
     common.emit(args, evaluation_dict(result), evaluation_table(result))
     return 0
+
+
+def _single(words: Sequence[str]) -> dict[str, Path]:
+    """Run folders by output, from words such as ``depth=runs/depth``."""
+    single: dict[str, Path] = {}
+    for word in words:
+        name, equals, folder = word.partition("=")
+        if not equals or not name:
+            raise ConfigError(f"--single {word}: write it as TASK=RUN, such as depth=runs/depth")
+        if name in single:
+            raise ConfigError(f"--single {word}: {name} is given twice; one run each")
+        single[name] = common.run_folder(folder)
+    return single

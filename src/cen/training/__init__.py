@@ -14,12 +14,13 @@ from cen.training.data import (
     evaluation_loader,
     group_by_size,
 )
-from cen.training.evaluate import evaluate, score_network
+from cen.training.evaluate import evaluate
 from cen.training.fit import fit, train_network
 from cen.training.modes import GeneratorMode, generating
 from cen.training.module import DensePrediction, draw_modalities, predict, step_seed
 from cen.training.rate import RateController
 from cen.training.rows import absent_rows, kept
+from cen.training.scorer import score_network
 from cen.training.scoring import FusionScores, subsets
 from cen.training.translation import Translation, make_discriminators
 

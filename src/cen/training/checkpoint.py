@@ -57,8 +57,9 @@ class RunCheckpoint(Checkpoint):
     """Keeps RUN/best.safetensors, RUN/last.safetensors and RUN/checkpoints/last.ckpt.
 
     The best one has the highest validation score of the ensemble, mIoU for a segmentation (mean
-    over outputs, see :func:`cen.scores.headline`); without a validation split there is none. ``last.ckpt`` holds all that is needed to go on: it is written
-    after the validation of a step where both are due, so that no validation is lost.
+    over outputs, see :func:`cen.scores.headline`); without a validation split there is none.
+    ``last.ckpt`` holds all that is needed to go on: it is written after the validation of a step
+    where both are due, so that no validation is lost.
 
     Args:
         run_dir: the run folder.

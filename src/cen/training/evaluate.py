@@ -1,4 +1,4 @@
-"""Scores of a trained network: every stream, the ensemble, every subset of the modalities."""
+"""Evaluation of a run: every stream, the ensemble, every subset of the modalities."""
 
 from __future__ import annotations
 
@@ -7,24 +7,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
-from lightning.pytorch import LightningDataModule, LightningModule, Trainer
-from torch import Tensor, nn
-from torch.nn.functional import interpolate, normalize
-from torch.utils.data import DataLoader, Dataset
-
 from cen.config import Config
-from cen.errors import CheckpointError, ConfigError
-from cen.metrics import Features, ImageDistance, load_features
+from cen.errors import CheckpointError, ConfigError, did_you_mean
+from cen.metrics import Features, load_features
 from cen.metrics.frechet import Protocol
-from cen.models import ChannelExchangeNetwork, Output, Task, load
-from cen.training.data import evaluation_loader
+from cen.models import ChannelExchangeNetwork, load
+from cen.scores import relative_gains
 from cen.training.files import first_process, write_json
-from cen.training.modes import GeneratorMode, generating
-from cen.training.module import Batch, predict, prediction_streams, targets_of
+from cen.training.modes import GeneratorMode
 from cen.training.panels import write_panels
-from cen.training.quiet import quiet
-from cen.training.scoring import FusionScores, Subset, subsets
+from cen.training.scorer import score_network
 from cen.training.setup import metadata, open_dataset
 
 
@@ -40,6 +32,7 @@ def evaluate(
     features_weights: str | Path | None = None,
     protocol: Protocol = "clean",
     generator_mode: GeneratorMode | None = None,
+    single: Mapping[str, str | Path] | None = None,
     overrides: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Evaluates the network of a run on the data it was configured for.
@@ -60,16 +53,22 @@ def evaluate(
         protocol: how images become pictures for it, see :func:`cen.metrics.to_bytes`.
         generator_mode: how the network is run, see :func:`cen.training.generating`; None for what
             the configuration says. It stands beside every figure.
+        single: run folders of single-task networks by output; they are scored in the same way, and
+            the ensemble with all modalities is compared with theirs, see
+            :func:`cen.scores.relative_gains`.
         overrides: dotted keys of the configuration to change, such as "data.root" or
             "train.devices".
 
     Returns:
         What evaluation.json holds: ``{"split", "samples", "classes", "palette", "scores": {subset
-        joined by "+": {output: {"ensemble", "streams", "alpha"}}}}``.
+        joined by "+": {output: {"ensemble", "streams", "alpha"}}}}``; with ``single`` also
+        ``"single"``: ``{"delta_m", "gains": {output: share}, "runs": {output: folder}, "scores":
+        {output: scores of its ensemble}}``.
 
     Raises:
         CheckpointError: the run holds no network.
-        ConfigError: the data have other classes than the network.
+        ConfigError: the data have other classes than the network, or a single-task run cannot be
+            compared.
         DataError: a file of the data set cannot be used.
     """
     run = Path(run)
@@ -77,6 +76,7 @@ def evaluate(
     net = load(run)
     dataset = open_dataset(config, split)
     _check_classes(net, {n: c.names for n, c in dataset.labels.items()}, config.data.root)
+    _check_single(net, single or {})
     mode = generator_mode or config.train.generator_mode
     network = _features(net, features, features_weights)
     scores = score_network(
@@ -93,6 +93,11 @@ def evaluate(
         accelerator=config.train.accelerator,
         devices=config.train.devices,
     )
+    how = {"scales": scales, "flip": flip, "generator_mode": generator_mode}
+    alone = {
+        name: _ensemble_of(Path(other), name, split, overrides, how)
+        for name, other in (single or {}).items()
+    }
     facts = metadata(dataset)
     result: dict[str, Any] = {
         "split": split,
@@ -104,6 +109,7 @@ def evaluate(
         "classes": facts["classes"],
         "palette": facts["palette"],
         "scores": scores,
+        **({"single": _compare(scores["+".join(net.inputs)], alone, single)} if single else {}),
     }
     if first_process():
         write_json(run / "evaluation.json", result)
@@ -155,236 +161,56 @@ def _check_classes(
             )
 
 
-def score_network(
-    net: ChannelExchangeNetwork,
-    dataset: Dataset[Any],
-    *,
-    which: Sequence[Subset] | None = None,
-    scales: Sequence[float] = (1.0,),
-    flip: bool = False,
-    generator_mode: GeneratorMode = "eval",
-    features: Features | None = None,
-    protocol: Protocol = "clean",
-    batch_size: int = 8,
-    workers: int = 0,
-    accelerator: str = "auto",
-    devices: int = 1,
-) -> dict[str, dict[str, Any]]:
-    """Scores a network on a data set, in one pass over it.
-
-    Logits are upsampled to the size of the labels by bicubic interpolation, as in the released
-    code. With several scales or flipping, the class probabilities (unit normals, depths, logits of
-    edges) of the variants are averaged, for each stream and for the ensemble (this project's
-    extension).
-
-    Args:
-        net: the network.
-        dataset: samples by index: dicts of tensors named like inputs and outputs; sizes may differ.
-        which: subsets of the modalities; None for every non-empty one.
-        scales: factors by which the inputs are resized (bilinear).
-        flip: also on mirrored inputs.
-        generator_mode: how the network is run, see :func:`cen.training.generating`.
-        features: feature network of the Fréchet and kernel distances of image outputs, which are
-            taken with all modalities present; None for no distances.
-        protocol: see :func:`cen.metrics.to_bytes`.
-        batch_size: samples per batch and device.
-        workers: processes that read.
-        accelerator: as Lightning names it.
-        devices: number of devices. No sample is counted twice.
-
-    Returns:
-        ``{subset joined by "+": {output: {"ensemble": scores, "streams": {name: scores}, "alpha":
-        {name: weight}}}}``, the scores being those of the output's kind, such as
-        :class:`cen.metrics.SegmentationScores`.
-    """
-    module = _Evaluation(
-        net,
-        which or subsets(tuple(net.inputs)),
-        scales,
-        flip,
-        generator_mode=generator_mode,
-        features=features,
-        protocol=protocol,
-    )
-    data = _EvaluationData(dataset, batch_size, workers, net.outputs)
-    with quiet():
-        trainer = Trainer(
-            accelerator=accelerator,
-            devices=devices,
-            strategy="auto" if devices == 1 else "ddp",
-            logger=False,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            use_distributed_sampler=False,
-        )
-        training = net.training
-        trainer.test(module, datamodule=data, verbose=False)
-        net.train(training)
-    return module.result
-
-
-class _EvaluationData(LightningDataModule):
-    """Deals the samples out to the processes."""
-
-    def __init__(
-        self, dataset: Dataset[Any], batch_size: int, workers: int, outputs: Mapping[str, Task]
-    ) -> None:
-        super().__init__()
-        self.outputs = outputs
-        self.dataset, self.batch_size, self.workers = dataset, batch_size, workers
-
-    def test_dataloader(self) -> DataLoader[Any]:
-        trainer = self.trainer
-        assert trainer is not None
-        return evaluation_loader(
-            self.dataset,
-            self.batch_size,
-            workers=self.workers,
-            rank=trainer.global_rank,
-            world=trainer.world_size,
-            outputs=self.outputs,
-        )
-
-
-class _Evaluation(LightningModule):
-    """Runs every subset on every batch and counts."""
-
-    def __init__(
-        self,
-        net: ChannelExchangeNetwork,
-        which: Sequence[Subset],
-        scales: Sequence[float],
-        flip: bool,
-        *,
-        generator_mode: GeneratorMode,
-        features: Features | None,
-        protocol: Protocol,
-    ) -> None:
-        super().__init__()
-        self.net = net
-        self.generator_mode: GeneratorMode = generator_mode
-        self.scales, self.flip = tuple(scales), flip
-        shown = prediction_streams(net)
-        self.scores = nn.ModuleDict(
-            {
-                "+".join(s): FusionScores(s, net.outputs, [name for name in s if name in shown])
-                for s in which
-            }
-        )
-        self.distances = nn.ModuleDict()
-        if features is not None:
-            # Of all modalities together alone: the features cost more than the network.
-            self.distances = nn.ModuleDict(
-                {
-                    name: ImageDistance(features, ("ensemble", *shown), protocol=protocol)
-                    for name, task in net.outputs.items()
-                    if task.kind == "image" and task.channels in (1, 3)
-                }
+def _check_single(net: ChannelExchangeNetwork, single: Mapping[str, str | Path]) -> None:
+    """Refuses single-task runs that cannot be compared, before anything is computed."""
+    for name, run in single.items():
+        if name not in net.outputs:
+            hint = did_you_mean(name, net.outputs)
+            raise ConfigError(
+                f"--single {name}={run}: no output of the network{hint}; it has"
+                f" {', '.join(net.outputs)}"
             )
-        self.result: dict[str, dict[str, Any]] = {}
-
-    def test_step(self, batch: Sequence[Batch], batch_idx: int) -> None:
-        """Counts one batch, given as groups of samples of one size."""
-        with generating(self.net, self.generator_mode, batch_idx):
-            for group in batch:
-                targets = targets_of(self.net, group)
-                for scores in self.scores.values():
-                    assert isinstance(scores, FusionScores)
-                    outputs = self._predict(group, scores.inputs)
-                    scores.update(outputs, targets)
-                    if len(scores.inputs) == len(self.net.inputs):
-                        self._measure(outputs, targets)
-
-    def on_test_epoch_end(self) -> None:
-        """Reads the scores off their counts, summed over processes."""
-        for key, scores in self.scores.items():
-            assert isinstance(scores, FusionScores)
-            values = scores.compute()
-            for output, entry in values.items():
-                entry["alpha"] = self._alpha(output, scores.inputs)
-                if output in self.distances and len(scores.inputs) == len(self.net.inputs):
-                    self._add_distances(output, entry)
-            self.result[key] = values
-
-    def _measure(self, outputs: Mapping[str, Output], targets: Mapping[str, Tensor]) -> None:
-        """Counts generated and true images, where both are known."""
-        for name, distance in self.distances.items():
-            assert isinstance(distance, ImageDistance)
-            known = torch.isfinite(targets[name])
-            columns = {"ensemble": outputs[name].ensemble, **outputs[name].streams}
-            masked = {key: torch.where(known, image, -1) for key, image in columns.items()}
-            distance.update(masked, torch.where(known, targets[name], -1))
-
-    def _add_distances(self, output: str, entry: dict[str, Any]) -> None:
-        distance = self.distances[output]
-        assert isinstance(distance, ImageDistance)
-        name = distance.features.name
-        for column, found in distance.compute().items():
-            values = entry["ensemble"] if column == "ensemble" else entry["streams"][column]
-            values |= found.to_dict(name)
-
-    def _predict(self, batch: Batch, present: Subset) -> dict[str, Output]:
-        if self.scales == (1.0,) and not self.flip:
-            return predict(self.net, batch, present)
-        variants = [
-            self._variant(batch, present, scale, mirrored)
-            for scale in self.scales
-            for mirrored in ((False, True) if self.flip else (False,))
-        ]
-        return {name: _average([v[name] for v in variants]) for name in self.net.outputs}
-
-    def _variant(
-        self, batch: Batch, present: Subset, scale: float, mirrored: bool
-    ) -> dict[str, Output]:
-        """What can be averaged, from one scale and put back the right way round."""
-        changed = dict(batch)
-        for name in present:
-            image = batch[name]
-            if scale != 1.0:
-                size = [max(1, round(side * scale)) for side in image.shape[-2:]]
-                image = interpolate(image, size, mode="bilinear", align_corners=False)
-            changed[name] = image.flip(-1) if mirrored else image
-        outputs = predict(self.net, changed, present)
-        return {
-            name: _comparable(output, self.net.outputs[name].kind, mirrored)
-            for name, output in outputs.items()
-        }
-
-    def _alpha(self, output: str, present: Subset) -> dict[str, float]:
-        """Ensemble weights of the streams present, renormalised over them."""
-        if output not in self.net.alpha:
-            return {}
-        scalars = self.net.alpha[output].detach()
-        order = list(self.net.inputs)
-        weights = torch.stack([scalars[order.index(name)] for name in present]).softmax(0)
-        return dict(zip(present, weights.tolist(), strict=True))
+        other = load(run)
+        if name not in other.outputs or other.outputs[name].kind != net.outputs[name].kind:
+            raise ConfigError(
+                f"--single {name}={run}: that network predicts {', '.join(other.outputs)}; name a"
+                f" run that predicts {name}, of kind {net.outputs[name].kind}"
+            )
 
 
-def _comparable(output: Output, kind: str, mirrored: bool) -> Output:
-    """Class probabilities, unit normals, or what else the mean over variants is taken of."""
+def _ensemble_of(
+    run: Path,
+    output: str,
+    split: Literal["test", "validation"],
+    overrides: Mapping[str, Any] | None,
+    how: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Scores of the ensemble of another run on its own data, with all its modalities."""
+    config = Config.load(run / "config.yaml", overrides)
+    net = load(run)
+    mode = how["generator_mode"] or config.train.generator_mode
+    scores = score_network(
+        net,
+        open_dataset(config, split),
+        which=[tuple(net.inputs)],
+        batch_size=config.train.batch_size,
+        workers=config.data.workers,
+        accelerator=config.train.accelerator,
+        devices=config.train.devices,
+        **{**how, "generator_mode": mode},
+    )
+    found: dict[str, Any] = scores["+".join(net.inputs)][output]["ensemble"]
+    return found
 
-    def of(values: Tensor) -> Tensor:
-        values = values.float()
-        if kind == "segmentation":
-            values = values.softmax(1)
-        elif kind == "normal":
-            values = normalize(values, dim=1)
-        if not mirrored:
-            return values
-        values = values.flip(-1)
-        if kind == "normal":  # in a mirror, left and right change places
-            values = values * values.new_tensor([-1.0, 1.0, 1.0]).view(1, 3, 1, 1)
-        return values
 
-    streams = {name: of(values) for name, values in output.streams.items()}
-    return Output(streams, of(output.ensemble), output.alpha)
-
-
-def _average(variants: Sequence[Output]) -> Output:
-    streams = {
-        name: torch.stack([variant.streams[name] for variant in variants]).mean(0)
-        for name in variants[0].streams
+def _compare(
+    scores: Mapping[str, Any], alone: Mapping[str, Any], runs: Mapping[str, str | Path]
+) -> dict[str, Any]:
+    """The network against single-task networks, by the main score of each output."""
+    gains = relative_gains({name: entry["ensemble"] for name, entry in scores.items()}, alone)
+    return {
+        "delta_m": sum(gains.values()) / len(gains),
+        "gains": gains,
+        "runs": {name: str(run) for name, run in runs.items()},
+        "scores": dict(alone),
     }
-    ensemble = torch.stack([variant.ensemble for variant in variants]).mean(0)
-    return Output(streams, ensemble, variants[0].alpha)

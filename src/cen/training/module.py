@@ -29,8 +29,8 @@ class DensePrediction(LightningModule):
     """Loss, optimiser and validation of a network with named inputs and outputs.
 
     The loss is the weighted sum over outputs of the losses of every stream and of the ensemble
-    (paper, section 2.5 of the method) plus λ times :func:`cen.sparsity`. The penalty is added once per
-    step, whatever the number of outputs and streams; the released code adds it once per output.
+    (paper, section 2.5 of the method) plus λ times :func:`cen.sparsity`. The penalty is added once
+    per step, whatever the number of outputs and streams; the released code adds it once per output.
 
     Everything random in a step follows from (seed, step, rank), so that a resumed run repeats what
     an uninterrupted one does.

@@ -1,0 +1,256 @@
+"""One pass of a network over a data set that scores every subset of the modalities."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningDataModule, LightningModule, Trainer
+from torch import Tensor, nn
+from torch.nn.functional import interpolate, normalize
+from torch.utils.data import DataLoader, Dataset
+
+from cen.metrics import Features, ImageDistance
+from cen.metrics.frechet import Protocol
+from cen.models import ChannelExchangeNetwork, Output, Task
+from cen.training.data import evaluation_loader
+from cen.training.modes import GeneratorMode, generating
+from cen.training.module import Batch, predict, prediction_streams, targets_of
+from cen.training.quiet import quiet
+from cen.training.scoring import FusionScores, Subset, subsets
+
+
+def score_network(
+    net: ChannelExchangeNetwork,
+    dataset: Dataset[Any],
+    *,
+    which: Sequence[Subset] | None = None,
+    scales: Sequence[float] = (1.0,),
+    flip: bool = False,
+    generator_mode: GeneratorMode = "eval",
+    features: Features | None = None,
+    protocol: Protocol = "clean",
+    batch_size: int = 8,
+    workers: int = 0,
+    accelerator: str = "auto",
+    devices: int = 1,
+) -> dict[str, dict[str, Any]]:
+    """Scores a network on a data set, in one pass over it.
+
+    Logits are upsampled to the size of the labels by bicubic interpolation, as in the released
+    code. With several scales or flipping, the class probabilities (unit normals, depths, logits of
+    edges) of the variants are averaged, for each stream and for the ensemble (this project's
+    extension).
+
+    Args:
+        net: the network.
+        dataset: samples by index: dicts of tensors named like inputs and outputs; sizes may differ.
+        which: subsets of the modalities; None for every non-empty one.
+        scales: factors by which the inputs are resized (bilinear).
+        flip: also on mirrored inputs.
+        generator_mode: how the network is run, see :func:`cen.training.generating`.
+        features: feature network of the Fréchet and kernel distances of image outputs, which are
+            taken with all modalities present; None for no distances.
+        protocol: see :func:`cen.metrics.to_bytes`.
+        batch_size: samples per batch and device.
+        workers: processes that read.
+        accelerator: as Lightning names it.
+        devices: number of devices. No sample is counted twice.
+
+    Returns:
+        ``{subset joined by "+": {output: {"ensemble": scores, "streams": {name: scores}, "alpha":
+        {name: weight}}}}``, the scores being those of the output's kind, such as
+        :class:`cen.metrics.SegmentationScores`.
+    """
+    module = _Evaluation(
+        net,
+        which or subsets(tuple(net.inputs)),
+        scales,
+        flip,
+        generator_mode=generator_mode,
+        features=features,
+        protocol=protocol,
+    )
+    data = _EvaluationData(dataset, batch_size, workers, net.outputs)
+    with quiet():
+        trainer = Trainer(
+            accelerator=accelerator,
+            devices=devices,
+            strategy="auto" if devices == 1 else "ddp",
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            use_distributed_sampler=False,
+        )
+        training = net.training
+        trainer.test(module, datamodule=data, verbose=False)
+        net.train(training)
+    return module.result
+
+
+class _EvaluationData(LightningDataModule):
+    """Deals the samples out to the processes."""
+
+    def __init__(
+        self, dataset: Dataset[Any], batch_size: int, workers: int, outputs: Mapping[str, Task]
+    ) -> None:
+        super().__init__()
+        self.outputs = outputs
+        self.dataset, self.batch_size, self.workers = dataset, batch_size, workers
+
+    def test_dataloader(self) -> DataLoader[Any]:
+        trainer = self.trainer
+        assert trainer is not None
+        return evaluation_loader(
+            self.dataset,
+            self.batch_size,
+            workers=self.workers,
+            rank=trainer.global_rank,
+            world=trainer.world_size,
+            outputs=self.outputs,
+        )
+
+
+class _Evaluation(LightningModule):
+    """Runs every subset on every batch and counts."""
+
+    def __init__(
+        self,
+        net: ChannelExchangeNetwork,
+        which: Sequence[Subset],
+        scales: Sequence[float],
+        flip: bool,
+        *,
+        generator_mode: GeneratorMode,
+        features: Features | None,
+        protocol: Protocol,
+    ) -> None:
+        super().__init__()
+        self.net = net
+        self.generator_mode: GeneratorMode = generator_mode
+        self.scales, self.flip = tuple(scales), flip
+        shown = prediction_streams(net)
+        self.scores = nn.ModuleDict(
+            {
+                "+".join(s): FusionScores(s, net.outputs, [name for name in s if name in shown])
+                for s in which
+            }
+        )
+        self.distances = nn.ModuleDict()
+        if features is not None:
+            # Of all modalities together alone: the features cost more than the network.
+            self.distances = nn.ModuleDict(
+                {
+                    name: ImageDistance(features, ("ensemble", *shown), protocol=protocol)
+                    for name, task in net.outputs.items()
+                    if task.kind == "image" and task.channels in (1, 3)
+                }
+            )
+        self.result: dict[str, dict[str, Any]] = {}
+
+    def test_step(self, batch: Sequence[Batch], batch_idx: int) -> None:
+        """Counts one batch, given as groups of samples of one size."""
+        with generating(self.net, self.generator_mode, batch_idx):
+            for group in batch:
+                targets = targets_of(self.net, group)
+                for scores in self.scores.values():
+                    assert isinstance(scores, FusionScores)
+                    outputs = self._predict(group, scores.inputs)
+                    scores.update(outputs, targets)
+                    if len(scores.inputs) == len(self.net.inputs):
+                        self._measure(outputs, targets)
+
+    def on_test_epoch_end(self) -> None:
+        """Reads the scores off their counts, summed over processes."""
+        for key, scores in self.scores.items():
+            assert isinstance(scores, FusionScores)
+            values = scores.compute()
+            for output, entry in values.items():
+                entry["alpha"] = self._alpha(output, scores.inputs)
+                if output in self.distances and len(scores.inputs) == len(self.net.inputs):
+                    self._add_distances(output, entry)
+            self.result[key] = values
+
+    def _measure(self, outputs: Mapping[str, Output], targets: Mapping[str, Tensor]) -> None:
+        """Counts generated and true images, where both are known."""
+        for name, distance in self.distances.items():
+            assert isinstance(distance, ImageDistance)
+            known = torch.isfinite(targets[name])
+            columns = {"ensemble": outputs[name].ensemble, **outputs[name].streams}
+            masked = {key: torch.where(known, image, -1) for key, image in columns.items()}
+            distance.update(masked, torch.where(known, targets[name], -1))
+
+    def _add_distances(self, output: str, entry: dict[str, Any]) -> None:
+        distance = self.distances[output]
+        assert isinstance(distance, ImageDistance)
+        name = distance.features.name
+        for column, found in distance.compute().items():
+            values = entry["ensemble"] if column == "ensemble" else entry["streams"][column]
+            values |= found.to_dict(name)
+
+    def _predict(self, batch: Batch, present: Subset) -> dict[str, Output]:
+        if self.scales == (1.0,) and not self.flip:
+            return predict(self.net, batch, present)
+        variants = [
+            self._variant(batch, present, scale, mirrored)
+            for scale in self.scales
+            for mirrored in ((False, True) if self.flip else (False,))
+        ]
+        return {name: _average([v[name] for v in variants]) for name in self.net.outputs}
+
+    def _variant(
+        self, batch: Batch, present: Subset, scale: float, mirrored: bool
+    ) -> dict[str, Output]:
+        """What can be averaged, from one scale and put back the right way round."""
+        changed = dict(batch)
+        for name in present:
+            image = batch[name]
+            if scale != 1.0:
+                size = [max(1, round(side * scale)) for side in image.shape[-2:]]
+                image = interpolate(image, size, mode="bilinear", align_corners=False)
+            changed[name] = image.flip(-1) if mirrored else image
+        outputs = predict(self.net, changed, present)
+        return {
+            name: _comparable(output, self.net.outputs[name].kind, mirrored)
+            for name, output in outputs.items()
+        }
+
+    def _alpha(self, output: str, present: Subset) -> dict[str, float]:
+        """Ensemble weights of the streams present, renormalised over them."""
+        if output not in self.net.alpha:
+            return {}
+        scalars = self.net.alpha[output].detach()
+        order = list(self.net.inputs)
+        weights = torch.stack([scalars[order.index(name)] for name in present]).softmax(0)
+        return dict(zip(present, weights.tolist(), strict=True))
+
+
+def _comparable(output: Output, kind: str, mirrored: bool) -> Output:
+    """Class probabilities, unit normals, or what else the mean over variants is taken of."""
+
+    def of(values: Tensor) -> Tensor:
+        values = values.float()
+        if kind == "segmentation":
+            values = values.softmax(1)
+        elif kind == "normal":
+            values = normalize(values, dim=1)
+        if not mirrored:
+            return values
+        values = values.flip(-1)
+        if kind == "normal":  # in a mirror, left and right change places
+            values = values * values.new_tensor([-1.0, 1.0, 1.0]).view(1, 3, 1, 1)
+        return values
+
+    streams = {name: of(values) for name, values in output.streams.items()}
+    return Output(streams, of(output.ensemble), output.alpha)
+
+
+def _average(variants: Sequence[Output]) -> Output:
+    streams = {
+        name: torch.stack([variant.streams[name] for variant in variants]).mean(0)
+        for name in variants[0].streams
+    }
+    ensemble = torch.stack([variant.ensemble for variant in variants]).mean(0)
+    return Output(streams, ensemble, variants[0].alpha)

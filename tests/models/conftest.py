@@ -30,7 +30,7 @@ def make_net() -> Callable[..., ChannelExchangeNetwork]:
         with torch.no_grad():
             for layer in exchange_layers(net).values():
                 layer.weight[torch.rand_like(layer.weight) < 0.3] = 0.001
-            for name in net.outputs:
+            for name in net.alpha:
                 net.alpha[name].copy_(torch.randn(len(net.inputs)))
         return net
 

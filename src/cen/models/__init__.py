@@ -1,8 +1,9 @@
 """Networks: plain encoders and decoders, the network of streams, and its checkpoints.
 
-Read in this order: ``resnet``, ``refinenet`` and ``unet`` (ordinary single-stream networks),
-``network`` (named inputs through streams to named outputs), ``builders`` (how the parts become one
-network), ``checkpoint``, ``released`` and ``pretrained`` (weights), ``finetuning``.
+Read in this order: ``resnet``, ``refinenet``, ``pspnet`` and ``unet`` (ordinary single-stream
+networks), ``network`` (named inputs through streams to named outputs), ``assembly`` and
+``builders`` (how parts become one network), ``baselines`` (what it is compared with), ``costs``,
+``checkpoint``, ``released`` and ``pretrained`` (weights), ``finetuning``.
 """
 
 from cen.models.builders import build, builders, encoders
@@ -10,6 +11,7 @@ from cen.models.checkpoint import load, read_header, save
 from cen.models.finetuning import finetune
 from cen.models.network import ChannelExchangeNetwork, Output
 from cen.models.patchgan import PatchGAN
+from cen.models.pspnet import PSPNetDecoder
 from cen.models.refinenet import RefineNetDecoder
 from cen.models.released import load_released, released_state_dict, save_released
 from cen.models.resnet import ResNet
@@ -19,6 +21,7 @@ from cen.models.task import Task
 __all__ = [
     "ChannelExchangeNetwork",
     "Output",
+    "PSPNetDecoder",
     "PatchGAN",
     "RefineNetDecoder",
     "ResNet",

@@ -1,0 +1,66 @@
+"""What a network costs: parameters and multiply-adds."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from cen.errors import ShapeError
+from cen.models.network import ChannelExchangeNetwork
+
+
+class Costs(NamedTuple):
+    """What a network costs.
+
+    Attributes:
+        parameters: Values that are learned, each once, however many streams use it.
+        multiply_adds: Multiplications with an addition in the convolutions and matrix products of
+            one forward pass, for one sample with all its inputs. Norms, activations and resizing
+            are not counted, as is usual.
+    """
+
+    parameters: int
+    multiply_adds: int
+
+
+def costs(net: ChannelExchangeNetwork, size: tuple[int, int]) -> Costs:
+    """Counts the parameters and multiply-adds of a network.
+
+    Nothing is computed: PyTorch's `FlopCounterMode` watches a copy without values, so that large
+    networks and images take seconds on any machine. Streams ride on the batch axis and are counted
+    as often as they run.
+
+    Args:
+        net: a network made by `cen.build`; it is not changed.
+        size: height and width of the inputs in pixels.
+
+    Raises:
+        ShapeError: the size is too small for the network.
+    """
+    if min(size) < 1:
+        raise ShapeError(f"the size of an image is at least 1 pixel, not {size[0]} × {size[1]}")
+    shadow = without_values(net).eval()
+    inputs = {
+        name: torch.empty(1, channels, *size, device="meta")
+        for name, channels in net.inputs.items()
+    }
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        shadow(inputs)
+    parameters = sum(parameter.numel() for parameter in net.parameters())
+    return Costs(parameters, counter.get_total_flops() // 2)
+
+
+def without_values(net: nn.Module) -> nn.Module:
+    """A copy of a network on the meta device, made without copying its values."""
+    tensors: Mapping[int, Any] = {
+        id(tensor): torch.empty_like(tensor, device="meta")
+        if not isinstance(tensor, nn.Parameter)
+        else nn.Parameter(torch.empty_like(tensor, device="meta"), tensor.requires_grad)
+        for tensor in (*net.parameters(), *net.buffers())
+    }
+    return copy.deepcopy(net, dict(tensors))

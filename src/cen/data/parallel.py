@@ -48,7 +48,7 @@ def over_samples(
     """
     count = len(dataset)
     ranges = (range(start, min(start + chunk, count)) for start in range(0, count, chunk))
-    workers = default_workers(count) if workers is None else workers
+    workers = min(default_workers(count) if workers is None else workers, -(-count // chunk))
     if workers <= 1:
         for part in ranges:
             yield part, task(dataset, part)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from cen.cli import common
 from cen.cli.parser import Parser
-from cen.errors import CenError, ConfigError, TrainingError
+from cen.errors import ConfigError, TrainingError
 
 if TYPE_CHECKING:
     from cen.studies import Outcome, Record, Run, Store, Study
@@ -165,7 +165,7 @@ def _collect(
     for entry in collect(store, runs) if count else []:
         try:
             costs_of(entry.folder, roots[entry.run.data])
-        except CenError as error:
+        except Exception as error:  # hours of runs are not lost for a figure beside them
             print(f"cen: warning: {entry.run.title}: costs unknown, {error}", file=sys.stderr)
     return collect(store, runs)
 

@@ -33,7 +33,7 @@ def choose_data(study: Study, given: Sequence[str], root: str | None) -> Study:
     if root is not None:
         if given:
             raise ConfigError("--data and --data.root both name the data; give one of them")
-        return replace(study, data={Path(root).name: DataVariant(set={"data.root": root})})
+        return _on_other(study, {Path(root).name: DataVariant(set={"data.root": root})})
     if not given:
         return study
     chosen: dict[str, DataVariant] = {}
@@ -47,7 +47,19 @@ def choose_data(study: Study, given: Sequence[str], root: str | None) -> Study:
         else:
             near = nearest(text, [*study.data, "LAYOUT:ROOT"])
             raise ConfigError(f"--data {text}: is no data set of the study{near}")
-    return replace(study, data=chosen)
+    return (
+        replace(study, data=chosen) if set(chosen) <= set(study.data) else _on_other(study, chosen)
+    )
+
+
+def _on_other(study: Study, data: dict[str, DataVariant]) -> Study:
+    """The study on data that it does not know: every row is trained on them."""
+    return replace(
+        study,
+        data=data,
+        rows={name: replace(row, data=None) for name, row in study.rows.items()},
+        sweeps={name: replace(sweep, data=None) for name, sweep in study.sweeps.items()},
+    )
 
 
 def roots_of(study: Study, out: Path, default: str) -> dict[str, Path]:

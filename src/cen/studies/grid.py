@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -150,15 +150,20 @@ def expand(
     cells = [
         (seed, budget, data, row)
         for row in rows
-        for data in _data_of(row, study, list(roots))
+        for data in roots
+        if row.data is None or data in row.data
         for budget in (choice.budgets or row.budgets or study.budgets)
         for seed in range(choice.seeds or row.seeds or study.seeds)
     ]
     cells.sort(key=lambda cell: (cell[0], cell[1]))  # stable: data and rows keep their order
-    runs = []
+    runs, resolved = [], {}
     for seed, budget, data, row in cells:
-        words = _words(study, row, data, choice.overrides, roots[data])
-        config, words = _with_budget(study.config, words, budget * row.factor, seed, load, row)
+        place = (row.name, data, budget)
+        if place not in resolved:
+            words = _words(study, row, data, choice.overrides, roots[data])
+            resolved[place] = _with_budget(study.config, words, budget * row.factor, load, row)
+        config, words = resolved[place]
+        config, words = replace(config, seed=seed), {**words, "seed": str(seed)}
         key = run_hash(config, found[data], evaluation_options(study))
         runs.append(Run(data, row, budget, seed, study.config, words, config, key))
     return runs
@@ -209,13 +214,6 @@ def _identity(
     return data_identity(root, layout)
 
 
-def _data_of(row: Row, study: Study, roots: list[str]) -> list[str]:
-    """The data sets of a row; data given on the command line are for all rows."""
-    if row.data is None or not set(roots) <= set(study.data):
-        return roots
-    return [name for name in roots if name in row.data]
-
-
 def _words(
     study: Study, row: Row, data: str, overrides: Mapping[str, str], root: Path
 ) -> dict[str, str]:
@@ -226,10 +224,10 @@ def _words(
 
 
 def _with_budget(
-    base: str, words: dict[str, str], factor: float, seed: int, load: Load, row: Row
+    base: str, words: dict[str, str], factor: float, load: Load, row: Row
 ) -> tuple[Config, dict[str, str]]:
     """The resolved configuration with the steps of a budget, and the words that give it."""
-    words = {**words, "seed": str(seed)}
+    words = dict(words)
     try:
         config = load(base, words)
         if factor != 1:

@@ -1,0 +1,198 @@
+"""Grids and the hashes of runs."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from cen.cli import common
+from cen.config import Config
+from cen.errors import ConfigError, DataError
+from cen.studies import Choice, Run, Study, choose_data, data_identity, expand, run_hash
+from cen.studies.grid import word
+from cen.studies.identity import differences
+from cen.studies.spec import DataVariant, RowSpec, Sweep
+
+DATA: dict[str, Any] = {"dataset": {"name": "rooms"}}
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return described(tmp_path / "parts", {"labels": "parts"})
+
+
+def described(folder: Path, content: dict[str, Any]) -> Path:
+    folder.mkdir()
+    (folder / "dataset.yaml").write_text(yaml.safe_dump(content))
+    return folder
+
+
+def study_of(**parts: Any) -> Study:
+    rows = {"cen": RowSpec(), "plain": RowSpec(set={"model.exchange": False})}
+    return Study(**{"config": "rooms-small", "rows": rows, "seeds": 2, **parts})
+
+
+def runs_of(study: Study, root: Path, choice: Choice | None = None) -> list[Run]:
+    names = study.data or {"parts": DataVariant()}
+    return expand(study, choice or Choice(), dict.fromkeys(names, root), common.load_config)
+
+
+def test_a_grid_is_the_product_with_the_first_seed_of_all_rows_first(root: Path) -> None:
+    study = study_of(budgets=[2.0, 1.0], data={"a": DataVariant(), "b": DataVariant()})
+    runs = runs_of(study, root)
+    cells = [(r.seed, r.budget, r.row.name, r.data) for r in runs]
+    assert cells[:4] == [(0, 1, "cen", "a"), (0, 1, "cen", "b"), (0, 1, "plain", "a"),
+                         (0, 1, "plain", "b")]  # fmt: skip
+    assert len(set(cells)) == len(cells) == 2 * 2 * 2 * 2
+    assert [r.config.train.steps for r in runs if r.row.name == "cen"][:4] == [150, 150, 300, 300]
+    assert runs[0].config.seed == 0
+    assert runs[-1].config.seed == 1
+    assert runs[0].config.data.root == str(root)
+
+
+def test_rows_take_over_override_and_limit(root: Path) -> None:
+    rows = {
+        "cen": RowSpec(set={"model.inputs": {"rgb": 3, "depth": 1}, "train.sparsity": 0.5}),
+        "rgb": RowSpec(like="cen", set={"model.inputs": {"rgb": 3}}, seeds=1, factor=2),
+        "late": RowSpec(like="rgb", set={"train.sparsity": 0.25}, budgets=[3], data=["b"]),
+    }
+    study = study_of(rows=rows, data={"a": DataVariant(), "b": DataVariant()}, seeds=1)
+    found = {(r.row.name, r.data): r for r in runs_of(study, root)}
+    assert set(found) == {("cen", "a"), ("cen", "b"), ("rgb", "a"), ("rgb", "b"), ("late", "b")}
+    rgb, late = found["rgb", "a"].config, found["late", "b"].config
+    assert (rgb.model.inputs, rgb.train.sparsity, rgb.train.steps) == ({"rgb": 3}, 0.5, 300)
+    # What a row takes over from another are its keys, not its seeds, budgets and factor.
+    assert (late.model.inputs, late.train.sparsity, late.train.steps) == ({"rgb": 3}, 0.25, 450)
+
+
+def test_sweeps_become_rows(root: Path) -> None:
+    sweep = Sweep(key="model.threshold", values=[0.01, 0.5], like="plain", label="θ")
+    study = study_of(sweeps={"theta": sweep}, seeds=1)
+    runs = {r.row.name: r for r in runs_of(study, root)}
+    assert list(runs) == ["cen", "plain", "theta=0.01", "theta=0.5"]
+    assert runs["theta=0.5"].config.model.threshold == 0.5
+    assert runs["theta=0.5"].config.model.exchange is False
+    assert runs["theta=0.5"].row.label == "θ = 0.5"
+    assert runs["theta=0.5"].row.sweep == ("theta", 0.5)
+
+
+def test_the_command_line_chooses_and_overrides(root: Path) -> None:
+    choice = Choice({"train.steps": "40", "train.batch_size": "2"}, ["cen"], [0.5], seeds=3)
+    runs = runs_of(study_of(budgets=[1.0, 4.0]), root, choice)
+    assert [(r.row.name, r.seed, r.config.train.steps) for r in runs] == [
+        ("cen", seed, 20) for seed in range(3)
+    ]
+    assert runs[0].overrides["train.batch_size"] == "2"
+    with pytest.raises(ConfigError, match="--only cem: is no row of the study; did you mean cen"):
+        runs_of(study_of(), root, Choice(only=["cem"]))
+
+
+def test_a_budget_lengthens_every_stage(root: Path, tmp_path: Path) -> None:
+    base = tmp_path / "staged.yaml"
+    base.write_text("train: {schedule: staged, stages: [{steps: 10}, {steps: 4}]}\n")
+    runs = runs_of(study_of(config=str(base), budgets=[1.5]), root)
+    assert [stage.steps for stage in runs[0].config.train.stages] == [15, 6]
+    assert runs[0].config.train.max_steps == 21
+
+
+def test_a_wrong_key_names_the_row(root: Path) -> None:
+    study = study_of(rows={"odd": RowSpec(set={"model.treshold": 1})})
+    with pytest.raises(ConfigError, match=r"row odd: .*did you mean threshold"):
+        runs_of(study, root)
+
+
+def test_words_give_the_configuration_back(root: Path) -> None:
+    """What the command line of a run says resolves to the very configuration of the grid."""
+    rows = {
+        "odd": RowSpec(
+            set={
+                "model.inputs": {"rgb": 3, "thermal": 1},
+                "model.width": None,
+                "model.exchange": False,
+                "train.encoder_lr": 1e-7,
+                "model.encoder": "resnet34",
+                "data.transforms.crop": [64, 96],
+            }
+        )
+    }
+    run = runs_of(study_of(rows=rows), root)[0]
+    again = common.load_config(run.base, run.overrides)
+    assert again == run.config
+    assert again.model.width is None
+    assert again.train.encoder_lr == 1e-7
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(True, "true"), (None, "null"), ({"rgb": 3}, "{rgb: 3}"), ([1, 2], "[1, 2]"), ("own", "own")],
+)
+def test_words(value: Any, text: str) -> None:
+    assert word(value) == text
+    if not isinstance(value, str):
+        assert yaml.safe_load(text) == value
+
+
+def test_the_hash_knows_what_counts_and_what_does_not() -> None:
+    def of(**overrides: Any) -> str:
+        config = Config.from_dict({}, {k.replace("__", "."): v for k, v in overrides.items()})
+        return run_hash(config, DATA, {})
+
+    same = of()
+    assert len(same) == 12
+    assert of(data__root="/elsewhere", data__workers=3, train__accelerator="cpu") == same
+    assert of(train__steps=1000) == same  # its default
+    different = {of(seed=1), of(train__steps=1001), of(model__inputs__depth=None), of(
+        data__transforms__flip=False)}  # fmt: skip
+    assert len(different | {same}) == 5
+    config = Config()
+    assert run_hash(config, {"dataset": {"name": "other"}}, {}) != same
+    assert run_hash(config, DATA, {"flip": True}) != same
+
+
+def test_the_hash_is_the_same_tomorrow() -> None:
+    """Pinned: a change would orphan all runs that people have."""
+    config = Config.from_dict({"model": {"exchange": False}, "train": {"steps": 7}, "seed": 3})
+    assert run_hash(config, DATA, {}) == "485753f5a8bf"
+
+
+def test_differences_name_keys_that_count() -> None:
+    ours, theirs = Config(), Config.from_dict({"data": {"root": "x"}, "train": {"momentum": 0.5}})
+    assert differences(ours, theirs) == {"train.momentum": (0.9, 0.5)}
+    inputs = Config.from_dict({"model": {"inputs": {"rgb": 3}}})
+    assert list(differences(ours, inputs)) == ["model.inputs"]
+
+
+def test_the_place_of_described_data_does_not_count(tmp_path: Path) -> None:
+    content = {"labels": "parts", "seed": 0}
+    first, second = described(tmp_path / "a", content), described(tmp_path / "b", content)
+    other = described(tmp_path / "c", {**content, "seed": 1})
+    assert data_identity(first) == data_identity(second)
+    assert data_identity(first) != data_identity(other)
+
+
+def test_other_data_are_known_by_place_and_lists(tmp_path: Path) -> None:
+    (tmp_path / "train.txt").write_text("a\n")
+    before = data_identity(tmp_path)
+    assert before == data_identity(tmp_path)
+    (tmp_path / "train.txt").write_text("a\nb\n")
+    assert data_identity(tmp_path) != before
+    container = tmp_path / "all.mat"
+    container.write_bytes(b"12345")
+    assert data_identity(container)["bytes"] == 5
+    with pytest.raises(DataError, match="no such folder"):
+        data_identity(tmp_path / "nowhere")
+    (tmp_path / "dataset.yaml").write_text("a: [")
+    with pytest.raises(DataError, match=r"dataset\.yaml: cannot be read"):
+        data_identity(tmp_path)
+
+
+def test_data_given_on_the_command_line_are_for_all_rows(root: Path) -> None:
+    rows = {"cen": RowSpec(data=["a"]), "plain": RowSpec()}
+    study = study_of(rows=rows, data={"a": DataVariant(), "b": DataVariant()}, seeds=1)
+    assert [(r.row.name, r.data) for r in runs_of(study, root)] == [
+        ("cen", "a"), ("plain", "a"), ("plain", "b")
+    ]  # fmt: skip
+    other = choose_data(study, [f"folder:{root}"], None)
+    runs = expand(other, Choice(), {"parts": root}, common.load_config)
+    assert [(r.row.name, r.data) for r in runs] == [("cen", "parts"), ("plain", "parts")]

@@ -1,0 +1,117 @@
+"""Study files: read, checked, and the shipped ones."""
+
+from pathlib import Path
+
+import pytest
+
+from cen.cli import common
+from cen.errors import ConfigError
+from cen.studies import Choice, Study, expand, find_study, rows_of, shipped
+from cen.studies.datasets import choose_data, make_words, roots_of
+
+GOOD = """
+title: T
+config: rooms-small
+rows:
+  cen: {}
+  plain: {set: {model.exchange: false}}
+"""
+
+
+def load(tmp_path: Path, text: str) -> Study:
+    file = tmp_path / "mine.yaml"
+    file.write_text(text)
+    return Study.load(file)
+
+
+def test_defaults(tmp_path: Path) -> None:
+    study = load(tmp_path, GOOD)
+    assert (study.seeds, study.budgets, study.columns) == (3, [1.0], ["ensemble"])
+    assert [row.label for row in rows_of(study)] == ["cen", "plain"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("config: rooms-small", "config: ''"), "config: is missing"),
+        (("rows:", "row:"), "line 4: row: is no key of a study; did you mean rows"),
+        (("model.exchange: false", "exchange: false"), "'exchange' is no dotted key"),
+        (("title: T", "seeds: 0"), "line 2: seeds: 0 is out of range"),
+        (("title: T", "budgets: []"), "budgets: is empty"),
+        (("title: T", "columns: ['a b']"), "columns.0: column 'a b'"),
+        (("title: T", "compare: [{reference: cem}]"), "there is no 'cem'; did you mean cen"),
+        (("plain: {", "plain: {like: plan, "), "there is no 'plan'"),
+        (("plain: {", "plain: {data: [x], "), "there is no 'x'"),
+        (("plain:", "a/b:"), "no '/'"),
+        (("title: T", "sweeps: {s: {key: model.threshold}}"), "sweeps.s.values: is empty"),
+        (("title: T", "sweeps: {cen: {key: a.b, values: [1]}}"), "a row has the same name"),
+        (("title: T", "published: [{label: X, values: {a: 1}}]"), "needs data, values and the s"),
+        (("title: T", "title: ["), "is not valid YAML"),
+        ((GOOD, "- a"), "holds no keys"),
+    ],
+)
+def test_mistakes_are_named(tmp_path: Path, change: tuple[str, str], message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path, GOOD.replace(*change))
+    assert message in str(caught.value)
+    assert "mine.yaml" in str(caught.value)
+
+
+def test_a_row_must_stand_above_the_one_that_is_like_it(tmp_path: Path) -> None:
+    text = GOOD.replace("cen: {}", "cen: {like: plain}")
+    with pytest.raises(ConfigError, match="there is no 'plain'"):
+        load(tmp_path, text)
+
+
+def test_base_configuration_beside_the_study_is_found(tmp_path: Path) -> None:
+    (tmp_path / "base.yaml").write_text("train: {steps: 7}\n")
+    study = load(tmp_path, GOOD.replace("rooms-small", "base.yaml"))
+    assert study.config == str(tmp_path / "base.yaml")
+
+
+def test_unknown_study_names_the_nearest() -> None:
+    with pytest.raises(ConfigError, match="did you mean fusion"):
+        find_study("fusoin")
+    with pytest.raises(ConfigError, match="cannot be read"):
+        Study.load("nowhere.yaml")
+
+
+@pytest.mark.parametrize("name", shipped())
+def test_shipped_studies_resolve_to_configurations(name: str, tmp_path: Path) -> None:
+    """Every key of every row fits, and no two rows are by mistake the same run."""
+    study = Study.load(shipped()[name])
+    roots = roots_of(study, tmp_path, "nowhere")
+    runs = expand(study, Choice(), roots, common.load_config, may_miss=True)
+    assert len({run.hash for run in runs}) == len(runs)
+    assert all(run.config.train.max_steps >= 1200 for run in runs)
+    text = shipped()[name].read_text("utf-8")
+    assert "# Question:" in text
+    assert "core-hours" in text or "core-hour" in text
+    assert f"cen study {name}" in text
+    assert all("memory" not in entry.source for entry in study.published)
+
+
+def test_published_figures_of_shipped_studies_are_those_of_the_numbers(tmp_path: Path) -> None:
+    """The values are copied from the project's list of published figures; a few are pinned here."""
+    fusion = {(e.label, e.data): e.values for e in Study.load(shipped()["fusion"]).published}
+    assert fusion["CEN RefineNet-101", "NYUDv2, 40 classes"]["mIoU"] == 51.1
+    assert fusion["CEN PSPNet-152", "SUN RGB-D, 37 classes"]["mIoU"] == 51.1
+    assert Study.load(shipped()["ablation"]).published == []
+
+
+def test_data_of_the_command_line(tmp_path: Path) -> None:
+    text = GOOD + "data: {parts: {make: {labels: parts, size: [32, 48]}}, own: {}}\n"
+    study = load(tmp_path, text)
+    assert list(choose_data(study, ["own"], None).data) == ["own"]
+    other = choose_data(study, ["folder:/x/mine"], None)
+    assert other.data["mine"].set == {"data.layout": "folder", "data.root": "/x/mine"}
+    assert list(choose_data(study, [], "/y/z").data) == ["z"]
+    with pytest.raises(ConfigError, match="did you mean parts"):
+        choose_data(study, ["part"], None)
+    with pytest.raises(ConfigError, match="give one of them"):
+        choose_data(study, ["own"], "/y/z")
+    roots = roots_of(study, tmp_path / "out", "default")
+    assert roots["parts"].parent == tmp_path / "out" / "data"
+    assert roots["own"] == Path("default").resolve()
+    words = make_words(study.data["parts"], roots["parts"])
+    assert words[-5:] == ["--labels", "parts", "--size", "32", "48"]

@@ -18,7 +18,7 @@ from cen.data.geometry import Matrix, normals_from_depth, rays
 from cen.data.holes import fill_holes
 
 # Radius of the windows of the normals, for pictures of 480 rows: small ones for the angle, large
-# and so less noisy ones for gravity. Other sizes have windows in proportion (this project's choice).
+# and so less noisy ones for gravity. Other sizes have them in proportion (this project's choice).
 _FINE, _COARSE, _ROWS = 3, 10, 480
 # Rounds of (degrees, iterations): how close to an axis a surface must be to count.
 _ROUNDS = ((45.0, 5), (15.0, 5))

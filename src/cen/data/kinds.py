@@ -50,6 +50,7 @@ def check(modality: Modality) -> None:
     one_of("bits", modality.bits, (None, *_BITS))
     one_of("encoding", modality.encoding, ENCODINGS)
     parse_axes(modality.axes)
+    _check_channels(modality)
     for name in ("scale", "fill", "unit", "missing"):
         value = getattr(modality, name)
         if value is not None or name in ("scale", "fill"):
@@ -101,7 +102,8 @@ def _check_values(modality: Modality) -> None:
         raise ConfigError(f"clip: {list(clip)} must rise, and is for kinds depth and continuous")
 
 
-def _check_kind(modality: Modality) -> None:
+def _check_channels(modality: Modality) -> None:
+    """Whether the encoding is for the kind, and the channels are for both."""
     kind, encoding, chosen = modality.kind, modality.encoding, ENCODINGS[modality.encoding]
     if kind not in chosen.kinds:
         known = ", ".join(name for name, other in ENCODINGS.items() if kind in other.kinds)
@@ -116,6 +118,10 @@ def _check_kind(modality: Modality) -> None:
             f"channels: a modality of kind {kind} with encoding {encoding} cannot have "
             f"{modality.channels}"
         )
+
+
+def _check_kind(modality: Modality) -> None:
+    kind, encoding = modality.kind, modality.encoding
     if modality.unit is None and (kind != "edge" or encoding != "raw"):
         raise ConfigError(f"unit: must be given for kind {kind} with encoding {encoding}")
     if kind == "label" and modality.interpolation != "nearest":

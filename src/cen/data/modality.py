@@ -230,7 +230,8 @@ class Modality:
             DataError: the encoding needs intrinsics and there are none.
         """
         if self.clip is not None:
-            values = np.clip(values, self.clip[0], self.clip[1])
+            known = np.isfinite(values)
+            values = np.where(known, np.clip(values, self.clip[0], self.clip[1]), np.nan)
         if self.fill_holes is not None:
             values = fill_holes(values, self.fill_holes)
         if self.early:

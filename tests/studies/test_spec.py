@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from cen import parsing
 from cen.cli import common
 from cen.errors import ConfigError
 from cen.studies import Choice, Study, expand, find_study, rows_of, shipped
@@ -115,3 +116,8 @@ def test_data_of_the_command_line(tmp_path: Path) -> None:
     assert roots["own"] == Path("default").resolve()
     words = make_words(study.data["parts"], roots["parts"])
     assert words[-5:] == ["--labels", "parts", "--size", "32", "48"]
+
+
+def test_the_page_of_studies_lists_every_key_as_it_is() -> None:
+    page = Path(__file__).parents[2] / "docs" / "studies.md"
+    assert parsing.markdown(Study) in page.read_text("utf-8")

@@ -9,7 +9,7 @@ import torch
 
 from cen.data import Modality
 from cen.data.files import write_png
-from cen.errors import CheckpointError, ConfigError, DataError, ShapeError, StreamError
+from cen.errors import CenWarning, CheckpointError, ConfigError, DataError, ShapeError, StreamError
 from cen.models import Task, build, save
 from cen.predictor import Predictor
 from cen.report.runfolder import read_run
@@ -170,3 +170,84 @@ def test_preprocessing_may_be_given_and_is_asked_for(net):
 def test_an_unknown_output_is_refused(net):
     with pytest.raises(ConfigError, match="segmentation"):
         Predictor(net, output="depth")
+
+
+SEEN = {"depth": {"low": 0.8, "high": 6.0, "medians": [1.5, 4.0]}}
+
+
+@pytest.mark.parametrize("factor", [1, 5, 10, 1000])
+def test_depth_far_from_training_is_warned_of(net, scene, factor, recwarn):
+    """Metres read as millimetres, or a unit of SUN RGB-D or of the released code."""
+    net.metadata["seen"] = SEEN
+    try:
+        wrong = Modality.of("depth", unit=0.001 * factor)
+        Predictor(net, preprocessing={"depth": wrong})(scene)
+    finally:
+        del net.metadata["seen"]
+    told = [str(w.message) for w in recwarn if issubclass(w.category, CenWarning)]
+    assert len(told) == (factor > 1)
+    if told:
+        assert "b.png: half of the depths lie below" in told[0]
+        assert "unit" in told[0]
+
+
+def test_depth_without_any_value_is_warned_of(net, scene):
+    net.metadata["seen"] = SEEN
+    try:
+        with pytest.warns(CenWarning, match="array 'depth': no depth was measured"):
+            Predictor(net)({"depth": np.zeros((45, 61))})
+    finally:
+        del net.metadata["seen"]
+
+
+def test_an_encoding_is_part_of_the_saved_network(net, scene, tmp_path):
+    """HHA, clipping, filling and the camera come from the file; only the pictures are given."""
+    torch.manual_seed(0)
+    field = Modality.of(
+        "depth", 3, encoding="hha", intrinsics=(50, 50, 30, 22), clip=(0.5, 5), fill_holes="inpaint"
+    )
+    three = build(
+        "refinenet", encoder="resnet18", inputs={"depth": 3}, width=8, outputs={"segmentation": 4},
+        decoder_channels=8,
+    )  # fmt: skip
+    save(
+        three, tmp_path / "net.safetensors", metadata={"preprocessing": {"depth": field.to_dict()}}
+    )
+    predictor = Predictor(tmp_path / "net.safetensors")
+    assert predictor.modalities["depth"] == field
+    prediction = predictor({"depth": scene["depth"]})
+    encoded = torch.from_numpy(field.to_network(field.read(scene["depth"])))[None]
+    with torch.no_grad():
+        expected = predictor.net({"depth": encoded}, size=(45, 61))["segmentation"].ensemble
+    assert np.array_equal(prediction.labels, expected[0].argmax(0).numpy())
+    other = predictor({"depth": scene["depth"]}, intrinsics=(90, 90, 30, 22))
+    assert not np.array_equal(other.labels, prediction.labels)
+
+
+def test_arrays_of_every_kind_are_checked(net):
+    """An array must be what reading a file gives."""
+    from cen.predictor import _check_array
+
+    good = {
+        "normal": (Modality.of("normal"), np.zeros((4, 5, 3), np.float32)),
+        "edge": (Modality.of("edge"), np.zeros((4, 5))),
+        "thermal": (Modality.of("continuous", 1), np.zeros((4, 5), np.float32)),
+        "bands": (Modality.of("continuous", 4), np.zeros((4, 5, 4), np.float32)),
+        "label": (Modality.of("label", 9), np.zeros((4, 5), np.int64)),
+        "deep": (Modality.of("image", bits=16), np.zeros((4, 5, 3), np.uint16)),
+        "spectrum": (Modality.of("image", 7), np.zeros((4, 5, 7), np.uint16)),
+    }
+    for name, (modality, array) in good.items():
+        _check_array(name, array, modality)
+    bad = {
+        "normal": np.zeros((4, 5), np.float32),
+        "edge": np.zeros((4, 5), np.uint8),
+        "thermal": np.zeros((4, 5, 2), np.float32),
+        "bands": np.zeros((4, 5), np.float32),
+        "label": np.zeros((4, 5)),
+        "deep": np.zeros((4, 5, 3), np.uint8),
+        "spectrum": np.zeros((4, 5, 3), np.uint16),
+    }
+    for name, array in bad.items():
+        with pytest.raises(DataError, match=f"array '{name}' must be"):
+            _check_array(name, array, good[name][0])

@@ -21,6 +21,13 @@ def add(parser: Parser) -> None:
     parser.add_argument(
         "-o", "--out", metavar="OUT", default="out", help="folder to write to; default: out"
     )
+    parser.add_argument(
+        "--intrinsics",
+        metavar="FX,FY,CX,CY",
+        type=_four,
+        help="camera of the pictures in pixels, for encodings that ask for it (hha, normals) where "
+        "the run has no fixed one",
+    )
     common.add_json(parser)
 
 
@@ -36,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
     for name in args.free:
         if name not in net.inputs:
             raise ConfigError(f"--{name}: is no modality of {path}{nearest(name, net.inputs)}")
-    prediction = cen.Predictor(net)(args.free)
+    prediction = cen.Predictor(net)(args.free, intrinsics=args.intrinsics)
     files = {name: str(file) for name, file in prediction.save(args.out).items()}
     present = [entry for entry in prediction.legend() if entry["pixels"]]
     figures = {"inputs": args.free, "files": files, "alpha": prediction.alpha, "classes": present}
@@ -44,3 +51,10 @@ def run(args: argparse.Namespace) -> int:
     written = "\n".join(f"{name}: {file}" for name, file in files.items())
     common.emit(args, figures, common.table(("class", "% of the image"), rows), written)
     return 0
+
+
+def _four(text: str) -> tuple[float, ...]:
+    numbers = tuple(float(part) for part in text.split(","))
+    if len(numbers) != 4:
+        raise argparse.ArgumentTypeError(f"{text!r} is not four numbers, as in 580,580,320,240")
+    return numbers

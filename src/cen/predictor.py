@@ -25,9 +25,11 @@ from cen.errors import (
     did_you_mean,
 )
 from cen.files import write_bytes
-from cen.models import ChannelExchangeNetwork, load
+from cen.models import ChannelExchangeNetwork, Output, load
 from cen.models.network import SMALLEST
-from cen.report.colours import Image, as_palette, colorize, overlay, to_picture
+from cen.outputs import read_prediction, read_streams
+from cen.predicted import DenseOutput
+from cen.report.colours import Image, as_palette, colorize, overlay, palette, to_picture
 from cen.report.legend import legend_entries, legend_png
 
 Labels = NDArray[np.uint8] | NDArray[np.uint16]
@@ -93,7 +95,7 @@ class Prediction:
 
 
 class Predictor:
-    """Segments scenes given as image files or arrays.
+    """Predicts on scenes given as image files or arrays: a segmentation, or every output.
 
     Everything that was chosen for the inputs when the network was trained (units, encodings,
     clipping, filling of holes, normalisation) is kept with it, so the files are enough. Depth far
@@ -104,7 +106,8 @@ class Predictor:
         device: where to run; None leaves the network where it is (the CPU when it is loaded).
         preprocessing: how each modality's files become numbers; by default what was saved with
             the network (``net.metadata["preprocessing"]``).
-        output: which output to show; needed only where there are several segmentations.
+        output: which segmentation a call gives; needed only where there are several. `all` gives
+            every output, of any kind.
 
     Raises:
         CheckpointError: nothing says how a modality is preprocessed.
@@ -127,7 +130,10 @@ class Predictor:
             self.net.to(device)
         self.modalities = _modalities(self.net, preprocessing)
         self.output = _segmentation(self.net, output)
-        self.classes, self.palette = _classes(self.net, self.output)
+        self.classes: tuple[str, ...] = ()
+        self.palette = palette(0)
+        if self.output is not None:
+            self.classes, self.palette = _classes(self.net, self.output)
 
     def __call__(
         self,
@@ -152,11 +158,51 @@ class Predictor:
             The prediction at the size of the input.
 
         Raises:
+            ConfigError: the network has no segmentation, or several of which none was chosen.
             StreamError: no modality is given or one is unknown.
             DataError: a file cannot be read, an array is of the wrong kind, or intrinsics are
                 needed.
             ShapeError: the sizes differ, or an image is too small; the message names the files.
         """
+        if self.output is None:
+            known = ", ".join(f"{name} ({task.kind})" for name, task in self.net.outputs.items())
+            raise ConfigError(
+                f"which segmentation? This network predicts {known}; choose one with output=, or "
+                "ask for every output with all()"
+            )
+        picture, results = self._run(inputs, intrinsics)
+        return self._segmentation(self.output, results[self.output], picture, probabilities)
+
+    def all(
+        self,
+        inputs: Mapping[str, str | Path | NDArray[Any]],
+        *,
+        intrinsics: Sequence[float] | NDArray[Any] | None = None,
+    ) -> dict[str, Prediction | DenseOutput]:
+        """Predict every output of one scene; arguments and errors as those of a call.
+
+        Returns:
+            By output, in the order of the network: a `Prediction` for a segmentation, a
+            `DenseOutput` for another kind.
+        """
+        picture, results = self._run(inputs, intrinsics)
+        found: dict[str, Prediction | DenseOutput] = {}
+        for name, result in results.items():
+            task = self.net.outputs[name]
+            if task.kind == "segmentation":
+                found[name] = self._segmentation(name, result, picture, False)
+            else:
+                values = read_prediction(task, result.ensemble[0])
+                alpha = dict(zip(result.streams, result.alpha.tolist(), strict=True))
+                found[name] = DenseOutput(task.kind, values, read_streams(task, result), alpha)
+        return found
+
+    def _run(
+        self,
+        inputs: Mapping[str, str | Path | NDArray[Any]],
+        intrinsics: Sequence[float] | NDArray[Any] | None,
+    ) -> tuple[Image, dict[str, Output]]:
+        """The scene as a picture, and what the network says of it at its size."""
         self._check_names(inputs)
         given = {name: inputs[name] for name in self.modalities if name in inputs}
         values = {name: self._read(name, value) for name, value in given.items()}
@@ -170,15 +216,19 @@ class Predictor:
             for name, value in values.items()
         }
         with _evaluating(self.net), torch.inference_mode():
-            result = self.net(batch, size=size)[self.output]
-            labels = self._labels(result.ensemble)
-            streams = {name: self._labels(logits) for name, logits in result.streams.items()}
-            shares = result.ensemble[0].float().softmax(0).cpu().numpy() if probabilities else None
-            alpha = dict(zip(result.streams, result.alpha.tolist(), strict=True))
-        picture = self._picture(values)
-        return Prediction(
-            labels, streams, alpha, self.classes, self.palette, picture, probabilities=shares
-        )
+            results: dict[str, Output] = self.net(batch, size=size)
+        return self._picture(values), results
+
+    def _segmentation(
+        self, name: str, result: Output, picture: Image, probabilities: bool
+    ) -> Prediction:
+        task = self.net.outputs[name]
+        classes, colours = _classes(self.net, name)
+        labels: Labels = read_prediction(task, result.ensemble[0])
+        alpha = dict(zip(result.streams, result.alpha.tolist(), strict=True))
+        shares = result.ensemble[0].float().softmax(0).cpu().numpy() if probabilities else None
+        streams = read_streams(task, result)
+        return Prediction(labels, streams, alpha, classes, colours, picture, probabilities=shares)
 
     def _check_names(self, inputs: Mapping[str, Any]) -> None:
         known = ", ".join(self.modalities)
@@ -210,10 +260,6 @@ class Predictor:
                 source = _source(name, given[name])
                 warnings.warn(f"{source}: {strange}", CenWarning, stacklevel=3)
 
-    def _labels(self, logits: torch.Tensor) -> Labels:
-        best = logits[0].argmax(0).cpu().numpy()
-        return best.astype(np.uint8) if len(self.classes) <= 256 else best.astype(np.uint16)
-
     def _picture(self, values: Mapping[str, NDArray[Any]]) -> Image:
         """The first image among the modalities, else the first depth map, painted."""
         first = sorted(values, key=lambda name: self.modalities[name].kind != "image")[0]
@@ -236,15 +282,17 @@ def _modalities(
     return {name: found[name] for name in net.inputs}
 
 
-def _segmentation(net: ChannelExchangeNetwork, output: str | None) -> str:
+def _segmentation(net: ChannelExchangeNetwork, output: str | None) -> str | None:
+    """The segmentation that is asked for, or else the only one; None where it is not clear."""
     known = [name for name, task in net.outputs.items() if task.kind == "segmentation"]
-    if output is None and len(known) == 1:
-        return known[0]
+    if output is None:
+        return known[0] if len(known) == 1 else None
     if output in known:
-        return str(output)
+        return output
     names = ", ".join(known) or "none"
-    wanted = "choose one with output=" if output is None else f"{output!r} is not among them"
-    raise ConfigError(f"the segmentation outputs of this network are: {names}; {wanted}")
+    raise ConfigError(
+        f"the segmentation outputs of this network are: {names}; {output!r} is not among them"
+    )
 
 
 def _classes(net: ChannelExchangeNetwork, output: str) -> tuple[tuple[str, ...], Image]:

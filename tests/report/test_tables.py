@@ -64,7 +64,7 @@ def test_other_scores_and_undefined_ones_are_printed_too():
     scores = {"rmse": 0.51234, "mean_iou": None}
     entry = {"depth": {"ensemble": scores, "streams": {"rgb": scores, "edge": scores}}}
     text = printed(evaluation_table({"split": "test", "scores": {"rgb+edge": entry}}))
-    assert "rmse" in text
+    assert "RMSE" in text
     assert "0.5123" in text
     assert "–" in text
 

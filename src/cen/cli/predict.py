@@ -1,15 +1,19 @@
 """Predict on image files of one scene, with any subset of a run's modalities.
 
-Writes the label map, a colour overlay and a legend.
+Writes the label map, a colour overlay and a legend; of several outputs, files for each.
 """
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from cen.cli import common
 from cen.cli.parser import Parser
 from cen.errors import ConfigError
 from cen.parsing import nearest
+
+if TYPE_CHECKING:
+    from cen.predictor import Predictor
 
 
 def add(parser: Parser) -> None:
@@ -43,13 +47,38 @@ def run(args: argparse.Namespace) -> int:
     for name in args.free:
         if name not in net.inputs:
             raise ConfigError(f"--{name}: is no modality of {path}{nearest(name, net.inputs)}")
-    prediction = cen.Predictor(net)(args.free, intrinsics=args.intrinsics)
+    predictor = cen.Predictor(net)
+    if [task.kind for task in net.outputs.values()] != ["segmentation"]:
+        return _all(args, predictor)
+    prediction = predictor(args.free, intrinsics=args.intrinsics)
     files = {name: str(file) for name, file in prediction.save(args.out).items()}
     present = [entry for entry in prediction.legend() if entry["pixels"]]
     figures = {"inputs": args.free, "files": files, "alpha": prediction.alpha, "classes": present}
     rows = [(entry["class"], f"{100 * entry['share']:.1f}") for entry in present]
     written = "\n".join(f"{name}: {file}" for name, file in files.items())
     common.emit(args, figures, common.table(("class", "% of the image"), rows), written)
+    return 0
+
+
+def _all(args: argparse.Namespace, predictor: "Predictor") -> int:
+    """Writes every output; the file names start with its name."""
+    figures: dict[str, Any] = {"inputs": args.free, "outputs": {}}
+    rows, written = [], []
+    for name, prediction in predictor.all(args.free, intrinsics=args.intrinsics).items():
+        files = prediction.save(args.out, prefix=f"{name}-")
+        entry: dict[str, Any] = {"files": {key: str(file) for key, file in files.items()}}
+        if hasattr(prediction, "legend"):
+            present = [item for item in prediction.legend() if item["pixels"]]
+            entry |= {"kind": "segmentation", "alpha": prediction.alpha, "classes": present}
+            told = ", ".join(f"{x['class']} {100 * x['share']:.1f} %" for x in present)
+        else:
+            entry |= prediction.facts()
+            told = f"{entry['least']:.3g} to {entry['greatest']:.3g}, mean {entry['mean']:.3g}"
+        figures["outputs"][name] = entry
+        rows.append((name, entry["kind"], told))
+        written += [f"{name} {key}: {file}" for key, file in entry["files"].items()]
+    shown = common.table(("output", "kind", "what was seen"), rows)
+    common.emit(args, figures, shown, "\n".join(written))
     return 0
 
 

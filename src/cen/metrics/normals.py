@@ -89,8 +89,8 @@ def normal_scores(sums: Tensor, histogram: Tensor) -> NormalScores:
     total, *below = sums.detach().cpu().double()
     counts = histogram.detach().cpu()
     pixels = counts.sum()
-    shares = [count / pixels for count in below]
-    return NormalScores(total / pixels, _median(counts), *shares, pixels=pixels)
+    within_11, within_22, within_30 = (count / pixels for count in below)
+    return NormalScores(total / pixels, _median(counts), within_11, within_22, within_30, pixels)
 
 
 def _median(counts: Tensor) -> Tensor:

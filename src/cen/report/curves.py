@@ -13,7 +13,8 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 from numpy.typing import NDArray
 
 from cen.report.runfolder import RunFolder, Series
-from cen.report.style import ENSEMBLE, INK, MUTED, house_style, new_axes
+from cen.report.style import ENSEMBLE, INK, MUTED, house_style, new_axes, stream_colours
+from cen.scores import SCORES, main_score
 
 Captioned = tuple[Figure, str]
 """A figure and what it shows, in a sentence or two."""
@@ -34,6 +35,7 @@ def training_curves(run: RunFolder, colours: Mapping[str, str]) -> list[Captione
             *_losses(run, colours),
             *_scores(run, colours),
             *_alphas(run, colours),
+            *_weights(run),
             *_penalty(run),
         ]
         for figure, _ in figures:
@@ -79,23 +81,46 @@ def short_names(layers: list[str]) -> list[str]:
 
 
 def score_series(run: RunFolder) -> dict[str, dict[str, Series]]:
-    """The mIoU on the validation split: output -> stream or "ensemble" -> series."""
+    """The main score on the validation split: output -> stream or "ensemble" -> series.
+
+    The main score of a segmentation is its mIoU, see :func:`cen.scores.main_score`.
+    """
     found: dict[str, dict[str, Series]] = {}
     for column, points in run.metrics.items():
         parts = column.split("/")
-        if parts[0] == "val" and parts[-1] == "mean_iou" and len(parts) >= 4:
+        if parts[0] == "val" and len(parts) >= 4 and parts[-1] == main_of(run, parts[1]):
             name = "ensemble" if parts[2] == "ensemble" else "/".join(parts[3:-1])
             found.setdefault(parts[1], {})[name] = points
     return found
 
 
-def plot_scores(axes: Axes, scores: Mapping[str, Series], colours: Mapping[str, str]) -> None:
-    """Draw mIoU per stream and ensemble into a plot, in percent."""
+def main_of(run: RunFolder, output: str) -> str:
+    """The score by which an output is judged, from what was logged of it."""
+    columns = (column.split("/") for column in run.metrics)
+    logged = {parts[-1] for parts in columns if parts[:2] == ["val", output]}
+    return main_score(logged) or "mean_iou"
+
+
+def score_title(run: RunFolder, output: str) -> str:
+    """The title of the curve of an output: its score, and whether less of it is better."""
+    score = SCORES[main_of(run, output)]
+    head = {"mean °": "mean angle, °"}.get(score.head, score.head)
+    return f"Validation {head}{'' if score.higher else ' (less is better)'}, {output}"
+
+
+def plot_scores(
+    axes: Axes,
+    scores: Mapping[str, Series],
+    colours: Mapping[str, str],
+    score: str = "mean_iou",
+) -> None:
+    """Draw a score per stream and ensemble into a plot, shares in percent."""
     for name, points in sorted(scores.items(), key=lambda item: item[0] == "ensemble"):
         _line(axes, points, name, colours.get(name, MUTED), 2.4 if name == "ensemble" else 1.6)
-    axes.yaxis.set_major_formatter(PercentFormatter(1.0))
+    if SCORES[score].unit == "%":
+        axes.yaxis.set_major_formatter(PercentFormatter(1.0))
     axes.set_ylim(bottom=0)
-    axes.legend(loc="lower right")
+    axes.legend(loc="lower right" if SCORES[score].higher else "upper right")
 
 
 def plot_rate(axes: Axes, run: RunFolder) -> bool:
@@ -152,12 +177,14 @@ def _by_output(run: RunFolder, head: str) -> dict[str, dict[str, Series]]:
 def _scores(run: RunFolder, colours: Mapping[str, str]) -> list[Captioned]:
     figures = []
     for output, scores in score_series(run).items():
-        figure, axes = new_axes(f"Validation mIoU, {output}")
-        plot_scores(axes, scores, colours)
+        figure, axes = new_axes(score_title(run, output))
+        main = main_of(run, output)
+        plot_scores(axes, scores, colours, main)
+        what = "labelled" if main == "mean_iou" else "predicted"
         figures.append(
             (
                 figure,
-                "How well the held-out validation images are labelled. The best checkpoint is "
+                f"How well the held-out validation images are {what}. The best checkpoint is "
                 "chosen here, never on the test split.",
             )
         )
@@ -176,6 +203,23 @@ def _alphas(run: RunFolder, colours: Mapping[str, str]) -> list[Captioned]:
         axes.legend(loc="best")
         figures.append((figure, "How much each stream counts in the ensemble; they sum to 1."))
     return figures
+
+
+def _weights(run: RunFolder) -> list[Captioned]:
+    """The weights of the outputs' losses, where there are several."""
+    weights = {c.partition("/")[2]: p for c, p in run.metrics.items() if c.startswith("weight/")}
+    if len(weights) < 2:
+        return []
+    figure, axes = new_axes("Weights of the losses")
+    for (output, points), colour in zip(
+        weights.items(), stream_colours(weights).values(), strict=False
+    ):
+        _line(axes, points, output, colour)
+    axes.set_ylim(bottom=0)
+    axes.legend(loc="best")
+    constant = all(len(set(points.values())) == 1 for points in weights.values())
+    how = "Fixed in this run." if constant else "Set by the program in every step."
+    return [(figure, f"How much each output counts in the loss. {how}")]
 
 
 def _penalty(run: RunFolder) -> list[Captioned]:

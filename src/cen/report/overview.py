@@ -9,15 +9,23 @@ from matplotlib.patches import Patch
 
 from cen.errors import DataError
 from cen.files import write_bytes
-from cen.report.colours import Image, colorize, to_picture
-from cen.report.curves import label_steps, plot_rate, plot_scores, score_series
+from cen.report.colours import Image, to_picture
+from cen.report.curves import (
+    label_steps,
+    main_of,
+    plot_rate,
+    plot_scores,
+    score_series,
+    score_title,
+)
+from cen.report.painting import depth_limits, paint
 from cen.report.panels import Panel
 from cen.report.runfolder import RunFolder, read_run
 from cen.report.samples import (
     class_colours,
     class_names,
     classes_shown,
-    is_labels,
+    kind_of,
     predictions,
 )
 from cen.report.style import INK, house_style, png_bytes, stream_colours
@@ -86,9 +94,11 @@ def _marks(run: RunFolder, output: str, colours: Image) -> list[Patch]:
 
 def _pictures(panel: Panel, output: str, colours: Image) -> dict[str, Image]:
     pictures = {f"input {name}": to_picture(value) for name, value in panel.inputs.items()}
-    for name, value in predictions(panel, output).items():
-        painted = colorize(value, colours) if is_labels(value) else to_picture(value)
-        pictures[name] = painted
+    shown = predictions(panel, output)
+    depth = kind_of(panel, output) == "depth"
+    limits = depth_limits(shown.values()) if depth else None
+    for name, value in shown.items():
+        pictures[name] = paint(kind_of(panel, output), value, colours, limits)
     return pictures
 
 
@@ -101,8 +111,8 @@ def _show(axes: Axes, image: Image, title: str) -> None:
 
 def _curves(grid: list[Axes], run: RunFolder) -> None:
     output, scores = next(iter(score_series(run).items()))
-    plot_scores(grid[0], scores, stream_colours(stream_names(run)))
-    grid[0].set_title(f"Validation mIoU, {output}")
+    plot_scores(grid[0], scores, stream_colours(stream_names(run)), main_of(run, output))
+    grid[0].set_title(score_title(run, output))
     grid[1].set_title("Share of own channels exchanged")
     if not plot_rate(grid[1], run):
         grid[1].set_axis_off()

@@ -11,27 +11,30 @@ from cen.errors import DataError
 from cen.files import write_text
 from cen.report import facts
 from cen.report import html as h
-from cen.report.colours import Image, as_palette, colorize, to_picture
+from cen.report.colours import Image, as_palette, to_picture
 from cen.report.curves import exchange_curves, training_curves
 from cen.report.exchange_map import exchange_map
-from cen.report.panels import Array, Panel
+from cen.report.painting import depth_bar, depth_limits, error_text, paint
+from cen.report.panels import Panel
 from cen.report.runfolder import RunFolder, read_run
 from cen.report.samples import (
     class_colours,
     class_names,
     classes_shown,
-    is_labels,
+    kind_of,
     predictions,
 )
 from cen.report.style import picture, stream_colours, svg
 from cen.report.summary import (
-    NAMES,
+    by_columns,
     evaluation_dict,
     inspection_dict,
-    percent,
     score_columns,
+    score_head,
+    single_text,
     stream_names,
 )
+from cen.scores import SCORES, format_score, main_score
 
 _WHAT = (
     "A Channel Exchanging Network looks at a scene through several sensors at once. Each sensor "
@@ -40,6 +43,13 @@ _WHAT = (
     "little to its stream, and it is replaced by the same channel of the other streams. The "
     "ensemble is the weighted sum of the streams' answers."
 )
+
+_KEYS = {
+    "depth": "Depth: bright is near, dark is far; one scale for all pictures of a row.",
+    "normal": "Normals: red is x (right), green is y (down), blue is towards us.",
+    "edge": "Edges: black is certain.",
+}
+"""How the pictures of a kind of output are read."""
 
 
 def write_report(run: str | Path) -> Path:
@@ -96,10 +106,42 @@ def _results(run: RunFolder, colours: Mapping[str, str]) -> str:
     if not rows:
         text = f"Not evaluated yet; “cen evaluate {run.path}” reads the test split."
         return h.section("Results", "How good it is.", h.note(text))
-    columns, several = score_columns(rows), len({row["output"] for row in rows}) > 1
+    groups = by_columns(rows)
+    mixed = len(groups) > 1 or "mean_iou" not in score_columns(rows)
+    if mixed:
+        intro = (
+            f"Scores on the {summary['split']} split, each counted over all its pixels with ground "
+            f"truth; shares are in percent. {_glossary(rows)} α is a stream's weight in the "
+            "ensemble."
+        )
+    else:
+        intro = (
+            f"Scores on the {summary['split']} split, in percent. mIoU is the mean over classes of "
+            "the overlap between prediction and truth, from one confusion matrix over the whole "
+            "split; α is a stream's weight in the ensemble."
+        )
+    if len({tuple(row["inputs"]) for row in rows}) > 1:
+        intro += " The last rows show what is left when a sensor is missing."
+    tables = [_score_table(group, colours, mixed) for group in groups]
+    parts = [_cards(rows, run, colours), *tables]
+    compared = single_text(summary)
+    parts += [h.paragraph(h.esc(compared))] if compared else []
+    parts.append(h.paragraph(facts.evaluation_facts(run), "quiet"))
+    return h.section("Results", intro, *parts)
+
+
+def _glossary(rows: list[dict[str, Any]]) -> str:
+    """What the scores in the tables are, in sentences."""
+    known = [SCORES[name] for name in score_columns(rows) if name in SCORES]
+    return " ".join(f"{score.head}: {score.text}." for score in known if score.text)
+
+
+def _score_table(rows: list[dict[str, Any]], colours: Mapping[str, str], units: bool) -> str:
+    """One table of scores: a line per subset of the modalities, output and prediction."""
+    columns, several = score_columns(rows), len({row["output"] for row in rows}) > 1 or units
     head = ["inputs at hand", *(["output"] if several else []), "prediction"]
     heads = [h.cell(name, head=True) for name in head]
-    heads += [h.cell(h.esc(NAMES.get(c, c)), True, True) for c in ["α", *columns]]
+    heads += [h.cell(h.esc(score_head(c, units)), True, True) for c in ["α", *columns]]
     lines, before = [], None
     for row in rows:
         if len(row["inputs"]) == 1 and row["prediction"] == "ensemble":
@@ -110,39 +152,37 @@ def _results(run: RunFolder, colours: Mapping[str, str]) -> str:
         cells += [h.cell(h.esc(row["output"]))] if several else []
         alpha = "" if row["alpha"] is None else f"{row['alpha']:.2f}"
         cells += [h.cell(name), h.cell(alpha, number=True)]
-        cells += [h.cell(percent(c, row.get(c)), number=True) for c in columns]
+        cells += [h.cell(format_score(c, row.get(c)), number=True) for c in columns]
         style = "strong" if row["prediction"] == "ensemble" else ""
         lines.append(h.row(cells, f"{style} first" if group != before else style))
         before = group
-    intro = (
-        f"Scores on the {summary['split']} split, in percent. mIoU is the mean over classes of the "
-        "overlap between prediction and truth, from one confusion matrix over the whole split; "
-        "α is a stream's weight in the ensemble."
-    )
-    if len({tuple(row["inputs"]) for row in rows}) > 1:
-        intro += " The last rows show what is left when a sensor is missing."
-    parts = [_cards(rows, run, colours), h.table(heads, lines)]
-    parts.append(h.paragraph(facts.evaluation_facts(run), "quiet"))
-    return h.section("Results", intro, *parts)
+    return h.table(heads, lines)
 
 
 def _cards(rows: list[dict[str, Any]], run: RunFolder, colours: Mapping[str, str]) -> str:
-    """The mIoU of the full set of modalities, large."""
-    full = [r for r in rows if r["inputs"] == rows[0]["inputs"] and r.get("mean_iou") is not None]
+    """The main score of every output with the full set of modalities, large."""
+    full = [
+        r
+        for r in rows
+        if r["inputs"] == rows[0]["inputs"] and r.get(main_score(r) or "") is not None
+    ]
     full.sort(key=lambda r: r["prediction"] != "ensemble")
     shown = [r for r in full if len(r["inputs"]) > 1 or r["prediction"] == "ensemble"]
     several = len({r["output"] for r in shown}) > 1
     cards = []
     for r in shown:
         name = f"{r['output']}, {r['prediction']}" if several else r["prediction"]
-        cards.append((100 * r["mean_iou"], f"{h.dot(colours[r['prediction']])}{h.esc(name)} mIoU"))
+        main = str(main_score(r))
+        head, unit = SCORES[main].head.removesuffix(" °"), SCORES[main].unit
+        text = f"{h.dot(colours[r['prediction']])}{h.esc(name)} {h.esc(head)}"
+        cards.append((format_score(main, r[main]), f" {unit}" if unit else "", text))
     if run.exchange and "rate" in run.exchange[-1]:
-        cards.append((100 * run.exchange[-1]["rate"], "of own channels replaced"))
+        cards.append((f"{100 * run.exchange[-1]['rate']:.1f}", " %", "of own channels replaced"))
     return (
         '<div class="cards">'
         + "".join(
-            f'<div class="card"><b>{value:.1f}<small> %</small></b><span>{name}</span></div>'
-            for value, name in cards
+            f'<div class="card"><b>{value}<small>{unit}</small></b><span>{name}</span></div>'
+            for value, unit, name in cards
         )
         + "</div>"
     )
@@ -164,8 +204,10 @@ def _pictures(run: RunFolder) -> str:
             class_names(run, output, len(colours)),
             classes_shown(run, output, len(colours)),
         )
+        kinds = {kind_of(panel, output) for panel in run.panels if output in panel.outputs}
         parts += [f"<h3>{h.esc(output)}</h3>"] if len(outputs) > 1 else []
         parts += [h.legend([names[i] for i in ids], colours[ids])] if ids else []
+        parts += [h.paragraph(_KEYS[kind], "quiet") for kind in sorted(kinds) if kind in _KEYS]
         parts += [_panel(panel, output, colours) for panel in run.panels]
     return h.section(title, intro, *parts)
 
@@ -177,21 +219,19 @@ def _panel(panel: Panel, output: str, colours: Image) -> str:
         )
         for name, value in panel.inputs.items()
     ]
-    shown = predictions(panel, output)
+    shown, kind = predictions(panel, output), kind_of(panel, output)
+    limits = depth_limits(shown.values()) if kind == "depth" else None
     for name, value in shown.items():
-        painted = colorize(value, colours) if is_labels(value) else to_picture(value)
         caption = f"<b>{h.esc(name)}</b>"
-        if name != "truth" and "truth" in shown and is_labels(value):
-            caption += f"<br>{_right(value, shown['truth'], len(colours))}"
+        if name != "truth" and "truth" in shown:
+            told = error_text(kind, value, shown["truth"], len(colours))
+            caption += f"<br>{told}" if told or kind == "segmentation" else ""
+        painted = paint(kind, value, colours, limits)
         cells.append(h.figure(picture(painted), caption, f"{name} of {panel.name}"))
+    if limits is not None:
+        bar = f"{limits[0]:.1f} m to {limits[1]:.1f} m"
+        cells.append(h.figure(picture(depth_bar(limits)), bar, f"colours of depth, {bar}"))
     return f'<div class="panel" title="{h.esc(panel.name)}">{"".join(cells)}</div>'
-
-
-def _right(labels: Array, truth: Array, classes: int) -> str:
-    counted = (truth >= 0) & (truth < classes)
-    if labels.shape != truth.shape or not counted.any():
-        return ""
-    return f"{100 * float((labels == truth)[counted].mean()):.0f} % right"
 
 
 def _per_class(run: RunFolder, colours: Mapping[str, str]) -> str:

@@ -19,7 +19,7 @@ from cen.files import write_bytes
 
 Array = NDArray[Any]
 
-_OUTPUT = re.compile(r"outputs/(.+?)/(truth|ensemble|streams/(.+))")
+_OUTPUT = re.compile(r"outputs/(.+?)/(truth|ensemble|kind|streams/(.+))")
 
 
 @dataclass(frozen=True)
@@ -27,14 +27,17 @@ class PanelOutput:
     """What is known and what was predicted for one output of one sample.
 
     Attributes:
-        truth: ground truth, (H, W) class ids (255 = ignore) or an image; None if unknown.
+        truth: ground truth, None if unknown: (H, W) class ids (255 = ignore), depth in metres or
+            strengths of edges, (H, W, 3) unit normals or an image; NaN where there is none.
         streams: prediction of each stream, same layout.
         ensemble: prediction of the ensemble, same layout.
+        kind: the kind of the output, as in `cen.Task`.
     """
 
     truth: Array | None
     streams: Mapping[str, Array]
     ensemble: Array | None
+    kind: str = "segmentation"
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,8 @@ def save_panel(path: str | Path, panel: Panel) -> Path:
     arrays: dict[str, Any] = {"name": np.array(panel.name)}
     arrays |= {f"inputs/{name}": np.asarray(value) for name, value in panel.inputs.items()}
     for name, output in panel.outputs.items():
+        if output.kind != "segmentation":
+            arrays[f"outputs/{name}/kind"] = np.array(output.kind)
         if output.truth is not None:
             arrays[f"outputs/{name}/truth"] = np.asarray(output.truth)
         for stream, value in output.streams.items():
@@ -104,6 +109,8 @@ def load_panel(path: str | Path) -> Panel:
             entry = found.setdefault(name, {"truth": None, "streams": {}, "ensemble": None})
             if stream:
                 entry["streams"][stream] = value
+            elif kind == "kind":
+                entry["kind"] = str(value)
             else:
                 entry[kind] = value
     if not inputs and not found:

@@ -12,6 +12,12 @@ def is_labels(value: Array) -> bool:
     return value.ndim == 2 and bool(np.issubdtype(value.dtype, np.integer))
 
 
+def kind_of(panel: Panel, output: str) -> str:
+    """The kind of an output of a panel."""
+    shown = panel.outputs.get(output)
+    return "segmentation" if shown is None else shown.kind
+
+
 def predictions(panel: Panel, output: str) -> dict[str, Array]:
     """Truth, "stream NAME" and ensemble of an output, as far as they are stored.
 
@@ -48,5 +54,6 @@ def class_names(run: RunFolder, output: str, count: int) -> list[str]:
 
 def _seen(run: RunFolder, output: str) -> set[int]:
     """All non-negative ids in the label maps of an output."""
-    maps = (v for panel in run.panels for v in predictions(panel, output).values() if is_labels(v))
+    panels = [panel for panel in run.panels if kind_of(panel, output) == "segmentation"]
+    maps = (v for panel in panels for v in predictions(panel, output).values() if is_labels(v))
     return {int(c) for value in maps for c in np.unique(value) if c >= 0}

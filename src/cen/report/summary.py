@@ -4,11 +4,9 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from cen.report.runfolder import RunFolder
+from cen.scores import SCORES
 
 Scores = Mapping[str, Any]
-
-NAMES = {"pixel_accuracy": "pixel acc", "mean_accuracy": "mean acc", "mean_iou": "mIoU"}
-"""Short column heads of the scores that are shares in 0..1 and are printed in percent."""
 
 
 class HasDict(Protocol):
@@ -31,7 +29,8 @@ def evaluation_dict(evaluation: Mapping[str, Any]) -> dict[str, Any]:
         ``prediction`` (a stream or "ensemble"), ``alpha`` (None for the ensemble) and the scores
         (shares in 0..1, None where undefined), larger subsets first; ``classes``: per output one
         entry per class with its name, ``pixels`` (share of the true pixels) and ``iou`` by
-        prediction, with all modalities present.
+        prediction, with all modalities present; ``single``, the comparison with single-task
+        networks, where there is one.
     """
     scores = evaluation.get("scores") or {}
     subsets = sorted(scores, key=lambda subset: -len(subset.split("+")))
@@ -50,6 +49,7 @@ def evaluation_dict(evaluation: Mapping[str, Any]) -> dict[str, Any]:
         "split": evaluation.get("split"),
         "rows": rows,
         "classes": {output: entries for output, entries in classes.items() if entries},
+        **({"single": evaluation["single"]} if evaluation.get("single") else {}),
     }
 
 
@@ -83,15 +83,36 @@ def stream_names(run: RunFolder) -> list[str]:
 
 def score_columns(rows: list[dict[str, Any]]) -> list[str]:
     """Names of the scores that occur in the rows, in their order."""
-    fixed = {"inputs", "output", "prediction", "alpha"}
+    fixed = {"inputs", "output", "prediction", "alpha", "pixels", "images"}
     return list(dict.fromkeys(key for row in rows for key in row if key not in fixed))
 
 
-def percent(name: str, value: float | None) -> str:
-    """A score as it is printed: shares in percent with one decimal, others with four digits."""
-    if value is None:
-        return "–"
-    return f"{100 * value:.1f}" if name in NAMES else f"{value:.4g}"
+def by_columns(rows: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
+    """The rows in tables whose rows have the same scores: one for each kind of output."""
+    tables: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+    for row in rows:
+        tables.setdefault(tuple(score_columns([row])), []).append(row)
+    return list(tables.values())
+
+
+def score_head(name: str, unit: bool = False) -> str:
+    """The column head of a score, with its unit where that is wanted."""
+    score = SCORES.get(name)
+    if score is None:
+        return name
+    return f"{score.head} %" if unit and score.unit == "%" else score.head
+
+
+def single_text(evaluation: Mapping[str, Any]) -> str:
+    """The comparison with single-task networks in a sentence; "" where there is none."""
+    single = evaluation.get("single")
+    if not single:
+        return ""
+    gains = ", ".join(f"{name} {100 * gain:+.1f} %" for name, gain in single["gains"].items())
+    return (
+        f"Δ_m = {100 * single['delta_m']:+.1f} %: mean relative gain over the single-task networks "
+        f"({gains}), all inputs at hand, by the ensemble."
+    )
 
 
 def _predictions(entry: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -4,34 +4,49 @@ from collections.abc import Mapping
 from typing import Any
 
 from rich import box
+from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
 from cen.report.summary import (
-    NAMES,
     HasDict,
+    by_columns,
     evaluation_dict,
     inspection_dict,
-    percent,
     score_columns,
+    score_head,
+    single_text,
 )
+from cen.scores import format_score
 
 __all__ = ["evaluation_dict", "evaluation_table", "inspection_dict", "inspection_table"]
 
 
-def evaluation_table(evaluation: Mapping[str, Any]) -> Table:
-    """Scores of every stream, the ensemble and every subset of the modalities, in percent.
+def evaluation_table(evaluation: Mapping[str, Any]) -> Table | Group:
+    """Scores of every stream, the ensemble and every subset of the modalities, shares in percent.
 
     Args:
         evaluation: what evaluation.json holds; :func:`evaluation_dict` gives the same rows.
+
+    Returns:
+        A table; for outputs of several kinds, whose scores differ, one for each kind.
     """
     plain = evaluation_dict(evaluation)
-    rows, several = plain["rows"], len({row["output"] for row in plain["rows"]}) > 1
-    columns = score_columns(rows)
-    table = _table(f"Scores on the {plain['split']} split, %")
+    groups = by_columns(plain["rows"])
+    if len(groups) <= 1 and not plain.get("single"):
+        return _scores(plain["rows"], f"Scores on the {plain['split']} split, %", units=False)
+    title = f"Scores on the {plain['split']} split"
+    tables = [_scores(rows, title if not k else None, units=True) for k, rows in enumerate(groups)]
+    return Group(*tables, *([single_text(plain)] if plain.get("single") else []))
+
+
+def _scores(rows: list[dict[str, Any]], title: str | None, units: bool) -> Table:
+    """One table of scores."""
+    several, columns = len({row["output"] for row in rows}) > 1 or units, score_columns(rows)
+    table = _table(title)
     for head in ["inputs", *(["output"] if several else []), "prediction"]:
         table.add_column(head, no_wrap=True)
-    for head in ["α", *(NAMES.get(name, name) for name in columns)]:
+    for head in ["α", *(score_head(name, units) for name in columns)]:
         table.add_column(head, justify="right", no_wrap=True)
     before = None
     for row in rows:
@@ -44,7 +59,7 @@ def evaluation_table(evaluation: Mapping[str, Any]) -> Table:
             continue  # one stream: the ensemble is that stream
         alpha = "" if row["alpha"] is None else f"{row['alpha']:.2f}"
         cells = [inputs, *([row["output"]] if several else []), row["prediction"], alpha]
-        cells += [percent(name, row.get(name)) for name in columns]
+        cells += [format_score(name, row.get(name)) for name in columns]
         table.add_row(*cells, style="bold" if row["prediction"] == "ensemble" else None)
     return table
 
@@ -92,5 +107,5 @@ def _caption(plain: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def _table(title: str) -> Table:
+def _table(title: str | None) -> Table:
     return Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", caption_justify="left")

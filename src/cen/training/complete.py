@@ -105,7 +105,7 @@ class CompleteBatches(StepBatches):
         batch[place] = (batch[place][0], having[int(rng.permutation(len(having))[position])])
 
 
-def annotations(dataset: Any) -> list[Collection[str]] | None:
+def known_targets(dataset: Any) -> list[Collection[str]] | None:
     """By sample, the targets that a data set has ground truth for; None where it has them all.
 
     Raises:
@@ -113,7 +113,7 @@ def annotations(dataset: Any) -> list[Collection[str]] | None:
     """
     if not getattr(dataset, "partial", False):
         return None
-    found = [tuple(dataset.annotated(index)) for index in range(len(dataset))]
+    found: list[Collection[str]] = [dataset.annotated(index) for index in range(len(dataset))]
     for index, known in enumerate(found):
         if not known:
             raise DataError(

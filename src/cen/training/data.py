@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
 from cen.data import EvaluationShard, StepBatches
 from cen.errors import ConfigError
 from cen.models import Task
-from cen.training.complete import CompleteBatches, annotations, fill_in
+from cen.training.complete import CompleteBatches, fill_in, known_targets
 
 Sample = dict[str, Any]
 
@@ -194,7 +194,7 @@ class FusionData(LightningDataModule):
                 f"train.batch_size {self.batch_size} cannot be dealt out evenly to"
                 f" {trainer.world_size} devices; make it a multiple of them"
             )
-        known, share = annotations(self.train), self.batch_size // trainer.world_size
+        known, share = known_targets(self.train), self.batch_size // trainer.world_size
         which: dict[str, int] = {
             "stop": self.steps,
             "start": trainer.global_step,

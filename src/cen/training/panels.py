@@ -7,11 +7,14 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
 from cen.data import Modality
 from cen.models import ChannelExchangeNetwork
+from cen.outputs import read_prediction, read_streams, read_truth
 from cen.report.panels import Panel, PanelOutput, save_panel
+from cen.training.complete import fill_in
 from cen.training.module import predict
 
 
@@ -33,7 +36,7 @@ def write_panels(
     training, device = net.training, next(net.parameters()).device
     net.eval()
     for number, index in enumerate(np.linspace(0, length - 1, min(count, length)).round()):
-        sample = dataset[int(index)]
+        sample = fill_in(dataset[int(index)], net.outputs)
         batch = {name: sample[name][None].to(device) for name in (*net.inputs, *net.outputs)}
         outputs = predict(net, batch, tuple(net.inputs))
         panel = Panel(
@@ -41,16 +44,24 @@ def write_panels(
             inputs=_pictures(dataset, int(index), tuple(net.inputs)),
             outputs={
                 name: PanelOutput(
-                    truth=sample[name].numpy().astype(np.uint8),
-                    streams={s: _labels(logits) for s, logits in output.streams.items()},
-                    ensemble=_labels(output.ensemble),
+                    truth=_compact(read_truth(net.outputs[name], sample[name])),
+                    streams={
+                        stream: _compact(values)
+                        for stream, values in read_streams(net.outputs[name], output).items()
+                    },
+                    ensemble=_compact(read_prediction(net.outputs[name], output.ensemble[0])),
+                    kind=net.outputs[name].kind,
                 )
                 for name, output in outputs.items()
-                if net.outputs[name].kind == "segmentation"
             },
         )
         save_panel(folder / f"{number:02d}.npz", panel)
     net.train(training)
+
+
+def _compact(values: NDArray[Any]) -> NDArray[Any]:
+    """Floats at half the size, which is still finer than any picture."""
+    return values.astype(np.float16) if values.dtype == np.float32 else values
 
 
 def _pictures(dataset: Any, index: int, names: tuple[str, ...]) -> dict[str, Any]:
@@ -63,7 +74,3 @@ def _pictures(dataset: Any, index: int, names: tuple[str, ...]) -> dict[str, Any
             values = np.repeat(values[..., None], 3, axis=2)
         pictures[name] = values
     return pictures
-
-
-def _labels(logits: torch.Tensor) -> Any:
-    return logits[0].argmax(0).cpu().numpy().astype(np.uint8)

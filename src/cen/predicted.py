@@ -1,0 +1,95 @@
+"""Predictions of outputs that are no segmentation: depth, normals, edges, images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cen.data.files import write_png
+from cen.errors import DataError
+from cen.files import write_atomically, write_bytes
+from cen.report.colours import Image, palette
+from cen.report.painting import depth_bar, depth_limits, paint
+
+
+@dataclass(frozen=True)
+class DenseOutput:
+    """What a network says about one scene, for one output.
+
+    Attributes:
+        kind: "depth", "normal", "edge" or "image".
+        values: of the ensemble: depth (H, W) float32 metres; normals (H, W, 3) float32 unit vectors
+            (x right, y down, z forward); edges (H, W) float32 probabilities; images (H, W, 3)
+            uint8.
+        streams: the same by stream, for the modalities given.
+        alpha: weight of each of these streams in the ensemble; they sum to 1.
+    """
+
+    kind: str
+    values: NDArray[Any]
+    streams: dict[str, NDArray[Any]]
+    alpha: dict[str, float]
+
+    def picture(self) -> Image:
+        """The values painted, (H, W, 3) uint8: depth in colours, normals as colours, edges grey."""
+        return paint(self.kind, self.values, palette(0), depth_limits([self.values]))
+
+    def facts(self) -> dict[str, Any]:
+        """A few figures: the range of the values, α."""
+        known = np.asarray(self.values, dtype=np.float64)
+        limits = {"least": float(known.min()), "mean": float(known.mean())}
+        return {"kind": self.kind, **limits, "greatest": float(known.max()), "alpha": self.alpha}
+
+    def save(self, out: str | Path, prefix: str = "") -> dict[str, Path]:
+        """Write the prediction as files.
+
+        Args:
+            out: folder, made if needed. Files of an earlier prediction are replaced.
+            prefix: start of the file names.
+
+        Returns:
+            The files: ``picture`` (PNG, painted), ``values`` (``.npy``, exact; images are exact in
+            the picture), for depth also ``millimetres`` (16-bit PNG, 0 where it is 0 or less) and
+            ``scale`` (PNG of the colours from near to far).
+        """
+        folder = Path(out)
+        folder.mkdir(parents=True, exist_ok=True)
+        paths = {"picture": folder / f"{prefix}picture.png"}
+        write_png(paths["picture"], self.picture())
+        if self.values.dtype != np.uint8:
+            paths["values"] = folder / f"{prefix}values.npy"
+            write_atomically(paths["values"], partial(_save_array, self.values), DataError)
+        limits = depth_limits([self.values]) if self.kind == "depth" else None
+        if limits is not None:
+            stored = (1000 * np.nan_to_num(self.values)).round().clip(0, 65535).astype(np.uint16)
+            paths["millimetres"] = folder / f"{prefix}millimetres.png"
+            write_png(paths["millimetres"], stored)
+            paths["scale"] = folder / f"{prefix}scale.png"
+            write_bytes(paths["scale"], _scale(limits))
+        return paths
+
+
+def _save_array(values: NDArray[Any], path: Path) -> None:
+    with path.open("wb") as file:
+        np.save(file, values)
+
+
+def _scale(limits: tuple[float, float]) -> bytes:
+    """The colours of depth with their metres, as PNG."""
+    from matplotlib.figure import Figure
+
+    from cen.report.style import house_style, png_bytes
+
+    with house_style():
+        figure = Figure(figsize=(3.2, 0.6))
+        axes = figure.add_axes((0.06, 0.55, 0.88, 0.35))
+        axes.imshow(depth_bar(limits), aspect="auto", extent=(*limits, 0, 1))
+        axes.set_yticks([])
+        axes.set_xlabel("metres")
+        axes.grid(False)
+        return png_bytes(figure)

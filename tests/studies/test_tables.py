@@ -1,0 +1,265 @@
+"""Records, tables, figures and the board, from run folders with known figures."""
+
+import csv
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from rich.console import Console
+
+from cen.cli import common
+from cen.studies import (
+    Board,
+    Choice,
+    Outcome,
+    Record,
+    Run,
+    Store,
+    Study,
+    collect,
+    comparison_tables,
+    csv_text,
+    expand,
+    published_table,
+    score_tables,
+)
+from cen.studies.board import Estimate, span
+from cen.studies.figures import budget_curves, learning_curves, sweep_curves
+from cen.studies.outputs import write_outputs
+from cen.studies.spec import Comparison, DataVariant, Published, RowSpec, Sweep
+
+# mIoU of the ensemble by row, budget and seed.
+SCORES = {
+    ("cen", 1.0): (0.50, 0.60, 0.70),
+    ("cen", 2.0): (0.80, 0.82, 0.84),
+    ("rgb", 1.0): (0.45, 0.54, 0.66),
+    ("theta=0.01", 1.0): (0.30,),
+    ("theta=0.5", 1.0): (0.20,),
+}
+
+
+@pytest.fixture
+def study() -> Study:
+    return Study(
+        title="Known",
+        config="rooms-small",
+        data={"parts": DataVariant(label="Parts")},
+        rows={
+            "cen": RowSpec(label="CEN", budgets=[1.0, 2.0]),
+            "rgb": RowSpec(label="RGB | alone", set={"model.inputs": {"rgb": 3}}),
+        },
+        sweeps={"theta": Sweep("model.threshold", [0.01, 0.5], label="θ", seeds=1)},
+        columns=["ensemble", "depth", "depth:ensemble", "exchange_rate"],
+        compare=[Comparison("cen", ["rgb", "theta"])],
+        published=[Published("Someone", "elsewhere", {"mIoU": 51.1}, "A paper")],
+    )
+
+
+@pytest.fixture
+def records(study: Study, tmp_path: Path) -> list[Record]:
+    store, runs = filled(study, tmp_path)
+    return collect(store, runs)
+
+
+def filled(study: Study, tmp_path: Path) -> tuple[Store, list[Run]]:
+    root = tmp_path / "data"
+    root.mkdir()
+    (root / "dataset.yaml").write_text("name: known\n")
+    runs = expand(study, Choice(), {"parts": root}, common.load_config)
+    store = Store(tmp_path / "out", {})
+    for run in runs:
+        write_run(store.folder(run), run, SCORES[run.row.name, run.budget][run.seed])
+    return store, runs
+
+
+def write_run(folder: Path, run: Run, score: float) -> None:
+    """The files of a finished and evaluated run."""
+    folder.mkdir(parents=True)
+    run.config.save(folder / "config.yaml")
+    inputs = list(run.config.model.inputs)
+    streams = {name: {"mean_iou": score - 0.1} for name in inputs}
+    full = {
+        "ensemble": {"mean_iou": score},
+        "streams": streams,
+        "alpha": dict.fromkeys(inputs, 0.5),
+    }
+    scores = {"+".join(inputs): {"segmentation": full}}
+    if len(inputs) > 1:
+        scores["depth"] = {"segmentation": {"ensemble": {"mean_iou": 0.25}, "streams": {}}}
+    half = run.config.train.max_steps // 2
+    files: dict[str, Any] = {
+        "run.json": {"status": "finished", "started": "2026-01-01T00:00:00+00:00", "git": "abc"},
+        "evaluation.json": {
+            "split": "test", "scales": [1.0], "flip": False, "samples": 3, "scores": scores
+        },
+        "exchange.json": [{"step": half, "rate": 0.125, "layers": []}],
+        "study.json": {"seconds": {"train": 30.0, "evaluate": 6.0}, "threads": 2},
+    }  # fmt: skip
+    for name, content in files.items():
+        (folder / name).write_text(json.dumps(content))
+    name = "val/segmentation/ensemble/mean_iou"
+    lines = [f"step,{name}", f"{half},{score / 2}", f"{2 * half},{score}"]
+    (folder / "metrics.csv").write_text("\n".join(lines) + "\n")
+
+
+def test_score_tables(study: Study, records: list[Record]) -> None:
+    first, second = score_tables(study, records)
+    assert first.title == "Parts, 1× steps"
+    assert second.title == "Parts, 2× steps"
+    assert [list(row) for row in first.rows] == [
+        ["CEN", "3", "60.0 ± 10.0", "50.0 ± 10.0", "25.0 ± 0.0", "–"],
+        ["RGB | alone", "3", "55.0 ± 10.5", "–", "–", "–"],
+        ["θ = 0.01", "1", "30.0", "20.0", "25.0", "–"],
+        ["θ = 0.5", "1", "20.0", "10.0", "25.0", "–"],
+    ]
+    assert [row[0] for row in second.rows] == ["CEN"]
+    assert "RGB \\| alone | 3 |" in first.markdown()
+
+
+def test_comparisons_pair_seeds_and_take_sweeps(study: Study, records: list[Record]) -> None:
+    (table,) = comparison_tables(study, records)
+    # Differences 5, 6, 4 points: mean 5, deviation 1, half width 4.3027 / sqrt(3) = 2.48.
+    assert list(table.rows[0]) == ["RGB | alone", "1×", "+5.0", "+2.5 … +7.5", "3", "yes"]
+    assert list(table.rows[1]) == ["θ = 0.01", "1×", "+20.0", "–", "1", "no"]
+    assert len(table.rows) == 3
+    assert "ensemble mIoU of CEN minus the row's" in table.title
+
+
+def test_published_figures_stand_apart(study: Study) -> None:
+    table = published_table(study)
+    assert table is not None
+    assert table.published
+    assert list(table.rows[0]) == ["Someone", "elsewhere", "51.1", "A paper"]
+    assert published_table(Study(title="none")) is None
+
+
+def test_csv_keeps_every_figure(records: list[Record]) -> None:
+    lines = list(csv.DictReader(io.StringIO(csv_text(records))))
+    assert len(lines) == len(records) == 11
+    assert {line["row"] for line in lines} == {"cen", "rgb", "theta=0.01", "theta=0.5"}
+    for line, record in zip(lines, records, strict=True):
+        inputs = "+".join(record.run.config.model.inputs)
+        score = SCORES[line["row"], float(line["budget"])][int(line["seed"])]
+        assert float(line[f"segmentation/{inputs}/ensemble/mean_iou"]) == score
+        assert (line["seconds"], line["threads"], line["macs"]) == ("30.0", "2", "")
+
+
+def test_a_column_of_inputs_that_a_run_lacks_is_empty(study: Study, records: list[Record]) -> None:
+    rgb = next(record for record in records if record.run.row.name == "rgb")
+    assert rgb.value(study.column("depth:ensemble")) is None
+    assert rgb.value(study.column("rgb:ensemble")) == rgb.value(study.column("ensemble"))
+    cen = records[0]
+    assert cen.value(study.column("depth+rgb:ensemble")) == cen.value(study.column("ensemble"))
+
+
+def test_figures_draw_what_there_is(study: Study, records: list[Record]) -> None:
+    ((figure, _), *others) = learning_curves(study, records)
+    assert len(others) == 1  # the other budget
+    lines = {line.get_label(): line for line in figure.axes[0].get_lines()}
+    assert set(lines) == {"CEN", "RGB | alone", "θ = 0.01", "θ = 0.5"}
+    assert list(lines["CEN"].get_xdata()) == [75, 150]
+    assert list(lines["CEN"].get_ydata()) == pytest.approx([0.3, 0.6])
+    ((figure, _),) = budget_curves(study, records)
+    assert [tick.get_text() for tick in figure.axes[0].get_xticklabels()] == ["150", "300"]
+    ((figure, _),) = sweep_curves(study, records)
+    assert figure.axes[0].get_xlabel() == "θ"
+    line = figure.axes[0].containers[0].lines[0]
+    assert list(line.get_xdata()) == [0.01, 0.5]
+    assert list(line.get_ydata()) == [0.3, 0.2]
+
+
+def test_facts_count_shared_runs_once_and_keep_commands(
+    study: Study, records: list[Record], tmp_path: Path
+) -> None:
+    folder = tmp_path / "study"
+    write_outputs(folder, study, [*records, records[0]], 20, ["study", "a"])
+    files = write_outputs(folder, study, records, 20, ["study", "b c"])
+    facts = json.loads(files["facts"].read_text())
+    assert (facts["runs"], facts["finished"]) == (20, 11)
+    assert facts["commands"] == ["cen study a", "cen study 'b c'"]
+    assert facts["core_hours"] == pytest.approx(11 * 36 * 2 / 3600, abs=1e-3)
+    assert "11 of 20" in files["tables"].read_text("utf-8")
+
+
+def test_an_empty_study_has_outputs_too(study: Study, tmp_path: Path) -> None:
+    files = write_outputs(tmp_path, study, [], 4, [])
+    assert "No run is finished yet" in files["page"].read_text("utf-8")
+    assert "0 of 4" in files["tables"].read_text("utf-8")
+
+
+def test_states_follow_from_the_folder(study: Study, tmp_path: Path) -> None:
+    store, runs = filled(study, tmp_path)
+    run = runs[0]
+    folder = store.folder(run)
+    assert store.state(run) == "done"
+    assert store.command(run) is None
+    assert store.step(run) == 150
+    assert Store(store.root, {"flip": True}).state(run) == "trained"
+    flipped = Store(store.root, {"flip": True, "scales": [0.75, 1.0]}).command(run)
+    assert flipped is not None
+    assert flipped[-4:] == ["--scales", "0.75", "1", "--flip"]
+    evaluation = json.loads((folder / "evaluation.json").read_text())
+    (folder / "evaluation.json").write_text(json.dumps({**evaluation, "split": "validation"}))
+    assert store.state(run) == "trained"  # someone looked at the validation split by hand
+    (folder / "run.json").write_text('{"status": "interrupted"}')
+    assert store.state(run) == "started"
+    resume = store.command(run)
+    assert resume is not None
+    assert resume[:3] == ["train", "--resume", str(folder)]
+    assert resume[3:] == [f"--data.root={run.overrides['data.root']}"]
+    (folder / "run.json").write_text("{")
+    assert store.state(run) == "started"
+    with (folder / "metrics.csv").open("a") as handle:
+        handle.write("7")  # a line cut short by a kill
+    assert store.step(run) == 150
+    (folder / "config.yaml").unlink()
+    assert store.state(run) == "new"
+    assert store.step(runs[1]) == 150
+
+
+def test_a_changed_key_is_found(study: Study, tmp_path: Path) -> None:
+    store, runs = filled(study, tmp_path)
+    file = store.folder(runs[0]) / "config.yaml"
+    values = yaml.safe_load(file.read_text())
+    values["train"]["sparsity"] = 0.7
+    file.write_text(yaml.safe_dump(values))
+    assert runs[0].hash not in {record.run.hash for record in collect(store, runs)}
+
+
+def test_board_counts_and_estimates(study: Study, tmp_path: Path) -> None:
+    store, runs = filled(study, tmp_path)
+    (store.folder(runs[0]) / "run.json").write_text('{"status": "interrupted"}')
+    said = io.StringIO()
+    with Board(store, runs, 2, Console(file=said, width=200)) as board:
+        for run in runs[1:]:
+            board.end(Outcome(run, "done"))
+        # 150 steps are logged: nothing is left but to note it.
+        assert board.left() == 0
+        (store.folder(runs[0]) / "metrics.csv").unlink()
+        board.look([runs[0]])
+        assert board.left() == pytest.approx(150 * (2 * 36 / 150 + 3 * 36 / 300) / 5)
+        board.end(Outcome(runs[0], "failed", "it broke"))
+    text = said.getvalue()
+    assert text.count("was done before") == 10
+    assert "[11/11] parts · CEN · 1× · seed 0: FAILED, it broke" in text
+
+
+def test_estimates_prefer_the_row() -> None:
+    estimate = Estimate()
+    assert estimate.seconds_per_step("cen") is None
+    estimate.add("rgb", 100, 10.0)
+    assert estimate.seconds_per_step("cen") == pytest.approx(0.1)
+    estimate.add("cen", 100, 30.0)
+    estimate.add("cen", 200, 20.0)
+    assert estimate.seconds_per_step("cen") == pytest.approx(0.2)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(None, "unknown"), (12.4, "12 s"), (61, "1 min"), (5300, "88 min"), (9000, "2.5 h")],
+)
+def test_spans(seconds: float | None, text: str) -> None:
+    assert span(seconds) == text

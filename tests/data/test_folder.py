@@ -286,6 +286,34 @@ def test_samples_that_lack_files_are_an_error_or_skipped(root):
     assert len(some) > len(kept)
 
 
+def test_partly_annotated_samples_need_one_of_the_outputs(root):
+    shutil.copytree(root / "labels", root / "parts")
+    for folder, number in (("labels", 1), ("labels", 2), ("parts", 2), ("thermal", 3)):
+        next((root / folder).glob(f"{number:02d}.*")).unlink()
+    say(root, outputs__parts={"pattern": "parts/{id}.png", "classes": 3}, missing="skip")
+    found = {}
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        for split in ("train", "validation", "test"):
+            data = AlignedFolder(root, split, {}, {})
+            data.partial = True
+            data.select()
+            found |= {data.name(index): data.annotated(index) for index in range(len(data))}
+            samples = {data.name(index): data.raw(index) for index in range(len(data))}
+            assert all(set(found[n]) <= set(sample) for n, sample in samples.items())
+    assert "has no" in str(told[0].message)
+    assert set(found) == {f"{n:02d}" for n in (0, 1, 4, 5, 6, 7, 8, 9)}
+    assert found["01"] == ("parts",)
+    assert found["00"] == ("segmentation", "parts")
+
+
+def test_a_key_given_twice_is_refused(root):
+    text = (root / "dataset.yaml").read_text()
+    (root / "dataset.yaml").write_text(text + "outputs: {}\n")
+    with pytest.raises(ConfigError, match=r"outputs: was given in line \d+ already"):
+        AlignedFolder(root, "train")
+
+
 def test_a_check_goes_on_where_files_are_missing(root):
     (root / "thermal/02.tif").unlink()
     with contextlib.suppress(DataError):

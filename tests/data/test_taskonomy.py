@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import yaml
 
+from cen import cli
 from cen.data import write_rooms
 from cen.data.files import write_png
 from cen.data.layouts import open_layout
@@ -159,8 +160,11 @@ def test_wrong_lists_are_named(bare):
         names(bare, "train", lists={"train": "a.txt", "test": "a.txt"})
     with pytest.raises(DataError, match=r"no\.txt: cannot read the list"):
         names(bare, "train", lists={"train": "no.txt", "test": "a.txt"})
-    with pytest.raises(ConfigError, match=r"data\.options\.lists: .* must be a CSV"):
-        names(bare, "train", lists={"train": "a.txt"})
+    for lists in ({"train": "a.txt"}, {"train": 1, "test": 2}, 5):
+        with pytest.raises(ConfigError, match=r"data\.options\.lists: .* must be a CSV"):
+            names(bare, "train", lists=lists)
+    with pytest.raises(DataError, match="test = half is no share"):
+        names(bare, "train", test="half")
     (bare / "a.txt").write_text("point_1_view_0")
     (bare / "b.txt").write_text("point_2_view_0")
     lists = {"train": "a.txt", "test": "b.txt", "valid": "a.txt"}
@@ -188,6 +192,33 @@ def test_frames_without_all_files_are_left_out_by_name(bare):
     (bare / "depth_zbuffer").mkdir()
     with pytest.raises(DataError, match="no frame has all of the files wanted; found rgb 16"):
         Taskonomy(bare, "train", {**INPUTS, **DEPTH}, {})
+
+
+def test_partly_annotated_frames_need_one_of_the_targets(bare):
+    for number in (1, 2):
+        (bare / "depth_zbuffer" / f"point_{number}_view_0_domain_depth_zbuffer.png").unlink()
+    (bare / "normal" / "point_2_view_0_domain_normal.png").unlink()
+    targets = {**DEPTH, "normal": Modality.of(**DOMAINS["normal"])}
+    found = {}
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        for split in ("train", "validation", "test"):
+            data = Taskonomy(bare, split, {}, {})
+            data.partial = True
+            data.select(INPUTS, targets)
+            found |= {data.name(index): data.annotated(index) for index in range(len(data))}
+    assert "1 of 16 frames lack files" in str(told[0].message)
+    assert len(found) == 15
+    assert found["point_1_view_0"] == ("normal",)
+    assert found["point_3_view_0"] == ("depth_zbuffer", "normal")
+
+
+def test_the_commands_take_it(written, capsys):
+    assert cli.main(["data", "taskonomy", "check", str(written)]) == 0
+    assert "nothing is wrong" in capsys.readouterr().out
+    (written / "x").mkdir()
+    assert cli.main(["data", "taskonomy", "check", str(written / "x")]) == 1
+    (written / "x").rmdir()
 
 
 def test_uncertain_is_ignored_and_the_rest_counts_from_0(root):

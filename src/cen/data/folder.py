@@ -19,7 +19,7 @@ from cen.data.folder_yaml import Description, FieldConfig, read_description
 from cen.data.modality import Modality
 from cen.data.nyudv2 import palette_of
 from cen.data.transforms import Transform
-from cen.errors import ConfigError, DataError
+from cen.errors import CenWarning, ConfigError, DataError
 
 _TOLD = 3
 
@@ -78,7 +78,8 @@ class AlignedFolder(AlignedDataset):
         if not said.root.is_dir():
             raise DataError(f"{said.at('root')}: there is no folder {said.root}")
         self._validation = validation
-        self._files: dict[str, dict[str, Path]] = {}
+        self._files: dict[str, dict[str, str]] = {}
+        self._folder: str | None = None
         self._chosen = Chosen((), {})
         self.fields = {name: _arguments(said, name) for name in said.fields}
         self.labels = _labels(said, self.fields, classes)
@@ -118,9 +119,7 @@ class AlignedFolder(AlignedDataset):
         """The files of a sample; one that is missing as it would be called."""
         name = self.name(index)
         return {
-            field: found.get(
-                name, self.root / self._said.patterns[field].text.replace("{id}", name)
-            )
+            field: self.root / (found.get(name) or self._told_file(name, field))
             for field, found in self._files.items()
         }
 
@@ -182,7 +181,7 @@ class AlignedFolder(AlignedDataset):
         return names
 
     def _find(self, wanted: Sequence[str], folder: str | None) -> None:
-        self._files = {}
+        self._files, self._folder = {}, folder
         for name in wanted:
             pattern = self._said.patterns[name]
             found = pattern.find(self.root, folder)
@@ -195,11 +194,7 @@ class AlignedFolder(AlignedDataset):
 
     def _require(self, wanted: Sequence[str], names: Sequence[str]) -> None:
         """Refuses or skips samples that lack files."""
-        lacks = {
-            name: lost
-            for name in names
-            if (lost := [field for field in wanted if name not in self._files[field]])
-        }
+        lacks = {name: lost for name in names if (lost := self._lost(name, wanted))}
         if not lacks:
             return
         if len(lacks) == len(names):
@@ -216,12 +211,19 @@ class AlignedFolder(AlignedDataset):
         text = f"{self._said.path}: {len(lacks)} of {len(names)} samples lack files: {told}{more}"
         if self._said.config.missing == "error":
             raise DataError(f"{text}; add them, or say 'missing: skip'")
-        warnings.warn(f"{text}; they are skipped", stacklevel=4)
+        warnings.warn(f"{text}; they are skipped", CenWarning, stacklevel=4)
         kept = tuple(name for name in names if name not in lacks)
         self._chosen = Chosen(kept, self._chosen.places)
 
+    def _lost(self, name: str, wanted: Sequence[str]) -> list[str]:
+        """The fields whose lack makes a sample useless."""
+        lost = [field for field in wanted if name not in self._files[field]]
+        if self.partial and not set(self.targets) <= set(lost):
+            return [field for field in lost if field in self.modalities]
+        return lost
+
     def _told_file(self, name: str, field: str) -> str:
-        return self._said.patterns[field].text.replace("{id}", name)
+        return self._said.patterns[field].path_of(name, self._folder)
 
 
 def _arguments(said: Description, name: str) -> dict[str, Any]:

@@ -128,6 +128,7 @@ def read_description(root: str | Path) -> Description:
         raise DataError(f"{path}: is not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(values, dict):
         raise DataError(f"{path}: holds no keys; start with 'modalities:'")
+    parsing.refuse_repeated(node, str(path))
     known = {key: f"{path}, line {line}" for key, line in parsing.lines(node)}
     places = parsing.Places(str(path), known, "folder of data")
     config: FolderConfig = parsing.parse(values, FolderConfig, "", places)

@@ -52,14 +52,14 @@ class Pattern:
         """Whether each split has folders of its own."""
         return "{split}" in self.text
 
-    def find(self, root: Path, split: str | None = None) -> dict[str, Path]:
-        """The files that match, by the name of their sample.
+    def find(self, root: Path, split: str | None = None) -> dict[str, str]:
+        """The files that match, as paths below the root, by the name of their sample.
 
         Raises:
             DataError: two files have one name, or none matches.
         """
         expression = self._expression(split)
-        found: dict[str, Path] = {}
+        found: dict[str, str] = {}
         for file in _walk(root, self.folder(split)):
             match = expression.fullmatch(file)
             if match is None:
@@ -67,11 +67,15 @@ class Pattern:
             name = match["id"]
             if name in found:
                 raise DataError(
-                    f"{self.where}: {found[name].relative_to(root)} and {file} are both sample "
+                    f"{self.where}: {found[name]} and {file} are both sample "
                     f"{name!r} of pattern {self.text}; make it narrower"
                 )
-            found[name] = root / file
+            found[name] = file
         return found
+
+    def path_of(self, name: str, split: str | None = None) -> str:
+        """What the file of a sample would be called."""
+        return self.text.replace("{id}", name).replace("{split}", split or "{split}")
 
     def name_of(self, file: str) -> str | None:
         """The sample that a path below the root belongs to; None if it does not match."""

@@ -26,7 +26,7 @@ from cen.data.taskonomy_encodings import (
 from cen.data.taskonomy_files import Frames, read_frames
 from cen.data.taskonomy_lists import building_splits, listed_frames
 from cen.data.transforms import Transform
-from cen.errors import DataError
+from cen.errors import CenWarning, DataError
 
 CLASSES = (
     "background",
@@ -254,8 +254,12 @@ class Taskonomy(AlignedDataset):
     def _complete(self, wanted: Sequence[str]) -> NDArray[np.int64]:
         """Frames that have all the wanted files, with a warning that names some of the others."""
         there = {name: self._frames.keys(name) for name in wanted}
-        both: NDArray[np.int64] = reduce(np.intersect1d, there.values())
         every: NDArray[np.int64] = reduce(np.union1d, there.values())
+        targets = [there[name] for name in self.targets]
+        needed = [there[name] for name in self.modalities]
+        # Partly annotated frames need any one of the targets.
+        needed += [reduce(np.union1d, targets)] if self.partial and targets else targets
+        both = reduce(np.intersect1d, needed)
         if not len(both):
             counts = ", ".join(f"{name} {len(keys)}" for name, keys in there.items())
             raise DataError(f"{self.root}: no frame has all of the files wanted; found {counts}")
@@ -268,6 +272,7 @@ class Taskonomy(AlignedDataset):
             warnings.warn(
                 f"{self.root}: {len(lost)} of {len(every)} frames lack files and are left out: "
                 f"{'; '.join(told)}{' ...' if len(lost) > 3 else ''}",
+                CenWarning,
                 stacklevel=4,
             )
         return both

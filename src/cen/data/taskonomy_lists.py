@@ -36,7 +36,11 @@ def listed_frames(
         DataError: a list cannot be read or is empty, names a frame twice or one of another split,
             or a path that leaves the root.
     """
-    if not isinstance(lists, Mapping) or not {"train", "test"} <= set(lists):
+    if (
+        not isinstance(lists, Mapping)
+        or not {"train", "test"} <= set(lists)
+        or not all(isinstance(file, str) for file in lists.values())
+    ):
         raise ConfigError(
             f"data.options.lists: {lists!r} must be a CSV of buildings or say "
             "{train: FILE, test: FILE}"

@@ -17,7 +17,7 @@ from cen.data.files import write_png
 from cen.data.rooms.matlab import cell, save_v5
 from cen.data.sunrgbd import SUNRGBD
 from cen.data.sunrgbd_lists import group_frames
-from cen.errors import ConfigError, DataError
+from cen.errors import CenWarning, ConfigError, DataError
 
 SIZE = (24, 32)
 TOOLBOX = "SUNRGBDtoolbox"
@@ -131,7 +131,7 @@ def test_labels_come_from_every_frame_where_the_toolbox_has_none(root):
     expected = [toolbox[index]["segmentation"] for index in range(12)]
     (root / SEG).unlink()
     (root / META).unlink()
-    with pytest.warns(UserWarning, match=r"SUNRGBD2Dseg\.mat is missing: .*not comparable"):
+    with pytest.warns(CenWarning, match=r"SUNRGBD2Dseg\.mat is missing: .*not comparable"):
         frames = SUNRGBD(root, "train", validation=0.0)
     for index in range(12):
         np.testing.assert_array_equal(frames[index]["segmentation"], expected[index])

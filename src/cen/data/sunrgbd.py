@@ -24,7 +24,7 @@ from cen.data.sunrgbd_lists import (
     seglabel,
 )
 from cen.data.transforms import Transform
-from cen.errors import ConfigError, DataError
+from cen.errors import CenWarning, ConfigError, DataError
 
 TOOLBOX = "SUNRGBDtoolbox"
 ALLSPLIT = f"{TOOLBOX}/traintestSUNRGBD/allsplit.mat"
@@ -254,6 +254,7 @@ def _numbers(root: Path, frames: Sequence[str]) -> list[int] | None:
         warnings.warn(
             f"{segmentation} is missing: labels come from each frame's seg.mat by name, and "
             "figures are not comparable with published ones",
+            CenWarning,
             stacklevel=3,
         )
         return None

@@ -157,10 +157,23 @@ def test_the_hash_is_the_same_tomorrow() -> None:
 
 
 def test_differences_name_keys_that_count() -> None:
-    ours, theirs = Config(), Config.from_dict({"data": {"root": "x"}, "train": {"momentum": 0.5}})
+    def of(values: dict[str, Any]) -> dict[str, Any]:
+        return Config.from_dict(values).to_dict()
+
+    ours = Config()
+    theirs = of({"data": {"root": "x"}, "train": {"momentum": 0.5}})
     assert differences(ours, theirs) == {"train.momentum": (0.9, 0.5)}
-    inputs = Config.from_dict({"model": {"inputs": {"rgb": 3}}})
-    assert list(differences(ours, inputs)) == ["model.inputs"]
+    assert list(differences(ours, of({"model": {"inputs": {"rgb": 3}}}))) == ["model.inputs"]
+
+
+def test_keys_that_came_or_went_are_no_difference() -> None:
+    config = Config.from_dict({"train": {"momentum": 0.5}})
+    kept = config.to_dict()
+    del kept["train"]["clip_norm"]
+    kept["model"]["forgotten"] = 3
+    assert differences(config, kept) == {}
+    del kept["train"]["momentum"]
+    assert differences(config, kept) == {"train.momentum": (0.5, 0.9)}
 
 
 def test_the_place_of_described_data_does_not_count(tmp_path: Path) -> None:

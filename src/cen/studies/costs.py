@@ -11,9 +11,7 @@ from cen.studies.store import read_json, write_json
 def costs_of(run: Path, root: str | Path) -> dict[str, Any]:
     """Parameters and multiply-adds of the network of a run.
 
-    Multiply-adds are those of the convolutions and matrix products of one sample's forward pass
-    with all modalities, at the size that training sees, as torch's own counter gives them
-    (two operations each).
+    Counted by :func:`cen.models.costs.costs`, at the size that training sees.
 
     Args:
         run: The run folder; the figures are kept in its study.json.
@@ -30,21 +28,17 @@ def costs_of(run: Path, root: str | Path) -> dict[str, Any]:
 
 
 def _count(run: Path, root: str | Path) -> dict[str, Any]:
-    import torch
-    from torch.utils.flop_counter import FlopCounterMode
-
-    from cen.config import Config
+    from cen.config import Config  # only here: torch is slow to import
     from cen.models import load
+    from cen.models.costs import costs
     from cen.training.setup import open_dataset
 
     config = Config.load(run / "config.yaml", {"data.root": str(root)})
-    net = load(run).eval()
-    sample = open_dataset(config, "train")[0]
-    batch = {name: sample[name].unsqueeze(0) for name in net.inputs}
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        net(batch)
+    net = load(run)
+    height, width = open_dataset(config, "train")[0][next(iter(net.inputs))].shape[-2:]
+    found = costs(net, (height, width))
     return {
-        "parameters": sum(parameter.numel() for parameter in net.parameters()),
-        "macs": counter.get_total_flops() // 2,
-        "size": list(next(iter(batch.values())).shape[-2:]),
+        "parameters": found.parameters,
+        "macs": found.multiply_adds,
+        "size": [height, width],
     }

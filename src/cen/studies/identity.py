@@ -74,11 +74,22 @@ def data_identity(root: str | Path, layout: str = "") -> dict[str, Any]:
     return {"folder": str(root.resolve()), "lists": lists}
 
 
-def differences(ours: Config, theirs: Config) -> dict[str, tuple[Any, Any]]:
-    """Dotted keys that differ between two configurations and count, with both values."""
-    left, right = _flat(ours.to_dict()), _flat(theirs.to_dict())
-    keys = [key for key in {**left, **right} if key not in MOVABLE]
-    return {key: (left.get(key), right.get(key)) for key in keys if left.get(key) != right.get(key)}
+def differences(config: Config, kept: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """Keys that count and differ between a configuration and what config.yaml of a run holds.
+
+    Args:
+        config: The configuration.
+        kept: Nested plain values. A key that is missing there had no other value than its default
+            in a program that did not know it yet; one that is not known any more had its default,
+            or the run would have another hash.
+
+    Returns:
+        Both values by dotted key.
+    """
+    ours, default = _flat(config.to_dict()), _flat(Config().to_dict())
+    theirs = {**default, **_flat(kept)}
+    keys = [key for key in ours if key not in MOVABLE and ours[key] != theirs[key]]
+    return {key: (ours[key], theirs[key]) for key in keys}
 
 
 def _changed(config: Config) -> dict[str, Any]:

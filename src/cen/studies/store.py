@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import yaml
 from filelock import FileLock, Timeout
 
-from cen.config import MOVABLE, Config
+from cen.config import MOVABLE
 from cen.errors import CenError, ConfigError
 from cen.files import write_text
 from cen.studies.grid import Run
@@ -143,7 +144,13 @@ def check_same(run: Run, folder: Path) -> None:
     Raises:
         ConfigError: A default of the program has changed since the run was made.
     """
-    found = differences(run.config, Config.load(folder / "config.yaml"))
+    try:
+        kept = yaml.safe_load((folder / "config.yaml").read_text("utf-8"))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise ConfigError(f"{folder / 'config.yaml'}: cannot be read ({error})") from None
+    if not isinstance(kept, dict):
+        raise ConfigError(f"{folder / 'config.yaml'}: holds no keys; delete the folder")
+    found = differences(run.config, kept)
     if found:
         key, (ours, theirs) = next(iter(found.items()))
         raise ConfigError(

@@ -226,8 +226,10 @@ def exchanging_norms(encoder: PlainEncoder, stages: Sequence[int] | None) -> lis
         stage = encoder.stages[number - 1]
         found = [
             name
-            for name, _ in cast(nn.Module, encoder).named_modules()
-            if name.startswith(f"{stage}.") and fnmatchcase(name, encoder.exchanging)
+            for name, module in cast(nn.Module, encoder).named_modules()
+            if name.startswith(f"{stage}.")
+            and fnmatchcase(name, encoder.exchanging)
+            and not isinstance(module, nn.Identity)
         ]
         if not found:
             raise ConfigError(

@@ -81,9 +81,11 @@ class ModalityConfig:
 class TransformConfig:
     """What training does to a sample, jointly for all its modalities and labels.
 
-    Evaluation uses the images as they are.
+    Evaluation uses the images as they are, or at the size of ``resize``.
 
     Attributes:
+        resize: Height and width in pixels to which every picture is brought first, in evaluation,
+            too; null: its own size.
         shorter_side: Least length in pixels of an image's shorter side after random scaling.
         scale: Range of the random factor by which an image is resized; null: not resized.
         flip: Mirror every second sample, at random.
@@ -94,6 +96,7 @@ class TransformConfig:
         divide_depth: Divide depth by the factor of ``scale``, as if the camera had come closer.
     """
 
+    resize: tuple[int, int] | None = None
     shorter_side: int | None = None
     scale: tuple[float, float] | None = None
     flip: bool = True
@@ -431,6 +434,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "data.validation": (0, 0.9),
     "data.ignore_index": (0, 255),
     "data.workers": (0, _INF),
+    "data.transforms.resize": (1, _INF),
     "data.transforms.shorter_side": (1, _INF),
     "data.transforms.crop": (32, _INF),
     "data.transforms.scale": (0.01, 100),

@@ -167,3 +167,27 @@ def test_the_shorter_side_counts_without_a_random_scale():
     result = transform(sample, np.random.default_rng(0))
     assert result["rgb"].shape == (3, 60, 80)
     assert result["segmentation"].shape == (60, 80)
+
+
+def test_resize_comes_first_and_in_evaluation_too():
+    sample = make_sample(40, 60)
+    whole = eval_transform(MODALITIES, resize=(20, 30))(sample)
+    assert whole["rgb"].shape == (3, 20, 30)
+    assert whole["segmentation"].shape == (20, 30)
+    assert_aligned(whole)
+    # 286 / 256 of the released translation: the zoom is relative to the size asked for.
+    options = {"scale": (1.1, 1.1), "shorter_side": None, "crop": (20, 30), "flip": False}
+    train = train_transform(MODALITIES, resize=(20, 30), **options)
+    cropped = train(sample, np.random.default_rng(0))
+    assert cropped["rgb"].shape == (3, 20, 30)
+    assert cropped["rgb"][0].max() - cropped["rgb"][0].min() < 39
+    with pytest.raises(ConfigError, match="resize"):
+        eval_transform(MODALITIES, resize=(0, 3))
+
+
+def test_depth_is_divided_by_the_zoom_alone():
+    sample = make_sample(40, 60)
+    plain = eval_transform(MODALITIES, resize=(20, 30))(sample)
+    options = {"scale": None, "shorter_side": None, "crop": None, "flip": False}
+    divided = train_transform(MODALITIES, resize=(20, 30), divide_depth=True, **options)
+    assert torch.equal(divided(sample, np.random.default_rng(0))["depth"], plain["depth"])

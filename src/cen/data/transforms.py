@@ -44,6 +44,7 @@ class Transform:
         labels: entries that become (H, W) int64.
         targets: entries that become ground truth, see ``Modality.to_target``; an entry of
             ``modalities`` is none.
+        resize: (H, W) to which every picture is brought first; the zoom starts from there.
         scale: range of the random zoom.
         shorter_side: least length of the shorter side after the zoom, which is raised to reach it.
         flip: probability of mirroring left and right.
@@ -56,6 +57,7 @@ class Transform:
     modalities: Mapping[str, Modality]
     labels: tuple[str, ...] = ("segmentation",)
     targets: Mapping[str, Modality] = field(default_factory=dict)
+    resize: Size | None = None
     scale: tuple[float, float] | None = None
     shorter_side: int | None = None
     flip: float = 0.0
@@ -73,6 +75,8 @@ class Transform:
             )
         if self.crop is not None and min(self.crop) < 1:
             raise ConfigError(f"crop: {self.crop} is no (height, width) of at least 1 pixel")
+        if self.resize is not None and min(self.resize) < 1:
+            raise ConfigError(f"resize: {self.resize} is no (height, width) of at least 1 pixel")
         if self.shorter_side is not None and self.shorter_side < 1:
             raise ConfigError(f"shorter_side: {self.shorter_side} is less than 1 pixel")
         if not 0.0 <= self.flip <= 1.0:
@@ -147,6 +151,7 @@ class Transform:
 
     def _scaled(self, size: Size, zoom: float) -> Size:
         """Size after the random zoom, whose shorter side is at least ``shorter_side``."""
+        size = size if self.resize is None else self.resize
         if self.scale is None and self.shorter_side is None:
             return size
         low, high = self.scale or (1.0, 1.0)
@@ -160,7 +165,7 @@ class Transform:
         if view.scaled != view.size:
             values = modality.resize(values, view.scaled)
             if self.divide_depth and modality.kind == "depth" and not modality.early:
-                values = values / np.float32(view.zoom)
+                values = values / np.float32(view.zoom(self.resize))
         if view.mirror:
             values = modality.mirror(values)
         if view.turn:
@@ -194,10 +199,13 @@ class _View:
     turn: float
     window: _Window
 
-    @property
-    def zoom(self) -> float:
-        """How much longer lengths have become (the sides round to pixels, each for itself)."""
-        (height, width), (old_height, old_width) = self.scaled, self.size
+    def zoom(self, resized: Size | None) -> float:
+        """How much longer lengths have become (the sides round to pixels, each for itself).
+
+        Args:
+            resized: size that every picture is brought to first; None: its own.
+        """
+        (height, width), (old_height, old_width) = self.scaled, resized or self.size
         return float(np.sqrt(height * width / (old_height * old_width)))
 
     @property
@@ -258,6 +266,7 @@ def train_transform(
     modalities: Mapping[str, Modality],
     *,
     targets: Mapping[str, Modality] | None = None,
+    resize: Size | None = None,
     shorter_side: int | None = 350,
     scale: tuple[float, float] | None = (0.5, 2.0),
     flip: bool = True,
@@ -270,6 +279,7 @@ def train_transform(
     return Transform(
         modalities,
         targets=targets or {},
+        resize=resize,
         scale=scale,
         shorter_side=shorter_side,
         flip=0.5 if flip else 0.0,
@@ -284,7 +294,8 @@ def eval_transform(
     modalities: Mapping[str, Modality],
     *,
     targets: Mapping[str, Modality] | None = None,
+    resize: Size | None = None,
     ignore_index: int = 255,
 ) -> Transform:
-    """Whole pictures at their own size, normalised."""
-    return Transform(modalities, targets=targets or {}, ignore_index=ignore_index)
+    """Whole pictures at their own size, or at one size for all, normalised."""
+    return Transform(modalities, targets=targets or {}, resize=resize, ignore_index=ignore_index)

@@ -41,6 +41,7 @@ def open_dataset(config: Config, split: Literal["train", "validation", "test"]) 
         dataset.transform = train_transform(
             dataset.modalities,
             targets=dataset.targets,
+            resize=how.resize,
             shorter_side=how.shorter_side,
             scale=how.scale,
             flip=how.flip,
@@ -51,7 +52,10 @@ def open_dataset(config: Config, split: Literal["train", "validation", "test"]) 
         )
     else:
         dataset.transform = eval_transform(
-            dataset.modalities, targets=dataset.targets, ignore_index=config.data.ignore_index
+            dataset.modalities,
+            targets=dataset.targets,
+            resize=how.resize,
+            ignore_index=config.data.ignore_index,
         )
     return dataset
 

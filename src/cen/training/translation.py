@@ -102,7 +102,8 @@ class Translation(DensePrediction):
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:  # type: ignore[override]
         """One step of the discriminators, then one of the generator."""
-        generator, discriminator = self.optimizers()  # type: ignore[misc]
+        optimizers: Any = self.optimizers()
+        generator, discriminator = optimizers
         # Lightning counts every optimiser's steps; the run's steps are the generator's.
         discriminator._on_before_step = discriminator._on_after_step = _nothing
         targets = targets_of(self.net, batch)

@@ -1,0 +1,172 @@
+"""Image translation on Rooms: CEN against channel concatenation, and more and more modalities.
+
+Every row has the same data, steps and seeds; only what is named differs. Runs that were stopped are
+resumed, finished ones are kept. The rows of one pair are its streams, their ensemble (both from the
+run "cen"), and early concatenation with the same U-Net.
+
+    python experiments/rooms_translation.py --out experiments/rooms-translation
+    python experiments/rooms_translation.py --out experiments/rooms-translation --table
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+PAIRS = (
+    "shade-texture-rgb",
+    "depth-normal-rgb",
+    "rgb-shade-normal",
+    "rgb-normal-shade",
+    "rgb-edge-depth",
+)
+ROWS: dict[str, list[str]] = {
+    "cen": [],
+    "concat": [
+        "--model.fusion",
+        "concat",
+        "--model.fusion_at",
+        "early",
+        "--train.sparsity",
+        "0",
+    ],
+    "no-exchange": ["--model.exchange", "false", "--train.sparsity", "0"],
+}
+SERIES = ("depth_zbuffer", "normal", "edge_texture", "reshading")
+SCORES = ("mae", "rmse", "frechet_efficientnet_lite0")
+
+
+def main() -> None:
+    """Runs what is missing, or prints the tables of what is there."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--pairs", nargs="+", default=list(PAIRS), choices=PAIRS)
+    parser.add_argument("--rows", nargs="+", default=["cen", "concat"], choices=list(ROWS))
+    parser.add_argument("--series", type=int, nargs="*", default=[1, 2, 3, 4])
+    parser.add_argument("--size", type=int, nargs=2, default=[64, 96], metavar=("H", "W"))
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--table", action="store_true", help="print the tables, train nothing")
+    args, overrides = parser.parse_known_args()
+    if not args.table:
+        data = args.out / "data"
+        if not (data / "dataset.yaml").exists():
+            size = [str(side) for side in args.size]
+            call(["data", "rooms", str(data), "--layout", "taskonomy", "--size", *size])
+        jobs = [
+            (f"{pair}-{row}-{seed}", f"rooms-{pair}", [*ROWS[row], "--seed", str(seed)])
+            for seed in args.seeds
+            for pair in args.pairs
+            for row in args.rows
+        ] + [
+            (f"growing-{count}-{seed}", "rooms-growing-rgb", [*fewer(count), "--seed", str(seed)])
+            for seed in args.seeds
+            for count in args.series
+        ]
+        with ThreadPoolExecutor(args.jobs) as pool:
+            for job in [pool.submit(run, args.out, *job, overrides) for job in jobs]:
+                job.result()
+    print(pairs_table(args.out, args.pairs, args.rows, args.seeds))
+    print()
+    print(series_table(args.out, args.series, args.seeds))
+
+
+def fewer(count: int) -> list[str]:
+    """Options that leave the first ``count`` modalities of the series."""
+    options = []
+    for name in SERIES[count:]:
+        options += [f"--model.inputs.{name}", "null"]
+    return options + (["--train.sparsity", "0"] if count == 1 else [])
+
+
+def run(
+    out: Path, name: str, config: str, options: Sequence[str], overrides: Sequence[str]
+) -> None:
+    """Trains and evaluates one run, or goes on with it."""
+    folder = out / "runs" / name
+    if (folder / "evaluation.json").exists():
+        return
+    if (folder / "run.json").exists():
+        call(["train", "--resume", str(folder)], log=folder)
+    else:
+        data = ["--data.root", str((out / "data").resolve())]
+        call(["train", config, "--out", str(folder), *data, *options, *overrides], log=folder)
+    call(["evaluate", str(folder)], log=folder)
+
+
+def call(arguments: list[str], log: Path | None = None) -> None:
+    """One ``cen`` command on one thread; its output goes to a log beside the run."""
+    command = [sys.executable, "-m", "cen.cli", *arguments]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    if log is None:
+        subprocess.run(command, check=True, env=environment)
+        return
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.with_suffix(".log").open("a") as file:
+        done = subprocess.run(command, env=environment, stdout=file, stderr=file)
+    print(f"{'done' if done.returncode == 0 else 'FAILED'}: cen {' '.join(arguments)}", flush=True)
+
+
+def scores_of(out: Path, names: Sequence[str]) -> list[dict]:
+    """Scores of the only output with all modalities present, of the runs that are finished."""
+    found = []
+    for name in names:
+        file = out / "runs" / name / "evaluation.json"
+        if file.exists():
+            evaluation = json.loads(file.read_text())
+            full = max(evaluation["scores"], key=lambda subset: subset.count("+"))
+            (scores,) = evaluation["scores"][full].values()
+            found.append(scores | {"mode": evaluation["generator_mode"]})
+    return found
+
+
+def pairs_table(out: Path, pairs: Sequence[str], rows: Sequence[str], seeds: Sequence[int]) -> str:
+    """Markdown: every stream, the ensemble and the other rows, mean ± standard deviation."""
+    lines = [
+        "| pair | row | runs | generator | MAE | RMSE | Fréchet (EfficientNet-Lite0) |",
+        "|---" * 7 + "|",
+    ]
+    for pair in pairs:
+        for row in rows:
+            found = scores_of(out, [f"{pair}-{row}-{seed}" for seed in seeds])
+            if not found:
+                continue
+            parts = {row: [scores["ensemble"] for scores in found]}
+            for stream in found[0]["streams"]:
+                parts[f"{row}, {stream} alone"] = [s["streams"][stream] for s in found]
+            for name, values in parts.items():
+                cells = " | ".join(cell(values, score) for score in SCORES)
+                lines.append(f"| {pair} | {name} | {len(found)} | {found[0]['mode']} | {cells} |")
+    return "\n".join(lines)
+
+
+def series_table(out: Path, series: Sequence[int], seeds: Sequence[int]) -> str:
+    """Markdown: the ensemble of one, two, … modalities."""
+    lines = ["| modalities | runs | MAE | RMSE | Fréchet (EfficientNet-Lite0) |", "|---" * 5 + "|"]
+    for count in series:
+        found = scores_of(out, [f"growing-{count}-{seed}" for seed in seeds])
+        if found:
+            values = [scores["ensemble"] for scores in found]
+            cells = " | ".join(cell(values, score) for score in SCORES)
+            lines.append(f"| {' + '.join(SERIES[:count])} | {len(found)} | {cells} |")
+    return "\n".join(lines)
+
+
+def cell(values: Sequence[dict], score: str) -> str:
+    """Mean and spread of one score over the runs."""
+    known = [value[score] for value in values if value.get(score) is not None]
+    if not known:
+        return "–"
+    spread = f" ± {statistics.stdev(known):.2g}" if len(known) > 1 else ""
+    return f"{statistics.mean(known):.4g}{spread}"
+
+
+if __name__ == "__main__":
+    main()

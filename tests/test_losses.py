@@ -10,6 +10,7 @@ from torch import Tensor
 from cen.errors import ConfigError, ShapeError
 from cen.losses import (
     depth_loss,
+    edge_counts,
     edge_loss,
     fusion_loss,
     image_loss,
@@ -100,3 +101,63 @@ def test_errors_name_the_output() -> None:
         fusion_loss(predicted, {"segmentation": torch.zeros(1, 4, 5).long()}, tasks)
     with pytest.raises(ShapeError, match=r"\(B, 1, H, W\)"):
         fusion_loss({"d": outputs(1)}, {"d": torch.zeros(2, 4, 5)}, {"d": Task("depth", 1)})
+
+
+def test_outputs_are_weighed_and_terms_are_not() -> None:
+    tasks = {"segmentation": Task("segmentation", 3), "depth": Task("depth", 1)}
+    predicted = {"segmentation": outputs(3), "depth": outputs(1)}
+    targets = {"segmentation": torch.randint(0, 3, (2, 8, 9)), "depth": torch.rand(2, 1, 8, 9)}
+    plain = fusion_loss(predicted, targets, tasks)
+    heavy = fusion_loss(predicted, targets, tasks, weights={"depth": 3.0})
+    assert heavy.terms == plain.terms
+    torch.testing.assert_close(heavy.total, plain.total + 2 * plain.by_output()["depth"])
+
+
+def test_a_network_without_streams_has_the_ensemble_alone() -> None:
+    prediction = torch.rand(2, 1, 4, 5, requires_grad=True)
+    target = torch.rand(2, 1, 4, 5)
+    output = {"depth": Output({}, prediction, torch.empty(0))}
+    losses = fusion_loss(output, {"depth": target}, {"depth": Task("depth", 1)})
+    assert list(losses.terms) == ["depth/ensemble"]
+    torch.testing.assert_close(losses.total, depth_loss(prediction, target))
+
+
+def test_a_kind_without_a_loss_is_refused() -> None:
+    task = Task("depth", 1)
+    object.__setattr__(task, "kind", "depths")  # a kind of somebody's own
+    with pytest.raises(ConfigError, match=r"'d' is of kind 'depths'.*did you mean 'depth'"):
+        fusion_loss({"d": outputs(1)}, {"d": torch.zeros(2, 1, 4, 5)}, {"d": task})
+
+
+@pytest.mark.parametrize(("kind", "channels"), [("depth", 1), ("normal", 3), ("edge", 1)])
+def test_an_output_without_ground_truth_teaches_nothing(kind, channels) -> None:
+    """A sample of the other sort is in the batch: its loss is that of the sample alone."""
+    torch.manual_seed(0)
+    prediction = torch.randn(2, channels, 4, 5, requires_grad=True)
+    target = torch.rand(2, channels, 4, 5)
+    target = F.normalize(target, dim=1) if kind == "normal" else target
+    target[1] = torch.nan
+    tasks = {"t": Task(kind, channels)}
+
+    def loss(rows: slice) -> Tensor:
+        values = Output({"a": prediction[rows]}, prediction[rows].detach(), torch.ones(1))
+        return fusion_loss({"t": values}, {"t": target[rows]}, tasks).total
+
+    both = loss(slice(0, 2))
+    torch.testing.assert_close(both, loss(slice(0, 1)))
+    both.backward()
+    assert prediction.grad is not None
+    assert prediction.grad.isfinite().all()
+    assert prediction.grad[0].any()
+    assert not prediction.grad[1].any()
+    assert loss(slice(1, 2)).item() == 0
+
+
+def test_edges_of_a_part_are_balanced_by_the_whole() -> None:
+    """The mean over two halves, weighed by their pixels, is the loss of both together."""
+    torch.manual_seed(0)
+    logits, target = torch.randn(2, 1, 4, 5), (torch.rand(2, 1, 4, 5) > 0.7).float()
+    target[0, :, 2:] = torch.nan
+    counts = edge_counts(target)
+    parts = [edge_loss(logits[k : k + 1], target[k : k + 1], counts[0] / counts[1]) for k in (0, 1)]
+    torch.testing.assert_close((10 * parts[0] + 20 * parts[1]) / 30, edge_loss(logits, target))

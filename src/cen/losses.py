@@ -77,7 +77,7 @@ def normal_loss(prediction: Tensor, target: Tensor) -> Tensor:
     return _masked_mean(1 - cosine, valid)
 
 
-def edge_loss(logits: Tensor, target: Tensor) -> Tensor:
+def edge_loss(logits: Tensor, target: Tensor, share: Tensor | None = None) -> Tensor:
     """Class-balanced binary cross-entropy over valid pixels (method.md 3.3; ours).
 
     Edge and other pixels get weights by the share of the other kind in the batch.
@@ -85,14 +85,22 @@ def edge_loss(logits: Tensor, target: Tensor) -> Tensor:
     Args:
         logits: (B, 1, h, w).
         target: (B, 1, H, W) in [0, 1]; NaN where missing.
+        share: The share of edges, a scalar, where the batch is a part of a larger one.
     """
     valid = torch.isfinite(target)
     clean = torch.where(valid, target, 0)
-    edges = clean.sum() / valid.sum().clamp(min=1)
+    counts = edge_counts(target)
+    edges = counts[0] / counts[1].clamp(min=1) if share is None else share
     losses = F.binary_cross_entropy_with_logits(
         _resize(logits.float(), clean), clean, reduction="none"
     )
     return _masked_mean(losses * (clean * (1 - edges) + (1 - clean) * edges), valid)
+
+
+def edge_counts(target: Tensor) -> Tensor:
+    """Strength of all edges and number of valid pixels, (2,); their quotient is the share."""
+    valid = torch.isfinite(target)
+    return torch.stack([torch.where(valid, target, 0).sum(), valid.sum().to(target.dtype)])
 
 
 def image_loss(prediction: Tensor, target: Tensor) -> Tensor:
@@ -114,6 +122,7 @@ def fusion_loss(
     tasks: Mapping[str, Task],
     class_weights: Mapping[str, Tensor] | None = None,
     weights: Mapping[str, float] | None = None,
+    edge_shares: Mapping[str, Tensor] | None = None,
 ) -> LossTerms:
     """The task loss: the sum over every output's streams and its ensemble (paper, section 2.5).
 
@@ -128,6 +137,8 @@ def fusion_loss(
         class_weights: (classes,) per segmentation output, optional.
         weights: Weight of each output in the total; 1 where none is given. `cen.weighting` has
             weights that are learned.
+        edge_shares: Share of edges per output of kind edge, where the batch is a part of a larger
+            one; see `edge_loss`.
 
     Raises:
         ConfigError: An output has no target, or is of a kind without a loss.
@@ -151,6 +162,8 @@ def fusion_loss(
             if task.kind == "segmentation":
                 weight = (class_weights or {}).get(name)
                 loss = segmentation_loss(values, target, weight, task.ignore_index)
+            elif task.kind == "edge":
+                loss = edge_loss(values, target, (edge_shares or {}).get(name))
             else:
                 loss = KINDS[task.kind](values, target)
             terms[f"{name}/{part}"] = loss

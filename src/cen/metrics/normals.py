@@ -9,8 +9,8 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from cen.errors import ShapeError
-from cen.metrics.depth import plain_scores
 from cen.masks import same_shape, valid_normals
+from cen.metrics.depth import plain_scores
 
 BINS = 18_000
 """Bins of the histogram of angles, 0.01° each."""

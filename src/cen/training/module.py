@@ -12,7 +12,7 @@ from torch import Tensor
 
 from cen import exchange
 from cen.errors import ConfigError, ShapeError
-from cen.losses import fusion_loss, output_losses
+from cen.losses import edge_counts, fusion_loss, output_losses
 from cen.masks import valid_pixels
 from cen.models import ChannelExchangeNetwork, Output
 from cen.optim import OptimizerName, Schedule, build_optimizer, param_groups
@@ -160,7 +160,13 @@ class DensePrediction(LightningModule):
         amend: Callable[[dict[str, Tensor]], dict[str, Tensor]] | None = None,
     ) -> Tensor:
         """The loss of a step; ``amend`` changes the outputs' losses before they are weighed."""
-        losses = fusion_loss(outputs, targets, self.net.outputs, self._class_weights())
+        losses = fusion_loss(
+            outputs,
+            targets,
+            self.net.outputs,
+            self._class_weights(),
+            edge_shares=self._edge_shares(targets),
+        )
         terms, present = self._balance(losses.terms, targets)
         parts = output_losses(terms)
         if amend is not None:
@@ -268,6 +274,15 @@ class DensePrediction(LightningModule):
         share = local * self.trainer.world_size / total.clamp(min=1e-12)
         factor = dict(zip(names, share, strict=True))
         return {key: term * factor[key.split("/")[0]] for key, term in terms.items()}, present
+
+    def _edge_shares(self, targets: Mapping[str, Tensor]) -> dict[str, Tensor] | None:
+        """Share of edges in the batches of all processes; None for a process alone."""
+        names = [name for name, task in self.net.outputs.items() if task.kind == "edge"]
+        if self.trainer.world_size == 1 or not names:
+            return None
+        counts = torch.stack([edge_counts(targets[name]) for name in names])
+        torch.distributed.all_reduce(counts)
+        return dict(zip(names, counts[:, 0] / counts[:, 1].clamp(min=1), strict=True))
 
     def _counted(self, name: str, target: Tensor) -> Tensor:
         """How much weight the pixels of a batch have in the loss of an output."""

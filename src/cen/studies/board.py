@@ -49,6 +49,7 @@ class Board:
             TextColumn("{task.fields[left]}"),
             console=console,
             transient=True,
+            refresh_per_second=2,
             disable=not console.is_terminal,
         )
         total = sum(run.config.train.max_steps for run in runs)

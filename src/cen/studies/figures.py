@@ -176,4 +176,5 @@ def _colour(index: int) -> str:
     """A colour per row: the first ten are distinct, then they repeat darker."""
     base = matplotlib.colormaps["tab10"](index % 10)
     dark = 0.55 if index >= 10 else 1.0
-    return matplotlib.colors.to_hex([dark * part for part in base[:3]])
+    red, green, blue = (dark * part for part in base[:3])
+    return matplotlib.colors.to_hex((red, green, blue))

@@ -87,11 +87,12 @@ class RunFolder:
         return None
 
 
-def read_run(run: str | Path) -> RunFolder:
+def read_run(run: str | Path, *, panels: bool = True) -> RunFolder:
     """Read what a run folder holds.
 
     Args:
         run: the folder. Any file may be missing; one that cannot be read becomes a problem.
+        panels: also its pictures; a page about many runs shows none.
 
     Raises:
         DataError: the folder does not exist or holds none of a run's files.
@@ -117,7 +118,8 @@ def read_run(run: str | Path) -> RunFolder:
             return empty
         return value
 
-    panels = [read(f"panels/{f.name}", load_panel, None) for f in sorted(path.glob("panels/*.npz"))]
+    files = sorted(path.glob("panels/*.npz")) if panels else []
+    shown = [read(f"panels/{file.name}", load_panel, None) for file in files]
     weights = "best.safetensors" if (path / "best.safetensors").exists() else "last.safetensors"
     return RunFolder(
         path=path,
@@ -126,7 +128,7 @@ def read_run(run: str | Path) -> RunFolder:
         metrics=read("metrics.csv", _metrics, {}),
         exchange=read("exchange.json", _json, []),
         evaluation=read("evaluation.json", _json, {}),
-        panels=[panel for panel in panels if panel is not None],
+        panels=[panel for panel in shown if panel is not None],
         metadata=read(weights, _header, {}),
         problems=problems,
     )

@@ -98,8 +98,8 @@ def sweep_curves(study: Study, records: Sequence[Record]) -> list[Captioned]:
 
 @cache
 def read(folder: Path) -> RunFolder:
-    """A run folder, read once."""
-    return read_run(folder)
+    """A run folder without its pictures, read once."""
+    return read_run(folder, panels=False)
 
 
 def label_budget(axes: Axes, steps: Sequence[float]) -> None:

@@ -314,6 +314,17 @@ def test_a_key_given_twice_is_refused(root):
         AlignedFolder(root, "train")
 
 
+@pytest.mark.parametrize("self_made", [False, True])
+def test_a_yaml_that_would_fill_the_memory_is_refused(root, self_made):
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 9)]
+    bomb = ["about: &a [*a]"] if self_made else [*lines, "about: *a8"]
+    with (root / "dataset.yaml").open("a") as file:
+        file.write("\n".join(bomb))
+    with pytest.raises(DataError, match=r"dataset\.yaml: its aliases"):
+        AlignedFolder(root, "train")
+
+
 def test_a_check_goes_on_where_files_are_missing(root):
     (root / "thermal/02.tif").unlink()
     with contextlib.suppress(DataError):

@@ -31,6 +31,16 @@ TINY = {
         name: [
             "--model.width=4",
             "--model.decoder_channels=8",
+            "--data.options={size: [32, 48], train: 10, test: 3}",
+            "--train.steps=2",
+            "--train.batch_size=2",
+        ]
+        for name in ("rooms-multitask", "rooms-multimodal-multitask")
+    },
+    **{
+        name: [
+            "--model.width=4",
+            "--model.decoder_channels=8",
             "--model.weights=null",
             "--train.freeze_statistics=false",
             "--data.workers=0",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from cen.config import Config
+from cen.config import Config, OutputConfig
 from cen.models import ChannelExchangeNetwork, Task
 from cen.training.setup import build_network
 
@@ -43,6 +44,57 @@ class Blocks(Dataset[dict[str, Any]]):
             "segmentation": torch.from_numpy(labels),
             "name": str(index),
         }
+
+
+TASKS = {
+    "segmentation": Task("segmentation", 3, CLASSES),
+    "distance": Task("depth", 1),
+    "normal": Task("normal", 3),
+    "edge": Task("edge", 1),
+}
+
+
+class Scenes(Blocks):
+    """`Blocks` with further ground truth: a distance, normals and edges, with pixels missing.
+
+    With ``partial`` every third sample lacks the distance, and every fourth the normals.
+    """
+
+    def __init__(self, length: int, seed: int = 0, partial: bool = False) -> None:
+        super().__init__(length, seed)
+        self.partial, self.targets = partial, tuple(TASKS)
+
+    def annotated(self, index: int) -> tuple[str, ...]:
+        """The targets of a sample."""
+        lacking = {"distance": index % 3 == 0, "normal": index % 4 == 1}
+        return tuple(n for n in TASKS if not (self.partial and lacking.get(n, False)))
+
+    def __getitem__(self, key: int | tuple[int, int]) -> dict[str, Any]:
+        sample = super().__getitem__(key)
+        labels = sample["segmentation"].float()
+        distance = 1 + labels[None]
+        distance[:, 3:5] = torch.nan
+        normal = torch.stack([labels - 1, torch.ones_like(labels), -torch.ones_like(labels)])
+        normal = torch.nn.functional.normalize(normal, dim=0)
+        normal[:, :, : key[1] if isinstance(key, tuple) else key] = torch.nan
+        edge = (labels != labels.roll(1, 1)).float()[None]
+        sample |= {"distance": distance, "normal": normal, "edge": edge}
+        index = key[1] if isinstance(key, tuple) else key
+        return {k: v for k, v in sample.items() if k not in TASKS or k in self.annotated(index)}
+
+
+def several_config(names: Sequence[str] = tuple(TASKS), **train: Any) -> Config:
+    """`toy_config` with several outputs, named as in `TASKS`."""
+    config = toy_config(**train)
+    config.model.outputs = {name: OutputConfig(TASKS[name].kind) for name in names}
+    config.model.decoder_exchange = True
+    return config
+
+
+def several_network(config: Config) -> ChannelExchangeNetwork:
+    """The network of such a configuration, the same every time."""
+    torch.manual_seed(0)
+    return build_network(config, {name: TASKS[name] for name in config.model.outputs})
 
 
 def toy_config(**train: Any) -> Config:

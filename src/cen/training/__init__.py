@@ -7,6 +7,7 @@ Lightning are in :mod:`cen.losses` and :mod:`cen.optim`.
 
 from cen.training.callbacks import ExchangeMonitor, FiniteLoss, RunProgress, StepLog
 from cen.training.checkpoint import RunCheckpoint
+from cen.training.complete import CompleteBatches, fill_in
 from cen.training.data import (
     EvaluationBatches,
     FusionData,
@@ -25,6 +26,7 @@ from cen.training.scoring import FusionScores, subsets
 from cen.training.translation import Translation, make_discriminators
 
 __all__ = [
+    "CompleteBatches",
     "DensePrediction",
     "EvaluationBatches",
     "ExchangeMonitor",
@@ -42,6 +44,7 @@ __all__ = [
     "draw_modalities",
     "evaluate",
     "evaluation_loader",
+    "fill_in",
     "fit",
     "generating",
     "group_by_size",

@@ -107,8 +107,13 @@ class EvaluationBatches(Sampler[list[int]]):
 
 
 def collate(samples: Sequence[Sample], outputs: Mapping[str, Task]) -> dict[str, Any]:
-    """Makes a batch of samples of one size, whose targets are filled in where they are missing."""
-    batch: dict[str, Any] = default_collate([fill_in(sample, outputs) for sample in samples])
+    """Makes a batch of samples of one size, whose targets are filled in where they are missing.
+
+    What else only some of the samples have is left out.
+    """
+    filled = [fill_in(sample, outputs) for sample in samples]
+    common = [key for key in filled[0] if all(key in sample for sample in filled)]
+    batch: dict[str, Any] = default_collate([{k: sample[k] for k in common} for sample in filled])
     return batch
 
 
@@ -126,8 +131,8 @@ def group_by_size(
     """
     groups: dict[Any, list[Sample]] = {}
     for sample in (fill_in(sample, outputs or {}) for sample in samples):
-        shapes = tuple((k, tuple(v.shape)) for k, v in sample.items() if hasattr(v, "shape"))
-        groups.setdefault(shapes, []).append(sample)
+        shapes = sorted((k, tuple(v.shape)) for k, v in sample.items() if hasattr(v, "shape"))
+        groups.setdefault(tuple(shapes), []).append(sample)
     return [default_collate(group) for group in groups.values()]
 
 

@@ -43,6 +43,32 @@ def add(parser: Parser) -> None:
         help="run folders of single-task networks to compare with, by output: segmentation=runs/s",
     )
     parser.add_argument("--flip", action="store_true", help="average with mirrored images too")
+    parser.add_argument(
+        "--features",
+        metavar="network",
+        choices=["auto", "inception", "efficientnet_lite0", "none"],
+        default="auto",
+        help="features on which generated images are compared: inception (FID and KID), "
+        "efficientnet_lite0, or none; default: auto, the second where it is installed",
+    )
+    parser.add_argument(
+        "--features-weights", metavar="FILE", help="file or URL of the weights of --features"
+    )
+    parser.add_argument(
+        "--protocol",
+        metavar="protocol",
+        choices=["clean", "released"],
+        default="clean",
+        help="how images become pictures for it: clean, or released (each stretched on its own); "
+        "default: clean",
+    )
+    parser.add_argument(
+        "--generator-mode",
+        metavar="mode",
+        choices=["eval", "instance", "released"],
+        help="how a generator is run: eval, instance or released (docs/translation.md); default: "
+        "what the run says",
+    )
     common.add_json(parser)
 
 

@@ -17,6 +17,9 @@ class HasDict(Protocol):
         ...
 
 
+_IMAGES = ("generator_mode", "features", "protocol")
+
+
 def evaluation_dict(evaluation: Mapping[str, Any]) -> dict[str, Any]:
     """Flatten an evaluation into rows.
 
@@ -30,7 +33,8 @@ def evaluation_dict(evaluation: Mapping[str, Any]) -> dict[str, Any]:
         (shares in 0..1, None where undefined), larger subsets first; ``classes``: per output one
         entry per class with its name, ``pixels`` (share of the true pixels) and ``iou`` by
         prediction, with all modalities present; ``single``, the comparison with single-task
-        networks, where there is one.
+        networks, where there is one; for generated images ``generator_mode``, ``features`` and
+        ``protocol``.
     """
     scores = evaluation.get("scores") or {}
     subsets = sorted(scores, key=lambda subset: -len(subset.split("+")))
@@ -50,6 +54,7 @@ def evaluation_dict(evaluation: Mapping[str, Any]) -> dict[str, Any]:
         "rows": rows,
         "classes": {output: entries for output, entries in classes.items() if entries},
         **({"single": evaluation["single"]} if evaluation.get("single") else {}),
+        **{key: evaluation[key] for key in _IMAGES if key in evaluation},
     }
 
 
@@ -101,6 +106,17 @@ def score_head(name: str, unit: bool = False) -> str:
     if score is None:
         return name
     return f"{score.head} %" if unit and score.unit == "%" else score.head
+
+
+def images_text(evaluation: Mapping[str, Any]) -> str:
+    """How figures of generated images came about, in a sentence; "" where there are none."""
+    if "generator_mode" not in evaluation:
+        return ""
+    text = f"Generator run in mode {evaluation['generator_mode']}"
+    if "features" in evaluation:
+        text += f"; distances in the features of {evaluation['features']}"
+        text += f", protocol {evaluation['protocol']}"
+    return f"{text}."
 
 
 def single_text(evaluation: Mapping[str, Any]) -> str:

@@ -12,6 +12,7 @@ from cen.report.summary import (
     HasDict,
     by_columns,
     evaluation_dict,
+    images_text,
     inspection_dict,
     score_columns,
     score_head,
@@ -33,11 +34,12 @@ def evaluation_table(evaluation: Mapping[str, Any]) -> Table | Group:
     """
     plain = evaluation_dict(evaluation)
     groups = by_columns(plain["rows"])
-    if len(groups) <= 1 and not plain.get("single"):
+    said = [text for text in (single_text(plain), images_text(plain)) if text]
+    if len(groups) <= 1 and not said:
         return _scores(plain["rows"], f"Scores on the {plain['split']} split, %", units=False)
     title = f"Scores on the {plain['split']} split"
     tables = [_scores(rows, title if not k else None, units=True) for k, rows in enumerate(groups)]
-    return Group(*tables, *([single_text(plain)] if plain.get("single") else []))
+    return Group(*tables, *said)
 
 
 def _scores(rows: list[dict[str, Any]], title: str | None, units: bool) -> Table:

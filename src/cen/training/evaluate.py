@@ -113,7 +113,7 @@ def evaluate(
     }
     if first_process():
         write_json(run / "evaluation.json", result)
-        write_panels(run / "panels", net, dataset, panels)
+        write_panels(run / "panels", net, dataset, panels, mode)
     return result
 
 

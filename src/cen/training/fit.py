@@ -20,6 +20,7 @@ from cen.training.checkpoint import RunCheckpoint, StopAsked, StopRequest
 from cen.training.data import FusionData
 from cen.training.logs import run_loggers
 from cen.training.module import DensePrediction
+from cen.training.panels import PanelsInTraining
 from cen.training.quiet import quiet
 from cen.training.runs import claim_run, finish_run, start_run
 from cen.training.setup import build_network, make_schedule, metadata, open_dataset, tasks_of
@@ -64,7 +65,18 @@ def fit(
         metadata={**metadata(train), "seen": seen_range(train)},
         resume=resume,
         progress=progress,
+        callbacks=_grids(net, validation, Path(run_dir)),
     )
+
+
+def _grids(
+    net: ChannelExchangeNetwork, validation: Dataset[Any] | None, run_dir: Path
+) -> tuple[Callback, ...]:
+    """Pictures during training, for networks that generate images."""
+    images = any(task.kind == "image" for task in net.outputs.values())
+    if validation is None or not images:
+        return ()
+    return (PanelsInTraining(run_dir / "panels", validation),)
 
 
 def train_network(

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
@@ -15,12 +16,17 @@ from cen.models import ChannelExchangeNetwork
 from cen.outputs import read_prediction, read_streams, read_truth
 from cen.report.panels import Panel, PanelOutput, save_panel
 from cen.training.complete import fill_in
+from cen.training.modes import GeneratorMode, generating
 from cen.training.module import predict
 
 
 @torch.no_grad()
 def write_panels(
-    folder: Path, net: ChannelExchangeNetwork, dataset: Dataset[Any], count: int
+    folder: Path,
+    net: ChannelExchangeNetwork,
+    dataset: Dataset[Any],
+    count: int,
+    mode: GeneratorMode = "eval",
 ) -> None:
     """Writes samples spread evenly over a data set to ``folder``, replacing those in it.
 
@@ -29,16 +35,17 @@ def write_panels(
         net: the network.
         dataset: a data set with ``raw(index)`` and ``modalities`` beside its samples.
         count: how many.
+        mode: how the network is run, see :func:`cen.training.generating`.
     """
     length = len(dataset)  # type: ignore[arg-type]
     for old in folder.glob("*.npz"):
         old.unlink()
-    training, device = net.training, next(net.parameters()).device
-    net.eval()
+    device = next(net.parameters()).device
     for number, index in enumerate(np.linspace(0, length - 1, min(count, length)).round()):
         sample = fill_in(dataset[int(index)], net.outputs)
         batch = {name: sample[name][None].to(device) for name in (*net.inputs, *net.outputs)}
-        outputs = predict(net, batch, tuple(net.inputs))
+        with generating(net, mode, number):
+            outputs = predict(net, batch, tuple(net.inputs))
         panel = Panel(
             name=str(sample["name"]),
             inputs=_pictures(dataset, int(index), tuple(net.inputs)),
@@ -56,7 +63,28 @@ def write_panels(
             },
         )
         save_panel(folder / f"{number:02d}.npz", panel)
-    net.train(training)
+
+
+class PanelsInTraining(Callback):
+    """Writes the grids of some validation samples anew after every validation.
+
+    For runs that generate images, whose progress no figure shows. ``cen report RUN`` shows them
+    while the run goes on, and ``cen evaluate`` replaces them.
+
+    Args:
+        folder: RUN/panels.
+        dataset: the validation data, see :func:`write_panels`.
+        count: how many samples.
+    """
+
+    def __init__(self, folder: Path, dataset: Dataset[Any], count: int = 4) -> None:
+        self.folder, self.dataset, self.count = folder, dataset, count
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Writes them, on one process."""
+        if trainer.is_global_zero:
+            module: Any = pl_module
+            write_panels(self.folder, module.net, self.dataset, self.count, module.generator_mode)
 
 
 def _compact(values: NDArray[Any]) -> NDArray[Any]:

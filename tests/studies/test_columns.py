@@ -15,7 +15,7 @@ from cen.studies import Column, parse_column
         (
             "depth/rgb+thermal:rgb.rmse",
             ("rgb", "rgb+thermal", "depth", "rmse"),
-            "depth, rgb with rgb + thermal alone rmse",
+            "depth, rgb with rgb + thermal alone RMSE",
         ),
         ("exchange_rate", ("exchange_rate", None, None, None), "exchange rate"),
     ],
@@ -30,6 +30,11 @@ def test_columns_are_read(text: str, parts: tuple[str | None, ...], head: str) -
 def test_other_text_is_refused(text: str) -> None:
     with pytest.raises(ConfigError, match="OUTPUT/"):
         parse_column(text)
+
+
+def test_a_score_that_does_not_exist_is_refused() -> None:
+    with pytest.raises(ConfigError, match="did you mean mean_iou"):
+        parse_column("ensemble.mean_ious")
 
 
 @pytest.mark.parametrize(
@@ -51,4 +56,4 @@ def test_values_are_shown_in_their_unit(text: str, value: float, shown: str) -> 
 def test_which_way_is_better() -> None:
     assert parse_column("ensemble").higher_is_better
     assert not parse_column("ensemble.rmse").higher_is_better
-    assert Column("x", "ensemble", score="within_11.25").higher_is_better
+    assert Column("x", "ensemble", score="within_11").higher_is_better

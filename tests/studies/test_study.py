@@ -226,6 +226,7 @@ def test_a_stopped_study_goes_on(mini: Path, finished: Finished, tmp_path: Path)
     """Ctrl-C in the middle of a training: saved, told, and resumed by the same command."""
     words = [str(mini), "--out", str(finished.out), "--only", "cen", "--seeds", "1"]
     words += ["--train.steps", "120", "--train.validate_every", "120"]
+    words += ["--train.checkpoint_every", "10"]
     command = [sys.executable, "-m", "cen.cli", "study", *words]
     with (tmp_path / "err").open("w") as err:
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=err)

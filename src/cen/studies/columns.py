@@ -12,6 +12,8 @@ import re
 from dataclasses import dataclass
 
 from cen.errors import ConfigError
+from cen.parsing import nearest
+from cen.scores import SCORES, format_score
 
 FACTS = {
     "exchange_rate": "exchange rate",
@@ -23,13 +25,8 @@ FACTS = {
 }
 """Columns that are no scores, and what a table calls them."""
 
-HIGHER = frozenset(
-    {"mean_iou", "pixel_accuracy", "mean_accuracy", "frequency_weighted_iou", "psnr", "ssim"}
-)
-"""Scores of which more is better; a name that starts with ``within`` or ``delta`` is one, too."""
+_LARGE = ("parameters", "macs", "compute")
 
-_SHARES = frozenset({"mean_iou", "pixel_accuracy", "mean_accuracy", "frequency_weighted_iou"})
-_SHORT = {"mean_iou": "mIoU", "pixel_accuracy": "pixel acc", "mean_accuracy": "mean acc"}
 _PATTERN = re.compile(
     r"(?:(?P<output>[^/:.\s]+)/)?(?:(?P<inputs>[^/:.\s]+):)?"
     r"(?P<prediction>[^/:.\s]+)(?:\.(?P<score>[^/:.\s]+))?"
@@ -59,12 +56,12 @@ class Column:
         """Whether the value is a share in 0..1 that is printed in percent."""
         if self.score is None:
             return self.prediction == "exchange_rate"
-        return self.score in _SHARES or self.score.startswith(("within", "delta"))
+        return SCORES[self.score].unit == "%"
 
     @property
     def higher_is_better(self) -> bool:
         """Whether more is better."""
-        return self.score in HIGHER or (self.score or "").startswith(("within", "delta"))
+        return self.score is not None and SCORES[self.score].higher
 
     @property
     def head(self) -> str:
@@ -73,17 +70,15 @@ class Column:
             return FACTS[self.prediction]
         parts = [f"{self.output}, " if self.output else "", self.prediction]
         parts.append(f" with {self.inputs.replace('+', ' + ')} alone" if self.inputs else "")
-        return "".join(parts) + f" {_SHORT.get(self.score, self.score)}"
+        return "".join(parts) + f" {SCORES[self.score].head}"
 
     def format(self, value: float) -> str:
         """A value of this column as text, without its unit."""
-        if self.share:
+        if self.score is not None:
+            return format_score(self.score, value)
+        if self.prediction == "exchange_rate":
             return f"{100 * value:.1f}"
-        if self.prediction in ("parameters", "macs", "compute") and self.score is None:
-            return _magnitude(value)
-        if self.prediction in ("steps", "seconds") and self.score is None:
-            return f"{value:,.0f}"
-        return f"{value:.4g}"
+        return _magnitude(value) if self.prediction in _LARGE else f"{value:,.0f}"
 
 
 def parse_column(text: str, score: str = "mean_iou") -> Column:
@@ -94,7 +89,7 @@ def parse_column(text: str, score: str = "mean_iou") -> Column:
         score: The score where the text names none.
 
     Raises:
-        ConfigError: The text is neither.
+        ConfigError: The text is neither, or the score is not known.
     """
     if text in FACTS:
         return Column(text, text)
@@ -105,7 +100,10 @@ def parse_column(text: str, score: str = "mean_iou") -> Column:
             f"rgb, rgb+depth:ensemble or depth/ensemble.rmse, or one of {', '.join(FACTS)}"
         )
     part = found.groupdict()
-    return Column(text, part["prediction"], part["inputs"], part["output"], part["score"] or score)
+    named = part["score"] or score
+    if named not in SCORES:
+        raise ConfigError(f"column {text!r}: there is no score {named!r}{nearest(named, SCORES)}")
+    return Column(text, part["prediction"], part["inputs"], part["output"], named)
 
 
 def _magnitude(value: float) -> str:

@@ -19,6 +19,7 @@ from cen.studies.tables import (
     published_table,
     run_table,
     score_tables,
+    short_code,
 )
 
 
@@ -74,7 +75,7 @@ def markdown(study: Study, records: Sequence[Record], facts: dict[str, Any]) -> 
         "core-hours": f"{facts['core_hours']:.2f}",
         "dates": " to ".join(dict.fromkeys(filter(None, facts["dates"]))),
         "machine": "; ".join(facts["machines"]),
-        "code": ", ".join(facts["code"]),
+        "code": ", ".join(map(short_code, facts["code"])),
         "command": "<br>".join(f"`{command}`" for command in facts["commands"]),
     }
     lines = [f"## {study.title}", "", study.question, "", "| | |", "|---|---|"]

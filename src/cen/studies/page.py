@@ -20,6 +20,7 @@ from cen.studies.tables import (
     published_table,
     run_table,
     score_tables,
+    short_code,
 )
 
 
@@ -31,6 +32,7 @@ def render(study: Study, records: Sequence[Record], facts: Mapping[str, Any]) ->
         records: Its finished runs.
         facts: What :func:`cen.studies.outputs.study_facts` gives.
     """
+    read.cache_clear()  # runs may have gone on since an earlier page
     parts = [
         _results(study, records),
         _comparisons(study, records),
@@ -53,14 +55,15 @@ def _header(study: Study, facts: Mapping[str, Any]) -> str:
     if missing:
         parts.append(h.note(f"{missing} of {facts['runs']} runs are not finished."))
     if len(facts["code"]) > 1:
-        parts.append(h.note(f"The runs were made by several revisions: {', '.join(facts['code'])}"))
+        revisions = ", ".join(map(short_code, facts["code"]))
+        parts.append(h.note(f"The runs were made by several revisions: {revisions}."))
     shown = {
         "Base configuration": study.config,
         "Runs": f"{facts['finished']} of {facts['runs']}",
         "Hours": f"{facts['core_hours']:.2f} core-hours of training and evaluation",
         "Dates": " to ".join(dict.fromkeys(filter(None, facts["dates"]))),
         "Machine": "; ".join(facts["machines"]),
-        "Code": ", ".join(facts["code"]),
+        "Code": ", ".join(map(short_code, facts["code"])),
     }
     return "\n".join([*parts, h.facts(shown)])
 

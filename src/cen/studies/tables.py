@@ -103,9 +103,8 @@ def run_table(study: Study, records: Sequence[Record]) -> Table:
         cells = [NONE if v is None else c.format(v) for v, c in zip(values, columns, strict=True)]
         facts, run = entry.facts, entry.run
         seconds = NONE if facts["seconds"] is None else f"{facts['seconds']:.0f}"
-        git, _, changed = str(facts["git"] or NONE).partition(" ")
         start = [run.row.label, run.data, f"{run.budget:g}×", str(run.seed), *cells]
-        rows.append([*start, seconds, git[:9] + ("+" if changed else ""), run.hash])
+        rows.append([*start, seconds, short_code(facts["git"]), run.hash])
     head = ["row", "data", "steps", "seed", *(column.head for column in columns)]
     return Table(
         "Every run",
@@ -113,6 +112,12 @@ def run_table(study: Study, records: Sequence[Record]) -> Table:
         rows,
         "“code” is the revision of the program; + marks a working copy with changes.",
     )
+
+
+def short_code(revision: str | None) -> str:
+    """A revision as tables show it; + marks a working copy with changes."""
+    number, _, changed = str(revision or NONE).partition(" ")
+    return number[:9] + ("+" if changed else "")
 
 
 def grouped(study: Study, records: Sequence[Record]) -> list[tuple[Row, list[Record]]]:

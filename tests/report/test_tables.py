@@ -60,6 +60,15 @@ def test_printed_evaluation_is_in_percent(evaluation):
     assert sum(row[0] == "ensemble" for row in rows) == 1  # alone, a stream is the ensemble
 
 
+def test_fused_networks_show_every_subset(evaluation):
+    """They have no streams, so the one row of a single modality is no repetition."""
+    for outputs in evaluation["scores"].values():
+        for entry in outputs.values():
+            entry["streams"], entry["alpha"] = {}, {}
+    rows = lines(evaluation_table(evaluation))
+    assert sum("ensemble" in row for row in rows) == len(evaluation["scores"]) == 3
+
+
 def test_other_scores_and_undefined_ones_are_printed_too():
     scores = {"rmse": 0.51234, "mean_iou": None}
     entry = {"depth": {"ensemble": scores, "streams": {"rgb": scores, "edge": scores}}}

@@ -29,6 +29,7 @@ from cen.report.summary import (
     by_columns,
     evaluation_dict,
     inspection_dict,
+    is_alone,
     score_columns,
     score_head,
     single_text,
@@ -144,8 +145,8 @@ def _score_table(rows: list[dict[str, Any]], colours: Mapping[str, str], units: 
     heads += [h.cell(h.esc(score_head(c, units)), True, True) for c in ["α", *columns]]
     lines, before = [], None
     for row in rows:
-        if len(row["inputs"]) == 1 and row["prediction"] == "ensemble":
-            continue  # one stream: the ensemble is that stream
+        if is_alone(row, rows):
+            continue
         group = (row["inputs"], row["output"])
         name = h.dot(colours.get(row["prediction"], "#999")) + h.esc(row["prediction"])
         cells = [h.cell(h.esc(" + ".join(row["inputs"])) if group != before else "")]

@@ -100,6 +100,22 @@ def by_columns(rows: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
     return list(tables.values())
 
 
+def is_alone(row: Mapping[str, Any], rows: list[dict[str, Any]]) -> bool:
+    """Whether a row is the ensemble of one stream, which says what the stream's own row says.
+
+    A network that fuses its inputs has no streams; its one row is never left out.
+    """
+    return (
+        row["prediction"] == "ensemble"
+        and len(row["inputs"]) == 1
+        and any(
+            other["prediction"] != "ensemble"
+            and (other["inputs"], other["output"]) == (row["inputs"], row["output"])
+            for other in rows
+        )
+    )
+
+
 def score_head(name: str, unit: bool = False) -> str:
     """The column head of a score, with its unit where that is wanted."""
     score = SCORES.get(name)

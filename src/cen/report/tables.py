@@ -14,6 +14,7 @@ from cen.report.summary import (
     evaluation_dict,
     images_text,
     inspection_dict,
+    is_alone,
     score_columns,
     score_head,
     single_text,
@@ -57,8 +58,8 @@ def _scores(rows: list[dict[str, Any]], title: str | None, units: bool) -> Table
             table.add_section()
         inputs = " + ".join(row["inputs"]) if group != before else ""
         before = group
-        if len(row["inputs"]) == 1 and row["prediction"] == "ensemble":
-            continue  # one stream: the ensemble is that stream
+        if is_alone(row, rows):
+            continue
         alpha = "" if row["alpha"] is None else f"{row['alpha']:.2f}"
         cells = [inputs, *([row["output"]] if several else []), row["prediction"], alpha]
         cells += [format_score(name, row.get(name)) for name in columns]

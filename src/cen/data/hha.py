@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cen.data.geometry import Matrix, normals_from_depth, rays
+from cen.data.geometry import Matrix, normals_from_depth, rays, unit_length
 from cen.data.holes import fill_holes
 
 # Radius of the windows of the normals, for pictures of 480 rows: small ones for the angle, large
@@ -57,8 +57,8 @@ def hha(depth: NDArray[Any], intrinsics: Matrix) -> NDArray[np.float32]:
     outward = -normals_from_depth(filled, intrinsics, fine).astype(np.float64)
     # No plane fits where hardly anything was seen; there, the surface faces the camera.
     sight = rays(intrinsics, (depth.shape[0], depth.shape[1]))
-    facing = sight / np.linalg.norm(sight, axis=2, keepdims=True)
-    outward = np.where(np.isfinite(outward), outward, facing)
+    unknown = np.isnan(outward[..., 0])
+    outward[unknown] = unit_length(sight[unknown][None])[0]
     angle = np.degrees(np.arccos(np.clip(outward @ down, -1.0, 1.0)))
     height = -(sight * filled[..., None]) @ down
     floor = float(np.percentile(height, _FLOOR_PERCENTILE))

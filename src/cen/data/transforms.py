@@ -121,7 +121,7 @@ class Transform:
             elif name in self.targets or name in self.labels:
                 result[name] = self._truth(self.targets.get(name, _LABEL), value, view)
             elif name == INTRINSICS:
-                result[name] = view.camera(geometry.as_intrinsics(value, view.size))
+                result[name] = view.camera(geometry.as_intrinsics(value))
             else:
                 result[name] = value
         return result

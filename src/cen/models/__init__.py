@@ -8,6 +8,7 @@ networks), ``network`` (named inputs through streams to named outputs), ``assemb
 
 from cen.models.builders import build, builders, encoders
 from cen.models.checkpoint import load, read_header, save
+from cen.models.cycle import CycleFusionNetwork
 from cen.models.finetuning import finetune
 from cen.models.network import ChannelExchangeNetwork, Output
 from cen.models.patchgan import PatchGAN
@@ -20,6 +21,7 @@ from cen.models.task import Task
 
 __all__ = [
     "ChannelExchangeNetwork",
+    "CycleFusionNetwork",
     "Output",
     "PSPNetDecoder",
     "PatchGAN",

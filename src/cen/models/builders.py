@@ -11,6 +11,7 @@ from typing import Any, Literal, NamedTuple
 from cen.errors import ConfigError, did_you_mean
 from cen.exchange import ExchangeRule
 from cen.models.assembly import assemble
+from cen.models.cycle import cycle
 from cen.models.network import ChannelExchangeNetwork
 from cen.models.options import check_choices, check_fields, rule_of
 from cen.models.pretrained import load_pretrained
@@ -31,8 +32,8 @@ def build(name: str, **arguments: Any) -> ChannelExchangeNetwork:
     """Build a network by the name of its decoder.
 
     Args:
-        name: a key of `builders`: ``"refinenet"``, ``"pspnet"`` or ``"unet"``.
-        **arguments: what the builder takes; see `dense` (RefineNet and PSPNet) and `unet`.
+        name: a key of `builders`: ``"refinenet"``, ``"pspnet"``, ``"unet"`` or ``"cycle"``.
+        **arguments: what the builder takes; see `dense` (RefineNet and PSPNet), `unet` and `cycle`.
 
     Raises:
         ConfigError: if a name or a value is unknown.
@@ -273,5 +274,6 @@ def unet(
 builders: dict[str, Callable[..., ChannelExchangeNetwork]] = {
     **{name: partial(dense, name) for name in DECODERS},
     "unet": unet,
+    "cycle": cycle,
 }
 """The function that builds a network, by the name of its decoder."""

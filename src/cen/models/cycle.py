@@ -1,0 +1,323 @@
+"""Cycle multimodal fusion: one network in which every modality is in turn the target.
+
+The paper names this scenario; its full text on it is not at hand, so what is built here is this
+project's reading (docs/translation.md), the smallest consistent extension of multimodal fusion.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from cen.errors import ConfigError, StreamError, did_you_mean
+from cen.exchange import ExchangeRule, Streams, convert_layers
+from cen.models.network import ChannelExchangeNetwork, Encoder, Output, resize, weighted_sum
+from cen.models.options import as_rule, check_choices, check_fields
+from cen.models.stems import TILED, private_stem, tile
+from cen.models.task import Task
+from cen.models.unet import Statistics, UNetDecoder, UNetEncoder
+from cen.models.unet import encoders as unet_encoders
+
+Feed = tuple[tuple[float, ...], tuple[float, ...]]
+"""Factor and summand per channel that make an input of a ground truth or a prediction."""
+
+
+class CycleFusionNetwork(ChannelExchangeNetwork):
+    """K modalities; each is predicted from the K − 1 others, in one packed pass.
+
+    There is one stream per direction, named ``"target/source"``. All K (K − 1) of them share every
+    convolution; norms are private per stream, channels are exchanged among the sources of the same
+    target alone, and every target has a head and an ensemble of its own. The streams of a target do
+    not see it, so nothing of a hidden modality reaches its own prediction. Use `cen.build` with the
+    name ``"cycle"`` to make one.
+
+    Args:
+        streams: the directions, grouped by target.
+        feeds: how a ground truth or prediction of each modality becomes an input.
+        **parts: as for `ChannelExchangeNetwork`, encoder and decoder on ``streams``.
+
+    Attributes:
+        alpha: the ensemble's scalars of each target, one per source, before the softmax.
+    """
+
+    def __init__(self, *, streams: Streams, feeds: Mapping[str, Feed], **parts: Any) -> None:
+        super().__init__(encoder_streams=streams, decoder_streams=streams, **parts)
+        self.feeds = dict(feeds)
+        self.alpha = nn.ParameterDict(
+            {name: nn.Parameter(torch.ones(len(self.inputs) - 1)) for name in self.outputs}
+        )
+
+    def sources(self, target: str) -> tuple[str, ...]:
+        """The modalities that a target is predicted from, in order."""
+        return tuple(name for name in self.inputs if name != target)
+
+    def forward(
+        self,
+        inputs: Mapping[str, Tensor],
+        size: tuple[int, int] | None = None,
+        targets: Collection[str] | None = None,
+    ) -> dict[str, Output]:
+        """Predict modalities from the others, all directions in one pass.
+
+        Args:
+            inputs: (B, C, H, W) by name, all of one size; any non-empty subset.
+            size: height and width of the outputs; None for the decoder's own.
+            targets: what to predict; None for every modality that another one is given for. A
+                target that is given, too, is hidden from its own prediction.
+
+        Returns:
+            One `Output` per target, its streams by the name of their source.
+
+        Raises:
+            StreamError: if a name is unknown, or a target has no source.
+            ShapeError: if a shape does not fit; the message names the input.
+        """
+        present = self._check(inputs)
+        directions = self._directions(present, targets)
+        names = [f"{target}/{source}" for target, sources in directions for source in sources]
+        with self.encoder_streams.activate(names):
+            order = [self.encoder_streams.names[i] for i in self.encoder_streams.active]
+            firsts = self._firsts(inputs, {name.split("/")[1] for name in order})
+            packed = torch.stack([firsts[name.split("/")[1]] for name in order], 1).flatten(0, 1)
+            decoded: Tensor = self.decoder(cast(Encoder, self.encoder).body(packed))
+        rows = torch.unflatten(decoded, 0, (-1, len(order)))
+        return {
+            target: self._predict(target, sources, rows, order, size)
+            for target, sources in directions
+        }
+
+    def predict(
+        self, target: str, inputs: Mapping[str, Tensor], size: tuple[int, int] | None = None
+    ) -> Output:
+        """Predict one modality from any non-empty subset of the others.
+
+        Raises:
+            StreamError: if the target is unknown or among the inputs, or no input is given.
+            ShapeError: if a shape does not fit.
+        """
+        if target in inputs:
+            raise StreamError(
+                f"the target {target!r} is among its own inputs; give others of "
+                f"{', '.join(self.inputs)}"
+            )
+        return self(inputs, size, targets=[target])[target]
+
+    def enter(self, name: str, value: Tensor) -> Tensor:
+        """What the network takes in of a modality's ground truth.
+
+        Args:
+            name: the modality.
+            value: (B, H, W) labels of a segmentation, which become one channel per class (all 0
+                where ignored); else (B, C, H, W), 0 where missing.
+        """
+        task = self.outputs[name]
+        if task.kind == "segmentation":
+            classes = torch.arange(task.channels, device=value.device).view(1, -1, 1, 1)
+            return (value[:, None] == classes).float()
+        known = torch.isfinite(value)
+        return torch.where(known, self._affine(name, torch.where(known, value, 0)), 0)
+
+    def reenter(self, name: str, output: Output) -> Tensor:
+        """A prediction as an input: what `fused` gives, in the form of ground truth.
+
+        A segmentation enters as its softmax, edges as probabilities, normals with unit length.
+        """
+        task, value = self.outputs[name], fused(output)
+        if task.kind == "segmentation":
+            return value.softmax(1)
+        if task.kind == "edge":
+            value = value.sigmoid()
+        elif task.kind == "normal":
+            value = F.normalize(value, dim=1)
+        return self._affine(name, value)
+
+    def alpha_weights(self) -> dict[str, dict[str, float]]:
+        """The ensemble's weight of every source, by target; `cen.inspect` reads it."""
+        return {
+            name: dict(
+                zip(self.sources(name), torch.softmax(alpha.detach(), 0).tolist(), strict=True)
+            )
+            for name, alpha in self.alpha.items()
+        }
+
+    def adapt(self, **changes: Any) -> ChannelExchangeNetwork:
+        """Not offered: a new modality would bring directions to all the others."""
+        raise ConfigError("a cycle network cannot take over weights for other modalities")
+
+    def _directions(
+        self, present: Sequence[str], targets: Collection[str] | None
+    ) -> list[tuple[str, tuple[str, ...]]]:
+        """Targets in order, each with the sources that are there."""
+        for name in targets or ():
+            if name not in self.outputs:
+                raise StreamError(
+                    f"unknown target {name!r}{did_you_mean(name, self.outputs)}; the modalities "
+                    f"are {', '.join(self.outputs)}"
+                )
+        found = []
+        for target in self.outputs:
+            sources = tuple(name for name in present if name != target)
+            if sources and (targets is None or target in targets):
+                found.append((target, sources))
+            elif targets is not None and target in targets:
+                raise StreamError(
+                    f"nothing to predict {target!r} from: it alone was given; give at least one of "
+                    f"{', '.join(self.sources(target))}"
+                )
+        return found
+
+    def _firsts(self, inputs: Mapping[str, Tensor], sources: Iterable[str]) -> dict[str, Tensor]:
+        """The first convolution of each source, once for all its directions."""
+        shared: Any = self.encoder.conv1
+        return {
+            name: (self.stems[name] if name in self.stems else shared)(tile(inputs[name]))  # noqa: SIM401
+            for name in sources
+        }
+
+    def _predict(
+        self,
+        target: str,
+        sources: Sequence[str],
+        rows: Tensor,
+        order: Sequence[str],
+        size: Sequence[int] | None,
+    ) -> Output:
+        first = order.index(f"{target}/{sources[0]}")
+        own = rows[:, first : first + len(sources)]
+        values = torch.unflatten(self.heads[target](own.flatten(0, 1)), 0, own.shape[:2])
+        streams = {name: values[:, k] for k, name in enumerate(sources)}
+        if size is not None:
+            streams = {name: resize(value, size) for name, value in streams.items()}
+        scalars, every = self.alpha[target], self.sources(target)
+        alpha = torch.softmax(torch.stack([scalars[every.index(name)] for name in sources]), 0)
+        ensemble = weighted_sum([value.detach() for value in streams.values()], alpha)
+        if self.outputs[target].kind == "normal":
+            ensemble = F.normalize(ensemble, dim=1)
+        return Output(streams, ensemble, alpha)
+
+    def _affine(self, name: str, value: Tensor) -> Tensor:
+        if name not in self.feeds:
+            return value
+        factor, summand = (value.new_tensor(part).view(1, -1, 1, 1) for part in self.feeds[name])
+        return value * factor + summand
+
+
+def fused(output: Output) -> Tensor:
+    """The ensemble of an output with a path for gradients to its streams, but none to alpha."""
+    return weighted_sum(list(output.streams.values()), output.alpha.detach())
+
+
+def cycle(
+    *,
+    encoder: str = "unet8",
+    inputs: Mapping[str, int],
+    outputs: Mapping[str, int | Task | Mapping[str, Any]],
+    feeds: Mapping[str, Sequence[Sequence[float]]] | None = None,
+    width: int | None = None,
+    decoder_exchange: bool = False,
+    exchange: ExchangeRule | Mapping[str, Any] | None = None,
+    dropout: float = 0.5,
+    statistics: Statistics = "running",
+) -> CycleFusionNetwork:
+    """A U-Net for cycle multimodal fusion (this project's reading of the paper's scenario).
+
+    Args:
+        encoder: ``"unet3"`` to ``"unet9"``, as for the translation network.
+        inputs: channels of each modality as an input, by name; at least three. A segmentation has
+            one per class.
+        outputs: the same names; what each modality is as a prediction.
+        feeds: by name, factors and summands per channel with which a ground truth or a prediction
+            becomes an input; none where both are alike.
+        width: channels after the first convolution; None for 64.
+        decoder_exchange: exchange channels after the decoder's norms too.
+        exchange: as for the translation network.
+        dropout: as for the translation network.
+        statistics: as for the translation network.
+
+    Raises:
+        ConfigError: if there are fewer than three modalities, or names, channels or values do not
+            fit.
+        StreamError: if a name cannot be used.
+    """
+    if encoder not in unet_encoders:
+        hint = did_you_mean(encoder, unet_encoders)
+        known = ", ".join(unet_encoders)
+        raise ConfigError(f"unknown encoder {encoder!r} of a U-Net{hint}; known: {known}")
+    tasks = check_fields(inputs, outputs)
+    check_cycle(inputs, tasks)
+    check_choices(("statistics", statistics, ("running", "instance")))
+    rule = ExchangeRule(1e-2) if exchange is None else as_rule(exchange)
+    kept = {name: (tuple(a), tuple(b)) for name, (a, b) in (feeds or {}).items()}
+    for name, parts in kept.items():
+        if name not in inputs or any(len(part) != inputs[name] for part in parts):
+            raise ConfigError(f"feeds of {name!r}: give one factor and summand per input channel")
+    config = {
+        "name": "cycle",
+        "encoder": encoder,
+        "inputs": dict(inputs),
+        "outputs": {key: task.to_dict() for key, task in tasks.items()},
+        "feeds": {name: [list(part) for part in parts] for name, parts in kept.items()},
+        "width": width,
+        "decoder_exchange": decoder_exchange,
+        "exchange": dataclasses.asdict(rule),
+        "dropout": dropout,
+        "statistics": statistics,
+    }
+    plain = UNetEncoder(
+        unet_encoders[encoder], 64 if width is None else width, statistics=statistics
+    )
+    decoder = UNetDecoder(plain.channels, dropout=dropout, statistics=statistics)
+    stems = {
+        name: private_stem(plain.conv1, channels)
+        for name, channels in inputs.items()
+        if channels not in TILED
+    }
+    if len(stems) == len(inputs):
+        cast(Any, plain).conv1 = None
+    groups = [[f"{t}/{s}" for s in inputs if s != t] for t in tasks]
+    streams = Streams([name for group in groups for name in group], groups)
+    convert_layers(plain, streams, where=plain.exchanging, exchange=rule)
+    convert_layers(decoder, streams, exchange=rule if decoder_exchange else None)
+    return CycleFusionNetwork(
+        streams=streams,
+        feeds=kept,
+        encoder=plain,
+        decoder=decoder,
+        stems=stems,
+        heads={name: decoder.make_head(task) for name, task in tasks.items()},
+        inputs=inputs,
+        outputs=tasks,
+        config=config,
+    )
+
+
+def check_cycle(inputs: Mapping[str, int], tasks: Mapping[str, Task]) -> None:
+    """Refuses modalities of which not every one can be the target of the others.
+
+    Raises:
+        ConfigError: naming what is missing.
+    """
+    if set(inputs) != set(tasks):
+        odd = sorted(set(inputs) ^ set(tasks))
+        raise ConfigError(
+            f"in cycle fusion every modality is an input and an output; {', '.join(odd)} is only "
+            "one of them"
+        )
+    if list(inputs) != list(tasks):
+        raise ConfigError("in cycle fusion inputs and outputs are given in the same order")
+    if len(inputs) < 3:
+        raise ConfigError(
+            f"cycle fusion needs at least 3 modalities, not {len(inputs)}: with two there is "
+            "nothing to fuse in either direction"
+        )
+    for name, task in tasks.items():
+        if task.channels != inputs[name]:
+            raise ConfigError(
+                f"modality {name!r} has {inputs[name]} channels as an input but {task.channels} "
+                f"as an output ({task.kind}); give the same"
+            )

@@ -23,6 +23,7 @@ from cen.studies import (
     comparison_tables,
     csv_text,
     expand,
+    paired_difference,
     published_table,
     score_tables,
 )
@@ -30,6 +31,7 @@ from cen.studies.board import Estimate, span
 from cen.studies.figures import budget_curves, learning_curves, sweep_curves
 from cen.studies.outputs import write_outputs
 from cen.studies.spec import Comparison, DataVariant, Published, RowSpec, Sweep
+from cen.studies.tables import verdict
 
 # mIoU of the ensemble by row, budget and seed.
 SCORES = {
@@ -122,10 +124,17 @@ def test_score_tables(study: Study, records: list[Record]) -> None:
 def test_comparisons_pair_seeds_and_take_sweeps(study: Study, records: list[Record]) -> None:
     (table,) = comparison_tables(study, records)
     # Differences 5, 6, 4 points: mean 5, deviation 1, half width 4.3027 / sqrt(3) = 2.48.
-    assert list(table.rows[0]) == ["RGB | alone", "1×", "+5.0", "+2.5 … +7.5", "3", "yes"]
-    assert list(table.rows[1]) == ["θ = 0.01", "1×", "+20.0", "–", "1", "no"]
+    assert list(table.rows[0]) == ["RGB | alone", "1×", "+5.0", "+2.5 … +7.5", "3", "better"]
+    assert list(table.rows[1]) == ["θ = 0.01", "1×", "+20.0", "–", "1", "not clear"]
     assert len(table.rows) == 3
     assert "ensemble mIoU of CEN minus the row's" in table.title
+
+
+def test_less_is_better_for_errors(study: Study) -> None:
+    difference = paired_difference({0: 1.0, 1: 1.1}, {0: 2.0, 1: 2.1001})
+    assert difference is not None
+    assert verdict(difference, study.column("ensemble.rmse")) == "better"
+    assert verdict(difference, study.column("ensemble")) == "worse"
 
 
 def test_published_figures_stand_apart(study: Study) -> None:

@@ -18,8 +18,8 @@ from cen.scores import SCORES, format_score
 FACTS = {
     "exchange_rate": "exchange rate",
     "parameters": "parameters",
-    "macs": "multiply-adds",
-    "compute": "multiply-adds of training",
+    "macs": "MACs",
+    "compute": "MACs, training",
     "steps": "steps",
     "seconds": "seconds",
 }

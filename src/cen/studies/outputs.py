@@ -38,7 +38,8 @@ def study_facts(
     def distinct(key: str) -> list[str]:
         return list(dict.fromkeys(str(r.facts[key]) for r in records if r.facts[key]))
 
-    times = sorted(str(r.facts[key]) for r in records for key in ("started", "finished"))
+    stamps = [r.facts[key] for r in records for key in ("started", "finished")]
+    times = sorted(str(stamp) for stamp in stamps if stamp)
     commands = [*earlier.get("commands", []), *([f"cen {shlex.join(command)}"] if command else [])]
     seconds = {
         r.run.hash: _core_seconds(r) for r in records

@@ -12,6 +12,7 @@ from cen.studies.results import Record, by_seed
 from cen.studies.spec import Comparison, Study
 
 NONE = "–"
+_MACS = " MACs: multiply-adds of a sample's forward pass; for “training”, times the samples seen."
 
 
 @dataclass(frozen=True)
@@ -54,12 +55,14 @@ def score_tables(study: Study, records: Sequence[Record]) -> list[Table]:
             cells = [mean_cell(mine, column) for column in columns]
             rows.append([row.label, str(len(mine)), *cells])
         percents = " (percent)" if any(column.share for column in columns) else ""
+        facts = {column.prediction for column in columns if column.score is None}
+        macs = _MACS if facts & {"macs", "compute"} else ""
         tables.append(
             Table(
                 f"{_data_label(study, data)}, {budget:g}× steps",
                 ["row", "seeds", *(column.head for column in columns)],
                 rows,
-                f"Mean ± sample standard deviation over seeds{percents}, test split.",
+                f"Mean ± sample standard deviation over seeds{percents}, test split.{macs}",
             )
         )
     return tables
@@ -154,6 +157,13 @@ def difference_cells(difference: Difference, column: Column) -> list[str]:
     return [signed(difference.mean), interval, str(difference.n)]
 
 
+def verdict(difference: Difference, column: Column) -> str:
+    """Which of the two is better, where the interval leaves out 0."""
+    if not difference.clear:
+        return "not clear"
+    return "better" if (difference.mean > 0) == column.higher_is_better else "worse"
+
+
 def _compared(study: Study, compare: Comparison, records: Sequence[Record]) -> list[Table]:
     """One table per data set: other rows down, budgets across."""
     column = study.column(compare.column)
@@ -173,7 +183,7 @@ def _compared(study: Study, compare: Comparison, records: Sequence[Record]) -> l
                 difference = paired_difference(left, right)
                 if difference is not None:
                     cells = difference_cells(difference, column)
-                    cells.append("yes" if difference.clear else "no")
+                    cells.append(verdict(difference, column))
                     rows.append([row.label, f"{budget:g}×", *cells])
         if rows:
             reference = study.rows[compare.reference].label or compare.reference
@@ -183,10 +193,11 @@ def _compared(study: Study, compare: Comparison, records: Sequence[Record]) -> l
                 Table(
                     f"{_data_label(study, data)}: {column.head} of {reference} minus the row's"
                     f"{other}",
-                    ["row", "steps", "difference", "95 % interval", "seeds", "interval without 0"],
+                    ["row", "steps", "difference", "95 % interval", "seeds", "reference is"],
                     rows,
                     f"Paired over seeds, in {unit}; Student's t interval of the mean difference. "
-                    f"{'More' if column.higher_is_better else 'Less'} is better for the reference.",
+                    f"{'More' if column.higher_is_better else 'Less'} is better for the reference; "
+                    "“not clear” where the interval holds 0.",
                 )
             )
     return tables

@@ -194,6 +194,12 @@ def test_frames_without_all_files_are_left_out_by_name(bare):
         Taskonomy(bare, "train", {**INPUTS, **DEPTH}, {})
 
 
+def test_label_files_may_be_called_as_their_folder_is(root):
+    for path in sorted((root / "segment_semantic").glob("*.png")):
+        path.rename(path.with_name(path.name.replace("segmentsemantic", "segment_semantic")))
+    assert Taskonomy(root, "train").raw(0)["segment_semantic"].shape == (24, 32)
+
+
 def test_partly_annotated_frames_need_one_of_the_targets(bare):
     for number in (1, 2):
         (bare / "depth_zbuffer" / f"point_{number}_view_0_domain_depth_zbuffer.png").unlink()

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from os import scandir
 from pathlib import Path
 
@@ -36,12 +35,14 @@ class Frames:
         buildings: their names, sorted; one empty name where folders of buildings are absent.
         domains: which domains there are.
         form: of a path below the root, with {building}, {domain} and {file}.
+        suffixes: what stands before .png in the files of a domain, where it is not its name.
     """
 
     root: Path
     buildings: tuple[str, ...]
     domains: tuple[str, ...]
     form: str
+    suffixes: Mapping[str, str]
 
     def key(self, building: str, point: int, view: int) -> int:
         """The number of a frame.
@@ -77,13 +78,13 @@ class Frames:
     def path(self, domain: str, key: int) -> Path:
         """Where the file of a frame is, or would be."""
         building, point, view = self.parts(key)
-        suffix = self._suffix(domain)
+        suffix = self.suffixes.get(domain, domain)
         file = f"point_{point}_view_{view}_domain_{suffix}.png"
         return self.root / self.form.format(building=building, domain=domain, file=file)
 
     def keys(self, domain: str) -> NDArray[np.int64]:
         """The frames that a domain has files of, sorted."""
-        suffix = self._suffix(domain)
+        suffix = self.suffixes.get(domain, domain)
         found = [
             self._key(number, int(match[1]), int(match[2]))
             for number, building in enumerate(self.buildings)
@@ -99,21 +100,6 @@ class Frames:
 
     def _folder(self, domain: str, building: str) -> Path:
         return self.root / self.form.format(building=building, domain=domain, file="")
-
-    def _suffix(self, domain: str) -> str:
-        folders = tuple(str(self._folder(domain, building)) for building in self.buildings)
-        return _suffix(domain, folders)
-
-
-@lru_cache(maxsize=256)
-def _suffix(domain: str, folders: tuple[str, ...]) -> str:
-    """What stands before .png in the files of a domain."""
-    known = SUFFIXES.get(domain, domain)
-    for folder in folders:
-        first = next(iter(_matches(Path(folder))), None)
-        if first is not None:
-            return known if first[3] == known else domain
-    return known
 
 
 def read_frames(root: Path, known: Mapping[str, object]) -> Frames:
@@ -131,7 +117,7 @@ def read_frames(root: Path, known: Mapping[str, object]) -> Frames:
     for domain in domains:
         folder = root / domain
         if next(iter(_matches(folder)), None) is not None:
-            return Frames(root, ("",), tuple(domains), "{domain}/{file}")
+            return _frames(root, ("",), tuple(domains), "{domain}/{file}")
     below = {name for domain in domains for name in _folders(root / domain)}
     form = "{domain}/{building}/{file}"
     if below == {_DOWNLOADER}:
@@ -141,7 +127,7 @@ def read_frames(root: Path, known: Mapping[str, object]) -> Frames:
         raise DataError(
             f"{root}: the folders {', '.join(domains)} hold no point_*_view_*_domain_*.png"
         )
-    return Frames(root, tuple(sorted(below)), tuple(domains), form)
+    return _frames(root, tuple(sorted(below)), tuple(domains), form)
 
 
 def _by_building(root: Path, folders: Collection[str], known: Iterable[str]) -> Frames:
@@ -154,7 +140,17 @@ def _by_building(root: Path, folders: Collection[str], known: Iterable[str]) -> 
             f"there are {there}"
         )
     buildings = tuple(name for name, found in inside.items() if any(d in found for d in domains))
-    return Frames(root, buildings, domains, "{building}/{domain}/{file}")
+    return _frames(root, buildings, domains, "{building}/{domain}/{file}")
+
+
+def _frames(root: Path, buildings: tuple[str, ...], domains: tuple[str, ...], form: str) -> Frames:
+    """With the suffixes that the first file of each domain has."""
+    suffixes = {}
+    for domain in set(domains) & set(SUFFIXES):
+        folders = (root / form.format(building=b, domain=domain, file="") for b in buildings)
+        first = next((match for folder in folders for match in _matches(folder)), None)
+        suffixes[domain] = domain if first and first[3] == domain else SUFFIXES[domain]
+    return Frames(root, buildings, domains, form, suffixes)
 
 
 def _folders(folder: Path) -> set[str]:

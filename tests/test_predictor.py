@@ -251,3 +251,70 @@ def test_arrays_of_every_kind_are_checked(net):
     for name, array in bad.items():
         with pytest.raises(DataError, match=f"array '{name}' must be"):
             _check_array(name, array, good[name][0])
+
+
+KINDS = {
+    "segmentation": Task("segmentation", 4, CLASSES),
+    "distance": Task("depth", 1),
+    "normal": Task("normal", 3),
+    "edge": Task("edge", 1),
+    "picture": Task("image", 3),
+}
+
+
+@pytest.fixture(scope="module")
+def several():
+    torch.manual_seed(0)
+    net = build(
+        "refinenet", encoder="resnet18", inputs={"rgb": 3, "depth": 1}, width=4,
+        outputs=KINDS, decoder_channels=4,
+    )  # fmt: skip
+    stored = {name: modality.to_dict() for name, modality in MODALITIES.items()}
+    net.metadata = {"preprocessing": stored, "palette": {"segmentation": PALETTE}}
+    return net
+
+
+def test_every_output_is_predicted_in_its_unit(several, scene):
+    found = Predictor(several).all(scene)
+    assert list(found) == list(KINDS)
+    assert np.array_equal(found["segmentation"].labels, Predictor(several)(scene).labels)
+    inputs = {
+        name: torch.from_numpy(m.to_network(m.read(scene[name])))[None]
+        for name, m in MODALITIES.items()
+    }
+    with torch.no_grad():
+        expected = several.eval()(inputs, size=(45, 61))
+    distance = expected["distance"].ensemble[0, 0].numpy()
+    assert found["distance"].values == pytest.approx(distance)
+    assert found["edge"].streams["rgb"] == pytest.approx(
+        torch.sigmoid(expected["edge"].streams["rgb"][0, 0]).numpy()
+    )
+    for vectors in (found["normal"].values, found["normal"].streams["depth"]):
+        assert np.linalg.norm(vectors, axis=-1) == pytest.approx(np.ones((45, 61)), abs=1e-5)
+    assert found["picture"].values.dtype == np.uint8
+    assert sum(found["normal"].alpha.values()) == pytest.approx(1)
+    assert {o.picture().shape for n, o in found.items() if n != "segmentation"} == {(45, 61, 3)}
+
+
+def test_every_output_is_written(several, scene, tmp_path):
+    found = Predictor(several).all({"rgb": scene["rgb"]})
+    for name, prediction in found.items():
+        files = prediction.save(tmp_path / "out", prefix=f"{name}-")
+        assert all(path.is_file() and path.name.startswith(name) for path in files.values())
+    assert np.array_equal(np.load(tmp_path / "out" / "normal-values.npy"), found["normal"].values)
+    files = found["distance"].save(tmp_path / "out")
+    if found["distance"].values.max() > 0:
+        stored = cv2.imread(str(files["millimetres"]), cv2.IMREAD_UNCHANGED)
+        wanted = np.clip(np.round(1000 * found["distance"].values), 0, 65535)
+        assert np.array_equal(stored, wanted)
+    assert not list((tmp_path / "out").glob(".*"))
+
+
+def test_a_network_without_segmentation_says_what_it_has(scene):
+    torch.manual_seed(0)
+    net = build("refinenet", encoder="resnet18", inputs={"rgb": 3}, width=4,
+                outputs={"normal": Task("normal", 3)}, decoder_channels=4)  # fmt: skip
+    predictor = Predictor(net, preprocessing={"rgb": MODALITIES["rgb"]})
+    with pytest.raises(ConfigError, match=r"normal \(normal\).*all\(\)"):
+        predictor({"rgb": scene["rgb"]})
+    assert list(predictor.all({"rgb": scene["rgb"]})) == ["normal"]

@@ -7,15 +7,26 @@ from __future__ import annotations
 
 import os
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning.pytorch import Callback
-from tests.training.toy import Blocks, toy_config, toy_network
+from tests.training.toy import (
+    Blocks,
+    Scenes,
+    several_config,
+    several_network,
+    toy_config,
+    toy_network,
+)
 
-from cen.exchange import exchange_layers, exchange_rate
+from cen.exchange import exchange_layers, exchange_rate, freeze_statistics
 from cen.training import score_network, train_network
+
+# Those that TorchJD has no part in, and one that it has, where it is installed.
+WEIGHTINGS = ("fixed", "uncertainty", *(["MGDA"] if find_spec("torchjd") else []))
 
 
 class Gradients(Callback):
@@ -26,7 +37,7 @@ class Gradients(Callback):
 
     def on_before_optimizer_step(self, trainer: Any, module: Any, optimizer: Any) -> None:
         if trainer.global_step == 0:
-            named = module.net.named_parameters()
+            named = module.named_parameters()
             self.found = {k: p.grad.clone() for k, p in named if p.grad is not None}
 
 
@@ -35,7 +46,6 @@ def work(out: Path, devices: int) -> None:
     config = toy_config(
         steps=2,
         devices=devices,
-        freeze_statistics=True,
         class_weights=[1.0, 2.0, 0.5],
         sparsity=1e-2,
         validate_every=2,
@@ -43,6 +53,8 @@ def work(out: Path, devices: int) -> None:
     )
     config.model.dropout = 0.0
     net, gradients = toy_network(config), Gradients()
+    # Batch statistics are those of a process.
+    freeze_statistics(net)
     with torch.no_grad():
         for layer in exchange_layers(net).values():
             layer.weight[:, ::3] = 1e-3
@@ -54,8 +66,24 @@ def work(out: Path, devices: int) -> None:
     # A network that was not trained is the same to the last bit, whatever the number of processes.
     fresh = toy_network(config)
     scores = score_network(fresh, Blocks(7), batch_size=2, accelerator="cpu", devices=devices)
+    several_found = {name: several(out, devices, name) for name in WEIGHTINGS}
     if int(os.environ.get("LOCAL_RANK", "0")) == 0:
-        torch.save({"gradients": gradients.found, "scores": scores}, out / f"{devices}.pt")
+        found = {"gradients": gradients.found, "scores": scores, "several": several_found}
+        torch.save(found, out / f"{devices}.pt")
+
+
+def several(out: Path, devices: int, weighting: str) -> dict[str, Any]:
+    """Gradients of one step with several outputs, of which half the samples lack some."""
+    config = several_config(
+        steps=1, devices=devices, weighting=weighting, every_output=True, validate_every=5
+    )
+    config.model.dropout = 0.0
+    net, gradients = several_network(config), Gradients()
+    freeze_statistics(net)
+    run = out / f"{weighting}{devices}"
+    data = Scenes(10, partial=True)
+    train_network(config, run, net, data, None, progress=False, callbacks=(gradients,))
+    return gradients.found
 
 
 if __name__ == "__main__":

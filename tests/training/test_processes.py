@@ -46,6 +46,17 @@ def test_gradients_are_those_of_one_process(found: dict[int, Any]) -> None:
         assert difference <= 1e-5 * gradient.norm() + 1e-12, name
 
 
+def test_gradients_of_several_outputs_are_those_of_one_process(found: dict[int, Any]) -> None:
+    """Depth, normals and edges are balanced by their valid pixels; learned weights, too."""
+    for weighting, one in found[1]["several"].items():
+        two = found[2]["several"][weighting]
+        assert one.keys() == two.keys()
+        assert ("weighting.log_variances" in one) == (weighting == "uncertainty")
+        for name, gradient in one.items():
+            difference = (gradient - two[name]).norm()
+            assert difference <= 1e-4 * gradient.norm() + 1e-9, (weighting, name)
+
+
 def test_each_sample_is_counted_once(found: dict[int, Any]) -> None:
     """Seven samples on two processes: a sampler that pads would count eight."""
     one, two = found[1]["scores"], found[2]["scores"]

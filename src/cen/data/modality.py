@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any, get_args
@@ -17,8 +16,9 @@ from cen.data.files import File, read_array, read_labels
 from cen.data.geometry import Interpolation
 from cen.data.holes import Filling, fill_holes
 from cen.data.kinds import INTERPOLATION, UNIT, Kind, check, normalisation, one_of
+from cen.data.numbers import denormalised, from_truth, normalised, truth
 from cen.data.stored import raw_values, shown
-from cen.errors import ConfigError, DataError
+from cen.errors import ConfigError
 
 
 @dataclass(frozen=True)
@@ -242,9 +242,7 @@ class Modality:
 
     def normalise(self, prepared: NDArray[Any]) -> NDArray[np.float32]:
         """What the network sees of prepared values: (C, H, W) float32, without NaN."""
-        if self.kind == "image" and prepared.dtype == np.uint8:
-            return self._looked_up(prepared)
-        numbers = self._normalised(prepared)
+        numbers = normalised(self, prepared)
         if not np.issubdtype(prepared.dtype, np.integer):
             numbers[~np.isfinite(numbers)] = self.fill
         return numbers
@@ -259,16 +257,7 @@ class Modality:
 
     def target(self, prepared: NDArray[Any]) -> NDArray[Any]:
         """Ground truth from raw values (continuous ones: prepared); see `to_target`."""
-        if self.kind == "label":
-            return prepared.astype(np.int64)
-        if self.kind == "continuous":
-            return self._normalised(prepared)
-        planes = (prepared[..., None] if prepared.ndim == 2 else prepared).astype(np.float32)
-        if self.kind == "image":
-            integer = prepared.dtype.kind in "ui"
-            white = np.iinfo(prepared.dtype).max if integer else 1.0 / self.scale
-            planes = planes / np.float32(white / 2) - 1
-        return np.ascontiguousarray(planes.transpose(2, 0, 1))
+        return truth(self, prepared)
 
     def to_target(self, values: NDArray[Any]) -> NDArray[Any]:
         """Raw values as ground truth.
@@ -295,20 +284,11 @@ class Modality:
             0..1 for ``minmax``, (H, W, 3) uint8 colours for ``jet`` and ``hha``, vectors for
             ``normals``. Labels: (H, W), the strongest class.
         """
-        if self.kind == "label":
-            return np.asarray(numbers.argmax(axis=0))
-        mean, std = np.array((self.mean, self.std), dtype=np.float32)
-        values = (numbers.astype(np.float32).transpose(1, 2, 0) * std + mean) / self.scale
-        if self.kind == "image" or self.encoding in ("jet", "hha"):
-            white, kind = (65535, np.uint16) if self.bits == 16 else (255, np.uint8)
-            colours = np.asarray(np.clip(np.rint(values), 0, white), dtype=kind)
-            return colours[..., 0] if self.channels == 1 else colours
-        if self.vectors:
-            return np.asarray(values, dtype=np.float32)
-        # One channel shown as three holds three times the same.
-        values = values[..., 0] if self.stored_channels == 1 else values
-        values = np.asarray(values, dtype=np.float32)
-        return self.encoded_by.decode(values, self) if self.encoded_by.decode else values
+        return denormalised(self, numbers)
+
+    def from_target(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Inverse of ``to_target``, also of what a network predicts: raw values; images 8 bits."""
+        return from_truth(self, values)
 
     def resize(self, values: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
         """Resizes raw or prepared values to (H, W) with this modality's interpolation.
@@ -349,60 +329,3 @@ class Modality:
             brightest value.
         """
         return values if self.kind in ("depth", "label") else shown(values, self.kind)
-
-    def _normalised(self, prepared: NDArray[Any]) -> NDArray[np.float32]:
-        """(C, H, W) float32, NaN where missing."""
-        if self.kind == "label":
-            return self._one_hot(prepared)
-        if self.encoding != "raw" and not self.early:
-            encoded = self.encoded_by.encode(np.asarray(prepared, np.float32), self, None)
-        else:
-            encoded = prepared
-        planes = self._planes(encoded)
-        numbers = np.empty((self.channels, *planes.shape[:2]), dtype=np.float32)
-        # Plane by plane: NumPy is slow where the last axis has a few entries.
-        for channel, (mean, std) in enumerate(zip(self.mean, self.std, strict=True)):
-            plane = planes[..., channel].astype(np.float32, copy=False)
-            np.multiply(plane, np.float32(self.scale), out=numbers[channel])
-            numbers[channel] -= np.float32(mean)
-            numbers[channel] /= np.float32(std)
-        return numbers
-
-    def _looked_up(self, image: NDArray[Any]) -> NDArray[np.float32]:
-        """The same for 8-bit images, from a table of the 256 values."""
-        planes = self._planes(image)
-        numbers = np.empty((self.channels, *planes.shape[:2]), dtype=np.float32)
-        for channel, table in enumerate(_tables(self)):
-            cv2.LUT(np.ascontiguousarray(planes[..., channel]), table, dst=numbers[channel])
-        return numbers
-
-    def _planes(self, values: NDArray[Any]) -> NDArray[Any]:
-        """(H, W, C) with the channels of this modality.
-
-        Raises:
-            DataError: the values have others.
-        """
-        planes = values[..., None] if values.ndim == 2 else values
-        if planes.shape[2] == 1 and self.stored_channels == 1:
-            planes = np.broadcast_to(planes, (*planes.shape[:2], self.channels))
-        if planes.shape[2] != self.channels:
-            raise DataError(f"{planes.shape[2]} channels, but this modality has {self.channels}")
-        return planes
-
-    def _one_hot(self, labels: NDArray[Any]) -> NDArray[np.float32]:
-        """A label as an input: a channel per class; all 0 where it is ignored."""
-        if self.channels < 2:
-            raise DataError(
-                "a label as an input needs as many channels as there are classes; set "
-                "model.inputs.<name>"
-            )
-        classes = np.arange(self.channels)[:, None, None]
-        return np.asarray(labels == classes, dtype=np.float32)
-
-
-@functools.lru_cache(maxsize=64)
-def _tables(modality: Modality) -> NDArray[np.float32]:
-    """(C, 256): what the network sees of every value of an 8-bit image."""
-    values = np.arange(256, dtype=np.uint8)[None]
-    colours = np.repeat(values[..., None], modality.channels, axis=2)
-    return modality._normalised(colours)[:, 0]

@@ -12,11 +12,13 @@ from cen import cli
 from cen.bench import Ratio
 from cen.cli import common
 from cen.config import Config
+from cen.models import load
 
 # Shipped configurations that read another layout than the demo's.
 LAYOUTS = {
     "nyudv2-mat-refinenet101": "nyudv2-mat",
     "sunrgbd-refinenet101": "sunrgbd",
+    "sunrgbd-pspnet152": "sunrgbd",
     "taskonomy-semantic": "taskonomy",
     "folder-example": "folder",
 }
@@ -51,8 +53,8 @@ TINY = {
             "--train.batch_size=2",
             *(f"--train.stages.{stage}.steps=1" for stage in range(3)),
         ]
-        for name in ("nyudv2-refinenet101", "nyudv2-refinenet152", *LAYOUTS)
-        if "refinenet" in name
+        for name in ("nyudv2-refinenet101", "nyudv2-refinenet152", "nyudv2-pspnet152", *LAYOUTS)
+        if "refinenet" in name or "pspnet" in name
     },
     "folder-example": ["--train.steps", "2", "--model.width=4"],
     "taskonomy-semantic": [
@@ -165,6 +167,21 @@ def test_inspect_prints_every_layer(run: Path, capsys: pytest.CaptureFixture[str
     printed = capsys.readouterr().out
     assert all(layer["name"] in printed for layer in layers)
     assert "α of segmentation" in printed
+
+
+def test_inspect_counts_what_a_picture_costs(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    figures = json_of(["inspect", str(run), "--cost", "64", "96"], capsys)
+    twice = json_of(["inspect", str(run), "--cost", "64", "192"], capsys)
+    cost, more = figures["cost"], twice["cost"]
+    assert isinstance(cost, dict)
+    assert isinstance(more, dict)
+    net = load(run)
+    assert cost["parameters"] == more["parameters"] == sum(p.numel() for p in net.parameters())
+    assert more["multiply_adds"] == 2 * cost["multiply_adds"]
+    assert cost["size"] == [64, 96]
+    assert cli.main(["inspect", str(run), "--cost", "64", "96"]) == 0
+    assert "multiply-adds for 64 × 96 pixels" in capsys.readouterr().out
+    assert cli.main(["inspect", str(run), "--cost", "8", "96"]) == 2
 
 
 @pytest.mark.parametrize("names", [("rgb",), ("depth",), ("rgb", "depth")])

@@ -2,7 +2,7 @@
 
 Per layer and stream: channels of the own part, how many of them are exchanged, and the quartiles
 of the scales' magnitudes. A rate of 0 everywhere or of nearly 100 % means that λ
-(``train.sparsity``) was too small or too large.
+(``train.sparsity``) was too small or too large. With --cost, what one picture costs as well.
 """
 
 import argparse
@@ -15,6 +15,13 @@ from cen.cli.parser import Parser
 def add(parser: Parser) -> None:
     """Declares the options."""
     parser.add_argument("run_folder", metavar="RUN", help="folder of a run, or a .safetensors file")
+    parser.add_argument(
+        "--cost",
+        metavar=("H", "W"),
+        type=int,
+        nargs=2,
+        help="also parameters, and multiply-adds for one picture of H x W pixels",
+    )
     common.add_json(parser)
 
 
@@ -25,6 +32,18 @@ def run(args: argparse.Namespace) -> int:
     import cen
     from cen.report.tables import inspection_dict, inspection_table
 
-    inspection = cen.inspect(cen.load(source))
-    common.emit(args, inspection_dict(inspection), inspection_table(inspection))
+    net = cen.load(source)
+    inspection = cen.inspect(net)
+    figures, shown = inspection_dict(inspection), [inspection_table(inspection)]
+    if args.cost:
+        from cen.models.costs import costs
+
+        height, width = args.cost
+        cost = costs(net, (height, width))
+        figures["cost"] = {"size": [height, width], **cost._asdict()}
+        shown.append(
+            f"{cost.parameters / 1e6:.3g} million parameters, {cost.multiply_adds / 1e9:.3g} "
+            f"billion multiply-adds for {height} × {width} pixels"
+        )
+    common.emit(args, figures, *shown)
     return 0

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from cen.data import Modality, Transform, train_transform
 from cen.data.files import write_png
+from cen.data.plotting import plot_sample
 from cen.errors import ConfigError, DataError
 
 generator = np.random.default_rng(0)
@@ -253,3 +254,33 @@ def test_old_metadata_is_read():
     np.testing.assert_array_equal(
         field.to_network(colours), Modality.of("image").to_network(colours)
     )
+
+
+@pytest.mark.parametrize("name", FIELDS)
+def test_ground_truth_comes_back(name):
+    field, values = FIELDS[name], whole_sample()[name]
+    back = field.from_target(field.to_target(values))
+    assert back.shape == values.shape
+    np.testing.assert_allclose(back, values, atol=1e-6)
+
+
+def test_every_kind_is_plotted_raw_and_transformed():
+    """Inputs, ground truth, an encoding with colours, a label, bands; the camera is no picture."""
+    sample = {**whole_sample(), "intrinsics": np.array([[30.0, 0, 15], [0, 30, 11], [0, 0, 1]])}
+    sample["thermal"] = generator.random((24, 32, 5)).astype(np.float32)
+    modalities = {
+        "rgb": Modality.of("image"),
+        "depth": Modality.of("depth", 3, encoding="hha"),
+        "thermal": Modality.of("continuous", 5),
+    }
+    targets = {name: field for name, field in FIELDS.items() if name not in modalities}
+    palette = generator.integers(0, 256, (9, 3)).astype(np.uint8)
+    classes = [str(k) for k in range(9)]
+    transformed = Transform(modalities, targets=targets, crop=(20, 40))(
+        sample, np.random.default_rng(0)
+    )
+    for one in (sample, transformed):
+        figure = plot_sample(one, modalities, classes, palette, targets=targets)
+        titles = {axis.get_title() for axis in figure.axes} - {""}
+        assert titles == {*modalities, *targets}
+        figure.canvas.draw()

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from cen.data.modality import Modality
+from cen.data.transforms import INTRINSICS
 
 
 def plot_sample(
@@ -21,16 +22,31 @@ def plot_sample(
     classes: Sequence[str],
     palette: NDArray[np.uint8],
     ignore_index: int = 255,
+    targets: Mapping[str, Modality] | None = None,
 ) -> Figure:
     """Every picture of a sample in a row, raw arrays or tensors alike.
 
     Colours stand for classes (legend below), depth is shown from near (bright) to far with holes in
-    black, tensors are brought back to colours and metres first.
+    black, tensors are brought back to colours and metres first. Entries that are no pictures
+    (names, intrinsics) are left out.
+
+    Args:
+        sample: raw or transformed.
+        modalities: what its inputs are.
+        classes: names of the classes.
+        palette: (C, 3) colours of the classes.
+        ignore_index: label that is no class.
+        targets: what its ground truth is; "segmentation" is known without.
 
     Returns:
         A figure that belongs to no window; ``figure.savefig(path)`` writes it.
     """
-    panels = {name: value for name, value in sample.items() if not isinstance(value, str)}
+    fields = {**(targets or {}), **modalities}
+    panels = {
+        name: _raw(value, modalities.get(name), (targets or {}).get(name))
+        for name, value in sample.items()
+        if not isinstance(value, str) and name != INTRINSICS
+    }
     columns = min(4, len(panels))
     rows = -(-len(panels) // columns)
     figure = Figure(figsize=(3.2 * columns, 2.7 * rows + 0.6), layout="constrained")
@@ -38,20 +54,20 @@ def plot_sample(
     for axis in axes:
         axis.set_axis_off()
     present: set[int] = set()
-    for axis, (name, value) in zip(axes, panels.items(), strict=False):
+    for axis, (name, raw) in zip(axes, panels.items(), strict=False):
         axis.set_title(name)
-        raw = _raw(value, modalities.get(name))
+        kind = fields[name].kind if name in fields else ""
         if name == "segmentation":
             axis.imshow(colour_labels(raw, palette, ignore_index))
             present |= set(np.unique(raw).tolist())
-        elif raw.ndim == 2 and name.startswith("depth"):
+        elif raw.ndim == 2 and (kind == "depth" or name.startswith("depth")):
             image = axis.imshow(raw, cmap=colormaps["viridis_r"].with_extremes(bad="black"))
             figure.colorbar(image, ax=axis, label="metres", shrink=0.8)
         elif raw.ndim == 2:
             labels = np.issubdtype(raw.dtype, np.integer)
             axis.imshow(raw, cmap="tab20" if labels else "gray")
         else:
-            axis.imshow(_colours(raw))
+            axis.imshow(fields[name].picture(raw) if name in fields else _colours(raw))
     legend = [
         Patch(facecolor=palette[label] / 255.0, label=classes[label])
         for label in sorted(present)
@@ -83,9 +99,13 @@ def _colours(raw: NDArray[Any]) -> NDArray[Any]:
     return raw if raw.dtype == np.uint8 else np.asarray(np.clip(0.5 + 0.5 * raw, 0.0, 1.0))
 
 
-def _raw(value: Any, modality: Modality | None) -> NDArray[Any]:
-    """Values as in the file; a network tensor is denormalised."""
+def _raw(value: Any, modality: Modality | None, target: Modality | None) -> NDArray[Any]:
+    """Values as in the file; a tensor is brought back to them."""
     if not isinstance(value, Tensor):
         return np.asarray(value)
     array = np.asarray(value.detach().cpu().numpy())
-    return modality.from_network(array) if modality is not None and array.ndim == 3 else array
+    if array.ndim != 3:
+        return array
+    if modality is not None:
+        return modality.from_network(array)
+    return target.from_target(array) if target is not None else array

@@ -234,6 +234,7 @@ class Shown(Scenes):
 
     def __init__(self) -> None:
         super().__init__(4, partial=True)
+        self.targets: Any = {}
         self.modalities = {
             "rgb": cen.data.Modality.of("image"),
             "depth": cen.data.Modality.of("depth"),

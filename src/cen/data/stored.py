@@ -160,9 +160,12 @@ def _normals(stored: NDArray[Any], modality: Modality, told: str) -> NDArray[np.
 
 
 def shown(values: NDArray[Any], kind: str) -> NDArray[np.uint8]:
-    """Raw images, normals, edges or continuous values as an (H, W, 3) picture."""
+    """Raw images, normals, edges or continuous values as an (H, W, 3) picture.
+
+    Of normals x is red, y green and what faces us blue, as everywhere in pictures of CEN.
+    """
     if kind == "normal":
-        picture = np.nan_to_num(127.5 + 127.5 * values)
+        picture = np.nan_to_num(127.5 + 127.5 * values * np.array((1, 1, -1), dtype=np.float32))
     elif values.dtype == np.uint8 and (values.ndim == 2 or values.shape[2] == 3):
         picture = values
     else:

@@ -96,9 +96,6 @@ def _pictures(dataset: Any, index: int, names: tuple[str, ...]) -> dict[str, Any
     raw = dataset.raw(index)
     pictures: dict[str, Any] = {}
     for name in names:
-        modality: Modality = dataset.modalities[name]
-        values = raw[name]
-        if modality.kind == "image" and values.ndim == 2:
-            values = np.repeat(values[..., None], 3, axis=2)
-        pictures[name] = values
+        modality: Modality = {**dataset.targets, **dataset.modalities}[name]
+        pictures[name] = modality.picture(raw[name])
     return pictures

@@ -450,6 +450,29 @@ def test_wrong_files_are_named_when_read(root):
         AlignedFolder(root, "test").raw(0)
 
 
+def test_files_of_other_bits_or_swapped_patterns_are_named(root):
+    depth = {"pattern": "labels/{id}.png", "kind": "depth", "unit": 0.001, "bits": 16}
+    say(root, modalities__depth=depth)
+    data = open_layout("folder", root, "test", inputs={"depth": {}}, outputs={})
+    with pytest.raises(DataError, match=r"labels/\d\d\.png: holds values of 8 bits, not of 16"):
+        data.raw(0)
+    say(
+        root,
+        modalities__rgb__pattern="labels/{id}.png",
+        outputs__segmentation__pattern="rgb/{id}.png",
+    )
+    with pytest.raises(DataError, match=r"rgb/\d\d\.png: a label image has one integer"):
+        AlignedFolder(root, "test").raw(0)
+
+
+def test_a_plot_shows_every_picture(root):
+    say(root, intrinsics=[50, 51, 16, 12])
+    data = AlignedFolder(root, "train")
+    figure = data.plot(data.raw(0))
+    titles = [axis.get_title() for axis in figure.axes if axis.get_title()]
+    assert titles == ["rgb", "thermal", "segmentation"]
+
+
 def test_the_configuration_may_name_the_classes(root):
     data = AlignedFolder(root, "train", classes=["a", "b", "c", "d"])
     assert data.classes == ("a", "b", "c", "d")

@@ -14,11 +14,15 @@ from cen.config import Config
 from cen.data.files import write_png
 from cen.data.folder import AlignedFolder
 from cen.data.folder_yaml import FieldConfig, read_description
+from cen.data.layouts import reader_options
 
 PAGE = Path(__file__).parents[2] / "docs" / "your-own-data.md"
 BLOCKS = re.findall(r"```yaml\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)
 DESCRIPTIONS = [block for block in BLOCKS if "pattern" in block]
 CONFIGURATIONS = [block for block in BLOCKS if "pattern" not in block]
+OTHERS = re.findall(
+    r"```yaml\n(data:.*?)```", PAGE.with_name("datasets.md").read_text("utf-8"), re.DOTALL
+)
 SIZE = (64, 64)
 
 
@@ -75,6 +79,12 @@ def test_every_description_describes(block: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("block", CONFIGURATIONS)
 def test_every_configuration_is_one(block: str) -> None:
     assert Config.from_dict(yaml.safe_load(block)).data.layout == "folder"
+
+
+@pytest.mark.parametrize("block", OTHERS)
+def test_every_configuration_of_the_data_sets_page_is_one(block: str) -> None:
+    config = Config.from_dict(yaml.safe_load(block))
+    assert set(config.data.options) <= set(reader_options(config.data.layout))
 
 
 def test_the_page_from_files_to_predictions(

@@ -127,5 +127,6 @@ def _one_hot(labels: NDArray[Any], channels: int) -> NDArray[np.float32]:
 
 def _colours(values: NDArray[Any], kind: type[np.uint8] | type[np.uint16]) -> NDArray[Any]:
     """(H, W, C) numbers rounded to integers, 0 where missing; (H, W) of one channel."""
-    colours = np.clip(np.rint(np.nan_to_num(values)), 0, np.iinfo(kind).max).astype(kind)
+    rounded = np.rint(np.nan_to_num(values))
+    colours = np.asarray(np.clip(rounded, 0, np.iinfo(kind).max), dtype=kind)
     return colours[..., 0] if colours.shape[2] == 1 else colours

@@ -11,6 +11,7 @@ import yaml
 from cen.data.files import write_png
 from cen.data.folder import AlignedFolder
 from cen.data.layouts import open_layout
+from cen.data.source import Source
 from cen.errors import CenError, ConfigError, DataError
 
 SIZE = (24, 32)
@@ -333,6 +334,13 @@ def test_a_check_goes_on_where_files_are_missing(root):
             data.select(None, None)
     missing = [path for i in range(len(data)) for path in data.files(i).values()]
     assert root / "thermal/02.tif" in missing
+
+
+def test_a_check_tells_what_leaves_no_sample(root):
+    shutil.move(root / "labels", root / "masks")
+    for split in ("train", "validation", "test"):
+        with pytest.raises(DataError, match=r"no file matches labels"):
+            Source("folder", str(root)).open(split, tolerant=True)
 
 
 def test_names_that_do_not_match_are_shown(root):

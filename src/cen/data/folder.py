@@ -198,6 +198,7 @@ class AlignedFolder(AlignedDataset):
         if not lacks:
             return
         if len(lacks) == len(names):
+            self._chosen = Chosen((), {})
             told = ", ".join(f"{field} such as {min(self._files[field])!r}" for field in wanted)
             raise DataError(
                 f"{self._said.path}: no sample has all files; names ({{id}}) found: {told}; the "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -67,8 +66,12 @@ class Source:
         targets = described(dataset, outputs, "model.outputs")
         # Every missing file shall be told, not the first one alone. The fields are chosen before
         # the files are looked for.
-        with contextlib.suppress(DataError) if tolerant else contextlib.nullcontext():
+        try:
             dataset.select(modalities, targets)
+        except DataError:
+            # Without samples there is nothing that could tell more than this error.
+            if not tolerant or not len(dataset):
+                raise
         return dataset
 
     def _wanted(self, dataset: AlignedDataset) -> tuple[Given, Given]:

@@ -1,8 +1,11 @@
 """Every file format: what is read back, and what damaged and hostile files end in."""
 
 import io
+import os
 import pickle
 import struct
+import subprocess
+import sys
 import warnings
 import zlib
 from pathlib import Path
@@ -256,6 +259,26 @@ def test_exr_says_what_is_needed(tmp_path):
     (tmp_path / "a.exr").write_bytes(start + struct.pack("<4i", 0, 0, 8, 7) + bytes(100))
     with pytest.raises(DataError, match=r"a\.exr: is an EXR file.*OPENCV_IO_ENABLE_OPENEXR"):
         Modality.of("depth").read(tmp_path / "a.exr")
+
+
+WITH_EXR = """
+import sys, cv2, numpy
+from cen.data import Modality
+values = numpy.random.default_rng(0).normal(size=(9, 8, 3)).astype("f4")
+for name, array in (("depth", values[..., 0] ** 2 + 1), ("continuous", values)):
+    open("a.exr", "wb").write(cv2.imencode(".exr", array[..., ::-1] if array.ndim == 3 else array)[1])
+    field = Modality.of(name, 1 if array.ndim == 2 else 3, unit=1.0)
+    assert numpy.array_equal(field.read("a.exr"), array), name
+"""
+
+
+@pytest.mark.skipif(
+    any("OpenEXR" in line and "NO" in line for line in cv2.getBuildInformation().splitlines()),
+    reason="this OpenCV has no OpenEXR",
+)
+def test_exr_where_opencv_has_it(tmp_path):
+    environment = {**os.environ, "OPENCV_IO_ENABLE_OPENEXR": "1"}
+    subprocess.run([sys.executable, "-c", WITH_EXR], cwd=tmp_path, env=environment, check=True)
 
 
 def test_lzw_of_many_bands_says_what_to_do(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,6 +108,26 @@ def write_png(path: Path, values: NDArray[Any]) -> None:
     write_bytes(path, encoded.tobytes(), DataError)
 
 
+def ordinary(path: str | Path) -> Path:
+    """The path of a file that can be read to its end.
+
+    Raises:
+        OSError: it is missing, or a folder, a pipe or a device, which one could wait for for ever.
+    """
+    path = Path(path)
+    if path.stat() and not path.is_file():
+        raise OSError(errno.EINVAL, "it is a folder or no ordinary file", str(path))
+    return path
+
+
+def is_file(path: Path) -> bool:
+    """Whether there is a file; no error of a name that cannot be one."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
+
+
 def read_content(path: File) -> NDArray[np.uint8]:
     """The bytes of a file.
 
@@ -115,12 +136,9 @@ def read_content(path: File) -> NDArray[np.uint8]:
     """
     if isinstance(path, Held):
         return path.content
-    path = Path(path)
     try:
+        path = ordinary(path)
         size = path.stat().st_size
-        # Reading a pipe or a device would wait for ever.
-        if not path.is_file():
-            raise DataError(f"{path}: cannot be read (it is a folder or no ordinary file)")
         if size > BYTE_LIMIT:
             raise DataError(f"{path}: has {size} bytes, the limit is {BYTE_LIMIT}; cut it up")
         return np.fromfile(path, dtype=np.uint8)
@@ -138,9 +156,10 @@ def _decode(content: NDArray[np.uint8], header: Header, path: File, flags: int) 
         reason = f"; {error.err}"
     if decoded is None and header.format == "exr":
         raise DataError(
-            f"{path}: is an EXR file, which this OpenCV cannot decode. Builds with OpenEXR need "
-            "the environment variable OPENCV_IO_ENABLE_OPENEXR=1 before Python starts; the wheels "
-            "of opencv-python have none since version 5: convert to TIFF (float) or NPY"
+            f"{path}: is an EXR file that this OpenCV cannot decode. It is damaged, or OpenCV has no "
+            "OpenEXR: builds with it need the environment variable OPENCV_IO_ENABLE_OPENEXR=1 before "
+            "Python starts; the wheels of opencv-python have none since version 5. Convert to TIFF "
+            "(float) or NPY"
         )
     if decoded is None:
         raise DataError(

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from cen.report.runfolder import RunFolder
-from cen.scores import SCORES
+from cen.scores import SCORES, main_score
 
 Scores = Mapping[str, Any]
 
@@ -93,10 +93,11 @@ def score_columns(rows: list[dict[str, Any]]) -> list[str]:
 
 
 def by_columns(rows: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
-    """The rows in tables whose rows have the same scores: one for each kind of output."""
-    tables: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+    """The rows in tables: one for each kind of output, whose rows have the same scores."""
+    tables: dict[str, list[dict[str, Any]]] = {}
     for row in rows:
-        tables.setdefault(tuple(score_columns([row])), []).append(row)
+        columns = score_columns([row])
+        tables.setdefault(main_score(columns) or " ".join(columns), []).append(row)
     return list(tables.values())
 
 

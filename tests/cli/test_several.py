@@ -1,0 +1,92 @@
+"""The commands on runs of several outputs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from cen.cli import main
+from cen.data import render_scene
+
+TINY = [
+    "--model.width=4",
+    "--model.decoder_channels=8",
+    "--data.options={size: [32, 48], train: 10, test: 3}",
+    "--train.steps=2",
+    "--train.batch_size=2",
+    "--train.accelerator=cpu",
+]
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A run of three tasks and one of the normals alone."""
+    folder = tmp_path_factory.mktemp("several")
+    outputs = {"all": [], "normal": ["--model.outputs={normal: {kind: normal}}"]}
+    for name, more in outputs.items():
+        assert main(["train", "rooms-multitask", "--out", str(folder / name), *TINY, *more]) == 0
+    return {name: folder / name for name in outputs}
+
+
+def test_evaluate_compares_with_single_tasks(
+    runs: dict[str, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["evaluate", str(runs["all"]), "--single", f"normal={runs['normal']}"]) == 0
+    shown = capsys.readouterr().out
+    stored = json.loads((runs["all"] / "evaluation.json").read_text())
+    ours = stored["scores"]["rgb"]["normal"]["ensemble"]["mean_angle"]
+    theirs = stored["single"]["scores"]["normal"]["mean_angle"]
+    assert main(["evaluate", str(runs["normal"]), "--json"]) == 0
+    (row, _) = json.loads(capsys.readouterr().out)["rows"]
+    assert row["mean_angle"] == pytest.approx(theirs)
+    assert stored["single"]["delta_m"] == pytest.approx((theirs - ours) / theirs)
+    assert f"Δ_m = {100 * stored['single']['delta_m']:+.1f} %" in shown
+    assert {"mIoU %", "RMSE", "mean °"} <= set(shown.replace("  ", "\n").split("\n")) | {
+        part.strip() for part in shown.split("  ")
+    }
+    assert main(["report", str(runs["all"])]) == 0
+    assert "Δ_m" in (runs["all"] / "report.html").read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("single", "message"),
+    [
+        (["normals={normal}"], "no output of the network (did you mean 'normal'?)"),
+        (["depth={normal}"], "predicts normal; name a run that predicts depth"),
+        (["{normal}"], "write it as TASK=RUN"),
+        (["normal={normal}", "normal={normal}"], "given twice"),
+        (["normal=nowhere"], "nowhere"),
+    ],
+)
+def test_single_runs_that_cannot_be_compared_are_refused(
+    runs: dict[str, Path], single: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [word.format(normal=runs["normal"]) for word in single]
+    assert main(["evaluate", str(runs["all"]), "--single", *words]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_predict_writes_every_output(
+    runs: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rgb = render_scene(0, 5, (40, 56), ("rgb",))["rgb"]
+    cv2.imwrite(str(tmp_path / "a.png"), rgb[..., ::-1])
+    out = tmp_path / "out"
+    words = ["predict", str(runs["all"]), "--rgb", str(tmp_path / "a.png"), "-o", str(out)]
+    assert main([*words, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)["outputs"]
+    assert {name: entry["kind"] for name, entry in told.items()} == {
+        "segmentation": "segmentation",
+        "depth": "depth",
+        "normal": "normal",
+    }
+    assert np.load(told["normal"]["files"]["values"]).shape == (40, 56, 3)
+    assert cv2.imread(told["segmentation"]["files"]["labels"], cv2.IMREAD_UNCHANGED).shape == (
+        40,
+        56,
+    )
+    assert all(Path(f).is_file() for entry in told.values() for f in entry["files"].values())

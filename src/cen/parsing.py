@@ -259,6 +259,24 @@ def lines(node: yaml.Node | None, prefix: str = "") -> Iterator[tuple[str, int]]
             yield from lines(child, f"{prefix}.{index}")
 
 
+MOST_VALUES = 100_000
+"""Values that a YAML file may mean; its aliases can make millions of a few lines."""
+
+
+def written_out(node: yaml.Node | None, known: dict[int, int] | None = None) -> int:
+    """How many values a YAML node means with its aliases (``*name``) written out."""
+    known = {} if known is None else known
+    if not isinstance(node, yaml.CollectionNode):
+        return 1
+    if id(node) not in known:
+        known[id(node)] = MOST_VALUES + 1  # an alias of itself has no end
+        parts = [
+            part for pair in node.value for part in (pair if isinstance(pair, tuple) else (pair,))
+        ]
+        known[id(node)] = 1 + sum(written_out(part, known) for part in parts)
+    return known[id(node)]
+
+
 def refuse_repeated(node: yaml.Node | None, source: str, prefix: str = "") -> None:
     """Refuses a key that is given twice, of which YAML itself would silently take the last.
 

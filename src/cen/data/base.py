@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
+from cen.data.files import is_file
 from cen.data.modality import Modality
 from cen.data.sampling import Key, sample_rng, split_key
 from cen.data.transforms import Sample, Transform
@@ -124,7 +125,7 @@ class AlignedDataset(Dataset[Sample], ABC):
         for index in range(len(self)):
             files = self.files(index)
             for field in {**self.modalities, **dict.fromkeys(self.annotated(index))}:
-                if field in files and not files[field].is_file():
+                if field in files and not is_file(files[field]):
                     told = self._told(files, field)
                     raise DataError(f"{self.place(index)}: no file {told} in {self.root}")
 
@@ -153,7 +154,7 @@ class AlignedDataset(Dataset[Sample], ABC):
         if not self.partial:
             return tuple(self.targets)
         files = self.files(index)
-        return tuple(name for name in self.targets if name not in files or files[name].is_file())
+        return tuple(name for name in self.targets if name not in files or is_file(files[name]))
 
     def place(self, index: int) -> str:
         """Where a sample comes from, for error messages."""
@@ -213,7 +214,14 @@ class AlignedDataset(Dataset[Sample], ABC):
         """A figure of a sample, raw or transformed, with a legend of the classes in it."""
         from cen.data.plotting import plot_sample
 
-        return plot_sample(sample, self.modalities, self.classes, self.palette, self.ignore_index)
+        return plot_sample(
+            sample,
+            self.modalities,
+            self.classes,
+            self.palette,
+            self.ignore_index,
+            targets=self.targets,
+        )
 
     def _read_as(
         self, given: Mapping[str, Modality] | None, usual: Sequence[str]

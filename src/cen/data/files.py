@@ -156,10 +156,10 @@ def _decode(content: NDArray[np.uint8], header: Header, path: File, flags: int) 
         reason = f"; {error.err}"
     if decoded is None and header.format == "exr":
         raise DataError(
-            f"{path}: is an EXR file that this OpenCV cannot decode. It is damaged, or OpenCV has no "
-            "OpenEXR: builds with it need the environment variable OPENCV_IO_ENABLE_OPENEXR=1 before "
-            "Python starts; the wheels of opencv-python have none since version 5. Convert to TIFF "
-            "(float) or NPY"
+            f"{path}: is an EXR file that this OpenCV cannot decode. It is damaged, or OpenCV has "
+            "no OpenEXR: builds with it need the environment variable OPENCV_IO_ENABLE_OPENEXR=1 "
+            "before Python starts; the wheels of opencv-python have none since version 5. Convert "
+            "to TIFF (float) or NPY"
         )
     if decoded is None:
         raise DataError(

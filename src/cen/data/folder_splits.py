@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import get_args
 
 from cen.data.base import Split, cut_validation
+from cen.data.files import ordinary
 from cen.data.folder_yaml import Description
 from cen.data.splitting import hashed_split
 from cen.errors import ConfigError, DataError, did_you_mean
@@ -147,7 +148,7 @@ def _read_list(
 ) -> dict[str, str]:
     """Names of samples with the place of each."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = ordinary(path).read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: cannot read the list ({error})") from error
     found: dict[str, str] = {}

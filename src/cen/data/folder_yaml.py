@@ -11,13 +11,11 @@ import yaml
 
 from cen import parsing
 from cen.config import ModalityConfig
+from cen.data.files import ordinary
 from cen.data.patterns import Pattern
 from cen.errors import ConfigError, DataError
 
 FILE = "dataset.yaml"
-
-# Ten lines of aliases can mean 10^9 values; a real description has some hundred.
-_MOST = 100_000
 
 IGNORED = "ignore"
 """In place of a class name: the colour of pixels without a label."""
@@ -120,7 +118,7 @@ def read_description(root: str | Path) -> Description:
     path = Path(root)
     path = path / FILE if path.is_dir() else path
     try:
-        text = path.read_text(encoding="utf-8")
+        text = ordinary(path).read_text(encoding="utf-8")
         node = yaml.compose(text, Loader=yaml.SafeLoader)
         values = yaml.safe_load(text)
     except (OSError, UnicodeDecodeError) as error:
@@ -131,10 +129,8 @@ def read_description(root: str | Path) -> Description:
         raise DataError(f"{path}: is not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(values, dict):
         raise DataError(f"{path}: holds no keys; start with 'modalities:'")
-    if _written_out(node, {}) > _MOST:
-        raise DataError(
-            f"{path}: its aliases (*name) mean more than {_MOST} values; write them out or split it"
-        )
+    if parsing.written_out(node) > parsing.MOST_VALUES:
+        raise DataError(f"{path}: its aliases (*name) mean too many values; write them out")
     parsing.refuse_repeated(node, str(path))
     known = {key: f"{path}, line {line}" for key, line in parsing.lines(node)}
     places = parsing.Places(str(path), known, "folder of data")
@@ -155,16 +151,3 @@ def read_description(root: str | Path) -> Description:
         for name, said in made.fields.items()
     }
     return Description(path, config, places, patterns)
-
-
-def _written_out(node: yaml.Node | None, known: dict[int, int]) -> int:
-    """How many values a YAML node means with its aliases written out."""
-    if not isinstance(node, yaml.CollectionNode):
-        return 1
-    if id(node) not in known:
-        known[id(node)] = _MOST + 1  # an alias of itself has no end
-        parts = [
-            part for pair in node.value for part in (pair if isinstance(pair, tuple) else (pair,))
-        ]
-        known[id(node)] = 1 + sum(_written_out(part, known) for part in parts)
-    return known[id(node)]

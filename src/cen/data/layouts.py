@@ -117,7 +117,20 @@ def described(
         try:
             made[name] = Modality.of(**{**said, **own})
         except ConfigError as error:
+            _check_said(root, name, said)
             raise ConfigError(f"{key}.{name}: {error}") from None
         except TypeError as error:
             raise DataError(f"{root}: field {name} is described wrongly: {error}") from None
     return made
+
+
+def _check_said(root: Path, name: str, said: Mapping[str, Any]) -> None:
+    """Tells a data set that describes a field wrongly from a user who does.
+
+    Raises:
+        DataError: what the data set says of the field is impossible by itself.
+    """
+    try:
+        Modality.of(**said)
+    except ConfigError as error:
+        raise DataError(f"{root}: field {name} is described wrongly: {error}") from None

@@ -17,6 +17,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from cen.data.files import ordinary
 from cen.data.headers import PIXEL_LIMIT
 from cen.errors import CenError, DataError
 
@@ -57,7 +58,7 @@ def check_version(path: Path, version: Version) -> None:
         DataError: the file is missing or something else; the message says what.
     """
     try:
-        with path.open("rb") as file:
+        with ordinary(path).open("rb") as file:
             head = file.read(512 + len(_HDF5))
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error

@@ -12,7 +12,9 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
+from cen import parsing
 from cen.data.base import AlignedDataset, Classes, Split, check_split, cut_validation
+from cen.data.files import ordinary
 from cen.data.modality import Modality
 from cen.data.transforms import Transform
 from cen.errors import DataError
@@ -144,9 +146,13 @@ def describe(root: str | Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
     try:
-        described = yaml.safe_load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        many = parsing.written_out(yaml.compose(text, Loader=yaml.SafeLoader))
+        described = yaml.safe_load(text)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: not YAML ({error})") from error
+    if many > parsing.MOST_VALUES:
+        raise DataError(f"{path}: its aliases (*name) mean too many values; write them out")
     if not isinstance(described, dict):
         raise DataError(f"{path}: must hold keys and values, such as 'classes: [floor, wall]'")
     return described
@@ -199,7 +205,7 @@ def class_names(
 
 def _read_list(path: Path, root: Path, columns: Sequence[str]) -> list[_Row]:
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = ordinary(path).read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: cannot read the list ({error})") from error
     rows = []

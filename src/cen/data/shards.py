@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import os
 import tarfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,8 +23,9 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
+from cen import parsing
 from cen.data.base import AlignedDataset, Classes, Split, check_split
-from cen.data.files import Held
+from cen.data.files import Held, ordinary
 from cen.data.modality import Modality
 from cen.data.sampling import Key, split_key
 from cen.data.transforms import Sample, Transform
@@ -86,19 +88,11 @@ class Shards(AlignedDataset):
         check_split(split)
         self.store = Store(str(root), storage or {})
         said = _description(self.store)
-        if split not in said["splits"]:
+        if isinstance(said["splits"], dict) and split not in said["splits"]:
             known = ", ".join(said["splits"])
             raise DataError(f"{self.store.told(DESCRIPTION)}: has no split {split}, only {known}")
-        self.fields = said["fields"]
-        self.labels = {
-            name: Classes(tuple(known["names"]), np.array(known["palette"], dtype=np.uint8))
-            for name, known in said["labels"].items()
-        }
+        self._take(said, split)
         _check_classes(classes, self.labels, self.store)
-        self.usual_inputs = tuple(said["inputs"])  # type: ignore[misc]
-        self.usual_targets = tuple(said["targets"])  # type: ignore[misc]
-        self.length = int(said["splits"][split])
-        self.per_shard = int(said["samples_per_shard"])
         self._columns = {name: column for column, name in enumerate([*self.fields, ABOUT])}
         self._index: NDArray[np.uint32] | None = None
         self._held: dict[Member, Held] = {}
@@ -111,6 +105,32 @@ class Shards(AlignedDataset):
             transform=transform,
             seed=seed,
         )
+
+    def _take(self, said: Mapping[str, Any], split: str) -> None:
+        """Takes over what shards.yaml says.
+
+        Raises:
+            DataError: it is damaged.
+        """
+        try:
+            self.fields = {name: dict(field) for name, field in said["fields"].items()}
+            self.labels = {
+                name: Classes(
+                    tuple(str(n) for n in known["names"]),
+                    np.array(known["palette"], dtype=np.uint8).reshape(len(known["names"]), 3),
+                )
+                for name, known in said["labels"].items()
+            }
+            self.usual_inputs = tuple(said["inputs"])  # type: ignore[misc]
+            self.usual_targets = tuple(said["targets"])  # type: ignore[misc]
+            self.length = int(said["splits"][split])
+            self.per_shard = int(said["samples_per_shard"])
+            if min(self.length, self.per_shard) < 1:
+                raise ValueError("there must be samples")
+        except (TypeError, ValueError, KeyError, AttributeError, OverflowError) as error:
+            raise DataError(
+                f"{self.store.told(DESCRIPTION)}: is damaged ({error!r}); convert the source anew"
+            ) from error
 
     def __len__(self) -> int:
         return self.length
@@ -272,7 +292,7 @@ class Store:
     def size(self, name: str) -> int:
         """Bytes of a local file; 0 where there is none."""
         try:
-            return Path(self.path(name)).stat().st_size
+            return ordinary(self.path(name)).stat().st_size
         except OSError:
             return 0
 
@@ -283,6 +303,8 @@ class Store:
             DataError: it cannot be read.
         """
         try:
+            if self.local:
+                return ordinary(self.path(name)).read_bytes()
             filesystem, path = self._open(name)
             content: bytes = filesystem.cat_file(path)
         except Exception as error:  # every kind of storage has errors of its own
@@ -297,7 +319,8 @@ class Store:
         """
         try:
             if self.local:
-                mapped: NDArray[Any] = np.load(self.path(name), mmap_mode="r", allow_pickle=False)
+                path = ordinary(self.path(name))
+                mapped: NDArray[Any] = np.lib.format.open_memmap(path, mode="r")
                 return mapped
         except (OSError, ValueError, EOFError) as error:
             raise DataError(f"{self.told(name)}: cannot be read ({_reason(error)})") from error
@@ -333,7 +356,7 @@ class Store:
                     if file >= 0:
                         os.close(file)
                     file = -1
-                    file, opened = os.open(self.path(name), os.O_RDONLY), name
+                    file, opened = os.open(ordinary(self.path(name)), os.O_RDONLY), name
                 yield os.pread(file, stop - start, start)
         except OSError as error:
             raise DataError(f"{self.told(name)}: cannot be read ({_reason(error)})") from error
@@ -362,9 +385,13 @@ def _description(store: Store) -> dict[str, Any]:
     """
     told = store.told(DESCRIPTION)
     try:
-        said = yaml.safe_load(store.read(DESCRIPTION))
+        content = store.read(DESCRIPTION)
+        many = parsing.written_out(yaml.compose(content, Loader=yaml.SafeLoader))
+        said = yaml.safe_load(content)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise DataError(f"{told}: is not YAML ({error})") from error
+    if many > parsing.MOST_VALUES:
+        raise DataError(f"{told}: its aliases (*name) mean too many values; write them out")
     keys = ("fields", "labels", "inputs", "targets", "splits", "samples_per_shard")
     if not isinstance(said, dict) or any(key not in said for key in keys):
         raise DataError(
@@ -404,11 +431,24 @@ def _unwrapped(content: bytes, field: str, told: str) -> Held:
 
 
 def _array(file: Held) -> NDArray[Any]:
+    """The array of an NPY file, after a look at how large its header says it is.
+
+    Raises:
+        DataError: it is damaged, or no array of numbers.
+    """
+    stream = io.BytesIO(file.content)
     try:
-        array: NDArray[Any] = np.load(io.BytesIO(file.content), allow_pickle=False)
+        if np.lib.format.read_magic(stream) != (1, 0):
+            raise ValueError("not version 1.0")
+        shape, columns_first, dtype = np.lib.format.read_array_header_1_0(stream)
+        count = math.prod(shape)
+        if columns_first or dtype.kind not in "uifb":
+            raise ValueError(f"type {dtype}")
+        array = np.frombuffer(file.content, dtype, count, stream.tell()).reshape(shape)
     except (ValueError, EOFError, OSError) as error:
-        raise DataError(f"{file}: is no NPY file ({error})") from error
-    return array
+        raise DataError(f"{file}: is no NPY file of numbers ({error})") from error
+    # Those who read samples may write into them.
+    return array.copy()
 
 
 def _reason(error: BaseException) -> str:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from cen.data import matfiles
 from cen.data.base import AlignedDataset, Classes, Split, check_split, cut_validation
-from cen.data.files import read_array
+from cen.data.files import ordinary, read_array
 from cen.data.modality import Modality
 from cen.data.nyudv2 import describe, palette_of
 from cen.data.sunrgbd_lists import (
@@ -166,12 +166,12 @@ class SUNRGBD(AlignedDataset):
         return self._groups[index]
 
     def files(self, index: int) -> dict[str, Path]:
-        """Files of a frame; the folder where there is not exactly one picture in it."""
+        """Files of a frame; of a folder with no picture or several: a pattern, which is no file."""
         folder = self._folder(index)
         labels = folder / "seg.mat" if self._numbers is None else self.root / SEGMENTATION
         return {
-            "rgb": _only_picture(folder / "image"),
-            "depth": _only_picture(folder / self._depth),
+            "rgb": _only_picture(folder / "image", "*.jpg"),
+            "depth": _only_picture(folder / self._depth, "*.png"),
             "segmentation": labels,
         }
 
@@ -183,12 +183,14 @@ class SUNRGBD(AlignedDataset):
         """
         path = self._folder(index) / "intrinsics.txt"
         try:
-            numbers = np.array(path.read_text(encoding="ascii").split(), dtype=np.float64)
+            numbers = np.array(ordinary(path).read_text(encoding="ascii").split(), dtype=np.float64)
             matrix = numbers.reshape(3, 3)
         except OSError as error:
             raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
         except ValueError as error:
             raise DataError(f"{path}: does not hold 3 x 3 numbers") from error
+        if not np.isfinite(matrix).all() or matrix[0, 0] <= 0.0 or matrix[1, 1] <= 0.0:
+            raise DataError(f"{path}: {numbers.tolist()} are no intrinsics")
         # The toolbox counts pixels from 1 (read_3d_pts_general.m), this project from 0.
         matrix[:2, 2] -= 1.0
         return {"intrinsics": matrix}
@@ -204,7 +206,7 @@ class SUNRGBD(AlignedDataset):
             )
             return self._classes_of(path, found)
         if not path.is_file():
-            raise DataError(f"{path}: must hold exactly one picture (jpg or png)")
+            raise DataError(f"{path}: no such file, or several; a frame has one picture there")
         return modality.read(path) if field == "rgb" else self._metres(path, modality)
 
     def _metres(self, path: Path, modality: Modality) -> NDArray[np.float32]:
@@ -277,7 +279,7 @@ def _plain(name: str) -> str:
     return name.strip().lower().replace("_", " ")
 
 
-def _only_picture(folder: Path) -> Path:
+def _only_picture(folder: Path, pattern: str) -> Path:
     try:
         found = [
             entry
@@ -285,5 +287,5 @@ def _only_picture(folder: Path) -> Path:
             if entry.suffix.lower() in _PICTURES and not entry.name.startswith(".")
         ]
     except OSError:
-        return folder
-    return found[0] if len(found) == 1 else folder
+        found = []
+    return found[0] if len(found) == 1 else folder / pattern

@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from numpy.typing import NDArray
 
+from cen.data.files import ordinary
 from cen.data.taskonomy_files import FRAME, Frames
 from cen.errors import ConfigError, DataError, did_you_mean
 
@@ -127,6 +128,6 @@ def _key(line: str, frames: Frames) -> int:
 
 def _lines(path: Path) -> list[str]:
     try:
-        return path.read_text(encoding="utf-8").splitlines()
+        return ordinary(path).read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: cannot read the list ({error})") from error

@@ -266,7 +266,8 @@ import sys, cv2, numpy
 from cen.data import Modality
 values = numpy.random.default_rng(0).normal(size=(9, 8, 3)).astype("f4")
 for name, array in (("depth", values[..., 0] ** 2 + 1), ("continuous", values)):
-    open("a.exr", "wb").write(cv2.imencode(".exr", array[..., ::-1] if array.ndim == 3 else array)[1])
+    stored = array[..., ::-1] if array.ndim == 3 else array
+    open("a.exr", "wb").write(cv2.imencode(".exr", stored)[1])
     field = Modality.of(name, 1 if array.ndim == 2 else 3, unit=1.0)
     assert numpy.array_equal(field.read("a.exr"), array), name
 """

@@ -112,7 +112,7 @@ def _check_outputs(config: Config) -> None:
         )
     for name, output in model.outputs.items():
         key = f"model.outputs.{name}"
-        if name in model.inputs:
+        if name in model.inputs and model.name != "cycle":
             raise ConfigError(
                 f"{key}: is an input, too; a field of the data cannot be both, so take it out of "
                 "model.inputs or predict another field"
@@ -135,6 +135,8 @@ def _check_outputs(config: Config) -> None:
 def _check_adversarial(config: Config) -> None:
     """Refuses what adversarial training cannot do."""
     train = config.train
+    if config.model.name == "cycle" and train.modality_dropout:
+        raise ConfigError("train.modality_dropout: is not for model.name cycle; leave it out")
     if train.adversarial == "none":
         return
     if not any(output.kind == "image" for output in config.model.outputs.values()):

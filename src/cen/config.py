@@ -161,8 +161,10 @@ class ModelConfig:
     """Which network is built (the arguments of ``cen.build``).
 
     Attributes:
-        name: The decoder, a key of ``cen.models.builders``.
-        encoder: The encoder: resnet18, resnet34, resnet50, resnet101 or resnet152.
+        name: The decoder, a key of ``cen.models.builders``: refinenet, pspnet, unet, or cycle, a
+            U-Net in which every modality is in turn the target.
+        encoder: The encoder: resnet18, resnet34, resnet50, resnet101 or resnet152; with unet and
+            cycle unet3 to unet9, by how often they halve the image.
         inputs: Channels of every modality that the network takes; each is one stream.
         outputs: What the network predicts, by name.
         task_streams: With several outputs: ``private``: the decoder has a stream for each, with
@@ -277,6 +279,8 @@ class TrainConfig:
         adversarial: Discriminators for the outputs of kind image, and the form of their loss:
             ``bce`` (released) or ``least_squares``; ``none``: no discriminator.
         l1: Weight of the absolute error of images beside the adversarial loss.
+        cycle_weight: Weight of the cycle term of model.name cycle; 0: the directions are merely
+            trained together.
         generator_mode: How a generator is evaluated: ``eval``: without dropout, with running
             statistics if it keeps any; ``instance``: with those of the image at hand;
             ``released``: these and dropout, as the released code did.
@@ -309,6 +313,7 @@ class TrainConfig:
     every_output: bool = False
     adversarial: Literal["none", "bce", "least_squares"] = "none"
     l1: float = 100.0
+    cycle_weight: float = 10.0
     generator_mode: Literal["eval", "instance", "released"] = "eval"
     precision: Literal["32-true", "bf16-mixed", "16-mixed", "64-true"] = "32-true"
     accelerator: Literal["auto", "cpu", "gpu"] = "auto"
@@ -449,6 +454,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "model.discriminator_width": (1, _INF),
     "model.discriminator_layers": (1, _INF),
     "train.l1": (0, _INF),
+    "train.cycle_weight": (0, _INF),
     "train.steps": (1, _INF),
     "train.batch_size": (1, _INF),
     "train.encoder_lr": (0, _INF),

@@ -67,7 +67,7 @@ class Transform:
     ignore_index: int = 255
 
     def __post_init__(self) -> None:
-        if not self.modalities:
+        if not self.modalities and not self.targets:
             raise ConfigError("modalities: there must be at least one")
         if self.scale is not None and not 0.0 < self.scale[0] <= self.scale[1]:
             raise ConfigError(

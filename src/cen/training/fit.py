@@ -14,9 +14,10 @@ from torch.utils.data import Dataset
 from cen.config import Config, TrainConfig
 from cen.data.ranges import seen_range
 from cen.errors import CheckpointError
-from cen.models import ChannelExchangeNetwork
+from cen.models import ChannelExchangeNetwork, CycleFusionNetwork
 from cen.training.callbacks import ExchangeMonitor, FiniteLoss, RunProgress, StepLog
 from cen.training.checkpoint import RunCheckpoint, StopAsked, StopRequest
+from cen.training.cycle import CycleFusion, CycleTranslation, feeds_of
 from cen.training.data import FusionData
 from cen.training.logs import run_loggers
 from cen.training.module import DensePrediction
@@ -55,7 +56,9 @@ def fit(
     train = open_dataset(config, "train")
     validation = open_dataset(config, "validation") if config.data.validation else None
     torch.manual_seed(config.seed)
-    net = build_network(config, tasks_of(config, train))
+    tasks = tasks_of(config, train)
+    feeds = feeds_of(tasks, train.targets) if config.model.name == "cycle" else None
+    net = build_network(config, tasks, feeds)
     return train_network(
         config,
         run_dir,
@@ -205,10 +208,13 @@ def _module(config: Config, net: ChannelExchangeNetwork) -> DensePrediction:
         generator_mode=how.generator_mode,
         seed=config.seed,
     )
+    cycles = isinstance(net, CycleFusionNetwork)
+    if cycles:
+        options["cycle_weight"] = how.cycle_weight
     if how.adversarial == "none":
-        return DensePrediction(net, **options)
+        return CycleFusion(net, **options) if cycles else DensePrediction(net, **options)
     model = config.model
-    return Translation(
+    return (CycleTranslation if cycles else Translation)(
         net,
         make_discriminators(
             net,

@@ -14,7 +14,7 @@ from cen import exchange
 from cen.errors import ConfigError, ShapeError
 from cen.losses import edge_counts, fusion_loss, output_losses
 from cen.masks import valid_pixels
-from cen.models import ChannelExchangeNetwork, Output
+from cen.models import ChannelExchangeNetwork, CycleFusionNetwork, Output
 from cen.optim import OptimizerName, Schedule, build_optimizer, param_groups
 from cen.training.modes import GeneratorMode, generating
 from cen.training.rate import RateController
@@ -150,7 +150,7 @@ class DensePrediction(LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Loss of one batch; fills ``figures`` with its parts (tensors, not read back)."""
         targets = targets_of(self.net, batch)
-        outputs = self.net({name: batch[name] for name in self.present})
+        outputs = self.net(inputs_of(self.net, batch, self.present))
         return self._total(outputs, targets)
 
     def _total(
@@ -321,6 +321,15 @@ def targets_of(net: ChannelExchangeNetwork, batch: Batch) -> dict[str, Tensor]:
     return targets
 
 
+def inputs_of(
+    net: ChannelExchangeNetwork, batch: Batch, present: Sequence[str]
+) -> dict[str, Tensor]:
+    """What a network is given of a batch; a cycle network takes its inputs from ground truth."""
+    if isinstance(net, CycleFusionNetwork):
+        return {name: net.enter(name, batch[name]) for name in present}
+    return {name: batch[name] for name in present}
+
+
 def prediction_streams(net: ChannelExchangeNetwork) -> tuple[str, ...]:
     """Names of the streams that give a prediction each; none for a network that fuses them."""
     return tuple(net.inputs) if len(net.alpha) else ()
@@ -330,7 +339,7 @@ def predict(net: ChannelExchangeNetwork, batch: Batch, present: Sequence[str]) -
     """Runs the network on some modalities of a batch, at the size of the labels (bicubic)."""
     label = batch[next(iter(net.outputs))]
     size = (int(label.shape[-2]), int(label.shape[-1]))
-    outputs: dict[str, Output] = net({name: batch[name] for name in present}, size=size)
+    outputs: dict[str, Output] = net(inputs_of(net, batch, present), size=size)
     return outputs
 
 

@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from cen.metrics import Features, ImageDistance
 from cen.metrics.frechet import Protocol
-from cen.models import ChannelExchangeNetwork, Output, Task
+from cen.models import ChannelExchangeNetwork, CycleFusionNetwork, Output, Task
 from cen.training.data import evaluation_loader
 from cen.training.modes import GeneratorMode, generating
 from cen.training.module import Batch, predict, prediction_streams, targets_of
@@ -134,7 +134,9 @@ class _Evaluation(LightningModule):
         shown = prediction_streams(net)
         self.scores = nn.ModuleDict(
             {
-                "+".join(s): FusionScores(s, net.outputs, [name for name in s if name in shown])
+                "+".join(s): FusionScores(
+                    s, predicted_from(net, s), [name for name in s if name in shown]
+                )
                 for s in which
             }
         )
@@ -143,7 +145,9 @@ class _Evaluation(LightningModule):
             # Of all modalities together alone: the features cost more than the network.
             self.distances = nn.ModuleDict(
                 {
-                    name: ImageDistance(features, ("ensemble", *shown), protocol=protocol)
+                    name: ImageDistance(
+                        features, ("ensemble", *(s for s in shown if s != name)), protocol=protocol
+                    )
                     for name, task in net.outputs.items()
                     if task.kind == "image" and task.channels in (1, 3)
                 }
@@ -222,9 +226,23 @@ class _Evaluation(LightningModule):
         if output not in self.net.alpha:
             return {}
         scalars = self.net.alpha[output].detach()
-        order = list(self.net.inputs)
-        weights = torch.stack([scalars[order.index(name)] for name in present]).softmax(0)
-        return dict(zip(present, weights.tolist(), strict=True))
+        # A cycle network predicts nothing from itself and has no scalar for that.
+        cycle = isinstance(self.net, CycleFusionNetwork)
+        order = [name for name in self.net.inputs if not (cycle and name == output)]
+        there = [name for name in present if name in order]
+        weights = torch.stack([scalars[order.index(name)] for name in there]).softmax(0)
+        return dict(zip(there, weights.tolist(), strict=True))
+
+
+def predicted_from(net: ChannelExchangeNetwork, present: Subset) -> dict[str, Task]:
+    """The outputs that are scored when some modalities are there: all of them.
+
+    Of a cycle network all with all modalities, each of them hidden from its own prediction, and
+    those that are not there with fewer.
+    """
+    if not isinstance(net, CycleFusionNetwork) or len(present) == len(net.inputs):
+        return dict(net.outputs)
+    return {name: task for name, task in net.outputs.items() if name not in present}
 
 
 def _comparable(output: Output, kind: str, mirrored: bool) -> Output:

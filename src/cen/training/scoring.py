@@ -63,7 +63,8 @@ class FusionScores(nn.Module):
             {
                 f"{output}/{column}": METRICS[task.kind](task)
                 for output, task in self.tasks.items()
-                for column in ("ensemble", *(f"streams/{name}" for name in known))
+                # In cycle fusion no modality is among the streams that predict it.
+                for column in ("ensemble", *(f"streams/{name}" for name in known if name != output))
             }
         )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from cen.config import Config, ModalityConfig, OutputConfig
+from cen.config import Config, ModalityConfig, ModelConfig, OutputConfig
 from cen.data import AlignedDataset, Modality, eval_transform, train_transform
 from cen.data.source import Source
 from cen.errors import ConfigError
@@ -64,13 +64,15 @@ def data_source(config: Config) -> Source:
     """The data of a run: its layout, and the fields that the network takes and learns."""
     data = config.data
     given = {name: _given(said) for name, said in data.modalities.items()}
+    inputs = {
+        name: {**given.get(name, {}), "channels": channels}
+        for name, channels in config.model.inputs.items()
+    }
     return Source(
         data.layout,
         data.root,
-        inputs={
-            name: {**given.get(name, {}), "channels": channels}
-            for name, channels in config.model.inputs.items()
-        },
+        # A cycle network makes its inputs of the ground truth.
+        inputs={} if config.model.name == "cycle" else inputs,
         outputs={name: given.get(name, {}) for name in config.model.outputs},
         given=given,
         options=data.options,
@@ -124,9 +126,30 @@ def _channels(
     return known
 
 
-def build_network(config: Config, tasks: Mapping[str, Task]) -> ChannelExchangeNetwork:
-    """Builds the network of a run for the tasks of its data, see :func:`tasks_of`."""
+_DENSE = ("decoder_channels", "decoder_norm", "weights")
+_STREAMS = ("task_streams", "fusion", "fusion_at", "exchange_stages", "norm", "convolution")
+_NOT_READ = {"unet": _DENSE, "cycle": (*_DENSE, *_STREAMS)}
+"""Keys of ``model`` that a network does not read, by its name; none where it is not listed."""
+
+
+def build_network(
+    config: Config, tasks: Mapping[str, Task], feeds: Mapping[str, Any] | None = None
+) -> ChannelExchangeNetwork:
+    """Builds the network of a run.
+
+    Args:
+        config: the configuration.
+        tasks: the tasks of its data, see :func:`tasks_of`.
+        feeds: of a cycle network, see :func:`cen.training.cycle.feeds_of`.
+
+    Raises:
+        ConfigError: a key is not for this network, or a value does not fit.
+    """
     model = config.model
+    unread = _NOT_READ.get(model.name, ())
+    for key in unread:
+        if getattr(model, key) != getattr(ModelConfig, key):
+            raise ConfigError(f"model.{key}: is not for model.name {model.name}; leave it out")
     rule = ExchangeRule(
         threshold=model.threshold,
         scope=model.scope,
@@ -136,32 +159,21 @@ def build_network(config: Config, tasks: Mapping[str, Task]) -> ChannelExchangeN
         rate=model.random_rate,
         seed=model.random_seed,
     )
-    own: dict[str, Any] = {
-        "decoder_channels": model.decoder_channels,
-        "decoder_norm": model.decoder_norm,
-        "weights": model.weights,
-    }
-    if model.name == "unet":
-        for key, usual in (("decoder_channels", None), ("decoder_norm", "none"), ("weights", None)):
-            if own[key] != usual:
-                raise ConfigError(f"model.{key}: is not for model.name unet; leave it out")
-        own = {"statistics": model.statistics}
+    options = {key: getattr(model, key) for key in (*_DENSE, *_STREAMS) if key not in unread}
+    if model.name in _NOT_READ:
+        options["statistics"] = model.statistics
+    if model.name == "cycle":
+        options["feeds"] = feeds
     return build(
         model.name,
         encoder=model.encoder,
         inputs=model.inputs,
         outputs=tasks,
-        task_streams=model.task_streams,
         width=model.width,
         decoder_exchange=model.decoder_exchange,
-        fusion=model.fusion,
-        fusion_at=model.fusion_at,
         exchange=rule,
-        exchange_stages=model.exchange_stages,
-        norm=model.norm,
-        convolution=model.convolution,
         dropout=model.dropout,
-        **own,
+        **options,
     )
 
 
@@ -182,8 +194,9 @@ def metadata(dataset: AlignedDataset) -> dict[str, Any]:
     """What a checkpoint says beside the weights, so that it can be used on its own."""
     labels = {name: dataset.labels[name] for name in dataset.targets if name in dataset.labels}
     others = {name: m.to_dict() for name, m in dataset.targets.items() if name not in labels}
+    read = dataset.modalities or dataset.targets
     return {
-        "preprocessing": {name: m.to_dict() for name, m in dataset.modalities.items()},
+        "preprocessing": {name: m.to_dict() for name, m in read.items()},
         "classes": {name: list(known.names) for name, known in labels.items()},
         "palette": {name: known.palette.tolist() for name, known in labels.items()},
         **({"targets": others} if others else {}),

@@ -16,7 +16,7 @@ from cen.models import ChannelExchangeNetwork, Output, PatchGAN
 from cen.models.stems import TILED
 from cen.models.unet import Statistics
 from cen.optim import build_optimizer, param_groups
-from cen.training.module import Batch, DensePrediction, targets_of
+from cen.training.module import Batch, DensePrediction, inputs_of, targets_of
 from cen.training.rows import absent_rows, kept
 from cen.weighting import FixedWeighting
 
@@ -107,7 +107,7 @@ class Translation(DensePrediction):
         # Lightning counts every optimiser's steps; the run's steps are the generator's.
         discriminator._on_before_step = discriminator._on_after_step = _nothing
         targets = targets_of(self.net, batch)
-        inputs = {name: batch[name] for name in self.present}
+        inputs = inputs_of(self.net, batch, self.present)
         first = next(iter(targets.values()))
         outputs = self.net(inputs, size=(int(first.shape[-2]), int(first.shape[-1])))
         pairs = {name: self._pairs(name, inputs, outputs, targets) for name in self.discriminators}

@@ -1,0 +1,118 @@
+"""Training of cycle multimodal fusion: all directions at once, and predictions seen again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from cen.data import Modality
+from cen.errors import ConfigError
+from cen.losses import KINDS, segmentation_loss
+from cen.models import CycleFusionNetwork, Output, Task
+from cen.models.cycle import Feed, fused
+from cen.training.module import DensePrediction, inputs_of
+from cen.training.translation import Translation
+
+# Keeps this draw apart from those of `step_seed` and `draw_modalities`.
+_DRAW = 2
+
+
+class CycleTerm(DensePrediction):
+    """Adds the cycle term to a training module (this project's reading of the paper).
+
+    In each step one modality is drawn. Its prediction takes its place among the inputs, every other
+    modality is predicted from it and the rest, and is asked to match its ground truth: by the mean
+    absolute error, a segmentation by its cross-entropy. Gradients reach both predictions.
+
+    Args:
+        *args: as for the training module.
+        cycle_weight: weight of the term; 0 trains the directions together and nothing more.
+        **options: as for the training module.
+    """
+
+    def __init__(self, *args: Any, cycle_weight: float = 10.0, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.cycle_weight = cycle_weight
+
+    def _total(
+        self,
+        outputs: Mapping[str, Output],
+        targets: Mapping[str, Tensor],
+        amend: Callable[[dict[str, Tensor]], dict[str, Tensor]] | None = None,
+    ) -> Tensor:
+        loss = super()._total(outputs, targets, amend)
+        if not self.cycle_weight:
+            return loss
+        again = self._again(outputs, targets)
+        loss = loss + self.cycle_weight * again
+        self.figures |= {"train/loss": loss.detach(), "train/cycle": again.detach()}
+        return loss
+
+    def _again(self, outputs: Mapping[str, Output], targets: Mapping[str, Tensor]) -> Tensor:
+        """Mean loss of the modalities that are predicted from another one's prediction."""
+        net = self.net
+        assert isinstance(net, CycleFusionNetwork)
+        names = list(net.outputs)
+        rng = np.random.default_rng((self.seed, self.trainer.global_step, 0, _DRAW))
+        drawn = names[int(rng.integers(len(names)))]
+        inputs = inputs_of(net, targets, names)
+        inputs[drawn] = net.reenter(drawn, outputs[drawn]).to(inputs[drawn].dtype)
+        others = [name for name in names if name != drawn]
+        size = (int(inputs[drawn].shape[-2]), int(inputs[drawn].shape[-1]))
+        rebuilt = net(inputs, size, targets=others)
+        losses = [self._match(name, rebuilt[name], targets[name]) for name in others]
+        return torch.stack(losses).mean()
+
+    def _match(self, name: str, output: Output, target: Tensor) -> Tensor:
+        task = self.net.outputs[name]
+        if task.kind == "segmentation":
+            weight = self._class_weights().get(name)
+            return segmentation_loss(fused(output), target, weight, task.ignore_index)
+        return KINDS[task.kind](fused(output), target)
+
+
+class CycleFusion(CycleTerm):
+    """Training of a cycle network with the losses of its outputs and the cycle term."""
+
+
+class CycleTranslation(CycleTerm, Translation):
+    """Training of a cycle network against discriminators, with the cycle term."""
+
+
+def feeds_of(tasks: Mapping[str, Task], targets: Mapping[str, Modality]) -> dict[str, Feed]:
+    """How ground truth and predictions of each modality become inputs of a cycle network.
+
+    An input is ``(value * scale - mean) / std`` of its modality; ground truth is in its own unit
+    (images in [-1, 1]). Continuous values are alike as both, and a segmentation enters as it is.
+
+    Args:
+        tasks: what is predicted.
+        targets: how each is read.
+
+    Raises:
+        ConfigError: an encoding without a way from ground truth to the input.
+    """
+    feeds = {}
+    for name in tasks:
+        modality = targets[name]
+        if modality.kind in ("label", "continuous"):
+            continue
+        if modality.encoding != "raw":
+            raise ConfigError(
+                f"data.modalities.{name}.encoding: {modality.encoding} is of inputs alone, but in "
+                f"cycle fusion {name} is a target, too; say kind: continuous, which is encoded as "
+                "both, or leave the encoding out"
+            )
+        scale, summand = modality.scale, 0.0
+        if modality.kind == "image":
+            # Ground truth runs from -1 to 1 where the file runs from 0 to white.
+            white = {None: 255.0, 8: 255.0, 16: 65535.0}.get(modality.bits, 1 / modality.scale)
+            scale, summand = modality.scale * white / 2, modality.scale * white / 2
+        parts = zip(modality.mean, modality.std, strict=True)
+        pairs = [(scale / std, (summand - mean) / std) for mean, std in parts]
+        feeds[name] = (tuple(a for a, _ in pairs), tuple(b for _, b in pairs))
+    return feeds

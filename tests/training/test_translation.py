@@ -10,12 +10,14 @@ import numpy as np
 import pytest
 import torch
 from lightning.pytorch import Callback
+from torch import nn
 from torch.nn import functional as F
 from torch.utils.data import Dataset
 
 import cen
 from cen.config import Config
 from cen.errors import ConfigError
+from cen.metrics import Features, frechet_distance, to_bytes
 from cen.models import ChannelExchangeNetwork, PatchGAN, Task
 from cen.training import generating, make_discriminators, score_network, train_network
 from cen.training.setup import build_network
@@ -264,6 +266,39 @@ def test_ways_to_run_a_generator() -> None:
     assert all(torch.equal(value, after[key]) for key, value in before.items())
     with pytest.raises(ConfigError, match="there are eval, instance, released"):
         generating(net, "train").__enter__()
+
+
+class Moments(nn.Module):
+    """The mean colour, in place of a trained network."""
+
+    num_features = 3
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return images.float().mean((2, 3))
+
+
+def test_distances_of_the_streams_and_the_ensemble() -> None:
+    net, data = network(translation()), Pictures(4, missing=True)
+    options: dict[str, Any] = {"accelerator": "cpu", "batch_size": 3}
+    scores = score_network(net, data, features=Features("moments", Moments()), **options)
+    entry = scores["shade+texture"]["rgb"]
+    columns = {"ensemble": entry["ensemble"], **entry["streams"]}
+    assert list(columns) == ["ensemble", "shade", "texture"]
+    assert "frechet_moments" not in scores["shade"]["rgb"]["ensemble"]
+    made: dict[str, list[torch.Tensor]] = {name: [] for name in (*columns, "truth")}
+    with torch.no_grad(), generating(net, "eval"):
+        for index in range(4):
+            sample = data[index]
+            out = net({name: sample[name][None] for name in net.inputs}, size=(32, 32))["rgb"]
+            images = {"ensemble": out.ensemble, **out.streams, "truth": sample["rgb"][None]}
+            for name, image in images.items():
+                # Where nothing is known, both are black.
+                known = torch.where(torch.isfinite(sample["rgb"]), image, -1)
+                made[name].append(to_bytes(known).float().mean((2, 3)))
+    for name, values in columns.items():
+        expected = frechet_distance(torch.cat(made["truth"]), torch.cat(made[name])).item()
+        assert values["frechet_moments"] == pytest.approx(expected, rel=1e-3, abs=1e-3)
+        assert values["kernel_moments"] is not None
 
 
 def test_evaluation_runs_as_asked() -> None:

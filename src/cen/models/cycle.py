@@ -105,7 +105,8 @@ class CycleFusionNetwork(ChannelExchangeNetwork):
                 f"the target {target!r} is among its own inputs; give others of "
                 f"{', '.join(self.inputs)}"
             )
-        return self(inputs, size, targets=[target])[target]
+        outputs: dict[str, Output] = self(inputs, size, targets=[target])
+        return outputs[target]
 
     def enter(self, name: str, value: Tensor) -> Tensor:
         """What the network takes in of a modality's ground truth.

@@ -178,7 +178,7 @@ class DensePrediction(LightningModule):
         else:
             penalty, weight = self.controller(self.trainer.global_step, self.present)
         auxiliary = self.net.auxiliary_loss()
-        loss = weighted.total + penalty + self.alignment * auxiliary
+        loss: Tensor = weighted.total + penalty + self.alignment * auxiliary
         self.figures = {
             "train/loss": loss.detach(),
             "train/sparsity": sparsity.detach(),

@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cen.data.splitting import hashed_number, hashed_split, held_out
@@ -20,6 +20,7 @@ def test_the_number_is_the_same_on_every_machine():
     assert hashed_number("scene 1", "validation") != hashed_number("scene 1", "test")
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(NAMES)
 def test_splits_cover_the_samples_and_tear_no_group(groups):
     if len(set(groups)) < 3:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cen.data import Modality, NYUDv2Folder
-from cen.data.ranges import far_from, seen_range
+from cen.data.ranges import far_from, seen_range, with_camera
 
 
 def test_the_range_of_a_data_set(written):
@@ -61,3 +61,31 @@ def test_other_units_are_strange_and_other_rooms_are_not(factor, strange):
 def test_without_any_depth():
     seen = {"low": 1.0, "high": 6.0, "medians": [2.0, 4.0]}
     assert far_from(np.full((3, 3), np.nan), seen) == "no depth was measured at all"
+
+
+CAMERA = np.array([[30.0, 0, 15.5], [0, 31.0, 11.5], [0, 0, 1]])
+
+
+def with_cameras(root, cameras):
+    """A data set whose frames have these cameras, one after the other."""
+
+    class Taken(NYUDv2Folder):
+        def extra(self, index):
+            return {"intrinsics": cameras[index % len(cameras)]} if cameras else {}
+
+    hha = {"rgb": Modality.of("image"), "depth": Modality.of("depth", 3, encoding="hha")}
+    return Taken(root, "train", hha, validation=0)
+
+
+def test_one_camera_is_kept_with_the_network(written):
+    kept = with_camera(with_cameras(written, [CAMERA]))
+    assert kept["depth"].intrinsics == (30.0, 31.0, 15.5, 11.5)
+    assert kept["rgb"].intrinsics is None
+    other = CAMERA * 1.1
+    other[2, 2] = 1
+    for cameras in ([CAMERA, other], []):
+        data = with_cameras(written, cameras)
+        assert with_camera(data) == data.modalities
+    own = with_cameras(written, [CAMERA])
+    own.modalities["depth"] = Modality.of("depth", 3, encoding="hha", intrinsics=(1, 2, 3, 4))
+    assert with_camera(own)["depth"].intrinsics == (1, 2, 3, 4)

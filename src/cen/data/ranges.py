@@ -1,13 +1,17 @@
-"""The range of depth that a network was trained with, and whether a picture lies far from it."""
+"""What a network has seen in training: the range of depth, the camera; what lies far from it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cen.data.geometry import as_intrinsics
+from cen.data.modality import Modality
+from cen.data.transforms import INTRINSICS
 from cen.errors import DataError
 
 if TYPE_CHECKING:
@@ -34,15 +38,14 @@ def seen_range(dataset: AlignedDataset, frames: int = 16) -> dict[str, dict[str,
         all values, metres) and ``medians`` (smallest and largest median of a frame). Names of
         which nothing is known are left out.
     """
-    places = np.unique(np.linspace(0, len(dataset) - 1, min(frames, len(dataset))).round())
     found = {}
     for name, modality in dataset.modalities.items():
         if modality.kind != "depth":
             continue
         known = []
-        for index in places:
+        for index in _spread(len(dataset), frames):
             try:
-                values = dataset.read(name, int(index), modality)
+                values = dataset.read(name, index, modality)
             except DataError:
                 continue
             values = values[np.isfinite(values)]
@@ -53,6 +56,29 @@ def seen_range(dataset: AlignedDataset, frames: int = 16) -> dict[str, dict[str,
             medians = [float(np.median(values)) for values in known]
             found[name] = {"low": low, "high": high, "medians": [min(medians), max(medians)]}
     return found
+
+
+def with_camera(dataset: AlignedDataset, frames: int = 16) -> dict[str, Modality]:
+    """The modalities of a data set, with its camera where an encoding needs one.
+
+    Where some frames, evenly spaced, have the same intrinsics, the data were taken with one camera,
+    and predictions need not be told of it. Where they differ it is left open.
+    """
+    lacking = [m for m in dataset.modalities.values() if m.encoded_by.camera and not m.intrinsics]
+    if not lacking:
+        return dict(dataset.modalities)
+    given = [dataset.extra(index).get(INTRINSICS) for index in _spread(len(dataset), frames)]
+    cameras = [as_intrinsics(one) for one in given if one is not None]
+    same = len(cameras) == len(given) and all(np.array_equal(one, cameras[0]) for one in cameras)
+    # Four numbers say nothing of pixels that are no rectangles.
+    if not same or cameras[0][0, 1] or cameras[0][1, 0]:
+        return dict(dataset.modalities)
+    first = cameras[0]
+    numbers = tuple(float(first[at]) for at in ((0, 0), (1, 1), (0, 2), (1, 2)))
+    return {
+        name: replace(m, intrinsics=numbers) if m in lacking else m
+        for name, m in dataset.modalities.items()
+    }
 
 
 def far_from(values: NDArray[Any], seen: Mapping[str, Any]) -> str | None:
@@ -77,3 +103,9 @@ def far_from(values: NDArray[Any], seen: Mapping[str, Any]) -> str | None:
         f"{high:.3g} m in every picture (2 % lie below {seen['low']:.3g} m, 2 % above "
         f"{seen['high']:.3g} m). Is the unit of the file another one?"
     )
+
+
+def _spread(length: int, count: int) -> list[int]:
+    """Up to ``count`` indices, evenly spaced."""
+    places = np.linspace(0, length - 1, min(count, length)).round().astype(int)
+    return sorted(set(places.tolist()))

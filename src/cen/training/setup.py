@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from cen.config import Config, ModalityConfig, ModelConfig, OutputConfig
 from cen.data import AlignedDataset, Modality, eval_transform, train_transform
+from cen.data.ranges import with_camera
 from cen.data.source import Source
 from cen.errors import ConfigError
 from cen.exchange import ExchangeRule
@@ -194,7 +195,7 @@ def metadata(dataset: AlignedDataset) -> dict[str, Any]:
     """What a checkpoint says beside the weights, so that it can be used on its own."""
     labels = {name: dataset.labels[name] for name in dataset.targets if name in dataset.labels}
     others = {name: m.to_dict() for name, m in dataset.targets.items() if name not in labels}
-    read = dataset.modalities or dataset.targets
+    read = with_camera(dataset) or dataset.targets
     return {
         "preprocessing": {name: m.to_dict() for name, m in read.items()},
         "classes": {name: list(known.names) for name, known in labels.items()},

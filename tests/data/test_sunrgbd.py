@@ -245,6 +245,11 @@ def fewer_references(root):
             lambda r: (r / SEG).write_bytes((r / SEG).read_bytes()[:3000]),
             r"SUNRGBD2Dseg\.mat: damaged, or cut short",
         ),
+        (lambda r: ((r / SEG).unlink(), (r / SEG).mkdir()), r"SUNRGBD2Dseg\.mat: cannot be read"),
+        (
+            lambda r: ((r / SEG).unlink(), (r / SEG).symlink_to("nowhere")),
+            r"SUNRGBD2Dseg\.mat: cannot be read",
+        ),
         (fewer_references, r"SUNRGBD2Dseg\.mat: 9 frames, but .*SUNRGBDMeta\.mat has 16"),
     ],
 )
@@ -289,6 +294,10 @@ def dangle(root):
         ),
         (lambda r: (r / FIRST / "intrinsics.txt").unlink(), r"intrinsics\.txt: cannot be read"),
         (lambda r: (r / FIRST / "intrinsics.txt").write_text("1 2"), "does not hold 3 x 3"),
+        (
+            lambda r: (r / FIRST / "intrinsics.txt").write_text("nan 0 1 0 5 1 0 0 1"),
+            r"intrinsics\.txt: \[nan, .* are no intrinsics",
+        ),
     ],
 )
 def test_what_is_wrong_with_a_frame_is_said_when_it_is_read(root, spoil, message):

@@ -257,6 +257,8 @@ def _intrinsics(
         matrix = np.array(given, dtype=np.float64).reshape(3, 3)
     except (TypeError, ValueError) as error:
         raise DataError(f"{folder / 'dataset.yaml'}: intrinsics: not 3 x 3 numbers") from error
+    if not np.isfinite(matrix).all() or matrix[0, 0] <= 0.0 or matrix[1, 1] <= 0.0:
+        raise DataError(f"{folder / 'dataset.yaml'}: {matrix.tolist()} are no intrinsics")
     if crop:
         matrix[0, 2] -= CROP[1].start
         matrix[1, 2] -= CROP[0].start

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -252,7 +253,8 @@ def _class_names(path: Path) -> list[str]:
 def _numbers(root: Path, frames: Sequence[str]) -> list[int] | None:
     """Where in SUNRGBD2Dseg.mat each frame is; None without that file."""
     segmentation, meta = root / SEGMENTATION, root / META
-    if not segmentation.is_file():
+    # A link to nothing, or a folder, was meant to be the file.
+    if not os.path.lexists(segmentation):
         warnings.warn(
             f"{segmentation} is missing: labels come from each frame's seg.mat by name, and "
             "figures are not comparable with published ones",

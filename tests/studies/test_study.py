@@ -214,12 +214,16 @@ def test_mistakes_are_told_before_anything_is_run(
     assert message in said.err
 
 
-def test_the_shipped_studies_are_listed_and_printed(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_shipped_studies_are_listed_and_copied(tmp_path: Path) -> None:
     said = call()
     assert said.code == 0
     assert "fusion" in said.out
-    said = call("fusion", "--print")
-    assert yaml.safe_load(said.out)["config"] == "rooms-study"
+    copy = tmp_path / "mine.yaml"
+    assert call("fusion", "--copy", str(copy)).code == 0
+    assert yaml.safe_load(copy.read_text("utf-8"))["config"] == "rooms-study"
+    said = call("ablation", "--copy", str(copy))
+    assert said.code == 2
+    assert "exists" in said.err
 
 
 def test_a_stopped_study_goes_on(mini: Path, finished: Finished, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from cen.cli import common
 from cen.cli.parser import Parser
 from cen.errors import ConfigError, TrainingError
+from cen.files import write_text
 
 if TYPE_CHECKING:
     from cen.studies import Outcome, Record, Run, Store, Study
@@ -67,7 +68,7 @@ def add(parser: Parser) -> None:
         "--table", action="store_true", help="print the tables of what is there; train nothing"
     )
     parser.add_argument(
-        "--print", action="store_true", help="print the study file, to make an own one of it"
+        "--copy", metavar="FILE", help="copy the study file, to make an own one of it, and stop"
     )
     common.add_json(parser)
 
@@ -84,11 +85,18 @@ def run(args: argparse.Namespace) -> int:
         common.emit(args, {"studies": summaries}, shown)
         return 0
     name, file = find_study(args.study)
-    if args.print:
-        print(file.read_text("utf-8"), end="")
-        return 0
+    if args.copy:
+        return _copy(file, Path(args.copy))
     _check(args)
     return _run(args, name, file)
+
+
+def _copy(file: Path, target: Path) -> int:
+    if target.exists():
+        raise ConfigError(f"{target}: exists; give another name")
+    write_text(target, file.read_text("utf-8"), ConfigError)
+    print(f"{target}: edit it, then run cen study {target}")
+    return 0
 
 
 def _run(args: argparse.Namespace, name: str, file: Path) -> int:

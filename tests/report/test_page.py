@@ -166,3 +166,31 @@ def test_the_same_files_give_the_same_page(reported):
     first = (reported / "report.html").read_bytes()
     assert write_report(reported).read_bytes() == first
     assert not list(reported.glob("*.part"))
+
+
+@pytest.mark.parametrize(
+    ("model", "note", "fact"),
+    [
+        (
+            {"fusion": "concat", "fusion_at": "late"},
+            "This is the baseline concat",
+            "none: baseline",
+        ),
+        ({"exchange": False}, "Exchange was switched off", "off: the streams share"),
+        ({"guide": "random", "random_rate": 0.3, "random_seed": 1}, None, "0.3 of each own part"),
+    ],
+)
+def test_a_run_that_learns_no_exchange_is_not_advised_on_it(tmp_path, model, note, fact):
+    config = {"model": {"inputs": {"rgb": 3, "depth": 1}, **model}, "train": {"sparsity": 0.1}}
+    (tmp_path / "config.yaml").write_text(json.dumps(config))
+    entry = {"step": 5, "rate": 0.0, "alpha": {}, "layers": []}
+    (tmp_path / "exchange.json").write_text(json.dumps([entry]))
+    scores = {"segmentation": {"ensemble": {"mean_iou": 0.5}, "streams": {}, "alpha": {}}}
+    evaluation = {"split": "test", "scores": {"rgb+depth": scores}}
+    (tmp_path / "evaluation.json").write_text(json.dumps(evaluation))
+    shown = page(tmp_path)
+    text = " ".join(shown.text)
+    assert fact in text
+    assert "A larger λ" not in text
+    assert ("of own channels replaced" in text) == (note is None)
+    assert note is None or any(note in given for given in shown.notes)

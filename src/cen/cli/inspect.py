@@ -8,6 +8,8 @@ of the scales' magnitudes. A rate of 0 everywhere or of nearly 100 % means that 
 import argparse
 from pathlib import Path
 
+from rich.console import RenderableType
+
 from cen.cli import common
 from cen.cli.parser import Parser
 
@@ -34,7 +36,8 @@ def run(args: argparse.Namespace) -> int:
 
     net = cen.load(source)
     inspection = cen.inspect(net)
-    figures, shown = inspection_dict(inspection), [inspection_table(inspection)]
+    figures = inspection_dict(inspection)
+    shown: list[RenderableType] = [inspection_table(inspection)]
     if args.cost:
         from cen.models.costs import costs
 

@@ -54,8 +54,18 @@ def evaluation_facts(run: RunFolder) -> str:
     return f"How it was evaluated: {', '.join(parts)}." if parts else ""
 
 
+def no_exchange(run: RunFolder) -> str:
+    """Why no channel could be exchanged in a run, in a sentence; "" where they could be."""
+    model = _part(run, "model")
+    if (fusion := model.get("fusion")) not in (None, "exchange"):
+        return f"This is the baseline {fusion} (docs/baselines.md), which exchanges no channels."
+    return "Exchange was switched off in this run." if model.get("exchange") is False else ""
+
+
 def exchange_advice(run: RunFolder) -> str:
     """What to turn where too little or too much is exchanged in the end; "" if all is well."""
+    if _part(run, "model").get("guide") == "random":
+        return ""  # the rate is what was asked for
     rate = run.exchange[-1].get("rate") if run.exchange else None
     if rate == 0:
         return (
@@ -129,8 +139,14 @@ def _training(train: Mapping[str, Any]) -> str:
 def _exchange(model: Mapping[str, Any], train: Mapping[str, Any]) -> str:
     if not model:
         return ""
+    if (fusion := model.get("fusion")) not in (None, "exchange"):
+        place = model.get("fusion_at")
+        return f"none: baseline {fusion}" + (f", {place}" if place else "")
     if model.get("exchange") is False:
         return "off: the streams share convolutions only"
+    if model.get("guide") == "random":
+        share, seed = model.get("random_rate"), model.get("random_seed")
+        return f"{share} of each own part, drawn at random (seed {seed}) and fixed"
     if train.get("exchange_rate") is not None:
         pull = f"penalty steered to an exchange rate of {train['exchange_rate']}"
     else:

@@ -177,7 +177,7 @@ def _cards(rows: list[dict[str, Any]], run: RunFolder, colours: Mapping[str, str
         head, unit = SCORES[main].head.removesuffix(" °"), SCORES[main].unit
         text = f"{h.dot(colours[r['prediction']])}{h.esc(name)} {h.esc(head)}"
         cards.append((format_score(main, r[main]), f" {unit}" if unit else "", text))
-    if run.exchange and "rate" in run.exchange[-1]:
+    if run.exchange and "rate" in run.exchange[-1] and not facts.no_exchange(run):
         cards.append((f"{100 * run.exchange[-1]['rate']:.1f}", " %", "of own channels replaced"))
     return (
         '<div class="cards">'
@@ -272,15 +272,14 @@ def _training(run: RunFolder, colours: Mapping[str, str]) -> str:
 
 
 def _exchange(run: RunFolder, colours: Mapping[str, str]) -> str:
-    model = run.config.get("model") or {}
     intro = (
         "Which channels give way. Each stream owns one part of the channels of every exchanging "
         "layer; by default the penalty pushes its scales towards 0 only there, so for each channel "
         "at least one stream keeps its own view. Rates near 0 mean that the streams hardly talk; "
         "above three quarters little of their own is left."
     )
-    if isinstance(model, Mapping) and model.get("exchange") is False:
-        return h.section("Exchange", intro, h.note("Exchange was switched off in this run."))
+    if reason := facts.no_exchange(run):
+        return h.section("Exchange", intro, h.note(reason))
     figures, maps = [_figure(figure, text) for figure, text in exchange_curves(run)], []
     last: Mapping[str, Any] = next((e for e in reversed(run.exchange) if _masked(e)), {})
     for stream in dict.fromkeys(x["stream"] for x in _masked(last)):

@@ -1,5 +1,6 @@
 import pytest
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 import cen
 from cen.errors import ConfigError, ShapeError, StreamError
@@ -218,3 +219,32 @@ def test_bad_input():
 def test_what_is_no_cycle(changes, message):
     with pytest.raises(ConfigError, match=message):
         tiny(**changes)
+
+
+def cost(count):
+    """Bytes kept for the backward pass and multiplications of a step, by number of modalities."""
+    names = {f"m{number}": 3 for number in range(count)}
+    net = tiny(inputs=names, outputs=dict.fromkeys(names, IMAGE))
+    kept = 0
+
+    def keep(tensor):
+        nonlocal kept
+        # Parameters are kept once, whatever the number of streams.
+        if not isinstance(tensor, torch.nn.Parameter):
+            kept += tensor.numel() * tensor.element_size()
+        return tensor
+
+    images = batch(net)
+    counter = FlopCounterMode(display=False)
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor), counter:
+        net(images)
+    return kept, counter.get_total_flops()
+
+
+def test_memory_and_work_grow_no_faster_than_linearly():
+    """Up to 20 streams (five modalities), against 6."""
+    least = cost(3)
+    for count in (4, 5):
+        more = count * (count - 1) / 6
+        for found, first in zip(cost(count), least, strict=True):
+            assert found <= 1.05 * more * first

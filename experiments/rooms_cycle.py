@@ -1,0 +1,146 @@
+"""Cycle fusion on Rooms against separate fusion networks, one for each target.
+
+One network of K modalities in all directions, with and without the cycle term, against K networks
+of the same size, each trained for as many steps. Runs that were stopped are resumed, finished ones
+are kept.
+
+    python experiments/rooms_cycle.py --out experiments/rooms-cycle
+    python experiments/rooms_cycle.py --out experiments/rooms-cycle --table
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+SETS: dict[str, tuple[str, ...]] = {
+    "rooms-cycle": ("rgb", "depth_zbuffer", "normal"),
+    "rooms-cycle-shade": ("reshading", "edge_texture", "rgb"),
+}
+TOGETHER: dict[str, list[str]] = {"cycle": [], "no-cycle-term": ["--train.cycle_weight", "0"]}
+
+
+def main() -> None:
+    """Runs what is missing, or prints the table of what is there."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--sets", nargs="+", default=list(SETS), choices=list(SETS))
+    parser.add_argument("--size", type=int, nargs=2, default=[64, 96], metavar=("H", "W"))
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--table", action="store_true", help="print the table, train nothing")
+    args, overrides = parser.parse_known_args()
+    if not args.table:
+        data = args.out / "data"
+        if not (data / "dataset.yaml").exists():
+            size = [str(side) for side in args.size]
+            call(["data", "rooms", str(data), "--layout", "taskonomy", "--size", *size])
+        with ThreadPoolExecutor(args.jobs) as pool:
+            jobs = [
+                pool.submit(run, args.out, name, config, seed, options, overrides)
+                for seed in args.seeds
+                for config in args.sets
+                for name, options in runs_of(config).items()
+            ]
+            for job in jobs:
+                job.result()
+    print(table(args.out, args.sets, args.seeds))
+
+
+def runs_of(config: str) -> dict[str, list[str]]:
+    """Options of the runs of a set of modalities, by name."""
+    separate = {}
+    for target in SETS[config]:
+        options = ["--model.name", "unet", f"--model.inputs.{target}", "null"]
+        for other in SETS[config]:
+            if other != target:
+                options += [f"--model.outputs.{other}", "null"]
+        separate[f"to-{target}"] = options
+    return TOGETHER | separate
+
+
+def run(
+    out: Path,
+    name: str,
+    config: str,
+    seed: int,
+    options: Sequence[str],
+    overrides: Sequence[str],
+) -> None:
+    """Trains and evaluates one run, or goes on with it."""
+    folder = out / "runs" / f"{config}-{name}-{seed}"
+    if (folder / "evaluation.json").exists():
+        return
+    if (folder / "run.json").exists():
+        call(["train", "--resume", str(folder)], log=folder)
+    else:
+        data = ["--data.root", str((out / "data").resolve()), "--seed", str(seed)]
+        call(["train", config, "--out", str(folder), *data, *options, *overrides], log=folder)
+    call(["evaluate", str(folder), "--features", "none"], log=folder)
+
+
+def call(arguments: list[str], log: Path | None = None) -> None:
+    """One ``cen`` command on one thread; its output goes to a log beside the run."""
+    command = [sys.executable, "-m", "cen.cli", *arguments]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    if log is None:
+        subprocess.run(command, check=True, env=environment)
+        return
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.with_suffix(".log").open("a") as file:
+        done = subprocess.run(command, env=environment, stdout=file, stderr=file)
+    print(f"{'done' if done.returncode == 0 else 'FAILED'}: cen {' '.join(arguments)}", flush=True)
+
+
+def error(folder: Path, target: str) -> float | None:
+    """MAE of the ensemble of a target from all other modalities; None where it is missing."""
+    file = folder / "evaluation.json"
+    if not file.exists():
+        return None
+    scores = json.loads(file.read_text())["scores"]
+    full = max(scores, key=lambda subset: subset.count("+"))
+    return float(scores[full][target]["ensemble"]["mae"])
+
+
+def table(out: Path, sets: Sequence[str], seeds: Sequence[int]) -> str:
+    """Markdown: MAE per target, and the error of the one network over that of the separate ones."""
+    lines = ["| modalities | network | target | runs | MAE | ratio |", "|---" * 6 + "|"]
+    for config in sets:
+        ratios: dict[str, list[float]] = {name: [] for name in TOGETHER}
+        for target in SETS[config]:
+            alone = {s: error(out / "runs" / f"{config}-to-{target}-{s}", target) for s in seeds}
+            lines += row(config, "separate", target, list(alone.values()), [])
+            for name in TOGETHER:
+                found = {s: error(out / "runs" / f"{config}-{name}-{s}", target) for s in seeds}
+                pairs = [(found[s], alone[s]) for s in seeds]
+                own = [a / b for a, b in pairs if a is not None and b is not None]
+                ratios[name] += own
+                lines += row(config, name, target, list(found.values()), own)
+        for name, values in ratios.items():
+            if values:
+                lines.append(f"| {config} | {name} | mean | | | {statistics.mean(values):.3f} |")
+    return "\n".join(lines)
+
+
+def row(
+    config: str, name: str, target: str, errors: Sequence[float | None], ratios: Sequence[float]
+) -> list[str]:
+    """One line of the table; none where no run is finished."""
+    known = [value for value in errors if value is not None]
+    if not known:
+        return []
+    spread = f" ± {statistics.stdev(known):.2g}" if len(known) > 1 else ""
+    ratio = f"{statistics.mean(ratios):.3f}" if ratios else ""
+    mean = f"{statistics.mean(known):.4g}{spread}"
+    return [f"| {config} | {name} | {target} | {len(known)} | {mean} | {ratio} |"]
+
+
+if __name__ == "__main__":
+    main()

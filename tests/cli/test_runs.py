@@ -212,6 +212,8 @@ def test_predict_on_any_subset(
         (["--dept", "x.png"], "--dept: is no modality"),
         (["--rgb", "none.png"], "none.png"),
         (["--rgb"], "--rgb needs a value"),
+        (["--rgb", "a.png", "--intrinsics", "1,2"], "not four numbers"),
+        (["--rgb", "a.png", "--unit", "-1"], "unit must be positive"),
     ],
 )
 def test_predict_refuses(
@@ -219,6 +221,17 @@ def test_predict_refuses(
 ) -> None:
     assert cli.main(["predict", str(run), *words]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_predict_with_another_unit_is_warned_of(
+    run: Path, rooms: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    depth = str(rooms / (rooms / "val.txt").read_text().splitlines()[0].split("\t")[2])
+    for unit, warned in (("0.001", False), ("0.01", True)):
+        words = ["predict", str(run), "--depth", depth, "--unit", unit, "-o", str(tmp_path)]
+        assert cli.main(words) == 0
+        told = capsys.readouterr().err
+        assert ("cen: warning: " in told and "half of the depths" in told) == warned
 
 
 def test_report_prints_where_the_page_is(run: Path, capsys: pytest.CaptureFixture[str]) -> None:

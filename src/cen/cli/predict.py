@@ -4,6 +4,7 @@ Writes the label map, a colour overlay and a legend; of several outputs, files f
 """
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,12 @@ def add(parser: Parser) -> None:
         help="camera of the pictures in pixels, for encodings that ask for it (hha, normals) where "
         "the run has no fixed one",
     )
+    parser.add_argument(
+        "--unit",
+        metavar="METRES",
+        type=float,
+        help="metres per stored value of these depth files; default: that of the training data",
+    )
     common.add_json(parser)
 
 
@@ -48,6 +55,10 @@ def run(args: argparse.Namespace) -> int:
         if name not in net.inputs:
             raise ConfigError(f"--{name}: is no modality of {path}{nearest(name, net.inputs)}")
     predictor = cen.Predictor(net)
+    if args.unit is not None:
+        for name, modality in predictor.modalities.items():
+            if modality.kind == "depth":
+                predictor.modalities[name] = replace(modality, unit=args.unit)
     if [task.kind for task in net.outputs.values()] != ["segmentation"]:
         return _all(args, predictor)
     prediction = predictor(args.free, intrinsics=args.intrinsics)

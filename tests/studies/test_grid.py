@@ -9,7 +9,18 @@ import yaml
 from cen.cli import common
 from cen.config import Config
 from cen.errors import ConfigError, DataError
-from cen.studies import Choice, Run, Study, choose_data, data_identity, expand, run_hash
+from cen.studies import (
+    Choice,
+    Run,
+    Study,
+    choose_data,
+    data_identity,
+    everything,
+    expand,
+    in_grid,
+    output_folder,
+    run_hash,
+)
 from cen.studies.grid import word
 from cen.studies.identity import differences
 from cen.studies.spec import DataVariant, RowSpec, Sweep
@@ -209,3 +220,30 @@ def test_data_given_on_the_command_line_are_for_all_rows(root: Path) -> None:
     other = choose_data(study, [f"folder:{root}"], None)
     runs = expand(other, Choice(), {"parts": root}, common.load_config)
     assert [(r.row.name, r.data) for r in runs] == [("cen", "parts"), ("plain", "parts")]
+
+
+def test_everything_holds_what_any_call_asked_for(root: Path) -> None:
+    rows = {"cen": RowSpec(budgets=[2.0], seeds=4), "plain": RowSpec()}
+    study = study_of(rows=rows, seeds=2)
+    choice = Choice({"train.batch_size": "2"}, ["cen"], [3.0])
+    earlier = {"budgets": [5.0], "seeds": 6}
+    runs = everything(study, choice, {"parts": root}, common.load_config, earlier)
+    assert {run.budget for run in runs} == {1.0, 2.0, 3.0, 5.0}
+    assert len(runs) == 2 * 4 * 6
+    assert {run.config.train.batch_size for run in runs} == {2}
+    own = {(run.row.name, run.budget, run.seed) for run in runs if in_grid(study, run)}
+    assert own == {("cen", 2.0, s) for s in range(4)} | {("plain", 1.0, s) for s in range(2)}
+
+
+def test_changes_for_all_rows_have_tables_of_their_own(tmp_path: Path) -> None:
+    study = study_of(data={"a": DataVariant(), "b": DataVariant()})
+
+    def of(given: Study = study, **overrides: str) -> Path:
+        choice = Choice({k.replace("__", "."): v for k, v in overrides.items()})
+        return output_folder(tmp_path, "mine", study, given, choice)
+
+    assert of() == of(train__accelerator="cpu", data__workers="2") == tmp_path / "mine"
+    assert of(choose_data(study, ["b"], None)) == tmp_path / "mine"
+    others = {of(train__steps="4"), of(train__steps="5"), of(choose_data(study, ["x:/y"], None))}
+    assert len(others | {of()}) == 4
+    assert all(folder.name.startswith("mine-") for folder in others)

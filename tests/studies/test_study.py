@@ -166,6 +166,16 @@ def test_a_second_call_trains_nothing(finished: Finished) -> None:
     assert {p: p.read_text() for p in (finished.out / "logs").iterdir()} == logs
 
 
+def test_tables_keep_what_a_call_is_not_about(finished: Finished) -> None:
+    """One row asked for: the others stay in the tables, and so do more seeds asked for once."""
+    before = (finished.out / "mini" / "results.csv").read_text()
+    said = finished.again("--only", "rgb", "--seeds", "1", "--json")
+    assert said.code == 0
+    assert json.loads(said.out)["finished"] == 4
+    assert (finished.out / "mini" / "results.csv").read_text() == before
+    assert json.loads((finished.out / "mini" / "study.json").read_text())["asked"]["seeds"] >= 1
+
+
 def test_another_study_shares_the_runs(finished: Finished, tmp_path: Path) -> None:
     other = yaml.safe_load(finished.file.read_text())
     other["rows"] = {"renamed": other["rows"]["cen"]}

@@ -20,7 +20,7 @@ from cen.errors import ConfigError, TrainingError
 from cen.files import write_text
 
 if TYPE_CHECKING:
-    from cen.studies import Outcome, Record, Run, Store, Study
+    from cen.studies import Choice, Outcome, Run, Store, Study
 
 
 def add(parser: Parser) -> None:
@@ -108,16 +108,18 @@ def _run(args: argparse.Namespace, name: str, file: Path) -> int:
         evaluation_options,
         expand,
         make_missing,
+        output_folder,
         roots_of,
         usable_cores,
     )
 
     out, overrides = Path(args.out), dict(args.free)
-    study = choose_data(Study.load(file), args.data, overrides.pop("data.root", None))
+    whole = Study.load(file)
+    study = choose_data(whole, args.data, overrides.pop("data.root", None))
     only = [row for text in args.only for row in text.split(",") if row]
     choice = Choice(overrides, only, tuple(args.budget), args.seeds)
-    base = common.load_config(study.config, overrides)
-    roots = roots_of(study, out, base.data.root)
+    default = common.load_config(study.config, overrides).data.root
+    roots = roots_of(study, out, default)
     trains = not (args.dry_run or args.table)
     if trains:
         for command in make_missing(study, roots, usable_cores(), os.environ):
@@ -126,13 +128,18 @@ def _run(args: argparse.Namespace, name: str, file: Path) -> int:
     store = Store(out, evaluation_options(study))
     if args.dry_run:
         return _plan(args, store, runs)
+    folder = output_folder(out, name, whole, study, choice)
+    # Tables show the whole study, whatever part of it this call is about.
+    shown = whole if set(study.data) <= set(whole.data) else study
     outcomes: list[Outcome] = []
     try:
         if trains:
             outcomes = _train(args, store, runs)
     finally:
-        records = _collect(store, runs, roots, trains)
-        _write(args, out / name, study, records, runs)
+        if trains:
+            _count(store, runs, roots)
+        known = _known(shown, choice, store, folder, roots_of(shown, out, default), runs)
+        _write(args, folder, shown, store, known, choice)
     failed = [outcome for outcome in outcomes if outcome.status == "failed"]
     if failed:
         lines = [f"{o.run.title}: {o.message} (log: {o.log})" for o in failed]
@@ -165,48 +172,67 @@ def _train(args: argparse.Namespace, store: Store, runs: Sequence[Run]) -> list[
         return Scheduler(store, unique, slots, board.end, board.look).run()
 
 
-def _collect(
-    store: Store, runs: Sequence[Run], roots: dict[str, Path], count: bool
-) -> list[Record]:
+def _count(store: Store, runs: Sequence[Run], roots: dict[str, Path]) -> None:
+    """Counts parameters and multiply-adds of the runs that are done, once for each."""
     from cen.studies import collect, costs_of
 
-    for entry in collect(store, runs) if count else []:
+    for entry in collect(store, runs):
         try:
             costs_of(entry.folder, roots[entry.run.data])
         except Exception as error:  # hours of runs are not lost for a figure beside them
             print(f"cen: warning: {entry.run.title}: costs unknown, {error}", file=sys.stderr)
-    return collect(store, runs)
+
+
+def _known(
+    study: Study,
+    choice: Choice,
+    store: Store,
+    folder: Path,
+    roots: dict[str, Path],
+    runs: Sequence[Run],
+) -> list[Run]:
+    """The runs that tables speak of: of the study file, of this call, and made by earlier calls."""
+    from cen.studies import everything, in_grid, needs_work
+    from cen.studies.store import read_json
+
+    earlier = read_json(folder / "study.json").get("asked", {})
+    asked = {run.hash for run in runs}
+    return [
+        run
+        for run in everything(study, choice, roots, common.load_config, earlier)
+        if run.hash in asked or in_grid(study, run) or not needs_work(store, run)
+    ]
 
 
 def _write(
     args: argparse.Namespace,
     folder: Path,
     study: Study,
-    records: Sequence[Record],
+    store: Store,
     runs: Sequence[Run],
+    choice: Choice,
 ) -> None:
-    from cen.studies import all_tables, write_outputs
+    from cen.studies import all_tables, collect, write_outputs
 
+    records = collect(store, runs)
     command = [] if args.table else _command(args)
     count = len({run.hash for run in runs})
-    files = write_outputs(folder, study, records, count, command)
+    files = write_outputs(folder, study, records, count, command, choice)
+    tables = all_tables(study, records)
     if args.json:
-        tables = [
-            {"title": t.title, "head": t.head, "rows": t.rows} for t in all_tables(study, records)
-        ]
         common.emit(
             args,
             {
                 "runs": count,
                 "finished": len({record.run.hash for record in records}),
                 "files": {key: str(path) for key, path in files.items()},
-                "tables": tables,
+                "tables": [{"title": t.title, "head": t.head, "rows": t.rows} for t in tables],
             },
         )
     elif args.table:
         print(files["tables"].read_text("utf-8"), end="")
     else:
-        for table in all_tables(study, records):
+        for table in tables:
             print(table.markdown())
         print(f"page: {files['page']}\nfigures: {files['csv']}")
 

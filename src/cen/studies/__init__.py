@@ -10,10 +10,19 @@ from cen.studies.board import Board
 from cen.studies.columns import Column, parse_column
 from cen.studies.costs import costs_of
 from cen.studies.datasets import choose_data, make_missing, roots_of
-from cen.studies.grid import Choice, Row, Run, evaluation_options, expand, rows_of
+from cen.studies.grid import (
+    Choice,
+    Row,
+    Run,
+    evaluation_options,
+    everything,
+    expand,
+    in_grid,
+    rows_of,
+)
 from cen.studies.identity import data_identity, run_hash
 from cen.studies.intervals import Difference, Summary, paired_difference, summarise, t_quantile
-from cen.studies.outputs import all_tables, write_outputs
+from cen.studies.outputs import all_tables, output_folder, write_outputs
 from cen.studies.results import Record, collect, csv_text
 from cen.studies.scheduler import Outcome, Scheduler
 from cen.studies.slots import Slot, chosen_threads, make_slots, usable_cores, visible_gpus
@@ -45,11 +54,14 @@ __all__ = [
     "csv_text",
     "data_identity",
     "evaluation_options",
+    "everything",
     "expand",
     "find_study",
+    "in_grid",
     "make_missing",
     "make_slots",
     "needs_work",
+    "output_folder",
     "paired_difference",
     "parse_column",
     "published_table",

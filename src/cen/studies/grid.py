@@ -169,6 +169,38 @@ def expand(
     return runs
 
 
+def everything(
+    study: Study,
+    choice: Choice,
+    roots: Mapping[str, Path],
+    load: Load,
+    earlier: Mapping[str, Any],
+) -> list[Run]:
+    """Every run that a call of the study may have made: what its tables are looked up in.
+
+    Args:
+        study: The study, with all its data sets.
+        choice: This call; of its rows and data sets, all count.
+        roots: The folder of each data set, there or not.
+        load: Loads the base configuration with overrides.
+        earlier: ``budgets`` and ``seeds`` that earlier calls asked for.
+    """
+    parts = [*study.rows.values(), *study.sweeps.values()]
+    budgets = {*study.budgets, *choice.budgets, *earlier.get("budgets", [])}
+    budgets |= {budget for part in parts for budget in part.budgets or []}
+    seeds = [study.seeds, choice.seeds or 1, earlier.get("seeds", 1)]
+    seeds += [part.seeds or 1 for part in parts]
+    wide = Choice(choice.overrides, (), tuple(sorted(budgets)), max(seeds))
+    return expand(study, wide, roots, load, may_miss=True)
+
+
+def in_grid(study: Study, run: Run) -> bool:
+    """Whether a run is one of those that the study file itself asks for."""
+    row = run.row
+    budgets = row.budgets or study.budgets
+    return run.budget in budgets and run.seed < (row.seeds or study.seeds)
+
+
 def evaluation_options(study: Study) -> dict[str, Any]:
     """How the runs of a study are evaluated, where it is not the usual way."""
     options: dict[str, Any] = {} if study.scales == [1.0] else {"scales": study.scales}

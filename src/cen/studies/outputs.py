@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from cen.config import MOVABLE
 from cen.errors import DataError
 from cen.files import write_text
+from cen.studies.grid import Choice
 from cen.studies.results import Record, write_csv
 from cen.studies.spec import Study
 from cen.studies.store import read_json, write_json
@@ -85,8 +89,32 @@ def markdown(study: Study, records: Sequence[Record], facts: dict[str, Any]) -> 
     return "\n".join([*lines, "", *(table.markdown() for table in tables)])
 
 
+def output_folder(out: Path, name: str, study: Study, given: Study, choice: Choice) -> Path:
+    """Where the tables go: OUT/NAME, and a folder of their own where a call changes all rows.
+
+    Args:
+        out: The folder of studies.
+        name: Name of the study.
+        study: The study as its file has it.
+        given: The study on the data of the call.
+        choice: What the call chooses; keys that say where a run computes change nothing.
+    """
+    changed = {key: value for key, value in choice.overrides.items() if key not in MOVABLE}
+    if not set(given.data) <= set(study.data):
+        changed |= {name: str(data.set) for name, data in given.data.items()}
+    if not changed:
+        return out / name
+    text = json.dumps(changed, sort_keys=True)
+    return out / f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:6]}"
+
+
 def write_outputs(
-    folder: Path, study: Study, records: Sequence[Record], runs: int, command: Sequence[str]
+    folder: Path,
+    study: Study,
+    records: Sequence[Record],
+    runs: int,
+    command: Sequence[str],
+    asked: Choice | None = None,
 ) -> dict[str, Path]:
     """Writes the files of a study, each in one step.
 
@@ -95,14 +123,17 @@ def write_outputs(
         study: The study.
         records: Its finished runs.
         runs: How many there are in all.
-        command: The words after ``cen`` of this call.
+        command: The words after ``cen`` of this call; empty: a call that only prints tables.
+        asked: What this call chose, kept for later ones (:func:`cen.studies.grid.everything`).
 
     Returns:
         The files by name: ``csv``, ``tables``, ``facts`` and ``page``.
     """
     from cen.studies.page import render  # matplotlib is slow to import
 
-    facts = study_facts(records, runs, read_json(folder / "study.json"), command)
+    earlier = read_json(folder / "study.json")
+    facts = study_facts(records, runs, earlier, command)
+    facts["asked"] = _asked(earlier.get("asked", {}), asked or Choice())
     files = {
         "csv": write_csv(folder / "results.csv", records),
         "tables": write_text(folder / "tables.md", markdown(study, records, facts), DataError),
@@ -111,6 +142,13 @@ def write_outputs(
     }
     write_json(files["facts"], facts)
     return files
+
+
+def _asked(earlier: Mapping[str, Any], choice: Choice) -> dict[str, Any]:
+    """Budgets and seeds that any call asked for beyond the study file."""
+    budgets = {*earlier.get("budgets", []), *choice.budgets}
+    seeds = max(earlier.get("seeds", 1), choice.seeds or 1)
+    return {"budgets": sorted(budgets), "seeds": seeds}
 
 
 def _core_seconds(record: Record) -> float:

@@ -90,6 +90,18 @@ def test_gradients_are_weighed_as_torchjd_does(name: str) -> None:
     assert weighted.total.item() == pytest.approx(float(total), rel=1e-5)
 
 
+def test_gradients_are_multiplied_in_full_precision() -> None:
+    """Under autocast too, where a matrix product would be rounded to three digits."""
+    pytest.importorskip("torchjd")
+    theta = nn.Parameter(torch.tensor([1.01, 2.53]))
+    weighting = GradientWeighting({"s": 1.0, "d": 1.0}, "MGDA", [theta])
+    plain = weighting(losses_of(theta))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        mixed = weighting(losses_of(theta))
+    assert mixed.weights["s"].item() == pytest.approx(plain.weights["s"].item(), rel=1e-6)
+    assert 0 < plain.weights["s"].item() < 2
+
+
 def test_the_scale_of_float16_changes_no_weight() -> None:
     pytest.importorskip("torchjd")
     theta = nn.Parameter(torch.tensor([1.0, 1.5]))

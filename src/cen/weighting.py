@@ -184,7 +184,8 @@ class GradientWeighting(FixedWeighting):
 
     @torch.no_grad()
     def _weights(self, jacobian: Tensor) -> Tensor:
-        gramian = (jacobian @ jacobian.T).double()
+        with torch.autocast(jacobian.device.type, enabled=False):  # no product in half precision
+            gramian = (jacobian @ jacobian.T).double()
         weights = torch.ones(len(gramian), dtype=torch.float64, device=gramian.device)
         # A step that overflowed in float16 is skipped by the gradient scaler, whatever the weights.
         if bool(torch.isfinite(gramian).all()):

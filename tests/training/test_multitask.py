@@ -254,3 +254,19 @@ def test_panels_hold_every_kind(tmp_path: Path) -> None:
     lengths = np.linalg.norm(panel.outputs["normal"].streams["rgb"].astype(float), axis=-1)
     assert lengths == pytest.approx(np.ones((32, 32)), abs=2e-3)
     assert np.isnan(panel.outputs["distance"].truth).all()  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("weighting", ["uncertainty", "MGDA"])
+def test_weighting_under_mixed_precision(weighting: str, tmp_path: Path) -> None:
+    if weighting == "MGDA":
+        pytest.importorskip("torchjd")
+    names = ("segmentation", "distance")
+    config = several_config(names, weighting=weighting, precision="bf16-mixed", steps=4)
+    train(config, tmp_path / "run", partial=False)
+    table = [row for row in rows(tmp_path / "run") if row["train/loss"]]
+    assert len(table) == 2
+    for row in table:
+        weights = [float(row[f"weight/{name}"]) for name in names]
+        assert np.isfinite([float(row["train/loss"]), *weights]).all()
+        if weighting == "MGDA":
+            assert sum(weights) == pytest.approx(2, abs=1e-3)

@@ -13,7 +13,7 @@ from cen.config import Config
 from cen.errors import ConfigError
 from cen.parsing import nearest
 from cen.studies.identity import data_identity, run_hash
-from cen.studies.spec import DataVariant, RowSpec, Study
+from cen.studies.spec import DataVariant, RowSpec, Study, Sweep
 
 Load = Callable[[str, Mapping[str, str]], Config]
 """Loads a configuration by name or file, with overrides as the command line gives them."""
@@ -185,7 +185,7 @@ def everything(
         load: Loads the base configuration with overrides.
         earlier: ``budgets`` and ``seeds`` that earlier calls asked for.
     """
-    parts = [*study.rows.values(), *study.sweeps.values()]
+    parts: list[RowSpec | Sweep] = [*study.rows.values(), *study.sweeps.values()]
     budgets = {*study.budgets, *choice.budgets, *earlier.get("budgets", [])}
     budgets |= {budget for part in parts for budget in part.budgets or []}
     seeds = [study.seeds, choice.seeds or 1, earlier.get("seeds", 1)]

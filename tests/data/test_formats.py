@@ -243,6 +243,28 @@ def test_bytes_at_random_end_in_a_result_or_a_typed_error(tmp_path):
     assert refused > 100
 
 
+def test_a_strip_that_inflates_without_end_is_refused(tmp_path):
+    """Forty megabytes of zeros in forty kilobytes, where the header promises 360 bytes."""
+    content = tiff(np.zeros((8, 9, 5), np.uint8), planarconfig="contig", compression="zlib")
+    offset, count = (
+        content.index(struct.pack("<HHI", tag, kind, 1)) + 8
+        for tag, kind in ((273, tifffile_type(content, 273)), (279, tifffile_type(content, 279)))
+    )
+    bomb = zlib.compress(bytes(40_000_000))
+    damaged = bytearray(content) + bomb
+    struct.pack_into("<I", damaged, offset, len(content))
+    struct.pack_into("<I", damaged, count, len(bomb))
+    (tmp_path / "a.tif").write_bytes(damaged)
+    with pytest.raises(DataError, match=r"a\.tif: strip or tile 0 holds more than the 360 bytes"):
+        read_array(tmp_path / "a.tif")
+
+
+def tifffile_type(content: bytes, tag: int) -> int:
+    """The type code of a tag, for finding its entry in the bytes."""
+    with tifffile.TiffFile(io.BytesIO(content)) as file:
+        return int(file.pages[0].tags[tag].dtype)
+
+
 def test_what_is_no_ordinary_file_is_refused(tmp_path):
     for path, message in (
         (tmp_path, "folder or no ordinary file"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import io
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -208,14 +209,33 @@ def _bands(content: NDArray[np.uint8], header: Header, path: File) -> NDArray[An
     try:
         with tifffile.TiffFile(io.BytesIO(content.data)) as file:
             page = file.pages.first
+            _check_inflated(content, page)
             array = page.asarray(maxworkers=1)
             axes = page.axes
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from error
     except Exception as error:  # damaged files end in exceptions of many types there
         raise DataError(f"{path}: not a TIFF that can be decoded ({error})") from error
     array = np.moveaxis(array, 0, -1) if axes == "SYX" else array
     if array.shape != (header.height, header.width, header.channels):
         raise DataError(f"{path}: a TIFF of shape {array.shape} ({axes}); is it cut short?")
     return np.ascontiguousarray(array)
+
+
+def _check_inflated(content: NDArray[np.uint8], page: Any) -> None:
+    """Refuses compressed parts that are larger than they say, which would be decoded all the same.
+
+    Raises:
+        DataError: naming the part.
+    """
+    if page.compression == 1:
+        return
+    whole = int(np.prod(page.shape)) * page.dtype.itemsize
+    part = min(int(np.prod(page.chunks)) * page.dtype.itemsize, whole)
+    for number, (at, size) in enumerate(zip(page.dataoffsets, page.databytecounts, strict=True)):
+        inflated = zlib.decompressobj().decompress(content[at : at + size].data, part + 1)
+        if len(inflated) > part:
+            raise DataError(f"strip or tile {number} holds more than the {part} bytes of a part")
 
 
 def _as_flagged(array: NDArray[Any], flags: int) -> NDArray[Any]:

@@ -202,7 +202,8 @@ def of_files() -> list[Variant]:
                         f"{field}-{name}",
                         layout,
                         lambda root, spoil=spoil, path=path: spoil(root / path),
-                        path,
+                        # SUN RGB-D names its files freely: the folder is what is known of them.
+                        str(Path(path).parent) if layout == "sunrgbd" else path,
                         kinds,
                     )
                 )
@@ -515,14 +516,20 @@ def of_sunrgbd() -> list[Variant]:
     frame = Path("SUNRGBD/realsense/lg/train_00002")
     seg = "SUNRGBDtoolbox/Metadata/SUNRGBD2Dseg.mat"
     split = "SUNRGBDtoolbox/traintestSUNRGBD/allsplit.mat"
+    # Without the toolbox's file, labels are those of each frame's seg.mat.
+    absent = ("gone",)
     made = [
-        sun(f"{part}-{name}", lambda r, s=spoil, f=file: s(r / f), Path(file).name, *kinds)
-        for part, file, kinds in (
-            ("seg", seg, ("layout", "unreadable", "missing")),
-            ("split", split, ("layout",)),
+        sun(
+            f"seg-{name}",
+            lambda r, s=spoil: s(r / seg),
+            Path(seg).name,
+            *([FINE] if name in absent else ["layout", "unreadable"]),
         )
         for name, (spoil, _) in FILES.items()
-        if name not in ("bomb",)
+    ]
+    made += [
+        sun(f"split-{name}", lambda r, s=spoil: s(r / split), Path(split).name, "layout")
+        for name, (spoil, _) in FILES.items()
     ]
     return [
         *made,

@@ -268,3 +268,22 @@ def test_the_commands_convert_check_and_train(layouts, tmp_path, capsys):
     assert cli.main(words) == 0
     assert cli.main(["data", "nyudv2", "convert", root, "--out", root]) == 2
     assert "is the source" in capsys.readouterr().err
+
+
+def test_partly_annotated_data_stay_so(layouts, tmp_path):
+    root = tmp_path / "data"
+    shutil.copytree(layouts("nyudv2"), root)
+    for path in sorted((root / "masks").glob("train_*"))[::2]:
+        path.unlink()
+    source = Source("nyudv2", str(root), partial=True)
+    write_shards(source, tmp_path / "out", ("train",), per_shard=3)
+    before, after = source.open("train"), Shards(tmp_path / "out", "train")
+    found = [after.annotated(index) for index in range(len(after))]
+    assert found == [before.annotated(index) for index in range(len(before))]
+    assert {(), ("segmentation",)} == set(found)
+    for one, other in zip(
+        [before[index] for index in range(7)], after.__getitems__(range(7)), strict=True
+    ):
+        assert_same(one, other)
+    assert cli.main(["data", "nyudv2", "check", str(root)]) == 1
+    assert cli.main(["data", "nyudv2", "check", str(root), "--data.partial", "true"]) == 0

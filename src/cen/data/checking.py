@@ -136,8 +136,8 @@ def check_data(
                 progress(split, part.stop, len(dataset))
         report.findings += facts.findings
         report.classes = {name: known.names for name, known in dataset.labels.items()}
-        report.units = {n: m.unit for n, m in dataset.modalities.items() if m.kind == "depth"}
-        report.units |= {n: m.unit for n, m in dataset.targets.items() if m.kind == "depth"}
+        report.units = {n: m.step for n, m in dataset.modalities.items() if m.kind == "depth"}
+        report.units |= {n: m.step for n, m in dataset.targets.items() if m.kind == "depth"}
         report.ignore_index = dataset.ignore_index
     report.findings += _repeated(opened, report.splits)
     for name, depth in report.depth().items():

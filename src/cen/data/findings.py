@@ -161,6 +161,8 @@ class _Sample:
         path = self.paths.get(name)
         try:
             if path is not None and not path.exists():
+                if self.dataset.partial and name not in self.dataset.modalities:
+                    return None
                 self.found("missing", (name,), f"no file {path}")
                 return None
             value = self.dataset.read(name, self.index, modality)
@@ -197,7 +199,8 @@ class _Sample:
             if known.size and not (known.min() >= 0 and known.max() <= 1):
                 text = f"{name}: edges from {known.min():.4g} to {known.max():.4g}, not in 0..1"
                 self.found("values", (name,), text)
-        if modality.kind in ("image", "depth") and _is_constant(value):
+        flat = modality.kind in ("image", "depth") and _is_constant(value)
+        if flat and np.isfinite(value).any():
             self.found("constant", (name,), f"{name}: every pixel has the same value")
         if modality.kind in ("image", "continuous") and np.isinf(value).any():
             self.found("values", (name,), f"{name}: has infinite values; write NaN where missing")
@@ -261,8 +264,9 @@ def _told(error: Exception) -> str:
 
 
 def _is_constant(value: NDArray[Any]) -> bool:
-    first = value.reshape(-1)[0]
-    return bool((value == first).all())
+    """Whether all pixels that have a value have the same."""
+    known = value[np.isfinite(value)] if value.dtype.kind == "f" else value.reshape(-1)
+    return known.size == 0 or bool((known == known[0]).all())
 
 
 def _hash(value: NDArray[Any]) -> np.uint64:

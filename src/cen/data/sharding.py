@@ -63,7 +63,7 @@ def write_shards(
     """
     _need_webdataset()
     root = Path(out)
-    opened: dict[str, AlignedDataset] = {}
+    opened: dict[Split, AlignedDataset] = {}
     problems = []
     for split in splits:
         try:
@@ -74,12 +74,12 @@ def write_shards(
         raise problems[0]
     about = _description(source, opened, per_shard)
     _check_folder(root, about)
-    for split, dataset in opened.items():
+    for name, dataset in opened.items():
         task = partial(_write_shard, root, per_shard)
         for part, _ in over_samples(task, dataset, workers=workers, chunk=per_shard):
             if progress is not None:
-                progress(split, part.stop, len(dataset))
-        _join_indices(root / split, len(dataset), per_shard)
+                progress(name, part.stop, len(dataset))
+        _join_indices(root / name, len(dataset), per_shard)
     # A set whose description is there is whole.
     (root / _PLAN).rename(root / DESCRIPTION)
     return {split: len(dataset) for split, dataset in opened.items()}
@@ -98,7 +98,7 @@ def _need_webdataset() -> None:
 
 
 def _description(
-    source: Source, opened: Mapping[str, AlignedDataset], per_shard: int
+    source: Source, opened: Mapping[Split, AlignedDataset], per_shard: int
 ) -> dict[str, Any]:
     dataset = next(iter(opened.values()))
     read = {**dataset.modalities, **dataset.targets}
@@ -109,6 +109,7 @@ def _description(
         "inputs": list(dataset.modalities),
         "targets": list(dataset.targets),
         "ignore_index": dataset.ignore_index,
+        "partial": dataset.partial,
         "fields": {name: _said(dataset.fields[name], modality) for name, modality in read.items()},
         "labels": {
             name: {"names": list(known.names), "palette": known.palette.tolist()}
@@ -152,6 +153,7 @@ def _write_shard(root: Path, per_shard: int, dataset: AlignedDataset, part: rang
     if shard.is_file() and shard.with_suffix(".npy").is_file():
         return
     fields = [*{**dataset.modalities, **dataset.targets}]
+    needed = [*dataset.modalities, ABOUT] if dataset.partial else [*fields, ABOUT]
 
     def write(temporary: Path) -> None:
         # A time that does not change makes files that do not change, either.
@@ -164,7 +166,7 @@ def _write_shard(root: Path, per_shard: int, dataset: AlignedDataset, part: rang
 
     def write_index(temporary: Path) -> None:
         with temporary.open("wb") as file:
-            np.save(file, _index_of(shard, [*fields, ABOUT], len(part)))
+            np.save(file, _index_of(shard, [*fields, ABOUT], needed, len(part)))
 
     write_atomically(shard, write, DataError)
     write_atomically(shard.with_suffix(".npy"), write_index, DataError)
@@ -180,6 +182,8 @@ def _sample(dataset: AlignedDataset, index: int) -> dict[str, Any]:
     made: dict[str, Any] = {"__key__": f"{index:09d}_{key}"}
     fields = {**dataset.modalities, **dataset.targets}
     for field, modality in fields.items():
+        if field not in raw:  # partly annotated data lack some targets
+            continue
         suffix, content = _encoded(raw[field], modality, files.get(field))
         made[f"{field}.{suffix}"] = content
     extra = {k: np.asarray(v).tolist() for k, v in raw.items() if k != "name" and k not in fields}
@@ -234,8 +238,13 @@ def _as_png(value: NDArray[Any], modality: Modality) -> NDArray[Any] | None:
     return stored if np.array_equal(back, value, equal_nan=True) else None
 
 
-def _index_of(shard: Path, columns: Sequence[str], samples: int) -> NDArray[np.uint32]:
-    """(samples, columns, 2): where the content of every file begins, and its size."""
+def _index_of(
+    shard: Path, columns: Sequence[str], needed: Sequence[str], samples: int
+) -> NDArray[np.uint32]:
+    """(samples, columns, 2): where the content of every file begins, and its size.
+
+    Both are 0 where a sample has no such file, which those ``needed`` must have.
+    """
     index = np.zeros((samples, len(columns), 2), dtype=np.uint32)
     place = {name: column for column, name in enumerate(columns)}
     key, row = "", -1
@@ -247,7 +256,8 @@ def _index_of(shard: Path, columns: Sequence[str], samples: int) -> NDArray[np.u
             if member.offset_data + member.size > _LARGEST:
                 raise DataError(f"{shard}: is larger than 4 GiB; put fewer samples into a shard")
             index[row, place[rest.partition(".")[0]]] = member.offset_data, member.size
-    if row + 1 != samples or (index[..., 0] < HEADER).any():
+    starts = index[:, [place[name] for name in needed], 0]
+    if row + 1 != samples or (starts < HEADER).any():
         raise DataError(f"{shard}: does not hold {samples} whole samples; delete it and start anew")
     return index
 

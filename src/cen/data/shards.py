@@ -45,7 +45,8 @@ class Shards(AlignedDataset):
 
         root/shards.yaml             fields, classes, number of samples and of those in a shard
         root/train/index.npy         (N, F + 1, 2) uint32: offset and size of every file in its
-                                     shard, in the order of the fields, then of the JSON file
+                                     shard, in the order of the fields, then of the JSON file;
+                                     0 where a partly annotated sample has none
         root/train/000000.tar        KEY.rgb.png, KEY.depth.png, ..., KEY.json
         root/validation, root/test   the same
 
@@ -121,10 +122,11 @@ class Shards(AlignedDataset):
                 )
                 for name, known in said["labels"].items()
             }
-            self.usual_inputs = tuple(said["inputs"])  # type: ignore[misc]
-            self.usual_targets = tuple(said["targets"])  # type: ignore[misc]
+            self.usual_inputs = tuple(said["inputs"])
+            self.usual_targets = tuple(said["targets"])
             self.length = int(said["splits"][split])
             self.per_shard = int(said["samples_per_shard"])
+            self.partial = bool(said.get("partial", False))
             if min(self.length, self.per_shard) < 1:
                 raise ValueError("there must be samples")
         except (TypeError, ValueError, KeyError, AttributeError, OverflowError) as error:
@@ -192,6 +194,11 @@ class Shards(AlignedDataset):
         extra = self._about(index).get("extra", {})
         return {name: np.array(value, dtype=np.float64) for name, value in extra.items()}
 
+    def annotated(self, index: int) -> tuple[str, ...]:
+        """The targets that the sample had in the source."""
+        sizes = self._table()[index, :, 1]
+        return tuple(name for name in self.targets if sizes[self._columns[name]])
+
     def place(self, index: int) -> str:
         """The shard and the number of the sample in it."""
         return f"{self.store.told(self._shard(index))}, sample {index % self.per_shard}"
@@ -252,13 +259,19 @@ class Shards(AlignedDataset):
 
     def _fetch(self, indices: Sequence[int]) -> None:
         """Reads all that some samples need."""
-        names = [ABOUT, *{**self.modalities, **self.targets}]
-        wanted = [(index, name) for index in dict.fromkeys(indices) for name in names]
+        wanted = [
+            (index, name)
+            for index in dict.fromkeys(indices)
+            for name in dict.fromkeys((ABOUT, *self.modalities, *self.annotated(index)))
+        ]
         self._held = self._ranges(wanted)
 
     def _ranges(self, members: Sequence[Member]) -> dict[Member, Held]:
         table = self._table()
         places = [table[index, self._columns[field]].tolist() for index, field in members]
+        for (index, field), (offset, _) in zip(members, places, strict=True):
+            if offset < HEADER:
+                raise DataError(f"{self.place(index)}: has no {field}")
         shards = [self._shard(index) for index, _ in members]
         # The tar header is read along: it says what kind of file it is, and that it is the one.
         ranges = [(offset - HEADER, offset + size) for offset, size in places]
@@ -333,7 +346,9 @@ class Store:
             DataError: naming the file of the first that cannot be read whole.
         """
         try:
-            contents = list(self._local(names, ranges)) if self.local else self._far(names, ranges)
+            contents: list[Any] = (
+                list(self._local(names, ranges)) if self.local else self._far(names, ranges)
+            )
         except DataError:
             raise
         except Exception as error:
@@ -364,11 +379,12 @@ class Store:
             if file >= 0:
                 os.close(file)
 
-    def _far(self, names: Sequence[str], ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+    def _far(self, names: Sequence[str], ranges: Sequence[tuple[int, int]]) -> list[Any]:
+        """Bytes, or the error of a range."""
         filesystem, _ = self._open("")
         paths = [self._open(name)[1] for name in names]
         starts, stops = [start for start, _ in ranges], [stop for _, stop in ranges]
-        found: list[bytes] = filesystem.cat_ranges(paths, starts, stops, on_error="return")
+        found: list[Any] = filesystem.cat_ranges(paths, starts, stops, on_error="return")
         return found
 
     def _open(self, name: str) -> tuple[Any, str]:
@@ -436,7 +452,7 @@ def _array(file: Held) -> NDArray[Any]:
     Raises:
         DataError: it is damaged, or no array of numbers.
     """
-    stream = io.BytesIO(file.content)
+    stream = io.BytesIO(file.content.data)
     try:
         if np.lib.format.read_magic(stream) != (1, 0):
             raise ValueError("not version 1.0")

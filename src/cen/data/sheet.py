@@ -99,9 +99,8 @@ def _draw(
     if next(iter({**dataset.modalities, **dataset.targets})) == name:
         axis.set_ylabel(sample["name"][-24:], fontsize=7)
     if name not in sample:
-        axis.text(
-            0.5, 0.5, sample["error"], wrap=True, ha="center", va="center", fontsize=5, color="red"
-        )
+        told = sample.get("error", "none")
+        axis.text(0.5, 0.5, told, wrap=True, ha="center", va="center", fontsize=5, color="red")
         return
     value = sample[name]
     if name in dataset.labels:

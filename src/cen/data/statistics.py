@@ -221,15 +221,23 @@ def measure(
 def measure_samples(dataset: AlignedDataset, part: range) -> Statistics:
     """Statistics of some samples. A task for `cen.data.parallel.over_samples`."""
     total = Statistics(names={name: known.names for name, known in dataset.labels.items()})
-    plain = {name: _unnormalised(modality) for name, modality in dataset.modalities.items()}
+    plain = {
+        name: _unnormalised(modality)
+        for name, modality in dataset.modalities.items()
+        if modality.kind != "label"
+    }
     for index in part:
         sample = dataset.raw(index)
         one = Statistics(samples=1)
         for name, modality in plain.items():
             raw = sample[name]
             known = np.isfinite(raw) if raw.ndim == 2 else np.isfinite(raw).all(axis=-1)
-            one.moments[name] = Moments.of(modality.to_network(raw), known)
+            one.moments[name] = Moments.of(
+                modality.to_network(raw, sample.get("intrinsics")), known
+            )
         for name, modality in {**dataset.targets, **dataset.modalities}.items():
+            if name not in sample:  # partly annotated data lack some targets
+                continue
             if modality.kind == "depth":
                 one.depth[name] = DepthRange.of(sample[name])
             if modality.kind == "label" and name in dataset.labels:

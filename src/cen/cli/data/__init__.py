@@ -7,6 +7,8 @@ import argparse
 
 from cen.cli.data import check, convert, plot, rooms, stats
 from cen.cli.parser import Parser
+from cen.errors import ConfigError
+from cen.parsing import nearest
 
 _VERBS = {"rooms": rooms, "check": check, "stats": stats, "plot": plot, "convert": convert}
 _OF_A_DATA_SET = ("check", "stats", "plot", "convert")
@@ -41,4 +43,7 @@ def _verb_first(words: list[str]) -> list[str]:
     named = words[:1] == ["rooms"] or (words and words[0] not in _VERBS)
     if named and len(words) > 1 and words[1] in _OF_A_DATA_SET:
         return [words[1], words[0], *words[2:]]
+    near = nearest(words[1], _OF_A_DATA_SET) if named and len(words) > 1 else ""
+    if "did you mean" in near:
+        raise ConfigError(f"{words[1]!r} is no VERB of cen data {words[0]}{near}")
     return words

@@ -38,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
 
     splits = [args.split] if args.split else list(SPLITS)
     with progress() as bar:
-        tasks = {split: bar.add_task(split, total=None) for split in splits}
+        tasks = {str(split): bar.add_task(split, total=None) for split in splits}
         report = check_data(
             source,
             splits,

@@ -30,7 +30,7 @@ def run(args: argparse.Namespace) -> int:
     from cen.data.source import SPLITS
 
     with progress() as bar:
-        tasks = {split: bar.add_task(split, total=None) for split in SPLITS}
+        tasks = {str(split): bar.add_task(split, total=None) for split in SPLITS}
         counts = write_shards(
             source,
             args.out,

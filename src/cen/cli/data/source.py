@@ -102,9 +102,10 @@ def _need(root: str) -> None:
 
 @contextmanager
 def progress() -> Iterator[Progress]:
-    """A progress bar on stderr."""
+    """A progress bar on stderr, where that is a terminal."""
     from rich.console import Console
     from rich.progress import Progress
 
-    with Progress(console=Console(stderr=True), transient=True) as bar:
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
         yield bar

@@ -1,0 +1,108 @@
+"""``cen data NAME check|stats|plot``: words, files, exit codes."""
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+from PIL import Image
+
+from cen import cli
+from cen.data import write_rooms
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_rooms(tmp_path_factory.mktemp("rooms"), size=(32, 40), train=8, test=3, seed=5)
+
+
+def test_check_says_what_is_there_and_exits_with_0(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["data", "nyudv2", "check", str(root)]) == 0
+    out = capsys.readouterr().out
+    for text in ("train", "32 x 40", "floor", "nothing is wrong"):
+        assert text in out
+
+
+def test_check_names_what_is_wrong_and_exits_with_1(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["data", "nyudv2", "check", str(root), "--data.modalities.depth.unit", "1"]
+    assert cli.main(words) == 1
+    assert "unit 0.001 makes it" in capsys.readouterr().out
+    assert cli.main([*words, "--json", "--split", "test"]) == 1
+    told = json.loads(capsys.readouterr().out)
+    assert not told["ok"]
+    assert told["findings"][0]["kind"] == "unit"
+    assert list(told["splits"]) == ["test"]
+
+
+def test_a_configuration_names_layout_root_and_fields(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for words in (["rooms-demo", "check", str(root)], ["check", "rooms-demo", str(root)]):
+        assert cli.main(["data", *words, "--model.inputs.depth", "null", "--json"]) == 0
+        assert json.loads(capsys.readouterr().out)["units"] == {}
+
+
+def test_rooms_need_no_files(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["data", "rooms", "check", "--fields", "all", "--split", "test", "--json"]
+    assert cli.main([*words, "--data.options.test", "2"]) == 0
+    told = json.loads(capsys.readouterr().out)["splits"]["test"]
+    assert told["samples"] == 2
+    assert {"depth", "depth_clean"} <= set(told["depth"])
+
+
+def test_stats_are_keys_of_a_configuration(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "stats.yaml"
+    assert cli.main(["data", "nyudv2", "stats", str(root), "--out", str(out)]) == 0
+    assert yaml.safe_load(capsys.readouterr().out) == yaml.safe_load(out.read_text())
+    assert set(yaml.safe_load(out.read_text())["data"]["modalities"]) == {"rgb", "depth"}
+    assert cli.main(["data", "nyudv2", "stats", str(root), "--out", str(out)]) == 2
+    assert "--force" in capsys.readouterr().err
+
+
+def test_plot_writes_a_sheet(root: Path, tmp_path: Path) -> None:
+    out = tmp_path / "sheet.png"
+    words = ["data", "nyudv2", "plot", str(root), "--samples", "2", "--out", str(out)]
+    assert cli.main(words) == 0
+    with Image.open(out) as small:
+        few = small.size
+    assert cli.main([*words[:-3], "5", "--out", str(out), "--first", "1"]) == 0
+    with Image.open(out) as large:
+        assert large.size[0] == few[0]
+        assert large.size[1] > few[1]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["nyudv2", "check"], "needs ROOT"),
+        (["nyudv2", "check", "gone"], "gone: there is no such folder"),
+        (["nyudv", "check", "."], "nyudv: no layout and no configuration; did you mean nyudv2?"),
+        (["nyudv2", "chekc", "."], "did you mean"),
+        (["nyudv2", "check", ".", "--fields", "rgb,dpeth"], "no field"),
+        (["nyudv2", "check", ".", "--workers", "0"], "--workers 0: give 1 or more"),
+        (["nyudv2", "check", ".", "--train.steps", "3"], "--train.steps: says nothing of the data"),
+        (["nyudv2", "check", ".", "--data.rot", "3"], "is no key of a configuration"),
+        (["nyudv2", "plot", ".", "--samples", "0"], "--samples 0: give 1 to 50"),
+        (["nyudv2", "plot", ".", "--first", "9"], "--first 9: give 0 to 6"),
+        (["nyudv2", "convert", "."], "--out"),
+        (["none.yaml", "check"], "none.yaml: no such file"),
+    ],
+)
+def test_misuse_is_one_message_and_code_2(
+    words: list[str],
+    message: str,
+    root: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(root)
+    assert cli.main(["data", *words]) == 2
+    captured = capsys.readouterr()
+    assert message in captured.err
+    assert (captured.err.count("\n"), captured.out) == (1, "")

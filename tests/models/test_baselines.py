@@ -119,7 +119,7 @@ def test_save_and_load(net, make_inputs, tmp_path):
 
 @pytest.mark.parametrize(
     ("fusion", "place"),
-    [("concat", "early"), ("average", "late"), ("attention", "middle"), ("gate", "all")],
+    [("concat", "early"), ("gate", "all")],
 )
 def test_compiles_as_one_graph(make_net, make_inputs, fusion, place):
     torch.compiler.reset()  # each network is a recompilation, of which few are allowed
@@ -256,6 +256,16 @@ def test_alignment_is_a_loss_of_the_last_training_pass(make_net, make_inputs, pl
     assert net.auxiliary_loss() == 0
     assert not exchange_layers(net)
     assert list(predict(net, inputs)["segmentation"].streams) == ["rgb", "depth"]
+
+
+def test_alignment_compiles_as_one_graph(make_net, make_inputs):
+    torch.compiler.reset()
+    net = make_net(fusion="align", dropout=0.0)
+    inputs = make_inputs(net, (64, 64))
+    torch.compile(net, fullgraph=True, backend="eager")(inputs)
+    compiled = net.auxiliary_loss()
+    net(inputs)
+    torch.testing.assert_close(compiled, net.auxiliary_loss())
 
 
 def test_alignment_vanishes_for_streams_that_agree(make_net, make_inputs):

@@ -357,7 +357,7 @@ def test_names_that_do_not_match_are_shown(root):
         ({"modalities__rgb__patern": "x"}, r"line 4: modalities\.rgb\.patern: .*mean pattern"),
         (
             {"modalities__rgb__pattern": None},
-            r"line 2: modalities\.rgb\.pattern: pattern '' leaves",
+            r"line 2: modalities\.rgb: say where its files are",
         ),
         (
             {"modalities__rgb__pattern": "rgb/a.png"},

@@ -182,7 +182,8 @@ def _name_of(said: Description, text: str, known: set[str]) -> str | None:
 def _unknown(said: Description, text: str, known: set[str]) -> str:
     if ".." in Path(text).parts or Path(text).is_absolute():
         return f"{text!r} leaves {said.root}; a line is the name of a sample"
-    hint = did_you_mean(text, known)
+    # Comparing with a million names would take minutes.
+    hint = did_you_mean(text, known) if len(known) < 10_000 else ""
     return (
         f"there is no sample {text!r}{hint}; a line is what {{id}} stands for in the patterns, "
         f"such as {min(known)!r}"

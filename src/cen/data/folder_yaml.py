@@ -134,7 +134,7 @@ def read_description(root: str | Path) -> Description:
     parsing.refuse_repeated(node, str(path))
     known = {key: f"{path}, line {line}" for key, line in parsing.lines(node)}
     places = parsing.Places(str(path), known, "folder of data")
-    config: FolderConfig = parsing.parse(values, FolderConfig, "", places)
+    config: FolderConfig = parsing.parse(_given(values), FolderConfig, "", places)
     if not config.modalities:
         raise DataError(f"{path}: modalities: is empty; name at least one, such as rgb")
     for name in config.outputs:
@@ -146,8 +146,21 @@ def read_description(root: str | Path) -> Description:
     if config.intrinsics is not None and len(config.intrinsics) != 4:
         raise ConfigError(f"{places.of('intrinsics')}: give fx, fy, cx, cy, in pixels")
     made = Description(path, config, places, {})
+    for name, said in made.fields.items():
+        if not said.pattern:
+            raise ConfigError(
+                f"{made.at(made.key_of(name))}: say where its files are, such as "
+                f'pattern: "{name}/{{id}}.png"'
+            )
     patterns = {
         name: Pattern(said.pattern, f"{made.at(f'{made.key_of(name)}.pattern')}")
         for name, said in made.fields.items()
     }
     return Description(path, config, places, patterns)
+
+
+def _given(value: Any) -> Any:
+    """Nested values without those that are null, which mean the default."""
+    if not isinstance(value, Mapping):
+        return value
+    return {key: _given(item) for key, item in value.items() if item is not None}

@@ -10,6 +10,7 @@ from cen.data import Modality, Transform, train_transform
 from cen.data.files import write_png
 from cen.data.plotting import plot_sample
 from cen.errors import ConfigError, DataError
+from cen.training.scorer import mirror
 
 generator = np.random.default_rng(0)
 
@@ -284,3 +285,26 @@ def test_every_kind_is_plotted_raw_and_transformed():
         titles = {axis.get_title() for axis in figure.axes} - {""}
         assert titles == {*modalities, *targets}
         figure.canvas.draw()
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        Modality.of("normal", mean=[0.1, 0.2, -0.5], std=[0.5, 0.7, 0.3]),
+        Modality.of("depth", 3, encoding="normals", intrinsics=(30, 30, 15.5, 11.5)),
+        Modality.of("depth"),
+        Modality.of("image"),
+    ],
+    ids=lambda field: f"{field.kind} {field.encoding}",
+)
+def test_a_mirrored_batch_is_what_the_network_sees_of_a_mirrored_scene(field):
+    """Evaluation with flip mirrors numbers, training raw values: they must mean the same."""
+    sample = whole_sample()
+    raw = sample["albedo" if field.kind == "image" else field.kind]
+    numbers = torch.from_numpy(field.to_network(raw))[None]
+    if field.encoding == "normals":  # what is mirrored in training are the encoded values
+        expected = field.normalise(field.mirror(field.prepare(raw)))
+    else:
+        expected = field.to_network(field.mirror(raw))
+    torch.testing.assert_close(mirror(numbers, field)[0], torch.from_numpy(expected))
+    assert torch.equal(mirror(numbers, None), numbers.flip(-1))

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate, normalize
 from torch.utils.data import DataLoader, Dataset
 
+from cen.data import Modality
 from cen.metrics import Features, ImageDistance
 from cen.metrics.frechet import Protocol
 from cen.models import ChannelExchangeNetwork, CycleFusionNetwork, Output, Task
@@ -71,6 +72,7 @@ def score_network(
         generator_mode=generator_mode,
         features=features,
         protocol=protocol,
+        modalities=getattr(dataset, "modalities", {}),
     )
     data = _EvaluationData(dataset, batch_size, workers, net.outputs)
     with quiet():
@@ -126,9 +128,10 @@ class _Evaluation(LightningModule):
         generator_mode: GeneratorMode,
         features: Features | None,
         protocol: Protocol,
+        modalities: Mapping[str, Modality],
     ) -> None:
         super().__init__()
-        self.net = net
+        self.net, self.modalities = net, modalities
         self.generator_mode: GeneratorMode = generator_mode
         self.scales, self.flip = tuple(scales), flip
         shown = prediction_streams(net)
@@ -214,7 +217,7 @@ class _Evaluation(LightningModule):
             if scale != 1.0:
                 size = [max(1, round(side * scale)) for side in image.shape[-2:]]
                 image = interpolate(image, size, mode="bilinear", align_corners=False)
-            changed[name] = image.flip(-1) if mirrored else image
+            changed[name] = mirror(image, self.modalities.get(name)) if mirrored else image
         outputs = predict(self.net, changed, present)
         return {
             name: _comparable(output, self.net.outputs[name].kind, mirrored)
@@ -232,6 +235,16 @@ class _Evaluation(LightningModule):
         there = [name for name in present if name in order]
         weights = torch.stack([scalars[order.index(name)] for name in there]).softmax(0)
         return dict(zip(there, weights.tolist(), strict=True))
+
+
+def mirror(image: Tensor, modality: Modality | None) -> Tensor:
+    """A batch of inputs (B, C, H, W) mirrored left and right; vectors then point the other way."""
+    mirrored = image.flip(-1)
+    if modality is None or not modality.vectors:
+        return mirrored
+    # The network sees (x * scale - mean) / std.
+    across = -mirrored[:, :1] - 2 * modality.mean[0] / modality.std[0]
+    return torch.cat((across, mirrored[:, 1:]), dim=1)
 
 
 def predicted_from(net: ChannelExchangeNetwork, present: Subset) -> dict[str, Task]:

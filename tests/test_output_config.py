@@ -82,6 +82,14 @@ def test_impossible_outputs_are_refused(outputs: dict[str, Any], message: str) -
         config_of(outputs)
 
 
+def test_several_outputs_need_norms_in_the_decoder() -> None:
+    two = {"depth": {"kind": "depth"}, "normal": {"kind": "normal"}}
+    plain = MODEL | {"outputs": two, "decoder_norm": "none"}
+    with pytest.raises(ConfigError, match=r"decoder_norm: none.*task_streams shared"):
+        Config.from_dict({"model": plain})
+    Config.from_dict({"model": plain | {"task_streams": "shared"}})
+
+
 @pytest.mark.parametrize(
     ("outputs", "message"),
     [

@@ -110,6 +110,13 @@ def _check_outputs(config: Config) -> None:
             "model.outputs: is empty; name at least one, such as {segmentation: {kind: "
             "segmentation}}"
         )
+    plain = model.name in ("refinenet", "pspnet") and model.decoder_norm == "none"
+    private = model.task_streams == "private" and model.convolution == "shared"
+    if len(model.outputs) > 1 and plain and private and model.fusion in ("exchange", "ensemble"):
+        raise ConfigError(
+            "model.decoder_norm: none leaves several outputs no norms to differ by in the decoder; "
+            "say batch, or model.task_streams shared for one decoder with a head for each"
+        )
     for name, output in model.outputs.items():
         key = f"model.outputs.{name}"
         if name in model.inputs and model.name != "cycle":

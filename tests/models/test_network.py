@@ -69,8 +69,11 @@ def test_ensemble_is_the_alpha_weighted_sum(net, make_inputs):
     net.eval()
     for name, out in predict(net, make_inputs(net)).items():
         torch.testing.assert_close(out.alpha, net.alpha[name].detach().softmax(0))
-        total = sum(a * y for a, y in zip(out.alpha, out.streams.values(), strict=True))
-        if net.outputs[name].kind == "normal":
+        normals, values = net.outputs[name].kind == "normal", list(out.streams.values())
+        if normals:
+            values = [y / y.norm(dim=1, keepdim=True) for y in values]
+        total = sum(a * y for a, y in zip(out.alpha, values, strict=True))
+        if normals:
             total = total / total.norm(dim=1, keepdim=True)
         torch.testing.assert_close(out.ensemble, total)
         assert net.alpha_weights()[name] == pytest.approx(

@@ -270,3 +270,32 @@ def test_weighting_under_mixed_precision(weighting: str, tmp_path: Path) -> None
         assert np.isfinite([float(row["train/loss"]), *weights]).all()
         if weighting == "MGDA":
             assert sum(weights) == pytest.approx(2, abs=1e-3)
+
+
+class Five(Scenes):
+    """`Scenes` seen by three sensors more."""
+
+    def __getitem__(self, key: int | tuple[int, int]) -> dict[str, Any]:
+        sample = super().__getitem__(key)
+        more = {
+            "thermal": sample["depth"] * 2,
+            "flow": sample["rgb"][:2],
+            "grey": sample["rgb"][:1],
+        }
+        return sample | more
+
+
+def test_five_inputs_and_four_outputs(tmp_path: Path) -> None:
+    """With modalities left out at random, and a wished exchange rate."""
+    config = several_config(steps=4, validate_every=4, modality_dropout=0.5, exchange_rate=0.3)
+    config.model.inputs = {"rgb": 3, "depth": 1, "thermal": 1, "flow": 2, "grey": 1}
+    net = several_network(config)
+    assert len(net.decoder_streams) == 20
+    assert sorted(map(len, net.decoder_streams.groups)) == [4] * 5
+    train_network(config, tmp_path / "run", net, Five(8), Five(2, seed=1), progress=False)
+    net = cen.load(tmp_path / "run")
+    which = [tuple(net.inputs), ("thermal", "flow")]
+    scores = score_network(net, Five(2), which=which, accelerator="cpu")
+    assert set(scores["thermal+flow"]["normal"]["streams"]) == {"thermal", "flow"}
+    for entry in scores.values():
+        assert all(headline(entry[name]["ensemble"]) is not None for name in TASKS)

@@ -237,10 +237,12 @@ class ChannelExchangeNetwork(nn.Module):
             # Picked by static index, so that a compiled graph needs no copy from the host.
             scalars = torch.stack([scalars[order.index(key)] for key in streams])
         alpha = torch.softmax(scalars, 0)
-        ensemble = weighted_sum([value.detach() for value in streams.values()], alpha)
-        if self.outputs[name].kind == "normal":
-            ensemble = F.normalize(ensemble, dim=1)
-        return Output(streams, ensemble, alpha)
+        values = [value.detach() for value in streams.values()]
+        if self.outputs[name].kind != "normal":
+            return Output(streams, weighted_sum(values, alpha), alpha)
+        # The loss leaves the lengths of the streams' vectors open; alpha alone shall weigh them.
+        ensemble = weighted_sum([F.normalize(value, dim=1) for value in values], alpha)
+        return Output(streams, F.normalize(ensemble, dim=1), alpha)
 
 
 def weighted_sum(values: Sequence[Tensor], weights: Tensor) -> Tensor:

@@ -142,6 +142,7 @@ def test_published_figures_stand_apart(study: Study) -> None:
     assert table is not None
     assert table.published
     assert list(table.rows[0]) == ["Someone", "elsewhere", "51.1", "A paper"]
+    assert "|---|---|---:|---|" in table.markdown()  # words to the left, numbers to the right
     assert published_table(Study(title="none")) is None
 
 

@@ -156,9 +156,10 @@ def _details(study: Study, records: Sequence[Record], facts: Mapping[str, Any]) 
 
 
 def _table(table: Table) -> str:
-    heads = [h.cell(h.esc(head), number=i > 0, head=True) for i, head in enumerate(table.head)]
+    numbers = [index not in table.words for index in range(len(table.head))]
+    heads = [h.cell(h.esc(text), n, True) for text, n in zip(table.head, numbers, strict=True)]
     rows = [
-        h.row([h.cell(h.esc(cell), number=i > 0) for i, cell in enumerate(cells)])
+        h.row([h.cell(h.esc(text), n) for text, n in zip(cells, numbers, strict=True)])
         for cells in table.rows
     ]
     note = h.paragraph(table.note, "quiet") if table.note else ""

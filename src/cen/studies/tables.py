@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from cen.studies.columns import Column
 from cen.studies.grid import Row, rows_of
@@ -21,11 +21,11 @@ class Table:
 
     Attributes:
         title: What stands above it.
-        head: Heads of the columns; the first column holds names, the others numbers.
+        head: Heads of the columns.
         rows: Cells as text.
         note: What a reader needs to know, below it; empty: nothing.
         published: Whether the figures are other people's.
-        strong: Indices of rows to stress.
+        words: Indices of the columns that hold words; the others hold numbers.
     """
 
     title: str
@@ -33,11 +33,11 @@ class Table:
     rows: Sequence[Sequence[str]]
     note: str = ""
     published: bool = False
-    strong: Sequence[int] = field(default_factory=tuple)
+    words: Sequence[int] = (0,)
 
     def markdown(self) -> str:
         """The table as Markdown."""
-        align = ["---", *("---:" for _ in self.head[1:])]
+        align = ["---" if i in self.words else "---:" for i in range(len(self.head))]
         lines = ["| " + " | ".join(_escape(cell) for cell in row) + " |" for row in self.rows]
         parts = [f"### {self.title}", ""]
         parts += ["| " + " | ".join(map(_escape, self.head)) + " |", "|" + "|".join(align) + "|"]
@@ -94,6 +94,7 @@ def published_table(study: Study) -> Table | None:
         "Printed by others on other data and with other networks: to be set beside the order of "
         "the rows above, not beside their values.",
         published=True,
+        words=(0, 1, len(names) + 2),
     )
 
 
@@ -114,6 +115,7 @@ def run_table(study: Study, records: Sequence[Record]) -> Table:
         [*head, "training s", "code", "run"],
         rows,
         "“code” is the revision of the program; + marks a working copy with changes.",
+        words=(0, 1, len(head) + 1, len(head) + 2),
     )
 
 
@@ -198,6 +200,7 @@ def _compared(study: Study, compare: Comparison, records: Sequence[Record]) -> l
                     f"Paired over seeds, in {unit}; Student's t interval of the mean difference. "
                     f"{'More' if column.higher_is_better else 'Less'} is better for the reference; "
                     "“not clear” where the interval holds 0.",
+                    words=(0, 5),
                 )
             )
     return tables

@@ -16,6 +16,7 @@ from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
 from cen.data.base import AlignedDataset
+from cen.data.stored import shown
 from cen.errors import DataError
 from cen.files import write_bytes
 from cen.report.colours import NEUTRAL, colorize
@@ -117,7 +118,7 @@ def _colours(value: NDArray[Any]) -> NDArray[Any]:
     if value.ndim == 3 and value.shape[2] == 3:
         if value.dtype == np.uint8:
             return value
-        return np.asarray(np.clip(0.5 + 0.5 * np.nan_to_num(value), 0.0, 1.0))
+        return shown(value, "normal")
     return value if value.ndim == 2 else np.asarray(value[..., 0])
 
 

@@ -42,6 +42,8 @@ def test_pins_lie_within_the_declared_ranges() -> None:
     extras = project["optional-dependencies"].values()
     for text in [*project["dependencies"], *(need for extra in extras for need in extra)]:
         need = Requirement(text)
+        if need.name == "cen":  # one extra takes in another
+            continue
         assert need.name in pins, f"{need.name} has no pin in constraints.txt"
         assert pins[need.name] in need.specifier, text
 

@@ -107,3 +107,11 @@ def test_code_of_the_own_loop_runs(scene: dict[str, Any]) -> None:
     exec("import cen\n" + converted, scene)
     assert scene["loss"].requires_grad
     assert [layer.name for layer in cen.inspect(scene["net"]).layers] == ["module.block.bn2"] * 2
+
+
+def test_code_of_several_tasks_runs(scene: dict[str, Any]) -> None:
+    scene["targets"] = {"segmentation": scene["labels"], "depth": scene["depth"]}
+    (block,) = code_of("docs/multitask.md")
+    exec(block.replace('encoder="resnet18"', 'encoder="resnet18", width=4'), scene)
+    assert scene["weighting"].log_variances.grad is not None
+    assert scene["weighting"].log_variances.abs().min() > 0

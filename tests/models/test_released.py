@@ -108,7 +108,7 @@ def make_net(make_net):
 
 def test_basic_blocks_of_the_released_code_exchange_nothing(make_net, make_inputs, tmp_path):
     exchanging = make_net(encoder="resnet18", exchange=ExchangeRule(0.5, scope="any")).eval()
-    with pytest.raises(CheckpointError, match="ResNet-18 or 34, no exchange"):
+    with pytest.raises(CheckpointError, match="with ResNet-18 or 34, in none"):
         save_released(exchanging, tmp_path / "net.pth")
     plain = make_net(encoder="resnet18", exchange=ExchangeRule(enabled=False)).eval()
     again = load_released(released_state_dict(plain), inputs=plain.inputs, threshold=10.0)
@@ -205,6 +205,10 @@ def test_wrong_number_of_inputs(make_net):
         {"norm": "shared"},
         {"convolution": "private"},
         {"inputs": {"rgb": 3, "flow": 2}},
+        {"fusion": "average"},
+        {"exchange_stages": [3, 4]},
+        {"exchange": {"guide": "random", "rate": 0.5}},
+        {"name": "pspnet"},
     ],
 )
 def test_networks_that_the_released_code_does_not_have(make_net, tmp_path, changes):

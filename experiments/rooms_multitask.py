@@ -9,6 +9,9 @@ that were stopped are resumed, finished ones are kept; one thread per run.
 
     python experiments/rooms_multitask.py --out experiments/rooms-multitask
     python experiments/rooms_multitask.py --out experiments/rooms-multitask --table
+
+Further options go to ``cen train``, for example ``--train.sparsity 3e-4``; rows without exchange
+keep to 0.
 """
 
 from __future__ import annotations
@@ -28,7 +31,8 @@ from typing import Any
 from cen.models.checkpoint import read_header
 from cen.scores import SCORES, main_score, relative_gains
 
-OFF = ["--train.sparsity", "0"]
+# No penalty, whatever is said for the other rows on the command line.
+OFF = ["--train.sparsity", "0", "--train.exchange_rate", "null"]
 SEGMENTATION, DEPTH = "segmentation: {kind: segmentation%s}", "depth: {kind: depth%s}"
 NORMAL, EDGES = "normal: {kind: normal%s}", "edge_occlusion: {kind: edge%s}"
 
@@ -204,7 +208,7 @@ def train_one(args: argparse.Namespace, run: Run, overrides: Sequence[str]) -> N
         done = call(["train", "--resume", str(folder)], folder)
     else:
         config = SCENARIOS[run.scenario].config
-        options = [*run.options(), *overrides]
+        options = [*overrides, *run.options()]  # what makes a row comes last and wins
         done = call(["train", config, "--out", str(folder), *options], folder)
     if done:
         call(["evaluate", str(folder)], folder)

@@ -12,13 +12,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import statistics
-import subprocess
-import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+
+from runs import complete, rooms
 
 SETS: dict[str, tuple[str, ...]] = {
     "rooms-cycle": ("rgb", "depth_zbuffer", "normal"),
@@ -38,13 +37,17 @@ def main() -> None:
     parser.add_argument("--table", action="store_true", help="print the table, train nothing")
     args, overrides = parser.parse_known_args()
     if not args.table:
-        data = args.out / "data"
-        if not (data / "dataset.yaml").exists():
-            size = [str(side) for side in args.size]
-            call(["data", "rooms", str(data), "--layout", "taskonomy", "--size", *size])
+        data = rooms(args.out, args.size)
         with ThreadPoolExecutor(args.jobs) as pool:
+            # What makes a row comes last, so that no option given here undoes it.
             jobs = [
-                pool.submit(run, args.out, name, config, seed, options, overrides)
+                pool.submit(
+                    complete,
+                    args.out / "runs" / f"{config}-{name}-{seed}",
+                    config,
+                    [*data, "--seed", str(seed), *overrides, *options],
+                    ["--features", "none"],
+                )
                 for seed in args.seeds
                 for config in args.sets
                 for name, options in runs_of(config).items()
@@ -64,39 +67,6 @@ def runs_of(config: str) -> dict[str, list[str]]:
                 options += [f"--model.outputs.{other}", "null"]
         separate[f"to-{target}"] = options
     return TOGETHER | separate
-
-
-def run(
-    out: Path,
-    name: str,
-    config: str,
-    seed: int,
-    options: Sequence[str],
-    overrides: Sequence[str],
-) -> None:
-    """Trains and evaluates one run, or goes on with it."""
-    folder = out / "runs" / f"{config}-{name}-{seed}"
-    if (folder / "evaluation.json").exists():
-        return
-    if (folder / "run.json").exists():
-        call(["train", "--resume", str(folder)], log=folder)
-    else:
-        data = ["--data.root", str((out / "data").resolve()), "--seed", str(seed)]
-        call(["train", config, "--out", str(folder), *data, *options, *overrides], log=folder)
-    call(["evaluate", str(folder), "--features", "none"], log=folder)
-
-
-def call(arguments: list[str], log: Path | None = None) -> None:
-    """One ``cen`` command on one thread; its output goes to a log beside the run."""
-    command = [sys.executable, "-m", "cen.cli", *arguments]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    if log is None:
-        subprocess.run(command, check=True, env=environment)
-        return
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with log.with_suffix(".log").open("a") as file:
-        done = subprocess.run(command, env=environment, stdout=file, stderr=file)
-    print(f"{'done' if done.returncode == 0 else 'FAILED'}: cen {' '.join(arguments)}", flush=True)
 
 
 def error(folder: Path, target: str) -> float | None:

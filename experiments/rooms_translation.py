@@ -12,13 +12,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import statistics
-import subprocess
-import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+
+from runs import complete, rooms
 
 PAIRS = (
     "shade-texture-rgb",
@@ -56,10 +55,7 @@ def main() -> None:
     parser.add_argument("--table", action="store_true", help="print the tables, train nothing")
     args, overrides = parser.parse_known_args()
     if not args.table:
-        data = args.out / "data"
-        if not (data / "dataset.yaml").exists():
-            size = [str(side) for side in args.size]
-            call(["data", "rooms", str(data), "--layout", "taskonomy", "--size", *size])
+        data = rooms(args.out, args.size)
         jobs = [
             (f"{pair}-{row}-{seed}", f"rooms-{pair}", [*ROWS[row], "--seed", str(seed)])
             for seed in args.seeds
@@ -71,7 +67,12 @@ def main() -> None:
             for count in args.series
         ]
         with ThreadPoolExecutor(args.jobs) as pool:
-            for job in [pool.submit(run, args.out, *job, overrides) for job in jobs]:
+            # What makes a row comes last, so that no option given here undoes it.
+            waiting = [
+                pool.submit(complete, args.out / "runs" / name, config, [*data, *overrides, *own])
+                for name, config, own in jobs
+            ]
+            for job in waiting:
                 job.result()
     print(pairs_table(args.out, args.pairs, args.rows, args.seeds))
     print()
@@ -84,34 +85,6 @@ def fewer(count: int) -> list[str]:
     for name in SERIES[count:]:
         options += [f"--model.inputs.{name}", "null"]
     return options + (["--train.sparsity", "0"] if count == 1 else [])
-
-
-def run(
-    out: Path, name: str, config: str, options: Sequence[str], overrides: Sequence[str]
-) -> None:
-    """Trains and evaluates one run, or goes on with it."""
-    folder = out / "runs" / name
-    if (folder / "evaluation.json").exists():
-        return
-    if (folder / "run.json").exists():
-        call(["train", "--resume", str(folder)], log=folder)
-    else:
-        data = ["--data.root", str((out / "data").resolve())]
-        call(["train", config, "--out", str(folder), *data, *options, *overrides], log=folder)
-    call(["evaluate", str(folder)], log=folder)
-
-
-def call(arguments: list[str], log: Path | None = None) -> None:
-    """One ``cen`` command on one thread; its output goes to a log beside the run."""
-    command = [sys.executable, "-m", "cen.cli", *arguments]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    if log is None:
-        subprocess.run(command, check=True, env=environment)
-        return
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with log.with_suffix(".log").open("a") as file:
-        done = subprocess.run(command, env=environment, stdout=file, stderr=file)
-    print(f"{'done' if done.returncode == 0 else 'FAILED'}: cen {' '.join(arguments)}", flush=True)
 
 
 def scores_of(out: Path, names: Sequence[str]) -> list[dict]:

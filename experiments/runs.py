@@ -1,0 +1,44 @@
+"""Runs of the experiments: trained, resumed or kept, then evaluated, each with a log beside it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+
+def complete(
+    folder: Path, config: str, options: Sequence[str], evaluation: Sequence[str] = ()
+) -> None:
+    """Trains and evaluates one run, goes on with it, or leaves it as it is where it is finished."""
+    if (folder / "evaluation.json").exists():
+        return
+    if (folder / "run.json").exists():
+        call(["train", "--resume", str(folder)], log=folder)
+    else:
+        call(["train", config, "--out", str(folder), *options], log=folder)
+    call(["evaluate", str(folder), *evaluation], log=folder)
+
+
+def rooms(out: Path, size: Sequence[int]) -> list[str]:
+    """Writes the domains of Rooms once; the option that names them."""
+    data = out / "data"
+    if not (data / "dataset.yaml").exists():
+        sides = [str(side) for side in size]
+        call(["data", "rooms", str(data), "--layout", "taskonomy", "--size", *sides])
+    return ["--data.root", str(data.resolve())]
+
+
+def call(arguments: list[str], log: Path | None = None) -> None:
+    """One ``cen`` command on one thread; its output goes to a log beside the run."""
+    command = [sys.executable, "-m", "cen.cli", *arguments]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    if log is None:
+        subprocess.run(command, check=True, env=environment)
+        return
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.with_suffix(".log").open("a") as file:
+        done = subprocess.run(command, env=environment, stdout=file, stderr=file)
+    print(f"{'done' if done.returncode == 0 else 'FAILED'}: cen {' '.join(arguments)}", flush=True)

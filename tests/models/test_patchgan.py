@@ -55,5 +55,8 @@ def test_what_does_not_fit():
         net(torch.zeros(1, 3, 64, 64), torch.zeros(1, 1, 64, 64))
     with pytest.raises(ShapeError, match="must agree"):
         net(torch.zeros(1, 3, 64, 64), torch.zeros(1, 3, 64, 32))
+    assert net(*[torch.zeros(1, 3, 24, 40)] * 2).shape == (1, 1, 1, 3)
+    with pytest.raises(ShapeError, match="at least 24 pixels"):
+        net(*[torch.zeros(1, 3, 23, 40)] * 2)
     with pytest.raises(ConfigError, match="layers of a discriminator are at least 1"):
         PatchGAN(6, 4, layers=0)

@@ -82,6 +82,13 @@ class PatchGAN(nn.Module):
                 f"this discriminator judges {self.channels} channels together, not "
                 f"{source.shape[1]} + {image.shape[1]}"
             )
+        halvings = len(self.convs) - 2
+        if min(source.shape[2:]) >> halvings < 3:
+            raise ShapeError(
+                f"this discriminator needs images of at least {3 * 2**halvings} pixels, not "
+                f"{tuple(source.shape[2:])}; build it with fewer layers "
+                "(model.discriminator_layers)"
+            )
         x = F.leaky_relu(self.convs[0](torch.cat([source, image], 1)), 0.2)
         for conv, norm in zip(list(self.convs)[1:-1], self.norms, strict=True):
             x = F.leaky_relu(norm(conv(x)), 0.2)

@@ -70,3 +70,19 @@ def test_a_failed_write_leaves_nothing(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
     with pytest.raises(DataError, match="cannot encode"):
         write_png(tmp_path / "b.png", np.zeros((0, 4), dtype=np.uint8))
+
+
+@pytest.mark.parametrize("kind", ["L", "I;16", "P", "1"])
+def test_labels_are_those_that_pillow_reads(tmp_path, kind):
+    """Of any kind of PNG; grey ones are decoded by OpenCV, which is faster."""
+    values = np.random.default_rng(0).integers(0, 2, (5, 7))
+    values = values.astype(bool) if kind == "1" else (values * 9).astype(np.uint8)
+    image = Image.fromarray(values.astype(np.uint16) if kind == "I;16" else values)
+    if kind == "P":
+        image.putpalette(list(range(30, 60)))
+    image.save(tmp_path / "a.png", transparency=9 if kind in ("L", "P") else None)
+    if kind == "1":
+        with pytest.raises(DataError, match="one integer per pixel"):
+            read_labels(tmp_path / "a.png")
+    else:
+        np.testing.assert_array_equal(read_labels(tmp_path / "a.png"), values)

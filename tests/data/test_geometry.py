@@ -13,6 +13,7 @@ from cen.data.geometry import (
     normals_from_depth,
     rays,
     resize,
+    resize_part,
     rotate,
     rotate_intrinsics,
     turn_vectors,
@@ -219,3 +220,17 @@ def test_intrinsics_that_are_none_are_named():
     with pytest.raises(DataError, match="another resolution"):
         as_intrinsics((500, 500, 320, 240), (48, 64))
     np.testing.assert_array_equal(as_intrinsics((60, 60, 31.5, 23.5), SIZE), K)
+
+
+@settings(deadline=None)
+@given(st.data())
+def test_a_part_resized_by_nearest_neighbour_is_the_part_of_the_whole(data):
+    sides = st.integers(1, 90)
+    values = np.random.default_rng(0).random((data.draw(sides), data.draw(sides), 2))
+    size = (data.draw(st.integers(1, 200)), data.draw(st.integers(1, 200)))
+    part = tuple(
+        slice(start := data.draw(st.integers(0, n - 1)), data.draw(st.integers(start + 1, n)))
+        for n in size
+    )
+    whole = resize(values.astype(np.float32), size, "nearest")
+    np.testing.assert_array_equal(resize_part(values.astype(np.float32), size, part), whole[part])

@@ -151,7 +151,7 @@ def test_what_is_wrong_with_the_folder_is_said_at_once(root, spoil, message):
     [
         (
             lambda r: (r / "rgb" / "train_00000.png").write_bytes(b"\x89PNG\r\n"),
-            r"line 1: .*rgb/train_00000\.png: not an image",
+            r"line 1: .*rgb/train_00000\.png: its header cannot be read",
         ),
         (
             lambda r: write_png(r / "depth" / "train_00000.png", np.ones((24, 31), np.uint16)),

@@ -75,8 +75,12 @@ def read_labels(path: File) -> NDArray[Any]:
         DataError: the file is missing, cannot be decoded, or holds colours.
     """
     content = read_content(path)
-    if read_header(content.data, path).format == "npy":
+    header = read_header(content.data, path)
+    grey = _grey_png(content) if header.format == "png" else None
+    if header.format == "npy":
         labels = _numbers(content, path)
+    elif grey is not None:
+        labels = grey
     else:
         try:
             # Pillow, because OpenCV turns palette indices into colours.
@@ -91,6 +95,19 @@ def read_labels(path: File) -> NDArray[Any]:
             f"and type {labels.dtype}; save class numbers, not colours"
         )
     return labels
+
+
+def _grey_png(content: NDArray[np.uint8]) -> NDArray[Any] | None:
+    """A PNG of one 8- or 16-bit value per pixel; None for any other, and for a damaged one."""
+    bits, colour = content[24:26].tolist() if content.size > 25 else (0, -1)
+    if colour != 0 or bits not in (8, 16):
+        return None
+    try:
+        # In half the time that Pillow takes.
+        decoded = cv2.imdecode(content, cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION)
+    except cv2.error:
+        return None
+    return decoded if decoded is not None and decoded.ndim == 2 else None
 
 
 def write_png(path: Path, values: NDArray[Any]) -> None:

@@ -216,10 +216,12 @@ class Shards(AlignedDataset):
         Raises:
             DataError: naming the file.
         """
-        ends = self._table()[:, :, :].astype(np.int64).sum(axis=2).max(axis=1)
+        table = self._table()
+        # Shard by shard: the index of millions of samples is not for copying.
         for first in range(0, self.length if self.store.local else 0, self.per_shard):
             name = self._shard(first)
-            end = int(ends[first : first + self.per_shard].max())
+            part = table[first : first + self.per_shard].astype(np.int64)
+            end = int(part.sum(axis=2).max())
             size = self.store.size(name)
             if size < end:
                 raise DataError(

@@ -162,6 +162,8 @@ class Transform:
 
     def _placed(self, modality: Modality, values: NDArray[Any], view: _View) -> NDArray[Any]:
         """Prepared values after zoom, mirror, turn and crop, without padding."""
+        if view.scaled != view.size and modality.interpolation == "nearest" and not view.turn:
+            return self._nearest(modality, values, view)
         if view.scaled != view.size:
             values = modality.resize(values, view.scaled)
             if self.divide_depth and modality.kind == "depth" and not modality.early:
@@ -171,6 +173,17 @@ class Transform:
         if view.turn:
             values = modality.rotate(values, view.turn, self.ignore_index)
         return values[view.window.inside]
+
+    def _nearest(self, modality: Modality, values: NDArray[Any], view: _View) -> NDArray[Any]:
+        """The same by nearest neighbour, which needs none of the pixels outside the crop."""
+        rows, columns = view.window.inside
+        if view.mirror:
+            width = view.scaled[1]
+            columns = slice(width - columns.stop, width - columns.start)
+        values = geometry.resize_part(values, view.scaled, (rows, columns))
+        if self.divide_depth and modality.kind == "depth" and not modality.early:
+            values = values / np.float32(view.zoom(self.resize))
+        return modality.mirror(values) if view.mirror else values
 
     def _input(self, modality: Modality, values: NDArray[Any], view: _View, camera: Any) -> Tensor:
         prepared = modality.prepare(values, camera)
@@ -257,7 +270,10 @@ class _Window:
         rows, columns = self.target
         if (rows.stop - rows.start, columns.stop - columns.start) == self.size:
             return torch.from_numpy(np.ascontiguousarray(numbers))
-        canvas = np.full((*numbers.shape[:-2], *self.size), empty, dtype=numbers.dtype)
+        canvas = np.empty((*numbers.shape[:-2], *self.size), dtype=numbers.dtype)
+        # The margin alone: large arrays are slow to fill, and the inside is written anyway.
+        canvas[..., : rows.start, :] = canvas[..., rows.stop :, :] = empty
+        canvas[..., rows, : columns.start] = canvas[..., rows, columns.stop :] = empty
         canvas[(..., *self.target)] = numbers
         return torch.from_numpy(canvas)
 

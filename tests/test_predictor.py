@@ -191,6 +191,22 @@ def test_depth_far_from_training_is_warned_of(net, scene, factor, recwarn):
         assert "unit" in told[0]
 
 
+@pytest.mark.parametrize("encoding", ["raw", "log", "released_segmentation"])
+def test_files_of_another_unit_look_the_same_to_the_network(net, scene, tmp_path, encoding):
+    """Also where the encoding is one of stored values, and whatever bits were declared."""
+    trained = {"depth": Modality.of("depth", unit=0.001, bits=16, encoding=encoding)}
+    metres = cv2.imread(str(scene["depth"]), cv2.IMREAD_UNCHANGED).astype(np.float32) / 1000
+    np.save(tmp_path / "metres.npy", metres)
+    known = Predictor(net, preprocessing=trained)({"depth": scene["depth"]}, probabilities=True)
+    other = Predictor(net, preprocessing=trained, unit=1.0)
+    given = other({"depth": tmp_path / "metres.npy"}, probabilities=True)
+    assert np.allclose(known.probabilities, given.probabilities, atol=1e-5)
+    wrong = other({"depth": scene["depth"]}, probabilities=True)
+    assert not np.allclose(known.probabilities, wrong.probabilities, atol=1e-3)
+    with pytest.raises(ConfigError, match="unit: nan is no length"):
+        Predictor(net, unit=float("nan"))
+
+
 def test_depth_without_any_value_is_warned_of(net, scene):
     net.metadata["seen"] = SEEN
     try:

@@ -1,10 +1,11 @@
 """Predict on image files or arrays, with any subset of the modalities a network knows."""
 
 import json
+import math
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -108,10 +109,12 @@ class Predictor:
             the network (``net.metadata["preprocessing"]``).
         output: which segmentation a call gives; needed only where there are several. `all` gives
             every output, of any kind.
+        unit: metres per stored value of the depth files that are given, of any number of bits;
+            None: as in training. The network sees the same metres in the same encoding.
 
     Raises:
         CheckpointError: nothing says how a modality is preprocessed.
-        ConfigError: ``output`` is unknown or no segmentation.
+        ConfigError: ``output`` is unknown or no segmentation, or ``unit`` is no length.
 
     Example:
         ``Predictor("runs/demo")({"rgb": "a.png", "depth": "b.png"}).save("out")``
@@ -124,11 +127,13 @@ class Predictor:
         *,
         preprocessing: Mapping[str, Modality] | None = None,
         output: str | None = None,
+        unit: float | None = None,
     ) -> None:
         self.net = net if isinstance(net, ChannelExchangeNetwork) else load(net)
         if device is not None:
             self.net.to(device)
         self.modalities = _modalities(self.net, preprocessing)
+        self._reading = _of_unit(self.modalities, unit)
         self.output = _segmentation(self.net, output)
         self.classes: tuple[str, ...] = ()
         self.palette = palette(0)
@@ -242,7 +247,7 @@ class Predictor:
     def _read(self, name: str, value: str | Path | NDArray[Any]) -> NDArray[Any]:
         modality = self.modalities[name]
         if isinstance(value, str | Path):
-            return modality.read(value)
+            return self._reading[name].read(value)
         array = np.asarray(value)
         _check_array(name, array, modality)
         if modality.kind == "depth":
@@ -280,6 +285,21 @@ def _modalities(
             "it; pass preprocessing={name: cen.data.Modality(...)}"
         )
     return {name: found[name] for name in net.inputs}
+
+
+def _of_unit(modalities: Mapping[str, Modality], unit: float | None) -> dict[str, Modality]:
+    """How files are read where those of depth have another unit than in training.
+
+    Only reading: encodings of stored values (``released_segmentation``) go by the unit of training.
+    """
+    if unit is None:
+        return dict(modalities)
+    if not (math.isfinite(unit) and unit > 0):
+        raise ConfigError(f"unit: {unit} is no length; say how many metres one stored value is")
+    return {
+        name: replace(m, unit=unit, bits=None) if m.kind == "depth" else m
+        for name, m in modalities.items()
+    }
 
 
 def _segmentation(net: ChannelExchangeNetwork, output: str | None) -> str | None:

@@ -213,7 +213,8 @@ def test_predict_on_any_subset(
         (["--rgb", "none.png"], "none.png"),
         (["--rgb"], "--rgb needs a value"),
         (["--rgb", "a.png", "--intrinsics", "1,2"], "not four numbers"),
-        (["--rgb", "a.png", "--unit", "-1"], "unit must be positive"),
+        (["--rgb", "a.png", "--intrinsics", "a,b"], "'a,b' is not four numbers"),
+        (["--rgb", "a.png", "--unit", "-1"], "unit: -1.0 is no length"),
     ],
 )
 def test_predict_refuses(

@@ -4,7 +4,6 @@ Writes the label map, a colour overlay and a legend; of several outputs, files f
 """
 
 import argparse
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -54,11 +53,7 @@ def run(args: argparse.Namespace) -> int:
     for name in args.free:
         if name not in net.inputs:
             raise ConfigError(f"--{name}: is no modality of {path}{nearest(name, net.inputs)}")
-    predictor = cen.Predictor(net)
-    if args.unit is not None:
-        for name, modality in predictor.modalities.items():
-            if modality.kind == "depth":
-                predictor.modalities[name] = replace(modality, unit=args.unit)
+    predictor = cen.Predictor(net, unit=args.unit)
     if [task.kind for task in net.outputs.values()] != ["segmentation"]:
         return _all(args, predictor)
     prediction = predictor(args.free, intrinsics=args.intrinsics)
@@ -94,7 +89,10 @@ def _all(args: argparse.Namespace, predictor: "Predictor") -> int:
 
 
 def _four(text: str) -> tuple[float, ...]:
-    numbers = tuple(float(part) for part in text.split(","))
+    try:
+        numbers = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        numbers = ()
     if len(numbers) != 4:
         raise argparse.ArgumentTypeError(f"{text!r} is not four numbers, as in 580,580,320,240")
     return numbers

@@ -30,7 +30,7 @@ class Speeds:
     """Speeds of the pipelines, and the paired ratios of their times.
 
     Attributes:
-        per_second: samples per second of one process with one thread, median of the rounds. "cen";
+        per_second: samples per second of one core, median of the rounds. "cen";
             "pil": the same steps with Pillow and NumPy; "decode": OpenCV decodes the PNG files and
             nothing else.
         ratios: "pil / cen" and "cen / decode": median of the paired ratios of the times, and the
@@ -58,8 +58,8 @@ def bench_data(
 
     The steps are those of the released training: random scale 0.5 to 2 with the shorter side at
     least 350, mirror, pad, crop, normalise. The pipelines take turns in one process with one
-    thread, on the same files and with the same random numbers, so that a busy machine slows them
-    alike and the files are in the page cache for all of them.
+    thread, on the same files, which are in the page cache, and with the same random numbers. Time
+    is that of the processor, so that what else the machine does counts as little as possible.
 
     Args:
         root: folder for the files, Rooms in the layout of NYUDv2; rendered if it is not there.
@@ -86,11 +86,11 @@ def bench_data(
             # Rotating the order keeps any effect of the predecessor from favouring one of them.
             first = turn % len(NAMES)
             for name in NAMES[first:] + NAMES[:first]:
-                start = time.perf_counter()
+                start = time.process_time()
                 for index in range(frames):
                     turns[name](turn % _TURNS, index)
                 if turn:  # the first turn warms up
-                    times[name].append((time.perf_counter() - start) / frames)
+                    times[name].append((time.process_time() - start) / frames)
             if progress is not None:
                 progress(f"round {turn} of {rounds}" if turn else "warming up")
     finally:

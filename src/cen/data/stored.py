@@ -119,7 +119,7 @@ def _numbers(stored: NDArray[Any], modality: Modality, told: str) -> NDArray[np.
 
 def _measured(stored: NDArray[Any], modality: Modality, step: np.float64) -> NDArray[np.float32]:
     if stored.dtype == np.uint16 and stored.size > 2**16:
-        return np.asarray(_table(float(step), modality.missing)[stored])
+        return np.asarray(_table(float(step), modality.missing).take(stored))
     return _scaled(stored, modality.missing, step)
 
 

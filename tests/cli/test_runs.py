@@ -23,6 +23,19 @@ LAYOUTS = {
     "folder-example": "folder",
 }
 
+PAIRS = (
+    "shade-texture-rgb",
+    "depth-normal-rgb",
+    "rgb-shade-normal",
+    "rgb-normal-shade",
+    "rgb-edge-depth",
+    "growing-rgb",
+)
+CYCLES = ("rooms-cycle", "rooms-cycle-shade")
+LAYOUTS |= dict.fromkeys(
+    (*(f"{data}-{p}" for data in ("taskonomy", "rooms") for p in PAIRS), *CYCLES), "taskonomy"
+)
+
 # What makes a shipped configuration small enough for a test: sizes and lengths, and random weights,
 # which explode without batch statistics.
 TINY = {
@@ -55,6 +68,21 @@ TINY = {
         ]
         for name in ("nyudv2-refinenet101", "nyudv2-refinenet152", "nyudv2-pspnet152", *LAYOUTS)
         if "refinenet" in name or "pspnet" in name
+    },
+    **{name: ["--model.width=4", "--train.steps=2", "--train.batch_size=2"] for name in CYCLES},
+    **{
+        f"{data}-{pair}": [
+            "--model.encoder=unet5",
+            "--model.width=4",
+            "--model.discriminator_width=4",
+            "--data.transforms.resize=[32, 48]",
+            "--data.transforms.crop=[32, 32]",
+            "--data.workers=0",
+            "--train.steps=2",
+            "--train.batch_size=2",
+        ]
+        for data in ("taskonomy", "rooms")
+        for pair in PAIRS
     },
     "folder-example": ["--train.steps", "2", "--model.width=4"],
     "taskonomy-semantic": [

@@ -4,7 +4,7 @@ import shutil
 import numpy as np
 import pytest
 
-from cen.data.checking import Report, check_data, likely_unit
+from cen.data.checking import Report, check_data, likely_units
 from cen.data.files import write_png
 from cen.data.parallel import default_workers, over_samples
 from cen.data.source import Source
@@ -68,6 +68,7 @@ def test_labels_are_counted_where_they_are_wrong(root):
     [
         (1.0, "error", "more likely in millimetres: unit 0.001"),
         (0.01, "note", "more likely in millimetres: unit 0.001"),
+        (1e-6, "error", "is nearer than 0.00"),
         (1e-6, "error", "more likely in millimetres: unit 0.001"),
     ],
 )
@@ -80,11 +81,19 @@ def test_a_wrong_unit_is_told_with_the_likely_one(layouts, unit, severity, text)
 
 
 @pytest.mark.parametrize(
-    ("stored", "unit"),
-    [(2.8, 1.0), (280, 0.01), (2800, 0.001), (28000, 0.0001), (2.8e9, None), (1e-4, None)],
+    ("stored", "units"),
+    [
+        (2.8, [1.0]),
+        (280, [0.01]),
+        (2040, [0.001, 1 / 512]),  # both are usual: the user is told of both
+        (28000, [0.0001]),
+        (9000, [0.001]),
+        (2.8e9, []),
+        (1e-4, []),
+    ],
 )
-def test_likely_units(stored, unit):
-    assert likely_unit(stored) == unit
+def test_likely_units(stored, units):
+    assert likely_units(stored) == units
 
 
 def test_the_same_frame_in_two_splits_is_an_error_and_within_one_a_note(root):
@@ -97,6 +106,7 @@ def test_the_same_frame_in_two_splits_is_an_error_and_within_one_a_note(root):
         ("duplicate", "error", "test"),
     ]
     assert "train.txt, line 1 and" in report.findings[1].text
+    assert "the same rgb in two splits" in report.findings[1].text
     assert report.findings[1].place.endswith("val.txt, line 3")
 
 

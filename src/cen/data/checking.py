@@ -18,14 +18,14 @@ from cen.data.source import SPLITS, Source
 from cen.errors import DataError
 
 UNITS = {
+    0.001: "millimetres",
     1.0: "metres",
     0.01: "centimetres",
-    0.001: "millimetres",
     0.0001: "tenths of a millimetre",
     1 / 512: "1/512 m, as in Taskonomy",
     1 / 256: "1/256 m, as in KITTI",
 }
-"""Metres per stored value, as depth files have it."""
+"""Metres per stored value, as depth files have it; the commonest first."""
 
 # Half of the pixels of a usual picture are at least and at most so far away, in metres.
 _NEAR, _FAR = 0.2, 100.0
@@ -152,25 +152,32 @@ def _judge_unit(name: str, unit: float, depth: DepthFacts, root: str) -> Iterato
     median = float(np.median(depth.medians))
     if _NEAR <= median <= _UNUSUAL or median <= 0:
         return
-    likely = likely_unit(median / unit)
-    said = f"{name}: with unit {unit:g} ({_named(unit)}) half of the depth is beyond {median:.3g} m"
-    if likely is None or likely == unit:
-        advice = "no usual unit explains it; is this a depth map?"
-    else:
-        metres = median / unit * likely
-        advice = (
-            f"the files are more likely in {_named(likely)}: unit {likely:g} makes it "
-            f"{metres:.3g} m; set data.modalities.{name}.unit"
-        )
+    side = "beyond" if median > _UNUSUAL else "nearer than"
+    said = f"{name}: with unit {unit:g} ({_named(unit)}) half of the depth is {side} {median:.3g} m"
+    likely = [other for other in likely_units(median / unit) if other != unit]
+    choices = [
+        f"in {_named(other)}: unit {other:.10g} makes it {median / unit * other:.3g} m"
+        for other in likely
+    ]
+    advice = (
+        f"the files are more likely {', or '.join(choices)}; set data.modalities.{name}.unit"
+        if choices
+        else "no usual unit explains it; is this a depth map?"
+    )
     severe = median < _NEAR or median > _FAR
     yield Finding("unit", "all", root, (), f"{said}; {advice}", "error" if severe else "note")
 
 
-def likely_unit(stored: float) -> float | None:
-    """The unit that makes a median of stored values a usual distance; None if none does."""
+def likely_units(stored: float) -> list[float]:
+    """The units that make a median of stored values a usual distance, the commonest first.
+
+    All that bring it within a factor of 2 of 3 m, else the one that comes closest; empty where none
+    makes it the distance of a picture.
+    """
     distance = {unit: abs(log(stored * unit / _USUAL)) for unit in UNITS}
+    near = [unit for unit in UNITS if distance[unit] <= log(2.0)]
     best = min(distance, key=lambda unit: distance[unit])
-    return best if _NEAR <= stored * best <= _UNUSUAL else None
+    return near or [best] * (_NEAR <= stored * best <= _UNUSUAL)
 
 
 def _named(unit: float) -> str:
@@ -188,7 +195,7 @@ def _repeated(
     }
     told_of: set[tuple[Any, ...]] = set()
     for one, other in [(s, s) for s in opened] + list(combinations(opened, 2)):
-        for name in hashes[one].keys() & hashes[other].keys():
+        for name in (name for name in hashes[one] if name in hashes[other]):
             pairs = _equal(hashes[one][name], hashes[other][name], one == other)
             for a, b in pairs[:_TOLD_DUPLICATES]:
                 if (one, other, a, b) in told_of:

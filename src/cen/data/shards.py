@@ -9,25 +9,22 @@ to back, as WebDataset's own does, can only shuffle within a buffer and cannot b
 
 from __future__ import annotations
 
-import io
 import json
-import math
-import os
 import tarfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import fsspec
 import numpy as np
 import yaml
 from numpy.typing import NDArray
 
 from cen import parsing
 from cen.data.base import AlignedDataset, Classes, Split, check_split
-from cen.data.files import Held, ordinary
+from cen.data.files import Held
 from cen.data.modality import Modality
 from cen.data.sampling import Key, split_key
+from cen.data.store import Store, npy_array
 from cen.data.transforms import Sample, Transform
 from cen.errors import DataError
 
@@ -178,7 +175,7 @@ class Shards(AlignedDataset):
         file = self._member(index, field)
         if file.name.endswith(".npy"):
             # Raw values, as the reader of the source made them.
-            return _array(file)
+            return npy_array(file)
         return modality.read(file)
 
     def name(self, index: int) -> str:
@@ -284,117 +281,6 @@ class Shards(AlignedDataset):
         }
 
 
-class Store:
-    """Files below a root, on this machine or elsewhere, read whole or by ranges.
-
-    Args:
-        root: a folder or a URL.
-        options: of fsspec.
-    """
-
-    def __init__(self, root: str, options: Mapping[str, Any]) -> None:
-        self.root, self.options = root.rstrip("/"), dict(options)
-        self.local = "://" not in root and "::" not in root
-
-    def path(self, name: str) -> str:
-        """A file below the root."""
-        return f"{self.root}/{name}"
-
-    def told(self, name: str) -> str:
-        """How messages name it."""
-        return self.path(name)
-
-    def size(self, name: str) -> int:
-        """Bytes of a local file; 0 where there is none."""
-        try:
-            return ordinary(self.path(name)).stat().st_size
-        except OSError:
-            return 0
-
-    def read(self, name: str) -> bytes:
-        """A whole file.
-
-        Raises:
-            DataError: it cannot be read.
-        """
-        try:
-            if self.local:
-                return ordinary(self.path(name)).read_bytes()
-            filesystem, path = self._open(name)
-            content: bytes = filesystem.cat_file(path)
-        except Exception as error:  # every kind of storage has errors of its own
-            raise DataError(f"{self.told(name)}: cannot be read ({_reason(error)})") from error
-        return content
-
-    def array(self, name: str) -> NDArray[Any]:
-        """An NPY file, mapped where it is local.
-
-        Raises:
-            DataError: it cannot be read, or is none.
-        """
-        try:
-            if self.local:
-                path = ordinary(self.path(name))
-                mapped: NDArray[Any] = np.lib.format.open_memmap(path, mode="r")
-                return mapped
-        except (OSError, ValueError, EOFError) as error:
-            raise DataError(f"{self.told(name)}: cannot be read ({_reason(error)})") from error
-        return _array(Held(self.told(name), np.frombuffer(self.read(name), np.uint8)))
-
-    def ranges(self, names: Sequence[str], ranges: Sequence[tuple[int, int]]) -> list[bytes]:
-        """Ranges (start, stop) of files; over a network many at a time.
-
-        Raises:
-            DataError: naming the file of the first that cannot be read whole.
-        """
-        try:
-            contents: list[Any] = (
-                list(self._local(names, ranges)) if self.local else self._far(names, ranges)
-            )
-        except DataError:
-            raise
-        except Exception as error:
-            raise DataError(f"{self.root}: cannot be read ({_reason(error)})") from error
-        for name, (start, stop), content in zip(names, ranges, contents, strict=True):
-            if isinstance(content, BaseException):
-                reason = _reason(content)
-                raise DataError(f"{self.told(name)}: cannot be read ({reason})") from content
-            if len(content) != stop - start:
-                raise DataError(
-                    f"{self.told(name)}: ends before byte {stop}, where its index says a file is"
-                )
-        return contents
-
-    def _local(self, names: Sequence[str], ranges: Sequence[tuple[int, int]]) -> Iterator[bytes]:
-        opened, file = "", -1
-        try:
-            for name, (start, stop) in zip(names, ranges, strict=True):
-                if name != opened:
-                    if file >= 0:
-                        os.close(file)
-                    file = -1
-                    file, opened = os.open(ordinary(self.path(name)), os.O_RDONLY), name
-                yield os.pread(file, stop - start, start)
-        except OSError as error:
-            raise DataError(f"{self.told(name)}: cannot be read ({_reason(error)})") from error
-        finally:
-            if file >= 0:
-                os.close(file)
-
-    def _far(self, names: Sequence[str], ranges: Sequence[tuple[int, int]]) -> list[Any]:
-        """Bytes, or the error of a range."""
-        filesystem, _ = self._open("")
-        paths = [self._open(name)[1] for name in names]
-        starts, stops = [start for start, _ in ranges], [stop for _, stop in ranges]
-        found: list[Any] = filesystem.cat_ranges(paths, starts, stops, on_error="return")
-        return found
-
-    def _open(self, name: str) -> tuple[Any, str]:
-        """The file system and the path in it. fsspec keeps one per process, also after a fork."""
-        filesystem, path = fsspec.core.url_to_fs(self.path(name), **self.options)
-        return filesystem, str(path)
-
-
 def _description(store: Store) -> dict[str, Any]:
     """shards.yaml.
 
@@ -446,29 +332,3 @@ def _unwrapped(content: bytes, field: str, told: str) -> Held:
     if found.partition(".")[0] != field or header.size != len(content) - HEADER:
         raise DataError(f"{told}: holds {header.name} where its index says {field} is")
     return Held(f"{told}: {header.name}", np.frombuffer(content, np.uint8, offset=HEADER))
-
-
-def _array(file: Held) -> NDArray[Any]:
-    """The array of an NPY file, after a look at how large its header says it is.
-
-    Raises:
-        DataError: it is damaged, or no array of numbers.
-    """
-    stream = io.BytesIO(file.content.data)
-    try:
-        if np.lib.format.read_magic(stream) != (1, 0):
-            raise ValueError("not version 1.0")
-        shape, columns_first, dtype = np.lib.format.read_array_header_1_0(stream)
-        count = math.prod(shape)
-        if columns_first or dtype.kind not in "uifb":
-            raise ValueError(f"type {dtype}")
-        array = np.frombuffer(file.content, dtype, count, stream.tell()).reshape(shape)
-    except (ValueError, EOFError, OSError) as error:
-        raise DataError(f"{file}: is no NPY file of numbers ({error})") from error
-    # Those who read samples may write into them.
-    return array.copy()
-
-
-def _reason(error: BaseException) -> str:
-    told = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return told or type(error).__name__

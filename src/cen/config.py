@@ -117,8 +117,8 @@ class DataConfig:
         classes: Number of classes, or their names in the order of the label values; null: what
             dataset.yaml in the data folder says.
         ignore_index: Label value that neither trains nor counts.
-        validation: Share of the training list, in contiguous blocks, held out to choose the best
-            checkpoint. The test split never chooses anything.
+        validation: Share of the training list held out to choose the best checkpoint, in whole
+            scenes where their names are known, else in blocks. The test split chooses nothing.
         modalities: How the fields of the data set are read, by name; what is left out or null is
             what the data set says of them.
         partial: Samples may lack the files of some outputs; they then teach the others

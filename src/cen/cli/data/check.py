@@ -107,7 +107,7 @@ def _lines(report: Report) -> list[RenderableType]:
             if count > _SHOWN:
                 lines.append(f"{severity}: {kind}: and {count - _SHOWN} more; --json names all")
     total = len(report.errors)
-    lines.append(f"{total} errors" if total else "nothing is wrong")
+    lines.append(f"{total} error{'s' * (total > 1)}" if total else "nothing is wrong")
     return lines
 
 

@@ -41,11 +41,11 @@ def run(args: argparse.Namespace) -> int:
             ),
         )
     size = sum(file.stat().st_size for file in args.out.rglob("*.tar"))
+    told = f"{size / 2**30:.2f} GiB" if size >= 2**30 else f"{size / 2**20:.2f} MiB"
     rows = [(split, str(count), str(-(-count // args.samples))) for split, count in counts.items()]
     shown = common.table(("split", "samples", "shards"), rows)
     more = (
-        f"{size / 2**30:.2f} GiB in {args.out}\n"
-        f"next: cen train CONFIG --data.layout shards --data.root {args.out}"
+        f"{told} in {args.out}\nnext: cen train CONFIG --data.layout shards --data.root {args.out}"
     )
     common.emit(args, {"out": str(args.out), "samples": counts, "bytes": size}, shown, more)
     return 0

@@ -1,4 +1,4 @@
-"""NYUDv2 in .mat form and SUN RGB-D through the command line, on Rooms written in their forms."""
+"""Every real layout through the command line, on Rooms written in its form."""
 
 import json
 import shutil
@@ -11,12 +11,12 @@ import pytest
 from cen import cli
 from cen.data.files import write_png
 
-LAYOUTS = ("nyudv2-mat", "sunrgbd")
+LAYOUTS = ("nyudv2", "nyudv2-mat", "sunrgbd", "taskonomy", "folder")
 
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Both layouts, 10 training and 3 test scenes each. Tests only read it."""
+    """All layouts, 10 training and 3 test scenes each. Tests only read it."""
     out = tmp_path_factory.mktemp("written")
     for layout in LAYOUTS:
         words = ["data", "rooms", str(out / layout), "--layout", layout, "--size", "32", "48"]
@@ -40,7 +40,8 @@ def test_nothing_is_wrong_with_what_is_written(
     found = json.loads(out)
     assert found["ok"]
     assert found["splits"]["test"]["samples"] == 3
-    assert found["units"] == {"depth": {"nyudv2-mat": 1.0, "sunrgbd": 0.001}[layout]}
+    unit = {"nyudv2-mat": 1.0, "taskonomy": 1 / 512}.get(layout, 0.001)
+    assert found["units"] == {"depth_zbuffer" if layout == "taskonomy" else "depth": unit}
 
 
 def test_a_label_beyond_the_mapping_is_found(
@@ -75,6 +76,9 @@ def test_one_epoch_is_trained_and_evaluated(
     run = tmp_path / "run"
     words = ["train", "rooms-small", "--data.layout", layout, "--data.root", str(written / layout)]
     words += ["--data.workers=2", "--train.batch_size=3", "--train.steps=3"]
+    if layout == "taskonomy":  # fields have the names of its domains
+        words += ["--model.inputs={rgb: 3, depth_zbuffer: 1}"]
+        words += ["--model.outputs={segment_semantic: {kind: segmentation}}"]
     assert cli.main([*words, "--train.validate_every=3", "--out", str(run)]) == 0
     capsys.readouterr()
     assert cli.main(["evaluate", str(run), "--json"]) == 0

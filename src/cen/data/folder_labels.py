@@ -71,7 +71,8 @@ def decode_colours(path: Path, colours: dict[int, int], ignore_index: int) -> ND
             f"{path}: colour {told}{more} is no class; name it below colours (as {IGNORED}, if it "
             "shall not count); masks must not be stored as JPEG or resized smoothly"
         )
-    numbers = np.array([colours[code] for code in known.tolist()], dtype=np.int64)[where]
+    classes = np.array([colours[code] for code in known.tolist()], dtype=np.int64)
+    numbers: NDArray[np.int64] = classes[where]
     numbers[numbers == _UNLABELLED] = ignore_index
     return numbers
 

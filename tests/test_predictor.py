@@ -9,6 +9,7 @@ import torch
 
 from cen.data import Modality
 from cen.data.files import write_png
+from cen.data.transforms import eval_transform
 from cen.errors import CenWarning, CheckpointError, ConfigError, DataError, ShapeError, StreamError
 from cen.models import Task, build, save
 from cen.predictor import Predictor
@@ -189,6 +190,24 @@ def test_depth_far_from_training_is_warned_of(net, scene, factor, recwarn):
     if told:
         assert "b.png: half of the depths lie below" in told[0]
         assert "unit" in told[0]
+
+
+def test_scenes_are_resized_as_in_training(net, scene):
+    """The network sees what the transform of its evaluation makes; the files keep their size."""
+    seen = eval_transform(MODALITIES, resize=(40, 48))(
+        {name: m.read(scene[name]) for name, m in MODALITIES.items()}
+    )
+    net.eval()
+    with torch.no_grad():
+        expected = net({k: v[None] for k, v in seen.items()}, size=(45, 61))["segmentation"]
+    net.metadata["resize"] = [40, 48]
+    try:
+        found = Predictor(net)(scene, probabilities=True)
+    finally:
+        del net.metadata["resize"]
+    assert np.allclose(found.probabilities, expected.ensemble[0].softmax(0).numpy(), atol=1e-6)
+    own = Predictor(net)(scene, probabilities=True)
+    assert not np.allclose(found.probabilities, own.probabilities, atol=1e-3)
 
 
 @pytest.mark.parametrize("encoding", ["raw", "log", "released_segmentation"])

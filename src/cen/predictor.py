@@ -99,7 +99,8 @@ class Predictor:
     """Predicts on scenes given as image files or arrays: a segmentation, or every output.
 
     Everything that was chosen for the inputs when the network was trained (units, encodings,
-    clipping, filling of holes, normalisation) is kept with it, so the files are enough. Depth far
+    clipping, filling of holes, normalisation, ``data.transforms.resize``) is kept with it, so the
+    files are enough; what is predicted has their size. Depth far
     from that of training is warned of (``CenWarning``): mostly its unit is another one.
 
     Args:
@@ -215,9 +216,7 @@ class Predictor:
         size = _common_size({_source(name, given[name]): v.shape for name, v in values.items()})
         device = next(self.net.parameters()).device
         batch = {
-            name: torch.from_numpy(self.modalities[name].to_network(value, intrinsics))[None].to(
-                device
-            )
+            name: torch.from_numpy(self._numbers(name, value, intrinsics))[None].to(device)
             for name, value in values.items()
         }
         with _evaluating(self.net), torch.inference_mode():
@@ -253,6 +252,14 @@ class Predictor:
         if modality.kind == "depth":
             return np.where(array > 0, array, np.nan).astype(np.float32)
         return array
+
+    def _numbers(self, name: str, value: NDArray[Any], intrinsics: Any) -> NDArray[np.float32]:
+        """What the network sees, in the steps and at the size of `cen.data.transforms`."""
+        modality, resize = self.modalities[name], self.net.metadata.get("resize")
+        prepared = modality.prepare(value, intrinsics)
+        if resize is not None and prepared.shape[:2] != tuple(resize):
+            prepared = modality.resize(prepared, (int(resize[0]), int(resize[1])))
+        return modality.normalise(prepared)
 
     def _compare(
         self, given: Mapping[str, str | Path | NDArray[Any]], values: Mapping[str, NDArray[Any]]

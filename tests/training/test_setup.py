@@ -19,7 +19,7 @@ from cen.data import write_rooms
 from cen.errors import ConfigError
 from cen.report.panels import load_panel
 from cen.training import evaluate, fit
-from cen.training.setup import open_dataset
+from cen.training.setup import metadata, open_dataset
 
 
 @pytest.fixture(scope="module")
@@ -153,6 +153,14 @@ def test_checkpoint_needs_neither_configuration_nor_data(run: Path, root: Path) 
     labels = cen.Predictor(net)({"rgb": raw["rgb"], "depth": raw["depth"]}).labels
     panel = load_panel(run / "panels" / "00.npz").outputs["segmentation"]
     assert (labels == panel.ensemble).mean() > 0.999
+
+
+def test_a_checkpoint_keeps_the_size_to_which_pictures_are_brought(root: Path) -> None:
+    base = configuration(root).to_dict()
+    assert "resize" not in metadata(open_dataset(Config.from_dict(base), "train"))
+    base["data"]["transforms"]["resize"] = [32, 44]
+    for split in ("train", "test"):
+        assert metadata(open_dataset(Config.from_dict(base), split))["resize"] == [32, 44]
 
 
 def test_workers_change_nothing(root: Path, tmp_path: Path) -> None:

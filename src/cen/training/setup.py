@@ -196,11 +196,13 @@ def metadata(dataset: AlignedDataset) -> dict[str, Any]:
     labels = {name: dataset.labels[name] for name in dataset.targets if name in dataset.labels}
     others = {name: m.to_dict() for name, m in dataset.targets.items() if name not in labels}
     read = with_camera(dataset) or dataset.targets
+    resize = dataset.transform.resize if dataset.transform is not None else None
     return {
         "preprocessing": {name: m.to_dict() for name, m in read.items()},
         "classes": {name: list(known.names) for name, known in labels.items()},
         "palette": {name: known.palette.tolist() for name, known in labels.items()},
         **({"targets": others} if others else {}),
+        **({"resize": list(resize)} if resize else {}),
     }
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from cen import parsing
-from cen.config import Config, ModalityConfig, walk
+from cen.config import Config, walk
+from cen.config_data import ModalityConfig
 from cen.errors import ConfigError
 
 

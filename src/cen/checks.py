@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from cen.errors import ConfigError, did_you_mean
 
 if TYPE_CHECKING:
-    from cen.config import Config, ModalityConfig
+    from cen.config import Config
+    from cen.config_data import ModalityConfig
 
 AGGREGATORS = ("UPGrad", "DualProj", "MGDA", "PCGrad", "AlignedMTL", "IMTLG", "Mean", "Random")
 """Aggregators of TorchJD that make weights of the Gramian of the gradients alone."""

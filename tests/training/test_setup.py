@@ -14,7 +14,8 @@ import torch
 from tests.training.toy import same
 
 import cen
-from cen.config import Config, ModalityConfig
+from cen.config import Config
+from cen.config_data import ModalityConfig
 from cen.data import write_rooms
 from cen.errors import ConfigError
 from cen.report.panels import load_panel

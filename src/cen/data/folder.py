@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cen.config import ModalityConfig
+from cen.config_data import ModalityConfig
 from cen.data.base import AlignedDataset, Classes, Split, check_split, cut_validation
 from cen.data.folder_labels import class_colours, decode_colours, renumber
 from cen.data.folder_splits import Chosen, check_splits, choose, groups, split_folder

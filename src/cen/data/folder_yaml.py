@@ -10,7 +10,7 @@ from typing import Any, Literal
 import yaml
 
 from cen import parsing
-from cen.config import ModalityConfig
+from cen.config_data import ModalityConfig
 from cen.data.files import ordinary
 from cen.data.patterns import Pattern
 from cen.errors import ConfigError, DataError

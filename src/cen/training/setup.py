@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from cen.config import Config, ModalityConfig, ModelConfig, OutputConfig
+from cen.config import Config, ModelConfig, OutputConfig
+from cen.config_data import ModalityConfig
 from cen.data import AlignedDataset, Modality, eval_transform, train_transform
 from cen.data.ranges import with_camera
 from cen.data.source import Source

@@ -1,0 +1,122 @@
+"""The ``data`` part of a configuration: which files are read, and as what.
+
+Torch-free, like :mod:`cen.config`, of which it is a part.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+
+@dataclass
+class ModalityConfig:
+    """How the files of one modality become numbers for the network.
+
+    The network sees ``(encoded * scale - mean) / std``; ``null`` means what the data set says, and
+    where that says nothing the default of the kind and the encoding (docs/modalities.md). The
+    number of channels is that of ``model.inputs``.
+
+    Attributes:
+        kind: ``image``: 8-bit colour or grey files; ``depth``: distances, in metres inside CEN;
+            ``normal``, ``label``, ``edge``, ``continuous``: docs/modalities.md; null: what the data
+            set says.
+        unit: What one stored value is worth: metres for depth, 1 for white of edges.
+        missing: Stored value that means "not measured"; null: what the data set says, else 0 for
+            depth.
+        bits: What a stored value must have; files of others, such as depth that was saved again
+            with 8 bits, are refused. 16 also admits 16-bit images.
+        axes: Where the three stored channels of normals point; null: ``+x +y +z``, with x right, y
+            down, z forward.
+        encoding: What the network sees of a depth, an edge or continuous values: ``raw``,
+            ``inverse``, ``log``, ``minmax``, ``jet``, ``normals``, ``hha``, or the released code's
+            ``released_segmentation``, ``taskonomy_depth``, ``taskonomy_edge_texture``,
+            ``taskonomy_edge_occlusion``.
+        clip: Smallest and largest value of a depth or of continuous values; others are set to
+            these. The range of ``jet``.
+        fill_holes: How holes of a depth are filled in, before anything else.
+        intrinsics: fx, fy, cx, cy of the camera in pixels, for ``hha`` and ``normals``; null: what
+            the data set says.
+        scale: Factor from the encoded value (raw: 0..255, or metres) to the value that is
+            normalised.
+        mean: One number per channel, subtracted after ``scale``.
+        std: One number per channel, divided by last.
+        fill: What the network sees where a value is missing and where a crop is padded.
+        interpolation: How it is resized; null: cubic for images, nearest for depth and labels,
+            linear for the others.
+    """
+
+    kind: Literal["image", "depth", "normal", "label", "edge", "continuous"] | None = None
+    unit: float | None = None
+    missing: float | None = None
+    bits: int | None = None
+    axes: str | None = None
+    encoding: str | None = None
+    clip: list[float] | None = None
+    fill_holes: Literal["nearest", "inpaint"] | None = None
+    intrinsics: list[float] | None = None
+    scale: float | None = None
+    mean: list[float] | None = None
+    std: list[float] | None = None
+    fill: float | None = None
+    interpolation: Literal["nearest", "linear", "cubic"] | None = None
+
+
+@dataclass
+class TransformConfig:
+    """What training does to a sample, jointly for all its modalities and labels.
+
+    Evaluation uses the images as they are, or at the size of ``resize``.
+
+    Attributes:
+        resize: Height and width in pixels to which every picture is brought first, in evaluation,
+            too; null: its own size.
+        shorter_side: Least length in pixels of an image's shorter side after random scaling.
+        scale: Range of the random factor by which an image is resized; null: not resized.
+        flip: Mirror every second sample, at random.
+        rotate: Most degrees by which a sample is turned about its centre at random, either way
+            (this project's extension); null: not turned.
+        crop: Height and width in pixels of the random crop, padded where an image is smaller;
+            null: whole images.
+        divide_depth: Divide depth by the factor of ``scale``, as if the camera had come closer.
+    """
+
+    resize: tuple[int, int] | None = None
+    shorter_side: int | None = None
+    scale: tuple[float, float] | None = None
+    flip: bool = True
+    rotate: float | None = None
+    crop: tuple[int, int] | None = None
+    divide_depth: bool = False
+
+
+@dataclass
+class DataConfig:
+    """Which files are read, and as what.
+
+    Attributes:
+        root: Folder of the data set.
+        layout: How the data are laid out on disk, a key of ``cen.data.layouts.LAYOUTS``;
+            ``nyudv2``: the folder of the released code (docs/data.md).
+        options: Options of the layout's own, such as ``columns`` for ``nyudv2`` (docs/data.md).
+        classes: Number of classes, or their names in the order of the label values; null: what
+            dataset.yaml in the data folder says.
+        ignore_index: Label value that neither trains nor counts.
+        validation: Share of the training list held out to choose the best checkpoint, in whole
+            scenes where their names are known, else in blocks. The test split chooses nothing.
+        modalities: How the fields of the data set are read, by name; what is left out or null is
+            what the data set says of them.
+        partial: Samples may lack the files of some outputs; they then teach the others
+            (docs/multitask.md). By default a missing file is an error.
+        transforms: What training does to a sample.
+        workers: Processes that read samples; 0: the training process reads them itself.
+    """
+
+    root: str = "data/rooms"
+    layout: str = "nyudv2"
+    options: dict[str, Any] = field(default_factory=dict)
+    classes: int | list[str] | None = None
+    ignore_index: int = 255
+    validation: float = 0.1
+    modalities: dict[str, ModalityConfig] = field(default_factory=dict)
+    partial: bool = False
+    transforms: TransformConfig = field(default_factory=TransformConfig)
+    workers: int = 0

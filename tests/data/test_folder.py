@@ -157,6 +157,19 @@ def test_a_list_for_the_test_split_alone(root):
     assert not set(parts["test"]) & {*parts["train"], *parts["validation"]}
 
 
+def test_scenes_of_a_list_stay_out_of_the_other_splits(root):
+    scenes = {n: "abc"[min(n // 3, 2)] for n in range(10)}
+    for folder, suffix in (("rgb", "png"), ("thermal", "tif"), ("labels", "png")):
+        for number, scene in scenes.items():
+            (root / folder / f"{number:02d}.{suffix}").rename(
+                root / folder / f"{scene}{number}.{suffix}"
+            )
+    (root / "b.txt").write_text("c7\na2\n")
+    say(root, splits={"test": "b.txt"}, group="^([abc])")
+    assert names(root, "test") == ["c7", "a2"]
+    assert names(root, "train", validation=0.0) == ["b3", "b4", "b5"]
+
+
 def test_shares_hold_scenes_together_and_last(root):
     for folder, suffix in (("rgb", "png"), ("thermal", "tif"), ("labels", "png")):
         for number in range(10):

@@ -112,8 +112,11 @@ def choose(said: Description, split: Split, names: Sequence[str], validation: fl
             groups(said, pool), validation, split, f"{said.root / splits['train']}"
         )
         return Chosen(tuple(pool[index] for index in part), places)
-    taken = {name for rows in listed.values() for name in rows}
-    pool = [name for name in names if name not in taken]
+    # The other frames of a listed scene are left out: they would show it to the other splits.
+    taken = set(groups(said, [name for rows in listed.values() for name in rows]))
+    pool = [
+        name for name, group in zip(names, groups(said, names), strict=True) if group not in taken
+    ]
     test = shares.get("test", 0.0 if splits else TEST_SHARE)
     part = hashed_split(
         groups(said, pool), split, validation=validation, test=test, where=str(said.path)

@@ -6,10 +6,10 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torchmetrics import Metric
 
 from cen.errors import ShapeError
 from cen.masks import same_shape, valid_depth
+from cen.metrics.common import SumMetric, plain_scores
 
 
 class DepthScores(NamedTuple):
@@ -72,20 +72,15 @@ def depth_scores(sums: Tensor) -> DepthScores:
     )
 
 
-class DepthMetric(Metric):
+class DepthMetric(SumMetric):
     """Accumulates depth scores over batches and processes, on valid pixels only.
 
     Args:
         **kwargs: passed to :class:`torchmetrics.Metric`.
     """
 
-    full_state_update = False
-    is_differentiable = False
-    sums: Tensor
-
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.add_state("sums", default=torch.zeros(4, dtype=torch.float64), dist_reduce_fx="sum")
+        super().__init__(4, **kwargs)
 
     def update(self, pred: Tensor, target: Tensor) -> None:
         """Count one batch; see :func:`depth_sums`."""
@@ -94,9 +89,3 @@ class DepthMetric(Metric):
     def compute(self) -> DepthScores:
         """The scores of everything counted so far, over all processes."""
         return depth_scores(self.sums)
-
-
-def plain_scores(scores: Any) -> dict[str, Any]:
-    """A NamedTuple of scalar tensors as plain numbers for JSON; ``None`` stands for nan."""
-    values = {name: value.item() for name, value in scores._asdict().items()}
-    return {name: None if value != value else value for name, value in values.items()}

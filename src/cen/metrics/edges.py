@@ -10,7 +10,7 @@ from torchmetrics import Metric
 
 from cen.errors import ShapeError
 from cen.masks import same_shape, valid_pixels
-from cen.metrics.depth import plain_scores
+from cen.metrics.common import plain_scores
 
 LEVELS = 100
 """Thresholds tried: 0.01, 0.02, ..., 0.99."""

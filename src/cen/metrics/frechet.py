@@ -15,7 +15,7 @@ from torchmetrics.image.fid import FrechetInceptionDistance
 from torchmetrics.image.kid import KernelInceptionDistance
 
 from cen.errors import ConfigError, ShapeError
-from cen.metrics.depth import plain_scores
+from cen.metrics.common import plain_scores
 from cen.metrics.features import Features
 
 Protocol = Literal["clean", "released"]

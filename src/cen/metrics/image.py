@@ -6,12 +6,11 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torchmetrics import Metric
 from torchmetrics.functional.image import structural_similarity_index_measure
 
 from cen.errors import ShapeError
 from cen.masks import same_shape
-from cen.metrics.depth import plain_scores
+from cen.metrics.common import SumMetric, plain_scores
 
 HIGHEST_PSNR = 100.0
 """What an image without any error counts as, in dB; its PSNR is infinite."""
@@ -94,20 +93,15 @@ def image_scores(sums: Tensor) -> ImageScores:
     )
 
 
-class ImageMetric(Metric):
+class ImageMetric(SumMetric):
     """Accumulates the scores of generated images over batches and processes.
 
     Args:
         **kwargs: passed to :class:`torchmetrics.Metric`.
     """
 
-    full_state_update = False
-    is_differentiable = False
-    sums: Tensor
-
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.add_state("sums", default=torch.zeros(6, dtype=torch.float64), dist_reduce_fx="sum")
+        super().__init__(6, **kwargs)
 
     def update(self, pred: Tensor, target: Tensor) -> None:
         """Count one batch; see :func:`image_sums`."""

@@ -6,11 +6,10 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torchmetrics import Metric
 
 from cen.errors import ShapeError
 from cen.masks import same_shape, valid_normals
-from cen.metrics.depth import plain_scores
+from cen.metrics.common import SumMetric, plain_scores
 
 BINS = 18_000
 """Bins of the histogram of angles, 0.01° each."""
@@ -104,21 +103,17 @@ def _median(counts: Tensor) -> Tensor:
     return (bin_ + (pixels / 2 - before) / counts[bin_]) * (180 / BINS)
 
 
-class NormalMetric(Metric):
+class NormalMetric(SumMetric):
     """Accumulates the scores of normals over batches and processes, on valid pixels only.
 
     Args:
         **kwargs: passed to :class:`torchmetrics.Metric`.
     """
 
-    full_state_update = False
-    is_differentiable = False
-    sums: Tensor
     histogram: Tensor
 
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.add_state("sums", default=torch.zeros(4, dtype=torch.float64), dist_reduce_fx="sum")
+        super().__init__(4, **kwargs)
         empty = torch.zeros(BINS, dtype=torch.int64)
         self.add_state("histogram", default=empty, dist_reduce_fx="sum")
 

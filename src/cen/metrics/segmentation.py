@@ -12,6 +12,7 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from cen.errors import DataError, ShapeError
+from cen.metrics.common import plain_scores
 
 
 class SegmentationScores(NamedTuple):
@@ -35,7 +36,7 @@ class SegmentationScores(NamedTuple):
 
     def to_dict(self) -> dict[str, Any]:
         """The scores as plain numbers and lists for JSON; ``None`` stands for nan."""
-        return {name: _plain(value.tolist()) for name, value in self._asdict().items()}
+        return plain_scores(self)
 
 
 def confusion_matrix(
@@ -166,10 +167,3 @@ def _check(pred: Tensor, target: Tensor, classes: int) -> None:
     for name, labels in (("prediction", pred), ("target", target)):
         if labels.is_floating_point() or labels.is_complex():
             raise DataError(f"{name} must hold integer class labels, got {labels.dtype}")
-
-
-def _plain(value: Any) -> Any:
-    """Replace nan, which JSON does not know, by ``None``."""
-    if isinstance(value, list):
-        return [_plain(item) for item in value]
-    return None if isinstance(value, float) and value != value else value

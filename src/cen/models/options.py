@@ -45,6 +45,27 @@ def check_choices(*options: tuple[str, object, Sequence[object]]) -> None:
             raise ConfigError(f"{option} is {' or '.join(map(repr, choices))}, not {value!r}")
 
 
+def check_decoder(channels: int, dropout: float) -> None:
+    """Refuse what no decoder can be built with.
+
+    Raises:
+        ConfigError: if ``channels`` is below 1 or ``dropout`` not within [0, 1).
+    """
+    if channels < 1:
+        raise ConfigError(f"decoder_channels is at least 1, not {channels}")
+    check_dropout(dropout)
+
+
+def check_dropout(dropout: float) -> None:
+    """Refuse what is no probability of dropout.
+
+    Raises:
+        ConfigError: if ``dropout`` is not within [0, 1).
+    """
+    if not 0 <= dropout < 1:
+        raise ConfigError(f"dropout is a probability of at least 0 and below 1, not {dropout}")
+
+
 def rule_of(
     exchange: ExchangeRule | Mapping[str, Any] | None,
     default: ExchangeRule,

@@ -17,8 +17,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from cen.errors import ConfigError
 from cen.models.heads import classifier
+from cen.models.options import check_decoder
 from cen.models.task import Task
 
 BINS = (1, 2, 3, 6)
@@ -73,10 +73,7 @@ class PSPNetDecoder(nn.Module):
         dropout: float = 0.1,
     ) -> None:
         super().__init__()
-        if channels < 1:
-            raise ConfigError(f"decoder_channels is at least 1, not {channels}")
-        if not 0 <= dropout < 1:
-            raise ConfigError(f"dropout is a probability of at least 0 and below 1, not {dropout}")
+        check_decoder(channels, dropout)
         deepest = in_channels[-1]
         level = max(1, deepest // len(BINS))
         self.channels = channels

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from cen.errors import ConfigError
 from cen.models.heads import classifier
+from cen.models.options import check_decoder
 from cen.models.task import Task
 
 
@@ -160,10 +160,7 @@ class RefineNetDecoder(nn.Module):
         dropout: float = 0.5,
     ) -> None:
         super().__init__()
-        if channels < 1:
-            raise ConfigError(f"decoder_channels is at least 1, not {channels}")
-        if not 0 <= dropout < 1:
-            raise ConfigError(f"dropout is a probability of at least 0 and below 1, not {dropout}")
+        check_decoder(channels, dropout)
         self.channels = channels
         self.reads = tuple(range(len(in_channels)))
         self.dropout = nn.Dropout(dropout)

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cen.errors import ConfigError
+from cen.models.options import check_dropout
 from cen.models.task import Task
 
 Statistics = Literal["running", "instance"]
@@ -166,8 +167,7 @@ class UNetDecoder(nn.Module):
         statistics: Statistics = "running",
     ) -> None:
         super().__init__()
-        if not 0 <= dropout < 1:
-            raise ConfigError(f"dropout is a probability of at least 0 and below 1, not {dropout}")
+        check_dropout(dropout)
         depth = len(in_channels)
         outs = in_channels[-2::-1]
         ins = [in_channels[-1], *(2 * width for width in outs)]

@@ -11,13 +11,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import statistics
-import subprocess
-import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+
+from runs import call, complete
 
 ROWS: dict[str, list[str]] = {
     "cen": [],
@@ -62,29 +61,9 @@ def run(
     args: argparse.Namespace, seed: int, labels: str, row: str, overrides: Sequence[str]
 ) -> None:
     """Trains and evaluates one run, or goes on with it."""
-    folder = args.out / "runs" / f"{labels}-{row}-{seed}"
-    if (folder / "evaluation.json").exists():
-        return
-    if (folder / "run.json").exists():
-        call(["train", "--resume", str(folder)], log=folder)
-    else:
-        data = ["--data.root", str((args.out / "data" / labels).resolve())]
-        options = [*data, "--seed", str(seed), *ROWS[row], *overrides]
-        call(["train", args.config, "--out", str(folder), *options], log=folder)
-    call(["evaluate", str(folder)], log=folder)
-
-
-def call(arguments: list[str], log: Path | None = None) -> None:
-    """One ``cen`` command on one thread; its output goes to a log beside the run."""
-    command = [sys.executable, "-m", "cen.cli", *arguments]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    if log is None:
-        subprocess.run(command, check=True, env=environment)
-        return
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with log.with_suffix(".log").open("a") as file:
-        done = subprocess.run(command, env=environment, stdout=file, stderr=file)
-    print(f"{'done' if done.returncode == 0 else 'FAILED'}: cen {' '.join(arguments)}", flush=True)
+    data = ["--data.root", str((args.out / "data" / labels).resolve())]
+    options = [*data, "--seed", str(seed), *ROWS[row], *overrides]
+    complete(args.out / "runs" / f"{labels}-{row}-{seed}", args.config, options)
 
 
 def table(out: Path, labels: Sequence[str], rows: Sequence[str], seeds: Sequence[int]) -> str:

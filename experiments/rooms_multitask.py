@@ -18,15 +18,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import statistics
-import subprocess
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from runs import complete
 
 from cen.models.checkpoint import read_header
 from cen.scores import SCORES, main_score, relative_gains
@@ -201,28 +200,9 @@ def train(args: argparse.Namespace, runs: Iterable[Run], overrides: Sequence[str
 
 def train_one(args: argparse.Namespace, run: Run, overrides: Sequence[str]) -> None:
     """One run, in one process of one thread for each command."""
-    folder = args.out / "runs" / run.name
-    if (folder / "evaluation.json").exists():
-        return
-    if (folder / "run.json").exists():
-        done = call(["train", "--resume", str(folder)], folder)
-    else:
-        config = SCENARIOS[run.scenario].config
-        options = [*overrides, *run.options()]  # what makes a row comes last and wins
-        done = call(["train", config, "--out", str(folder), *options], folder)
-    if done:
-        call(["evaluate", str(folder)], folder)
-
-
-def call(arguments: list[str], log: Path) -> bool:
-    """One ``cen`` command; its output goes to a log beside the run. Whether it succeeded."""
-    log.parent.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", "cen.cli", *arguments]
-    with log.with_suffix(".log").open("a") as file:
-        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-        done = subprocess.run(command, env=environment, stdout=file, stderr=file)
-    print(f"{'done' if done.returncode == 0 else 'FAILED'}: cen {' '.join(arguments)}", flush=True)
-    return done.returncode == 0
+    config = SCENARIOS[run.scenario].config
+    options = [*overrides, *run.options()]  # what makes a row comes last and wins
+    complete(args.out / "runs" / run.name, config, options)
 
 
 def tables(args: argparse.Namespace, scenario: str) -> str:

@@ -16,10 +16,11 @@ def complete(
     if (folder / "evaluation.json").exists():
         return
     if (folder / "run.json").exists():
-        call(["train", "--resume", str(folder)], log=folder)
+        done = call(["train", "--resume", str(folder)], log=folder)
     else:
-        call(["train", config, "--out", str(folder), *options], log=folder)
-    call(["evaluate", str(folder), *evaluation], log=folder)
+        done = call(["train", config, "--out", str(folder), *options], log=folder)
+    if done:
+        call(["evaluate", str(folder), *evaluation], log=folder)
 
 
 def rooms(out: Path, size: Sequence[int]) -> list[str]:
@@ -31,14 +32,19 @@ def rooms(out: Path, size: Sequence[int]) -> list[str]:
     return ["--data.root", str(data.resolve())]
 
 
-def call(arguments: list[str], log: Path | None = None) -> None:
-    """One ``cen`` command on one thread; its output goes to a log beside the run."""
+def call(arguments: list[str], log: Path | None = None) -> bool:
+    """One ``cen`` command on one thread; its output goes to a log beside the run.
+
+    Returns:
+        Whether it succeeded; without a log, a failure is raised.
+    """
     command = [sys.executable, "-m", "cen.cli", *arguments]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     if log is None:
         subprocess.run(command, check=True, env=environment)
-        return
+        return True
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.with_suffix(".log").open("a") as file:
         done = subprocess.run(command, env=environment, stdout=file, stderr=file)
     print(f"{'done' if done.returncode == 0 else 'FAILED'}: cen {' '.join(arguments)}", flush=True)
+    return done.returncode == 0

@@ -19,16 +19,20 @@ def network() -> Any:
         encoder="resnet18",
         inputs={"rgb": 3, "depth": 1, "flow": 2},
         outputs={"segmentation": 3},
-        width=4,
-        decoder_channels=4,
+        width=8,
+        decoder_channels=8,
         decoder_norm="batch",
         convolution="private",
         dropout=0.0,
     )
 
 
-IMAGES = {"rgb": torch.randn(2, 3, 32, 32), "depth": torch.randn(2, 1, 32, 32)}
-IMAGES["flow"] = torch.randn(2, 2, 32, 32)
+# Own generator: the values must not depend on what was imported before.
+GENERATOR = torch.Generator().manual_seed(0)
+IMAGES = {
+    name: torch.randn(2, channels, 32, 32, generator=GENERATOR)
+    for name, channels in {"rgb": 3, "depth": 1, "flow": 2}.items()
+}
 
 
 def step(net: Any, optimizer: torch.optim.Optimizer, present: tuple[str, ...]) -> None:

@@ -137,5 +137,7 @@ def _legend(figure: Figure, dataset: AlignedDataset, samples: Sequence[dict[str,
         if present - set(range(len(known.names))):
             patches.append(Patch(facecolor=_HOLE, label="ignored"))
     if patches:
-        columns = max(2, 2 * len({**dataset.modalities, **dataset.targets}))
+        # Half an inch of patch and gaps and 0.08 of each letter: no wider than the figure.
+        longest = max(len(str(patch.get_label())) for patch in patches)
+        columns = max(1, int(figure.get_figwidth() / (0.5 + 0.08 * longest)))
         figure.legend(handles=patches, loc="outside lower center", ncols=min(columns, len(patches)))

@@ -82,7 +82,7 @@ def published_table(study: Study) -> Table | None:
         [
             entry.label,
             entry.data,
-            *(f"{entry.values[name]:g}" if name in entry.values else NONE for name in names),
+            *(str(entry.values[name]) if name in entry.values else NONE for name in names),
             entry.source,
         ]
         for entry in study.published

@@ -31,6 +31,10 @@ def test_links_lead_somewhere(page: Path) -> None:
         link for link in links if "://" not in link and not (page.parent / link).resolve().exists()
     ]
     assert broken == []
+    inside = ROOT / "docs" if page.is_relative_to(ROOT / "docs") else ROOT
+    targets = {link: (page.parent / link).resolve() for link in links if "://" not in link}
+    # The pages are built from docs alone: what lies outside is not there.
+    assert [link for link, to in targets.items() if not to.is_relative_to(inside)] == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))

@@ -11,7 +11,16 @@ from torch import nn
 
 import cen
 from cen.errors import ConfigError
-from cen.optim import Schedule, Stage, build_optimizer, cosine, param_groups, poly, warm_up
+from cen.optim import (
+    OptimizerName,
+    Schedule,
+    Stage,
+    build_optimizer,
+    cosine,
+    param_groups,
+    poly,
+    warm_up,
+)
 
 
 @pytest.fixture(scope="module")
@@ -188,3 +197,13 @@ def test_what_is_wrapped_around_a_network_does_not_matter() -> None:
     for net in (converted, torch.compile(converted), nn.ModuleDict({"module": converted})):
         sizes = {g["name"]: len(g["params"]) for g in param_groups(net, 1.0, 2.0)}
         assert sizes == {"encoder": 4, "decoder": 2}
+
+
+@pytest.mark.parametrize("kind", ["sgd", "adam", "adamw"])
+def test_parameters_may_be_an_iterator(kind: OptimizerName) -> None:
+    layer = nn.Linear(2, 2)
+    before = layer.weight.detach().clone()
+    optimizer = build_optimizer([{"params": iter(layer.parameters())}], kind, lr=0.1)
+    layer(torch.ones(1, 2)).sum().backward()
+    optimizer.step()
+    assert not torch.equal(layer.weight, before)

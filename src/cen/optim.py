@@ -107,13 +107,19 @@ def build_optimizer(
     Raises:
         ConfigError: ``kind`` is none of the three.
     """
-    parameters = list(groups)
+    # Lists, since the parameters are looked at below and an iterator gives them only once.
+    parameters = [{**group, "params": list(group["params"])} for group in groups]
     if kind == "sgd":
         return torch.optim.SGD(parameters, lr=lr, momentum=momentum, weight_decay=weight_decay)
     if kind not in ("adam", "adamw"):
         raise ConfigError(f"train.optimizer is {kind!r}; use 'sgd', 'adam' or 'adamw'")
     adam = torch.optim.Adam if kind == "adam" else torch.optim.AdamW
-    return adam(parameters, lr=lr, betas=(momentum, 0.999), weight_decay=weight_decay)
+    betas = (momentum, 0.999)
+    # A network has hundreds of small scales: on a CPU one kernel for all takes a third of the time.
+    # Elsewhere PyTorch chooses; a fused step refuses gradient clipping under 16-mixed.
+    on_cpu = all(p.device.type == "cpu" for group in parameters for p in group["params"])
+    fused = True if on_cpu else None
+    return adam(parameters, lr=lr, betas=betas, weight_decay=weight_decay, fused=fused)
 
 
 def poly(step: int, steps: int, power: float = 0.9) -> float:

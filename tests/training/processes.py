@@ -67,8 +67,14 @@ def work(out: Path, devices: int) -> None:
     fresh = toy_network(config)
     scores = score_network(fresh, Blocks(7), batch_size=2, accelerator="cpu", devices=devices)
     several_found = {name: several(out, devices, name) for name in WEIGHTINGS}
+    missing_found = missing(out, devices)
     if int(os.environ.get("LOCAL_RANK", "0")) == 0:
-        found = {"gradients": gradients.found, "scores": scores, "several": several_found}
+        found = {
+            "gradients": gradients.found,
+            "scores": scores,
+            "several": several_found,
+            "missing": missing_found,
+        }
         torch.save(found, out / f"{devices}.pt")
 
 
@@ -82,6 +88,19 @@ def several(out: Path, devices: int, weighting: str) -> dict[str, Any]:
     freeze_statistics(net)
     run = out / f"{weighting}{devices}"
     data = Scenes(10, partial=True)
+    train_network(config, run, net, data, None, progress=False, callbacks=(gradients,))
+    return gradients.found
+
+
+def missing(out: Path, devices: int) -> dict[str, Any]:
+    """Gradients of one step from which a modality was left out, the same one in all processes."""
+    config = toy_config(
+        steps=1, devices=devices, modality_dropout=0.99, sparsity=1e-2, validate_every=5
+    )
+    config.model.dropout = 0.0
+    net, gradients = toy_network(config), Gradients()
+    freeze_statistics(net)
+    run, data = out / f"missing{devices}", Blocks(10, ignored=True)
     train_network(config, run, net, data, None, progress=False, callbacks=(gradients,))
     return gradients.found
 

@@ -57,6 +57,18 @@ def test_gradients_of_several_outputs_are_those_of_one_process(found: dict[int, 
             assert difference <= 1e-4 * gradient.norm() + 1e-9, (weighting, name)
 
 
+def test_gradients_without_a_modality_are_those_of_one_process(found: dict[int, Any]) -> None:
+    one, two = found[1]["missing"], found[2]["missing"]
+    scales = [g for name, g in one.items() if name.endswith(".weight") and g.ndim == 2]
+    assert len(scales) > 10
+    present = {tuple(row.any().item() for row in scale) for scale in scales}
+    assert present in ({(True, False)}, {(False, True)}), "one of two modalities is left out"
+    for name in {**one, **two}:
+        # Where one process has no gradient at all, another may have one of zeros.
+        a, b = (each.get(name, torch.zeros(())) for each in (one, two))
+        assert (a - b).norm() <= 1e-5 * a.norm() + 1e-12, name
+
+
 def test_each_sample_is_counted_once(found: dict[int, Any]) -> None:
     """Seven samples on two processes: a sampler that pads would count eight."""
     one, two = found[1]["scores"], found[2]["scores"]

@@ -47,7 +47,8 @@ def mean_rate(entry: dict, stream: str) -> float:
 def draw(entries: dict[str, dict]) -> Figure:
     """One heat map per run, with common rows and colours."""
     layers = list(dict.fromkeys(x["name"] for e in entries.values() for x in e["layers"]))
-    figure = Figure(figsize=(3.2 + 2.1 * len(entries), 1.6 + 0.16 * len(layers)))
+    size = (2.4 + 1.7 * len(entries), 1.4 + 0.13 * len(layers))
+    figure = Figure(figsize=size, layout="constrained")
     grid = figure.subplots(1, len(entries), squeeze=False, sharey=True)[0]
     for axes, (title, entry) in zip(grid, entries.items(), strict=True):
         streams = list(dict.fromkeys(layer["stream"] for layer in entry["layers"]))
@@ -59,7 +60,6 @@ def draw(entries: dict[str, dict]) -> Figure:
         axes.set_xticks(range(len(streams)), streams, rotation=60, ha="right", fontsize=7)
         axes.set_yticks(range(len(layers)), layers, fontsize=5)
     figure.colorbar(image, ax=list(grid), fraction=0.03, label="share of own channels replaced")
-    figure.subplots_adjust(left=0.3 if len(entries) < 3 else 0.2, bottom=0.18, top=0.92, right=0.86)
     return figure
 
 

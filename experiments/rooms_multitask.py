@@ -85,6 +85,7 @@ TUNING: dict[str, tuple[dict[str, float], str]] = {
     "equal": ({}, "fixed"),
     "normal4": ({"normal": 4.0}, "fixed"),
     "normal10": ({"normal": 10.0}, "fixed"),
+    "edge4": ({"normal": 10.0, "edge_occlusion": 4.0}, "fixed"),
     "uncertainty": ({}, "uncertainty"),
     "pcgrad": ({}, "PCGrad"),
 }
@@ -124,6 +125,7 @@ def main() -> None:
     parser.add_argument("--scenarios", nargs="+", default=["multitask"], choices=list(SCENARIOS))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--weightings", nargs="+", default=list(TUNING), choices=list(TUNING))
+    parser.add_argument("--rows", nargs="+", help="train these alone; default: all")
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--table", action="store_true", help="print the tables, train nothing")
     args, overrides = parser.parse_known_args()
@@ -193,8 +195,9 @@ def tested(out: Path, run: Run) -> dict[str, Any]:
 
 def train(args: argparse.Namespace, runs: Iterable[Run], overrides: Sequence[str]) -> None:
     """Trains and evaluates runs, or goes on with them."""
+    wanted = [run for run in runs if args.rows is None or run.row in args.rows]
     with ThreadPoolExecutor(args.jobs) as pool:
-        for job in [pool.submit(train_one, args, run, overrides) for run in runs]:
+        for job in [pool.submit(train_one, args, run, overrides) for run in wanted]:
             job.result()
 
 

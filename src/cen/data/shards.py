@@ -88,7 +88,7 @@ class Shards(AlignedDataset):
         said = _description(self.store)
         if isinstance(said["splits"], dict) and split not in said["splits"]:
             known = ", ".join(said["splits"])
-            raise DataError(f"{self.store.told(DESCRIPTION)}: has no split {split}, only {known}")
+            raise DataError(f"{self.store.path(DESCRIPTION)}: has no split {split}, only {known}")
         self._take(said, split)
         _check_classes(classes, self.labels, self.store)
         self._columns = {name: column for column, name in enumerate([*self.fields, ABOUT])}
@@ -128,7 +128,7 @@ class Shards(AlignedDataset):
                 raise ValueError("there must be samples")
         except (TypeError, ValueError, KeyError, AttributeError, OverflowError) as error:
             raise DataError(
-                f"{self.store.told(DESCRIPTION)}: is damaged ({error!r}); convert the source anew"
+                f"{self.store.path(DESCRIPTION)}: is damaged ({error!r}); convert the source anew"
             ) from error
 
     def __len__(self) -> int:
@@ -198,7 +198,7 @@ class Shards(AlignedDataset):
 
     def place(self, index: int) -> str:
         """The shard and the number of the sample in it."""
-        return f"{self.store.told(self._shard(index))}, sample {index % self.per_shard}"
+        return f"{self.store.path(self._shard(index))}, sample {index % self.per_shard}"
 
     def files(self, index: int) -> dict[str, Path]:
         """The shard, for every field, where it is on a disk of this machine."""
@@ -222,7 +222,7 @@ class Shards(AlignedDataset):
             size = self.store.size(name)
             if size < end:
                 raise DataError(
-                    f"{self.store.told(name)}: has {size} bytes, its index needs {end}; it is cut "
+                    f"{self.store.path(name)}: has {size} bytes, its index needs {end}; it is cut "
                     "short or belongs to another index"
                 )
 
@@ -245,7 +245,7 @@ class Shards(AlignedDataset):
             wanted = (self.length, len(self._columns), 2)
             if table.shape != wanted or table.dtype != np.uint32:
                 raise DataError(
-                    f"{self.store.told(name)}: has shape {table.shape}, not {wanted}; it belongs "
+                    f"{self.store.path(name)}: has shape {table.shape}, not {wanted}; it belongs "
                     "to other shards"
                 )
             self._index = table
@@ -276,7 +276,7 @@ class Shards(AlignedDataset):
         ranges = [(offset - HEADER, offset + size) for offset, size in places]
         contents = self.store.ranges(shards, ranges)
         return {
-            member: _unwrapped(content, member[1], self.store.told(shard))
+            member: _unwrapped(content, member[1], self.store.path(shard))
             for member, content, shard in zip(members, contents, shards, strict=True)
         }
 
@@ -287,7 +287,7 @@ def _description(store: Store) -> dict[str, Any]:
     Raises:
         DataError: it is missing, or lacks a key.
     """
-    told = store.told(DESCRIPTION)
+    told = store.path(DESCRIPTION)
     try:
         content = store.read(DESCRIPTION)
         many = parsing.written_out(yaml.compose(content, Loader=yaml.SafeLoader))
@@ -317,7 +317,7 @@ def _check_classes(
     )
     if wrong:
         raise DataError(
-            f"{store.told(DESCRIPTION)}: has other classes than data.classes; leave data.classes "
+            f"{store.path(DESCRIPTION)}: has other classes than data.classes; leave data.classes "
             "out, or convert the source anew"
         )
 

@@ -29,12 +29,8 @@ class Store:
         self.local = "://" not in root and "::" not in root
 
     def path(self, name: str) -> str:
-        """A file below the root."""
+        """A file below the root; messages name it so, too."""
         return f"{self.root}/{name}"
-
-    def told(self, name: str) -> str:
-        """How messages name it."""
-        return self.path(name)
 
     def size(self, name: str) -> int:
         """Bytes of a local file; 0 where there is none."""
@@ -55,7 +51,7 @@ class Store:
             filesystem, path = self._open(name)
             content: bytes = filesystem.cat_file(path)
         except Exception as error:  # every kind of storage has errors of its own
-            raise DataError(f"{self.told(name)}: cannot be read ({_reason(error)})") from error
+            raise DataError(f"{self.path(name)}: cannot be read ({_reason(error)})") from error
         return content
 
     def array(self, name: str) -> NDArray[Any]:
@@ -70,8 +66,8 @@ class Store:
                 mapped: NDArray[Any] = np.lib.format.open_memmap(path, mode="r")
                 return mapped
         except (OSError, ValueError, EOFError) as error:
-            raise DataError(f"{self.told(name)}: cannot be read ({_reason(error)})") from error
-        return npy_array(Held(self.told(name), np.frombuffer(self.read(name), np.uint8)))
+            raise DataError(f"{self.path(name)}: cannot be read ({_reason(error)})") from error
+        return npy_array(Held(self.path(name), np.frombuffer(self.read(name), np.uint8)))
 
     def ranges(self, names: Sequence[str], ranges: Sequence[tuple[int, int]]) -> list[bytes]:
         """Ranges (start, stop) of files; over a network many at a time.
@@ -90,10 +86,10 @@ class Store:
         for name, (start, stop), content in zip(names, ranges, contents, strict=True):
             if isinstance(content, BaseException):
                 reason = _reason(content)
-                raise DataError(f"{self.told(name)}: cannot be read ({reason})") from content
+                raise DataError(f"{self.path(name)}: cannot be read ({reason})") from content
             if len(content) != stop - start:
                 raise DataError(
-                    f"{self.told(name)}: ends before byte {stop}, where its index says a file is"
+                    f"{self.path(name)}: ends before byte {stop}, where its index says a file is"
                 )
         return contents
 
@@ -108,7 +104,7 @@ class Store:
                     file, opened = os.open(ordinary(self.path(name)), os.O_RDONLY), name
                 yield os.pread(file, stop - start, start)
         except OSError as error:
-            raise DataError(f"{self.told(name)}: cannot be read ({_reason(error)})") from error
+            raise DataError(f"{self.path(name)}: cannot be read ({_reason(error)})") from error
         finally:
             if file >= 0:
                 os.close(file)

@@ -46,6 +46,8 @@ class Scenario:
         joint: rows that predict every output, and the options in which they differ.
         tuned: rows of these that are also tuned.
         single: options of the single-task rows.
+        single_of: the scenario whose single-task networks these are; by default its own.
+        weighting: what the joint rows are trained with first, of TUNING.
     """
 
     config: str
@@ -53,20 +55,34 @@ class Scenario:
     joint: Mapping[str, list[str]]
     tuned: Sequence[str]
     single: list[str]
+    single_of: str | None = None
+    weighting: str = "equal"
+
+
+SHARINGS: dict[str, list[str]] = {
+    "shared": [*OFF, "--model.task_streams", "shared"],
+    "private": [*OFF, "--model.decoder_exchange", "false"],
+    "cen": [],
+}
+
+
+def pair(**outputs: str) -> Scenario:
+    """Two of the tasks of "multitask", against its single-task networks, with its best weights."""
+    weighting = "normal4" if "normal" in outputs else "equal"
+    return Scenario("rooms-multitask", outputs, SHARINGS, (), OFF, "multitask", weighting)
 
 
 SCENARIOS = {
     "multitask": Scenario(
         "rooms-multitask",
         {"segmentation": SEGMENTATION, "depth": DEPTH, "normal": NORMAL},
-        {
-            "shared": [*OFF, "--model.task_streams", "shared"],
-            "private": [*OFF, "--model.decoder_exchange", "false"],
-            "cen": [],
-        },
+        SHARINGS,
         ("shared", "private", "cen"),
         OFF,
     ),
+    "segmentation+depth": pair(segmentation=SEGMENTATION, depth=DEPTH),
+    "segmentation+normal": pair(segmentation=SEGMENTATION, normal=NORMAL),
+    "depth+normal": pair(depth=DEPTH, normal=NORMAL),
     "multimodal": Scenario(
         "rooms-multimodal-multitask",
         {"segmentation": SEGMENTATION, "normal": NORMAL, "edge_occlusion": EDGES},
@@ -103,7 +119,8 @@ class Run:
     @property
     def name(self) -> str:
         """Folder of the run."""
-        return f"{self.scenario}-{self.row}-{self.weighting}-{self.seed}"
+        other = SCENARIOS[self.scenario].single_of if self.row.startswith("single-") else None
+        return f"{other or self.scenario}-{self.row}-{self.weighting}-{self.seed}"
 
     def options(self) -> list[str]:
         """Arguments of ``cen train`` behind the configuration."""
@@ -141,8 +158,9 @@ def main() -> None:
 
 def plain(scenario: str, seed: int) -> list[Run]:
     """The rows with nothing to tune: single-task networks, and all others with equal weights."""
-    rows = [f"single-{name}" for name in SCENARIOS[scenario].outputs]
-    return [Run(scenario, row, "equal", seed) for row in [*rows, *SCENARIOS[scenario].joint]]
+    asked = SCENARIOS[scenario]
+    single = [Run(scenario, f"single-{name}", "equal", seed) for name in asked.outputs]
+    return [*single, *(Run(scenario, row, asked.weighting, seed) for row in asked.joint)]
 
 
 def candidates(scenario: str, seed: int, args: argparse.Namespace) -> list[Run]:
@@ -212,10 +230,11 @@ def tables(args: argparse.Namespace, scenario: str) -> str:
     """Markdown: the summary over seeds, the tuning, and every run."""
     found = {row: best_weighting(args, scenario, row) for row in SCENARIOS[scenario].tuned}
     rows = [(f"single-{name}", "equal") for name in SCENARIOS[scenario].outputs]
-    rows += [(row, "equal") for row in SCENARIOS[scenario].joint]
+    rows += [(row, SCENARIOS[scenario].weighting) for row in SCENARIOS[scenario].joint]
     rows += [(row, best) for row, best in found.items() if best not in (None, "equal")]
     parts = [f"## {scenario}, test split", summary(args, scenario, rows)]
-    parts += ["### Tuning: Δ_m on the validation split, first seed", tuning(args, scenario)]
+    if found:
+        parts += ["### Tuning: Δ_m on the validation split, first seed", tuning(args, scenario)]
     return "\n\n".join([*parts, "### Every run, test split", every_run(args, scenario)])
 
 
@@ -249,10 +268,10 @@ def gains_of(out: Path, run: Run) -> dict[str, float]:
     """Relative gains of a run on the test split over the single-task networks of its seed."""
     scores, single = tested(out, run), {}
     for name in SCENARIOS[run.scenario].outputs:
-        alone = tested(out, Run(run.scenario, f"single-{name}", "equal", run.seed))
-        if name not in scores or name not in alone:
+        apart = tested(out, Run(run.scenario, f"single-{name}", "equal", run.seed))
+        if name not in scores or name not in apart:
             return {}
-        single[name] = alone[name]
+        single[name] = apart[name]
     return relative_gains(scores, single)
 
 

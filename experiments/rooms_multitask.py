@@ -21,7 +21,7 @@ import json
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +46,8 @@ class Scenario:
         joint: rows that predict every output, and the options in which they differ.
         tuned: rows of these that are also tuned.
         single: options of the single-task rows.
-        single_of: the scenario whose single-task networks these are; by default its own.
+        single_of: by output, the scenario whose single-task networks stand for it; its own for
+            outputs that are not named.
         weighting: what the joint rows are trained with first, of TUNING.
     """
 
@@ -55,10 +56,13 @@ class Scenario:
     joint: Mapping[str, list[str]]
     tuned: Sequence[str]
     single: list[str]
-    single_of: str | None = None
+    single_of: Mapping[str, str] = field(default_factory=dict)
     weighting: str = "equal"
 
 
+MULTITASK = {"segmentation": SEGMENTATION, "depth": DEPTH, "normal": NORMAL}
+SCARCE = ["--data.options.annotated", "{segmentation: 0.1}", "--data.partial", "true"]
+SCARCE += ["--train.every_output", "true"]
 SHARINGS: dict[str, list[str]] = {
     "shared": [*OFF, "--model.task_streams", "shared"],
     "private": [*OFF, "--model.decoder_exchange", "false"],
@@ -69,13 +73,14 @@ SHARINGS: dict[str, list[str]] = {
 def pair(**outputs: str) -> Scenario:
     """Two of the tasks of "multitask", against its single-task networks, with its best weights."""
     weighting = "normal4" if "normal" in outputs else "equal"
-    return Scenario("rooms-multitask", outputs, SHARINGS, (), OFF, "multitask", weighting)
+    single_of = dict.fromkeys(outputs, "multitask")
+    return Scenario("rooms-multitask", outputs, SHARINGS, (), OFF, single_of, weighting)
 
 
 SCENARIOS = {
     "multitask": Scenario(
         "rooms-multitask",
-        {"segmentation": SEGMENTATION, "depth": DEPTH, "normal": NORMAL},
+        MULTITASK,
         SHARINGS,
         ("shared", "private", "cen"),
         OFF,
@@ -83,6 +88,16 @@ SCENARIOS = {
     "segmentation+depth": pair(segmentation=SEGMENTATION, depth=DEPTH),
     "segmentation+normal": pair(segmentation=SEGMENTATION, normal=NORMAL),
     "depth+normal": pair(depth=DEPTH, normal=NORMAL),
+    # Labels for one training scene in ten, depth and normals for all.
+    "scarce": Scenario(
+        "rooms-multitask",
+        MULTITASK,
+        {row: [*SCARCE, *options] for row, options in SHARINGS.items()},
+        (),
+        [*OFF, "--data.options.train", "100"],
+        {"depth": "multitask", "normal": "multitask"},
+        "normal4",
+    ),
     "multimodal": Scenario(
         "rooms-multimodal-multitask",
         {"segmentation": SEGMENTATION, "normal": NORMAL, "edge_occlusion": EDGES},
@@ -119,8 +134,8 @@ class Run:
     @property
     def name(self) -> str:
         """Folder of the run."""
-        other = SCENARIOS[self.scenario].single_of if self.row.startswith("single-") else None
-        return f"{other or self.scenario}-{self.row}-{self.weighting}-{self.seed}"
+        of = SCENARIOS[self.scenario].single_of.get(self.row.removeprefix("single-"))
+        return f"{of or self.scenario}-{self.row}-{self.weighting}-{self.seed}"
 
     def options(self) -> list[str]:
         """Arguments of ``cen train`` behind the configuration."""

@@ -127,6 +127,9 @@ def test_partly_annotated_rooms() -> None:
     having = ["depth" in dataset.annotated(i) for i in range(len(dataset))]
     assert 0.1 < sum(having) / len(having) < 0.5
     assert ["depth" in dataset[i] for i in range(6)] == having[:6]
+    test = open_dataset(config, "test")
+    assert all("depth" in test.annotated(i) for i in range(len(test)))
+    assert not test.partial
     wrong = config_of({"segmentation": {}}, options={"annotated": {"depht": 0.3}})
     with pytest.raises(ConfigError, match="depht"):
         open_dataset(wrong, "train")

@@ -57,8 +57,9 @@ class RoomsLayout(AlignedDataset):
         train: number of training scenes, the validation split included.
         test: number of test scenes.
         scenes: seed of the scenes.
-        annotated: share of the scenes that have ground truth, by field, to try out partly annotated
-            data; a field not named has it everywhere.
+        annotated: share of the training and validation scenes that have ground truth, by field,
+            to try out partly annotated data; a field not named has it everywhere. Test scenes
+            have all of it.
 
     Raises:
         ConfigError: an option out of range.
@@ -103,14 +104,15 @@ class RoomsLayout(AlignedDataset):
         if split != "test":
             names = [f"scene {number}" for number in range(train)]
             self._numbers = cut_validation(names, validation, split, "Rooms")
-        self._shares = dict(annotated or {})
-        self.partial = bool(self._shares)
-        for name, share in self._shares.items():
+        shares = dict(annotated or {})
+        for name, share in shares.items():
             if name not in FIELDS or not 0 <= share <= 1:
                 raise ConfigError(
                     f"data.options.annotated: {name}: {share} is no field of Rooms with a share "
                     f"between 0 and 1; the fields are {', '.join(FIELDS)}"
                 )
+        self._shares = shares if split != "test" else {}
+        self.partial = bool(self._shares)
         self._kept: dict[int, dict[str, NDArray[Any]]] = {}
         super().__init__(
             root,

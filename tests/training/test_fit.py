@@ -229,6 +229,23 @@ def test_a_loss_that_is_no_number_stops_and_keeps_the_last_good_checkpoint(
     assert resumed.seen[0][0] == 8
 
 
+def test_a_run_that_failed_before_a_checkpoint_does_not_block_its_folder(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    with pytest.raises(TrainingError, match="not finite"):
+        train(toy_config(), run, At(1, spoil_loss))
+    again = train(toy_config(decoder_lr=1e-3), run)
+    assert again.seen[0][0] == 0
+    facts = json.loads((run / "run.json").read_text())
+    assert facts["status"] == "finished"
+    fresh = train(toy_config(decoder_lr=1e-3), tmp_path / "fresh")
+    assert again.seen == fresh.seen
+    assert (run / "metrics.csv").read_text() == (tmp_path / "fresh" / "metrics.csv").read_text()
+    with pytest.raises(TrainingError, match="not finite"):
+        train(toy_config(), tmp_path / "later", At(6, spoil_loss))
+    with pytest.raises(ConfigError, match="already holds"):
+        train(toy_config(), tmp_path / "later")
+
+
 def test_weights_that_are_no_numbers_are_not_saved(tmp_path: Path) -> None:
     """The loss of a step is computed before its update, which may ruin the weights."""
 

@@ -34,7 +34,8 @@ def claim_run(run_dir: Path, resume: bool) -> Iterator[None]:
 
     Args:
         run_dir: the folder.
-        resume: go on with the run in it; otherwise it must be new or empty.
+        resume: go on with the run in it; otherwise it must be new, empty, or all that is left of
+            a run that failed before its first checkpoint.
 
     Raises:
         ConfigError: the folder has content and ``resume`` is false, or another process trains in
@@ -47,7 +48,7 @@ def claim_run(run_dir: Path, resume: bool) -> Iterator[None]:
         return
     if resume and not (run_dir / "config.yaml").exists():
         raise CheckpointError(f"{run_dir} holds no run to resume; config.yaml is missing")
-    if not resume and run_dir.exists() and not _empty(run_dir):
+    if not resume and run_dir.exists() and not (_empty(run_dir) or _nothing_learnt(run_dir)):
         raise ConfigError(
             f"{run_dir} already holds something; choose another folder with --out, or go on with"
             f" the run in it by: cen train --resume {run_dir}"
@@ -152,6 +153,14 @@ def _git() -> str | None:
 
 def _empty(run_dir: Path) -> bool:
     return run_dir.is_dir() and all(entry.name == _LOCK for entry in run_dir.iterdir())
+
+
+def _nothing_learnt(run_dir: Path) -> bool:
+    """Whether a run failed here before it had a checkpoint, so that the same command may be
+    given again, with the mistake mended."""
+    status = read_json(run_dir / "run.json", {}).get("status")
+    kept = [*run_dir.glob("*.safetensors"), *run_dir.glob("checkpoints/*")]
+    return status == "failed" and not kept
 
 
 def _now() -> str:

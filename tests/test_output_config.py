@@ -130,9 +130,34 @@ def test_partly_annotated_rooms() -> None:
     test = open_dataset(config, "test")
     assert all("depth" in test.annotated(i) for i in range(len(test)))
     assert not test.partial
-    wrong = config_of({"segmentation": {}}, options={"annotated": {"depht": 0.3}})
-    with pytest.raises(ConfigError, match="depht"):
+
+
+@pytest.mark.parametrize(
+    ("annotated", "message"),
+    [
+        ({"depht": 0.3}, "depht: 0.3 is no field"),
+        ({"depth": 1.3}, "depth: 1.3 is no field of Rooms with a share between 0 and 1"),
+        ({"depth": "many"}, "depth: 'many' is no field"),
+        ({"depth": True}, "depth: True is no field"),
+        (0.3, "0.3 is no mapping"),
+        (["depth"], "is no mapping of fields to shares"),
+        ({"rgb": 0.3}, "rgb is an input here"),
+    ],
+)
+def test_shares_that_are_none_are_refused(annotated: object, message: str) -> None:
+    wrong = config_of({"segmentation": {}}, options=ROOMS["options"] | {"annotated": annotated})  # type: ignore[operator]
+    with pytest.raises(ConfigError, match=message):
         open_dataset(wrong, "train")
+
+
+def test_rooms_without_any_ground_truth_are_left_out() -> None:
+    options = ROOMS["options"] | {"train": 60, "annotated": {"segmentation": 0.3}}  # type: ignore[operator]
+    dataset = open_dataset(config_of({"segmentation": {}}, options=options), "train")
+    assert 5 < len(dataset) < 27
+    assert all("segmentation" in dataset[i] for i in range(3))
+    options["annotated"] = {"segmentation": 0.0}
+    with pytest.raises(DataError, match="leaves no scene of the train split"):
+        open_dataset(config_of({"segmentation": {}}, options=options), "train")
 
 
 def test_missing_files_of_some_outputs_are_for_partial_data_alone(tmp_path: Path) -> None:

@@ -38,6 +38,8 @@ def test_fixed_weights() -> None:
     assert not weighting.state_dict()  # checkpoints of runs from before stay readable
     with pytest.raises(ConfigError, match=r"model\.outputs\.d\.weight"):
         FixedWeighting({"s": 1.0, "d": 0.0})
+    with pytest.raises(ConfigError, match=r"model\.outputs\.d\.weight: inf"):
+        FixedWeighting({"s": 1.0, "d": math.inf})
 
 
 def test_uncertainty_is_that_of_kendall() -> None:
@@ -73,7 +75,7 @@ def losses_of(theta: nn.Parameter) -> dict[str, Tensor]:
 
 @pytest.mark.parametrize("name", ["PCGrad", "MGDA", "AlignedMTL", "IMTLG", "Mean"])
 def test_gradients_are_weighed_as_torchjd_does(name: str) -> None:
-    """The gradient of the weighted loss is T times the aggregate of the Jacobian."""
+    """The gradient of the weighted loss is T times the aggregate, but that of PCGrad is a sum."""
     aggregation = pytest.importorskip("torchjd.aggregation")
     theta = nn.Parameter(torch.tensor([1.0, 1.5]))
     weighting = GradientWeighting({"s": 1.0, "d": 0.5}, name, [theta])
@@ -84,10 +86,23 @@ def test_gradients_are_weighed_as_torchjd_does(name: str) -> None:
     s, d = losses_of(theta).values()
     rows = [torch.autograd.grad(loss, theta)[0] for loss in (s, 0.5 * d)]
     torch.manual_seed(0)
-    expected = 2 * getattr(aggregation, name)()(torch.stack(rows))
+    factor = 1 if name == "PCGrad" else 2
+    expected = factor * getattr(aggregation, name)()(torch.stack(rows))
     torch.testing.assert_close(theta.grad, expected, rtol=1e-4, atol=1e-5)
     total = sum(weighted.weights[k] * loss.item() for k, loss in zip("sd", (s, d), strict=True))
     assert weighted.total.item() == pytest.approx(float(total), rel=1e-5)
+
+
+@pytest.mark.parametrize("name", [name for name in AGGREGATORS if name != "Random"])
+def test_gradients_that_do_not_disagree_keep_their_weights(name: str) -> None:
+    """Orthogonal ones of the same length: there is nothing to weigh, and λ keeps its meaning."""
+    pytest.importorskip("torchjd")
+    if name in ("UPGrad", "DualProj"):
+        pytest.importorskip("qpsolvers")
+    theta = nn.Parameter(torch.tensor([1.0, 2.0]))
+    weighting = GradientWeighting({"s": 1.0, "d": 1.0}, name, [theta])
+    weights = weighting({"s": theta[0], "d": theta[1]}).weights
+    assert [w.item() for w in weights.values()] == pytest.approx([1.0, 1.0], abs=1e-5)
 
 
 def test_gradients_are_multiplied_in_full_precision() -> None:
@@ -129,7 +144,7 @@ def test_what_is_shared() -> None:
         net = cen.build(
             "refinenet",
             encoder="resnet18",
-            inputs={"rgb": 3, "depth": 1},
+            inputs={"rgb": 3, "range": 1},
             outputs={"s": 3, "d": Task("depth", 1)},
             width=4,
             decoder_channels=4,
@@ -144,6 +159,11 @@ def test_what_is_shared() -> None:
     assert "decoder.levels.0.reduce.conv.weight" in private
     assert "decoder.levels.0.reduce.norm.weight" not in private
     assert "decoder.levels.0.reduce.norm.weight" in together
+    # Two streams of the decoder, as many as inputs, and yet one for each task.
+    fused = names(fusion="concat")
+    assert "encoder.layer1.0.bn1.weight" in fused
+    assert "decoder.levels.0.reduce.conv.weight" in fused
+    assert "decoder.levels.0.reduce.norm.weight" not in fused
     assert not any(name.startswith(("heads", "alpha")) for name in private | together)
 
 
@@ -174,3 +194,19 @@ def test_other_weightings_are_refused_with_a_reason(name: str, message: str) -> 
     net = cen.build("refinenet", encoder="resnet18", inputs={"rgb": 3}, outputs={"s": 3}, width=4)
     with pytest.raises(ConfigError, match=message):
         make_weighting(name, {"s": 1.0}, net)
+
+
+@pytest.mark.parametrize("name", ["fixed", "uncertainty", "MGDA"])
+def test_weights_are_those_of_the_outputs(name: str) -> None:
+    net = cen.build(
+        "refinenet",
+        encoder="resnet18",
+        inputs={"rgb": 3},
+        outputs=TASKS,
+        width=4,
+        decoder_channels=4,
+    )
+    with pytest.raises(ConfigError, match="no weight is given for d"):
+        make_weighting(name, {"s": 1.0}, net)
+    with pytest.raises(ConfigError, match=r"given for dd, which is no output.*did you mean 'd'"):
+        make_weighting(name, {"s": 1.0, "d": 1.0, "dd": 1.0}, net)

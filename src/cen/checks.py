@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from cen.errors import ConfigError, did_you_mean
@@ -125,7 +126,7 @@ def _check_outputs(config: Config) -> None:
                 f"{key}: is an input, too; a field of the data cannot be both, so take it out of "
                 "model.inputs or predict another field"
             )
-        if not output.weight > 0:
+        if not 0 < output.weight < math.inf:
             raise ConfigError(
                 f"{key}.weight: {output.weight} is out of range; give a number above 0, or leave "
                 "the output out"

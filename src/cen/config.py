@@ -57,8 +57,10 @@ class ModelConfig:
             norms of its own; ``shared``: one decoder with a head for each (ablation).
         width: Channels of the encoder's stem; null: 64, as released.
         decoder_channels: Channels of the decoder; null: 256, as released.
-        decoder_norm: Norm layers in the decoder; the released one has none.
-        decoder_exchange: Exchange in the decoder's norms too (this project's extension).
+        decoder_norm: Norm layers in the decoder; null: none with one output, as released for
+            refinenet; batch with several, and for pspnet.
+        decoder_exchange: Exchange in the decoder's norms too (this project's extension); null:
+            with several outputs alone.
         fusion: How the modalities meet: ``exchange`` (the method), or a baseline: ``ensemble``
             (streams that exchange nothing), ``concat``, ``average``, ``sum``, ``attention``,
             ``gate``, ``align`` (docs/baselines.md).
@@ -93,8 +95,8 @@ class ModelConfig:
     task_streams: Literal["private", "shared"] = "private"
     width: int | None = None
     decoder_channels: int | None = None
-    decoder_norm: Literal["none", "batch"] = "none"
-    decoder_exchange: bool = False
+    decoder_norm: Literal["none", "batch"] | None = None
+    decoder_exchange: bool | None = None
     fusion: Literal[
         "exchange", "ensemble", "concat", "average", "sum", "attention", "gate", "align"
     ] = "exchange"

@@ -141,10 +141,15 @@ def fusion_loss(
             one; see `edge_loss`.
 
     Raises:
-        ConfigError: An output has no target, or is of a kind without a loss.
+        ConfigError: An output has no target, or is of a kind without a loss, or a weight is for
+            none of the outputs.
         ShapeError: A target does not fit the output.
     """
     terms: dict[str, Tensor] = {}
+    for name in weights or {}:
+        if name not in outputs:
+            hint = did_you_mean(name, outputs)
+            raise ConfigError(f"a weight is given for {name!r}, which is no output{hint}")
     for name, output in outputs.items():
         if name not in targets:
             hint = did_you_mean(name, targets)

@@ -9,6 +9,7 @@ text on several tasks is not at hand.
 from __future__ import annotations
 
 import importlib
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -16,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from cen.checks import check_weighting
-from cen.errors import ConfigError
+from cen.errors import ConfigError, did_you_mean
 from cen.exchange import Streams
 from cen.losses import sum_weighted
 from cen.models import ChannelExchangeNetwork, Task
@@ -47,7 +48,7 @@ class FixedWeighting(nn.Module):
     def __init__(self, weights: Mapping[str, float]) -> None:
         super().__init__()
         for name, weight in weights.items():
-            if not weight > 0:
+            if not 0 < weight < math.inf:
                 raise ConfigError(
                     f"model.outputs.{name}.weight: {weight}; give a number above 0, or leave the "
                     "output out"
@@ -130,7 +131,8 @@ class GradientWeighting(FixedWeighting):
     backward pass per output more than with fixed weights. Clipping, mixed precision and several
     processes work as ever: gradients are averaged over processes before the Gramian is formed, and
     process 0 decides. The weights are TorchJD's times the number of outputs, so that ``Mean`` is
-    the same as fixed weights and λ keeps its meaning. Outputs without ground truth in the batch
+    the same as fixed weights and λ keeps its meaning; those of PCGrad, which sums the gradients
+    instead of averaging them, are taken as they are. Outputs without ground truth in the batch
     stay out of it.
 
     Args:
@@ -148,6 +150,7 @@ class GradientWeighting(FixedWeighting):
     ) -> None:
         super().__init__(weights)
         self._weigh = torchjd_weighting(name)
+        self._sums = name == "PCGrad"
         # In a tuple: they are the network's parameters, not this module's.
         self._shared = tuple(parameter for parameter in shared if parameter.requires_grad)
         if not self._shared:
@@ -191,7 +194,8 @@ class GradientWeighting(FixedWeighting):
         if bool(torch.isfinite(gramian).all()):
             here = (gramian.diagonal() > 0).nonzero().flatten()
             if len(here) > 1:
-                weights[here] = len(here) * self._weigh(gramian[here][:, here]).to(weights)
+                factor = 1 if self._sums else len(here)
+                weights[here] = factor * self._weigh(gramian[here][:, here]).to(weights)
         if _several_processes():  # some aggregators draw random numbers
             torch.distributed.broadcast(weights, 0)
         return weights.float()
@@ -208,8 +212,17 @@ def make_weighting(
         net: the network.
 
     Raises:
-        ConfigError: see the classes above.
+        ConfigError: the weights are not those of the network's outputs; see the classes above.
     """
+    for output in weights:
+        if output not in net.outputs:
+            hint = did_you_mean(output, net.outputs)
+            raise ConfigError(
+                f"a weight is given for {output}, which is no output of the network{hint}; it has "
+                f"{', '.join(net.outputs)}"
+            )
+    if missing := [output for output in net.outputs if output not in weights]:
+        raise ConfigError(f"no weight is given for {', '.join(missing)}; give one for each output")
     if name == "fixed":
         return FixedWeighting(weights)
     if name == "uncertainty":
@@ -223,7 +236,8 @@ def shared_parameters(net: ChannelExchangeNetwork) -> list[nn.Parameter]:
     All of the encoder and its stems, and those of the decoder that do not belong to single streams
     where it has streams of its own for each output.
     """
-    separate = len(net.decoder_streams) > len(net.inputs)
+    # Streams of the decoder are named output/input where each output has its own.
+    separate = "/" in net.decoder_streams.names[0]
     private: set[int] = set()
     for module in net.decoder.modules():
         streams = getattr(module, "streams", None)

@@ -24,9 +24,17 @@ TINY = [
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """A run of three tasks and one of the normals alone."""
+    """A run of three tasks, one of the normals alone, and one of other labels."""
     folder = tmp_path_factory.mktemp("several")
-    outputs = {"all": [], "normal": ["--model.outputs={normal: {kind: normal}}"]}
+    outputs = {
+        "all": [],
+        "normal": ["--model.outputs={normal: {kind: normal}}"],
+        "functions": [
+            "--model.outputs={segmentation: {kind: segmentation}}",
+            "--data.options.labels=functions",
+            "--train.steps=1",
+        ],
+    }
     for name, more in outputs.items():
         assert main(["train", "rooms-multitask", "--out", str(folder / name), *TINY, *more]) == 0
     return {name: folder / name for name in outputs}
@@ -44,12 +52,25 @@ def test_evaluate_compares_with_single_tasks(
     (row, _) = json.loads(capsys.readouterr().out)["rows"]
     assert row["mean_angle"] == pytest.approx(theirs)
     assert stored["single"]["delta_m"] == pytest.approx((theirs - ours) / theirs)
-    assert f"Δ_m = {100 * stored['single']['delta_m']:+.1f} %" in shown
+    assert f"Δ_m over 1 of 3 outputs = {100 * stored['single']['delta_m']:+.1f} %" in shown
     assert {"mIoU %", "RMSE", "mean °"} <= set(shown.replace("  ", "\n").split("\n")) | {
         part.strip() for part in shown.split("  ")
     }
     assert main(["report", str(runs["all"])]) == 0
     assert "Δ_m" in (runs["all"] / "report.html").read_text("utf-8")
+
+
+def test_single_runs_of_other_data_are_pointed_out(
+    runs: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = tmp_path / "other"
+    more = ["--model.outputs={normal: {kind: normal}}", "--train.steps=1"]
+    options = [*TINY, "--data.options.train=8", *more]
+    assert main(["train", "rooms-multitask", "--out", str(other), *options]) == 0
+    assert main(["evaluate", str(runs["all"]), "--single", f"normal={other}"]) == 0
+    captured = capsys.readouterr()
+    assert "differs in data.options, train steps" in captured.err
+    assert "Δ_m over 1 of 3 outputs = " in captured.out
 
 
 @pytest.mark.parametrize(
@@ -60,12 +81,14 @@ def test_evaluate_compares_with_single_tasks(
         (["{normal}"], "write it as TASK=RUN"),
         (["normal={normal}", "normal={normal}"], "given twice"),
         (["normal=nowhere"], "nowhere"),
+        (["normal={all}"], "predicts segmentation, depth, normal; name a run that predicts normal"),
+        (["segmentation={functions}"], "was trained for 6 channels or classes and this one for 15"),
     ],
 )
 def test_single_runs_that_cannot_be_compared_are_refused(
     runs: dict[str, Path], single: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = [word.format(normal=runs["normal"]) for word in single]
+    words = [word.format(**runs) for word in single]
     assert main(["evaluate", str(runs["all"]), "--single", *words]) == 2
     assert message in capsys.readouterr().err
 

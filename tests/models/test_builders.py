@@ -45,6 +45,31 @@ def test_decoder_exchanges_after_every_norm_or_none(make_net):
     assert len(exchange_layers(make_net(decoder_norm="batch", decoder_exchange=True).decoder)) == 66
 
 
+@pytest.mark.parametrize(
+    ("options", "exchanges"),
+    [
+        ({}, True),
+        ({"name": "pspnet"}, True),
+        ({"name": "unet", "encoder": "unet5"}, True),
+        ({"decoder_exchange": False}, False),
+        ({"decoder_norm": "none"}, False),
+        ({"task_streams": "shared"}, False),
+        ({"fusion": "ensemble", "inputs": {"rgb": 3, "depth": 1}}, False),
+        ({"exchange": ExchangeRule(enabled=False)}, False),
+        ({"norm": "shared", "convolution": "private"}, False),
+        ({"outputs": {"a": 3}}, False),
+    ],
+)
+def test_several_outputs_exchange_by_themselves(make_net, options, exchanges):
+    given = {"inputs": {"rgb": 3}, "outputs": {"a": 3, "b": Task("depth", 1)}} | options
+    unet = options.get("name") == "unet"
+    make = (lambda **o: build(width=4, **o)) if unet else make_net
+    net = make(**given)
+    assert net.config["decoder_exchange"] is exchanges
+    rules = [layer.exchange for layer in exchange_layers(net.decoder).values()]
+    assert any(rule is not None and rule.enabled for rule in rules) is exchanges
+
+
 def test_every_norm_is_private_unless_shared(make_net):
     norms = [m for m in make_net().modules() if isinstance(m, StreamNorm)]
     assert len(norms) == 20
@@ -99,3 +124,11 @@ def test_configuration_is_json(make_net):
 def test_wrong_arguments_are_named(make_net, changes, error, message):
     with pytest.raises(error, match=message):
         make_net(**changes)
+
+
+def test_names_that_would_hide_one_another_are_refused(make_net):
+    with pytest.raises(StreamError, match="'depth' is an input and an output"):
+        make_net(outputs={"depth": Task("depth", 1), "a": 3})
+    for name in ("ensemble", "fused"):
+        with pytest.raises(StreamError, match=f"input '{name}': this name is taken"):
+            make_net(inputs={"rgb": 3, name: 1})

@@ -32,7 +32,7 @@ def convolutions(net, inputs):
     [
         {},
         {"name": "pspnet"},
-        {"outputs": {"a": 3, "b": 2}},
+        {"outputs": {"a": 3, "b": 2}, "decoder_exchange": False},
         {"fusion": "attention", "inputs": {"a": 3, "b": 3, "c": 2}},
     ],
     ids=["two inputs", "pspnet", "two outputs", "three inputs fused"],

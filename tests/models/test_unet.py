@@ -62,8 +62,8 @@ def test_dropout_in_the_first_three_decoder_blocks_and_fewer_in_smaller_networks
 
 
 def test_one_stream_is_the_plain_network():
-    net = tiny(inputs={"rgb": 3}, statistics="instance").eval()
-    image = batch(net)["rgb"]
+    net = tiny(inputs={"shade": 3}, statistics="instance").eval()
+    image = batch(net)["shade"]
     x = net.encoder.conv1(image)
     skips = [x]
     for down in net.encoder.downs:
@@ -76,7 +76,7 @@ def test_one_stream_is_the_plain_network():
         x = F.instance_norm(up.conv(F.relu(x)), weight=up.norm.weight[0], bias=up.norm.bias[0])
         x = torch.cat([x, skip], 1)
     expected = torch.tanh(net.heads["rgb"].conv(F.relu(x)))
-    torch.testing.assert_close(net({"rgb": image})["rgb"].ensemble, expected)
+    torch.testing.assert_close(net({"shade": image})["rgb"].ensemble, expected)
 
 
 def test_streams_and_ensemble_are_images_of_the_inputs_size():
@@ -104,7 +104,7 @@ def test_a_missing_modality_leaves_the_other_on_its_own():
 
 
 def test_inputs_of_other_channels_get_a_stem_of_their_own():
-    net = tiny(inputs={"rgb": 3, "curvature": 2})
+    net = tiny(inputs={"shade": 3, "curvature": 2})
     assert list(net.stems) == ["curvature"]
     assert net.stems["curvature"].bias is not None
     assert net(batch(net))["rgb"].ensemble.shape == (2, 3, 32, 48)
@@ -195,7 +195,7 @@ def test_checkpoints_and_other_inputs(tmp_path):
         ({"convolution": "private"}, "convolution is 'shared'"),
         ({"norm": "none"}, "norm is 'private' or 'shared'"),
         ({"dropout": 1.0}, "dropout is a probability"),
-        ({"inputs": {"rgb": 0}}, "at least 1 channel"),
+        ({"inputs": {"shade": 0}}, "at least 1 channel"),
     ],
 )
 def test_options_out_of_range(changes, message):

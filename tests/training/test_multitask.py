@@ -99,6 +99,59 @@ def test_a_single_output_of_any_kind_trains(name: str, tmp_path: Path) -> None:
     assert not any(column.startswith("weight/") for column in rows(tmp_path / "run")[0])
 
 
+def test_a_weight_learned_for_one_output_is_logged(tmp_path: Path) -> None:
+    train(several_config(("edge",), steps=4, weighting="uncertainty"), tmp_path / "run")
+    weights = [row["weight/edge"] for row in rows(tmp_path / "run") if row["weight/edge"]]
+    assert len(set(weights)) == 2
+
+
+def test_streams_without_a_partner_are_not_told_to_exchange(
+    tmp_path: Path, recwarn: pytest.WarningsRecorder
+) -> None:
+    config = several_config(("edge",), steps=4)
+    config.model.inputs, config.model.decoder_exchange = {"rgb": 3}, None
+    train(config, tmp_path / "run")
+    assert not [w for w in recwarn if "no channel is exchanged" in str(w.message)]
+
+
+class Lacking(Scenes):
+    """`Scenes` of which some lack what they are asked for."""
+
+    def __init__(self, length: int, lacking: tuple[str, ...], where: slice) -> None:
+        super().__init__(length, partial=True)
+        self.lacking, self.where = lacking, range(length)[where]
+
+    def annotated(self, index: int) -> tuple[str, ...]:
+        known = super().annotated(index)
+        return tuple(n for n in known if index not in self.where or n not in self.lacking)
+
+    def place(self, index: int) -> str:
+        return f"sample number {index}"
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ((Lacking(8, ("edge",), slice(None)), Scenes(4)), "no sample has ground truth for edge"),
+        ((Scenes(8), Lacking(4, tuple(TASKS), slice(2, 3))), "sample number 2: has no ground"),
+    ],
+)
+def test_what_cannot_be_learnt_or_scored_is_refused_before_the_first_step(
+    data: tuple[Scenes, Scenes], message: str, tmp_path: Path
+) -> None:
+    config, at = several_config(), At()
+    with pytest.raises(DataError, match=message):
+        train_network(
+            config,
+            tmp_path / "run",
+            several_network(config),
+            *data,
+            progress=False,
+            callbacks=(at,),
+        )
+    assert at.seen == []
+
+
 def test_shared_task_streams_have_one_decoder_for_all() -> None:
     config = several_config()
     private = several_network(config)

@@ -13,7 +13,7 @@ from cen.exchange import ExchangeRule
 from cen.models.assembly import assemble
 from cen.models.cycle import cycle
 from cen.models.network import ChannelExchangeNetwork
-from cen.models.options import check_choices, check_fields, rule_of
+from cen.models.options import check_choices, check_fields, exchanges_in_decoder, rule_of
 from cen.models.pretrained import load_pretrained
 from cen.models.pspnet import PSPNetDecoder
 from cen.models.refinenet import RefineNetDecoder
@@ -80,7 +80,7 @@ def dense(
     width: int | None = None,
     decoder_channels: int | None = None,
     decoder_norm: Literal["none", "batch"] | None = None,
-    decoder_exchange: bool = False,
+    decoder_exchange: bool | None = None,
     task_streams: Sharing = "private",
     exchange: ExchangeRule | Mapping[str, Any] | None = None,
     exchange_stages: Sequence[int] | None = None,
@@ -110,6 +110,7 @@ def dense(
         decoder_exchange: exchange channels after the decoder's norms too (this project's
             extension): among the inputs with one output, among the outputs of the same input with
             several, then from the second norm on, the first seeing the same values for each.
+            None: with several outputs alone, where nothing else switches the exchange off.
         task_streams: with several outputs, ``"private"`` gives each a stream of its own in the
             decoder; ``"shared"`` runs the decoder once for all, which have but their heads to
             themselves (ablation).
@@ -150,10 +151,17 @@ def dense(
         ("task_streams", task_streams, ("private", "shared")),
         ("convolution", convolution, ("private", "shared")),
     )
-    if decoder_exchange and decoder_norm == "none":
-        raise ConfigError("decoder_exchange=True needs norms to read: set decoder_norm='batch'")
     dropout = kind.dropout if dropout is None else dropout
     rule = rule_of(exchange, ExchangeRule(), norm=norm, fusion=fusion)
+    decoder_exchange = exchanges_in_decoder(
+        decoder_exchange,
+        tasks,
+        rule,
+        norms=decoder_norm == "batch",
+        task_streams=task_streams,
+        norm=norm,
+        fusion=fusion,
+    )
     config = {
         "name": name,
         "encoder": encoder,
@@ -190,7 +198,7 @@ def unet(
     inputs: Mapping[str, int],
     outputs: Mapping[str, int | Task | Mapping[str, Any]],
     width: int | None = None,
-    decoder_exchange: bool = False,
+    decoder_exchange: bool | None = None,
     task_streams: Sharing = "private",
     exchange: ExchangeRule | Mapping[str, Any] | None = None,
     norm: Sharing = "private",
@@ -247,6 +255,15 @@ def unet(
         ("statistics", statistics, ("running", "instance")),
     )
     rule = rule_of(exchange, ExchangeRule(1e-2), norm=norm, fusion=fusion)
+    decoder_exchange = exchanges_in_decoder(
+        decoder_exchange,
+        tasks,
+        rule,
+        norms=True,
+        task_streams=task_streams,
+        norm=norm,
+        fusion=fusion,
+    )
     config = {
         "name": "unet",
         "encoder": encoder,

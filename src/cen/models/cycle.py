@@ -220,7 +220,7 @@ def cycle(
     outputs: Mapping[str, int | Task | Mapping[str, Any]],
     feeds: Mapping[str, Sequence[Sequence[float]]] | None = None,
     width: int | None = None,
-    decoder_exchange: bool = False,
+    decoder_exchange: bool | None = None,
     exchange: ExchangeRule | Mapping[str, Any] | None = None,
     dropout: float = 0.5,
     statistics: Statistics = "running",
@@ -235,7 +235,7 @@ def cycle(
         feeds: by name, factors and summands per channel with which a ground truth or a prediction
             becomes an input; none where both are alike.
         width: channels after the first convolution; None for 64.
-        decoder_exchange: exchange channels after the decoder's norms too.
+        decoder_exchange: exchange channels after the decoder's norms too; None: no.
         exchange: as for the translation network.
         dropout: as for the translation network.
         statistics: as for the translation network.
@@ -249,7 +249,7 @@ def cycle(
         hint = did_you_mean(encoder, unet_encoders)
         known = ", ".join(unet_encoders)
         raise ConfigError(f"unknown encoder {encoder!r} of a U-Net{hint}; known: {known}")
-    tasks = check_fields(inputs, outputs)
+    tasks = check_fields(inputs, outputs, apart=False)
     check_cycle(inputs, tasks)
     check_choices(("statistics", statistics, ("running", "instance")))
     rule = ExchangeRule(1e-2) if exchange is None else as_rule(exchange)
@@ -264,7 +264,7 @@ def cycle(
         "outputs": {key: task.to_dict() for key, task in tasks.items()},
         "feeds": {name: [list(part) for part in parts] for name, parts in kept.items()},
         "width": width,
-        "decoder_exchange": decoder_exchange,
+        "decoder_exchange": bool(decoder_exchange),
         "exchange": dataclasses.asdict(rule),
         "dropout": dropout,
         "statistics": statistics,

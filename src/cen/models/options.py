@@ -12,11 +12,22 @@ from cen.errors import ConfigError, StreamError
 from cen.exchange import ExchangeRule
 from cen.models.task import Task
 
+RESERVED = ("ensemble", "fused")
+"""Names that no input can have: those of what is made of all of them."""
+
 
 def check_fields(
-    inputs: Mapping[str, int], outputs: Mapping[str, int | Task | Mapping[str, Any]]
+    inputs: Mapping[str, int],
+    outputs: Mapping[str, int | Task | Mapping[str, Any]],
+    *,
+    apart: bool = True,
 ) -> dict[str, Task]:
     """The tasks of the outputs, after a check of all names and channels.
+
+    Args:
+        inputs: channels by input.
+        outputs: number of classes or task by output.
+        apart: no field may be input and output.
 
     Raises:
         ConfigError: if a number of channels or an output is impossible.
@@ -25,6 +36,14 @@ def check_fields(
     tasks = {key: Task.of(value) for key, value in outputs.items()}
     check_names(inputs, "input")
     check_names(tasks, "output")
+    for key in inputs:
+        if apart and key in tasks:
+            raise StreamError(
+                f"{key!r} is an input and an output; a field of the data cannot be both, so rename "
+                "one of them or leave it out"
+            )
+        if key in RESERVED:
+            raise StreamError(f"input {key!r}: this name is taken; choose another")
     for key, channels in inputs.items():
         if channels < 1:
             raise ConfigError(f"input {key!r} needs at least 1 channel, not {channels}")
@@ -108,6 +127,40 @@ def as_rule(exchange: ExchangeRule | Mapping[str, Any] | None) -> ExchangeRule:
         return ExchangeRule(**(exchange or {}))
     except TypeError as error:
         raise ConfigError(f"{exchange} does not describe an exchange rule: {error}") from None
+
+
+def exchanges_in_decoder(
+    asked: bool | None,
+    tasks: Collection[str],
+    rule: ExchangeRule,
+    *,
+    norms: bool,
+    task_streams: str,
+    norm: str,
+    fusion: str,
+) -> bool:
+    """Whether a decoder exchanges channels.
+
+    Args:
+        asked: what was asked for; None: as the scenario needs it. One output: no, the paper's
+            fusion exchanges in the encoder alone. Several: yes, wherever their streams can, for
+            the decoder is where they meet.
+        tasks: names of the outputs.
+        rule: the network's rule.
+        norms: the decoder has norms.
+        task_streams: ``"private"`` or ``"shared"``.
+        norm: ``"private"`` or ``"shared"``.
+        fusion: ``"exchange"``, or a baseline.
+
+    Raises:
+        ConfigError: if exchange is asked for in a decoder without norms.
+    """
+    if asked and not norms:
+        raise ConfigError("decoder_exchange=True needs norms to read: set decoder_norm='batch'")
+    if asked is not None:
+        return asked
+    private = norms and task_streams == "private" and norm == "private"
+    return len(tasks) > 1 and private and fusion == "exchange" and rule.enabled
 
 
 def check_names(names: Collection[str], what: str) -> None:

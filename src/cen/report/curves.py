@@ -206,9 +206,9 @@ def _alphas(run: RunFolder, colours: Mapping[str, str]) -> list[Captioned]:
 
 
 def _weights(run: RunFolder) -> list[Captioned]:
-    """The weights of the outputs' losses, where there are several."""
+    """The weights of the outputs' losses, where there are several or they are learned."""
     weights = {c.partition("/")[2]: p for c, p in run.metrics.items() if c.startswith("weight/")}
-    if len(weights) < 2:
+    if not weights:
         return []
     figure, axes = new_axes("Weights of the losses")
     for (output, points), colour in zip(

@@ -151,7 +151,10 @@ def _exchange(model: Mapping[str, Any], train: Mapping[str, Any]) -> str:
         pull = f"penalty steered to an exchange rate of {train['exchange_rate']}"
     else:
         pull = f"penalty λ = {train.get('sparsity')}"
-    where = "encoder and decoder" if model.get("decoder_exchange") else "encoder"
+    everywhere = model.get("decoder_exchange")
+    if everywhere is None:  # the default of `cen.build`
+        everywhere = len(model.get("outputs") or ()) > 1 and model.get("name") != "cycle"
+    where = "encoder and decoder" if everywhere else "encoder"
     return f"θ = {model.get('threshold')}, scope {model.get('scope')}, {pull}, in the {where}"
 
 

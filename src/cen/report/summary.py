@@ -142,9 +142,13 @@ def single_text(evaluation: Mapping[str, Any]) -> str:
     if not single:
         return ""
     gains = ", ".join(f"{name} {100 * gain:+.1f} %" for name, gain in single["gains"].items())
+    whole = single.get("outputs", len(single["gains"]))
+    over = (
+        f" over {len(single['gains'])} of {whole} outputs" if len(single["gains"]) < whole else ""
+    )
     return (
-        f"Δ_m = {100 * single['delta_m']:+.1f} %: mean relative gain over the single-task networks "
-        f"({gains}), all inputs at hand, by the ensemble."
+        f"Δ_m{over} = {100 * single['delta_m']:+.1f} %: mean relative gain over the single-task "
+        f"networks ({gains}), all inputs at hand, by the ensemble."
     )
 
 

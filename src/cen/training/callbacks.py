@@ -128,11 +128,13 @@ class ExchangeMonitor(Callback):
             module.shown["exchange"] = found.rate
         for output, alpha in found.alpha.items():
             figures |= {f"alpha/{output}/{stream}": value for stream, value in alpha.items()}
-            module.shown["α"] = " ".join(f"{value:.2f}" for value in alpha.values())
+            name = "α" if len(found.alpha) == 1 else f"α {output}"
+            module.shown[name] = " ".join(f"{value:.2f}" for value in alpha.values())
         log_figures(trainer, figures)
         self._record(step, found.to_dict(masks=True))
         rules = [layer.exchange for layer in exchange_layers(module.net).values()]
-        if any(rule is not None and rule.enabled and rule.guide == "scale" for rule in rules):
+        guided = any(r is not None and r.enabled and r.guide == "scale" for r in rules)
+        if guided and found.layers:  # streams without a partner have nobody to exchange with
             self._warn(found.rate, step, module)
 
     def _record(self, step: int, entry: dict[str, Any]) -> None:

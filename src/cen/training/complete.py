@@ -105,11 +105,15 @@ class CompleteBatches(StepBatches):
         batch[place] = (batch[place][0], having[int(rng.permutation(len(having))[position])])
 
 
-def known_targets(dataset: Any) -> list[Collection[str]] | None:
+def known_targets(dataset: Any, outputs: Collection[str] = ()) -> list[Collection[str]] | None:
     """By sample, the targets that a data set has ground truth for; None where it has them all.
 
+    Args:
+        dataset: the data set.
+        outputs: outputs that some sample must have ground truth for.
+
     Raises:
-        DataError: a sample has none at all.
+        DataError: a sample has none at all, or no sample has any for one of the outputs.
     """
     if not getattr(dataset, "partial", False):
         return None
@@ -120,6 +124,12 @@ def known_targets(dataset: Any) -> list[Collection[str]] | None:
                 f"{dataset.place(index)}: has no ground truth for any of"
                 f" {', '.join(dataset.targets)}; take it out of the list"
             )
+    carried = frozenset().union(*found)
+    if absent := [name for name in outputs if name not in carried]:
+        raise DataError(
+            f"no sample has ground truth for {', '.join(absent)}; leave it out of the outputs, or"
+            " add some"
+        )
     return found
 
 

@@ -199,7 +199,9 @@ class FusionData(LightningDataModule):
                 f"train.batch_size {self.batch_size} cannot be dealt out evenly to"
                 f" {trainer.world_size} devices; make it a multiple of them"
             )
-        known, share = known_targets(self.train), self.batch_size // trainer.world_size
+        known = known_targets(self.train, self.outputs)
+        known_targets(self.validation)  # now, and not at the first validation
+        share = self.batch_size // trainer.world_size
         which: dict[str, int] = {
             "stop": self.steps,
             "start": trainer.global_step,

@@ -13,6 +13,7 @@ from cen.metrics import Features, load_features
 from cen.metrics.frechet import Protocol
 from cen.models import ChannelExchangeNetwork, load
 from cen.scores import relative_gains
+from cen.training.complete import known_targets
 from cen.training.files import first_process, write_json
 from cen.training.modes import GeneratorMode
 from cen.training.panels import write_panels
@@ -62,8 +63,8 @@ def evaluate(
     Returns:
         What evaluation.json holds: ``{"split", "samples", "classes", "palette", "scores": {subset
         joined by "+": {output: {"ensemble", "streams", "alpha"}}}}``; with ``single`` also
-        ``"single"``: ``{"delta_m", "gains": {output: share}, "runs": {output: folder}, "scores":
-        {output: scores of its ensemble}}``.
+        ``"single"``: ``{"delta_m", "gains": {output: share}, "outputs": how many the network has,
+        "runs": {output: folder}, "scores": {output: scores of its ensemble}}``.
 
     Raises:
         CheckpointError: the run holds no network.
@@ -75,8 +76,9 @@ def evaluate(
     config = Config.load(run / "config.yaml", overrides)
     net = load(run)
     dataset = open_dataset(config, split)
+    known_targets(dataset)
     _check_classes(net, {n: c.names for n, c in dataset.labels.items()}, config.data.root)
-    _check_single(net, single or {})
+    _check_single(net, config, single or {})
     mode = generator_mode or config.train.generator_mode
     network = _features(net, features, features_weights)
     scores = score_network(
@@ -109,11 +111,15 @@ def evaluate(
         "classes": facts["classes"],
         "palette": facts["palette"],
         "scores": scores,
-        **({"single": _compare(scores["+".join(net.inputs)], alone, single)} if single else {}),
     }
     if first_process():
+        # Before the comparison, which may find that no gain is defined: the scores are kept.
         write_json(run / "evaluation.json", result)
         write_panels(run / "panels", net, dataset, panels, mode)
+    if single:
+        result["single"] = _compare(scores["+".join(net.inputs)], alone, single)
+        if first_process():
+            write_json(run / "evaluation.json", result)
     return result
 
 
@@ -161,8 +167,13 @@ def _check_classes(
             )
 
 
-def _check_single(net: ChannelExchangeNetwork, single: Mapping[str, str | Path]) -> None:
-    """Refuses single-task runs that cannot be compared, before anything is computed."""
+def _check_single(
+    net: ChannelExchangeNetwork, config: Config, single: Mapping[str, str | Path]
+) -> None:
+    """Refuses single-task runs that cannot be compared, before anything is computed.
+
+    Warns of those that differ in data or length, and so in more than the number of tasks.
+    """
     for name, run in single.items():
         if name not in net.outputs:
             hint = did_you_mean(name, net.outputs)
@@ -175,6 +186,35 @@ def _check_single(net: ChannelExchangeNetwork, single: Mapping[str, str | Path])
             raise ConfigError(
                 f"--single {name}={run}: that network predicts {', '.join(other.outputs)}; name a"
                 f" run that predicts {name}, of kind {net.outputs[name].kind}"
+            )
+        if len(other.outputs) > 1:
+            raise ConfigError(
+                f"--single {name}={run}: that network predicts {', '.join(other.outputs)}; name a"
+                f" run that predicts {name} alone"
+            )
+        task, own = other.outputs[name], net.outputs[name]
+        if (task.channels, task.classes) != (own.channels, own.classes):
+            raise ConfigError(
+                f"--single {name}={run}: that network was trained for {task.channels} channels or"
+                f" classes and this one for {own.channels}, or under other names; name a run on"
+                " the same data"
+            )
+        theirs = Config.load(Path(run) / "config.yaml")
+        differing = [
+            key
+            for key, mine, other_value in (
+                ("data.layout", config.data.layout, theirs.data.layout),
+                ("data.root", config.data.root, theirs.data.root),
+                ("data.options", config.data.options, theirs.data.options),
+                ("train steps", config.train.max_steps, theirs.train.max_steps),
+            )
+            if mine != other_value
+        ]
+        if differing:
+            warnings.warn(
+                f"--single {name}={run}: differs in {', '.join(differing)}, so Δ_m says more than"
+                " what the tasks do for each other",
+                stacklevel=3,
             )
 
 
@@ -211,6 +251,7 @@ def _compare(
     return {
         "delta_m": sum(gains.values()) / len(gains),
         "gains": gains,
+        "outputs": len(scores),
         "runs": {name: str(run) for name, run in runs.items()},
         "scores": dict(alone),
     }

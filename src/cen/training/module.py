@@ -187,7 +187,7 @@ class DensePrediction(LightningModule):
         }
         if auxiliary.requires_grad:
             self.figures["train/alignment"] = auxiliary.detach()
-        if len(self.net.outputs) > 1:
+        if len(self.net.outputs) > 1 or list(self.weighting.parameters()):
             weights = weighted.weights.items()
             self.figures |= {f"weight/{name}": weight.detach() for name, weight in weights}
         return loss

@@ -102,8 +102,9 @@ class RateController(nn.Module):
         if not thresholds:
             raise ConfigError(
                 "train.exchange_rate is given but no layer exchanges between two streams by their"
-                " scales; give the network two or more inputs with model.fusion exchange,"
-                " model.exchange true and model.guide scale, or leave it null"
+                " scales; give the network two or more inputs, or several outputs with"
+                " model.decoder_exchange true, with model.fusion exchange, model.exchange true and"
+                " model.guide scale, or leave it null"
             )
         self.channels = len(thresholds)
         self.largest, self.least = round(rate * self.channels), initial / 10

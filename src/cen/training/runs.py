@@ -156,8 +156,7 @@ def _empty(run_dir: Path) -> bool:
 
 
 def _nothing_learnt(run_dir: Path) -> bool:
-    """Whether a run failed here before it had a checkpoint, so that the same command may be
-    given again, with the mistake mended."""
+    """Whether a run failed here before it had a checkpoint: its command may be given again."""
     status = read_json(run_dir / "run.json", {}).get("status")
     kept = [*run_dir.glob("*.safetensors"), *run_dir.glob("checkpoints/*")]
     return status == "failed" and not kept

@@ -15,7 +15,7 @@ from cen.data.rooms.labels import LabelSet, label_set
 from cen.data.rooms.render import render_scene
 from cen.data.rooms.splits import scene_index
 from cen.data.transforms import Transform
-from cen.errors import ConfigError
+from cen.errors import ConfigError, DataError
 
 _LABELS = "segmentation"
 # Keeps the draw of what is annotated apart from that of the scenes.
@@ -58,8 +58,8 @@ class RoomsLayout(AlignedDataset):
         test: number of test scenes.
         scenes: seed of the scenes.
         annotated: share of the training and validation scenes that have ground truth, by field,
-            to try out partly annotated data; a field not named has it everywhere. Test scenes
-            have all of it.
+            to try out partly annotated data; a field not named has it everywhere. Scenes without
+            any are left out. Test scenes have all of it.
 
     Raises:
         ConfigError: an option out of range.
@@ -100,17 +100,11 @@ class RoomsLayout(AlignedDataset):
         self.size, self.labels_of, self.scenes = (int(size[0]), int(size[1])), labels, scenes
         self.labels = {_LABELS: Classes(known.classes, np.array(known.palette, dtype=np.uint8))}
         self.fields = FIELDS
-        self._numbers = list(range(test))
+        self._all = list(range(test))
         if split != "test":
             names = [f"scene {number}" for number in range(train)]
-            self._numbers = cut_validation(names, validation, split, "Rooms")
-        shares = dict(annotated or {})
-        for name, share in shares.items():
-            if name not in FIELDS or not 0 <= share <= 1:
-                raise ConfigError(
-                    f"data.options.annotated: {name}: {share} is no field of Rooms with a share "
-                    f"between 0 and 1; the fields are {', '.join(FIELDS)}"
-                )
+            self._all = cut_validation(names, validation, split, "Rooms")
+        shares = _shares(annotated)
         self._shares = shares if split != "test" else {}
         self.partial = bool(self._shares)
         self._kept: dict[int, dict[str, NDArray[Any]]] = {}
@@ -123,6 +117,33 @@ class RoomsLayout(AlignedDataset):
             transform=transform,
             seed=seed,
         )
+
+    def select(
+        self,
+        modalities: Mapping[str, Modality] | None = None,
+        targets: Mapping[str, Modality] | None = None,
+    ) -> None:
+        """Chooses the fields that are read; scenes left without any ground truth are left out.
+
+        Raises:
+            ConfigError: a modality or target is no field of Rooms, or ``annotated`` names an input.
+            DataError: no scene is left.
+        """
+        self._numbers = self._all
+        super().select(modalities, targets)
+        if inputs := [name for name in self._shares if name in (modalities or ())]:
+            raise ConfigError(
+                f"data.options.annotated: {', '.join(inputs)} is an input here; only outputs can "
+                "be absent"
+            )
+        if not self.targets:
+            return
+        self._numbers = [n for i, n in enumerate(self._all) if self.annotated(i)]
+        if not self._numbers:
+            raise DataError(
+                f"data.options.annotated: {self._shares} leaves no scene of the {self.split} split "
+                "any ground truth; raise the shares, or data.options.train"
+            )
 
     def __len__(self) -> int:
         return len(self._numbers)
@@ -172,3 +193,26 @@ class RoomsLayout(AlignedDataset):
                 f"data.classes: {count}, but this label set of Rooms has {len(known)} classes; "
                 "leave data.classes out"
             )
+
+
+def _shares(annotated: object) -> dict[str, float]:
+    """The option ``annotated``, checked.
+
+    Raises:
+        ConfigError: it is no mapping of fields to shares.
+    """
+    if annotated is None:
+        return {}
+    if not isinstance(annotated, Mapping):
+        raise ConfigError(
+            f"data.options.annotated: {annotated!r} is no mapping of fields to shares; write "
+            "{depth: 0.3}"
+        )
+    for name, share in annotated.items():
+        number = isinstance(share, int | float) and not isinstance(share, bool)
+        if name not in FIELDS or not (number and 0 <= share <= 1):
+            raise ConfigError(
+                f"data.options.annotated: {name}: {share!r} is no field of Rooms with a share "
+                f"between 0 and 1; the fields are {', '.join(FIELDS)}"
+            )
+    return dict(annotated)

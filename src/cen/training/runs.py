@@ -20,7 +20,15 @@ from cen.config import Config
 from cen.errors import CheckpointError, ConfigError
 from cen.training.files import first_process, read_json, write_json
 
-_PACKAGES = ("cen", "torch", "lightning", "torchmetrics", "numpy", "opencv-python-headless")
+_PACKAGES = (
+    "cen",
+    "torch",
+    "lightning",
+    "torchmetrics",
+    "numpy",
+    "opencv-python-headless",
+    "torchjd",
+)
 
 
 _LOCK = ".lock"

@@ -33,11 +33,12 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--sets", nargs="+", default=list(SETS), choices=list(SETS))
     parser.add_argument("--size", type=int, nargs=2, default=[64, 96], metavar=("H", "W"))
+    parser.add_argument("--scenes", type=int, default=4000, help="to train on")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--table", action="store_true", help="print the table, train nothing")
     args, overrides = parser.parse_known_args()
     if not args.table:
-        data = rooms(args.out, args.size)
+        data = rooms(args.out, args.size, args.scenes)
         with ThreadPoolExecutor(args.jobs) as pool:
             # What makes a row comes last, so that no option given here undoes it.
             jobs = [

@@ -33,6 +33,8 @@ ROWS: dict[str, list[str]] = {
         "concat",
         "--model.fusion_at",
         "early",
+        "--model.decoder_exchange",
+        "false",
         "--train.sparsity",
         "0",
     ],
@@ -51,11 +53,12 @@ def main() -> None:
     parser.add_argument("--rows", nargs="+", default=["cen", "concat"], choices=list(ROWS))
     parser.add_argument("--series", type=int, nargs="*", default=[1, 2, 3, 4])
     parser.add_argument("--size", type=int, nargs=2, default=[64, 96], metavar=("H", "W"))
+    parser.add_argument("--scenes", type=int, default=4000, help="to train on")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--table", action="store_true", help="print the tables, train nothing")
     args, overrides = parser.parse_known_args()
     if not args.table:
-        data = rooms(args.out, args.size)
+        data = rooms(args.out, args.size, args.scenes)
         jobs = [
             (f"{pair}-{row}-{seed}", f"rooms-{pair}", [*ROWS[row], "--seed", str(seed)])
             for seed in args.seeds

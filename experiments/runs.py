@@ -23,12 +23,13 @@ def complete(
         call(["evaluate", str(folder), *evaluation], log=folder)
 
 
-def rooms(out: Path, size: Sequence[int]) -> list[str]:
+def rooms(out: Path, size: Sequence[int], scenes: int) -> list[str]:
     """Writes the domains of Rooms once; the option that names them."""
     data = out / "data"
     if not (data / "dataset.yaml").exists():
         sides = [str(side) for side in size]
-        call(["data", "rooms", str(data), "--layout", "taskonomy", "--size", *sides])
+        layout = ["--layout", "taskonomy", "--size", *sides, "--train", str(scenes)]
+        call(["data", "rooms", str(data), *layout])
     return ["--data.root", str(data.resolve())]
 
 

@@ -70,6 +70,7 @@ def check_run(config: Config) -> None:
     _check_outputs(config)
     check_weighting(train.weighting)
     _check_adversarial(config)
+    _check_penalty(config)
     scale = data.transforms.scale
     if scale is not None and scale[0] > scale[1]:
         raise ConfigError(f"data.transforms.scale: {list(scale)} falls; give the smaller one first")
@@ -139,6 +140,16 @@ def _check_outputs(config: Config) -> None:
                 f"{key}.channels: {output.channels}, but kind {output.kind} has {fixed}; leave "
                 "channels out"
             )
+
+
+def _check_penalty(config: Config) -> None:
+    """Refuses two masters of λ."""
+    train = config.train
+    if train.sparsity_warmup and train.exchange_rate is not None:
+        raise ConfigError(
+            "train.sparsity_warmup: is not for train.exchange_rate, which steers λ itself; leave "
+            "one of them out"
+        )
 
 
 def _check_adversarial(config: Config) -> None:

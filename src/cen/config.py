@@ -75,7 +75,7 @@ class ModelConfig:
         guide: What says which channels are exchanged: their ``scale``, or ``random``: a fixed
             random share of each own part, from the start (ablation).
         random_rate: The share of each own part that guide random exchanges.
-        random_seed: The draw of guide random.
+        random_seed: The draw of guide random; the run's seed is added to it.
         norm: Norm layers private to a stream, or shared by all (ablation).
         convolution: Convolutions shared by all streams, or private to each (ablation).
         dropout: Probability of the decoder's dropout layers.
@@ -150,6 +150,7 @@ class TrainConfig:
         stages: The stages of schedule ``staged``.
         warmup: Steps in which the rates rise linearly to their value.
         sparsity: λ, the weight of the ℓ1 penalty on the scales, counted once per step.
+        sparsity_warmup: The share of the run, from its start, over which λ rises from 0.
         alignment: Weight of the loss that ``model.fusion: align`` adds; nothing else reads it.
         exchange_rate: Share of own channels that shall be exchanged at the end: λ is then steered
             to it instead of staying fixed (this project's extension); null: λ stays.
@@ -191,6 +192,7 @@ class TrainConfig:
     stages: list[StageConfig] = field(default_factory=list)
     warmup: int = 0
     sparsity: float = 1e-3
+    sparsity_warmup: float = 0.0
     alignment: float = 0.1
     exchange_rate: float | None = None
     freeze_statistics: bool = False
@@ -351,6 +353,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "train.weight_decay": (0, _INF),
     "train.warmup": (0, _INF),
     "train.sparsity": (0, _INF),
+    "train.sparsity_warmup": (0, 1),
     "train.alignment": (0, _INF),
     "train.exchange_rate": (0, 1),
     "train.modality_dropout": (0, 1),

@@ -88,6 +88,10 @@ def run(args: argparse.Namespace) -> int:
             args.split,
             scales=args.scales,
             flip=args.flip,
+            features=None if args.features == "none" else args.features,
+            features_weights=args.features_weights,
+            protocol=args.protocol,
+            generator_mode=args.generator_mode,
             single=single,
             overrides=args.free,
         )

@@ -144,8 +144,10 @@ def _run(args: argparse.Namespace, name: str, file: Path) -> int:
     if failed:
         lines = [f"{o.run.title}: {o.message} (log: {o.log})" for o in failed]
         raise TrainingError(
-            f"{len(failed)} of {len(outcomes)} runs failed; the others are done. The same command "
-            "tries them again.\n  " + "\n  ".join(lines)
+            f"{len(failed)} of {len(outcomes)} runs failed"
+            + ("; the others are done" if len(failed) < len(outcomes) else "")
+            + ". The same command tries them again.\n  "
+            + "\n  ".join(lines)
         )
     return 0
 

@@ -49,6 +49,7 @@ def assemble(
     inputs: Mapping[str, int],
     tasks: Mapping[str, Task],
     config: Mapping[str, Any],
+    pretrained: bool = False,
 ) -> ChannelExchangeNetwork:
     """Turn a plain encoder and decoder, whose modules it takes over, into a network of streams.
 
@@ -58,6 +59,7 @@ def assemble(
         inputs: channels of each input.
         tasks: task of each output.
         config: all the arguments of `build`, for the options and to be kept with the network.
+        pretrained: the encoder's weights are worth keeping.
 
     Raises:
         ConfigError: if the options do not go together.
@@ -70,7 +72,8 @@ def assemble(
     private = fusion == "exchange" and config["norm"] == "private"
     exchanging = as_rule(config["exchange"]) if private else None
     streams = Streams(tuple(inputs))
-    stems = make_stems(encoder, inputs, config, fusion in FUSIONS and place == "early")
+    early = fusion in FUSIONS and place == "early"
+    stems = make_stems(encoder, inputs, config, early, not pretrained)
     convert_encoder(encoder, streams, joined, exchanging, config)
     one = fusion in FUSIONS and place != "late"
     decoder_streams = convert_decoder(
@@ -141,7 +144,11 @@ def check_fusion(
 
 
 def make_stems(
-    encoder: nn.Module, inputs: Mapping[str, int], config: Mapping[str, Any], early: bool
+    encoder: nn.Module,
+    inputs: Mapping[str, int],
+    config: Mapping[str, Any],
+    early: bool,
+    fresh: bool,
 ) -> dict[str, nn.Module]:
     """The private first convolutions; the shared one is removed where no input uses it.
 
@@ -150,15 +157,16 @@ def make_stems(
         inputs: channels of each input.
         config: the arguments of `build`.
         early: the inputs are fused early.
+        fresh: draw weights for them; otherwise they start from the shared one's.
     """
     conv1 = cast(PlainEncoder, encoder).conv1
     if early and config["fusion"] == "concat":
-        stems: dict[str, nn.Module] = {FUSED: private_stem(conv1, sum(inputs.values()))}
+        stems: dict[str, nn.Module] = {FUSED: private_stem(conv1, sum(inputs.values()), fresh)}
         unused = True
     else:
         private = config["convolution"] == "private"
         stems = {
-            name: private_stem(conv1, 3 if channels in TILED else channels)
+            name: private_stem(conv1, 3 if channels in TILED else channels, fresh)
             for name, channels in inputs.items()
             if private or channels not in TILED
         }

@@ -189,7 +189,7 @@ def dense(
         norm=decoder_norm == "batch",
         dropout=dropout,
     )
-    return assemble(plain, decoder, inputs, tasks, config)
+    return assemble(plain, decoder, inputs, tasks, config, pretrained=weights is not None)
 
 
 def unet(

@@ -43,8 +43,15 @@ def adapt_channels(weight: Tensor, channels: int) -> Tensor:
     return weight[:, index] / shares.to(weight.dtype).view(1, -1, 1, 1)
 
 
-def private_stem(shared: nn.Conv2d, channels: int) -> nn.Conv2d:
-    """A first convolution for ``channels`` input channels, started from the shared one."""
+def private_stem(shared: nn.Conv2d, channels: int, fresh: bool = False) -> nn.Conv2d:
+    """A first convolution for ``channels`` input channels.
+
+    Args:
+        shared: the convolution of three channels that others use.
+        channels: number of input channels.
+        fresh: draw weights of the size of the shared one's, which are random themselves, so that
+            no two channels begin alike; otherwise start from the shared one's.
+    """
     stem = nn.Conv2d(
         channels,
         shared.out_channels,
@@ -56,7 +63,10 @@ def private_stem(shared: nn.Conv2d, channels: int) -> nn.Conv2d:
         dtype=shared.weight.dtype,
     )
     with torch.no_grad():
-        stem.weight.copy_(adapt_channels(shared.weight, channels))
+        if fresh:
+            stem.weight.normal_(0.0, float(shared.weight.std()))
+        else:
+            stem.weight.copy_(adapt_channels(shared.weight, channels))
         if stem.bias is not None and shared.bias is not None:
             stem.bias.copy_(shared.bias)
     return stem

@@ -132,7 +132,7 @@ class Board:
         if finished:
             self._steps[run.hash] = run.config.train.max_steps
             seconds = read_json(self.store.folder(run) / "study.json").get("seconds", {})
-            if seconds:
+            if seconds.get("train"):
                 self.estimate.add(run.row.name, run.config.train.max_steps, sum(seconds.values()))
 
 

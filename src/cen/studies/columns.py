@@ -2,8 +2,9 @@
 
 ``ensemble`` is the score of the ensemble with every modality at hand, ``rgb`` that of a stream,
 ``rgb:ensemble`` what is left when only rgb is at hand, ``depth/ensemble.rmse`` another output and
-another score. Facts of a run that are no scores have plain names: ``exchange_rate``,
-``parameters``, ``macs``, ``steps``, ``seconds``.
+another score. Facts of a run that are no test scores have plain names: ``validation`` (what its
+checkpoint was chosen by, and what settings are to be chosen by), ``exchange_rate``, ``parameters``,
+``macs``, ``steps``, ``seconds``.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from cen.scores import SCORES, format_score
 
 FACTS = {
     "exchange_rate": "exchange rate",
+    "validation": "validation",
     "parameters": "parameters",
     "macs": "MACs",
     "compute": "MACs, training",
@@ -25,6 +27,7 @@ FACTS = {
 }
 """Columns that are no scores, and what a table calls them."""
 
+_SHARES = ("exchange_rate", "validation")
 _LARGE = ("parameters", "macs", "compute")
 
 _PATTERN = re.compile(
@@ -55,13 +58,13 @@ class Column:
     def share(self) -> bool:
         """Whether the value is a share in 0..1 that is printed in percent."""
         if self.score is None:
-            return self.prediction == "exchange_rate"
+            return self.prediction in _SHARES
         return SCORES[self.score].unit == "%"
 
     @property
     def higher_is_better(self) -> bool:
         """Whether more is better."""
-        return self.score is not None and SCORES[self.score].higher
+        return self.prediction == "validation" if self.score is None else SCORES[self.score].higher
 
     @property
     def head(self) -> str:
@@ -76,7 +79,7 @@ class Column:
         """A value of this column as text, without its unit."""
         if self.score is not None:
             return format_score(self.score, value)
-        if self.prediction == "exchange_rate":
+        if self.prediction in _SHARES:
             return f"{100 * value:.1f}"
         return _magnitude(value) if self.prediction in _LARGE else f"{value:,.0f}"
 

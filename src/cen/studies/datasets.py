@@ -6,7 +6,7 @@ import hashlib
 import json
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -33,14 +33,15 @@ def choose_data(study: Study, given: Sequence[str], root: str | None) -> Study:
     if root is not None:
         if given:
             raise ConfigError("--data and --data.root both name the data; give one of them")
-        return _on_other(study, {Path(root).name: DataVariant(set={"data.root": root})})
+        name = _name(Path(root), study.data)
+        return _on_other(study, {name: DataVariant(set={"data.root": root})})
     if not given:
         return study
     chosen: dict[str, DataVariant] = {}
     for text in given:
         layout, colon, place = text.partition(":")
         if colon:
-            name = Path(place).name or layout
+            name = _name(Path(place), {*chosen, *study.data})
             chosen[name] = DataVariant(set={"data.layout": layout, "data.root": place})
         elif text in study.data:
             chosen[text] = study.data[text]
@@ -50,6 +51,20 @@ def choose_data(study: Study, given: Sequence[str], root: str | None) -> Study:
     return (
         replace(study, data=chosen) if set(chosen) <= set(study.data) else _on_other(study, chosen)
     )
+
+
+def _name(place: Path, taken: Collection[str]) -> str:
+    """The name of a folder, with those above it where the name alone is taken.
+
+    Raises:
+        ConfigError: All of them are.
+    """
+    parts = [part for part in place.resolve().parts if part != place.anchor]
+    for count in range(1, len(parts) + 1):
+        name = "-".join(parts[-count:])
+        if name not in taken:
+            return name
+    raise ConfigError(f"--data {place}: is named twice, or as a data set of the study is")
 
 
 def _on_other(study: Study, data: dict[str, DataVariant]) -> Study:

@@ -92,7 +92,8 @@ def sweep_curves(study: Study, records: Sequence[Record]) -> list[Captioned]:
                 axes.yaxis.set_major_formatter(PercentFormatter(1.0))
                 axes.set_ylim(0, 1.02)
                 axes.legend(loc="best")
-                figures.append((figure, f"Test split, by {label}; a row of the table per value."))
+                said = f"By {label}, scores on the test split; choose by validation."
+                figures.append((figure, f"{said} A row of the table per value."))
     return figures
 
 

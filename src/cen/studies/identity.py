@@ -13,6 +13,9 @@ import yaml
 from cen.config import MOVABLE, Config
 from cen.errors import DataError
 
+# Defaults that have changed, as they were when runs were first hashed: a key that has its value of
+# then does not count, so that those runs keep their names.
+_FORMER = {"model.decoder_norm": "none", "model.decoder_exchange": False}
 _LISTS = (".txt", ".yaml", ".json", ".csv")
 _LONG = 50_000_000
 
@@ -21,7 +24,8 @@ def run_hash(config: Config, data: Mapping[str, Any], evaluation: Mapping[str, A
     """Twelve hexadecimal digits that name a run.
 
     Only keys that differ from their default count, so that a key which a later version adds
-    leaves the hash of old runs alone; :func:`differences` finds a default that has changed.
+    leaves the hash of old runs alone. For a key whose default a version changes, the former one
+    is what counts; :func:`differences` finds one that was forgotten.
 
     Args:
         config: The resolved configuration. Keys that say where a run computes and reads, but not
@@ -44,9 +48,9 @@ def data_identity(root: str | Path, layout: str = "") -> dict[str, Any]:
             ``data.options``, which are part of the configuration, and from the renderer's version.
 
     Returns:
-        What dataset.yaml in the folder says: Rooms of the same options is the same data set
-        wherever it lies. Where there is none, the place itself with the digests of the lists in
-        it, or the size of the file.
+        What dataset.yaml in the folder says, where it describes rendered data: Rooms of the same
+        options is the same data set wherever it lies. Elsewhere the place itself with the digests
+        of the lists in it, dataset.yaml included, or the size of the file.
 
     Raises:
         DataError: There is nothing at the place, or dataset.yaml cannot be read.
@@ -63,9 +67,12 @@ def data_identity(root: str | Path, layout: str = "") -> dict[str, Any]:
     description = root / "dataset.yaml"
     if description.is_file():
         try:
-            return {"dataset": yaml.safe_load(description.read_text("utf-8"))}
+            content = yaml.safe_load(description.read_text("utf-8"))
         except (OSError, ValueError, yaml.YAMLError) as error:
             raise DataError(f"{description}: cannot be read ({error})") from None
+        said = content.get("about", content) if isinstance(content, dict) else {}
+        if isinstance(said, dict) and said.get("name") == "rooms":
+            return {"dataset": content}
     lists = {
         file.name: hashlib.sha256(file.read_bytes()).hexdigest()[:16]
         for file in sorted(root.iterdir())
@@ -93,8 +100,8 @@ def differences(config: Config, kept: Mapping[str, Any]) -> dict[str, tuple[Any,
 
 
 def _changed(config: Config) -> dict[str, Any]:
-    """The keys that count and differ from their default."""
-    default = _flat(Config().to_dict())
+    """The keys that count and differ from their first default."""
+    default = _flat(Config().to_dict()) | _FORMER
     return {
         key: value
         for key, value in _flat(config.to_dict()).items()

@@ -13,7 +13,9 @@ from typing import Any
 
 from cen.errors import CenError, DataError
 from cen.files import write_text
+from cen.models.checkpoint import read_header
 from cen.report.summary import evaluation_dict
+from cen.scores import mean_headline
 from cen.studies.columns import Column
 from cen.studies.grid import Run
 from cen.studies.store import Store, read_json
@@ -33,6 +35,7 @@ _FACTS = (
     "macs",
     "compute",
     "exchange_rate",
+    "validation",
     "best_step",
     "split",
     "test_samples",
@@ -105,13 +108,15 @@ def record(store: Store, run: Run) -> Record:
         "seed": run.seed,
         "steps": steps,
         "samples_seen": steps * batch,
-        "seconds": seconds.get("train"),
+        # 0 is what is noted of a training that outlived its study: unknown, and not quick.
+        "seconds": seconds.get("train") or None,
         "evaluate_seconds": seconds.get("evaluate"),
         "threads": study.get("threads"),
         "parameters": costs.get("parameters"),
         "macs": macs,
         "compute": None if macs is None else macs * steps * batch,
-        "exchange_rate": _exchange_rate(folder),
+        "exchange_rate": evaluation.get("exchange_rate", _exchange_rate(folder)),
+        "validation": _validation(folder),
         "best_step": evaluation.get("step"),
         "split": evaluation.get("split"),
         "test_samples": evaluation.get("samples"),
@@ -161,13 +166,24 @@ def by_seed(records: Sequence[Record], column: Column) -> dict[int, float]:
 
 
 def _exchange_rate(folder: Path) -> float | None:
-    """The share of own channels that are replaced, at the end of training."""
+    """The share of own channels that are replaced, at the end of training.
+
+    For evaluations of earlier versions, which do not tell that of the network they scored.
+    """
     try:
         history = json.loads((folder / "exchange.json").read_text("utf-8"))
     except (OSError, ValueError):
         return None
     last = history[-1] if history else {}
     return float(last["rate"]) if last.get("layers") else None
+
+
+def _validation(folder: Path) -> float | None:
+    """What the checkpoint that was scored was chosen by; None for a run without validation."""
+    file = folder / "best.safetensors"
+    if not file.is_file():
+        return None
+    return mean_headline(read_header(file)["metadata"].get("metrics") or {})
 
 
 def _machine(machine: Any) -> str | None:

@@ -185,14 +185,14 @@ class Scheduler:
         elif self._stops:
             self._end(job, "stopped")
         else:
-            self._end(job, "failed", f"cen {job.verb} ended with code {code}")
+            said = last_words(self.store.log(job.run))
+            message = f"cen {job.verb} ended with code {code}"
+            self._end(job, "failed", f"{message}: {said}" if said else message)
 
     def _end(
         self, job: _Job, status: Literal["done", "failed", "stopped"], message: str = ""
     ) -> None:
         log = self.store.log(job.run)
-        if status == "failed" and (last := last_words(log)):
-            message = f"{message}: {last}"
         outcome = Outcome(job.run, status, message, log if log.exists() else None)
         self._jobs.remove(job)
         self._free.append(job.slot)

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from cen.config import Config
 from cen.errors import CheckpointError, ConfigError, did_you_mean
+from cen.exchange import inspect
 from cen.metrics import Features, load_features
 from cen.metrics.frechet import Protocol
 from cen.models import ChannelExchangeNetwork, load
@@ -107,6 +108,7 @@ def evaluate(
         "step": net.metadata.get("step"),
         "scales": list(scales),
         "flip": flip,
+        **({"exchange_rate": found.rate} if (found := inspect(net)).layers else {}),
         **_image_facts(net, mode, network, protocol),
         "classes": facts["classes"],
         "palette": facts["palette"],

@@ -200,6 +200,7 @@ def _module(config: Config, net: ChannelExchangeNetwork) -> DensePrediction:
         weight_decay=how.weight_decay,
         alignment=how.alignment,
         sparsity=how.sparsity,
+        sparsity_warmup=how.sparsity_warmup,
         exchange_rate=how.exchange_rate,
         class_weights=how.class_weights,
         weighting=make_weighting(how.weighting, _weights(config, net), net),

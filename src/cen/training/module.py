@@ -44,6 +44,8 @@ class DensePrediction(LightningModule):
         decay_scales: whether scales, shifts and biases decay too, see :func:`cen.param_groups`.
         alignment: weight of the network's own loss (``auxiliary_loss``; the alignment baseline).
         sparsity: λ; with ``exchange_rate`` the weight that the controller starts from.
+        sparsity_warmup: share of the run over which λ rises linearly from 0 (this project's
+            extension); not with ``exchange_rate``.
         exchange_rate: wished exchange rate at the end, see :class:`RateController`; or None.
         class_weights: one weight per class in the cross-entropy of every output, or None.
         weighting: how the losses of the outputs are weighed, see :mod:`cen.weighting`; None: all
@@ -77,6 +79,7 @@ class DensePrediction(LightningModule):
         decay_scales: bool = True,
         alignment: float = 0.1,
         sparsity: float = 1e-3,
+        sparsity_warmup: float = 0.0,
         exchange_rate: float | None = None,
         class_weights: Sequence[float] | None = None,
         weighting: FixedWeighting | None = None,
@@ -92,7 +95,7 @@ class DensePrediction(LightningModule):
         self.momentum, self.weight_decay = momentum, weight_decay
         self.decay_scales = decay_scales
         self.alignment = alignment
-        self.sparsity = sparsity
+        self.sparsity, self.sparsity_warmup = sparsity, sparsity_warmup
         self.controller: RateController | None = None
         if exchange_rate is not None:
             initial = sparsity or 1e-4
@@ -174,7 +177,10 @@ class DensePrediction(LightningModule):
         weighted = self.weighting(parts, present, self._gradient_scale())
         sparsity = self._sparsity()
         if self.controller is None:
-            penalty, weight = self.sparsity * sparsity, torch.full_like(sparsity, self.sparsity)
+            rising = self.sparsity_warmup * self.schedule.steps
+            share = min(1.0, (self.trainer.global_step + 1) / rising) if rising else 1.0
+            weight = torch.full_like(sparsity, self.sparsity * share)
+            penalty = weight * sparsity
         else:
             penalty, weight = self.controller(self.trainer.global_step, self.present)
         auxiliary = self.net.auxiliary_loss()

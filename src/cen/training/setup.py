@@ -159,7 +159,8 @@ def build_network(
         enabled=model.exchange,
         guide=model.guide,
         rate=model.random_rate,
-        seed=model.random_seed,
+        # Another draw for every seed of a run: the spread over seeds is that of the draw, too.
+        seed=model.random_seed + config.seed,
     )
     options = {key: getattr(model, key) for key in (*_DENSE, *_STREAMS) if key not in unread}
     if model.name in _NOT_READ:

@@ -23,6 +23,7 @@ from cen.models.network import ChannelExchangeNetwork, split_rows
 GRID = 4
 """Side of the grid to which feature maps are averaged before they are compared."""
 
+_EXACT = "donot_use_mm_for_euclid_dist"
 WIDTHS = (0.25, 0.5, 1.0, 2.0, 4.0)
 """Widths of the Gaussian kernels, as multiples of the mean squared distance."""
 
@@ -41,7 +42,8 @@ def discrepancy(first: Tensor, second: Tensor) -> Tensor:
     # Autocast would round the distances, of which differences are taken.
     with torch.autocast(first.device.type, enabled=False):
         both = torch.cat([first.float(), second.float()])
-        squares = (both[:, None] - both[None]).square().mean(2)
+        # From differences, which lose no digits, but without a tensor of all of them.
+        squares = torch.cdist(both, both, compute_mode=_EXACT).square() / both.shape[1]
         mean = squares.detach().mean().clamp(min=1e-12)
         kernel = torch.stack([torch.exp(-squares / (mean * width)) for width in WIDTHS]).mean(0)
         n = len(first)

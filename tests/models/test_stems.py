@@ -2,7 +2,9 @@ import pytest
 import torch
 from torch import nn
 
-from cen.models import adapt_channels
+from cen.models import adapt_channels, build
+from cen.models.builders import encoders
+from cen.models.resnet import ResNet
 from cen.models.stems import private_stem, tile
 
 
@@ -42,3 +44,34 @@ def test_a_stem_keeps_the_options_of_the_convolution():
     shared = nn.Conv2d(3, 4, (5, 7), (2, 1), (2, 3), bias=True).double()
     image = torch.randn(1, 3, 11, 13, dtype=torch.float64)
     torch.testing.assert_close(private_stem(shared, 3)(image), shared(image))
+
+
+def test_a_fresh_stem_has_no_two_channels_alike():
+    """From random weights nothing says that depth should begin as the red channel does."""
+    shared = nn.Conv2d(3, 64, 7, 2, 3, bias=False)
+    stem = private_stem(shared, 4, fresh=True)
+    size = shared.weight.std().item()
+    assert stem.weight.std().item() == pytest.approx(size, rel=0.05)
+    assert not torch.equal(stem.weight[:, 0], stem.weight[:, 3])
+    assert (stem.weight[:, 0] - stem.weight[:, 3]).std().item() == pytest.approx(
+        size * 2**0.5, rel=0.1
+    )
+
+
+@pytest.mark.parametrize("pretrained", [False, True])
+def test_early_concatenation_starts_from_weights_that_are_worth_it(tmp_path, pretrained):
+    weights = tmp_path / "resnet18.pth"
+    plain = ResNet(encoders["resnet18"], 64)
+    torch.save(plain.state_dict(), weights)
+    net = build(
+        "refinenet",
+        encoder="resnet18",
+        inputs={"rgb": 3, "depth": 1},
+        outputs={"a": 3},
+        decoder_channels=4,
+        fusion="concat",
+        fusion_at="early",
+        weights=weights if pretrained else None,
+    )
+    (stem,) = net.stems.values()
+    assert torch.equal(stem.weight[:, 0], stem.weight[:, 3]) is pretrained

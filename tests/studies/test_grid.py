@@ -165,6 +165,15 @@ def test_the_hash_is_the_same_tomorrow() -> None:
     """Pinned: a change would orphan all runs that people have."""
     config = Config.from_dict({"model": {"exchange": False}, "train": {"steps": 7}, "seed": 3})
     assert run_hash(config, DATA, {}) == "485753f5a8bf"
+    # Defaults that have changed since, said aloud.
+    former = {"exchange": False, "decoder_norm": "none", "decoder_exchange": False}
+    told = Config.from_dict({"model": former, "train": {"steps": 7}, "seed": 3})
+    assert run_hash(told, DATA, {}) == "485753f5a8bf"
+    assert differences(config, told.to_dict()) == differences(told, config.to_dict()) == {}
+    outputs = {"model.outputs.normal": "{kind: normal}"}
+    off = {"model": {"exchange": False, "decoder_exchange": False}}
+    several = Config.from_dict({}, outputs), Config.from_dict(off, outputs)
+    assert run_hash(several[0], DATA, {}) != run_hash(several[1], DATA, {})
 
 
 def test_differences_name_keys_that_count() -> None:
@@ -188,11 +197,23 @@ def test_keys_that_came_or_went_are_no_difference() -> None:
 
 
 def test_the_place_of_described_data_does_not_count(tmp_path: Path) -> None:
-    content = {"labels": "parts", "seed": 0}
+    content = {"name": "rooms", "labels": "parts", "seed": 0}
     first, second = described(tmp_path / "a", content), described(tmp_path / "b", content)
     other = described(tmp_path / "c", {**content, "seed": 1})
     assert data_identity(first) == data_identity(second)
     assert data_identity(first) != data_identity(other)
+
+
+def test_a_description_that_a_user_wrote_is_no_content(tmp_path: Path) -> None:
+    """Two sites with the same patterns and classes are two data sets."""
+    content = {"fields": {"rgb": {"files": "rgb/{name}.png"}}, "classes": ["a", "b"]}
+    sites = [described(tmp_path / name, content) for name in "ab"]
+    first, second = map(data_identity, sites)
+    assert first != second
+    (sites[0] / "train.txt").write_text("one\n")
+    assert data_identity(sites[0]) != first
+    rooms = [described(tmp_path / n, {**content, "about": {"name": "rooms"}}) for n in "cd"]
+    assert data_identity(rooms[0]) == data_identity(rooms[1])
 
 
 def test_other_data_are_known_by_place_and_lists(tmp_path: Path) -> None:

@@ -118,6 +118,12 @@ def test_data_of_the_command_line(tmp_path: Path) -> None:
     other = choose_data(study, ["folder:/x/mine"], None)
     assert other.data["mine"].set == {"data.layout": "folder", "data.root": "/x/mine"}
     assert list(choose_data(study, [], "/y/z").data) == ["z"]
+    # Names that are taken are told apart by the folders above.
+    both = choose_data(study, ["folder:/x/data", "folder:/y/data", "folder:/x/own"], None).data
+    assert list(both) == ["data", "y-data", "x-own"]
+    assert both["y-data"].set["data.root"] == "/y/data"
+    with pytest.raises(ConfigError, match="is named twice"):
+        choose_data(study, ["folder:/a", "folder:/a"], None)
     with pytest.raises(ConfigError, match="did you mean parts"):
         choose_data(study, ["part"], None)
     with pytest.raises(ConfigError, match="give one of them"):

@@ -17,6 +17,7 @@ import pytest
 import yaml
 
 from cen import cli
+from cen.models.checkpoint import read_header
 from cen.studies import Scheduler, Slot, Store, Study, expand
 from cen.studies.grid import Choice
 from cen.studies.scheduler import Outcome
@@ -104,8 +105,11 @@ def test_results_are_those_of_the_evaluations(finished: Finished) -> None:
         assert (int(line["seed"]), int(line["steps"])) == (config["seed"], 4)
         assert float(line["seconds"]) > 0
         assert int(line["compute"]) == int(line["macs"]) * 4 * 2
-        exchange = json.loads((folder / "exchange.json").read_text())[-1]
-        rate = exchange["rate"] if exchange["layers"] else None
+        rate = evaluation(folder).get("exchange_rate")
+        assert (rate is None) == (line["row"] == "rgb")
+        best = read_header(folder / "best.safetensors")["metadata"]["metrics"]
+        chosen_by = best["segmentation"]["ensemble"]["mean_iou"]
+        assert float(line["validation"]) == pytest.approx(chosen_by)
         assert (float(line["exchange_rate"]) if line["exchange_rate"] else None) == rate
     single = next(line for line in finished.lines() if line["row"] == "rgb")
     both = next(line for line in finished.lines() if line["row"] == "cen")

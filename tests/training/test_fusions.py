@@ -57,6 +57,39 @@ def test_a_run_with_missing_modalities_is_trained_saved_and_scored(
     assert list(scores["rgb+depth"]["segmentation"]["alpha"]) == streams
 
 
+def test_random_channels_are_drawn_anew_for_every_seed() -> None:
+    """Else the spread over seeds would leave out the draw that is tested."""
+
+    def masks(seed: int) -> list[torch.Tensor]:
+        config = config_of({"guide": "random", "random_rate": 0.5, "penalty": "none"})
+        config.seed = seed
+        layers = cen.exchange.exchange_layers(toy_network(config)).values()
+        return [layer.replaced().clone() for layer in layers]
+
+    first, again, other = masks(0), masks(0), masks(1)
+    assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
+    assert not all(torch.equal(a, b) for a, b in zip(first, other, strict=True))
+
+
+def test_the_penalty_rises_over_its_warmup() -> None:
+    config = toy_config()
+    batch = torch.utils.data.default_collate([Blocks(8)[i] for i in range(4)])
+    module = DensePrediction(
+        toy_network(config), schedule=Schedule(steps=8), sparsity=0.5, sparsity_warmup=0.5
+    )
+    seen = []
+    for step in range(6):
+        module.trainer = type("Alone", (), {"world_size": 1, "global_step": step})()
+        loss = module.training_step(batch, 0)
+        seen.append(module.figures["lambda"].item())
+        term = module.figures["train/sparsity"] * seen[-1]
+        rest = sum(v for k, v in module.figures.items() if k.startswith("train/segmentation/"))
+        torch.testing.assert_close(loss, rest + term)
+    assert seen == pytest.approx([0.125, 0.25, 0.375, 0.5, 0.5, 0.5])
+    with pytest.raises(ConfigError, match="sparsity_warmup"):
+        toy_config(sparsity_warmup=0.5, exchange_rate=0.3)
+
+
 def test_alignment_is_added_with_its_weight() -> None:
     config = config_of({"fusion": "align", "fusion_at": "middle", "dropout": 0.0})
     batch = torch.utils.data.default_collate([Blocks(8)[i] for i in range(4)])

@@ -93,8 +93,8 @@ def differences(config: Config, kept: Mapping[str, Any]) -> dict[str, tuple[Any,
     Returns:
         Both values by dotted key.
     """
-    ours, default = _flat(config.to_dict()), _flat(Config().to_dict())
-    theirs = {**default, **_flat(kept)}
+    default = _flat(Config().to_dict())
+    ours, theirs = _as_before(_flat(config.to_dict())), _as_before({**default, **_flat(kept)})
     keys = [key for key in ours if key not in MOVABLE and ours[key] != theirs[key]]
     return {key: (ours[key], theirs[key]) for key in keys}
 
@@ -104,9 +104,16 @@ def _changed(config: Config) -> dict[str, Any]:
     default = _flat(Config().to_dict()) | _FORMER
     return {
         key: value
-        for key, value in _flat(config.to_dict()).items()
+        for key, value in _as_before(_flat(config.to_dict())).items()
         if key not in MOVABLE and (key not in default or default[key] != value)
     }
+
+
+def _as_before(flat: dict[str, Any]) -> dict[str, Any]:
+    """Keys left to the network where that means what the former default was."""
+    if len(flat["model.outputs"]) > 1 or flat["model.name"] == "pspnet":
+        return flat
+    return {k: _FORMER[k] if v is None and k in _FORMER else v for k, v in flat.items()}
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -81,7 +81,7 @@ def test_unknown_study_names_the_nearest() -> None:
 def test_shipped_studies_say_what_they_ask_and_cost(name: str) -> None:
     text = shipped()[name].read_text("utf-8")
     assert "# Question:" in text
-    assert "core-hour" in text
+    assert "core-hour" in text or "Not run here" in text
     assert f"cen study {name}" in text
     assert all("memory" not in entry.source for entry in Study.load(shipped()[name]).published)
 
@@ -94,12 +94,15 @@ def test_shipped_studies_can_be_run(name: str, tmp_path: Path) -> None:
 
     study = Study.load(shipped()[name])
     roots = roots_of(study, tmp_path, "nowhere")
-    small = {"model.width": "4", "model.decoder_channels": "4"}
+    small = {"model.width": "4", "model.weights": "null"}
+    image = common.load_config(study.config, {}).model.name == "unet"
+    small |= {"model.encoder": "unet5"} if image else {"model.decoder_channels": "4"}
+    tasks = {"rgb": Task("image", 3)} if image else {"segmentation": Task("segmentation", 3)}
     runs = expand(study, Choice(small, seeds=1), roots, common.load_config, may_miss=True)
     assert len({run.hash for run in runs}) == len(runs)
     assert all(run.config.train.max_steps >= 1200 for run in runs)
     for config in {str(run.config.model): run.config for run in runs}.values():
-        net = build_network(config, {"segmentation": Task("segmentation", 3)})
+        net = build_network(config, tasks)
         assert list(net.inputs) == list(config.model.inputs)
 
 
@@ -109,6 +112,14 @@ def test_published_figures_of_shipped_studies_are_those_of_the_numbers(tmp_path:
     assert fusion["CEN RefineNet-101", "NYUDv2, 40 classes"]["mIoU"] == 51.1
     assert fusion["CEN PSPNet-152", "SUN RGB-D, 37 classes"]["mIoU"] == 51.1
     assert Study.load(shipped()["ablation"]).published == []
+    for name in ("fusion-nyudv2", "fusion-sunrgbd"):
+        own = {(e.label, e.data): e.values for e in Study.load(shipped()[name]).published}
+        (data,) = {data for _, data in own}
+        shared = {key: values for key, values in fusion.items() if key[1] == data}
+        assert shared == {key: own[key] for key in shared}
+    translation = Study.load(shipped()["translation-taskonomy"])
+    translated = {entry.label: entry.values for entry in translation.published}
+    assert translated["CEN"] == {"FID": 84.33, "KID×100": 2.70}
 
 
 def test_data_of_the_command_line(tmp_path: Path) -> None:
@@ -133,6 +144,12 @@ def test_data_of_the_command_line(tmp_path: Path) -> None:
     assert roots["own"] == Path("default").resolve()
     words = make_words(study.data["parts"], roots["parts"])
     assert words[-5:] == ["--labels", "parts", "--size", "32", "48"]
+
+
+def test_the_study_may_say_where_the_data_lie(tmp_path: Path) -> None:
+    study = load(tmp_path, GOOD + "set: {data.root: /x/mine}\n")
+    assert roots_of(study, tmp_path, "default") == {"mine": Path("/x/mine")}
+    assert roots_of(choose_data(study, [], "/y/z"), tmp_path, "d") == {"z": Path("/y/z")}
 
 
 def test_the_page_of_studies_lists_every_key_as_it_is() -> None:

@@ -83,9 +83,10 @@ def roots_of(study: Study, out: Path, default: str) -> dict[str, Path]:
     Args:
         study: The study.
         out: The folder of studies; rendered data lie in its folder ``data``.
-        default: ``data.root`` of the base configuration.
+        default: ``data.root`` of the base configuration, where the study sets none.
     """
     roots = {}
+    default = str(study.set.get("data.root", default))
     for name, variant in (study.data or {Path(default).name: DataVariant()}).items():
         if variant.make:
             text = json.dumps(variant.make, sort_keys=True)

@@ -88,11 +88,11 @@ def published_table(study: Study) -> Table | None:
         for entry in study.published
     ]
     return Table(
-        "Published figures, on other data",
+        "Published figures",
         ["method", "data", *names, "source"],
         rows,
-        "Printed by others on other data and with other networks: to be set beside the order of "
-        "the rows above, not beside their values.",
+        "Printed by others, who chose and evaluated in other ways, most on other data and with "
+        "other networks: to be set beside the order of the rows above, not beside their values.",
         published=True,
         words=(0, 1, len(names) + 2),
     )

@@ -133,7 +133,7 @@ def _donors(features: Tensor, groups: Groups) -> Tensor:
     ):
         blocks = torch.unflatten(features, 1, (len(groups), size))
         return _mean_of_others(blocks).flatten(1, 2)
-    donors = {}
+    donors: dict[int, Tensor] = {}
     for group in groups:
         block = torch.stack([features[:, s] for s in group], 1)
         found = _mean_of_others(block[:, None])[:, 0]

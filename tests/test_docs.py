@@ -2,6 +2,7 @@
 
 import re
 import shlex
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from torch.nn import functional
 import cen
 from cen import parsing
 from cen.cli import build_parser
+from cen.cli.common import load_config
 from cen.config import Config
 
 ROOT = Path(__file__).parents[1]
@@ -119,3 +121,26 @@ def test_code_of_several_tasks_runs(scene: dict[str, Any]) -> None:
     exec(block.replace('encoder="resnet18"', 'encoder="resnet18", width=4'), scene)
     assert scene["weighting"].log_variances.grad is not None
     assert scene["weighting"].log_variances.abs().min() > 0
+
+
+def test_code_of_cycle_fusion_runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    exec(code_of("docs/translation.md", "python")[-1], names)
+    assert set(names["out"]) == {"rgb", "depth", "normal"}
+    assert names["depth"].ensemble.shape == (1, 1, 64, 96)
+
+
+def test_cycle_fusion_against_discriminators_weighs_the_error_once() -> None:
+    """100 of the outputs on top of train.l1 100 would be 10,000."""
+    text = (ROOT / "docs" / "translation.md").read_text("utf-8")
+    commands = re.findall(r"^cen train (rooms-cycle\S*) (.*--train\.adversarial .*)$", text, re.M)
+    assert {name for name, _ in commands} == {"rooms-cycle", "rooms-cycle-shade"}
+    for name, options in commands:
+        words = shlex.split(options)
+        given = {key.removeprefix("--"): word for key, word in pairwise(words) if "--" in key}
+        config = load_config(name, given)
+        assert config.train.adversarial == "bce"
+        weighed = {config.train.l1 * output.weight for output in config.model.outputs.values()}
+        alone = load_config(name, {}).model.outputs.values()
+        assert weighed == {output.weight for output in alone} == {100.0}

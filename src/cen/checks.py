@@ -69,6 +69,7 @@ def check_run(config: Config) -> None:
         _check_modality(name, modality)
     _check_outputs(config)
     check_weighting(train.weighting)
+    _check_cycle(config)
     _check_adversarial(config)
     _check_penalty(config)
     scale = data.transforms.scale
@@ -152,11 +153,22 @@ def _check_penalty(config: Config) -> None:
         )
 
 
+def _check_cycle(config: Config) -> None:
+    """Refuses what cycle fusion, where every modality is an input and a target, cannot do."""
+    if config.model.name != "cycle":
+        return
+    if config.train.modality_dropout:
+        raise ConfigError("train.modality_dropout: is not for model.name cycle; leave it out")
+    if config.data.partial:
+        raise ConfigError(
+            "data.partial: true is not for model.name cycle, where what a sample lacks would be "
+            "an input of all others, too; say false and list samples that have every modality"
+        )
+
+
 def _check_adversarial(config: Config) -> None:
     """Refuses what adversarial training cannot do."""
     train = config.train
-    if config.model.name == "cycle" and train.modality_dropout:
-        raise ConfigError("train.modality_dropout: is not for model.name cycle; leave it out")
     if train.adversarial == "none":
         return
     if not any(output.kind == "image" for output in config.model.outputs.values()):

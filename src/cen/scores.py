@@ -48,7 +48,9 @@ SCORES: dict[str, Score] = {
     "psnr": Score("PSNR", "dB", text="peak signal-to-noise ratio"),
     "ssim": Score("SSIM", "", text="structural similarity"),
     "fid": Score("FID", "", higher=False, text="Fréchet distance of Inception features"),
-    "kid": Score("KID ×100", "", higher=False, text="kernel distance of Inception features"),
+    "kid": Score(
+        "KID ×100", "", higher=False, text="kernel distance of Inception features, times 100"
+    ),
     "frechet_efficientnet_lite0": Score(
         "Fréchet (EfficientNet-Lite0)",
         "",

@@ -157,3 +157,38 @@ def test_errors_say_what_is_wrong(change: dict, error: type[Exception], words: s
 def test_parts_refuse_zero_channels() -> None:
     with pytest.raises(ShapeError, match="channels ≥ 1"):
         parts(0, 2)
+
+
+@pytest.mark.parametrize(
+    "groups",
+    [
+        [[0, 1, 2], [3, 4, 5]],
+        [[0, 1], [2, 3], [4, 5]],
+        [[0, 1, 2, 3], [4, 5]],
+        [[0, 2, 4], [1, 3, 5]],
+        [[0, 1, 2, 3, 4], [5]],
+    ],
+    ids=["threes", "pairs", "uneven", "interleaved", "alone"],
+)
+def test_an_overflow_stays_in_its_group(groups: list[list[int]]) -> None:
+    """Infinity times the weight 0 of another group would be NaN there."""
+    features, scale = draw(6, 12, 2, 3, 3, seed=4)
+    features[:, 0] = torch.inf
+    result = exchange(features.flatten(0, 1), scale, 0.1, scope="any", groups=groups)
+    result = result.unflatten(0, (2, 6))
+    finite = features.clone()
+    finite[:, 0] = 0
+    expected = by_hand(finite, scale, 0.1, "any", groups)
+    for group in groups:
+        if 0 not in group:
+            torch.testing.assert_close(result[:, group], expected[:, group])
+            assert result[:, group].isfinite().all()
+
+
+def test_of_two_in_a_group_each_donates_itself_bit_by_bit() -> None:
+    features, scale = draw(6, 8, 2, 3, 3, seed=5)
+    groups = [[0, 1], [2, 3], [4, 5]]
+    result = exchange(features.flatten(0, 1), torch.zeros_like(scale), 0.1, scope="any",
+                      groups=groups)  # fmt: skip
+    swapped = features.unflatten(1, (3, 2)).flip(2).flatten(1, 2)
+    assert torch.equal(result.unflatten(0, (2, 6)), swapped)

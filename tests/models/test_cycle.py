@@ -115,6 +115,35 @@ def test_streams_of_a_target_exchange_among_each_other_alone():
         torch.testing.assert_close(seen["out"][two], plain[one])
 
 
+def test_an_overflow_for_one_target_leaves_the_others_finite():
+    """Exchanging with weights 0 for the streams of other targets would make NaN of infinity."""
+    names = {**MODALITIES, "shade": 1}
+    tasks = {name: IMAGE if channels == 3 else GREY for name, channels in names.items()}
+    net = tiny(inputs=names, outputs=tasks).eval()
+    layer = next(iter(exchange_layers(net).values()))
+    with torch.no_grad():
+        rows = [i for i, name in enumerate(net.encoder_streams.names) if name.startswith("rgb/")]
+        layer.weight[rows], layer.bias[rows] = 1.0, torch.inf
+        out = net(batch(net))
+    assert not out["rgb"].ensemble.isfinite().all()
+    for target in ("depth", "normal", "shade"):
+        assert out[target].ensemble.isfinite().all()
+
+
+def test_it_compiles_whole_and_exports():
+    """With all modalities, and without one: the groups of the targets then differ in size."""
+    names = {**MODALITIES, "shade": 1}
+    tasks = {name: IMAGE if channels == 3 else GREY for name, channels in names.items()}
+    net = tiny(inputs=names, outputs=tasks).eval()
+    images = batch(net)
+    compiled = torch.compile(net, fullgraph=True, backend="eager")
+    for given in (images, {name: images[name] for name in ("rgb", "normal", "shade")}):
+        for target, output in net(given).items():
+            torch.testing.assert_close(compiled(given)[target].ensemble, output.ensemble)
+    exported = torch.export.export(net, (images,)).module()
+    torch.testing.assert_close(exported(images)["rgb"].ensemble, net(images)["rgb"].ensemble)
+
+
 def test_parts_and_penalty_are_per_target():
     net = tiny()
     layer = next(iter(exchange_layers(net).values()))

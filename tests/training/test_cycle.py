@@ -182,11 +182,14 @@ def test_from_files_to_evaluation(tmp_path: Path) -> None:
     net = fit(config, tmp_path / "run", progress=False)
     assert set(net.feeds) == {"rgb", "depth_zbuffer"}
     assert list((tmp_path / "run" / "panels").glob("*.npz"))
+    varied = evaluate(tmp_path / "run", panels=1, features=None, flip=True, scales=(1.0, 0.75))
     evaluate(tmp_path / "run", panels=1, features=None)
     found = json.loads((tmp_path / "run" / "evaluation.json").read_text())
     whole = found["scores"]["rgb+depth_zbuffer+segment_semantic"]
     assert whole["segment_semantic"]["ensemble"]["mean_iou"] is not None
     assert whole["depth_zbuffer"]["ensemble"]["rmse"] > 0
+    assert varied["scores"].keys() == found["scores"].keys()
+    assert varied["scores"] != found["scores"]
     assert found["generator_mode"] == "eval"
     preprocessing = cen.load(tmp_path / "run").metadata["preprocessing"]
     assert set(preprocessing) == set(config.model.inputs)
@@ -221,6 +224,80 @@ def test_inputs_made_of_ground_truth_are_those_that_files_give() -> None:
         torch.testing.assert_close(net.enter(name, truth), expected, atol=1e-5, rtol=1e-5)
     with pytest.raises(ConfigError, match=r"data\.modalities\.depth\.encoding"):
         feeds_of({"depth": tasks["depth"]}, {"depth": Modality.of("depth", encoding="log")})
+
+
+@pytest.mark.parametrize(
+    ("modality", "key"),
+    [
+        (Modality.of("depth", clip=(0.5, 10.0)), "clip"),
+        (Modality.of("depth", fill_holes="nearest"), "fill_holes"),
+        (Modality.of("depth", fill=-1.0), "fill"),
+        (Modality.of("image", fill=0.5), "fill"),
+        (Modality.of("continuous", fill=0.5), "fill"),
+    ],
+)
+def test_keys_of_inputs_alone_are_refused(modality: Modality, key: str) -> None:
+    """Training would pass over them, and a prediction on files would heed them."""
+    task = Task("image", modality.channels)
+    with pytest.raises(ConfigError, match=rf"data\.modalities\.depth\.{key}: is of inputs alone"):
+        feeds_of({"depth": task}, {"depth": modality})
+    feeds_of({"depth": task}, {"depth": Modality.of("continuous", clip=(0.0, 1.0))})
+
+
+@pytest.mark.parametrize("options", [{}, {"adversarial": "bce", "momentum": 0.5}])
+def test_in_a_training_step_nothing_of_a_target_reaches_its_own_prediction(
+    options: dict[str, Any], tmp_path: Path
+) -> None:
+    """Gradients inside the step of the trainer, from ground truth on, with dropout at work."""
+    seen: dict[str, dict[str, float]] = {}
+
+    class Gradients(Callback):
+        def on_train_start(self, trainer: Any, pl_module: Any) -> None:
+            layers = cen.exchange.exchange_layers(pl_module.net).values()
+            with torch.no_grad():
+                for layer in layers:
+                    layer.weight[:, ::2] = 0.0
+            assert all(layer.replaced().any() for layer in layers)
+            pl_module.net.register_forward_hook(note)
+
+        def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, n: int) -> None:
+            for name in TASKS:
+                batch[name].requires_grad_()
+            self.batch = batch
+
+    watch = Gradients()
+
+    def note(net: Any, args: Any, outputs: Any) -> None:
+        dropouts = [m for m in net.modules() if isinstance(m, torch.nn.Dropout)]
+        assert all(m.training for m in dropouts)
+        assert any(m.p > 0 for m in dropouts)
+        truth = [watch.batch[name] for name in TASKS]
+        for target, output in outputs.items():
+            total = sum((value**2).sum() for value in (*output.streams.values(), fused(output)))
+            found = torch.autograd.grad(total, truth, retain_graph=True, allow_unused=True)
+            seen[target] = {
+                name: 0.0 if gradient is None else gradient.abs().max().item()
+                for name, gradient in zip(TASKS, found, strict=True)
+            }
+        # What comes after the first pass looks at predictions again, see the cycle term.
+        raise InterruptedError
+
+    class Large(Pictures):
+        def __getitem__(self, key: Any) -> dict[str, Any]:
+            sample = super().__getitem__(key)
+            return sample | {name: sample[name].tile(1, 2, 2) for name in TASKS}
+
+    # Smaller ones have no dropout.
+    config = cycle({"dropout": 0.5, "encoder": "unet6"}, steps=1, **options)
+    with pytest.raises(InterruptedError):
+        train_network(
+            config, tmp_path / "run", network(config), Large(4), None,
+            progress=False, callbacks=(watch,),
+        )  # fmt: skip
+    assert list(seen) == list(TASKS)
+    for target, gradients in seen.items():
+        assert gradients[target] == 0.0
+        assert all(value > 0 for name, value in gradients.items() if name != target)
 
 
 def test_bad_input(tmp_path: Path) -> None:

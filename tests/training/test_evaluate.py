@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any, ClassVar
+
 import pytest
 import torch
 import torch.nn.functional as F
 from tests.training.toy import Blocks, toy_network
 
+import cen
+from cen.data import Modality
 from cen.metrics import confusion_matrix, segmentation_scores
+from cen.models import Task
 from cen.scores import mean_headline
 from cen.training.scorer import score_network
 from cen.training.scoring import subsets
@@ -66,6 +71,37 @@ def test_several_scales_and_flipping_average_probabilities() -> None:
     assert found["iou"] == pytest.approx(wanted["iou"])
     plain = score_network(net, data, **options)["rgb"]["segmentation"]["ensemble"]  # type: ignore[arg-type]
     assert plain["iou"] != pytest.approx(wanted["iou"], abs=1e-6)
+
+
+def test_normals_predicted_as_an_image_are_mirrored_as_vectors() -> None:
+    """With flipping, the scores are those in a mirrored world, where x points the other way."""
+
+    class Vectors(Blocks):
+        modalities: ClassVar = {"rgb": Modality.of("image")}
+        targets: ClassVar = {"normal": Modality.of("normal")}
+        mirrored = False
+
+        def __getitem__(self, key: int | tuple[int, int]) -> dict[str, Any]:
+            sample = super().__getitem__(key)
+            rgb, normal = sample["rgb"], F.normalize(sample["rgb"] - 0.3, dim=0)
+            if self.mirrored:
+                rgb, normal = rgb.flip(-1), normal.flip(-1)
+                normal[0] *= -1
+            return {"rgb": rgb, "normal": normal, "name": sample["name"]}
+
+    torch.manual_seed(0)
+    net = cen.build(
+        "unet", encoder="unet3", width=4, inputs={"rgb": 3}, outputs={"normal": Task("image", 3)},
+        statistics="instance",
+    )  # fmt: skip
+    plain, mirrored = Vectors(2), Vectors(2)
+    mirrored.mirrored = True
+    one, other = (
+        score_network(net, data, flip=True, accelerator="cpu")["rgb"]["normal"]["ensemble"]
+        for data in (plain, mirrored)
+    )
+    assert one["mae"] == pytest.approx(other["mae"], rel=1e-5)
+    assert one["rmse"] == pytest.approx(other["rmse"], rel=1e-5)
 
 
 def test_the_network_is_left_in_the_mode_it_was_in() -> None:

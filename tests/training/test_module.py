@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections import Counter
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from lightning.pytorch import Callback, Trainer
-from tests.training.toy import Blocks, same, toy_network
+from tests.training.toy import Blocks, same, toy_config, toy_network
 
 import cen
 from cen.errors import ConfigError
 from cen.losses import fusion_loss
 from cen.optim import Schedule
+from cen.training import score_network, train_network
 from cen.training.data import FusionData
 from cen.training.module import DensePrediction, draw_modalities, step_seed
 
@@ -148,3 +150,18 @@ def test_a_step_without_a_modality_leaves_its_streams_alone() -> None:
 def test_class_weights_must_fit_the_classes() -> None:
     with pytest.raises(ConfigError, match=r"2 weights.*3 classes"):
         DensePrediction(toy_network(), schedule=Schedule(steps=1), class_weights=[1.0, 2.0])
+
+
+def test_own_data_without_an_input_are_told_apart(tmp_path: Path) -> None:
+    class Blind(Blocks):
+        def __getitem__(self, key: int | tuple[int, int]) -> dict[str, Any]:
+            sample = super().__getitem__(key)
+            del sample["depth"]
+            return sample
+
+    config = toy_config()
+    words = "the samples have no input 'depth', which the network takes; they have rgb, segm"
+    with pytest.raises(ConfigError, match=words):
+        train_network(config, tmp_path / "run", toy_network(config), Blind(8), None, progress=False)
+    with pytest.raises(ConfigError, match=words):
+        score_network(toy_network(config), Blind(2), accelerator="cpu")

@@ -19,8 +19,10 @@ from cen.config import Config
 from cen.errors import ConfigError
 from cen.metrics import Features, frechet_distance, to_bytes
 from cen.models import ChannelExchangeNetwork, PatchGAN, Task
+from cen.optim import Schedule
 from cen.training import generating, make_discriminators, score_network, train_network
 from cen.training.setup import build_network
+from cen.training.translation import Translation
 
 
 class Pictures(Dataset[dict[str, Any]]):
@@ -313,3 +315,17 @@ def test_evaluation_runs_as_asked() -> None:
     assert both[0]["mae"] != both[1]["mae"]
     assert both[0]["images"] == 3
     assert set(found["eval"]) == {"shade+texture", "shade", "texture"}
+
+
+def test_what_is_fused_early_is_judged_with_modalities_absent(tmp_path: Path) -> None:
+    """The discriminator of all inputs sees zeros in place of an absent one, as the network does."""
+    config = translation({"fusion": "concat"}, modality_dropout=0.9)
+    train(config, tmp_path / "run")
+    assert (tmp_path / "run" / "checkpoints" / "last.ckpt").exists()
+    net = network(config)
+    module = Translation(
+        net, make_discriminators(net, width=4, layers=1), schedule=Schedule(steps=1)
+    )
+    texture, truth = torch.randn(2, 3, 32, 32), torch.randn(2, 3, 32, 32)
+    pair = module._pairs("rgb", {"texture": texture}, net({"texture": texture}), {"rgb": truth})
+    assert torch.equal(pair.source, torch.cat([torch.zeros_like(texture), texture], 1))

@@ -102,45 +102,60 @@ def replaced_channels(scale: Tensor, threshold: float, own: Tensor | None = None
     return small if own is None else small & own
 
 
-def donor_weights(group_of: Tensor, dtype: torch.dtype) -> Tensor:
-    """Row s holds the weights of the mean over the other streams of s's group.
-
-    Args:
-        group_of: (S,) integer, the group of each stream that is present.
-        dtype: Floating type of the result.
-
-    Returns:
-        (S, S); a stream that is alone in its group has a row of zeros. Made by tensor operations
-        alone, so that nothing is copied from the host on the hot path.
-    """
-    same = (group_of[:, None] == group_of[None, :]).to(dtype)
-    others = same - torch.eye(len(group_of), dtype=dtype, device=group_of.device)
-    return others / others.sum(dim=1, keepdim=True).clamp(min=1)
-
-
-def mix_wide(wide: Tensor, replaced: Tensor, group_of: Tensor, pair: bool) -> Tensor:
+def mix_wide(wide: Tensor, replaced: Tensor, groups: Groups) -> Tensor:
     """Exchange on the wide view; the inner step of :func:`exchange` and of the stream norms.
 
     Args:
         wide: (B, S·C, *) features of the streams that are present, before the exchange.
-        replaced: (S, C) bool, true only for streams with a partner.
-        group_of: (S,) the group of each stream.
-        pair: Whether there are exactly two streams, in one group. The donor is then the other
-            stream itself, which is exact and cheaper than the weighted sum.
+        replaced: (S, C) bool. Without effect for a stream that is alone in its group.
+        groups: Positions of the streams per group; together 0..S-1. Static, so that nothing is
+            copied from the host on the hot path.
 
     Returns:
         (B, S·C, *), the same dtype and memory layout.
     """
     streams, channels = replaced.shape
     features = torch.unflatten(wide, 1, (streams, channels))
-    if pair:
-        donors = features.flip(1)
-    else:
-        with _full_precision(wide.device.type):
-            weights = donor_weights(group_of, wide.dtype)
-            donors = torch.einsum("st,bt...->bs...", weights, features)
     mask = replaced.view(1, streams, channels, *[1] * (wide.ndim - 2))
-    return keep_format(torch.where(mask, donors, features).flatten(1, 2), wide)
+    mixed = torch.where(mask, _donors(features, groups), features)
+    return keep_format(mixed.flatten(1, 2), wide)
+
+
+def _donors(features: Tensor, groups: Groups) -> Tensor:
+    """The mean over the other streams of every stream's group, (B, S, C, *) like ``features``.
+
+    Group by group: one product with all S streams would cost S² and multiply those of other groups
+    with 0, which makes NaN of an overflow that is none of this group's business.
+    """
+    size = len(groups[0])
+    if [s for group in groups for s in group] == list(range(len(groups) * size)) and all(
+        len(group) == size for group in groups
+    ):
+        blocks = torch.unflatten(features, 1, (len(groups), size))
+        return _mean_of_others(blocks).flatten(1, 2)
+    donors: dict[int, Tensor] = {}
+    for group in groups:
+        block = torch.stack([features[:, s] for s in group], 1)
+        found = _mean_of_others(block[:, None])[:, 0]
+        donors |= {s: found[:, position] for position, s in enumerate(group)}
+    return torch.stack([donors[s] for s in range(len(donors))], 1)
+
+
+def _mean_of_others(blocks: Tensor) -> Tensor:
+    """(B, groups, n, C, *): for each stream the mean of the n - 1 others, itself where n is 1.
+
+    The donor of one of two is the other itself, exactly. Of more it is a weighted sum, in which a
+    stream's own values count 0 times: an infinite one makes its own donor NaN.
+    """
+    count = blocks.shape[2]
+    if count <= 2:
+        return blocks.flip(2)
+    with _full_precision(blocks.device.type):
+        weights = torch.ones(count, count, dtype=blocks.dtype, device=blocks.device)
+        weights = (weights - torch.eye(count, dtype=blocks.dtype, device=blocks.device)) / (
+            count - 1
+        )
+        return torch.einsum("st,bgt...->bgs...", weights, blocks)
 
 
 def _full_precision(device: str) -> AbstractContextManager[object]:
@@ -192,12 +207,6 @@ def exchange(
     if sorted(s for group in groups for s in group) != list(range(streams)):
         raise StreamError(f"groups {groups} must hold each of the {streams} streams exactly once")
     own = group_parts(channels, groups).to(scale.device) if scope == "own" else None
-    partnered = torch.zeros(streams, 1, dtype=torch.bool)
-    group_of = torch.zeros(streams, dtype=torch.long)
-    for g, group in enumerate(groups):
-        group_of[list(group)] = g
-        partnered[list(group)] = len(group) > 1
-    replaced = replaced_channels(scale, threshold, own) & partnered.to(scale.device)
-    pair = streams == 2 and len(groups) == 1
-    mixed = mix_wide(widen(features, streams), replaced, group_of.to(scale.device), pair)
-    return narrow(mixed, streams)
+    replaced = replaced_channels(scale, threshold, own)
+    members = [list(group) for group in groups if len(group)]
+    return narrow(mix_wide(widen(features, streams), replaced, members), streams)

@@ -100,7 +100,6 @@ class StreamNorm(nn.Module):
     own: Tensor
     chosen: Tensor | None
     partnered: Tensor
-    group_of: Tensor
     per_stream: tuple[str, ...] = ("weight", "bias")
 
     def __init__(
@@ -113,15 +112,12 @@ class StreamNorm(nn.Module):
         self.weight = nn.Parameter(torch.ones(len(streams), num_features))
         self.bias = nn.Parameter(torch.zeros(len(streams), num_features))
         partnered = torch.zeros(len(streams), 1, dtype=torch.bool)
-        group_of = torch.zeros(len(streams), dtype=torch.long)
-        for g, group in enumerate(streams.groups):
-            group_of[list(group)] = g
+        for group in streams.groups:
             partnered[list(group)] = len(group) > 1
         # Derived from the arguments: not saved, but moved along with the module.
         own = group_parts(num_features, streams.groups)
         self.register_buffer("own", own, persistent=False)
         self.register_buffer("partnered", partnered, persistent=False)
-        self.register_buffer("group_of", group_of, persistent=False)
         self.register_buffer("chosen", None)
         self.draw("")
 
@@ -174,12 +170,11 @@ class StreamNorm(nn.Module):
         else:
             own = self._rows(self.own) if rule.scope == "own" else None
             replaced = replaced_channels(self._rows(self.weight), rule.threshold, own)
-        group_of = self._rows(self.group_of)
-        pair = len(active) == 2
-        if not pair:
-            # A stream whose partners are all absent keeps its own values.
-            replaced = replaced & ((group_of[:, None] == group_of).sum(1, keepdim=True) > 1)
-        return mix_wide(wide, replaced, group_of, pair)
+        # Positions among the active streams; one whose partners are all absent is alone and keeps
+        # its own values.
+        places = {stream: place for place, stream in enumerate(active)}
+        present = [[places[i] for i in g if i in places] for g in self.streams.groups]
+        return mix_wide(wide, replaced, [group for group in present if group])
 
     def _rows(self, per_stream: Tensor) -> Tensor:
         """The rows of the active streams; the tensor itself when all are."""
@@ -228,7 +223,7 @@ class StreamNorm(nn.Module):
                 setattr(self, name, nn.Parameter(values, requires_grad=source.requires_grad))
             else:
                 setattr(self, name, values)
-        for name in ("own", "partnered", "group_of", "chosen"):
+        for name in ("own", "partnered", "chosen"):
             buffer = getattr(self, name)
             setattr(self, name, None if buffer is None else buffer.to(self.weight.device))
         self.train(norm.training)

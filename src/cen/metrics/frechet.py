@@ -46,7 +46,11 @@ class DistanceScores(NamedTuple):
 
 
 def score_names(features: str) -> tuple[str, str]:
-    """What the two distances are called on a feature network: FID and KID on Inception alone."""
+    """What the two distances are called on a feature network: FID and KID on Inception alone.
+
+    These are the keys of evaluation.json. Under ``kid``, and under ``kernel_...`` alike, stands the
+    distance times 100, see :class:`DistanceScores`.
+    """
     if features == "inception":
         return "fid", "kid"
     return f"frechet_{features}", f"kernel_{features}"

@@ -133,19 +133,29 @@ def known_targets(dataset: Any, outputs: Collection[str] = ()) -> list[Collectio
     return found
 
 
-def fill_in(sample: Mapping[str, Any], outputs: Mapping[str, Task]) -> dict[str, Any]:
+def fill_in(
+    sample: Mapping[str, Any], outputs: Mapping[str, Task], *, whole: bool = False
+) -> dict[str, Any]:
     """A sample with every target: those that it lacks are all ignored, or NaN.
 
     Args:
         sample: tensors by name.
         outputs: the tasks by output name.
+        whole: the targets are inputs, too (cycle fusion), where a filled one would be taken for a
+            picture of nothing; then none may be lacking.
 
     Raises:
-        DataError: the sample has no target at all.
+        DataError: the sample has no target at all, or lacks one with ``whole``.
     """
     lacking = [name for name in outputs if name not in sample]
     if not lacking:
         return dict(sample)
+    if whole:
+        raise DataError(
+            f"sample {sample.get('name', '')}: has no {', '.join(lacking)}; it has"
+            f" {', '.join(sample)}. In cycle fusion every modality is an input and a target of"
+            " every sample, so give it, or leave it out of the network"
+        )
     if len(lacking) == len(outputs):
         raise DataError(
             f"sample {sample.get('name', '')}: has no ground truth for any of {', '.join(outputs)};"

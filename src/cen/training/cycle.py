@@ -14,7 +14,8 @@ from cen.errors import ConfigError
 from cen.losses import KINDS, segmentation_loss
 from cen.models import CycleFusionNetwork, Output, Task
 from cen.models.cycle import Feed, fused
-from cen.training.module import DensePrediction, inputs_of
+from cen.models.network import resize
+from cen.training.module import DensePrediction, inputs_of, label_size
 from cen.training.translation import Translation
 
 # Keeps this draw apart from those of `step_seed` and `draw_modalities`.
@@ -60,9 +61,12 @@ class CycleTerm(DensePrediction):
         rng = np.random.default_rng((self.seed, self.trainer.global_step, 0, _DRAW))
         drawn = names[int(rng.integers(len(names)))]
         inputs = inputs_of(net, targets, names)
-        inputs[drawn] = net.reenter(drawn, outputs[drawn]).to(inputs[drawn].dtype)
+        size = label_size(net, targets)
+        # A decoder gives other sizes than it was given where these do not halve evenly.
+        streams = {key: resize(value, size) for key, value in outputs[drawn].streams.items()}
+        seen = net.reenter(drawn, outputs[drawn]._replace(streams=streams))
+        inputs[drawn] = seen.to(inputs[drawn].dtype)
         others = [name for name in names if name != drawn]
-        size = (int(inputs[drawn].shape[-2]), int(inputs[drawn].shape[-1]))
         rebuilt = net(inputs, size, targets=others)
         losses = [self._match(name, rebuilt[name], targets[name]) for name in others]
         return torch.stack(losses).mean()
@@ -94,11 +98,13 @@ def feeds_of(tasks: Mapping[str, Task], targets: Mapping[str, Modality]) -> dict
         targets: how each is read.
 
     Raises:
-        ConfigError: an encoding without a way from ground truth to the input.
+        ConfigError: an encoding without a way from ground truth to the input, or a key that only
+            inputs read from files heed.
     """
     feeds = {}
     for name in tasks:
         modality = targets[name]
+        _check_keys(name, modality)
         if modality.kind in ("label", "continuous"):
             continue
         if modality.encoding != "raw":
@@ -116,3 +122,20 @@ def feeds_of(tasks: Mapping[str, Task], targets: Mapping[str, Modality]) -> dict
         pairs = [(scale / std, (summand - mean) / std) for mean, std in parts]
         feeds[name] = (tuple(a for a, _ in pairs), tuple(b for _, b in pairs))
     return feeds
+
+
+def _check_keys(name: str, modality: Modality) -> None:
+    """Refuses what is done to inputs read from files, but not to ground truth.
+
+    A prediction on files would heed it, and so show the network what it never saw in training.
+    """
+    given = {"fill": modality.fill != 0.0}
+    if modality.kind != "continuous":  # whose ground truth is clipped alike
+        given |= {"clip": modality.clip is not None, "fill_holes": modality.fill_holes is not None}
+    for key, there in given.items():
+        if there:
+            raise ConfigError(
+                f"data.modalities.{name}.{key}: is of inputs alone, but in cycle fusion {name} is "
+                "a target, too, and what it enters as is made of that (0 where a value is "
+                "missing); leave it out"
+            )

@@ -33,6 +33,7 @@ class StepLoader(DataLoader[Any]):
         workers: processes that read.
         pinned: page-locked memory, for faster copies to a GPU.
         outputs: the tasks; targets that a sample lacks are filled in, see :func:`fill_in`.
+        whole: no sample may lack any.
     """
 
     def __init__(
@@ -43,12 +44,13 @@ class StepLoader(DataLoader[Any]):
         workers: int,
         pinned: bool,
         outputs: Mapping[str, Task] | None = None,
+        whole: bool = False,
     ) -> None:
         self.steps = batches.stop
         super().__init__(
             dataset,
             batch_sampler=batches,
-            collate_fn=partial(collate, outputs=outputs or {}),
+            collate_fn=partial(collate, outputs=outputs or {}, whole=whole),
             num_workers=workers,
             pin_memory=pinned,
             persistent_workers=workers > 0,
@@ -106,31 +108,35 @@ class EvaluationBatches(Sampler[list[int]]):
             yield self.indices[k * self.batch_size : (k + 1) * self.batch_size]
 
 
-def collate(samples: Sequence[Sample], outputs: Mapping[str, Task]) -> dict[str, Any]:
+def collate(
+    samples: Sequence[Sample], outputs: Mapping[str, Task], *, whole: bool = False
+) -> dict[str, Any]:
     """Makes a batch of samples of one size, whose targets are filled in where they are missing.
 
-    What else only some of the samples have is left out.
+    With ``whole`` a missing target is an error, see :func:`fill_in`. What else only some of the
+    samples have is left out.
     """
-    filled = [fill_in(sample, outputs) for sample in samples]
+    filled = [fill_in(sample, outputs, whole=whole) for sample in samples]
     common = [key for key in filled[0] if all(key in sample for sample in filled)]
     batch: dict[str, Any] = default_collate([{k: sample[k] for k in common} for sample in filled])
     return batch
 
 
 def group_by_size(
-    samples: Sequence[Sample], outputs: Mapping[str, Task] | None = None
+    samples: Sequence[Sample], outputs: Mapping[str, Task] | None = None, *, whole: bool = False
 ) -> list[dict[str, Any]]:
     """Collates samples into one batch per combination of shapes, so that sizes may differ.
 
     Args:
         samples: dicts of tensors (and names).
         outputs: the tasks; targets that a sample lacks are filled in, see :func:`fill_in`.
+        whole: no sample may lack any.
 
     Returns:
         Batches, in the order in which their shapes first occur; none for no samples.
     """
     groups: dict[Any, list[Sample]] = {}
-    for sample in (fill_in(sample, outputs or {}) for sample in samples):
+    for sample in (fill_in(sample, outputs or {}, whole=whole) for sample in samples):
         shapes = sorted((k, tuple(v.shape)) for k, v in sample.items() if hasattr(v, "shape"))
         groups.setdefault(tuple(shapes), []).append(sample)
     return [default_collate(group) for group in groups.values()]
@@ -144,12 +150,13 @@ def evaluation_loader(
     rank: int = 0,
     world: int = 1,
     outputs: Mapping[str, Task] | None = None,
+    whole: bool = False,
 ) -> DataLoader[Any]:
     """A loader that gives lists of batches, see :func:`group_by_size`."""
     return DataLoader(
         dataset,
         batch_sampler=EvaluationBatches(_length(dataset), batch_size, rank, world),
-        collate_fn=partial(group_by_size, outputs=outputs or {}),
+        collate_fn=partial(group_by_size, outputs=outputs or {}, whole=whole),
         num_workers=workers,
         worker_init_fn=_worker_signals,
     )
@@ -167,6 +174,7 @@ class FusionData(LightningDataModule):
         workers: processes that read, per process that trains.
         outputs: the tasks; targets that a sample lacks are filled in, see :func:`fill_in`.
         every_output: no batch lacks an output altogether, see :class:`CompleteBatches`.
+        whole: no sample may lack an output, as in cycle fusion.
 
     Raises:
         ConfigError: the batch cannot be dealt out evenly to the processes (when training starts).
@@ -183,12 +191,14 @@ class FusionData(LightningDataModule):
         workers: int = 0,
         outputs: Mapping[str, Task] | None = None,
         every_output: bool = False,
+        whole: bool = False,
     ) -> None:
         super().__init__()
         self.train, self.validation = train, validation
         self.batch_size, self.steps = batch_size, steps
         self.seed, self.workers = seed, workers
         self.outputs, self.every_output = dict(outputs or {}), every_output
+        self.whole = whole
 
     def train_dataloader(self) -> StepLoader:
         """Batches from the step that the run has reached to the last one."""
@@ -219,6 +229,7 @@ class FusionData(LightningDataModule):
             workers=self.workers,
             pinned=torch.cuda.is_available(),
             outputs=self.outputs,
+            whole=self.whole,
         )
 
     def val_dataloader(self) -> DataLoader[Any] | list[Any]:
@@ -234,6 +245,7 @@ class FusionData(LightningDataModule):
             rank=trainer.global_rank,
             world=trainer.world_size,
             outputs=self.outputs,
+            whole=self.whole,
         )
 
 

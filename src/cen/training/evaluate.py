@@ -63,7 +63,8 @@ def evaluate(
 
     Returns:
         What evaluation.json holds: ``{"split", "samples", "classes", "palette", "scores": {subset
-        joined by "+": {output: {"ensemble", "streams", "alpha"}}}}``; with ``single`` also
+        joined by "+": {output: {"ensemble", "streams", "alpha"}}}}`` (scores as named in
+        :data:`cen.scores.SCORES`; ``kid`` is KID times 100); with ``single`` also
         ``"single"``: ``{"delta_m", "gains": {output: share}, "outputs": how many the network has,
         "runs": {output: folder}, "scores": {output: scores of its ensemble}}``.
 

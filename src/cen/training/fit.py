@@ -126,6 +126,7 @@ def train_network(
             workers=config.data.workers,
             outputs=net.outputs,
             every_output=config.train.every_output,
+            whole=isinstance(net, CycleFusionNetwork),
         )
         _train(config, run_dir, module, data, metadata or {}, resume, progress, callbacks)
     return net

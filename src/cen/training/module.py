@@ -330,7 +330,17 @@ def targets_of(net: ChannelExchangeNetwork, batch: Batch) -> dict[str, Tensor]:
 def inputs_of(
     net: ChannelExchangeNetwork, batch: Batch, present: Sequence[str]
 ) -> dict[str, Tensor]:
-    """What a network is given of a batch; a cycle network takes its inputs from ground truth."""
+    """What a network is given of a batch; a cycle network takes its inputs from ground truth.
+
+    Raises:
+        ConfigError: the batch lacks one of them.
+    """
+    for name in present:
+        if name not in batch:
+            raise ConfigError(
+                f"the samples have no input {name!r}, which the network takes; they have"
+                f" {', '.join(batch)}"
+            )
     if isinstance(net, CycleFusionNetwork):
         return {name: net.enter(name, batch[name]) for name in present}
     return {name: batch[name] for name in present}
@@ -343,10 +353,14 @@ def prediction_streams(net: ChannelExchangeNetwork) -> tuple[str, ...]:
 
 def predict(net: ChannelExchangeNetwork, batch: Batch, present: Sequence[str]) -> dict[str, Output]:
     """Runs the network on some modalities of a batch, at the size of the labels (bicubic)."""
-    label = batch[next(iter(net.outputs))]
-    size = (int(label.shape[-2]), int(label.shape[-1]))
-    outputs: dict[str, Output] = net(inputs_of(net, batch, present), size=size)
+    outputs: dict[str, Output] = net(inputs_of(net, batch, present), size=label_size(net, batch))
     return outputs
+
+
+def label_size(net: ChannelExchangeNetwork, batch: Batch) -> tuple[int, int]:
+    """Height and width of the ground truth in a batch."""
+    height, width = batch[next(iter(net.outputs))].shape[-2:]
+    return int(height), int(width)
 
 
 def step_seed(seed: int, step: int, rank: int = 0) -> int:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
 from cen.data import Modality
-from cen.models import ChannelExchangeNetwork
+from cen.models import ChannelExchangeNetwork, CycleFusionNetwork
 from cen.outputs import read_prediction, read_streams, read_truth
 from cen.report.panels import Panel, PanelOutput, save_panel
 from cen.training.complete import fill_in
@@ -42,7 +42,9 @@ def write_panels(
         old.unlink()
     device = next(net.parameters()).device
     for number, index in enumerate(np.linspace(0, length - 1, min(count, length)).round()):
-        sample = fill_in(dataset[int(index)], net.outputs)
+        sample = fill_in(
+            dataset[int(index)], net.outputs, whole=isinstance(net, CycleFusionNetwork)
+        )
         batch = {name: sample[name][None].to(device) for name in (*net.inputs, *net.outputs)}
         with generating(net, mode, number):
             outputs = predict(net, batch, tuple(net.inputs))

@@ -16,8 +16,16 @@ from cen.metrics import Features, ImageDistance
 from cen.metrics.frechet import Protocol
 from cen.models import ChannelExchangeNetwork, CycleFusionNetwork, Output, Task
 from cen.training.data import evaluation_loader
+from cen.training.mirrors import mirror, mirror_truth, vector_fields
 from cen.training.modes import GeneratorMode, generating
-from cen.training.module import Batch, predict, prediction_streams, targets_of
+from cen.training.module import (
+    Batch,
+    inputs_of,
+    label_size,
+    predict,
+    prediction_streams,
+    targets_of,
+)
 from cen.training.quiet import quiet
 from cen.training.scoring import FusionScores, Subset, subsets
 
@@ -42,7 +50,7 @@ def score_network(
     Logits are upsampled to the size of the labels by bicubic interpolation, as in the released
     code. With several scales or flipping, the class probabilities (unit normals, depths, logits of
     edges) of the variants are averaged, for each stream and for the ensemble (this project's
-    extension).
+    extension). What a cycle network is given is mirrored as ground truth and resized as an input.
 
     Args:
         net: the network.
@@ -72,9 +80,10 @@ def score_network(
         generator_mode=generator_mode,
         features=features,
         protocol=protocol,
-        modalities=getattr(dataset, "modalities", {}),
+        modalities=_described(dataset, "modalities"),
+        vectors=vector_fields(net.outputs, _described(dataset, "targets")),
     )
-    data = _EvaluationData(dataset, batch_size, workers, net.outputs)
+    data = _EvaluationData(dataset, batch_size, workers, net)
     with quiet():
         trainer = Trainer(
             accelerator=accelerator,
@@ -96,10 +105,14 @@ class _EvaluationData(LightningDataModule):
     """Deals the samples out to the processes."""
 
     def __init__(
-        self, dataset: Dataset[Any], batch_size: int, workers: int, outputs: Mapping[str, Task]
+        self,
+        dataset: Dataset[Any],
+        batch_size: int,
+        workers: int,
+        net: ChannelExchangeNetwork,
     ) -> None:
         super().__init__()
-        self.outputs = outputs
+        self.outputs, self.whole = net.outputs, isinstance(net, CycleFusionNetwork)
         self.dataset, self.batch_size, self.workers = dataset, batch_size, workers
 
     def test_dataloader(self) -> DataLoader[Any]:
@@ -112,6 +125,7 @@ class _EvaluationData(LightningDataModule):
             rank=trainer.global_rank,
             world=trainer.world_size,
             outputs=self.outputs,
+            whole=self.whole,
         )
 
 
@@ -129,9 +143,10 @@ class _Evaluation(LightningModule):
         features: Features | None,
         protocol: Protocol,
         modalities: Mapping[str, Modality],
+        vectors: frozenset[str],
     ) -> None:
         super().__init__()
-        self.net, self.modalities = net, modalities
+        self.net, self.modalities, self.vectors = net, modalities, vectors
         self.generator_mode: GeneratorMode = generator_mode
         self.scales, self.flip = tuple(scales), flip
         shown = prediction_streams(net)
@@ -205,24 +220,32 @@ class _Evaluation(LightningModule):
             for scale in self.scales
             for mirrored in ((False, True) if self.flip else (False,))
         ]
-        return {name: _average([v[name] for v in variants]) for name in self.net.outputs}
+        # A cycle network does not predict a modality from itself alone.
+        return {name: _average([v[name] for v in variants]) for name in variants[0]}
 
     def _variant(
         self, batch: Batch, present: Subset, scale: float, mirrored: bool
     ) -> dict[str, Output]:
         """What can be averaged, from one scale and put back the right way round."""
-        changed = dict(batch)
-        for name in present:
-            image = batch[name]
-            if scale != 1.0:
-                size = [max(1, round(side * scale)) for side in image.shape[-2:]]
-                image = interpolate(image, size, mode="bilinear", align_corners=False)
-            changed[name] = mirror(image, self.modalities.get(name)) if mirrored else image
-        outputs = predict(self.net, changed, present)
+        inputs = self._mirrored(batch, present) if mirrored else inputs_of(self.net, batch, present)
+        if scale != 1.0:
+            inputs = {name: _resized(image, scale) for name, image in inputs.items()}
+        outputs: dict[str, Output] = self.net(inputs, size=label_size(self.net, batch))
         return {
-            name: _comparable(output, self.net.outputs[name].kind, mirrored)
+            name: _comparable(
+                output, self.net.outputs[name].kind, mirrored, vectors=name in self.vectors
+            )
             for name, output in outputs.items()
         }
+
+    def _mirrored(self, batch: Batch, present: Subset) -> dict[str, Tensor]:
+        """What the network is given of a mirrored batch."""
+        if isinstance(self.net, CycleFusionNetwork):
+            # It makes its inputs of ground truth, whose vectors have no mean to mind.
+            turned = {n: mirror_truth(batch[n], n in self.vectors) for n in present if n in batch}
+            return inputs_of(self.net, turned, present)
+        inputs = inputs_of(self.net, batch, present)
+        return {name: mirror(image, self.modalities.get(name)) for name, image in inputs.items()}
 
     def _alpha(self, output: str, present: Subset) -> dict[str, float]:
         """Ensemble weights of the streams present, renormalised over them."""
@@ -237,16 +260,6 @@ class _Evaluation(LightningModule):
         return dict(zip(there, weights.tolist(), strict=True))
 
 
-def mirror(image: Tensor, modality: Modality | None) -> Tensor:
-    """A batch of inputs (B, C, H, W) mirrored left and right; vectors then point the other way."""
-    mirrored = image.flip(-1)
-    if modality is None or not modality.vectors:
-        return mirrored
-    # The network sees (x * scale - mean) / std.
-    across = -mirrored[:, :1] - 2 * modality.mean[0] / modality.std[0]
-    return torch.cat((across, mirrored[:, 1:]), dim=1)
-
-
 def predicted_from(net: ChannelExchangeNetwork, present: Subset) -> dict[str, Task]:
     """The outputs that are scored when some modalities are there: all of them.
 
@@ -258,7 +271,18 @@ def predicted_from(net: ChannelExchangeNetwork, present: Subset) -> dict[str, Ta
     return {name: task for name, task in net.outputs.items() if name not in present}
 
 
-def _comparable(output: Output, kind: str, mirrored: bool) -> Output:
+def _described(dataset: Dataset[Any], what: str) -> Mapping[str, Modality]:
+    """How fields of a data set are read; nothing is known of data sets of one's own."""
+    found = getattr(dataset, what, {})
+    return found if isinstance(found, Mapping) else {}
+
+
+def _resized(image: Tensor, scale: float) -> Tensor:
+    size = [max(1, round(side * scale)) for side in image.shape[-2:]]
+    return interpolate(image, size, mode="bilinear", align_corners=False)
+
+
+def _comparable(output: Output, kind: str, mirrored: bool, *, vectors: bool) -> Output:
     """Class probabilities, unit normals, or what else the mean over variants is taken of."""
 
     def of(values: Tensor) -> Tensor:
@@ -267,12 +291,7 @@ def _comparable(output: Output, kind: str, mirrored: bool) -> Output:
             values = values.softmax(1)
         elif kind == "normal":
             values = normalize(values, dim=1)
-        if not mirrored:
-            return values
-        values = values.flip(-1)
-        if kind == "normal":  # in a mirror, left and right change places
-            values = values * values.new_tensor([-1.0, 1.0, 1.0]).view(1, 3, 1, 1)
-        return values
+        return mirror_truth(values, vectors) if mirrored else values
 
     streams = {name: of(values) for name, values in output.streams.items()}
     return Output(streams, of(output.ensemble), output.alpha)

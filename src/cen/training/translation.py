@@ -143,12 +143,24 @@ class Translation(DensePrediction):
             seen = [shown_to_discriminator(inputs[stream], width) for stream in streams]
             images = list(streams.values())
         else:
-            seen = [torch.cat([tiled(image) for image in inputs.values()], 1)]
+            seen = [torch.cat(self._all_inputs(inputs), 1)]
             images = [outputs[name].ensemble]
         truth = target.repeat(len(images), 1, 1, 1)
         known = torch.isfinite(truth)
         made = torch.where(known, torch.cat(images), 0)
         return Pairs(torch.cat(seen), made, torch.where(known, truth, 0), len(images))
+
+    def _all_inputs(self, inputs: Mapping[str, Tensor]) -> list[Tensor]:
+        """The inputs as a discriminator of them all takes them; an absent one counts as zeros."""
+        first = next(iter(inputs.values()))
+        return [
+            tiled(
+                inputs[name]
+                if name in inputs
+                else first.new_zeros(len(first), channels, *first.shape[2:])
+            )
+            for name, channels in self.net.inputs.items()
+        ]
 
     def _judge(self, name: str, pair: Pairs) -> Tensor:
         """A discriminator's own loss: half of each error, summed over the streams."""

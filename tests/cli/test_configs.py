@@ -73,7 +73,9 @@ def test_released_recipe(name: str, epochs: int) -> None:
     assert (train.batch_size, train.freeze_statistics) == (6, True)
     assert train.sparsity == pytest.approx(3 * 2e-4)
     assert (model.scope, model.threshold, model.weights) == ("any", 2e-2, "imagenet")
-    assert (model.encoder, model.dropout, model.decoder_norm) == (f"resnet{name}", 0.5, "none")
+    assert (model.encoder, model.dropout) == (f"resnet{name}", 0.5)
+    # Left to the network: with one output none, as released.
+    assert (model.decoder_norm, model.decoder_exchange) == (None, None)
     assert (transforms.shorter_side, transforms.scale) == (350, (0.5, 2.0))
     assert (transforms.crop, transforms.flip) == ((500, 500), True)
     depth = config.data.modalities["depth"]

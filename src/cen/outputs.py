@@ -10,21 +10,26 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from cen.data import Modality
 from cen.models import Output, Task
 
 
-def read_prediction(task: Task, values: Tensor) -> NDArray[Any]:
+def read_prediction(task: Task, values: Tensor, target: Modality | None = None) -> NDArray[Any]:
     """One prediction of one sample in its own unit.
 
     Args:
         task: the output.
         values: (C, H, W), as the network gives it.
+        target: how the ground truth of an image was read. Where that was no picture but continuous
+            values or normals, it brings the prediction back to what these are worth. None: a
+            picture of it.
 
     Returns:
         Segmentation: (H, W) class ids, uint8 (uint16 with more than 256 classes). Depth: (H, W)
         float32 metres. Normals: (H, W, 3) float32 unit vectors. Edges: (H, W) float32
         probabilities. Image: (H, W, 3) uint8, or (H, W) with one channel, from −1..1; float32
-        (H, W, C) with another number of channels.
+        (H, W, C) with another number of channels; with a ``target`` of continuous values or normals
+        (H, W) or (H, W, C) float32 in their unit.
     """
     values = values.detach().float().cpu()
     if task.kind == "segmentation":
@@ -35,6 +40,8 @@ def read_prediction(task: Task, values: Tensor) -> NDArray[Any]:
         return F.normalize(values, dim=0).permute(1, 2, 0).contiguous().numpy()
     if task.kind == "edge":
         return values[0].sigmoid().numpy()
+    if target is not None and target.kind in ("continuous", "normal"):
+        return target.from_target(values.numpy())
     return _image(values)
 
 
@@ -50,9 +57,13 @@ def read_truth(task: Task, target: Tensor) -> NDArray[Any]:
     return _image(target.float())
 
 
-def read_streams(task: Task, output: Output) -> dict[str, NDArray[Any]]:
+def read_streams(
+    task: Task, output: Output, target: Modality | None = None
+) -> dict[str, NDArray[Any]]:
     """The predictions of the streams of a batch of one sample, by stream."""
-    return {name: read_prediction(task, values[0]) for name, values in output.streams.items()}
+    return {
+        name: read_prediction(task, values[0], target) for name, values in output.streams.items()
+    }
 
 
 def _image(values: Tensor) -> NDArray[Any]:

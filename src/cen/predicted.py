@@ -25,19 +25,24 @@ class DenseOutput:
         kind: "depth", "normal", "edge" or "image".
         values: of the ensemble: depth (H, W) float32 metres; normals (H, W, 3) float32 unit vectors
             (x right, y down, z forward); edges (H, W) float32 probabilities; images (H, W, 3)
-            uint8.
+            uint8, or (H, W) with one channel; images that were learnt from continuous values or
+            normals (H, W) or (H, W, C) float32 in the unit of these.
         streams: the same by stream, for the modalities given.
         alpha: weight of each of these streams in the ensemble; they sum to 1.
+        shown: what is painted in place of ``values``: of continuous values and normals the image
+            that the network gives; None: the values themselves.
     """
 
     kind: str
     values: NDArray[Any]
     streams: dict[str, NDArray[Any]]
     alpha: dict[str, float]
+    shown: NDArray[Any] | None = None
 
     def picture(self) -> Image:
         """The values painted, (H, W, 3) uint8: depth in colours, normals as colours, edges grey."""
-        return paint(self.kind, self.values, palette(0), depth_limits([self.values]))
+        values = self.values if self.shown is None else self.shown
+        return paint(self.kind, values, palette(0), depth_limits([values]))
 
     def facts(self) -> dict[str, Any]:
         """A few figures: the range of the values, α."""
@@ -53,9 +58,10 @@ class DenseOutput:
             prefix: start of the file names.
 
         Returns:
-            The files: ``picture`` (PNG, painted), ``values`` (``.npy``, exact; images are exact in
-            the picture), for depth also ``millimetres`` (16-bit PNG, 0 where it is 0 or less) and
-            ``scale`` (PNG of the colours from near to far).
+            The files: ``picture`` (PNG, painted), ``values`` (``.npy``, exact; none of a picture of
+            1 or 3 channels, whose values are the 8 bits of the PNG), for depth also ``millimetres``
+            (16-bit PNG, 0 where it is 0 or less) and ``scale`` (PNG of the colours from near to
+            far).
         """
         folder = Path(out)
         folder.mkdir(parents=True, exist_ok=True)

@@ -1,11 +1,10 @@
 """Predict on image files or arrays, with any subset of the modalities a network knows."""
 
 import json
-import math
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +17,13 @@ from cen.data.files import write_png
 from cen.data.ranges import far_from
 from cen.errors import (
     CenWarning,
-    CheckpointError,
     ConfigError,
-    DataError,
-    ShapeError,
     StreamError,
     did_you_mean,
 )
 from cen.files import write_bytes
+from cen.given import check_array, common_size, of_unit, source_of, stored_modalities
 from cen.models import ChannelExchangeNetwork, Output, load
-from cen.models.network import SMALLEST
 from cen.outputs import read_prediction, read_streams
 from cen.predicted import DenseOutput
 from cen.report.colours import Image, as_palette, colorize, overlay, palette, to_picture
@@ -115,7 +111,8 @@ class Predictor:
 
     Raises:
         CheckpointError: nothing says how a modality is preprocessed.
-        ConfigError: ``output`` is unknown or no segmentation, or ``unit`` is no length.
+        ConfigError: ``output`` is unknown or no segmentation, ``unit`` is no length, or no modality
+            of the network is of kind depth, so that it would change nothing.
 
     Example:
         ``Predictor("runs/demo")({"rgb": "a.png", "depth": "b.png"}).save("out")``
@@ -133,8 +130,10 @@ class Predictor:
         self.net = net if isinstance(net, ChannelExchangeNetwork) else load(net)
         if device is not None:
             self.net.to(device)
-        self.modalities = _modalities(self.net, preprocessing)
-        self._reading = _of_unit(self.modalities, unit)
+        self.modalities = stored_modalities(self.net, preprocessing)
+        self._reading = of_unit(self.modalities, unit)
+        targets = self.net.metadata.get("targets") or {}
+        self._targets = {name: Modality.from_dict(values) for name, values in targets.items()}
         self.output = _segmentation(self.net, output)
         self.classes: tuple[str, ...] = ()
         self.palette = palette(0)
@@ -165,7 +164,8 @@ class Predictor:
 
         Raises:
             ConfigError: the network has no segmentation, or several of which none was chosen.
-            StreamError: no modality is given or one is unknown.
+            StreamError: no modality is given, one is unknown, or the segmentation cannot be
+                predicted from those given (of a cycle network: from itself).
             DataError: a file cannot be read, an array is of the wrong kind, or intrinsics are
                 needed.
             ShapeError: the sizes differ, or an image is too small; the message names the files.
@@ -177,6 +177,12 @@ class Predictor:
                 "ask for every output with all()"
             )
         picture, results = self._run(inputs, intrinsics)
+        if self.output not in results:
+            others = ", ".join(name for name in self.net.inputs if name != self.output)
+            raise StreamError(
+                f"nothing to predict {self.output!r} from: it alone was given; give at least one "
+                f"of {others}, or ask for the other outputs with all()"
+            )
         return self._segmentation(self.output, results[self.output], picture, probabilities)
 
     def all(
@@ -189,7 +195,8 @@ class Predictor:
 
         Returns:
             By output, in the order of the network: a `Prediction` for a segmentation, a
-            `DenseOutput` for another kind.
+            `DenseOutput` for another kind. Of a cycle network those that can be predicted from
+            what is given.
         """
         picture, results = self._run(inputs, intrinsics)
         found: dict[str, Prediction | DenseOutput] = {}
@@ -198,9 +205,7 @@ class Predictor:
             if task.kind == "segmentation":
                 found[name] = self._segmentation(name, result, picture, False)
             else:
-                values = read_prediction(task, result.ensemble[0])
-                alpha = dict(zip(result.streams, result.alpha.tolist(), strict=True))
-                found[name] = DenseOutput(task.kind, values, read_streams(task, result), alpha)
+                found[name] = self._dense(name, result)
         return found
 
     def _run(
@@ -213,7 +218,7 @@ class Predictor:
         given = {name: inputs[name] for name in self.modalities if name in inputs}
         values = {name: self._read(name, value) for name, value in given.items()}
         self._compare(given, values)
-        size = _common_size({_source(name, given[name]): v.shape for name, v in values.items()})
+        size = common_size({source_of(name, given[name]): v.shape for name, v in values.items()})
         device = next(self.net.parameters()).device
         batch = {
             name: torch.from_numpy(self._numbers(name, value, intrinsics))[None].to(device)
@@ -234,6 +239,19 @@ class Predictor:
         streams = read_streams(task, result)
         return Prediction(labels, streams, alpha, classes, colours, picture, probabilities=shares)
 
+    def _dense(self, name: str, result: Output) -> DenseOutput:
+        task, target = self.net.outputs[name], self._targets.get(name)
+        values = read_prediction(task, result.ensemble[0], target)
+        alpha = dict(zip(result.streams, result.alpha.tolist(), strict=True))
+        picture = read_prediction(task, result.ensemble[0])
+        return DenseOutput(
+            task.kind,
+            values,
+            read_streams(task, result, target),
+            alpha,
+            picture if task.kind == "image" else None,
+        )
+
     def _check_names(self, inputs: Mapping[str, Any]) -> None:
         known = ", ".join(self.modalities)
         for name in inputs:
@@ -248,7 +266,7 @@ class Predictor:
         if isinstance(value, str | Path):
             return self._reading[name].read(value)
         array = np.asarray(value)
-        _check_array(name, array, modality)
+        check_array(name, array, modality)
         if modality.kind == "depth":
             return np.where(array > 0, array, np.nan).astype(np.float32)
         return array
@@ -269,44 +287,13 @@ class Predictor:
         for name, value in values.items():
             strange = far_from(value, seen[name]) if name in seen else None
             if strange:
-                source = _source(name, given[name])
+                source = source_of(name, given[name])
                 warnings.warn(f"{source}: {strange}", CenWarning, stacklevel=3)
 
     def _picture(self, values: Mapping[str, NDArray[Any]]) -> Image:
         """The first image among the modalities, else the first depth map, painted."""
         first = sorted(values, key=lambda name: self.modalities[name].kind != "image")[0]
         return to_picture(self.modalities[first].picture(values[first]))
-
-
-def _modalities(
-    net: ChannelExchangeNetwork, given: Mapping[str, Modality] | None
-) -> dict[str, Modality]:
-    """One modality per input of the network, in its order."""
-    stored = net.metadata.get("preprocessing") or {}
-    found = {name: Modality.from_dict(values) for name, values in stored.items()}
-    found |= dict(given or {})
-    missing = [name for name in net.inputs if name not in found]
-    if missing:
-        raise CheckpointError(
-            f"nothing says how to preprocess {', '.join(missing)}: the network was saved without "
-            "it; pass preprocessing={name: cen.data.Modality(...)}"
-        )
-    return {name: found[name] for name in net.inputs}
-
-
-def _of_unit(modalities: Mapping[str, Modality], unit: float | None) -> dict[str, Modality]:
-    """How files are read where those of depth have another unit than in training.
-
-    Only reading: encodings of stored values (``released_segmentation``) go by the unit of training.
-    """
-    if unit is None:
-        return dict(modalities)
-    if not (math.isfinite(unit) and unit > 0):
-        raise ConfigError(f"unit: {unit} is no length; say how many metres one stored value is")
-    return {
-        name: replace(m, unit=unit, bits=None) if m.kind == "depth" else m
-        for name, m in modalities.items()
-    }
 
 
 def _segmentation(net: ChannelExchangeNetwork, output: str | None) -> str | None:
@@ -330,54 +317,6 @@ def _classes(net: ChannelExchangeNetwork, output: str) -> tuple[tuple[str, ...],
         names = [f"class {i}" for i in range(count)]
     colours = (net.metadata.get("palette") or {}).get(output)
     return tuple(str(name) for name in names), as_palette(colours, count)
-
-
-def _check_array(name: str, array: NDArray[Any], modality: Modality) -> None:
-    """Refuses an array that is not what `Modality.read` gives."""
-    kind, channels = modality.kind, modality.stored_channels
-    found = 1 if array.ndim == 2 else array.shape[-1]
-    if kind == "depth":
-        if array.ndim != 2 or not np.issubdtype(array.dtype, np.floating):
-            raise DataError(
-                f"depth array {name!r} must be metres as float of shape (H, W), got "
-                f"{array.dtype} {array.shape}; multiply stored values by their unit"
-            )
-        return
-    wanted: Any = np.uint16 if modality.bits == 16 else np.uint8
-    if kind == "image" and channels in (1, 3) and array.dtype != wanted:
-        limit = np.iinfo(wanted).max
-        raise DataError(
-            f"image array {name!r} must be {wanted.__name__} in 0..{limit}, got {array.dtype}"
-        )
-    if kind != "image" and np.issubdtype(array.dtype, np.floating) == (kind == "label"):
-        numbers = "integers" if kind == "label" else "float"
-        raise DataError(f"{kind} array {name!r} must be of {numbers}, got {array.dtype}")
-    shapes = "(H, W)" if channels == 1 else f"(H, W, {channels})"
-    if array.ndim not in (2, 3) or found != channels:
-        raise DataError(f"{kind} array {name!r} must be {shapes}, got {array.shape}")
-
-
-def _source(name: str, value: str | Path | NDArray[Any]) -> str:
-    return str(value) if isinstance(value, str | Path) else f"array {name!r}"
-
-
-def _common_size(shapes: Mapping[str, tuple[int, ...]]) -> tuple[int, int]:
-    """The one (H, W) of all inputs."""
-    first, *others = shapes
-    height, width = shapes[first][:2]
-    for other in others:
-        if shapes[other][:2] != (height, width):
-            h, w = shapes[other][:2]
-            raise ShapeError(
-                f"{first} is {height} × {width} and {other} is {h} × {w} (height × width): the "
-                "modalities must be aligned pixel by pixel; resample them to one size first"
-            )
-    if min(height, width) < SMALLEST:
-        raise ShapeError(
-            f"{first} is {height} × {width} (height × width), but both must be at least "
-            f"{SMALLEST}; enlarge it first"
-        )
-    return height, width
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from tests.data.own_folder import CLASSES, COLOURS, SIZE, all_names, make_root, 
 from cen.data.files import write_png
 from cen.data.folder import AlignedFolder
 from cen.data.layouts import open_layout
+from cen.data.modality import Modality
 from cen.errors import ConfigError, DataError
 
 
@@ -271,3 +272,19 @@ def test_partly_annotated_samples_need_one_of_the_outputs(root):
     assert set(found) == {f"{n:02d}" for n in (0, 1, 4, 5, 6, 7, 8, 9)}
     assert found["01"] == ("parts",)
     assert found["00"] == ("segmentation", "parts")
+
+
+def test_what_is_kept_with_a_network_reads_labels_as_the_data_set_does(root):
+    """Numbers that do not start at 0, and some that are no class."""
+    options = {"ignore_index": 99, "outputs": {"segmentation": {}}, "inputs": {"rgb": {}}}
+    for first, ignore in ((3, 7), (3, [7, 8]), (0, 2), (1, None)):
+        say(root, outputs__segmentation__first=first, outputs__segmentation__ignore=ignore or [])
+        data = open_layout("folder", root, "test", **options)
+        numbers = np.arange(SIZE[0] * SIZE[1]).reshape(SIZE) % 3 + first
+        numbers[0, :2] = (99, np.max(ignore) if ignore else 99)
+        write_png(data.files(0)["segmentation"], numbers.astype(np.uint8))
+        expected = numbers - first
+        expected[np.isin(numbers, [*np.ravel(ignore or []), 99])] = 99
+        kept = Modality.from_dict(data.targets["segmentation"].to_dict())
+        np.testing.assert_array_equal(kept.read(data.files(0)["segmentation"]), expected)
+        np.testing.assert_array_equal(data.raw(0)["segmentation"], expected)

@@ -1,3 +1,4 @@
+import json
 import shutil
 import warnings
 from pathlib import Path
@@ -5,6 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
 import yaml
 
 from cen import cli
@@ -13,7 +15,11 @@ from cen.data.files import write_png
 from cen.data.layouts import open_layout
 from cen.data.modality import Modality
 from cen.data.taskonomy import CLASSES, DOMAINS, Taskonomy
+from cen.data.transforms import eval_transform
 from cen.errors import ConfigError, DataError
+from cen.models import ChannelExchangeNetwork
+from cen.predictor import Predictor
+from cen.training.setup import metadata
 
 INPUTS = {"rgb": Modality.of(**DOMAINS["rgb"])}
 DEPTH = {"depth_zbuffer": Modality.of(**DOMAINS["depth_zbuffer"])}
@@ -309,3 +315,83 @@ def test_dataset_yaml_names_other_classes(root):
     (root / "dataset.yaml").write_text(yaml.safe_dump(said))
     assert Taskonomy(root, "train").classes == ("a", "b")
     assert len(Taskonomy(root, "train", classes=20).classes) == 20
+
+
+SEMANTIC_CLASSES = 15
+
+
+def changed(path, at, value):
+    stored = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    stored[at] = value
+    cv2.imwrite(str(path), stored)
+
+
+@pytest.mark.parametrize("kept", ["modalities", "targets"])
+def test_a_predictor_reads_the_files_as_the_data_set_does(root, kept):
+    """Every domain: what a network keeps of its fields gives the numbers it was trained on."""
+    file = "point_0_view_0_domain_{}.png".format
+    # Twice as bright as white and more, no class, the last class.
+    changed(root / "edge_texture" / file("edge_texture"), (0, slice(3)), 60000)
+    changed(root / "edge_occlusion" / file("edge_occlusion"), (0, slice(3)), 65535)
+    changed(root / "segment_semantic" / file("segmentsemantic"), (0, slice(3)), (0, 1, 15))
+    there = Taskonomy(root, "train", validation=0.0).fields
+    assert len(there) == 9
+    channels = {
+        name: SEMANTIC_CLASSES if name == "segment_semantic" else Modality.of(**field).channels
+        for name, field in there.items()
+    }
+    inputs = {name: {"channels": count} for name, count in channels.items()}
+    data = open_layout("taskonomy", root, "train", inputs=inputs, outputs={}, validation=0.0)
+    raw, wanted = data.raw(0), eval_transform(data.modalities)(data.raw(0))
+    assert raw["edge_texture"][0, 0] == raw["edge_occlusion"][0, 0] == 1.0
+    assert raw["segment_semantic"][0, :3].tolist() == [255, 0, 14]
+    assert raw["principal_curvature"].shape == (24, 32, 2)
+    if kept == "targets":
+        # A cycle network keeps its inputs as the targets they are, too.
+        outputs = {name: {} for name in there}
+        data = open_layout("taskonomy", root, "train", inputs={}, outputs=outputs, validation=0.0)
+    net = ChannelExchangeNetwork.__new__(ChannelExchangeNetwork)
+    torch.nn.Module.__init__(net)
+    stored = json.loads(json.dumps(metadata(data)["preprocessing"]))
+    net.inputs, net.outputs, net.metadata = channels, {}, {"preprocessing": stored}
+    predictor = Predictor(net)
+    for name, path in data.files(0).items():
+        read = predictor._read(name, path)
+        np.testing.assert_array_equal(read, raw[name], err_msg=name)
+        numbers = predictor._numbers(name, read, None)
+        np.testing.assert_array_equal(numbers, wanted[name].numpy(), err_msg=name)
+
+
+def test_a_network_of_an_older_version_is_still_read():
+    stored = Modality.of(**DOMAINS["segment_semantic"]).to_dict()
+    old = {k: v for k, v in stored.items() if k not in ("bands", "first", "ignore", "ignore_index")}
+    assert Modality.from_dict(old) == Modality.of("label")
+
+
+def test_modalities_made_by_hand_learn_how_the_files_are(root):
+    fields = {
+        "segment_semantic": Modality.of("label"),
+        "edge_texture": Modality.of("edge", unit=1 / 11355),
+        "principal_curvature": Modality.of("continuous", 2, unit=1 / 127),
+    }
+    changed(root / "edge_texture/point_0_view_0_domain_edge_texture.png", (0, 0), 60000)
+    sample = Taskonomy(root, "train", INPUTS, fields, validation=0.0).raw(0)
+    described = Taskonomy(root, "train", INPUTS, {n: Modality.of(**DOMAINS[n]) for n in fields},
+                          validation=0.0).raw(0)  # fmt: skip
+    for name in fields:
+        np.testing.assert_array_equal(sample[name], described[name])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"kind": "image", "first": 1}, "first, ignore: are for kind label"),
+        ({"kind": "edge", "bands": 3}, "bands: is for kind continuous"),
+        ({"kind": "continuous", "channels": 3, "bands": 2}, "bands: 2 are fewer than the 3"),
+        ({"kind": "label", "first": 1.5}, r"first: 1\.5 is no whole number"),
+        ({"kind": "label", "ignore": ["a"]}, "ignore: 'a' is no whole number"),
+    ],
+)
+def test_wrong_descriptions_of_files_are_named(options, message):
+    with pytest.raises(ConfigError, match=message):
+        Modality.of(**options)

@@ -3,8 +3,9 @@ import torch
 from safetensors.torch import save_file
 
 from cen.errors import CheckpointError
+from cen.metrics.features import INCEPTION_URL
 from cen.models import ResNet, build
-from cen.models.pretrained import IMAGENET
+from cen.models.pretrained import IMAGENET, download
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +59,28 @@ def test_weights_from_the_web(imagenet, monkeypatch, weights):
     net = make(weights)
     assert asked == [IMAGENET[18] if weights == "imagenet" else weights]
     assert torch.equal(net.encoder.conv1.weight, imagenet["conv1.weight"])
+
+
+@pytest.mark.parametrize(
+    ("url", "checked"),
+    [
+        (IMAGENET[18], True),
+        (INCEPTION_URL, True),
+        ("https://example.org/weights.pth", False),
+        # torch.hub would take these numbers for hashes.
+        ("https://example.org/resnet-50.pth", False),
+        ("https://example-0123abcd.org/v1.2/weights.pth", False),
+    ],
+)
+def test_a_hash_in_the_name_is_checked(imagenet, monkeypatch, url, checked):
+    found = []
+    monkeypatch.setattr(
+        torch.hub,
+        "load_state_dict_from_url",
+        lambda url, *, check_hash, **_: found.append(check_hash) or imagenet,
+    )
+    download(url)
+    assert found == [checked]
 
 
 def test_a_failed_download_says_what_to_do(monkeypatch):

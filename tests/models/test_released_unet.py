@@ -131,6 +131,9 @@ def test_what_is_no_released_checkpoint(reference):
         load_released(generator | {"extra": torch.zeros(1)})
 
 
+TWO = {"inputs": {"rgb": 3, "depth": 1}}
+
+
 @pytest.mark.parametrize(
     "changes",
     [
@@ -140,6 +143,13 @@ def test_what_is_no_released_checkpoint(reference):
         {"statistics": "instance"},
         {"inputs": {"rgb": 3, "flow": 2}},
         {"decoder_exchange": True},
+        # What was written and then exchanged in another way, or not at all, when it was read back.
+        *({"fusion": name, **TWO} for name in ("attention", "average", "concat", "gate", "sum")),
+        {"fusion": "align", **TWO},
+        {"fusion": "ensemble", **TWO},
+        {"exchange_stages": [2], **TWO},
+        {"exchange": ExchangeRule(1e-2, guide="random", rate=0.5), **TWO},
+        {"exchange": ExchangeRule(1e-2, enabled=False), **TWO},
     ],
 )
 def test_networks_that_the_released_code_does_not_have(changes, tmp_path):
@@ -152,3 +162,13 @@ def test_networks_that_the_released_code_does_not_have(changes, tmp_path):
     with pytest.raises(CheckpointError, match=r"save this network with cen\.save"):
         save_released(build("unet", **{**options, **changes}), tmp_path / "net.pkl")
     assert not list(tmp_path.iterdir())
+
+
+def test_the_file_does_not_say_which_parts_may_be_replaced(tmp_path):
+    """As the docstring says: a network of scope "own" comes back with scope "any"."""
+    target = {"image": {"kind": "image", "channels": 3}}
+    rule = ExchangeRule(1e-2, "own")
+    net = build("unet", encoder="unet3", width=4, outputs=target, exchange=rule, **TWO)
+    save_released(net, tmp_path / "net.pkl")
+    again = load_released(tmp_path / "net.pkl", inputs=TWO["inputs"])
+    assert {layer.exchange.scope for layer in exchange_layers(again).values()} == {"any"}

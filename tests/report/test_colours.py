@@ -53,6 +53,15 @@ def test_overlay_tints_labelled_pixels_and_leaves_the_others():
         overlay(image, labels[:4], palette(1))
 
 
+def test_of_other_numbers_of_bands_the_first_is_shown_in_grey():
+    """As an image of one band is: the network gives both in -1..1."""
+    bands = np.zeros((1, 4, 2), np.float16)
+    bands[0, :, 0] = (-1, 0, 1.5, np.nan)
+    assert to_picture(bands)[0].tolist() == [[0] * 3, [128] * 3, [255] * 3, list(NEUTRAL)]
+    four = np.arange(8, dtype=np.uint8).reshape(1, 2, 4)
+    assert to_picture(four)[0].tolist() == [[0] * 3, [4] * 3]
+
+
 def test_depth_is_bright_when_near_and_neutral_when_missing():
     depth = np.array([[1.0, 4.0], [np.nan, 0.0]])
     painted = colorize_depth(depth, limits=(1, 4)).astype(int)
@@ -68,8 +77,8 @@ def test_pictures_of_the_stored_kinds():
     assert to_picture(np.full((2, 2), 7, np.uint8)).tolist() == [[[7] * 3] * 2] * 2
     assert to_picture(np.full((2, 2, 3), 0.5)).max() == 128
     assert to_picture(np.ones((2, 2, 1), np.float32)).shape == (2, 2, 3)
-    with pytest.raises(ShapeError, match=r"\(2, 2, 5\)"):
-        to_picture(np.zeros((2, 2, 5)))
+    with pytest.raises(ShapeError, match=r"\(1, 2, 2, 5\)"):
+        to_picture(np.zeros((1, 2, 2, 5)))
 
 
 def test_a_palette_that_is_too_short_is_not_used():

@@ -110,3 +110,14 @@ def test_an_object_with_a_plain_form_is_taken_too(inspection):
 def test_a_network_without_exchange_says_so():
     text = printed(inspection_table({"layers": [], "alpha": {}, "rate": 0.0}))
     assert "No layer exchanges" in text
+
+
+def test_distances_are_told_of_where_some_were_computed():
+    """A feature network was there, but of images of two channels it sees nothing."""
+    facts = {"generator_mode": "eval", "features": "efficientnet_lite0", "protocol": "clean"}
+    scores = {"mae": 0.1, "psnr": 20.0}
+    plain = {"split": "test", "scores": {"rgb": {"out": {"ensemble": scores}}}, **facts}
+    assert "Generator run in mode eval." in printed(evaluation_table(plain))
+    plain["scores"]["rgb"]["out"]["ensemble"] = {**scores, "frechet_efficientnet_lite0": 3.0}
+    told = printed(evaluation_table(plain))
+    assert "distances in the features of efficientnet_lite0, protocol clean." in told

@@ -52,9 +52,11 @@ def test_every_key_of_a_modality_arrives(root: Path) -> None:
     data = {"root": str(root), "modalities": {"rgb": {}, "depth": keys}}
     config = Config.from_dict({"data": data, "train": {"steps": 1}})
     found = open_dataset(config, "train").modalities["depth"].to_dict()
-    assert {k: list(v) if isinstance(v, tuple) else v for k, v in found.items()} == keys | {
-        "channels": 1
-    }
+    # What the files of labels and of several bands are, a data set alone knows.
+    files = {"bands": None, "first": 0, "ignore": [], "ignore_index": 255}
+    assert {k: list(v) if isinstance(v, tuple) else v for k, v in found.items()} == {
+        **keys, "channels": 1, **files
+    }  # fmt: skip
 
 
 def test_a_third_modality_is_a_column_more(root: Path, tmp_path: Path) -> None:

@@ -48,12 +48,16 @@ def run(args: argparse.Namespace) -> int:
     if not args.free:
         raise ConfigError("cen predict needs the file of at least one modality: --rgb a.png")
     import cen
+    from cen.given import check_unit
 
     net = cen.load(source)
     for name in args.free:
         if name not in net.inputs:
             raise ConfigError(f"--{name}: is no modality of {path}{nearest(name, net.inputs)}")
     predictor = cen.Predictor(net, unit=args.unit)
+    if args.unit is not None:
+        # A predictor may be used for other files later; this command is not.
+        check_unit({name: predictor.modalities[name] for name in args.free})
     if [task.kind for task in net.outputs.values()] != ["segmentation"]:
         return _all(args, predictor)
     prediction = predictor(args.free, intrinsics=args.intrinsics)

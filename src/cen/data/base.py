@@ -235,7 +235,7 @@ class AlignedDataset(Dataset[Sample], ABC):
                     f"{name}: no field of the data in {self.root}{hint}; "
                     f"there are {', '.join(self.fields)}"
                 )
-        return dict(given)
+        return {name: m.read_as(self.fields[name]) for name, m in given.items()}
 
     def _first(self) -> Classes:
         for name in self.targets:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from cen.config_data import ModalityConfig
 from cen.data.base import AlignedDataset, Classes, Split, check_split, cut_validation
-from cen.data.folder_labels import class_colours, decode_colours, renumber
+from cen.data.folder_labels import class_colours, decode_colours
 from cen.data.folder_splits import Chosen, check_splits, choose, groups, split_folder
 from cen.data.folder_yaml import Description, FieldConfig, read_description
 from cen.data.modality import Modality
@@ -81,7 +81,7 @@ class AlignedFolder(AlignedDataset):
         self._files: dict[str, dict[str, str]] = {}
         self._folder: str | None = None
         self._chosen = Chosen((), {})
-        self.fields = {name: _arguments(said, name) for name in said.fields}
+        self.fields = {name: _arguments(said, name, ignore_index) for name in said.fields}
         self.labels = _labels(said, self.fields, classes)
         self._colours = {
             name: class_colours(said, name, self.labels[name].names)
@@ -136,11 +136,7 @@ class AlignedFolder(AlignedDataset):
         path = self.files(index)[field]
         if field in self._colours:
             return decode_colours(path, self._colours[field], self.ignore_index)
-        stored = modality.read(path)
-        if modality.kind != "label":
-            return stored
-        said = self._said.fields[field]
-        return renumber(stored, said.first, said.ignore, self.ignore_index)
+        return modality.read(path)
 
     def check_files(self) -> None:
         """Finds the files of the fields that are read and the samples of this split."""
@@ -227,7 +223,7 @@ class AlignedFolder(AlignedDataset):
         return self._said.patterns[field].path_of(name, self._folder)
 
 
-def _arguments(said: Description, name: str) -> dict[str, Any]:
+def _arguments(said: Description, name: str, ignore_index: int) -> dict[str, Any]:
     """What the YAML says of a field, as arguments of ``Modality.of``."""
     field = said.fields[name]
     if field.kind is None and name in said.config.outputs:
@@ -236,6 +232,10 @@ def _arguments(said: Description, name: str) -> dict[str, Any]:
         field = dataclasses.replace(field, kind="label")
     names = [item.name for item in dataclasses.fields(ModalityConfig)] + ["channels"]
     arguments = {key: getattr(field, key) for key in names if getattr(field, key) is not None}
+    if field.kind == "label" and (field.first or field.ignore is not None):
+        numbers = field.ignore if isinstance(field.ignore, list) else [field.ignore]
+        ignored = [*(n for n in numbers if n is not None), ignore_index]
+        arguments |= {"first": field.first, "ignore": ignored, "ignore_index": ignore_index}
     try:
         Modality.of(**arguments)
     except ConfigError as error:

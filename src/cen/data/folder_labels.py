@@ -1,10 +1,9 @@
-"""Labels of own files: masks of colours, and numbers that do not start at 0."""
+"""Labels of own files: masks of colours."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -75,22 +74,3 @@ def decode_colours(path: Path, colours: dict[int, int], ignore_index: int) -> ND
     numbers: NDArray[np.int64] = classes[where]
     numbers[numbers == _UNLABELLED] = ignore_index
     return numbers
-
-
-def renumber(
-    stored: NDArray[Any], first: int, ignore: Sequence[int] | int | None, ignore_index: int
-) -> NDArray[Any]:
-    """Stored labels as class numbers from 0, with ``ignore_index`` for what is no class.
-
-    Args:
-        stored: (H, W) integers.
-        first: stored number of class 0.
-        ignore: stored numbers that are no class; ``ignore_index`` itself never is one.
-        ignore_index: what they become.
-    """
-    ignored = [] if ignore is None else [ignore] if isinstance(ignore, int) else list(ignore)
-    if first == 0 and not ignored:
-        return stored
-    labels = stored.astype(np.int64) - first
-    labels[np.isin(stored, [*ignored, ignore_index])] = ignore_index
-    return labels

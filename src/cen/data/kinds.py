@@ -59,6 +59,7 @@ def check(modality: Modality) -> None:
         _numbers(modality, name, modality.channels)
     _numbers(modality, "clip", 2)
     _numbers(modality, "intrinsics", 4)
+    _check_stored(modality)
     _check_values(modality)
     _check_kind(modality)
 
@@ -98,8 +99,9 @@ def _check_values(modality: Modality) -> None:
     if min(modality.std) <= 0 or modality.scale == 0 or (unit is not None and unit <= 0):
         raise ConfigError("std and unit must be positive and scale must not be 0")
     clip = modality.clip
-    if clip is not None and (modality.kind not in ("depth", "continuous") or clip[0] >= clip[1]):
-        raise ConfigError(f"clip: {list(clip)} must rise, and is for kinds depth and continuous")
+    kinds = ("depth", "edge", "continuous")
+    if clip is not None and (modality.kind not in kinds or clip[0] >= clip[1]):
+        raise ConfigError(f"clip: {list(clip)} must rise, and is for kinds {', '.join(kinds)}")
 
 
 def _check_channels(modality: Modality) -> None:
@@ -129,6 +131,26 @@ def _check_kind(modality: Modality) -> None:
     for name in ("fill_holes", "intrinsics"):
         if getattr(modality, name) is not None and kind != "depth":
             raise ConfigError(f"{name}: is for kind depth, not for kind {kind}")
+
+
+def _check_stored(modality: Modality) -> None:
+    """Whether bands and numbers of classes are whole, and of a kind that has them."""
+    object.__setattr__(modality, "ignore", tuple(modality.ignore))
+    numbers = {"first": modality.first, "ignore_index": modality.ignore_index}
+    if modality.bands is not None:
+        numbers["bands"] = modality.bands
+    for name, value in [*numbers.items(), *(("ignore", one) for one in modality.ignore)]:
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise ConfigError(f"{name}: {value!r} is no whole number")
+    if modality.kind != "label" and (modality.first or modality.ignore):
+        raise ConfigError(f"first, ignore: are for kind label, not for kind {modality.kind}")
+    if modality.bands is not None and modality.kind != "continuous":
+        raise ConfigError(f"bands: is for kind continuous, not for kind {modality.kind}")
+    if modality.bands is not None and modality.bands < modality.stored_channels:
+        raise ConfigError(
+            f"bands: {modality.bands} are fewer than the {modality.stored_channels} channels that "
+            "are read of them"
+        )
 
 
 def _number(name: str, value: Any) -> float:

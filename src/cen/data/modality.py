@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, get_args
 
 import cv2
@@ -47,11 +47,17 @@ class Modality:
         interpolation: how it is resized. Depth is not blended by default, which would invent
             surfaces between an object and the wall behind it.
         encoding: a key of ``cen.data.encodings.ENCODINGS``.
-        clip: smallest and largest value; others are set to these. The range of ``jet``.
+        clip: smallest and largest value; others are set to these. The range of ``jet``. Of an edge
+            (0, 1) says that stored values far above white are meant, and count as 1.
         fill_holes: how missing values of an input are filled in: "nearest" or "inpaint".
         intrinsics: (fx, fy, cx, cy) in pixels, where the data set does not give them.
         bits: what a stored value must have; a file with others is refused.
         axes: where the stored channels of a normal point to.
+        bands: bands of a file of continuous values, of which the first ``channels`` are read; None:
+            as many as channels.
+        first: stored number of a label's class 0.
+        ignore: stored numbers of a label that are no class.
+        ignore_index: what a label becomes that is no class.
 
     Raises:
         ConfigError: values that do not fit the kind or each other.
@@ -72,6 +78,10 @@ class Modality:
     intrinsics: tuple[float, ...] | None = None
     bits: int | None = None
     axes: str = "+x +y +z"
+    bands: int | None = None
+    first: int = 0
+    ignore: tuple[int, ...] = ()
+    ignore_index: int = 255
 
     def __post_init__(self) -> None:
         check(self)
@@ -122,6 +132,10 @@ class Modality:
         intrinsics: Sequence[float] | None = None,
         bits: int | None = None,
         axes: str | None = None,
+        bands: int | None = None,
+        first: int | None = None,
+        ignore: Sequence[int] | None = None,
+        ignore_index: int | None = None,
     ) -> Modality:
         """A modality with the defaults of its kind and encoding wherever None is given.
 
@@ -164,7 +178,31 @@ class Modality:
             intrinsics=None if intrinsics is None else tuple(intrinsics),
             bits=bits,
             axes=axes or "+x +y +z",
+            bands=bands,
+            first=0 if first is None else first,
+            ignore=() if ignore is None else tuple(ignore),
+            ignore_index=255 if ignore_index is None else ignore_index,
         )
+
+    def read_as(self, described: Mapping[str, Any]) -> Modality:
+        """This modality, with what its files are as a data set says it where nothing else is said.
+
+        How labels are numbered, which bands count and what is brighter than white is a matter of
+        the files. A modality that somebody made by hand gets it here, so that the one that is kept
+        with a network reads files as the data set does.
+
+        Args:
+            described: arguments of `of` that describe the field.
+        """
+        if described.get("kind", "image") != self.kind:
+            return self
+        keys = {"label": ("first", "ignore", "ignore_index"), "continuous": ("bands",)}
+        given: dict[str, Any] = {
+            key: tuple(described[key]) if key in ("ignore", "clip") else described[key]
+            for key in keys.get(self.kind, ("clip",) if self.kind == "edge" else ())
+            if key in described and getattr(self, key) == getattr(type(self), key)
+        }
+        return replace(self, **given)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for configurations and checkpoints; ``from_dict`` reads them."""

@@ -119,11 +119,19 @@ def _description(
     }
 
 
+_READ = (
+    *("kind", "channels", "unit", "missing", "bits", "axes"),
+    *("bands", "first", "ignore", "ignore_index"),
+)
+
+
 def _said(field: Mapping[str, Any], modality: Modality) -> dict[str, Any]:
     """What the files of a field are, as `Modality.of` takes it."""
     plain = modality.to_dict()
     # How files are read; what is done to the values later is the user's matter, not the data's.
-    read = {key: plain[key] for key in ("kind", "channels", "unit", "missing", "bits", "axes")}
+    read = {key: plain[key] for key in _READ}
+    if modality.kind == "edge" and modality.clip is not None:
+        read["clip"] = plain["clip"]
     return {**{k: v for k, v in field.items() if v is not None}, **read}
 
 
@@ -222,8 +230,13 @@ def _as_png(value: NDArray[Any], modality: Modality) -> NDArray[Any] | None:
     colours = value.ndim == 3 and value.shape[2] == 3
     if modality.kind == "image" and value.dtype == np.uint8 and (value.ndim == 2 or colours):
         return value
-    if modality.kind == "label" and value.min() >= 0 and value.max() < 2**16:
-        return value.astype(np.uint8 if value.max() < 2**8 else np.uint16)
+    if modality.kind == "label":
+        wide = value.astype(np.int64) + modality.first
+        if wide.min() < 0 or wide.max() >= 2**16:
+            return None
+        numbers = wide.astype(np.uint8 if wide.max() < 2**8 else np.uint16)
+        # Only where the numbers are read as these: one that is no class may not be told from them.
+        return numbers if np.array_equal(modality.from_stored(numbers), value) else None
     if modality.kind != "depth" or modality.missing is None:
         return None
     known = np.isfinite(value)

@@ -47,7 +47,7 @@ def raw_values(stored: NDArray[Any], modality: Modality, told: str) -> NDArray[A
                 f"{told}: a label image has one integer per pixel, this has shape {stored.shape} "
                 f"and type {stored.dtype}; save class numbers, not colours"
             )
-        return stored
+        return _classes(stored, modality)
     if kind == "depth":
         return _metres(stored, modality, told)
     if kind == "normal":
@@ -88,6 +88,15 @@ def _image(stored: NDArray[Any], modality: Modality, told: str) -> NDArray[Any]:
     return stored
 
 
+def _classes(stored: NDArray[Any], modality: Modality) -> NDArray[Any]:
+    """Stored labels as class numbers from 0, with ``ignore_index`` for what is no class."""
+    if modality.first == 0 and not modality.ignore:
+        return stored
+    labels = stored.astype(np.int64) - modality.first
+    labels[np.isin(stored, modality.ignore)] = modality.ignore_index
+    return labels
+
+
 def _metres(stored: NDArray[Any], modality: Modality, told: str) -> NDArray[np.float32]:
     if stored.ndim != 2:
         raise DataError(
@@ -100,6 +109,9 @@ def _numbers(stored: NDArray[Any], modality: Modality, told: str) -> NDArray[np.
     """Edges and continuous values."""
     channels = 1 if modality.kind == "edge" else modality.stored_channels
     found = 1 if stored.ndim == 2 else stored.shape[2]
+    if found == modality.bands and found > channels:
+        # The others hold nothing, or something else.
+        stored, found = stored[..., 0] if channels == 1 else stored[..., :channels], channels
     if found != channels:
         raise DataError(f"{told}: {found} channels, but this modality has {channels}")
     step = modality.unit
@@ -108,10 +120,10 @@ def _numbers(stored: NDArray[Any], modality: Modality, told: str) -> NDArray[np.
     values = _measured(stored, modality, np.float64(step))
     if modality.kind == "edge":
         highest = float(np.nanmax(values, initial=0.0))
-        if highest > _BRIGHTEST:
+        if modality.clip is None and highest > _BRIGHTEST:
             raise DataError(
                 f"{told}: an edge has a strength of 0 to 1, here up to {highest:g}; set unit to "
-                "what one stored value is worth"
+                "what one stored value is worth, or clip: [0, 1] where more than white is meant"
             )
         values = np.clip(values, 0.0, 1.0)
     return values

@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cen.data.base import AlignedDataset, Classes, Split, check_split, cut_validation
-from cen.data.files import read_array
 from cen.data.modality import Modality
 from cen.data.nyudv2 import class_names, describe, palette_of
 from cen.data.splitting import hashed_split
@@ -62,6 +61,7 @@ _CURVATURE: dict[str, Any] = {
     "unit": 1.0 / CURVATURE,
     "mean": (1.0, 1.0),
     "bits": 8,
+    "bands": 3,  # the third holds nothing
 }
 _KEYPOINTS: dict[str, Any] = {"kind": "continuous", "unit": 1.0 / 65535.0, "bits": 16}
 
@@ -72,12 +72,15 @@ DOMAINS: dict[str, dict[str, Any]] = {
     "depth_euclidean": _DEPTH,
     "depth_zbuffer": _DEPTH,
     "principal_curvature": _CURVATURE,
-    **{name: {"kind": "edge", "unit": 1.0 / white, "bits": 16} for name, white in EDGES.items()},
+    **{
+        name: {"kind": "edge", "unit": 1.0 / white, "bits": 16, "clip": (0.0, 1.0)}
+        for name, white in EDGES.items()
+    },
     "segment_unsup2d": {"kind": "image"},
     "segment_unsup25d": {"kind": "image"},
     "keypoints2d": _KEYPOINTS,
     "keypoints3d": _KEYPOINTS,
-    _SEMANTIC: {"kind": "label"},
+    _SEMANTIC: {"kind": "label", "first": SEMANTIC_SHIFT, "ignore": tuple(range(SEMANTIC_SHIFT))},
 }
 """Arguments of ``Modality.of`` by domain: the ten of the released code, then three more."""
 
@@ -165,6 +168,8 @@ class Taskonomy(AlignedDataset):
         described = describe(root)
         names = class_names(classes, {"classes": CLASSES, **described}, Path(root))
         self.fields = {name: DOMAINS[name] for name in DOMAINS if name in self._frames.domains}
+        if _SEMANTIC in self.fields:
+            self.fields[_SEMANTIC] = {**DOMAINS[_SEMANTIC], "ignore_index": ignore_index}
         self.labels = {_SEMANTIC: Classes(names, palette_of(described, len(names)))}
         self._lists: str | Mapping[str, str] | None = lists or described.get("lists")
         self._shares = {"validation": validation, "test": test}
@@ -212,20 +217,7 @@ class Taskonomy(AlignedDataset):
 
     def read(self, field: str, index: int, modality: Modality) -> NDArray[Any]:
         """The raw array of one domain of one frame."""
-        path = self._frames.path(field, int(self._keys[index]))
-        if field == _SEMANTIC and modality.kind == "label":
-            labels = modality.read(path).astype(np.int64) - SEMANTIC_SHIFT
-            labels[labels < 0] = self.ignore_index
-            return labels
-        if field == "principal_curvature" and modality.channels == 2:
-            stored = read_array(path)
-            # The third channel holds nothing.
-            return modality.from_stored(stored[..., :2] if stored.ndim == 3 else stored, str(path))
-        if field in EDGES and modality.kind == "edge":
-            stored = read_array(path)
-            white = stored.dtype.type(min(EDGES[field], np.iinfo(stored.dtype).max))
-            return modality.from_stored(np.minimum(stored, white), str(path))
-        return modality.read(path)
+        return modality.read(self._frames.path(field, int(self._keys[index])))
 
     def _by_group(self, keys: NDArray[np.int64], table: str | None) -> NDArray[np.int64]:
         """The frames of this split where buildings or points are split."""

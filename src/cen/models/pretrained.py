@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import torch
@@ -19,6 +20,11 @@ IMAGENET = {
     152: "https://download.pytorch.org/models/resnet152-394f9c45.pth",
 }
 """PyTorch's own ImageNet weights (torchvision's ``IMAGENET1K_V1``), by depth."""
+
+
+# How torch.hub is told the start of a file's SHA-256. Shorter numbers are versions or depths, which
+# it would take for one, too: resnet-50.pth.
+_HASHED = re.compile(r"-[0-9a-f]{8,}\.[^/]*$")
 
 
 def load_pretrained(encoder: ResNet, weights: str | Path) -> None:
@@ -53,12 +59,15 @@ def load_pretrained(encoder: ResNet, weights: str | Path) -> None:
 def download(url: str) -> dict[str, Tensor]:
     """Tensors of a ``.pth`` file on the web, kept in the cache of ``torch.hub``.
 
+    Where the name ends in the start of the file's SHA-256, as in ``resnet18-f37072fd.pth``, what
+    was fetched must have it.
+
     Raises:
-        CheckpointError: if it cannot be fetched or read.
+        CheckpointError: if it cannot be fetched or read, or has another hash than its name says.
     """
     try:
         state = torch.hub.load_state_dict_from_url(
-            url, map_location="cpu", progress=False, check_hash="pytorch.org" in url
+            url, map_location="cpu", progress=False, check_hash=bool(_HASHED.search(url))
         )
     except Exception as error:
         raise CheckpointError(

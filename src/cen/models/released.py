@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from cen.errors import CheckpointError, StreamError
-from cen.exchange import ExchangeRule, StreamNorm, exchange_layers
+from cen.exchange import ExchangeRule, StreamNorm
 from cen.files import write_atomically
 from cen.models.builders import build
 from cen.models.files import read_pickle, require_fit
@@ -26,6 +26,7 @@ from cen.models.released_unet import (
     THRESHOLD,
     count_generator_streams,
     discriminator_state_dict,
+    exchanges,
     generator_state_dict,
     is_discriminator,
     is_generator,
@@ -154,7 +155,8 @@ def released_state_dict(net: ChannelExchangeNetwork | PatchGAN) -> dict[str, Ten
 
     Raises:
         CheckpointError: if the released code has no such network: several outputs, norms in the
-            decoder (but for a U-Net), private stems or convolutions, or shared norms.
+            decoder (but for a U-Net), private stems or convolutions, shared norms, another fusion,
+            or another exchange than by scales wherever the released code exchanges.
     """
     if isinstance(net, PatchGAN):
         return discriminator_state_dict(net)
@@ -172,6 +174,10 @@ def save_released(net: ChannelExchangeNetwork | PatchGAN, path: str | Path) -> N
 
     A segmentation network gives the file of ``torch.save({"segmenter": state dict})``, with the
     ``module.`` prefix; a generator or discriminator that of ``torch.save(state dict)``.
+
+    The file holds no exchange rule. The released code, and `load_released`, replace any channel
+    below the threshold (scope ``"any"``); so a network of scope ``"own"`` gives other outputs there
+    where a scale is that small in a part that is not the stream's own.
 
     Raises:
         CheckpointError: if the released code has no such network or the file cannot be written.
@@ -240,11 +246,6 @@ def _from_released(net: ChannelExchangeNetwork, state: Mapping[str, Tensor]) -> 
     return {**whole, **{key: torch.stack(values) for key, values in rows.items()}}
 
 
-def _exchanges(net: ChannelExchangeNetwork) -> bool:
-    rules = [layer.exchange for layer in exchange_layers(net).values()]
-    return any(rule is not None and rule.enabled for rule in rules)
-
-
 def _mapping(net: ChannelExchangeNetwork) -> Iterator[tuple[str, int | None, str]]:
     """Each tensor's key here, its row if it has one per stream, and its released key.
 
@@ -263,7 +264,7 @@ def _mapping(net: ChannelExchangeNetwork) -> Iterator[tuple[str, int | None, str
         or options["exchange_stages"] is not None
         or options["exchange"]["guide"] != "scale"
         or len(net.stems) > 0
-        or (options["encoder"] in BASIC and len(net.inputs) > 1 and _exchanges(net))
+        or (options["encoder"] in BASIC and len(net.inputs) > 1 and exchanges(net))
     ):
         raise CheckpointError(
             "the released layout holds a RefineNet with the one output 'segmentation', inputs of "

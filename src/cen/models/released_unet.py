@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from cen.errors import CheckpointError
-from cen.exchange import ExchangeRule, StreamNorm
+from cen.exchange import ExchangeRule, StreamNorm, exchange_layers
 from cen.models.builders import build
 from cen.models.files import require_fit
 from cen.models.network import ChannelExchangeNetwork
@@ -57,6 +57,12 @@ def count_generator_streams(state: Mapping[str, Tensor], where: str) -> int:
     return len(streams)
 
 
+def exchanges(net: ChannelExchangeNetwork) -> bool:
+    """Whether any layer of a network replaces channels."""
+    rules = [layer.exchange for layer in exchange_layers(net).values()]
+    return any(rule is not None and rule.enabled for rule in rules)
+
+
 def load_generator(
     state: Mapping[str, Tensor], inputs: Mapping[str, int], threshold: float, where: str
 ) -> ChannelExchangeNetwork:
@@ -92,9 +98,13 @@ def load_generator(
 def generator_state_dict(net: ChannelExchangeNetwork) -> dict[str, Tensor]:
     """The weights of a U-Net under the released names.
 
+    The layout does not say which channels may be replaced: the released code replaces any below
+    the threshold. So a network of scope ``"own"`` is written, but read back with scope ``"any"``.
+
     Raises:
         CheckpointError: if the released code has no such network: other outputs than one image,
-            private stems or convolutions, or norms that are shared or keep no statistics.
+            private stems or convolutions, norms that are shared or keep no statistics, another
+            fusion, or exchange that is off, at random, in chosen stages or in the decoder.
     """
     options = net.config
     tasks = [task.kind for task in net.outputs.values()]
@@ -104,12 +114,17 @@ def generator_state_dict(net: ChannelExchangeNetwork) -> dict[str, Tensor]:
         or (options["norm"], options["convolution"]) != ("private", "shared")
         or options["statistics"] != "running"
         or options["decoder_exchange"]
+        or options["fusion"] not in ("exchange", "ensemble")
+        or options["exchange_stages"] is not None
+        or options["exchange"]["guide"] != "scale"
+        or (len(net.inputs) > 1 and not exchanges(net))
         or len(net.stems) > 0
     ):
         raise CheckpointError(
             "the released layout holds a U-Net with one image as output, inputs of 1 or 3 "
-            "channels, shared convolutions, private norms with running statistics and no exchange "
-            "in the decoder; save this network with cen.save"
+            "channels, shared convolutions, private norms with running statistics, exchange by "
+            "scales in every stage of the encoder and none in the decoder; save this network with "
+            "cen.save"
         )
     state = net.state_dict()
     used = {

@@ -149,7 +149,9 @@ def to_picture(array: ArrayLike) -> Image:
     """Turn an input as stored in a panel into an RGB picture.
 
     Args:
-        array: uint8 (H, W, 3) or (H, W); or float (H, W) (painted as depth) or (H, W, 3) in 0..1.
+        array: uint8 (H, W, 3) or (H, W); or float (H, W) (painted as depth) or (H, W, 3) in 0..1;
+            or (H, W, C) with any other number of bands, float ones in −1..1, of which the first is
+            shown in grey.
 
     Returns:
         RGB image of shape (H, W, 3).
@@ -167,6 +169,15 @@ def to_picture(array: ArrayLike) -> Image:
     if values.ndim == 3 and values.shape[-1] == 3:
         scaled = np.nan_to_num(values.astype(np.float64)) * 255
         return scaled.round().clip(0, 255).astype(np.uint8)
+    if values.ndim == 3:
+        # Two bands, or more than three, are no colours: the first stands for all. Such images are
+        # in −1..1, as the network gives them, and get the grey that images of one band have.
+        band = values[..., 0]
+        if band.dtype != np.uint8:
+            known = np.isfinite(band)
+            grey = 127.5 * (np.where(known, band, 0.0).astype(np.float64) + 1.0)
+            band = np.where(known, grey.round().clip(0, 255), NEUTRAL[0]).astype(np.uint8)
+        return np.repeat(band[..., None], 3, axis=-1)
     raise ShapeError(f"cannot show an array of shape {values.shape} and type {values.dtype}")
 
 

@@ -17,6 +17,7 @@ class HasDict(Protocol):
         ...
 
 
+_DISTANCES = ("fid", "kid", "frechet_", "kernel_")
 _IMAGES = ("generator_mode", "features", "protocol")
 
 
@@ -126,11 +127,18 @@ def score_head(name: str, unit: bool = False) -> str:
 
 
 def images_text(evaluation: Mapping[str, Any]) -> str:
-    """How figures of generated images came about, in a sentence; "" where there are none."""
+    """How figures of generated images came about, in a sentence; "" where there are none.
+
+    Args:
+        evaluation: what `evaluation_dict` gives.
+    """
     if "generator_mode" not in evaluation:
         return ""
     text = f"Generator run in mode {evaluation['generator_mode']}"
-    if "features" in evaluation:
+    rows = evaluation.get("rows") or []
+    scores = {name for row in rows for name, value in row.items() if value is not None}
+    # Of images of other than 1 or 3 channels no distance is computed: a feature network sees none.
+    if "features" in evaluation and any(name.startswith(_DISTANCES) for name in scores):
         text += f"; distances in the features of {evaluation['features']}"
         text += f", protocol {evaluation['protocol']}"
     return f"{text}."

@@ -98,9 +98,16 @@ def check_outputs(config: Config, dataset: AlignedDataset) -> None:
         found = dataset.targets[name].kind
         if found not in FIELD_KINDS[output.kind]:
             fits = [kind for kind, fields in FIELD_KINDS.items() if found in fields]
+            # A translation learns the picture that an encoding makes of a depth or of edges.
+            picture = output.kind == "image" and found in ("depth", "edge")
             raise ConfigError(
                 f"model.outputs.{name}.kind: {output.kind}, but the field {name} of the data in"
                 f" {config.data.root} is of kind {found}; say kind: {' or '.join(fits)}"
+                + (
+                    f", or, to translate it as a picture, data.modalities.{name}.kind: continuous"
+                    if picture
+                    else ""
+                )
             )
 
 

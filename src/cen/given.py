@@ -1,0 +1,120 @@
+"""What a prediction is given: how its files are read, and which arrays are refused."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cen.data import Modality
+from cen.errors import CheckpointError, ConfigError, DataError, ShapeError
+from cen.models import ChannelExchangeNetwork
+from cen.models.network import SMALLEST
+
+
+def stored_modalities(
+    net: ChannelExchangeNetwork, given: Mapping[str, Modality] | None
+) -> dict[str, Modality]:
+    """One modality per input of the network, in its order."""
+    stored = net.metadata.get("preprocessing") or {}
+    found = {name: Modality.from_dict(values) for name, values in stored.items()}
+    found |= dict(given or {})
+    missing = [name for name in net.inputs if name not in found]
+    if missing:
+        raise CheckpointError(
+            f"nothing says how to preprocess {', '.join(missing)}: the network was saved without "
+            "it; pass preprocessing={name: cen.data.Modality(...)}"
+        )
+    return {name: _of_channels(found[name], channels) for name, channels in net.inputs.items()}
+
+
+def _of_channels(modality: Modality, channels: int) -> Modality:
+    """A label with a channel per class: of a cycle network it is kept as the target it is, too."""
+    if modality.kind != "label" or modality.channels == channels:
+        return modality
+    return replace(modality, channels=channels, mean=(0.0,) * channels, std=(1.0,) * channels)
+
+
+def of_unit(modalities: Mapping[str, Modality], unit: float | None) -> dict[str, Modality]:
+    """How files are read where those of depth have another unit than in training.
+
+    Only reading: encodings of stored values (``released_segmentation``) go by the unit of training.
+    """
+    if unit is None:
+        return dict(modalities)
+    if not (math.isfinite(unit) and unit > 0):
+        raise ConfigError(f"unit: {unit} is no length; say how many metres one stored value is")
+    check_unit(modalities)
+    return {
+        name: replace(m, unit=unit, bits=None) if m.kind == "depth" else m
+        for name, m in modalities.items()
+    }
+
+
+def check_unit(given: Mapping[str, Modality]) -> None:
+    """Refuses a unit of depth that would change nothing.
+
+    Raises:
+        ConfigError: none of the modalities is of kind depth.
+    """
+    if any(modality.kind == "depth" for modality in given.values()):
+        return
+    kinds = ", ".join(f"{name} ({modality.kind})" for name, modality in given.items())
+    raise ConfigError(
+        f"unit: is of files of kind depth, but there are only {kinds}; leave it out, and bring "
+        "files of another kind to the unit of training first"
+    )
+
+
+def check_array(name: str, array: NDArray[Any], modality: Modality) -> None:
+    """Refuses an array that is not what `Modality.read` gives."""
+    kind, channels = modality.kind, modality.stored_channels
+    found = 1 if array.ndim == 2 else array.shape[-1]
+    if kind == "depth":
+        if array.ndim != 2 or not np.issubdtype(array.dtype, np.floating):
+            raise DataError(
+                f"depth array {name!r} must be metres as float of shape (H, W), got "
+                f"{array.dtype} {array.shape}; multiply stored values by their unit"
+            )
+        return
+    wanted: Any = np.uint16 if modality.bits == 16 else np.uint8
+    if kind == "image" and channels in (1, 3) and array.dtype != wanted:
+        limit = np.iinfo(wanted).max
+        raise DataError(
+            f"image array {name!r} must be {wanted.__name__} in 0..{limit}, got {array.dtype}"
+        )
+    if kind != "image" and np.issubdtype(array.dtype, np.floating) == (kind == "label"):
+        numbers = "integers" if kind == "label" else "float"
+        raise DataError(f"{kind} array {name!r} must be of {numbers}, got {array.dtype}")
+    shapes = "(H, W)" if channels == 1 else f"(H, W, {channels})"
+    if array.ndim not in (2, 3) or found != channels:
+        raise DataError(f"{kind} array {name!r} must be {shapes}, got {array.shape}")
+
+
+def source_of(name: str, value: str | Path | NDArray[Any]) -> str:
+    """What messages call one of the inputs."""
+    return str(value) if isinstance(value, str | Path) else f"array {name!r}"
+
+
+def common_size(shapes: Mapping[str, tuple[int, ...]]) -> tuple[int, int]:
+    """The one (H, W) of all inputs."""
+    first, *others = shapes
+    height, width = shapes[first][:2]
+    for other in others:
+        if shapes[other][:2] != (height, width):
+            h, w = shapes[other][:2]
+            raise ShapeError(
+                f"{first} is {height} × {width} and {other} is {h} × {w} (height × width): the "
+                "modalities must be aligned pixel by pixel; resample them to one size first"
+            )
+    if min(height, width) < SMALLEST:
+        raise ShapeError(
+            f"{first} is {height} × {width} (height × width), but both must be at least "
+            f"{SMALLEST}; enlarge it first"
+        )
+    return height, width

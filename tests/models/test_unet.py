@@ -53,6 +53,27 @@ def test_exchange_follows_the_second_to_the_last_encoder_convolution_but_one():
     assert isinstance(encoder.downs[-1].norm, nn.Identity)
 
 
+def test_first_norm_exchanges_after_the_first_convolution_too():
+    net = tiny(first_norm=True)
+    assert list(exchange_layers(net))[:2] == ["encoder.norm1", "encoder.downs.0.norm"]
+    assert set(exchange_layers(net)) - set(exchange_layers(tiny())) == {"encoder.norm1"}
+    images = batch(net)
+    with torch.no_grad():
+        net.encoder.norm1.weight[:] = 1
+        net.encoder.norm1.weight[0] = 0  # it gives all of its own part away
+    found = {}
+    net.encoder.norm1.register_forward_hook(lambda m, i, out: found.update(after=out))
+    net(images)
+    first, second = found["after"][::2], found["after"][1::2]  # the streams of each sample
+    part = net.encoder.norm1.own[0]
+    assert torch.equal(first[:, part], second[:, part])
+    assert (first[:, ~part] != second[:, ~part]).any()
+    # Stage 1 can now be chosen by itself.
+    assert list(exchange_layers(tiny(first_norm=True, exchange_stages=[1]))) == ["encoder.norm1"]
+    with pytest.raises(ConfigError, match="stage 1"):
+        tiny(exchange_stages=[1])
+
+
 def test_dropout_in_the_first_three_decoder_blocks_and_fewer_in_smaller_networks():
     for depth, expected in ((8, 3), (7, 2), (6, 1), (5, 0), (9, 3)):
         with torch.device("meta"):

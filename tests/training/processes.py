@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from lightning.pytorch import Callback
 from tests.training.toy import (
+    TASKS,
     Blocks,
     Scenes,
     several_config,
@@ -23,6 +24,7 @@ from tests.training.toy import (
 )
 
 from cen.exchange import exchange_layers, exchange_rate, freeze_statistics
+from cen.models import build
 from cen.training import score_network, train_network
 
 # Those that TorchJD has no part in, and one that it has, where it is installed.
@@ -68,12 +70,14 @@ def work(out: Path, devices: int) -> None:
     scores = score_network(fresh, Blocks(7), batch_size=2, accelerator="cpu", devices=devices)
     several_found = {name: several(out, devices, name) for name in WEIGHTINGS}
     missing_found = missing(out, devices)
+    cycle_found = cycle(out, devices)
     if int(os.environ.get("LOCAL_RANK", "0")) == 0:
         found = {
             "gradients": gradients.found,
             "scores": scores,
             "several": several_found,
             "missing": missing_found,
+            "cycle": cycle_found,
         }
         torch.save(found, out / f"{devices}.pt")
 
@@ -101,6 +105,27 @@ def missing(out: Path, devices: int) -> dict[str, Any]:
     net, gradients = toy_network(config), Gradients()
     freeze_statistics(net)
     run, data = out / f"missing{devices}", Blocks(10, ignored=True)
+    train_network(config, run, net, data, None, progress=False, callbacks=(gradients,))
+    return gradients.found
+
+
+def cycle(out: Path, devices: int) -> dict[str, Any]:
+    """Gradients of one step of cycle fusion, whose samples differ in how much truth they have."""
+    config = toy_config(steps=1, devices=devices, validate_every=5)
+    torch.manual_seed(0)
+    net = build(
+        "cycle",
+        encoder="unet3",
+        width=4,
+        inputs={name: task.channels for name, task in TASKS.items()},
+        outputs=TASKS,
+        dropout=0.0,
+        statistics="instance",
+    )
+    # Above the losses of the directions, which are balanced by themselves.
+    config.train.cycle_weight = 100.0
+    gradients = Gradients()
+    run, data = out / f"cycle{devices}", Scenes(10)
     train_network(config, run, net, data, None, progress=False, callbacks=(gradients,))
     return gradients.found
 

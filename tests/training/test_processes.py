@@ -69,6 +69,18 @@ def test_gradients_without_a_modality_are_those_of_one_process(found: dict[int, 
         assert (a - b).norm() <= 1e-5 * a.norm() + 1e-12, name
 
 
+def test_gradients_of_the_cycle_term_are_those_of_one_process(found: dict[int, Any]) -> None:
+    """What is predicted from a prediction is balanced by its valid pixels, too, and by edges."""
+    one, two = found[1]["cycle"], found[2]["cycle"]
+    assert one.keys() == two.keys()
+    assert len(one) > 20
+    # The bias of a convolution before a norm has no gradient but rounding.
+    largest = max(gradient.norm() for gradient in one.values())
+    for name, gradient in one.items():
+        difference = (gradient - two[name]).norm()
+        assert difference <= 1e-4 * gradient.norm() + 1e-6 * largest, name
+
+
 def test_each_sample_is_counted_once(found: dict[int, Any]) -> None:
     """Seven samples on two processes: a sampler that pads would count eight."""
     one, two = found[1]["scores"], found[2]["scores"]

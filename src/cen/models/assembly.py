@@ -235,7 +235,7 @@ def exchanging_norms(encoder: PlainEncoder, stages: Sequence[int] | None) -> lis
         found = [
             name
             for name, module in cast(nn.Module, encoder).named_modules()
-            if name.startswith(f"{stage}.")
+            if (name.startswith(f"{stage}.") or (number == 1 and name == "norm1"))
             and fnmatchcase(name, encoder.exchanging)
             and not isinstance(module, nn.Identity)
         ]

@@ -208,6 +208,7 @@ def unet(
     fusion_at: str | None = None,
     dropout: float = 0.5,
     statistics: Statistics = "running",
+    first_norm: bool = False,
 ) -> ChannelExchangeNetwork:
     """The U-Net generator of image translation.
 
@@ -231,13 +232,16 @@ def unet(
             the defaults of `ExchangeRule` with the paper's threshold for translation, 1e-2.
         norm: ``"private"`` scales, shifts and statistics per stream, or ``"shared"`` (ablation).
         convolution: ``"shared"``; private convolutions are for `dense` only.
-        exchange_stages: numbers of the encoder's convolutions, from 2 on, that exchange (ablation);
-            None for all but the deepest, which has no norm.
+        exchange_stages: numbers of the encoder's convolutions, that exchange (ablation); None for
+            all that have a norm: neither the first, without ``first_norm``, nor the deepest.
         fusion: see `dense`.
         fusion_at: see `dense`.
         dropout: probability in the decoder's first blocks; see `UNetDecoder`.
         statistics: ``"running"``: the instance norms keep running statistics, which eval mode
             uses (as released). ``"instance"``: they always use those of the image at hand.
+        first_norm: a norm behind the encoder's first convolution too, after which channels are
+            exchanged (this project's extension, for small images: the released network first
+            exchanges at a quarter of the image's size).
 
     Raises:
         ConfigError: if a name or a value is unknown.
@@ -280,9 +284,13 @@ def unet(
         "fusion_at": fusion_at,
         "dropout": dropout,
         "statistics": statistics,
+        "first_norm": first_norm,
     }
     plain = UNetEncoder(
-        unet_encoders[encoder], 64 if width is None else width, statistics=statistics
+        unet_encoders[encoder],
+        64 if width is None else width,
+        statistics=statistics,
+        first_norm=first_norm,
     )
     decoder = UNetDecoder(plain.channels, dropout=dropout, statistics=statistics)
     return assemble(plain, decoder, inputs, tasks, config)

@@ -224,6 +224,7 @@ def cycle(
     exchange: ExchangeRule | Mapping[str, Any] | None = None,
     dropout: float = 0.5,
     statistics: Statistics = "running",
+    first_norm: bool = False,
 ) -> CycleFusionNetwork:
     """A U-Net for cycle multimodal fusion (this project's reading of the paper's scenario).
 
@@ -239,6 +240,7 @@ def cycle(
         exchange: as for the translation network.
         dropout: as for the translation network.
         statistics: as for the translation network.
+        first_norm: as for the translation network.
 
     Raises:
         ConfigError: if there are fewer than three modalities, or names, channels or values do not
@@ -268,9 +270,13 @@ def cycle(
         "exchange": dataclasses.asdict(rule),
         "dropout": dropout,
         "statistics": statistics,
+        "first_norm": first_norm,
     }
     plain = UNetEncoder(
-        unet_encoders[encoder], 64 if width is None else width, statistics=statistics
+        unet_encoders[encoder],
+        64 if width is None else width,
+        statistics=statistics,
+        first_norm=first_norm,
     )
     decoder = UNetDecoder(plain.channels, dropout=dropout, statistics=statistics)
     stems = {

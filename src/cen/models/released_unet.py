@@ -103,8 +103,8 @@ def generator_state_dict(net: ChannelExchangeNetwork) -> dict[str, Tensor]:
 
     Raises:
         CheckpointError: if the released code has no such network: other outputs than one image,
-            private stems or convolutions, norms that are shared or keep no statistics, another
-            fusion, or exchange that is off, at random, in chosen stages or in the decoder.
+            private stems or convolutions, norms that are shared, keep no statistics or follow the
+            first convolution, another fusion, or exchange that is off, at random, in chosen stages or in the decoder.
     """
     options = net.config
     tasks = [task.kind for task in net.outputs.values()]
@@ -113,6 +113,7 @@ def generator_state_dict(net: ChannelExchangeNetwork) -> dict[str, Tensor]:
         or tasks != ["image"]
         or (options["norm"], options["convolution"]) != ("private", "shared")
         or options["statistics"] != "running"
+        or options.get("first_norm", False)
         or options["decoder_exchange"]
         or options["fusion"] not in ("exchange", "ensemble")
         or options["exchange_stages"] is not None

@@ -84,11 +84,13 @@ class UNetEncoder(nn.Module):
         filters: channels after the first one; 64 in the paper.
         statistics: whether the norms keep running statistics (``"running"``, as released) or
             always use those of the image at hand (``"instance"``).
+        first_norm: a norm behind the first convolution too, so that channels are exchanged from
+            half of the image's size on (this project's extension, for small images).
 
     Attributes:
         channels: channels of the feature maps, finest first.
-        exchanging: pattern of the names of the norms after which channels are exchanged: those of
-            the second to the last convolution but one, as released.
+        exchanging: pattern of the names of the norms after which channels are exchanged: all of
+            them, those of the second to the last convolution but one as released.
         stages: names of the modules that give the feature maps, which follow one another.
         smallest: least height and width of an image.
 
@@ -96,10 +98,15 @@ class UNetEncoder(nn.Module):
         ConfigError: if ``filters`` is below 1 or ``depth`` below 3.
     """
 
-    exchanging = "downs.*.norm"
+    exchanging = "*norm*"
 
     def __init__(
-        self, depth: int = 8, filters: int = 64, *, statistics: Statistics = "running"
+        self,
+        depth: int = 8,
+        filters: int = 64,
+        *,
+        statistics: Statistics = "running",
+        first_norm: bool = False,
     ) -> None:
         super().__init__()
         if filters < 1:
@@ -112,6 +119,7 @@ class UNetEncoder(nn.Module):
         self.channels = block_widths(filters, depth)
         self.stages = ("conv1", *(f"downs.{level}" for level in range(depth - 1)))
         self.conv1 = nn.Conv2d(3, filters, 4, 2, 1)
+        self.norm1 = instance_norm(filters, statistics) if first_norm else None
         self.downs = nn.ModuleList(
             Down(before, after, norm=level < depth - 2, statistics=statistics)
             for level, (before, after) in enumerate(
@@ -131,6 +139,8 @@ class UNetEncoder(nn.Module):
             x: the result of the first convolution.
             after: maps each convolution's feature map (counted from 1) to what is used of it.
         """
+        if self.norm1 is not None:
+            x = self.norm1(x)
         features = [x if after is None else after(1, x)]
         for level, down in enumerate(self.downs, 2):
             x = down(features[-1])

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from cen.data import Modality
 from cen.errors import ConfigError
-from cen.losses import KINDS, segmentation_loss
+from cen.losses import KINDS, edge_loss, segmentation_loss
 from cen.models import CycleFusionNetwork, Output, Task
 from cen.models.cycle import Feed, fused
 from cen.models.network import resize
@@ -68,14 +68,21 @@ class CycleTerm(DensePrediction):
         inputs[drawn] = seen.to(inputs[drawn].dtype)
         others = [name for name in names if name != drawn]
         rebuilt = net(inputs, size, targets=others)
-        losses = [self._match(name, rebuilt[name], targets[name]) for name in others]
-        return torch.stack(losses).mean()
+        shares = self._edge_shares(targets) or {}
+        losses = {
+            name: self._match(name, rebuilt[name], targets[name], shares.get(name))
+            for name in others
+        }
+        balanced, _ = self._balance(losses, targets)
+        return torch.stack(list(balanced.values())).mean()
 
-    def _match(self, name: str, output: Output, target: Tensor) -> Tensor:
+    def _match(self, name: str, output: Output, target: Tensor, share: Tensor | None) -> Tensor:
         task = self.net.outputs[name]
         if task.kind == "segmentation":
             weight = self._class_weights().get(name)
             return segmentation_loss(fused(output), target, weight, task.ignore_index)
+        if task.kind == "edge":
+            return edge_loss(fused(output), target, share)
         return KINDS[task.kind](fused(output), target)
 
 

@@ -138,7 +138,7 @@ def _channels(
 _DENSE = ("decoder_channels", "decoder_norm", "weights")
 _STREAMS = ("task_streams", "fusion", "fusion_at", "exchange_stages", "norm", "convolution")
 _NOT_READ = {"unet": _DENSE, "cycle": (*_DENSE, *_STREAMS)}
-"""Keys of ``model`` that a network does not read, by its name; none where it is not listed."""
+"""Keys of ``model`` that a U-Net does not read, by the network's name."""
 
 
 def build_network(
@@ -155,7 +155,7 @@ def build_network(
         ConfigError: a key is not for this network, or a value does not fit.
     """
     model = config.model
-    unread = _NOT_READ.get(model.name, ())
+    unread = _NOT_READ.get(model.name, ("first_norm",))
     for key in unread:
         if getattr(model, key) != getattr(ModelConfig, key):
             raise ConfigError(f"model.{key}: is not for model.name {model.name}; leave it out")
@@ -171,7 +171,7 @@ def build_network(
     )
     options = {key: getattr(model, key) for key in (*_DENSE, *_STREAMS) if key not in unread}
     if model.name in _NOT_READ:
-        options["statistics"] = model.statistics
+        options |= {"statistics": model.statistics, "first_norm": model.first_norm}
     if model.name == "cycle":
         options["feeds"] = feeds
     return build(

@@ -24,6 +24,13 @@ def work(out: Path, devices: int) -> None:
     run = out / f"run{devices}"
     data = Pictures(8), Pictures(3, seed=1)
     train_network(config, run, network(config), *data, progress=False, callbacks=(watch,))
+    if devices > 1:
+        # Steps beyond the first half are those of a run that is gone on with.
+        for folder, parts in (("whole", (4,)), ("parts", (2, 4))):
+            for number, steps in enumerate(parts):
+                config.train.steps = steps
+                again = {"progress": False, "resume": number > 0}
+                train_network(config, out / folder, network(config), *data, **again)
     if int(os.environ.get("LOCAL_RANK", "0")) == 0:
         torch.save(watch.gradients, out / f"{devices}.pt")
 

@@ -16,11 +16,17 @@ from torch.utils.data import Dataset
 
 import cen
 from cen.config import Config
-from cen.errors import ConfigError
+from cen.errors import CheckpointError, ConfigError
 from cen.metrics import Features, frechet_distance, to_bytes
 from cen.models import ChannelExchangeNetwork, PatchGAN, Task
 from cen.optim import Schedule
-from cen.training import generating, make_discriminators, score_network, train_network
+from cen.training import (
+    generating,
+    load_discriminators,
+    make_discriminators,
+    score_network,
+    train_network,
+)
 from cen.training.setup import build_network
 from cen.training.translation import Translation
 
@@ -207,6 +213,47 @@ def test_resumed_run_is_the_uninterrupted_one(options: dict[str, Any], tmp_path:
         assert one["state"].keys() == two["state"].keys()
         for key, values in one["state"].items():
             assert all(torch.equal(v, two["state"][key][name]) for name, v in values.items())
+
+
+def test_discriminators_of_a_run_can_be_had(tmp_path: Path) -> None:
+    config = translation({"statistics": "instance"}, adversarial="least_squares", steps=2)
+    train(config, tmp_path / "run")
+    (judge,) = load_discriminators(tmp_path / "run").values()
+    assert not judge.training
+    weights = state(tmp_path / "run")["state_dict"]
+    for key, value in judge.state_dict().items():
+        assert torch.equal(value, weights[f"discriminators.rgb.{key}"]), key
+    assert judge.channels == 6
+    assert judge(torch.randn(2, 3, 32, 32), torch.randn(2, 3, 32, 32)).shape[:2] == (2, 1)
+
+    other = translation({"statistics": "instance"}, adversarial="none", steps=2)
+    train(other, tmp_path / "other")
+    with pytest.raises(CheckpointError, match=r"trained without discriminators"):
+        load_discriminators(tmp_path / "other")
+    with pytest.raises(CheckpointError, match=r"nowhere holds no checkpoint"):
+        load_discriminators(tmp_path / "nowhere")
+    text = (tmp_path / "run" / "config.yaml").read_text()
+    assert "discriminator_width: 4" in text
+    (tmp_path / "run" / "config.yaml").write_text(
+        text.replace("discriminator_width: 4", "discriminator_width: 5")
+    )
+    with pytest.raises(CheckpointError, match=r"last\.ckpt does not fit .*size mismatch"):
+        load_discriminators(tmp_path / "run")
+    (tmp_path / "run" / "checkpoints" / "last.ckpt").write_bytes(b"cut")
+    with pytest.raises(CheckpointError, match=r"last\.ckpt cannot be read"):
+        load_discriminators(tmp_path / "run")
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_half_precision_scales_the_losses_of_both_networks(tmp_path: Path) -> None:
+    config = translation({"statistics": "instance"}, precision="16-mixed", accelerator="gpu")
+    with pytest.raises(InterruptedError):
+        train(config, tmp_path / "parts", Watch(stop=5))
+    train(config, tmp_path / "parts", resume=True)
+    content = state(tmp_path / "parts")
+    assert content["global_step"] == 6
+    assert "MixedPrecision" in content
+    assert all(torch.isfinite(v).all() for v in content["state_dict"].values())
 
 
 def test_pixels_without_truth_teach_nothing(tmp_path: Path) -> None:

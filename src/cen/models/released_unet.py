@@ -104,7 +104,8 @@ def generator_state_dict(net: ChannelExchangeNetwork) -> dict[str, Tensor]:
     Raises:
         CheckpointError: if the released code has no such network: other outputs than one image,
             private stems or convolutions, norms that are shared, keep no statistics or follow the
-            first convolution, another fusion, or exchange that is off, at random, in chosen stages or in the decoder.
+            first convolution, another fusion, or exchange that is off, at random, in chosen stages
+            or in the decoder.
     """
     options = net.config
     tasks = [task.kind for task in net.outputs.values()]

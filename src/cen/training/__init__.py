@@ -15,6 +15,7 @@ from cen.training.data import (
     evaluation_loader,
     group_by_size,
 )
+from cen.training.discriminators import load_discriminators, make_discriminators
 from cen.training.evaluate import evaluate
 from cen.training.fit import fit, train_network
 from cen.training.modes import GeneratorMode, generating
@@ -23,7 +24,7 @@ from cen.training.rate import RateController
 from cen.training.rows import absent_rows, kept
 from cen.training.scorer import score_network
 from cen.training.scoring import FusionScores, subsets
-from cen.training.translation import Translation, make_discriminators
+from cen.training.translation import Translation
 
 __all__ = [
     "CompleteBatches",
@@ -49,6 +50,7 @@ __all__ = [
     "generating",
     "group_by_size",
     "kept",
+    "load_discriminators",
     "make_discriminators",
     "predict",
     "score_network",

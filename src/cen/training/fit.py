@@ -19,13 +19,14 @@ from cen.training.callbacks import ExchangeMonitor, FiniteLoss, RunProgress, Ste
 from cen.training.checkpoint import RunCheckpoint, StopAsked, StopRequest
 from cen.training.cycle import CycleFusion, CycleTranslation, feeds_of
 from cen.training.data import FusionData
+from cen.training.discriminators import make_discriminators
 from cen.training.logs import run_loggers
 from cen.training.module import DensePrediction
 from cen.training.panels import PanelsInTraining
 from cen.training.quiet import quiet
 from cen.training.runs import claim_run, finish_run, start_run
 from cen.training.setup import build_network, make_schedule, metadata, open_dataset, tasks_of
-from cen.training.translation import Translation, make_discriminators
+from cen.training.translation import Translation
 from cen.weighting import make_weighting
 
 

@@ -13,9 +13,8 @@ from torch import Tensor, nn
 from cen.adversarial import Adversarial, adversarial_loss, shown_to_discriminator
 from cen.errors import ConfigError
 from cen.models import ChannelExchangeNetwork, Output, PatchGAN
-from cen.models.stems import TILED
-from cen.models.unet import Statistics
 from cen.optim import build_optimizer, param_groups
+from cen.training.discriminators import tiled
 from cen.training.module import Batch, DensePrediction, inputs_of, targets_of
 from cen.training.rows import absent_rows, kept
 from cen.weighting import FixedWeighting
@@ -188,38 +187,6 @@ class Translation(DensePrediction):
         if len(self.present) == len(self.net.inputs):
             return nullcontext()
         return kept(self.trainer.optimizers[0], absent_rows(self.net, self.present))
-
-
-def make_discriminators(
-    net: ChannelExchangeNetwork,
-    *,
-    width: int | None = None,
-    layers: int = 3,
-    statistics: Statistics = "running",
-) -> dict[str, PatchGAN]:
-    """A discriminator for each image output of a network, shared by its streams.
-
-    Args:
-        net: the generator.
-        width: channels after the first convolution; None for the released 64.
-        layers: convolutions that halve; 3 as released.
-        statistics: as for the generator.
-    """
-    channels = [3 if count in TILED else count for count in net.inputs.values()]
-    seen = max(channels) if len(net.alpha) else sum(channels)
-    return {
-        name: PatchGAN(
-            seen + task.channels, 64 if width is None else width, layers=layers,
-            statistics=statistics,
-        )
-        for name, task in net.outputs.items()
-        if task.kind == "image"
-    }  # fmt: skip
-
-
-def tiled(image: Tensor) -> Tensor:
-    """One channel repeated to three; other images as they are."""
-    return shown_to_discriminator(image, 3) if image.shape[1] == 1 else image
 
 
 def _nothing() -> None:

@@ -1,0 +1,101 @@
+"""The discriminators of adversarial training: made for a generator, or read from a run."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from cen.adversarial import shown_to_discriminator
+from cen.config import Config
+from cen.errors import CheckpointError
+from cen.models import ChannelExchangeNetwork, PatchGAN, load
+from cen.models.stems import TILED
+from cen.models.unet import Statistics
+
+
+def make_discriminators(
+    net: ChannelExchangeNetwork,
+    *,
+    width: int | None = None,
+    layers: int = 3,
+    statistics: Statistics = "running",
+) -> dict[str, PatchGAN]:
+    """A discriminator for each image output of a network, shared by its streams.
+
+    Args:
+        net: the generator.
+        width: channels after the first convolution; None for the released 64.
+        layers: convolutions that halve; 3 as released.
+        statistics: as for the generator.
+    """
+    channels = [3 if count in TILED else count for count in net.inputs.values()]
+    seen = max(channels) if len(net.alpha) else sum(channels)
+    return {
+        name: PatchGAN(
+            seen + task.channels, 64 if width is None else width, layers=layers,
+            statistics=statistics,
+        )
+        for name, task in net.outputs.items()
+        if task.kind == "image"
+    }  # fmt: skip
+
+
+def load_discriminators(run: str | Path) -> dict[str, PatchGAN]:
+    """The discriminators of a run as its last checkpoint has them, in eval mode, on the CPU.
+
+    Called with an input image as the network sees it and an image to be judged, in [-1, 1], they
+    return logits, (N, 1, h, w); see `PatchGAN`.
+
+    Args:
+        run: the run folder. They lie in ``checkpoints/last.ckpt``, from which training goes on.
+
+    Returns:
+        One per image output, by name.
+
+    Raises:
+        CheckpointError: the run was trained without discriminators, or its checkpoint is missing
+            or cannot be read.
+    """
+    run = Path(run)
+    file = run / "checkpoints" / "last.ckpt"
+    if not (run / "config.yaml").exists() or not file.exists():
+        raise CheckpointError(
+            f"{run} holds no checkpoint with discriminators; config.yaml or"
+            " checkpoints/last.ckpt is missing"
+        )
+    try:
+        state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
+        weights = dict(state["state_dict"])
+    except (OSError, RuntimeError, KeyError, TypeError, pickle.UnpicklingError) as error:
+        raise CheckpointError(f"{file} cannot be read ({error}); give a whole copy") from error
+    prefix = "discriminators."
+    own = {k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)}
+    if not own:
+        raise CheckpointError(
+            f"{run} was trained without discriminators (train.adversarial: none); there are none"
+            " to load"
+        )
+    model = Config.load(run / "config.yaml").model
+    made = make_discriminators(
+        load(run / "last.safetensors"),
+        width=model.discriminator_width,
+        layers=model.discriminator_layers,
+        statistics=model.statistics,
+    )
+    found = torch.nn.ModuleDict(dict(made))
+    try:
+        found.load_state_dict(own)
+    except RuntimeError as error:
+        raise CheckpointError(
+            f"{file} does not fit {run / 'config.yaml'}: {str(error).splitlines()[-1].strip()}"
+        ) from error
+    return {name: net.eval() for name, net in made.items()}
+
+
+def tiled(image: Tensor) -> Tensor:
+    """One channel repeated to three; other images as they are."""
+    return shown_to_discriminator(image, 3) if image.shape[1] == 1 else image

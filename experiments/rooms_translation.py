@@ -26,18 +26,21 @@ PAIRS = (
     "rgb-normal-shade",
     "rgb-edge-depth",
 )
+CONCAT = [
+    *("--model.fusion", "concat", "--model.fusion_at", "early"),
+    *("--model.decoder_exchange", "false", "--train.sparsity", "0"),
+]
 ROWS: dict[str, list[str]] = {
-    "cen": [],
-    "concat": [
-        "--model.fusion",
-        "concat",
-        "--model.fusion_at",
-        "early",
-        "--model.decoder_exchange",
-        "false",
-        "--train.sparsity",
-        "0",
+    # Exchange everywhere, little of it.
+    "cen": ["--model.first_norm", "instance", "--train.sparsity", "1e-2"],
+    # Exchange at half of the image's size alone, soon all of the own channels.
+    "cen-fine": [
+        *("--model.first_norm", "batch", "--train.sparsity", "1"),
+        *("--model.exchange_stages", "[1]", "--model.decoder_exchange", "false"),
     ],
+    # The released U-Net, and the one of the row cen-fine.
+    "concat": [*CONCAT, "--model.first_norm", "null"],
+    "concat-norm": [*CONCAT, "--model.first_norm", "batch"],
     "no-exchange": ["--model.exchange", "false", "--train.sparsity", "0"],
 }
 SERIES = ("depth_zbuffer", "normal", "edge_texture", "reshading")

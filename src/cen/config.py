@@ -83,7 +83,7 @@ class ModelConfig:
         statistics: Instance norms of unet: ``running`` statistics, which evaluation uses (as
             released), or always those of the image at hand (``instance``).
         first_norm: A norm behind the first convolution of unet too, after which channels are
-            exchanged; the released one has none there. For small images.
+            exchanged; null: none, as released. For small images.
         discriminator_width: Channels of the discriminator's first convolution; null: 64.
         discriminator_layers: Convolutions of the discriminator that halve; 3 as released.
     """
@@ -116,7 +116,7 @@ class ModelConfig:
     dropout: float = 0.5
     weights: str | None = None
     statistics: Literal["running", "instance"] = "running"
-    first_norm: bool = False
+    first_norm: Literal["batch", "instance"] | None = None
     discriminator_width: int | None = None
     discriminator_layers: int = 3
 

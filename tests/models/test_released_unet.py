@@ -141,7 +141,7 @@ TWO = {"inputs": {"rgb": 3, "depth": 1}}
         {"outputs": {"x": {"kind": "image", "channels": 3}, "y": {"kind": "image", "channels": 1}}},
         {"norm": "shared"},
         {"statistics": "instance"},
-        {"first_norm": True},
+        {"first_norm": "batch"},
         {"inputs": {"rgb": 3, "flow": 2}},
         {"decoder_exchange": True},
         # What was written and then exchanged in another way, or not at all, when it was read back.

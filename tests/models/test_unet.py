@@ -54,7 +54,7 @@ def test_exchange_follows_the_second_to_the_last_encoder_convolution_but_one():
 
 
 def test_first_norm_exchanges_after_the_first_convolution_too():
-    net = tiny(first_norm=True)
+    net = tiny(first_norm="instance")
     assert list(exchange_layers(net))[:2] == ["encoder.norm1", "encoder.downs.0.norm"]
     assert set(exchange_layers(net)) - set(exchange_layers(tiny())) == {"encoder.norm1"}
     images = batch(net)
@@ -69,7 +69,9 @@ def test_first_norm_exchanges_after_the_first_convolution_too():
     assert torch.equal(first[:, part], second[:, part])
     assert (first[:, ~part] != second[:, ~part]).any()
     # Stage 1 can now be chosen by itself.
-    assert list(exchange_layers(tiny(first_norm=True, exchange_stages=[1]))) == ["encoder.norm1"]
+    assert list(exchange_layers(tiny(first_norm="instance", exchange_stages=[1]))) == [
+        "encoder.norm1"
+    ]
     with pytest.raises(ConfigError, match="stage 1"):
         tiny(exchange_stages=[1])
 

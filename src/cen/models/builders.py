@@ -19,7 +19,7 @@ from cen.models.pspnet import PSPNetDecoder
 from cen.models.refinenet import RefineNetDecoder
 from cen.models.resnet import LAYOUTS, ResNet
 from cen.models.task import Task
-from cen.models.unet import Statistics, UNetDecoder, UNetEncoder
+from cen.models.unet import FirstNorm, Statistics, UNetDecoder, UNetEncoder
 from cen.models.unet import encoders as unet_encoders
 
 Sharing = Literal["private", "shared"]
@@ -208,7 +208,7 @@ def unet(
     fusion_at: str | None = None,
     dropout: float = 0.5,
     statistics: Statistics = "running",
-    first_norm: bool = False,
+    first_norm: FirstNorm | None = None,
 ) -> ChannelExchangeNetwork:
     """The U-Net generator of image translation.
 
@@ -239,9 +239,10 @@ def unet(
         dropout: probability in the decoder's first blocks; see `UNetDecoder`.
         statistics: ``"running"``: the instance norms keep running statistics, which eval mode
             uses (as released). ``"instance"``: they always use those of the image at hand.
-        first_norm: a norm behind the encoder's first convolution too, after which channels are
-            exchanged (this project's extension, for small images: the released network first
-            exchanges at a quarter of the image's size).
+        first_norm: a norm behind the encoder's first convolution too, ``"batch"`` or
+            ``"instance"``, after which channels are exchanged (this project's extension, for
+            small images: the released network first exchanges at a quarter of the image's size).
+            None for none, as released.
 
     Raises:
         ConfigError: if a name or a value is unknown.
@@ -257,6 +258,7 @@ def unet(
         ("task_streams", task_streams, ("private", "shared")),
         ("convolution", convolution, ("shared",)),
         ("statistics", statistics, ("running", "instance")),
+        ("first_norm", first_norm, (None, "batch", "instance")),
     )
     rule = rule_of(exchange, ExchangeRule(1e-2), norm=norm, fusion=fusion)
     decoder_exchange = exchanges_in_decoder(

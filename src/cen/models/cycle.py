@@ -20,7 +20,7 @@ from cen.models.network import ChannelExchangeNetwork, Encoder, Output, resize, 
 from cen.models.options import as_rule, check_choices, check_fields
 from cen.models.stems import TILED, private_stem, tile
 from cen.models.task import Task
-from cen.models.unet import Statistics, UNetDecoder, UNetEncoder
+from cen.models.unet import FirstNorm, Statistics, UNetDecoder, UNetEncoder
 from cen.models.unet import encoders as unet_encoders
 
 Feed = tuple[tuple[float, ...], tuple[float, ...]]
@@ -224,7 +224,7 @@ def cycle(
     exchange: ExchangeRule | Mapping[str, Any] | None = None,
     dropout: float = 0.5,
     statistics: Statistics = "running",
-    first_norm: bool = False,
+    first_norm: FirstNorm | None = None,
 ) -> CycleFusionNetwork:
     """A U-Net for cycle multimodal fusion (this project's reading of the paper's scenario).
 
@@ -253,7 +253,10 @@ def cycle(
         raise ConfigError(f"unknown encoder {encoder!r} of a U-Net{hint}; known: {known}")
     tasks = check_fields(inputs, outputs, apart=False)
     check_cycle(inputs, tasks)
-    check_choices(("statistics", statistics, ("running", "instance")))
+    check_choices(
+        ("statistics", statistics, ("running", "instance")),
+        ("first_norm", first_norm, (None, "batch", "instance")),
+    )
     rule = ExchangeRule(1e-2) if exchange is None else as_rule(exchange)
     kept = {name: (tuple(a), tuple(b)) for name, (a, b) in (feeds or {}).items()}
     for name, parts in kept.items():

@@ -114,7 +114,7 @@ def generator_state_dict(net: ChannelExchangeNetwork) -> dict[str, Tensor]:
         or tasks != ["image"]
         or (options["norm"], options["convolution"]) != ("private", "shared")
         or options["statistics"] != "running"
-        or options.get("first_norm", False)
+        or options.get("first_norm") is not None
         or options["decoder_exchange"]
         or options["fusion"] not in ("exchange", "ensemble")
         or options["exchange_stages"] is not None

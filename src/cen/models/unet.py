@@ -19,6 +19,7 @@ from cen.models.options import check_dropout
 from cen.models.task import Task
 
 Statistics = Literal["running", "instance"]
+FirstNorm = Literal["batch", "instance"]
 
 encoders: dict[str, int] = {f"unet{depth}": depth for depth in range(3, 10)}
 """Number of halvings by the name of the encoder; ``"unet8"`` is that of the paper."""
@@ -84,8 +85,9 @@ class UNetEncoder(nn.Module):
         filters: channels after the first one; 64 in the paper.
         statistics: whether the norms keep running statistics (``"running"``, as released) or
             always use those of the image at hand (``"instance"``).
-        first_norm: a norm behind the first convolution too, so that channels are exchanged from
-            half of the image's size on (this project's extension, for small images).
+        first_norm: a norm of this kind behind the first convolution too, so that channels are
+            exchanged from half of the image's size on (this project's extension, for small
+            images); None for none, as released. A batch norm keeps how bright an image is.
 
     Attributes:
         channels: channels of the feature maps, finest first.
@@ -106,7 +108,7 @@ class UNetEncoder(nn.Module):
         filters: int = 64,
         *,
         statistics: Statistics = "running",
-        first_norm: bool = False,
+        first_norm: FirstNorm | None = None,
     ) -> None:
         super().__init__()
         if filters < 1:
@@ -119,7 +121,7 @@ class UNetEncoder(nn.Module):
         self.channels = block_widths(filters, depth)
         self.stages = ("conv1", *(f"downs.{level}" for level in range(depth - 1)))
         self.conv1 = nn.Conv2d(3, filters, 4, 2, 1)
-        self.norm1 = instance_norm(filters, statistics) if first_norm else None
+        self.norm1 = make_first_norm(filters, first_norm, statistics)
         self.downs = nn.ModuleList(
             Down(before, after, norm=level < depth - 2, statistics=statistics)
             for level, (before, after) in enumerate(
@@ -225,6 +227,15 @@ class UNetHead(nn.Module):
 def instance_norm(channels: int, statistics: Statistics) -> nn.InstanceNorm2d:
     """An instance norm with a scale and shift, with running statistics or without."""
     return nn.InstanceNorm2d(channels, affine=True, track_running_stats=statistics == "running")
+
+
+def make_first_norm(
+    channels: int, kind: FirstNorm | None, statistics: Statistics
+) -> nn.Module | None:
+    """The norm behind the first convolution; None where there is none."""
+    if kind is None:
+        return None
+    return nn.BatchNorm2d(channels) if kind == "batch" else instance_norm(channels, statistics)
 
 
 def draw_weights(module: nn.Module, std: float = 0.02) -> None:

@@ -52,7 +52,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--pairs", nargs="+", default=list(PAIRS), choices=PAIRS)
+    parser.add_argument("--pairs", nargs="*", default=list(PAIRS), choices=PAIRS)
     parser.add_argument("--rows", nargs="+", default=["cen", "concat"], choices=list(ROWS))
     parser.add_argument("--series", type=int, nargs="*", default=[1, 2, 3, 4])
     parser.add_argument("--size", type=int, nargs=2, default=[64, 96], metavar=("H", "W"))

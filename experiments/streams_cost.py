@@ -1,11 +1,13 @@
-"""Memory and time of a training step against the number of streams, M inputs and T outputs.
+"""Memory and time of a training step against the number of streams.
 
-Each row is measured in a process of its own, on one thread: seconds of processor time of the
-fastest of a few steps, and how much the greatest resident memory grew in them. The last columns
-divide by the number of decoder streams M * T: no more than linear growth means that they do not
-rise.
+Of M inputs and T outputs, or with ``--cycle`` of K modalities of which each is predicted from the
+others, K(K - 1) streams. Each row is measured in a process of its own, on one thread: seconds of
+processor time of the fastest of a few steps, and how much the greatest resident memory grew in
+them. The last columns divide by the number of streams, M * T in the decoder: no more than linear
+growth means that they do not rise.
 
     python experiments/streams_cost.py
+    python experiments/streams_cost.py --cycle
 """
 
 from __future__ import annotations
@@ -17,32 +19,40 @@ import resource
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 CASES = [(1, 1), (1, 2), (1, 3), (1, 4), (2, 1), (2, 2), (2, 4), (3, 4), (4, 4), (5, 4)]
+CYCLES = [(3, 3), (4, 4), (5, 5)]
 INPUTS = {"rgb": 3, "depth": 1, "normal": 3, "shade": 1, "edges": 1}
+Case = tuple["nn.Module", Callable[[], "Tensor"]]
 
 
 def main() -> None:
     """Measures all cases and prints the table; or one case, in a process of its own."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--one", type=int, nargs=2, help="inputs and outputs of one case")
+    parser.add_argument("--cycle", action="store_true", help="cycle fusion")
     parser.add_argument("--size", type=int, nargs=2, default=[64, 96])
     parser.add_argument("--batch", type=int, default=8)
     args = parser.parse_args()
     if args.one:
-        print(json.dumps(measure(*args.one, tuple(args.size), args.batch)))
+        make = cycle_case if args.cycle else fusion_case
+        print(json.dumps(measure(*make(*args.one, tuple(args.size), args.batch))))
         return
-    print(
-        "| inputs | outputs | decoder streams | s per step | MB | ms per stream | MB per stream |"
-    )
+    print("| inputs | outputs | streams | s per step | MB | ms per stream | MB per stream |")
     print("|---" * 7 + "|")
-    for inputs, outputs in CASES:
+    for inputs, outputs in CYCLES if args.cycle else CASES:
         words = [sys.executable, __file__, "--one", str(inputs), str(outputs)]
         words += ["--size", *map(str, args.size), "--batch", str(args.batch)]
+        words += ["--cycle"] * args.cycle
         environment = {**os.environ, "OMP_NUM_THREADS": "1"}
         done = subprocess.run(words, check=True, capture_output=True, text=True, env=environment)
         seconds, megabytes = json.loads(done.stdout.splitlines()[-1])
-        streams = inputs * outputs
+        streams = inputs * (inputs - 1) if args.cycle else inputs * outputs
         print(
             f"| {inputs} | {outputs} | {streams} | {seconds:.2f} | {megabytes:.0f} |"
             f" {1000 * seconds / streams:.0f} | {megabytes / streams:.0f} |",
@@ -50,18 +60,32 @@ def main() -> None:
         )
 
 
-def measure(
-    inputs: int, outputs: int, size: tuple[int, int], batch: int, steps: int = 4
-) -> tuple[float, float]:
+def measure(net: nn.Module, loss: Callable[[], Tensor], steps: int = 4) -> tuple[float, float]:
     """Processor seconds of a step, and MB by which the memory grew."""
+    import torch
+
+    torch.set_num_threads(1)
+    optimizer = torch.optim.Adam(net.parameters())
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    times = []
+    for _ in range(steps):
+        start = time.process_time()
+        loss().backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        times.append(time.process_time() - start)
+    after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return min(times), (after - before) / 1024
+
+
+def fusion_case(inputs: int, outputs: int, size: tuple[int, int], batch: int) -> Case:
+    """A network of several inputs and outputs, and its loss on random images."""
     import torch
 
     import cen
     from cen.losses import fusion_loss
     from cen.models import Task
 
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
     tasks = {
         "s": Task("segmentation", 15),
         "d": Task("depth", 1),
@@ -86,18 +110,24 @@ def measure(
         "n": torch.randn(batch, 3, *size),
         "e": (torch.rand(batch, 1, *size) > 0.9).float(),
     }
-    optimizer = torch.optim.Adam(net.parameters())
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    times = []
-    for _ in range(steps):
-        start = time.process_time()
-        loss = fusion_loss(net(images), truth, tasks).total + 1e-3 * cen.sparsity(net)
-        loss.backward()
-        optimizer.step()
-        optimizer.zero_grad()
-        times.append(time.process_time() - start)
-    after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return min(times), (after - before) / 1024
+    return net, lambda: fusion_loss(net(images), truth, tasks).total + 1e-3 * cen.sparsity(net)
+
+
+def cycle_case(modalities: int, _: int, size: tuple[int, int], batch: int) -> Case:
+    """A cycle network in all directions, without the cycle term, and its loss."""
+    import torch
+
+    import cen
+    from cen.losses import fusion_loss
+    from cen.models import Task
+
+    inputs = dict(list(INPUTS.items())[:modalities])
+    tasks = {name: Task("image", channels) for name, channels in inputs.items()}
+    net = cen.build(
+        "cycle", encoder="unet5", width=16, inputs=inputs, outputs=tasks, statistics="instance"
+    )
+    images = {name: torch.rand(batch, channels, *size) for name, channels in inputs.items()}
+    return net, lambda: fusion_loss(net(images), images, tasks).total + 1e-3 * cen.sparsity(net)
 
 
 if __name__ == "__main__":

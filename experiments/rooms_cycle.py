@@ -63,6 +63,8 @@ def runs_of(config: str) -> dict[str, list[str]]:
     separate = {}
     for target in SETS[config]:
         options = ["--model.name", "unet", f"--model.inputs.{target}", "null"]
+        # The released weight: what balances several targets is nothing to one.
+        options += [f"--model.outputs.{target}.weight", "100"]
         for other in SETS[config]:
             if other != target:
                 options += [f"--model.outputs.{other}", "null"]

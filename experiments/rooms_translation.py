@@ -102,17 +102,24 @@ def scores_of(out: Path, names: Sequence[str]) -> list[dict]:
             evaluation = json.loads(file.read_text())
             full = max(evaluation["scores"], key=lambda subset: subset.count("+"))
             (scores,) = evaluation["scores"][full].values()
-            found.append(scores | {"mode": evaluation["generator_mode"]})
+            found.append(
+                scores | {"mode": evaluation["generator_mode"], "seed": name.rpartition("-")[2]}
+            )
     return found
 
 
 def pairs_table(out: Path, pairs: Sequence[str], rows: Sequence[str], seeds: Sequence[int]) -> str:
-    """Markdown: every stream, the ensemble and the other rows, mean ± standard deviation."""
+    """Markdown: every stream, the ensemble and the other rows, mean ± standard deviation.
+
+    The last column is the mean over seeds of the MAE divided by that of the row "concat".
+    """
     lines = [
-        "| pair | row | runs | generator | MAE | RMSE | Fréchet (EfficientNet-Lite0) |",
-        "|---" * 7 + "|",
+        "| pair | row | runs | generator | MAE | RMSE | Fréchet (EfficientNet-Lite0) | of concat |",
+        "|---" * 8 + "|",
     ]
     for pair in pairs:
+        plain = scores_of(out, [f"{pair}-concat-{seed}" for seed in seeds])
+        concat = {scores["seed"]: scores["ensemble"]["mae"] for scores in plain}
         for row in rows:
             found = scores_of(out, [f"{pair}-{row}-{seed}" for seed in seeds])
             if not found:
@@ -122,7 +129,15 @@ def pairs_table(out: Path, pairs: Sequence[str], rows: Sequence[str], seeds: Seq
                 parts[f"{row}, {stream} alone"] = [s["streams"][stream] for s in found]
             for name, values in parts.items():
                 cells = " | ".join(cell(values, score) for score in SCORES)
-                lines.append(f"| {pair} | {name} | {len(found)} | {found[0]['mode']} | {cells} |")
+                ratios = [
+                    value["mae"] / concat[scores["seed"]]
+                    for value, scores in zip(values, found, strict=True)
+                    if scores["seed"] in concat
+                ]
+                ratio = f"{statistics.mean(ratios):.3f}" if ratios else "–"
+                lines.append(
+                    f"| {pair} | {name} | {len(found)} | {found[0]['mode']} | {cells} | {ratio} |"
+                )
     return "\n".join(lines)
 
 

@@ -53,8 +53,9 @@ def test_exchange_follows_the_second_to_the_last_encoder_convolution_but_one():
     assert isinstance(encoder.downs[-1].norm, nn.Identity)
 
 
-def test_first_norm_exchanges_after_the_first_convolution_too():
-    net = tiny(first_norm="instance")
+@pytest.mark.parametrize("kind", ["batch", "instance"])
+def test_first_norm_exchanges_after_the_first_convolution_too(kind):
+    net = tiny(first_norm=kind)
     assert list(exchange_layers(net))[:2] == ["encoder.norm1", "encoder.downs.0.norm"]
     assert set(exchange_layers(net)) - set(exchange_layers(tiny())) == {"encoder.norm1"}
     images = batch(net)
@@ -74,6 +75,21 @@ def test_first_norm_exchanges_after_the_first_convolution_too():
     ]
     with pytest.raises(ConfigError, match="stage 1"):
         tiny(exchange_stages=[1])
+    with pytest.raises(ConfigError, match="first_norm"):
+        tiny(first_norm="layer")
+
+
+def test_a_first_batch_norm_keeps_how_bright_an_image_is():
+    """An instance norm takes it away."""
+    torch.manual_seed(0)
+    x = torch.rand(2, 3, 32, 32)
+    for kind, kept in (("batch", True), ("instance", False)):
+        encoder = UNetEncoder(3, 4, first_norm=kind, statistics="instance").eval()
+        # Away from the border, where the convolution is padded with zeros.
+        levels = [
+            encoder.norm1(encoder.conv1(image)[..., 1:-1, 1:-1]).mean() for image in (x, x + 1)
+        ]
+        assert bool((levels[0] - levels[1]).abs() > 1e-3) is kept, kind
 
 
 def test_dropout_in_the_first_three_decoder_blocks_and_fewer_in_smaller_networks():

@@ -86,19 +86,24 @@ def table(out: Path, sets: Sequence[str], seeds: Sequence[int]) -> str:
     """Markdown: MAE per target, and the error of the one network over that of the separate ones."""
     lines = ["| modalities | network | target | runs | MAE | ratio |", "|---" * 6 + "|"]
     for config in sets:
-        ratios: dict[str, list[float]] = {name: [] for name in TOGETHER}
+        ratios: dict[str, dict[int, list[float]]] = {
+            name: {s: [] for s in seeds} for name in TOGETHER
+        }
         for target in SETS[config]:
             alone = {s: error(out / "runs" / f"{config}-to-{target}-{s}", target) for s in seeds}
             lines += row(config, "separate", target, list(alone.values()), [])
             for name in TOGETHER:
                 found = {s: error(out / "runs" / f"{config}-{name}-{s}", target) for s in seeds}
-                pairs = [(found[s], alone[s]) for s in seeds]
-                own = [a / b for a, b in pairs if a is not None and b is not None]
-                ratios[name] += own
-                lines += row(config, name, target, list(found.values()), own)
-        for name, values in ratios.items():
-            if values:
-                lines.append(f"| {config} | {name} | mean | | | {statistics.mean(values):.3f} |")
+                pairs = {s: (found[s], alone[s]) for s in seeds}
+                own = {s: a / b for s, (a, b) in pairs.items() if a is not None and b is not None}
+                for seed, ratio in own.items():
+                    ratios[name][seed].append(ratio)
+                lines += row(config, name, target, list(found.values()), list(own.values()))
+        for name, by_seed in ratios.items():
+            full = [statistics.mean(v) for v in by_seed.values() if len(v) == len(SETS[config])]
+            if full:
+                mean = f"{statistics.mean(full):.3f}{spread(full, '.3f')}"
+                lines.append(f"| {config} | {name} | mean of the three | {len(full)} | | {mean} |")
     return "\n".join(lines)
 
 
@@ -109,10 +114,14 @@ def row(
     known = [value for value in errors if value is not None]
     if not known:
         return []
-    spread = f" ± {statistics.stdev(known):.2g}" if len(known) > 1 else ""
     ratio = f"{statistics.mean(ratios):.3f}" if ratios else ""
-    mean = f"{statistics.mean(known):.4g}{spread}"
+    mean = f"{statistics.mean(known):.4g}{spread(known, '.2g')}"
     return [f"| {config} | {name} | {target} | {len(known)} | {mean} | {ratio} |"]
+
+
+def spread(values: Sequence[float], form: str) -> str:
+    """The standard deviation as it stands behind a mean; nothing for one value."""
+    return f" ± {statistics.stdev(values):{form}}" if len(values) > 1 else ""
 
 
 if __name__ == "__main__":

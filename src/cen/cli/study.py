@@ -176,11 +176,11 @@ def _train(args: argparse.Namespace, store: Store, runs: Sequence[Run]) -> list[
 
 def _count(store: Store, runs: Sequence[Run], roots: dict[str, Path]) -> None:
     """Counts parameters and multiply-adds of the runs that are done, once for each."""
-    from cen.studies import collect, costs_of
+    from cen.studies import collect, note_figures
 
     for entry in collect(store, runs):
         try:
-            costs_of(entry.folder, roots[entry.run.data])
+            note_figures(entry.folder, roots[entry.run.data])
         except Exception as error:  # hours of runs are not lost for a figure beside them
             print(f"cen: warning: {entry.run.title}: costs unknown, {error}", file=sys.stderr)
 

@@ -21,6 +21,7 @@ from cen.exchange.norm import (
     exchange_layers,
     exchange_rate,
     sparsity,
+    total_penalty,
 )
 from cen.exchange.norms import (
     StreamBatchNorm,
@@ -58,4 +59,5 @@ __all__ = [
     "replaced_channels",
     "sparsity",
     "synchronise",
+    "total_penalty",
 ]

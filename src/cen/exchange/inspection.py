@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from cen.exchange.norm import exchange_layers
+from cen.exchange.norm import StreamNorm, exchange_layers
 
 
 @dataclass(frozen=True)
@@ -83,13 +84,13 @@ def inspect(net: nn.Module, task_gradient_below: float | None = None) -> Inspect
         One entry per exchanging layer and stream that has a partner.
     """
     layers = []
-    for name, layer in exchange_layers(net).items():
-        masks = layer.replaced().cpu()
-        scales, parts = layer.weight.detach().abs().float().cpu(), layer.own.cpu()
+    found = exchange_layers(net)
+    read = _read_back(list(found.values()))
+    for (name, layer), (scales, parts, masks, partnered) in zip(found.items(), read, strict=True):
         levels = torch.quantile(scales, torch.linspace(0, 1, 5), dim=1).T
         gradient = layer.weight.grad
         for s, stream in enumerate(layer.streams.names):
-            if not layer.partnered[s]:
+            if not partnered[s]:
                 continue
             own, replaced = int(parts[s].sum()), int((masks[s] & parts[s]).sum())
             attracted = None
@@ -116,3 +117,22 @@ def inspect(net: nn.Module, task_gradient_below: float | None = None) -> Inspect
         if callable(weights):
             alpha.update(weights())
     return Inspection(layers, alpha)
+
+
+def _read_back(layers: Sequence[StreamNorm]) -> Iterator[tuple[Tensor, Tensor, Tensor, list[bool]]]:
+    """|γ|, own parts, what is replaced, each (S, C) on the host, and which streams have a partner.
+
+    One copy for all layers: each of its own would wait for the device.
+    """
+    if not layers:
+        return
+    masks = [torch.stack([layer.own, layer.replaced()]).flatten() for layer in layers]
+    sizes = [mask.numel() for mask in masks]
+    bits = torch.split(torch.cat(masks).cpu(), sizes)
+    scales = torch.cat([layer.weight.detach().float().flatten() for layer in layers]).abs().cpu()
+    partnered = torch.cat([layer.partnered.flatten() for layer in layers]).cpu()
+    values = torch.split(scales, [size // 2 for size in sizes])
+    partners = torch.split(partnered, [len(layer.streams) for layer in layers])
+    for layer, bit, value, partner in zip(layers, bits, values, partners, strict=True):
+        own, replaced = bit.view(2, *layer.own.shape)
+        yield value.view(layer.own.shape), own, replaced, partner.tolist()

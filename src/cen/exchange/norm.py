@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -100,6 +100,7 @@ class StreamNorm(nn.Module):
     own: Tensor
     chosen: Tensor | None
     partnered: Tensor
+    owned: Tensor
     per_stream: tuple[str, ...] = ("weight", "bias")
 
     def __init__(
@@ -118,6 +119,7 @@ class StreamNorm(nn.Module):
         own = group_parts(num_features, streams.groups)
         self.register_buffer("own", own, persistent=False)
         self.register_buffer("partnered", partnered, persistent=False)
+        self.register_buffer("owned", own & partnered, persistent=False)
         self.register_buffer("chosen", None)
         self.draw("")
 
@@ -201,16 +203,23 @@ class StreamNorm(nn.Module):
 
         Streams without a partner in their group are not penalised: they have nobody to take from.
         """
+        return total_penalty([(self, streams)], self.weight.device)
+
+    def counted(self, streams: Collection[str] | None = None) -> Tensor:
+        """(S, C) bool: the scales that the rule penalises, of ``streams`` (default: all).
+
+        Raises:
+            StreamError: A name in ``streams`` is unknown.
+        """
+        indices = range(len(self.streams)) if streams is None else self.streams.indices(streams)
         rule = self.exchange
         if rule is None or rule.penalty == "none":
-            return self.weight.new_zeros(())
-        counted = (
-            self.own if rule.penalty == "own" else torch.ones_like(self.own)
-        ) & self.partnered
-        sums = torch.where(counted, self.weight.abs(), 0).sum(dim=1)
-        if streams is None:
-            return sums.sum()
-        return torch.stack([sums[i] for i in self.streams.indices(streams)]).sum()
+            return torch.zeros_like(self.own)
+        counted = self.owned if rule.penalty == "own" else self.partnered.expand_as(self.own)
+        if len(set(indices)) == len(self.streams):
+            return counted
+        rows = [row if i in indices else torch.zeros_like(row) for i, row in enumerate(counted)]
+        return torch.stack(rows)
 
     def load_plain(self, norm: nn.Module) -> None:
         """Gives every stream a copy of a plain norm's parameters, statistics and dtype/device."""
@@ -223,7 +232,7 @@ class StreamNorm(nn.Module):
                 setattr(self, name, nn.Parameter(values, requires_grad=source.requires_grad))
             else:
                 setattr(self, name, values)
-        for name in ("own", "partnered", "chosen"):
+        for name in ("own", "partnered", "owned", "chosen"):
             buffer = getattr(self, name)
             setattr(self, name, None if buffer is None else buffer.to(self.weight.device))
         self.train(norm.training)
@@ -263,11 +272,29 @@ def sparsity(net: nn.Module, streams: Collection[str] | None = None) -> Tensor:
     Raises:
         StreamError: A name in ``streams`` is unknown to a layer.
     """
-    terms = [layer.penalty(streams) for layer in exchange_layers(net).values()]
-    if not terms:
-        device = next((p.device for p in net.parameters()), None)
+    device = next((p.device for p in net.parameters()), None)
+    return total_penalty([(layer, streams) for layer in exchange_layers(net).values()], device)
+
+
+def total_penalty(
+    layers: Sequence[tuple[StreamNorm, Collection[str] | None]], device: torch.device | None
+) -> Tensor:
+    """The penalty of several layers, each with the streams that count in it (None: all).
+
+    All scales at once: on a GPU, a sum per layer costs more launches than the layer itself.
+
+    Args:
+        layers: Layers and names of streams.
+        device: Where the scalar lies if no layer is penalised.
+
+    Raises:
+        StreamError: A name is unknown to its layer.
+    """
+    counted = [layer.counted(streams).flatten() for layer, streams in layers]
+    if not counted:
         return torch.zeros((), device=device)
-    return torch.stack(terms).sum()
+    scales = torch.cat([layer.weight.flatten() for layer, _ in layers])
+    return torch.where(torch.cat(counted), scales.abs(), 0).sum()
 
 
 def exchange_rate(net: nn.Module) -> Tensor:
@@ -280,6 +307,6 @@ def exchange_rate(net: nn.Module) -> Tensor:
     if not layers:
         device = next((p.device for p in net.parameters()), None)
         return torch.zeros((), device=device)
-    own = torch.stack([(layer.own & layer.partnered).sum() for layer in layers]).sum()
+    own = torch.stack([layer.owned.sum() for layer in layers]).sum()
     gone = torch.stack([(layer.own & layer.replaced()).sum() for layer in layers]).sum()
     return gone / own.clamp(min=1)

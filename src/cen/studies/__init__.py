@@ -23,7 +23,7 @@ from cen.studies.grid import (
 from cen.studies.identity import data_identity, run_hash
 from cen.studies.intervals import Difference, Summary, paired_difference, summarise, t_quantile
 from cen.studies.outputs import all_tables, output_folder, write_outputs
-from cen.studies.results import Record, collect, csv_text
+from cen.studies.results import Record, collect, csv_text, note_figures
 from cen.studies.scheduler import Outcome, Scheduler
 from cen.studies.slots import Slot, chosen_threads, make_slots, usable_cores, visible_gpus
 from cen.studies.spec import Study, find_study, shipped
@@ -61,6 +61,7 @@ __all__ = [
     "make_missing",
     "make_slots",
     "needs_work",
+    "note_figures",
     "output_folder",
     "paired_difference",
     "parse_column",

@@ -17,8 +17,9 @@ from cen.models.checkpoint import read_header
 from cen.report.summary import evaluation_dict
 from cen.scores import mean_headline
 from cen.studies.columns import Column
+from cen.studies.costs import costs_of
 from cen.studies.grid import Run
-from cen.studies.store import Store, read_json
+from cen.studies.store import Store, read_json, write_json
 
 _FACTS = (
     "hash",
@@ -116,7 +117,7 @@ def record(store: Store, run: Run) -> Record:
         "macs": macs,
         "compute": None if macs is None else macs * steps * batch,
         "exchange_rate": evaluation.get("exchange_rate", _exchange_rate(folder)),
-        "validation": _validation(folder),
+        "validation": study.get("validation", _validation(folder)),
         "best_step": evaluation.get("step"),
         "split": evaluation.get("split"),
         "test_samples": evaluation.get("samples"),
@@ -126,6 +127,19 @@ def record(store: Store, run: Run) -> Record:
         "machine": _machine(info.get("machine")),
     }
     return Record(run, folder, facts, scores_of(evaluation))
+
+
+def note_figures(folder: Path, root: str | Path) -> None:
+    """Keeps in study.json what tables need of the weights, which may then be deleted.
+
+    Args:
+        folder: The folder of a finished run.
+        root: Where its data lie now.
+    """
+    costs_of(folder, root)
+    facts, validation = read_json(folder / "study.json"), _validation(folder)
+    if "validation" not in facts and validation is not None:
+        write_json(folder / "study.json", {**facts, "validation": validation})
 
 
 def scores_of(evaluation: Mapping[str, Any]) -> dict[str, float | None]:

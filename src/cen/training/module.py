@@ -245,13 +245,12 @@ class DensePrediction(LightningModule):
 
     def _sparsity(self) -> Tensor:
         """Sum of the penalised magnitudes of the streams present in this step."""
-        terms = [
-            layer.penalty(
-                [name for name in layer.streams.names if name.rpartition("/")[2] in self.present]
-            )
-            for layer in exchange.exchange_layers(self.net).values()
+        layers = exchange.exchange_layers(self.net).values()
+        pairs = [
+            (layer, [n for n in layer.streams.names if n.rpartition("/")[2] in self.present])
+            for layer in layers
         ]
-        return torch.stack(terms).sum() if terms else torch.zeros((), device=self.device)
+        return exchange.total_penalty(pairs, self.device)
 
     def _balance(
         self, terms: Mapping[str, Tensor], targets: Mapping[str, Tensor]

@@ -1,0 +1,161 @@
+"""Works through parts of studies on one lent GPU for a limited time, and packs what is finished.
+
+`cen study` starts a process per command, and each imports everything anew: with runs of a minute,
+that is a third of the time. Here one process imports and forks, so that many small trainings share
+a GPU at once. Each run executes the same two commands as in `cen study`, in the same folders: what
+is finished here is finished there.
+
+    python experiments/warm_study.py --out studies --jobs 18 --seconds 540 --pack runs.tar.xz \
+        --part "fusion --data functions --budget 1" --part "ablation --seeds 1"
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+import signal
+import sys
+import time
+import traceback
+from pathlib import Path
+
+import graphed
+from study_archive import pack
+
+from cen.cli.common import load_config
+from cen.studies import (
+    Choice,
+    Run,
+    Store,
+    Study,
+    choose_data,
+    evaluation_options,
+    expand,
+    find_study,
+    make_missing,
+    needs_work,
+    note_figures,
+    roots_of,
+)
+
+
+def main() -> None:
+    """Runs the parts in their order; runs with many steps go first within a part."""
+    args = _arguments()
+    begin = time.monotonic()
+    _import_all()
+    if args.graph:
+        graphed.install()
+    work = [item for part in args.part for item in _runs(args.out, part)]
+    done: set[str] = set()
+    queue = []
+    for store, run, root in work:
+        if run.hash not in done and needs_work(store, run):
+            queue.append((store, run, root))
+        done.add(run.hash)
+    print(f"{len(queue)} runs to do, {sum(r.config.train.max_steps for _, r, _ in queue)} steps")
+    children: dict[int, tuple[Store, Run]] = {}
+    finished = failed = steps = 0
+    try:
+        while (queue or children) and time.monotonic() - begin < args.seconds:
+            while queue and len(children) < args.jobs:
+                store, run, root = queue.pop(0)
+                children[_fork(store, run, root)] = store, run
+            pid, status = os.waitpid(-1, os.WNOHANG)
+            if pid == 0:
+                time.sleep(0.05)
+                continue
+            _, run = children.pop(pid)
+            good = os.waitstatus_to_exitcode(status) == 0
+            finished, failed = finished + good, failed + (not good)
+            steps += run.config.train.max_steps * good
+            seconds = time.monotonic() - begin
+            word = "done" if good else "FAILED"
+            print(f"{seconds:5.0f} s  {word}  {run.title}  ({steps / seconds:.0f} steps/s)")
+            sys.stdout.flush()
+    finally:
+        for pid in children:
+            os.kill(pid, signal.SIGKILL)
+        cut = sum(store.step(run) for store, run in children.values())
+        ends = f"{finished} finished, {failed} failed, {len(queue)} left"
+        print(f"{ends}, {len(children)} cut off after {cut} steps in all, {steps} finished")
+        if args.pack:
+            print(f"{pack(args.out, args.pack)} runs packed")
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, required=True, help="the folder of studies")
+    parser.add_argument("--part", action="append", required=True, metavar="'STUDY OPTIONS'")
+    parser.add_argument("--jobs", type=int, default=16)
+    parser.add_argument("--seconds", type=float, default=540)
+    parser.add_argument("--graph", action="store_true", help="capture the step as a CUDA graph")
+    parser.add_argument("--pack", type=Path, help="archive of the finished runs, without weights")
+    return parser.parse_args()
+
+
+def _import_all() -> None:
+    import cen.models.costs
+    import cen.training
+    import cen.training.evaluate  # noqa: F401
+
+
+def _runs(out: Path, part: str) -> list[tuple[Store, Run, Path]]:
+    """What of a study a part asks for, in the words of `cen study`."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("study")
+    parser.add_argument("--data", nargs="+", default=[])
+    parser.add_argument("--only", nargs="+", default=[])
+    parser.add_argument("--budget", nargs="+", type=float, default=[])
+    parser.add_argument("--seeds", type=int)
+    asked = parser.parse_args(shlex.split(part))
+    whole = Study.load(find_study(asked.study)[1])
+    study = choose_data(whole, asked.data, None)
+    roots = roots_of(study, out, load_config(study.config, {}).data.root)
+    for command in make_missing(study, roots, os.cpu_count() or 1, os.environ):
+        print(command, flush=True)
+    choice = Choice({}, asked.only, tuple(asked.budget), asked.seeds)
+    store = Store(out, evaluation_options(study))
+    runs = expand(study, choice, roots, load_config)
+    runs.sort(key=lambda run: -run.config.train.max_steps)
+    return [(store, run, roots[run.data]) for run in runs]
+
+
+def _fork(store: Store, run: Run, root: Path) -> int:
+    """Starts a process that brings one run to its end; its id."""
+    pid = os.fork()
+    if pid:
+        return pid
+    code = 1
+    try:
+        code = _complete(store, run, root)
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def _complete(store: Store, run: Run, root: Path) -> int:
+    from cen.cli import main as cen
+
+    log = store.log(run)
+    log.parent.mkdir(parents=True, exist_ok=True)
+    handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.dup2(handle, 1)
+    os.dup2(handle, 2)
+    while (words := store.command(run)) is not None:
+        begin = time.monotonic()
+        sys.argv = ["cen", *words]  # what run.json tells
+        code = cen(words)
+        store.note(run, words[0], time.monotonic() - begin, 1)
+        if code:
+            return code
+    note_figures(store.folder(run), root)
+    return 0
+
+
+if __name__ == "__main__":
+    main()

@@ -14,6 +14,10 @@ import sys
 import tarfile
 from pathlib import Path
 
+import yaml
+
+from cen.studies import note_figures
+
 FILES = ("config.yaml", "run.json", "evaluation.json", "study.json")
 
 
@@ -24,6 +28,9 @@ def pack(studies: Path, archive: Path) -> int:
     draft.parent.mkdir(parents=True, exist_ok=True)
     with tarfile.open(draft, "w:xz") as tar:
         for run in runs:
+            if (run / "best.safetensors").exists():
+                data = yaml.safe_load((run / "config.yaml").read_text())["data"]["root"]
+                note_figures(run, data)
             for name in FILES:
                 _add(tar, f"{run.name}/{name}", (run / name).read_bytes())
             _add(tar, f"{run.name}/metrics.csv", validated(run / "metrics.csv"))

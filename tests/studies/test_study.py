@@ -5,6 +5,7 @@ import csv
 import io
 import json
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -178,6 +179,21 @@ def test_tables_keep_what_a_call_is_not_about(finished: Finished) -> None:
     assert json.loads(said.out)["finished"] == 4
     assert (finished.out / "mini" / "results.csv").read_text() == before
     assert json.loads((finished.out / "mini" / "study.json").read_text())["asked"]["seeds"] >= 1
+
+
+def test_tables_outlive_the_weights(finished: Finished, tmp_path: Path) -> None:
+    """Runs whose weights were deleted, or moved without them, keep every figure of the tables."""
+    shutil.copytree(
+        finished.out, tmp_path / "moved", ignore=shutil.ignore_patterns("*.safetensors")
+    )
+    tables = [
+        call(str(finished.file), "--out", str(out), "--table").out
+        for out in (finished.out, tmp_path / "moved")
+    ]
+    assert tables[0] == tables[1]
+    lines = list(csv.DictReader((tmp_path / "moved" / "mini" / "results.csv").open()))
+    assert len(lines) == 4
+    assert all(line["validation"] and line["parameters"] for line in lines)
 
 
 def test_another_study_shares_the_runs(finished: Finished, tmp_path: Path) -> None:

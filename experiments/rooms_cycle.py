@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from runs import complete, rooms
+from runs import complete, rooms, spread
 
 SETS: dict[str, tuple[str, ...]] = {
     "rooms-cycle": ("rgb", "depth_zbuffer", "normal"),
@@ -117,11 +117,6 @@ def row(
     ratio = f"{statistics.mean(ratios):.3f}" if ratios else ""
     mean = f"{statistics.mean(known):.4g}{spread(known, '.2g')}"
     return [f"| {config} | {name} | {target} | {len(known)} | {mean} | {ratio} |"]
-
-
-def spread(values: Sequence[float], form: str) -> str:
-    """The standard deviation as it stands behind a mean; nothing for one value."""
-    return f" ± {statistics.stdev(values):{form}}" if len(values) > 1 else ""
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from runs import call, complete
+from runs import call, complete, spread
 
 ROWS: dict[str, list[str]] = {
     "cen": [],
@@ -90,8 +90,7 @@ def cell(evaluations: Sequence[dict], part: str) -> str:
             values.append(100 * found["mean_iou"])
     if not values:
         return "–"
-    spread = f" ± {statistics.stdev(values):.1f}" if len(values) > 1 else ""
-    return f"{statistics.mean(values):.1f}{spread}"
+    return f"{statistics.mean(values):.1f}{spread(values, '.1f')}"
 
 
 if __name__ == "__main__":

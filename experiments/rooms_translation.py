@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from runs import complete, rooms
+from runs import complete, rooms, spread
 
 PAIRS = (
     "shade-texture-rgb",
@@ -158,8 +158,7 @@ def cell(values: Sequence[dict], score: str) -> str:
     known = [value[score] for value in values if value.get(score) is not None]
     if not known:
         return "–"
-    spread = f" ± {statistics.stdev(known):.2g}" if len(known) > 1 else ""
-    return f"{statistics.mean(known):.4g}{spread}"
+    return f"{statistics.mean(known):.4g}{spread(known, '.2g')}"
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import statistics
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -49,3 +50,8 @@ def call(arguments: list[str], log: Path | None = None) -> bool:
         done = subprocess.run(command, env=environment, stdout=file, stderr=file)
     print(f"{'done' if done.returncode == 0 else 'FAILED'}: cen {' '.join(arguments)}", flush=True)
     return done.returncode == 0
+
+
+def spread(values: Sequence[float], form: str) -> str:
+    """The standard deviation as it stands behind a mean; nothing for one value."""
+    return f" ± {statistics.stdev(values):{form}}" if len(values) > 1 else ""

@@ -116,14 +116,11 @@ def deviations(config: str, root: str, steps: int = 20) -> list[tuple[float, flo
         batch = {key: value.cuda() for key, value in batch.items()}
         step = step or GraphedStep(module, batch)
         step(batch)
-        graph = _flat(module).clone()
+        graph = _vector([parameter.grad for parameter in module.parameters()])
         plain = []
-        for _ in range(2):
-            grads = [p.grad for p in module.parameters()]
+        for _ in range(2):  # leaves .grad, which the optimiser takes, as the graph filled it
             loss = DensePrediction.training_step(module, batch, 0)
             plain.append(_vector(torch.autograd.grad(loss, list(module.parameters()))))
-        for parameter, grad in zip(module.parameters(), grads, strict=True):
-            parameter.grad = grad
         size = plain[0].norm()
         pair = ((graph - plain[0]).norm() / size, (plain[1] - plain[0]).norm() / size)
         found.append((float(pair[0]), float(pair[1])))
@@ -135,10 +132,6 @@ class _Alone:
     """As much of a trainer as a training step asks for."""
 
     world_size, global_step = 1, 0
-
-
-def _flat(module: DensePrediction) -> Tensor:
-    return _vector([p.grad for p in module.parameters() if p.grad is not None])
 
 
 def _vector(tensors: Any) -> Tensor:

@@ -39,36 +39,43 @@ from cen.studies import (
     roots_of,
 )
 
+Item = tuple[Store, Run, Path]
+"""A run, the store that it lies in, and the folder of its data."""
+
 
 def main() -> None:
     """Runs the parts in their order; runs with many steps go first within a part."""
     args = _arguments()
-    begin = time.monotonic()
+    end = time.monotonic() + args.seconds
     _import_all()
     if args.graph:
         graphed.install()
-    work = [item for part in args.part for item in _runs(args.out, part)]
-    done: set[str] = set()
-    queue = []
-    for store, run, root in work:
-        if run.hash not in done and needs_work(store, run):
-            queue.append((store, run, root))
-        done.add(run.hash)
+    work = {item[1].hash: item for part in args.part for item in _runs(args.out, part)}
+    queue = [item for item in work.values() if needs_work(item[0], item[1])]
     print(f"{len(queue)} runs to do, {sum(r.config.train.max_steps for _, r, _ in queue)} steps")
-    children: dict[int, tuple[Store, Run]] = {}
-    finished = failed = steps = 0
     try:
-        while (queue or children) and time.monotonic() - begin < args.seconds:
-            while queue and len(children) < args.jobs:
-                store, run, root = queue.pop(0)
-                children[_fork(store, run, root)] = store, run
+        _work_off(queue, args.jobs, end)
+    finally:
+        if args.pack:
+            print(f"{pack(args.out, args.pack)} runs packed")
+
+
+def _work_off(queue: list[Item], jobs: int, end: float) -> None:
+    """Runs ``queue`` until it is empty or the time has come; what is not finished is cut off."""
+    begin = time.monotonic()
+    children: dict[int, Item] = {}
+    steps = 0
+    try:
+        while (queue or children) and time.monotonic() < end:
+            while queue and len(children) < jobs:
+                item = queue.pop(0)
+                children[_fork(*item)] = item
             pid, status = os.waitpid(-1, os.WNOHANG)
             if pid == 0:
                 time.sleep(0.05)
                 continue
-            _, run = children.pop(pid)
+            run = children.pop(pid)[1]
             good = os.waitstatus_to_exitcode(status) == 0
-            finished, failed = finished + good, failed + (not good)
             steps += run.config.train.max_steps * good
             seconds = time.monotonic() - begin
             word = "done" if good else "FAILED"
@@ -77,11 +84,8 @@ def main() -> None:
     finally:
         for pid in children:
             os.kill(pid, signal.SIGKILL)
-        cut = sum(store.step(run) for store, run in children.values())
-        ends = f"{finished} finished, {failed} failed, {len(queue)} left"
-        print(f"{ends}, {len(children)} cut off after {cut} steps in all, {steps} finished")
-        if args.pack:
-            print(f"{pack(args.out, args.pack)} runs packed")
+        cut = sum(store.step(run) for store, run, _ in children.values())
+        print(f"{steps} steps finished, {len(queue)} runs left, {len(children)} cut off with {cut}")
 
 
 def _arguments() -> argparse.Namespace:
@@ -101,7 +105,7 @@ def _import_all() -> None:
     import cen.training.evaluate  # noqa: F401
 
 
-def _runs(out: Path, part: str) -> list[tuple[Store, Run, Path]]:
+def _runs(out: Path, part: str) -> list[Item]:
     """What of a study a part asks for, in the words of `cen study`."""
     parser = argparse.ArgumentParser()
     parser.add_argument("study")

@@ -117,7 +117,7 @@ def record(store: Store, run: Run) -> Record:
         "macs": macs,
         "compute": None if macs is None else macs * steps * batch,
         "exchange_rate": evaluation.get("exchange_rate", _exchange_rate(folder)),
-        "validation": study.get("validation", _validation(folder)),
+        "validation": study["validation"] if "validation" in study else _validation(folder),
         "best_step": evaluation.get("step"),
         "split": evaluation.get("split"),
         "test_samples": evaluation.get("samples"),

@@ -91,7 +91,7 @@ class RateController(nn.Module):
             assert layer.exchange is not None
             if layer.exchange.guide != "scale":
                 continue  # a penalty steers scales, and these are not what is read
-            index = (layer.own & layer.partnered).flatten().cpu().nonzero().flatten()
+            index = layer.owned.flatten().cpu().nonzero().flatten()
             if not len(index):
                 continue
             self.register_buffer(f"index{len(self._layers)}", index, persistent=False)

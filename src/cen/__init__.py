@@ -19,7 +19,16 @@ if TYPE_CHECKING:
         inspect,
         sparsity,
     )
-    from cen.models import Task, build, finetune, load, load_released, save, save_released
+    from cen.models import (
+        Task,
+        build,
+        finetune,
+        load,
+        load_released,
+        save,
+        save_encoder,
+        save_released,
+    )
     from cen.optim import param_groups
     from cen.predictor import Predictor
 
@@ -39,6 +48,7 @@ _HOME = {
     "load": "cen.models",
     "load_released": "cen.models",
     "save": "cen.models",
+    "save_encoder": "cen.models",
     "save_released": "cen.models",
     "losses": "cen.losses",
     "param_groups": "cen.optim",
@@ -61,6 +71,7 @@ __all__ = [
     "losses",
     "param_groups",
     "save",
+    "save_encoder",
     "save_released",
     "sparsity",
 ]

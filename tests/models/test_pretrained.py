@@ -2,9 +2,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from cen.errors import CheckpointError
+from cen.errors import CheckpointError, StreamError
 from cen.metrics.features import INCEPTION_URL
-from cen.models import ResNet, build
+from cen.models import ResNet, build, save_encoder
 from cen.models.pretrained import IMAGENET, download
 
 
@@ -99,14 +99,59 @@ def test_old_files_without_counters(imagenet, tmp_path):
 
 
 def test_narrow_networks_refuse(tmp_path):
-    with pytest.raises(CheckpointError, match="width 16: ImageNet weights exist for width 64"):
+    with pytest.raises(CheckpointError, match="of width 16: they exist for width 64 alone"):
         make("imagenet", width=16)
 
 
 def test_weights_of_another_network(imagenet, tmp_path):
     torch.save(imagenet, tmp_path / "r18.pth")
-    message = r"r18.pth does not hold a ResNet-50: layer1.0.conv3.weight is missing.* and \d+ more"
+    message = (
+        r"r18.pth does not hold a ResNet-50 of width 64: "
+        r"layer1.0.conv3.weight is missing.* and \d+ more"
+    )
     with pytest.raises(CheckpointError, match=message):
         make(tmp_path / "r18.pth", encoder="resnet50")
     with pytest.raises(CheckpointError, match=r"nothing.pth does not exist"):
         make(tmp_path / "nothing.pth")
+
+
+def trained(**changes):
+    """A narrow network whose streams have gone apart."""
+    torch.manual_seed(5)
+    net = make(None, width=4, **changes)
+    for tensor in net.state_dict().values():
+        if tensor.is_floating_point():
+            tensor.uniform_(0.1, 1)
+    return net.eval()
+
+
+@pytest.mark.parametrize("stream", ["rgb", "depth"])
+@pytest.mark.parametrize("convolution", ["shared", "private"])
+def test_an_encoder_trained_here_is_a_pretrained_one(tmp_path, stream, convolution):
+    # Without exchange the features of a stream are those of its own plain ResNet.
+    net = trained(fusion="ensemble", convolution=convolution)
+    save_encoder(net, tmp_path / "encoder.safetensors", stream)
+    new = make(tmp_path / "encoder.safetensors", width=4, inputs={"x": 3}).eval()
+    image = torch.rand(2, net.inputs[stream], 32, 32)
+    found = new.encoder.body(new.encoder.conv1(image.expand(-1, 3, -1, -1)))
+    stem = dict(net.stems).get(stream, net.encoder.conv1)
+    with net.encoder_streams.activate([stream]):
+        expected = net.encoder.body(stem(image.expand(-1, 3, -1, -1)))
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, other)
+
+
+def test_encoders_that_are_no_plain_resnet_are_not_saved(tmp_path):
+    path = tmp_path / "encoder.safetensors"
+    with pytest.raises(
+        StreamError, match=r"no input 'dpeth' \(did you mean 'depth'\?\); inputs: rgb, depth"
+    ):
+        save_encoder(trained(), path, "dpeth")
+    with pytest.raises(CheckpointError, match="first convolution of 'flow' takes 2 channels"):
+        save_encoder(trained(), path, "flow")
+    with pytest.raises(CheckpointError, match=r"\(concat\) holds no plain ResNet of 'rgb'"):
+        save_encoder(trained(fusion="concat"), path, "rgb")
+    unet = build("unet", encoder="unet5", width=4, inputs={"rgb": 3}, outputs={"depth": 1})
+    with pytest.raises(CheckpointError, match=r"\(unet5\) holds no plain ResNet of 'rgb'"):
+        save_encoder(unet, path, "rgb")
+    assert not path.exists()

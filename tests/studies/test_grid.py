@@ -161,6 +161,22 @@ def test_the_hash_knows_what_counts_and_what_does_not() -> None:
     assert run_hash(config, DATA, {"flip": True}) != same
 
 
+def test_of_a_file_of_weights_its_content_counts(tmp_path: Path) -> None:
+    def of(weights: Path | str) -> Config:
+        return Config.from_dict({"model": {"weights": str(weights)}})
+
+    one, copy, other = (tmp_path / name for name in ("one.pth", "copy.pth", "other.pth"))
+    for file, content in ((one, b"a"), (copy, b"a"), (other, b"b")):
+        file.write_bytes(content)
+    hashes = [run_hash(of(path), DATA, {}) for path in (one, copy, other, "imagenet")]
+    assert hashes[0] == hashes[1]
+    assert len(set(hashes)) == 3
+    assert differences(of(one), of(copy).to_dict()) == {}
+    assert list(differences(of("imagenet"), of(one).to_dict())) == ["model.weights"]
+    one.write_bytes(b"cc")  # made anew
+    assert run_hash(of(one), DATA, {}) not in hashes
+
+
 def test_the_hash_is_the_same_tomorrow() -> None:
     """Pinned: a change would orphan all runs that people have."""
     config = Config.from_dict({"model": {"exchange": False}, "train": {"steps": 7}, "seed": 3})

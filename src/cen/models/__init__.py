@@ -12,6 +12,7 @@ from cen.models.cycle import CycleFusionNetwork
 from cen.models.finetuning import finetune
 from cen.models.network import ChannelExchangeNetwork, Output
 from cen.models.patchgan import PatchGAN
+from cen.models.pretrained import save_encoder
 from cen.models.pspnet import PSPNetDecoder
 from cen.models.refinenet import RefineNetDecoder
 from cen.models.released import load_released, released_state_dict, save_released
@@ -38,5 +39,6 @@ __all__ = [
     "read_header",
     "released_state_dict",
     "save",
+    "save_encoder",
     "save_released",
 ]

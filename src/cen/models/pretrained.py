@@ -1,15 +1,20 @@
-"""ImageNet weights of ResNet encoders, from the web or from a local file."""
+"""Weights of plain ResNet encoders: from the web, from a file, and out of a trained network."""
 
 from __future__ import annotations
 
 import re
+from functools import partial
 from pathlib import Path
 
 import torch
+from safetensors.torch import save_file
 from torch import Tensor
 
-from cen.errors import CheckpointError
+from cen.errors import CheckpointError, StreamError, did_you_mean
+from cen.files import write_atomically
+from cen.models.baselines import FusedNetwork
 from cen.models.files import read_tensors, require_fit
+from cen.models.network import ChannelExchangeNetwork
 from cen.models.resnet import ResNet
 
 IMAGENET = {
@@ -28,23 +33,23 @@ _HASHED = re.compile(r"-[0-9a-f]{8,}\.[^/]*$")
 
 
 def load_pretrained(encoder: ResNet, weights: str | Path) -> None:
-    """Load ImageNet weights into a plain ResNet, in place.
+    """Load pretrained weights into a plain ResNet, in place.
 
     Args:
-        encoder: a ResNet of width 64.
+        encoder: a ResNet, of width 64 for ``"imagenet"``.
         weights: ``"imagenet"`` for PyTorch's own weights, a URL, or a local ``.pth`` or
-            ``.safetensors`` file with the keys of torchvision's ResNet. The classifier (``fc``)
-            is left out.
+            ``.safetensors`` file with the keys of torchvision's ResNet, such as `save_encoder`
+            writes. The classifier (``fc``) is left out.
 
     Raises:
         CheckpointError: if the width is not the pretrained one, the file cannot be fetched or
             read, or its keys or shapes are those of another network.
     """
     name = f"ResNet-{encoder.depth}"
-    if encoder.width != 64:
+    if str(weights) == "imagenet" and encoder.width != 64:
         raise CheckpointError(
-            f"weights={str(weights)!r} cannot be loaded into a {name} of width {encoder.width}: "
-            "ImageNet weights exist for width 64 alone; leave out width or weights"
+            f"weights='imagenet' cannot be loaded into a {name} of width {encoder.width}: they "
+            "exist for width 64 alone; leave out width or weights, or give a file of that width"
         )
     source = IMAGENET[encoder.depth] if str(weights) == "imagenet" else str(weights)
     state = download(source) if source.startswith(("http://", "https://")) else read_tensors(source)
@@ -52,8 +57,58 @@ def load_pretrained(encoder: ResNet, weights: str | Path) -> None:
     # Weights saved before PyTorch 0.4.1 hold no batch counters; nothing reads them here.
     counters = {k: v for k, v in encoder.state_dict().items() if k.endswith("num_batches_tracked")}
     state = {**counters, **state}
-    require_fit(state, encoder.state_dict(), f"{source} does not hold a {name}")
+    require_fit(
+        state, encoder.state_dict(), f"{source} does not hold a {name} of width {encoder.width}"
+    )
     encoder.load_state_dict(state)
+
+
+def save_encoder(net: ChannelExchangeNetwork, path: str | Path, stream: str) -> None:
+    """Write what one stream's encoder is as a plain ResNet, for ``weights=`` of `cen.build`.
+
+    This project's extension: an encoder pretrained on one's own data, of any width. The file has
+    the keys of torchvision's ResNet without the classifier, so other programs read it, too. What
+    the stream got from others by exchange is not in it.
+
+    Args:
+        net: a trained network with a ResNet.
+        path: the ``.safetensors`` file to write; it appears in one step.
+        stream: the input whose norms (scales, shifts, statistics) are taken; its convolutions,
+            too, where they are private.
+
+    Raises:
+        StreamError: if the network has no such input.
+        CheckpointError: if the network has no plain ResNet for it (a U-Net, fused features, a
+            first convolution that does not take three channels), or the file cannot be written.
+    """
+    if stream not in net.inputs:
+        known = ", ".join(net.inputs)
+        raise StreamError(f"no input {stream!r}{did_you_mean(stream, net.inputs)}; inputs: {known}")
+    if not isinstance(net.encoder, ResNet) or isinstance(net, FusedNetwork):
+        kind = net.config["fusion"] if isinstance(net, FusedNetwork) else net.config["encoder"]
+        raise CheckpointError(
+            f"the encoder of this network ({kind}) holds no plain ResNet of {stream!r}; save that "
+            "of a network with a ResNet and streams of their own (fusion exchange or ensemble)"
+        )
+    plain = ResNet(net.encoder.depth, net.encoder.width).state_dict()
+    state = net.encoder.state_dict()
+    if stream in net.stems:
+        state["conv1.weight"] = stem = net.stems[stream].state_dict()["weight"]
+        if stem.shape[1] != 3:
+            raise CheckpointError(
+                f"the first convolution of {stream!r} takes {stem.shape[1]} channels, that of a "
+                "plain ResNet 3; save another stream"
+            )
+    row = list(net.inputs).index(stream)
+    # A layer that is private to the streams holds one row of its own shape for each.
+    kept = {
+        key: state[key] if state[key].shape == like.shape else state[key][row].reshape(like.shape)
+        for key, like in plain.items()
+        if key in state
+    }
+    require_fit(kept, plain, f"the encoder of {stream!r} is no plain ResNet")
+    tensors = {key: value.detach().cpu().contiguous().clone() for key, value in kept.items()}
+    write_atomically(path, partial(save_file, tensors), CheckpointError)
 
 
 def download(url: str) -> dict[str, Tensor]:

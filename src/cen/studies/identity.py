@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -95,18 +96,38 @@ def differences(config: Config, kept: Mapping[str, Any]) -> dict[str, tuple[Any,
     """
     default = _flat(Config().to_dict())
     ours, theirs = _as_before(_flat(config.to_dict())), _as_before({**default, **_flat(kept)})
-    keys = [key for key in ours if key not in MOVABLE and ours[key] != theirs[key]]
+    # Of a local file run_hash knows the content; it may lie elsewhere now.
+    moved = ("model.weights",) if _digest_of(config.model.weights) else ()
+    apart = (*MOVABLE, *moved)
+    keys = [key for key in ours if key not in apart and ours[key] != theirs[key]]
     return {key: (ours[key], theirs[key]) for key in keys}
 
 
 def _changed(config: Config) -> dict[str, Any]:
     """The keys that count and differ from their first default."""
     default = _flat(Config().to_dict()) | _FORMER
+    flat = _as_before(_flat(config.to_dict()))
+    flat["model.weights"] = _digest_of(config.model.weights) or config.model.weights
     return {
         key: value
-        for key, value in _as_before(_flat(config.to_dict())).items()
+        for key, value in flat.items()
         if key not in MOVABLE and (key not in default or default[key] != value)
     }
+
+
+def _digest_of(weights: str | None) -> str | None:
+    """What is in a local file of weights, as text; None for a URL, ``imagenet`` or no file."""
+    file = Path(weights or "")
+    if not file.is_file():
+        return None
+    state = file.stat()
+    return _digest(file, state.st_size, state.st_mtime_ns)
+
+
+@lru_cache(maxsize=64)
+def _digest(file: Path, size: int, changed: int) -> str:
+    with file.open("rb") as stream:
+        return f"sha256:{hashlib.file_digest(stream, 'sha256').hexdigest()}"
 
 
 def _as_before(flat: dict[str, Any]) -> dict[str, Any]:

@@ -157,6 +157,8 @@ class TrainConfig:
         alignment: Weight of the loss that ``model.fusion: align`` adds; nothing else reads it.
         exchange_rate: Share of own channels that shall be exchanged at the end: λ is then steered
             to it instead of staying fixed (this project's extension); null: λ stays.
+        exchange_rate_by: By when: the share of the learning that is done by then, counted in
+            learning rates summed over steps.
         freeze_statistics: The encoder's norms keep the running statistics they start with, as in
             the released segmentation runs; only sensible with pretrained weights.
         modality_dropout: Probability with which a step leaves out modalities at random, so that
@@ -198,6 +200,7 @@ class TrainConfig:
     sparsity_warmup: float = 0.0
     alignment: float = 0.1
     exchange_rate: float | None = None
+    exchange_rate_by: float = 0.75
     freeze_statistics: bool = False
     modality_dropout: float = 0.0
     clip_norm: float | None = None
@@ -359,6 +362,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "train.sparsity_warmup": (0, 1),
     "train.alignment": (0, _INF),
     "train.exchange_rate": (0, 1),
+    "train.exchange_rate_by": (0.05, 0.9),
     "train.modality_dropout": (0, 1),
     "train.clip_norm": (1e-12, _INF),
     "train.class_weights": (0, _INF),

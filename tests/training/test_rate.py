@@ -23,12 +23,17 @@ def norms(channels: tuple[int, ...] = (64, 33, 128), theta: float = 2e-2) -> Any
 
 
 def train(
-    rate: float, kind: OptimizerName, lr: float, steps: int, schedule: ScheduleName = "poly"
+    rate: float,
+    kind: OptimizerName,
+    lr: float,
+    steps: int,
+    schedule: ScheduleName = "poly",
+    by: float = 0.75,
 ) -> list[float]:
     """Exchange rate after every step. A replaced scale gets no gradient from the task."""
     net = norms()
     plan = Schedule(schedule, steps, lr, lr)
-    controller = RateController(net, rate, plan)
+    controller = RateController(net, rate, plan, by=by)
     optimizer = build_optimizer(param_groups(net, lr, lr), kind)
     noise = torch.Generator().manual_seed(0)
     wanted = [torch.rand(layer.weight.shape, generator=noise) for layer in net]
@@ -63,6 +68,20 @@ def test_the_rate_rises_to_the_wish_and_not_past_it(
     assert rates[-1] == pytest.approx(rate, abs=0.03)
     assert max(rates) <= rate + 0.03
     assert rates[steps // 5] < rate / 2  # from below, not at once
+
+
+@pytest.mark.parametrize(
+    ("schedule", "by", "step"),
+    [("constant", 0.2, 0.2), ("constant", 0.9, 0.9), ("poly", 0.3, 0.18)],
+)
+def test_the_rate_is_there_when_it_was_asked_for(
+    schedule: ScheduleName, by: float, step: float
+) -> None:
+    # A poly schedule of power 0.9 has spent 30 % after 17 % of the steps.
+    rates = train(0.3, "adam", 5e-3, 2000, schedule, by)
+    assert rates[int(step * 1000)] < 0.05  # half of the time
+    assert rates[int((step + 0.08) * 2000)] == pytest.approx(0.3, abs=0.03)
+    assert rates[-1] == pytest.approx(0.3, abs=0.03)
 
 
 def test_only_the_weakest_are_ever_penalised() -> None:
@@ -120,6 +139,8 @@ def test_impossible_wishes_are_refused() -> None:
     plan = Schedule("constant", 10)
     with pytest.raises(ConfigError, match=r"exchange_rate is 1\.5"):
         RateController(norms(), 1.5, plan)
+    with pytest.raises(ConfigError, match=r"exchange_rate_by is 1\.0"):
+        RateController(norms(), 0.5, plan, by=1.0)
     alone = nn.Sequential(StreamBatchNorm(4, Streams(("rgb",)), exchange=ExchangeRule()))
     with pytest.raises(ConfigError, match="no layer exchanges"):
         RateController(alone, 0.5, plan)

@@ -204,6 +204,7 @@ def _module(config: Config, net: ChannelExchangeNetwork) -> DensePrediction:
         sparsity=how.sparsity,
         sparsity_warmup=how.sparsity_warmup,
         exchange_rate=how.exchange_rate,
+        exchange_rate_by=how.exchange_rate_by,
         class_weights=how.class_weights,
         weighting=make_weighting(how.weighting, _weights(config, net), net),
         modality_dropout=how.modality_dropout,

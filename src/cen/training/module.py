@@ -47,6 +47,7 @@ class DensePrediction(LightningModule):
         sparsity_warmup: share of the run over which λ rises linearly from 0 (this project's
             extension); not with ``exchange_rate``.
         exchange_rate: wished exchange rate at the end, see :class:`RateController`; or None.
+        exchange_rate_by: by when, see there.
         class_weights: one weight per class in the cross-entropy of every output, or None.
         weighting: how the losses of the outputs are weighed, see :mod:`cen.weighting`; None: all
             count alike.
@@ -81,6 +82,7 @@ class DensePrediction(LightningModule):
         sparsity: float = 1e-3,
         sparsity_warmup: float = 0.0,
         exchange_rate: float | None = None,
+        exchange_rate_by: float = 0.75,
         class_weights: Sequence[float] | None = None,
         weighting: FixedWeighting | None = None,
         modality_dropout: float = 0.0,
@@ -99,7 +101,9 @@ class DensePrediction(LightningModule):
         self.controller: RateController | None = None
         if exchange_rate is not None:
             initial = sparsity or 1e-4
-            self.controller = RateController(net, exchange_rate, schedule, initial)
+            self.controller = RateController(
+                net, exchange_rate, schedule, initial, exchange_rate_by
+            )
         weights = None if class_weights is None else torch.tensor(class_weights).float()
         for name, task in net.outputs.items():
             if (

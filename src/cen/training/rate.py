@@ -29,9 +29,10 @@ from cen.errors import ConfigError
 from cen.exchange import StreamNorm, exchange_layers
 from cen.optim import Schedule
 
-# Shares of the learning rate that is spent in the run: courses begin; the first and last arrive.
-_BEGIN, _FIRST, _LAST = 0.02, 0.45, 0.75
-_DOUBLING = 0.02  # share of the run in which the weight doubles while the scales lag
+# Courses begin at this share of the learning rate that is spent in the run, and the first of them
+# arrives at that share of the time of the last.
+_BEGIN, _FIRST = 0.02, 0.6
+_DOUBLING = 2 / 75  # share of the time of the last in which the weight doubles while scales lag
 _RELAX = 0.25  # how much slower the weight falls than it rises
 _LAG = 0.01  # mean distance from the courses, relative to the start, that is put up with
 _LARGEST = 1.0
@@ -59,13 +60,16 @@ class RateController(nn.Module):
         rate: wished share of the own channels below the threshold at the end, in 0..1.
         schedule: the learning rates of the run.
         initial: weight of the penalty at the start, above 0.
+        by: share of the learning rate spent in the run by which the rate is to be reached, in
+            0.05..0.9. Adam moves a scale by no more than the learning rate in a step, so what is
+            asked for too early comes later.
 
     Attributes:
         channels: number of own channels of the network, N.
         largest: number of channels that may be penalised, ``round(rate * N)``.
 
     Raises:
-        ConfigError: the rate is outside 0..1, or the network exchanges nothing.
+        ConfigError: the rate or ``by`` is out of range, or the network exchanges nothing.
     """
 
     weight: Tensor
@@ -74,12 +78,21 @@ class RateController(nn.Module):
     order: Tensor
 
     def __init__(
-        self, net: nn.Module, rate: float, schedule: Schedule, initial: float = 1e-4
+        self,
+        net: nn.Module,
+        rate: float,
+        schedule: Schedule,
+        initial: float = 1e-4,
+        by: float = 0.75,
     ) -> None:
         super().__init__()
         if not 0 <= rate <= 1:
             raise ConfigError(f"train.exchange_rate is {rate}; give a share between 0 and 1")
-        self.rate, self.steps = rate, schedule.steps
+        if not 0.05 <= by <= 0.9:
+            raise ConfigError(
+                f"train.exchange_rate_by is {by}; give a share between 0.05 (at once) and 0.9"
+            )
+        self.rate, self.by, self.steps = rate, by, schedule.steps
         spent = accumulate(sum(schedule.rates(step).values()) for step in range(schedule.steps))
         self._spent = torch.tensor([0.0, *spent], dtype=torch.float64)
         self._spent /= self._spent[-1].clamp(min=1e-30)
@@ -142,15 +155,15 @@ class RateController(nn.Module):
 
     def _courses(self, spent: float) -> Tensor:
         """How far above the threshold the i-th weakest scale may still be, (largest,)."""
-        arrival = _FIRST + (_LAST - _FIRST) * self.order
+        arrival = self.by * (_FIRST + (1 - _FIRST) * self.order)
         return self.start * (1 - max(0.0, spent - _BEGIN) / (arrival - _BEGIN)).clamp(min=0)
 
     @torch.no_grad()
     def _steer(self, late: Tensor, spent: float) -> None:
-        up = 2 ** (1 / max(1.0, _DOUBLING * self.steps))
+        up = 2 ** (1 / max(1.0, _DOUBLING * self.by * self.steps))
         down = up**-_RELAX
         # On the way small lags are put up with; once all should have arrived, none is.
-        allowed = _LAG * self.start * self.largest if spent < _LAST else 0.0 * self.start
+        allowed = _LAG * self.start * self.largest if spent < self.by else 0.0 * self.start
         lags = late.clamp(min=0).sum() > allowed
         # Python numbers and a 0-dim mask: nothing is copied from the host or read back.
         self.weight.mul_(lags * (up - down) + down).clamp_(self.least, _LARGEST)

@@ -144,14 +144,8 @@ def _check_outputs(config: Config) -> None:
 
 
 def _check_penalty(config: Config) -> None:
-    """Refuses two masters of λ, and a time for a rate that nobody asked for."""
+    """Refuses two masters of λ."""
     train = config.train
-    by = type(train).exchange_rate_by
-    if train.exchange_rate is None and train.exchange_rate_by != by:
-        raise ConfigError(
-            "train.exchange_rate_by: says by when train.exchange_rate is reached, which is null; "
-            "give that, too"
-        )
     if train.sparsity_warmup and train.exchange_rate is not None:
         raise ConfigError(
             "train.sparsity_warmup: is not for train.exchange_rate, which steers λ itself; leave "

@@ -158,7 +158,7 @@ class TrainConfig:
         exchange_rate: Share of own channels that shall be exchanged at the end: λ is then steered
             to it instead of staying fixed (this project's extension); null: λ stays.
         exchange_rate_by: By when: the share of the learning that is done by then, counted in
-            learning rates summed over steps.
+            learning rates summed over steps. Read with ``exchange_rate`` alone.
         freeze_statistics: The encoder's norms keep the running statistics they start with, as in
             the released segmentation runs; only sensible with pretrained weights.
         modality_dropout: Probability with which a step leaves out modalities at random, so that

@@ -88,8 +88,6 @@ def test_the_penalty_rises_over_its_warmup() -> None:
     assert seen == pytest.approx([0.125, 0.25, 0.375, 0.5, 0.5, 0.5])
     with pytest.raises(ConfigError, match="sparsity_warmup"):
         toy_config(sparsity_warmup=0.5, exchange_rate=0.3)
-    with pytest.raises(ConfigError, match="exchange_rate_by: says by when"):
-        toy_config(exchange_rate_by=0.3)
 
 
 def test_alignment_is_added_with_its_weight() -> None:

@@ -29,6 +29,7 @@ from cen.exchange.norms import (
     StreamInstanceNorm,
     freeze_statistics,
     instance_statistics,
+    keep_partial_statistics,
 )
 from cen.exchange.streams import Streams
 from cen.exchange.sync import StreamSyncBatchNorm, synchronise
@@ -54,6 +55,7 @@ __all__ = [
     "group_parts",
     "inspect",
     "instance_statistics",
+    "keep_partial_statistics",
     "parts",
     "random_parts",
     "replaced_channels",

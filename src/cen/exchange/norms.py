@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -12,6 +13,9 @@ from torch import Tensor, nn
 from cen.errors import ShapeError
 from cen.exchange.norm import ExchangeRule, StreamNorm
 from cen.exchange.streams import Streams, keep_format
+
+PARTIAL_STATISTICS = ("partial_mean", "partial_var", "partial_batches")
+"""Names of the buffers of :func:`keep_partial_statistics`."""
 
 
 class TrackingNorm(StreamNorm):
@@ -54,7 +58,15 @@ class StreamBatchNorm(TrackingNorm):
     Attributes:
         frozen: True uses the running statistics also in training mode; γ and β still learn
             (released segmentation recipe).
+        partial_mean: (S - 1, S, C), running means while only n of the S streams are active, in
+            row n - 1; None unless :func:`keep_partial_statistics` was called.
+        partial_var: The same of the variances.
+        partial_batches: (S - 1, S), how many batches each has seen.
     """
+
+    partial_mean: Tensor | None
+    partial_var: Tensor | None
+    partial_batches: Tensor | None
 
     def __init__(
         self,
@@ -70,14 +82,45 @@ class StreamBatchNorm(TrackingNorm):
         self.eps, self.momentum = eps, momentum
         self.frozen = False
         self._register_statistics(track_running_stats)
+        for name in PARTIAL_STATISTICS:
+            self.register_buffer(name, None)
+
+    def keep_partial_statistics(self) -> None:
+        """Adds statistics of their own for passes in which streams are absent."""
+        mean = self.running_mean
+        if mean is None or len(mean) == 1 or self.partial_mean is not None:
+            return
+        shape = (len(mean) - 1, *mean.shape)
+        self.partial_mean = mean.new_zeros(shape)
+        self.partial_var = mean.new_ones(shape)
+        self.partial_batches = torch.zeros(shape[:2], dtype=torch.long, device=mean.device)
+
+    def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *args: Any) -> None:
+        if prefix + PARTIAL_STATISTICS[0] in state_dict:
+            self.keep_partial_statistics()
+        super()._load_from_state_dict(state_dict, prefix, *args)
 
     def _normalise(self, wide: Tensor) -> Tensor:
         scale, shift = self._affine()
-        mean, var = self.running_mean, self.running_var
-        if mean is not None and var is not None and (self.frozen or not self.training):
-            running = self._rows(mean).flatten(), self._rows(var).flatten()
+        if self.running_mean is not None and (self.frozen or not self.training):
+            running = self._running_statistics()
             return F.batch_norm(wide, *running, scale, shift, False, 0.0, self.eps)
         return self._batch_statistics(wide, scale, shift)
+
+    def _running_statistics(self) -> tuple[Tensor, Tensor]:
+        """Means and variances of the active streams, (S·C,) each, for just so many of them."""
+        assert self.running_mean is not None
+        assert self.running_var is not None
+        mean, var = self._rows(self.running_mean), self._rows(self.running_var)
+        if self.partial_batches is not None and not self.streams.all_active:
+            assert self.partial_mean is not None
+            assert self.partial_var is not None
+            n = len(self.streams.active) - 1
+            # Never seen so: the statistics of full passes are the best guess. No copy to the host.
+            seen = self._rows(self.partial_batches[n]).unsqueeze(1) > 0
+            mean = torch.where(seen, self._rows(self.partial_mean[n]), mean)
+            var = torch.where(seen, self._rows(self.partial_var[n]), var)
+        return mean.flatten(), var.flatten()
 
     def _batch_statistics(self, wide: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
         if wide.numel() == wide.shape[1]:
@@ -106,6 +149,11 @@ class StreamBatchNorm(TrackingNorm):
     def _update(self, batch_mean: Tensor, batch_var: Tensor) -> None:
         """Moves the running statistics of the active streams towards the batch's, (S·C,) each."""
         mean, var, counts = self.running_mean, self.running_var, self.num_batches_tracked
+        partial = self.partial_mean is not None and not self.streams.all_active
+        if partial:
+            n = len(self.streams.active) - 1
+            kept = self.partial_mean, self.partial_var, self.partial_batches
+            mean, var, counts = (None if values is None else values[n] for values in kept)
         assert mean is not None
         assert var is not None
         assert counts is not None
@@ -116,6 +164,9 @@ class StreamBatchNorm(TrackingNorm):
                 step = counts[i].reciprocal().to(mean.dtype)
             else:
                 step = torch.full((), self.momentum, dtype=mean.dtype, device=mean.device)
+                if partial:
+                    # Such passes are rare; their first batches count as an average of all so far.
+                    step = torch.maximum(step, counts[i].reciprocal().to(mean.dtype))
             # .data: an earlier forward pass may still want to go backward. As in the plain norm's
             # kernel, this update must not count as a change of what that pass has saved.
             mean.data[i].lerp_(new_mean[k].to(mean.dtype), step)
@@ -207,6 +258,21 @@ class StreamGroupNorm(StreamNorm):
     def _normalise(self, wide: Tensor) -> Tensor:
         groups = self.num_groups * len(self.streams.active)
         return keep_format(F.group_norm(wide, groups, *self._affine(), self.eps), wide)
+
+
+def keep_partial_statistics(net: nn.Module) -> None:
+    """Lets every stream batch norm keep further running statistics for absent streams.
+
+    This project's extension, in the way of switchable batch norm (Yu et al., "Slimmable Neural
+    Networks", ICLR 2019). A stream whose partners are absent keeps its own channels instead of
+    getting theirs, so what the layers behind see is distributed otherwise; one average over
+    passes with and without the partners fits neither. Training with modality dropout needs this
+    for its evaluation. There is one set of statistics per number of active streams; for two
+    streams that is exact. A state dict that holds such statistics makes them when it is loaded.
+    """
+    for module in net.modules():
+        if isinstance(module, StreamBatchNorm):
+            module.keep_partial_statistics()
 
 
 def freeze_statistics(net: nn.Module, frozen: bool = True) -> None:

@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 
 from cen import __version__
 from cen.errors import CenError, CheckpointError
+from cen.exchange import keep_partial_statistics
 from cen.files import write_atomically
 from cen.models.builders import build
 from cen.models.files import existing, read_tensors, require_fit
@@ -88,6 +89,8 @@ def load(path: str | Path) -> ChannelExchangeNetwork:
             f"cannot build: {error}"
         ) from error
     state = read_tensors(path)
+    if any(key.endswith(".partial_mean") for key in state):
+        keep_partial_statistics(net)
     require_fit(state, net.state_dict(), f"{path} does not hold the network it describes")
     net.load_state_dict(state)
     net.metadata = header["metadata"]

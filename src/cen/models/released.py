@@ -17,6 +17,7 @@ from torch import Tensor
 
 from cen.errors import CheckpointError, StreamError
 from cen.exchange import ExchangeRule, StreamNorm
+from cen.exchange.norms import PARTIAL_STATISTICS
 from cen.files import write_atomically
 from cen.models.builders import build
 from cen.models.files import read_pickle, require_fit
@@ -274,6 +275,8 @@ def _mapping(net: ChannelExchangeNetwork) -> Iterator[tuple[str, int | None, str
         )
     for key in net.state_dict():
         layer, _, tensor = key.rpartition(".")
+        if tensor in PARTIAL_STATISTICS:
+            continue  # the released code runs with all streams
         if layer in norms:
             released = _encoder_name(layer)
             for stream in range(len(net.inputs)):

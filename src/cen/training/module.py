@@ -118,6 +118,8 @@ class DensePrediction(LightningModule):
         self.register_buffer("class_weights", weights, persistent=False)
         self.weighting = weighting or FixedWeighting(dict.fromkeys(net.outputs, 1.0))
         self.modality_dropout = modality_dropout
+        if modality_dropout:
+            exchange.keep_partial_statistics(net)
         self.generator_mode: GeneratorMode = generator_mode
         self.seed = seed
         self.present: tuple[str, ...] = tuple(net.inputs)

@@ -145,6 +145,12 @@ def test_a_step_without_a_modality_leaves_its_streams_alone() -> None:
     for present, (before, after) in zip(subsets, pairwise(values), strict=True):
         moved = (before != after).any(1).tolist()
         assert moved == [name in present for name in ("rgb", "depth")]
+    # What such steps saw is kept apart from the statistics of full ones, of which there were none.
+    counts = Counter(subsets)
+    assert layer.partial_batches.tolist() == [[counts["rgb",], counts["depth",]]]
+    assert not layer.num_batches_tracked.any()
+    assert not layer.running_mean.any()
+    assert layer.partial_mean.any(-1).all()
 
 
 def test_class_weights_must_fit_the_classes() -> None:

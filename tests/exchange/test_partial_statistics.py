@@ -79,6 +79,18 @@ def test_a_state_dict_brings_them_along() -> None:
     assert torch.equal(other.partial_mean, norm.partial_mean)
 
 
+def test_a_state_dict_from_before_leaves_them_as_they_are() -> None:
+    plain = StreamBatchNorm(2, Streams(("a", "b", "c")), exchange=ExchangeRule())
+    norm = norm_of()
+    with norm.streams.activate("ab"):
+        norm(batch(norm, 3.0, 2))
+    assert norm.partial_mean is not None
+    before, content = norm.partial_mean.clone(), plain.state_dict()
+    norm.load_state_dict(content)
+    assert torch.equal(norm.partial_mean, before)
+    assert not any("partial" in key for key in content)
+
+
 def test_a_saved_network_has_them(tmp_path: Path) -> None:
     net = cen.build(
         "refinenet",

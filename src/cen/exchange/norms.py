@@ -98,6 +98,9 @@ class StreamBatchNorm(TrackingNorm):
     def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *args: Any) -> None:
         if prefix + PARTIAL_STATISTICS[0] in state_dict:
             self.keep_partial_statistics()
+        elif self.partial_mean is not None:  # a run from before there were any goes on
+            own = {prefix + name: getattr(self, name) for name in PARTIAL_STATISTICS}
+            state_dict.update(own)
         super()._load_from_state_dict(state_dict, prefix, *args)
 
     def _normalise(self, wide: Tensor) -> Tensor:

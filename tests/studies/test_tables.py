@@ -192,6 +192,17 @@ def test_facts_count_shared_runs_once_and_keep_commands(
     assert facts["commands"] == ["cen study a", "cen study 'b c'"]
     assert facts["core_hours"] == pytest.approx(11 * 36 * 2 / 3600, abs=1e-3)
     assert "11 of 20" in files["tables"].read_text("utf-8")
+    assert "changed in all rows" not in files["tables"].read_text("utf-8")
+
+
+def test_tables_name_the_keys_that_a_call_changed_in_all_rows(
+    study: Study, records: list[Record], tmp_path: Path
+) -> None:
+    choice = Choice({"model.weights": "encoder.safetensors", "train.accelerator": "cpu"})
+    files = write_outputs(tmp_path, study, records, 20, [], choice)
+    text = files["tables"].read_text("utf-8")
+    assert "| changed in all rows | `model.weights: encoder.safetensors` |" in text
+    assert "model.weights: encoder.safetensors" in files["page"].read_text("utf-8")
 
 
 def test_an_empty_study_has_outputs_too(study: Study, tmp_path: Path) -> None:

@@ -28,15 +28,20 @@ from cen.studies.tables import (
 
 
 def study_facts(
-    records: Sequence[Record], runs: int, earlier: dict[str, Any], command: Sequence[str]
+    records: Sequence[Record],
+    runs: int,
+    earlier: dict[str, Any],
+    command: Sequence[str],
+    asked: Choice,
 ) -> dict[str, Any]:
-    """What study.json holds: runs, hours, dates, machines, code and commands.
+    """What study.json holds: runs, hours, dates, machines, code, commands and changed keys.
 
     Args:
         records: The finished runs.
         runs: How many there are in all.
         earlier: What study.json held before; its commands are kept.
         command: The words after ``cen`` of this call; empty: a call that only prints tables.
+        asked: What this call chose; its budgets and seeds are kept for later calls.
     """
 
     def distinct(key: str) -> list[str]:
@@ -57,6 +62,8 @@ def study_facts(
         "machines": distinct("machine"),
         "code": distinct("git"),
         "commands": list(dict.fromkeys(commands)),
+        "changed": changed_keys(asked),
+        "asked": _asked(earlier.get("asked", {}), asked),
         "python": sys.version.split()[0],
     }
 
@@ -75,6 +82,7 @@ def markdown(study: Study, records: Sequence[Record], facts: dict[str, Any]) -> 
     """tables.md: the question, how it was answered, and the tables."""
     how = {
         "base configuration": f"`{study.config}`",
+        "changed in all rows": "<br>".join(f"`{k}: {v}`" for k, v in facts["changed"].items()),
         "runs": f"{facts['finished']} of {facts['runs']}",
         "seeds": ", ".join(map(str, facts["seeds"])),
         "core-hours": f"{facts['core_hours']:.2f}",
@@ -89,6 +97,11 @@ def markdown(study: Study, records: Sequence[Record], facts: dict[str, Any]) -> 
     return "\n".join([*lines, "", *(table.markdown() for table in tables)])
 
 
+def changed_keys(choice: Choice) -> dict[str, str]:
+    """The keys that a call changes in all rows; where a run computes does not count."""
+    return {key: value for key, value in choice.overrides.items() if key not in MOVABLE}
+
+
 def output_folder(out: Path, name: str, study: Study, given: Study, choice: Choice) -> Path:
     """Where the tables go: OUT/NAME, and a folder of their own where a call changes all rows.
 
@@ -97,9 +110,9 @@ def output_folder(out: Path, name: str, study: Study, given: Study, choice: Choi
         name: Name of the study.
         study: The study as its file has it.
         given: The study on the data of the call.
-        choice: What the call chooses; keys that say where a run computes change nothing.
+        choice: What the call chooses.
     """
-    changed = {key: value for key, value in choice.overrides.items() if key not in MOVABLE}
+    changed = changed_keys(choice)
     if not set(given.data) <= set(study.data):
         changed |= {name: str(data.set) for name, data in given.data.items()}
     if not changed:
@@ -132,8 +145,7 @@ def write_outputs(
     from cen.studies.page import render  # matplotlib is slow to import
 
     earlier = read_json(folder / "study.json")
-    facts = study_facts(records, runs, earlier, command)
-    facts["asked"] = _asked(earlier.get("asked", {}), asked or Choice())
+    facts = study_facts(records, runs, earlier, command, asked or Choice())
     files = {
         "csv": write_csv(folder / "results.csv", records),
         "tables": write_text(folder / "tables.md", markdown(study, records, facts), DataError),

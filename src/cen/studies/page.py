@@ -59,6 +59,7 @@ def _header(study: Study, facts: Mapping[str, Any]) -> str:
         parts.append(h.note(f"The runs were made by several revisions: {revisions}."))
     shown = {
         "Base configuration": study.config,
+        "Changed in all rows": ", ".join(f"{k}: {v}" for k, v in facts["changed"].items()),
         "Runs": f"{facts['finished']} of {facts['runs']}",
         "Hours": f"{facts['core_hours']:.2f} core-hours of training and evaluation",
         "Dates": " to ".join(dict.fromkeys(filter(None, facts["dates"]))),

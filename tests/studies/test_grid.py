@@ -77,6 +77,14 @@ def test_rows_take_over_override_and_limit(root: Path) -> None:
     assert (late.model.inputs, late.train.sparsity, late.train.steps) == ({"rgb": 3}, 0.25, 450)
 
 
+def test_a_row_says_which_of_its_keys_a_call_has_overruled(root: Path) -> None:
+    choice = Choice({"model.exchange": "true", "train.sparsity": "0.5"})
+    labels = {r.row.name: r.row.label for r in runs_of(study_of(), root, choice)}
+    assert labels == {"cen": "cen", "plain": "plain (here model.exchange: true)"}
+    same = Choice({"model.exchange": "false"})
+    assert {r.row.label for r in runs_of(study_of(), root, same)} == {"cen", "plain"}
+
+
 def test_sweeps_become_rows(root: Path) -> None:
     sweep = Sweep(key="model.threshold", values=[0.01, 0.5], like="plain", label="θ")
     study = study_of(sweeps={"theta": sweep}, seeds=1)

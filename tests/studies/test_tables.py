@@ -66,11 +66,11 @@ def records(study: Study, tmp_path: Path) -> list[Record]:
     return collect(store, runs)
 
 
-def filled(study: Study, tmp_path: Path) -> tuple[Store, list[Run]]:
+def filled(study: Study, tmp_path: Path, choice: Choice | None = None) -> tuple[Store, list[Run]]:
     root = tmp_path / "data"
     root.mkdir()
     (root / "dataset.yaml").write_text("name: known\n")
-    runs = expand(study, Choice(), {"parts": root}, common.load_config)
+    runs = expand(study, choice or Choice(), {"parts": root}, common.load_config)
     store = Store(tmp_path / "out", {})
     for run in runs:
         write_run(store.folder(run), run, SCORES[run.row.name, run.budget][run.seed])
@@ -203,6 +203,16 @@ def test_tables_name_the_keys_that_a_call_changed_in_all_rows(
     text = files["tables"].read_text("utf-8")
     assert "| changed in all rows | `model.weights: encoder.safetensors` |" in text
     assert "model.weights: encoder.safetensors" in files["page"].read_text("utf-8")
+
+
+def test_tables_call_a_row_by_the_value_that_a_call_gave_it(study: Study, tmp_path: Path) -> None:
+    study.rows["cen"].set["train.sparsity"] = 0.25
+    found = collect(*filled(study, tmp_path, Choice({"train.sparsity": "0.5"})))
+    tables = [*score_tables(study, found), *comparison_tables(study, found)]
+    text = "".join(table.markdown() for table in tables)
+    assert "| CEN (here train.sparsity: 0.5) | 3 |" in text
+    assert "ensemble mIoU of CEN (here train.sparsity: 0.5) minus the row's" in text
+    assert "0.25" not in text
 
 
 def test_an_empty_study_has_outputs_too(study: Study, tmp_path: Path) -> None:

@@ -122,6 +122,16 @@ def rows_of(study: Study) -> list[Row]:
     return rows
 
 
+def overruled(row: Row, overrides: Mapping[str, str]) -> Row:
+    """The row, its label saying what a call has put in the place of the row's own keys.
+
+    ``exchange rate 0.3`` would be a wrong name for runs at 0.5.
+    """
+    own = {key: overrides[key] for key in row.set if key in overrides}
+    said = [f"{key}: {value}" for key, value in own.items() if value != word(row.set[key])]
+    return replace(row, label=f"{row.label} (here {', '.join(said)})") if said else row
+
+
 def expand(
     study: Study,
     choice: Choice,
@@ -143,7 +153,7 @@ def expand(
             named.
         DataError: The folder of a data set is not there.
     """
-    rows = _chosen(rows_of(study), study, choice.only)
+    rows = [overruled(row, choice.overrides) for row in _chosen(rows_of(study), study, choice.only)]
     found = {
         name: _identity(study, choice, name, root, load, may_miss) for name, root in roots.items()
     }

@@ -130,7 +130,8 @@ def grouped(study: Study, records: Sequence[Record]) -> list[tuple[Row, list[Rec
     found: dict[str, list[Record]] = {}
     for entry in records:
         found.setdefault(entry.run.row.name, []).append(entry)
-    return [(row, found[row.name]) for row in rows_of(study) if row.name in found]
+    named = [found[row.name] for row in rows_of(study) if row.name in found]
+    return [(mine[0].run.row, mine) for mine in named]  # as the call has named it
 
 
 def mean_cell(records: Sequence[Record], column: Column) -> str:
@@ -176,7 +177,8 @@ def _compared(study: Study, compare: Comparison, records: Sequence[Record]) -> l
         budgets = sorted({record.run.budget for record in here})
         wanted = set(compare.rows) if compare.rows is not None else None
         rows: list[list[str]] = []
-        for row, mine in grouped(study, here):
+        groups = grouped(study, here)
+        for row, mine in groups:
             if row.name == compare.reference or not (wanted is None or _is_in(row, wanted)):
                 continue
             for budget in budgets:
@@ -188,7 +190,7 @@ def _compared(study: Study, compare: Comparison, records: Sequence[Record]) -> l
                     cells.append(verdict(difference, column))
                     rows.append([row.label, f"{budget:g}×", *cells])
         if rows:
-            reference = study.rows[compare.reference].label or compare.reference
+            reference = next(row.label for row, _ in groups if row.name == compare.reference)
             other = "" if compare.against is None else f", against {against.head} of the row"
             unit = "points" if column.share else "its unit"
             tables.append(

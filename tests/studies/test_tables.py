@@ -29,6 +29,7 @@ from cen.studies import (
 )
 from cen.studies.board import Estimate, span
 from cen.studies.figures import budget_curves, learning_curves, sweep_curves
+from cen.studies.intervals import Difference
 from cen.studies.outputs import write_outputs
 from cen.studies.spec import Comparison, DataVariant, Published, RowSpec, Sweep
 from cen.studies.tables import verdict
@@ -135,6 +136,16 @@ def test_less_is_better_for_errors(study: Study) -> None:
     assert difference is not None
     assert verdict(difference, study.column("ensemble.rmse")) == "better"
     assert verdict(difference, study.column("ensemble")) == "worse"
+
+
+def test_rows_that_never_differ_are_equal(study: Study) -> None:
+    column = study.column("ensemble")
+    twice, once = paired_difference({0: 0.5, 1: 0.6}, {0: 0.5, 1: 0.6}), Difference(1, 0.0)
+    around = paired_difference({0: 0.5, 1: 0.6}, {0: 0.6, 1: 0.5})
+    assert twice is not None
+    assert around is not None
+    assert verdict(twice, column) == "equal"
+    assert verdict(once, column) == verdict(around, column) == "not clear"
 
 
 def test_published_figures_stand_apart(study: Study) -> None:

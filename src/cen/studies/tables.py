@@ -161,7 +161,9 @@ def difference_cells(difference: Difference, column: Column) -> list[str]:
 
 
 def verdict(difference: Difference, column: Column) -> str:
-    """Which of the two is better, where the interval leaves out 0."""
+    """Which of the two is better, where the interval leaves out 0; “equal” if no seed differs."""
+    if difference.low == difference.high == 0:
+        return "equal"
     if not difference.clear:
         return "not clear"
     return "better" if (difference.mean > 0) == column.higher_is_better else "worse"

@@ -104,9 +104,15 @@ def read(folder: Path) -> RunFolder:
 
 
 def label_budget(axes: Axes, steps: Sequence[float]) -> None:
-    """Marks just the lengths of training that there are."""
+    """Marks just the lengths of training that there are; close ones in turn a line lower."""
     axes.set_xlabel("steps of training")
-    axes.set_xticks(steps, [f"{step:,.0f}" for step in steps], minor=False)
+    places = np.log2(steps)
+    labels: list[str] = []
+    for index, step in enumerate(steps):
+        near = index > 0 and places[index] - places[index - 1] < 0.15 * np.ptp(places)
+        lower = near and not labels[-1].startswith("\n")
+        labels.append(("\n" if lower else "") + f"{step:,.0f}")
+    axes.set_xticks(steps, labels, minor=False)
     axes.minorticks_off()
 
 

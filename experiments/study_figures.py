@@ -20,6 +20,7 @@ from cen.studies import (
     roots_of,
 )
 from cen.studies.figures import budget_curves, learning_curves, sweep_curves
+from cen.studies.store import read_json
 
 
 def main(name: str, out: Path, pictures: Path) -> None:
@@ -27,7 +28,8 @@ def main(name: str, out: Path, pictures: Path) -> None:
     study = Study.load(find_study(name)[1])
     roots = roots_of(study, out, load_config(study.config, {}).data.root)
     store = Store(out, evaluation_options(study))
-    records = collect(store, everything(study, Choice(), roots, load_config, {}))
+    earlier = read_json(out / name / "study.json").get("asked", {})
+    records = collect(store, everything(study, Choice(), roots, load_config, earlier))
     pictures.mkdir(parents=True, exist_ok=True)
     kinds = {"learning": learning_curves, "budgets": budget_curves, "sweep": sweep_curves}
     for kind, draw in kinds.items():

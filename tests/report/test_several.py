@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 from tests.report.conftest import make_run
-from tests.report.test_page import Page
+from tests.report.test_run_page import Page
 
 from cen.errors import ShapeError
 from cen.report import Panel, PanelOutput, figure_overview, save_panel, write_report

@@ -2,8 +2,8 @@
 
 from cen.report.colours import colorize, colorize_depth, overlay, palette
 from cen.report.overview import figure_overview
-from cen.report.page import write_report
 from cen.report.panels import Panel, PanelOutput, load_panel, save_panel
+from cen.report.run_page import write_report
 
 __all__ = [
     "Panel",

@@ -142,7 +142,7 @@ def write_outputs(
     Returns:
         The files by name: ``csv``, ``tables``, ``facts`` and ``page``.
     """
-    from cen.studies.page import render  # matplotlib is slow to import
+    from cen.studies.study_page import render  # matplotlib is slow to import
 
     earlier = read_json(folder / "study.json")
     facts = study_facts(records, runs, earlier, command, asked or Choice())

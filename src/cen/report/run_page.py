@@ -1,0 +1,300 @@
+"""report.html: one self-contained page about one run.
+
+What the page says stands in ``templates/run.html``; here is what it shows.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+from cen.errors import DataError
+from cen.files import write_text
+from cen.report import facts
+from cen.report.colours import Image, as_palette, to_picture
+from cen.report.curves import exchange_curves, training_curves
+from cen.report.exchange_map import exchange_map
+from cen.report.painting import depth_bar, depth_limits, error_text, paint
+from cen.report.panels import Panel
+from cen.report.runfolder import RunFolder, read_run
+from cen.report.samples import (
+    class_colours,
+    class_names,
+    classes_shown,
+    kind_of,
+    predictions,
+)
+from cen.report.style import picture, stream_colours
+from cen.report.summary import (
+    by_columns,
+    evaluation_dict,
+    inspection_dict,
+    is_alone,
+    score_columns,
+    score_head,
+    single_text,
+    stream_names,
+)
+from cen.report.templating import Drawing, drawing, render_page
+from cen.scores import SCORES, format_score, main_score
+
+_KEYS = {
+    "depth": "Depth: bright is near, dark is far; one scale for all pictures of a row.",
+    "normal": "Normals: red is x (right), green is y (down), blue is towards us.",
+    "edge": "Edges: black is certain.",
+}
+"""How the pictures of a kind of output are read."""
+
+
+class Card(NamedTuple):
+    """One large figure at the head of the results; ``stream`` is the one whose mark it has."""
+
+    value: str
+    unit: str
+    text: str
+    stream: str = ""
+
+
+class Picture(NamedTuple):
+    """One picture of a panel: its source, its caption in three pieces, and its description."""
+
+    source: str
+    alt: str
+    name: str
+    before: str = ""
+    score: str = ""
+    photo: bool = False
+
+
+def write_report(run: str | Path) -> Path:
+    """Make RUN/report.html from the files of the run folder.
+
+    What a run does not have (yet) is left out with a note: a running, killed or unevaluated run
+    has a page too. The file is written in one step.
+
+    Args:
+        run: the run folder.
+
+    Returns:
+        Path of the page.
+
+    Raises:
+        DataError: the folder does not exist or holds none of a run's files.
+    """
+    files = read_run(run)
+    return write_text(files.path / "report.html", render(files), DataError)
+
+
+def render(run: RunFolder) -> str:
+    """The page of a run as HTML text."""
+    colours = stream_colours(stream_names(run))
+    unfinished = facts.unfinished(run)
+    return render_page(
+        "run.html",
+        "cen.report",
+        name=run.path.resolve().name,
+        path=run.path,
+        headline=facts.headline(run),
+        remarks=[*run.problems, *([unfinished] if unfinished else [])],
+        run_facts=facts.run_facts(run),
+        colours=colours,
+        results=_results(run),
+        pictures=_pictures(run),
+        classes=_per_class(run),
+        training=[drawing(figure) for figure in training_curves(run, colours)],
+        exchange=_exchange(run, colours),
+        command=facts.command(run),
+        configuration=yaml.safe_dump(dict(run.config), sort_keys=False, allow_unicode=True)
+        if run.config
+        else "",
+        environment=json.dumps(run.info, indent=2, ensure_ascii=False) if run.info else "",
+    )
+
+
+def _results(run: RunFolder) -> dict[str, Any] | None:
+    summary = evaluation_dict(run.evaluation)
+    rows = summary["rows"]
+    if not rows:
+        return None
+    groups = by_columns(rows)
+    mixed = len(groups) > 1 or "mean_iou" not in score_columns(rows)
+    if mixed:
+        intro = (
+            f"Scores on the {summary['split']} split, each counted over all its pixels with ground "
+            f"truth; shares are in percent. {_glossary(rows)} α is a stream's weight in the "
+            "ensemble."
+        )
+    else:
+        intro = (
+            f"Scores on the {summary['split']} split, in percent. mIoU is the mean over classes of "
+            "the overlap between prediction and truth, from one confusion matrix over the whole "
+            "split; α is a stream's weight in the ensemble."
+        )
+    if len({tuple(row["inputs"]) for row in rows}) > 1:
+        intro += " The last rows show what is left when a sensor is missing."
+    return {
+        "intro": intro,
+        "cards": list(_cards(rows, run)),
+        "tables": [_score_table(group, mixed) for group in groups],
+        "compared": single_text(summary),
+        "how": facts.evaluation_facts(run),
+    }
+
+
+def _glossary(rows: list[dict[str, Any]]) -> str:
+    """What the scores in the tables are, in sentences."""
+    known = [SCORES[name] for name in score_columns(rows) if name in SCORES]
+    return " ".join(f"{score.head}: {score.text}." for score in known if score.text)
+
+
+def _score_table(rows: list[dict[str, Any]], units: bool) -> dict[str, Any]:
+    """One table of scores: a line per subset of the modalities, output and prediction."""
+    columns, several = score_columns(rows), len({row["output"] for row in rows}) > 1 or units
+    lines: list[dict[str, Any]] = []
+    before = None
+    for row in rows:
+        if is_alone(row, rows):
+            continue
+        group = (row["inputs"], row["output"])
+        alpha = "" if row["alpha"] is None else f"{row['alpha']:.2f}"
+        inputs = " + ".join(row["inputs"]) if group != before else ""
+        lines.append(
+            {
+                "prediction": row["prediction"],
+                "first": group != before,
+                "group": [inputs, *([row["output"]] if several else [])],
+                "figures": [alpha, *(format_score(c, row.get(c)) for c in columns)],
+            }
+        )
+        before = group
+    return {
+        "heads": ["inputs at hand", *(["output"] if several else []), "prediction"],
+        "numbers": ["α", *(score_head(column, units) for column in columns)],
+        "rows": lines,
+    }
+
+
+def _cards(rows: list[dict[str, Any]], run: RunFolder) -> Iterator[Card]:
+    """The main score of every output with the full set of modalities, large."""
+    full = [
+        r
+        for r in rows
+        if r["inputs"] == rows[0]["inputs"] and r.get(main_score(r) or "") is not None
+    ]
+    full.sort(key=lambda r: r["prediction"] != "ensemble")
+    shown = [r for r in full if len(r["inputs"]) > 1 or r["prediction"] == "ensemble"]
+    several = len({r["output"] for r in shown}) > 1
+    for r in shown:
+        name = f"{r['output']}, {r['prediction']}" if several else r["prediction"]
+        main = str(main_score(r))
+        head, unit = SCORES[main].head.removesuffix(" °"), SCORES[main].unit
+        yield Card(format_score(main, r[main]), unit, f"{name} {head}", r["prediction"])
+    if run.exchange and "rate" in run.exchange[-1] and not facts.no_exchange(run):
+        yield Card(f"{100 * run.exchange[-1]['rate']:.1f}", "%", "of own channels replaced")
+
+
+def _pictures(run: RunFolder) -> list[dict[str, Any]]:
+    outputs = list(dict.fromkeys(o for p in run.panels for o in p.outputs))
+    parts = []
+    for output in (outputs or [""]) if run.panels else []:
+        colours = class_colours(run, output)
+        names = class_names(run, output, len(colours))
+        shown = classes_shown(run, output, len(colours))
+        kinds = {kind_of(panel, output) for panel in run.panels if output in panel.outputs}
+        parts.append(
+            {
+                "name": output,
+                "classes": [{"name": names[i], "colour": colours[i].tolist()} for i in shown],
+                "how_to_read": [_KEYS[kind] for kind in sorted(kinds) if kind in _KEYS],
+                "panels": [
+                    {"name": panel.name, "images": list(_panel(panel, output, colours))}
+                    for panel in run.panels
+                ],
+            }
+        )
+    return parts
+
+
+def _panel(panel: Panel, output: str, colours: Image) -> Iterator[Picture]:
+    for name, value in panel.inputs.items():
+        yield Picture(picture(to_picture(value), photo=True), name, name, "input ", photo=True)
+    shown, kind = predictions(panel, output), kind_of(panel, output)
+    limits = depth_limits(shown.values()) if kind == "depth" else None
+    for name, value in shown.items():
+        score = ""
+        if name != "truth" and "truth" in shown:
+            score = error_text(kind, value, shown["truth"], len(colours))
+        painted = paint(kind, value, colours, limits)
+        yield Picture(picture(painted), f"{name} of {panel.name}", name, score=score)
+    if limits is not None:
+        bar = f"{limits[0]:.1f} m to {limits[1]:.1f} m"
+        yield Picture(picture(depth_bar(limits)), f"colours of depth, {bar}", "", before=bar)
+
+
+def _per_class(run: RunFolder) -> list[dict[str, Any]]:
+    tables = []
+    for output, entries in evaluation_dict({**run.evaluation, "classes": None})["classes"].items():
+        names = class_names(run, output, len(entries))
+        palette = as_palette(run.colours(output), len(entries))
+        streams = [p for p in entries[0]["iou"] if p != "ensemble"]
+        classes = [
+            {
+                "name": name,
+                "colour": colour.tolist(),
+                "pixels": "–" if entry["pixels"] is None else f"{100 * entry['pixels']:.1f}",
+                "iou": entry["iou"],
+            }
+            for entry, name, colour in zip(entries, names, palette, strict=True)
+        ]
+        columns = streams + (["ensemble"] if len(streams) != 1 else [])
+        tables.append({"name": output, "predictions": columns, "classes": classes})
+    return tables
+
+
+def _exchange(run: RunFolder, colours: Mapping[str, str]) -> dict[str, Any]:
+    if reason := facts.no_exchange(run):
+        return {"reason": reason}
+    curves = [drawing(figure) for figure in exchange_curves(run)]
+    maps = _exchange_maps(run, colours)
+    if not curves + maps:
+        return {"reason": "No inspection stored yet (exchange.json)."}
+    return {
+        "reason": "",
+        "advice": facts.exchange_advice(run),
+        "curves": curves,
+        "maps": maps,
+        "layers": _layers(run),
+    }
+
+
+def _exchange_maps(run: RunFolder, colours: Mapping[str, str]) -> list[Drawing]:
+    """The last inspection that says which channels are replaced, drawn for each stream."""
+    entries = (entry for entry in reversed(run.exchange) if masked_layers(entry))
+    last: Mapping[str, Any] = next(entries, {})
+    maps = []
+    for stream in dict.fromkeys(layer["stream"] for layer in masked_layers(last)):
+        drawn = exchange_map(last["layers"], stream, colours.get(stream, "#2563eb"))
+        text = (
+            f"The exchange map of {stream} at step {last.get('step', 0):,}: a row per layer, input "
+            "side on top, all channels from left to right. Strong colour: replaced. At the right, "
+            "the share of the own part."
+        )
+        maps.append(drawing((drawn, text)))
+    return maps
+
+
+def masked_layers(entry: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The layers of an inspection that say which channels are replaced."""
+    return [layer for layer in entry.get("layers", []) if layer.get("mask")]
+
+
+def _layers(run: RunFolder) -> list[list[str]]:
+    """All layers in figures, a row each."""
+    rows = []
+    for layer in inspection_dict(run.exchange[-1])["layers"] if run.exchange else []:
+        sizes = [str(layer[key]) for key in ("name", "stream", "channels", "own", "replaced")]
+        quantiles = [f"{value:.3f}" for value in layer.get("quantiles") or []]
+        rows.append([*sizes, f"{layer['rate']:.0%}", *quantiles])
+    return rows

@@ -21,7 +21,7 @@ from cen.studies.grid import (
     rows_of,
 )
 from cen.studies.identity import data_identity, run_hash
-from cen.studies.intervals import Difference, Summary, paired_difference, summarise, t_quantile
+from cen.studies.intervals import Difference, Summary, paired_difference, summarise
 from cen.studies.outputs import all_tables, output_folder, write_outputs
 from cen.studies.results import Record, collect, csv_text, note_figures
 from cen.studies.scheduler import Outcome, Scheduler
@@ -72,7 +72,6 @@ __all__ = [
     "score_tables",
     "shipped",
     "summarise",
-    "t_quantile",
     "usable_cores",
     "visible_gpus",
     "write_outputs",

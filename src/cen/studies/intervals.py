@@ -14,6 +14,8 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from scipy.special import stdtrit
+
 
 @dataclass(frozen=True)
 class Summary:
@@ -83,42 +85,5 @@ def paired_difference(
     if n == 1:
         return Difference(1, mean)
     std = statistics.stdev(differences)
-    half = t_quantile((1 + level) / 2, n - 1) * std / math.sqrt(n)
+    half = float(stdtrit(n - 1, (1 + level) / 2)) * std / math.sqrt(n)
     return Difference(n, mean, std, mean - half, mean + half)
-
-
-def t_quantile(p: float, df: int) -> float:
-    """The quantile of Student's t distribution for a whole number of degrees of freedom.
-
-    Found by bisection on :func:`t_distribution`.
-
-    Raises:
-        ValueError: ``p`` is not between 0 and 1, or ``df`` is below 1.
-    """
-    if not 0 < p < 1 or df < 1:
-        raise ValueError(f"0 < p < 1 and df >= 1 are needed, got p={p} and df={df}")
-    if p < 0.5:
-        return -t_quantile(1 - p, df)
-    low, high = 0.0, 1.0
-    while t_distribution(high, df) < p:
-        high *= 2
-    for _ in range(100):  # each halves the bracket: past the last bit of a float
-        middle = (low + high) / 2
-        low, high = (middle, high) if t_distribution(middle, df) < p else (low, middle)
-    return (low + high) / 2
-
-
-def t_distribution(t: float, df: int) -> float:
-    """P(T <= t) for a whole number of degrees of freedom.
-
-    The finite sums of Abramowitz and Stegun, Handbook of Mathematical Functions, 26.7.3 (odd) and
-    26.7.4 (even), in θ = arctan(t / √df).
-    """
-    theta = math.atan(t / math.sqrt(df))
-    cosine, sine = math.cos(theta), math.sin(theta)
-    total, term = 0.0, cosine if df % 2 else 1.0
-    for k in range(1 if df % 2 else 0, df - 1, 2):
-        total += term
-        term *= cosine * cosine * (k + 1) / (k + 2)
-    inside = 2 / math.pi * (theta + sine * total) if df % 2 else sine * total
-    return 0.5 + inside / 2

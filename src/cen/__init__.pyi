@@ -1,0 +1,45 @@
+from . import losses
+from .exchange import (
+    ExchangeRule,
+    Streams,
+    convert,
+    exchange_rate,
+    freeze_statistics,
+    inspect,
+    sparsity,
+)
+from .models import (
+    Task,
+    build,
+    finetune,
+    load,
+    load_released,
+    save,
+    save_encoder,
+    save_released,
+)
+from .optim import param_groups
+from .predictor import Predictor
+
+__version__: str
+
+__all__ = [
+    "ExchangeRule",
+    "Predictor",
+    "Streams",
+    "Task",
+    "build",
+    "convert",
+    "exchange_rate",
+    "finetune",
+    "freeze_statistics",
+    "inspect",
+    "load",
+    "load_released",
+    "losses",
+    "param_groups",
+    "save",
+    "save_encoder",
+    "save_released",
+    "sparsity",
+]

@@ -1,0 +1,254 @@
+"""What the program does, recorded on tiny data, so that two commits can be compared.
+
+``record OUT`` trains every shipped configuration for six steps through the command line, evaluates
+it, writes a report page, predicts a scene, and checks and counts the data of every layout.
+``compare OLD NEW`` says where two records differ: weights, figures, files and reports.
+``continue OLD OUT`` copies the run folders of an older record, evaluates them, and trains them on,
+with the program of today: what was written before must stay readable.
+
+A record of an earlier commit is made with that commit's package on the path::
+
+    PYTHONPATH=src python experiments/behaviour.py record records/new
+    PYTHONPATH=../earlier/src python experiments/behaviour.py record records/old
+    python experiments/behaviour.py compare records/old records/new
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import math
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors.numpy import load_file
+
+STEPS = 6
+TOLERANCE = 1e-6
+SIZE = ["--size", "64", "96", "--train", "10", "--test", "3"]
+LAYOUTS = ("nyudv2", "nyudv2-mat", "sunrgbd", "taskonomy", "folder")
+PLAIN = (".png", ".npy", ".mat", ".txt", ".yaml", ".md", ".jpg")
+# What says when or where something was made, not what.
+VOLATILE = (
+    "time",
+    "seconds",
+    "date",
+    "version",
+    "run",
+    "root",
+    "path",
+    "host",
+    "pid",
+    "git",
+    "out",
+)
+
+
+def layout_of(name: str) -> str:
+    """The layout that a shipped configuration reads."""
+    if name.startswith("nyudv2-mat"):
+        return "nyudv2-mat"
+    if name.startswith("sunrgbd"):
+        return "sunrgbd"
+    if name.startswith("folder"):
+        return "folder"
+    plain = ("rooms-demo", "rooms-small", "rooms-study", "rooms-multi", "nyudv2")
+    return "nyudv2" if name.startswith(plain) else "taskonomy"
+
+
+def options(name: str) -> list[str]:
+    """What makes a shipped configuration small: sizes, and six steps from random weights."""
+    words = ["--train.batch_size=2", "--model.width=4", "--train.accelerator=cpu"]
+    words += ["--data.workers=0", f"--train.validate_every={STEPS}"]
+    released = "refinenet" in name or "pspnet" in name
+    if released:
+        words += [f"--train.stages.{stage}.steps={STEPS // 3}" for stage in range(3)]
+        words += ["--model.weights=null", "--train.freeze_statistics=false"]
+        words += ["--model.decoder_channels=8", "--data.transforms.shorter_side=64"]
+        words += ["--data.transforms.crop=[64, 64]"]
+    else:
+        words += [f"--train.steps={STEPS}"]
+    if released and layout_of(name) != "nyudv2":
+        words += ["--data.classes=null"]
+    if name == "taskonomy-semantic":
+        words += ["--model.weights=null", "--train.freeze_statistics=false"]
+        words += ["--model.decoder_channels=8", "--data.transforms.crop=[64, 64]"]
+    elif name.startswith(("taskonomy", "rooms")) and name.count("-") > 1 and "multi" not in name:
+        if "cycle" not in name:
+            words += ["--model.encoder=unet5", "--model.discriminator_width=4"]
+            words += ["--data.transforms.resize=[32, 48]", "--data.transforms.crop=[32, 32]"]
+    elif name.startswith("rooms-multi"):
+        words += ["--model.decoder_channels=8"]
+        words += ["--data.options={size: [64, 96], train: 10, test: 3}"]
+    return words
+
+
+def cen(*words: str, output: Path | None = None) -> bool:
+    """One command in a process of its own, on one thread; its output goes to a file."""
+    command = [sys.executable, "-m", "cen.cli", *words]
+    done = subprocess.run(
+        command, env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True
+    )
+    if output is not None:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        output.write_text(done.stdout)
+    if done.returncode not in (0, 1):
+        print(f"exit {done.returncode}: cen {' '.join(words)}\n{done.stderr[-2000:]}", flush=True)
+    return done.returncode == 0
+
+
+def record(out: Path, only: Sequence[str] = ()) -> None:
+    """Writes a record into an empty folder."""
+    from cen.cli.common import shipped
+
+    # Relative paths, so that what is written does not depend on where the record lies.
+    out.mkdir(parents=True, exist_ok=True)
+    os.environ["PYTHONPATH"] = os.pathsep.join(
+        str(Path(part).resolve()) for part in os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    )
+    os.chdir(out)
+    for layout in LAYOUTS:
+        cen("data", "rooms", f"data/{layout}", "--layout", layout, *SIZE)
+        for verb in ("check", "stats"):
+            found = Path("reports") / f"{layout}-{verb}.json"
+            cen("data", layout, verb, f"data/{layout}", "--json", output=found)
+    for name in shipped():
+        if only and name not in only:
+            continue
+        print(name, flush=True)
+        run = f"runs/{name}"
+        root = f"data/{layout_of(name)}"
+        if cen("train", name, "--data.root", root, "--out", run, *options(name)):
+            cen("evaluate", run, "--json", output=Path("reports") / f"{name}-evaluate.json")
+            cen("inspect", run, "--json", output=Path("reports") / f"{name}-inspect.json")
+    cen("report", "runs/rooms-demo")
+    rgb, _, depth = Path("data/nyudv2/val.txt").read_text().splitlines()[0].split("\t")
+    scene = ["--rgb", f"data/nyudv2/{rgb}", "--depth", f"data/nyudv2/{depth}"]
+    for name, given in (("both", scene), ("rgb", scene[:2]), ("depth", scene[2:])):
+        cen("predict", "runs/rooms-demo", *given, "-o", f"predictions/{name}")
+
+
+def go_on(old: Path, out: Path) -> None:
+    """Evaluates and trains on, with the program of today, the runs of an older record."""
+    shutil.copytree(old, out)
+    os.chdir(out)
+    for run in sorted(Path("runs").iterdir()):
+        fine = cen("evaluate", str(run)) and cen("report", str(run)) and cen("inspect", str(run))
+        print(f"{run.name}: {'fine' if fine else 'FAILED'}", flush=True)
+    for run in sorted(Path("runs").iterdir()):
+        # An interrupted run is one that has steps to go: a copy whose configuration asks for more.
+        fine = cen("train", "--resume", str(run))
+        print(f"{run.name}: resume {'fine' if fine else 'FAILED'}", flush=True)
+
+
+def compare(old: Path, new: Path) -> int:
+    """Prints what differs between two records; the number of differences."""
+    count = 0
+    names = {path.relative_to(root) for root in (old, new) for path in root.rglob("*")}
+    for name in sorted(names):
+        one, other = old / name, new / name
+        if one.is_dir() or other.is_dir() or "hparams" in name.name or "events" in name.name:
+            continue
+        if not (one.exists() and other.exists()):
+            print(f"only in {'old' if one.exists() else 'new'}: {name}")
+            count += 1
+            continue
+        for difference in differences(one, other):
+            print(f"{name}: {difference}")
+            count += 1
+    print(f"{count} differences in {len(names)} files")
+    return count
+
+
+def differences(one: Path, other: Path) -> Iterator[str]:
+    """How two files of the same name differ, by their kind."""
+    if one.suffix == ".safetensors":
+        yield from of_arrays(load_file(one), load_file(other))
+    elif one.suffix == ".npz":
+        with np.load(one) as a, np.load(other) as b:
+            yield from of_arrays(dict(a), dict(b))
+    elif one.suffix == ".json":
+        texts = one.read_text(), other.read_text()
+        if texts[0] != texts[1]:
+            yield from of_values(*(json.loads(text or "null") for text in texts))
+    elif one.suffix == ".csv":
+        tables = [list(csv.DictReader(path.read_text().splitlines())) for path in (one, other)]
+        yield from of_values(*tables)
+    elif one.suffix in PLAIN and one.read_bytes() != other.read_bytes():
+        yield "not the same bytes"
+
+
+def of_arrays(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> Iterator[str]:
+    """Names, shapes and values of two sets of arrays."""
+    if one.keys() != other.keys():
+        yield f"other names: {sorted(one.keys() ^ other.keys())[:6]}"
+    worst, where = 0.0, ""
+    for name in one.keys() & other.keys():
+        a, b = one[name], other[name]
+        if a.shape != b.shape or a.dtype != b.dtype:
+            yield f"{name}: {a.dtype}{a.shape} and {b.dtype}{b.shape}"
+        elif a.dtype.kind in "fc":
+            scale = max(float(np.abs(a).max(initial=0)), 1e-12)
+            gap = float(np.abs(a.astype(np.float64) - b).max(initial=0)) / scale
+            worst, where = max((worst, where), (gap if gap == gap else math.inf, name))
+        elif not np.array_equal(a, b):
+            yield f"{name}: other values"
+    if worst > TOLERANCE:
+        yield f"{where}: {worst:.2g} relative"
+
+
+def of_values(one: Any, other: Any, where: str = "") -> Iterator[str]:
+    """Where two trees of JSON values differ; times and paths may."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        for key in sorted(one.keys() | other.keys(), key=str):
+            if any(word in str(key).lower() for word in VOLATILE):
+                continue
+            if key not in one or key not in other:
+                yield f"{where}.{key} only in {'old' if key in one else 'new'}"
+            else:
+                yield from of_values(one[key], other[key], f"{where}.{key}")
+    elif isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
+        for index, pair in enumerate(zip(one, other, strict=True)):
+            yield from of_values(*pair, f"{where}[{index}]")
+    elif one != other and not close(one, other):
+        yield f"{where}: {str(one)[:60]} and {str(other)[:60]}"
+
+
+def close(one: Any, other: Any) -> bool:
+    """Whether two values are numbers that agree up to rounding."""
+    try:
+        return math.isclose(float(one), float(other), rel_tol=TOLERANCE, abs_tol=1e-9)
+    except (TypeError, ValueError):
+        return False
+
+
+def main() -> int:
+    """Reads the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    recording = verbs.add_parser("record")
+    recording.add_argument("out", type=Path)
+    recording.add_argument("--only", nargs="*", default=())
+    for verb in ("compare", "continue"):
+        both = verbs.add_parser(verb)
+        both.add_argument("old", type=Path)
+        both.add_argument("new", type=Path)
+    args = parser.parse_args()
+    if args.verb == "record":
+        record(args.out.resolve(), args.only)
+        return 0
+    if args.verb == "continue":
+        go_on(args.old.resolve(), args.new.resolve())
+        return 0
+    return min(compare(args.old, args.new), 1)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

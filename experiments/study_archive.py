@@ -2,8 +2,8 @@
 
 What tables need of a run are a few small files; the weights of hundreds of runs are gigabytes.
 
-    python experiments/study_archive.py pack studies docs/results/studies/runs.tar.xz
-    python experiments/study_archive.py unpack studies docs/results/studies/runs.tar.xz
+    python experiments/study_archive.py pack studies results/studies/runs.tar.xz
+    python experiments/study_archive.py unpack studies results/studies/runs.tar.xz
 """
 
 from __future__ import annotations

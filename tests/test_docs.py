@@ -18,7 +18,7 @@ from cen.cli.common import load_config
 from cen.config import Config
 
 ROOT = Path(__file__).parents[1]
-PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
+PAGES = [*ROOT.glob("*.md"), *(ROOT / "results").glob("*.md"), *(ROOT / "docs").rglob("*.md")]
 
 
 def test_configuration_page_lists_every_key_as_it_is() -> None:

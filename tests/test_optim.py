@@ -40,9 +40,9 @@ def names(net: nn.Module, group: dict[str, object]) -> set[str]:
     return {name for name, p in net.named_parameters() if id(p) in ids}
 
 
-@pytest.mark.parametrize("decay_scales", [True, False])
-def test_groups_hold_each_parameter_once(net: nn.Module, decay_scales: bool) -> None:
-    groups = param_groups(net, 1.0, 2.0, weight_decay=0.1, decay_scales=decay_scales)
+def test_groups_hold_each_parameter_once(net: nn.Module) -> None:
+    groups = param_groups(net, 1.0, 2.0, weight_decay=0.1)
+    assert {group["weight_decay"] for group in groups} == {0.1}
     ids = [id(p) for group in groups for p in group["params"]]
     assert len(ids) == len(set(ids))
     assert set(ids) == {id(p) for p in net.parameters()}
@@ -63,17 +63,6 @@ def test_groups_leave_out_what_is_not_given_or_not_trained(net: nn.Module) -> No
     assert "lr" not in decoder
     assert "weight_decay" not in decoder
     assert {n.split(".")[0] for n in names(net, stems)} == {"stems"}
-
-
-def test_scales_can_be_exempt_from_decay(net: nn.Module) -> None:
-    groups = param_groups(net, 1.0, 2.0, weight_decay=0.1, decay_scales=False)
-    exempt = set().union(*(names(net, g) for g in groups if g["weight_decay"] == 0))
-    decayed = set().union(*(names(net, g) for g in groups if g["weight_decay"] == 0.1))
-    assert "encoder.layer1.0.bn1.weight" in exempt  # (S, C): a scale though it has two axes
-    assert "alpha.segmentation" in exempt
-    assert all(n.endswith("weight") for n in decayed)
-    assert "encoder.layer1.0.conv1.weight" in decayed
-    assert "stems.flow.weight" in decayed
 
 
 def test_a_shared_parameter_is_in_one_group() -> None:
@@ -137,7 +126,7 @@ def test_a_stage_starts_like_a_new_optimiser() -> None:
 
 def test_apply_sets_every_group_of_a_part(net: nn.Module) -> None:
     schedule = Schedule("poly", steps=10, encoder_lr=1.0, decoder_lr=2.0)
-    groups = param_groups(net, 1.0, 2.0, decay_scales=False)
+    groups = param_groups(net, 1.0, 2.0)
     optimizer = build_optimizer(groups, "adam")
     schedule.apply(optimizer, 5)
     rates = {(g["name"], g["lr"]) for g in optimizer.param_groups}

@@ -28,7 +28,6 @@ def param_groups(
     decoder_lr: float | None = None,
     *,
     weight_decay: float | None = None,
-    decay_scales: bool = True,
 ) -> list[dict[str, Any]]:
     """Splits the trainable parameters of a network into an encoder and a decoder group.
 
@@ -41,50 +40,33 @@ def param_groups(
         net: the network, for instance from :func:`cen.build` or :func:`cen.convert`.
         encoder_lr: learning rate of the encoder group; ``None`` leaves the optimiser's own.
         decoder_lr: learning rate of the decoder group; ``None`` leaves the optimiser's own.
-        weight_decay: weight decay of all groups; ``None`` leaves the optimiser's own.
-        decay_scales: ``True`` decays every parameter, norm scales and shifts included, as the
-            released recipe does (SGD, 1e-5). ``False`` exempts parameters with no weight matrix or
-            kernel (norm scales and shifts, biases, alpha), so that nothing but the sparsity
-            penalty pulls at the scales (this project's extension).
+        weight_decay: weight decay of all parameters, norm scales and shifts included as in the
+            released recipe (SGD, 1e-5); ``None`` leaves the optimiser's own.
 
     Returns:
         Groups for a ``torch.optim`` optimiser. ``group["name"]`` is "encoder" or "decoder", which
         :class:`Schedule` uses to set the learning rates.
     """
     rates = {"encoder": encoder_lr, "decoder": decoder_lr}
-    split: dict[tuple[str, bool], list[nn.Parameter]] = {}
-    exempt = set() if decay_scales else _without_kernel(net)
+    split: dict[str, list[nn.Parameter]] = {"encoder": [], "decoder": []}
     for name, parameter in net.named_parameters():
         if parameter.requires_grad:
-            part = "encoder" if top(name) in ("encoder", "stems") else "decoder"
-            split.setdefault((part, id(parameter) not in exempt), []).append(parameter)
+            split["encoder" if top(name) in ("encoder", "stems") else "decoder"].append(parameter)
     groups = []
-    for (part, decays), parameters in sorted(split.items(), key=lambda item: item[0], reverse=True):
-        group: dict[str, Any] = {"params": parameters, "name": part}
-        if rates[part] is not None:
-            group["lr"] = rates[part]
-        if not decays:
-            group["weight_decay"] = 0.0
-        elif weight_decay is not None:
-            group["weight_decay"] = weight_decay
-        groups.append(group)
+    for part, parameters in split.items():
+        if parameters:
+            group: dict[str, Any] = {"params": parameters, "name": part}
+            if rates[part] is not None:
+                group["lr"] = rates[part]
+            if weight_decay is not None:
+                group["weight_decay"] = weight_decay
+            groups.append(group)
     return groups
 
 
 def top(name: str) -> str:
     """First part of a parameter's name below what is wrapped around the network."""
     return next((part for part in name.split(".") if part not in _WRAPPERS), "")
-
-
-def _without_kernel(net: nn.Module) -> set[int]:
-    """Ids of the parameters that scale or shift (a stream norm's scale is (S, C), not a matrix)."""
-    kernels: set[int] = set()
-    for module in net.modules():
-        weight = getattr(module, "weight", None)
-        is_norm = hasattr(module, "num_features") or hasattr(module, "num_channels")
-        if isinstance(weight, nn.Parameter) and weight.dim() > 1 and not is_norm:
-            kernels.add(id(weight))
-    return {id(p) for p in net.parameters()} - kernels
 
 
 def build_optimizer(

@@ -41,7 +41,6 @@ class DensePrediction(LightningModule):
         optimizer: "sgd", "adam" or "adamw".
         momentum: SGD momentum or Adam's first beta.
         weight_decay: weight decay.
-        decay_scales: whether scales, shifts and biases decay too, see :func:`cen.param_groups`.
         alignment: weight of the network's own loss (``auxiliary_loss``; the alignment baseline).
         sparsity: λ; with ``exchange_rate`` the weight that the controller starts from.
         sparsity_warmup: share of the run over which λ rises linearly from 0 (this project's
@@ -77,7 +76,6 @@ class DensePrediction(LightningModule):
         optimizer: OptimizerName = "adam",
         momentum: float = 0.9,
         weight_decay: float = 0.0,
-        decay_scales: bool = True,
         alignment: float = 0.1,
         sparsity: float = 1e-3,
         sparsity_warmup: float = 0.0,
@@ -95,7 +93,6 @@ class DensePrediction(LightningModule):
         self.schedule = schedule
         self.optimizer: OptimizerName = optimizer
         self.momentum, self.weight_decay = momentum, weight_decay
-        self.decay_scales = decay_scales
         self.alignment = alignment
         self.sparsity, self.sparsity_warmup = sparsity, sparsity_warmup
         self.controller: RateController | None = None
@@ -139,7 +136,6 @@ class DensePrediction(LightningModule):
             rates["encoder"],
             rates["decoder"],
             weight_decay=self.weight_decay,
-            decay_scales=self.decay_scales,
         )
         learned = list(self.weighting.parameters())
         if learned:

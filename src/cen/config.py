@@ -333,7 +333,7 @@ _INF = float("inf")
 _RANGES: dict[str, tuple[float, float]] = {
     "seed": (0, 2**32 - 1),
     "data.validation": (0, 0.9),
-    "data.ignore_index": (0, 255),
+    "data.ignore_index": (0, 65535),
     "data.workers": (0, _INF),
     "data.transforms.resize": (1, _INF),
     "data.transforms.shorter_side": (1, _INF),

@@ -99,7 +99,8 @@ class DataConfig:
         options: Options of the layout's own, such as ``columns`` for ``nyudv2`` (docs/data.md).
         classes: Number of classes, or their names in the order of the label values; null: what
             dataset.yaml in the data folder says.
-        ignore_index: Label value that neither trains nor counts.
+        ignore_index: Label value that neither trains nor counts, up to 65535; null: 255. With more
+            than 255 classes it must be given, as 255 is one of them.
         validation: Share of the training list held out to choose the best checkpoint, in whole
             scenes where their names are known, else in blocks. The test split chooses nothing.
         modalities: How the fields of the data set are read, by name; what is left out or null is
@@ -114,7 +115,7 @@ class DataConfig:
     layout: str = "nyudv2"
     options: dict[str, Any] = field(default_factory=dict)
     classes: int | list[str] | None = None
-    ignore_index: int = 255
+    ignore_index: int | None = None
     validation: float = 0.1
     modalities: dict[str, ModalityConfig] = field(default_factory=dict)
     partial: bool = False

@@ -49,7 +49,8 @@ def read_truth(task: Task, target: Tensor) -> NDArray[Any]:
     """The ground truth of one sample, laid out like `read_prediction`, NaN where there is none."""
     target = target.detach().cpu()
     if task.kind == "segmentation":
-        return target.numpy().astype(np.uint8 if task.channels <= 255 else np.uint16)
+        narrow = task.channels <= 255 and task.ignore_index <= 255
+        return target.numpy().astype(np.uint8 if narrow else np.uint16)
     if task.kind in ("depth", "edge"):
         return target[0].float().numpy()
     if task.kind == "normal":

@@ -17,8 +17,9 @@ import tifffile
 from PIL import Image
 
 from cen.data import Modality
-from cen.data.files import read_array, read_labels, write_png
+from cen.data.files import read_array, write_png
 from cen.data.headers import PIXEL_LIMIT, read_header
+from cen.data.labels import read_labels
 from cen.errors import DataError
 
 rng = np.random.default_rng(0)

@@ -46,6 +46,10 @@ def make_files(root: Path, text: str) -> None:
 
 def write_field(path: Path, field: FieldConfig, rng: np.random.Generator) -> None:
     if field.kind == "label":
+        if field.values:
+            numbers = [number for number in field.values if isinstance(number, int)]
+            write_png(path, rng.choice(np.array(numbers, np.uint8), SIZE))
+            return
         count = field.classes if isinstance(field.classes, int) else len(field.classes or ())
         labels = rng.integers(0, count, SIZE, np.uint8)
         palette = [*(field.colours or {}).values()]

@@ -53,7 +53,7 @@ def test_every_key_of_a_modality_arrives(root: Path) -> None:
     config = Config.from_dict({"data": data, "train": {"steps": 1}})
     found = open_dataset(config, "train").modalities["depth"].to_dict()
     # What the files of labels and of several bands are, a data set alone knows.
-    files = {"bands": None, "first": 0, "ignore": [], "ignore_index": 255}
+    files = {"bands": None, "first": 0, "ignore": [], "ignore_index": 255, "values": []}
     assert {k: list(v) if isinstance(v, tuple) else v for k, v in found.items()} == {
         **keys, "channels": 1, **files
     }  # fmt: skip

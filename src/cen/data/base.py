@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
 from cen.data.files import is_file
+from cen.data.labels import smoothed
 from cen.data.modality import Modality
 from cen.data.sampling import Key, sample_rng, split_key
 from cen.data.transforms import Sample, Transform
@@ -25,6 +26,7 @@ Split = Literal["train", "validation", "test"]
 Fields = Mapping[str, Mapping[str, Any]]
 
 _BLOCKS = 5
+_LARGEST_BYTE = 255
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,10 @@ class AlignedDataset(Dataset[Sample], ABC):
         labels: what the values of every label field mean.
         modalities, targets: as read.
         partial: whether a sample may lack the files of some targets, see `annotated`.
+        undeclared: label fields whose stored ``ignore_index`` neither the data set nor the user
+            has said to be no class.
+        own_classes: whether the user declares the classes, rather than whoever published the data;
+            each of them should then occur.
 
     Raises:
         ConfigError: a modality or target is no field of the data set.
@@ -75,6 +81,8 @@ class AlignedDataset(Dataset[Sample], ABC):
     """
 
     partial: bool = False
+    undeclared: frozenset[str] = frozenset()
+    own_classes: bool = False
 
     usual_inputs: tuple[str, ...] = ("rgb", "depth")
     usual_targets: tuple[str, ...] = ("segmentation",)
@@ -112,6 +120,14 @@ class AlignedDataset(Dataset[Sample], ABC):
         """
         self.modalities = self._read_as(modalities, self.usual_inputs)
         self.targets = self._read_as(targets, self.usual_targets)
+        for name in self.targets:
+            count = len(self.labels[name].names) if name in self.labels else 0
+            # A smaller value may be meant: a class 0 of pixels that nobody knows.
+            if count > self.ignore_index >= _LARGEST_BYTE:
+                raise ConfigError(
+                    f"data.ignore_index: {self.ignore_index} is one of the {count} classes of "
+                    f"{name}; choose another value, such as 65535"
+                )
         self.check_files()
 
     def check_files(self) -> None:
@@ -260,10 +276,12 @@ class AlignedDataset(Dataset[Sample], ABC):
         known = (labels >= 0) & (labels < classes)
         wrong = ~known & (labels != self.ignore_index)
         if np.any(wrong):
-            values = ", ".join(str(value) for value in np.unique(labels[wrong])[:5])
+            found = np.unique(labels[wrong])
+            values = ", ".join(str(value) for value in found[:5])
             raise DataError(
-                f"{told}: label {values} outside 0..{classes - 1}; set it "
-                f"to {self.ignore_index} (ignore) or name more classes"
+                f"{told}: label {values} outside 0..{classes - 1}; set it to "
+                f"{self.ignore_index} (ignore), name more classes, or say what every number means "
+                f"(values: in the dataset.yaml of layout folder){smoothed(len(found))}"
             )
 
     def _told(self, files: Mapping[str, Path], field: str) -> str:

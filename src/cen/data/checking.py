@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
@@ -12,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cen.data.base import AlignedDataset, Split
-from cen.data.findings import DepthFacts, Facts, Finding, check_samples
+from cen.data.findings import DepthFacts, Facts, Finding, Severity, check_samples
+from cen.data.label_facts import Said, blurred, doubts
 from cen.data.parallel import over_samples
 from cen.data.source import SPLITS, Source
 from cen.errors import DataError
@@ -140,9 +142,42 @@ def check_data(
         report.units |= {n: m.step for n, m in dataset.targets.items() if m.kind == "depth"}
         report.ignore_index = dataset.ignore_index
     report.findings += _repeated(opened, report.splits)
+    for dataset in list(opened.values())[:1]:
+        report.findings += _judge_labels(dataset, report, source.root)
+    report.findings += _judge_files(report, source.root)
     for name, depth in report.depth().items():
         report.findings += _judge_unit(name, report.units[name], depth, source.root)
     return report
+
+
+def _judge_labels(dataset: AlignedDataset, report: Report, root: str) -> Iterator[Finding]:
+    """Classes that are never learnt, numbers that nobody declared, blended outlines."""
+    training = report.splits.get("train", Facts()).labels
+    for name in (name for name in dataset.targets if name in dataset.labels):
+        said = Said.by(dataset, name)
+        severity: Severity = "error" if dataset.own_classes else "note"
+        for text in doubts(said, training.get(name, {}), "the training split"):
+            yield Finding("label", "train", root, (), text, severity)
+        found = [f.outlines[name] for f in report.splits.values() if name in f.outlines]
+        if found and blurred(*np.sum(found, axis=0).tolist()):
+            text = (
+                f"{name}: of many outlines the pixel in between has a class between those of both "
+                "sides, as if the masks had been resized smoothly; resize labels by nearest only"
+            )
+            yield Finding("label", "all", root, (), text, "note")
+
+
+def _judge_files(report: Report, root: str) -> Iterator[Finding]:
+    """Measured values in files that do not keep them."""
+    total: Counter[tuple[str, str]] = Counter()
+    for facts in report.splits.values():
+        total += facts.lossy
+    for (name, form), count in total.items():
+        text = (
+            f"{name}: {count} files are {form}, whose compression changes values; use the files "
+            "of the sensor, or say kind: image if it is a picture of what was measured"
+        )
+        yield Finding("values", "all", root, (), text, "note")
 
 
 def _judge_unit(name: str, unit: float, depth: DepthFacts, root: str) -> Iterator[Finding]:

@@ -12,7 +12,6 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from cen.data.headers import BYTE_LIMIT, Header, read_header
 from cen.errors import DataError
@@ -66,48 +65,6 @@ def read_array(path: File, flags: int = cv2.IMREAD_UNCHANGED) -> NDArray[Any]:
         code = cv2.COLOR_BGR2RGB if decoded.shape[2] == 3 else cv2.COLOR_BGRA2RGBA
         decoded = cv2.cvtColor(decoded, code)
     return np.asarray(decoded)
-
-
-def read_labels(path: File) -> NDArray[Any]:
-    """Reads a label map: (H, W) integers; of a palette PNG the indices, not the colours.
-
-    Raises:
-        DataError: the file is missing, cannot be decoded, or holds colours.
-    """
-    content = read_content(path)
-    header = read_header(content.data, path)
-    grey = _grey_png(content) if header.format == "png" else None
-    if header.format == "npy":
-        labels = _numbers(content, path)
-    elif grey is not None:
-        labels = grey
-    else:
-        try:
-            # Pillow, because OpenCV turns palette indices into colours.
-            with Image.open(io.BytesIO(content.data)) as image:
-                labels = np.array(image)
-        # Of a damaged TIFF Pillow says TypeError, of a damaged PNG SyntaxError.
-        except (OSError, ValueError, SyntaxError, TypeError, Image.DecompressionBombError) as error:
-            raise DataError(f"{path}: not a label image that can be decoded ({error})") from error
-    if labels.ndim != 2 or not np.issubdtype(labels.dtype, np.integer):
-        raise DataError(
-            f"{path}: a label image has one integer per pixel, this has shape {labels.shape} "
-            f"and type {labels.dtype}; save class numbers, not colours"
-        )
-    return labels
-
-
-def _grey_png(content: NDArray[np.uint8]) -> NDArray[Any] | None:
-    """A PNG of one 8- or 16-bit value per pixel; None for any other, and for a damaged one."""
-    bits, colour = content[24:26].tolist() if content.size > 25 else (0, -1)
-    if colour != 0 or bits not in (8, 16):
-        return None
-    try:
-        # In half the time that Pillow takes.
-        decoded = cv2.imdecode(content, cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION)
-    except cv2.error:
-        return None
-    return decoded if decoded is not None and decoded.ndim == 2 else None
 
 
 def write_png(path: Path, values: NDArray[Any]) -> None:

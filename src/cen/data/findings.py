@@ -14,6 +14,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from cen.data.base import AlignedDataset
+from cen.data.label_facts import counted, outlines
+from cen.data.labels import smoothed
+from cen.data.lossy import lossy_file
 from cen.data.modality import Modality
 from cen.errors import DataError
 
@@ -23,6 +26,7 @@ Severity = Literal["error", "note"]
 SMALLEST = 8
 # A frame with a larger share of holes is worth a look.
 _MANY_HOLES = 0.9
+_MEASURED = ("depth", "normal", "edge", "continuous")
 
 
 @dataclass(frozen=True)
@@ -83,6 +87,8 @@ class Facts:
         findings: what is wrong with single samples.
         sizes: samples by (H, W).
         labels: pixels by value, by label field.
+        outlines: what `cen.data.label_facts.outlines` counts, by label field.
+        lossy: files whose compression changes values, by field and format.
         depth: by depth field.
         hashes: one number of the content of every sample, by input field; 0 where there is none.
     """
@@ -91,6 +97,8 @@ class Facts:
     findings: list[Finding] = field(default_factory=list)
     sizes: Counter[tuple[int, int]] = field(default_factory=Counter)
     labels: dict[str, Counter[int]] = field(default_factory=dict)
+    outlines: dict[str, NDArray[np.int64]] = field(default_factory=dict)
+    lossy: Counter[tuple[str, str]] = field(default_factory=Counter)
     depth: dict[str, DepthFacts] = field(default_factory=dict)
     hashes: dict[str, list[NDArray[np.uint64]]] = field(default_factory=dict)
 
@@ -101,6 +109,9 @@ class Facts:
         self.sizes += other.sizes
         for name, counts in other.labels.items():
             self.labels.setdefault(name, Counter()).update(counts)
+        for name, found in other.outlines.items():
+            self.outlines[name] = self.outlines.get(name, 0) + found
+        self.lossy += other.lossy
         for name, depth in other.depth.items():
             self.depth.setdefault(name, DepthFacts()).add(depth)
         for name, hashes in other.hashes.items():
@@ -204,14 +215,19 @@ class _Sample:
             self.found("constant", (name,), f"{name}: every pixel has the same value")
         if modality.kind in ("image", "continuous") and np.isinf(value).any():
             self.found("values", (name,), f"{name}: has infinite values; write NaN where missing")
+        measured = modality.kind in _MEASURED and name in self.paths
+        if measured and (compressed := lossy_file(self.paths[name])):
+            self.facts.lossy[name, compressed] += 1
 
     def _check_labels(self, name: str, value: NDArray[Any]) -> None:
-        values, counts = np.unique(value, return_counts=True)
-        pixels = dict(zip(values.tolist(), counts.tolist(), strict=True))
+        pixels = counted(value)
         self.facts.labels.setdefault(name, Counter()).update(pixels)
         if name not in self.dataset.labels:
             return
         classes, ignored = len(self.dataset.labels[name].names), self.dataset.ignore_index
+        if name not in self.dataset.modalities:
+            found = np.array(outlines(value, ignored))
+            self.facts.outlines[name] = self.facts.outlines.get(name, 0) + found
         wrong = {v: n for v, n in pixels.items() if not 0 <= v < classes and v != ignored}
         if wrong:
             listed = ", ".join(f"{v} ({n} pixels)" for v, n in list(wrong.items())[:5])
@@ -220,7 +236,8 @@ class _Sample:
                 "label",
                 (name,),
                 f"{name}: label {listed}{more} outside 0..{classes - 1}; set it to {ignored} "
-                f"(ignore), or name more classes",
+                "(ignore), name more classes, or say what every number means (values: in the "
+                f"dataset.yaml of layout folder){smoothed(len(wrong))}",
             )
         elif set(pixels) == {ignored}:
             self.found("label", (name,), f"{name}: no pixel is labelled", "note")

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from cen.config_data import ModalityConfig
 from cen.data.base import AlignedDataset, Classes, Split, check_split, cut_validation
-from cen.data.folder_labels import class_colours, decode_colours
+from cen.data.folder_labels import class_colours, class_values, decode_colours, named
 from cen.data.folder_splits import Chosen, check_splits, choose, groups, split_folder
 from cen.data.folder_yaml import Description, FieldConfig, read_description
 from cen.data.modality import Modality
@@ -48,7 +48,8 @@ class AlignedFolder(AlignedDataset):
         classes: names or number of the classes of the first label field; None: what the YAML says.
         validation: share of the training samples that is the validation split, where the YAML does
             not say it.
-        ignore_index: label value that is no class.
+        ignore_index: label value that is no class; None: 255, which then nobody has declared where
+            the YAML does not (see ``undeclared`` of `AlignedDataset`).
         transform: applied to every sample.
         seed: of the random transforms.
 
@@ -68,7 +69,7 @@ class AlignedFolder(AlignedDataset):
         *,
         classes: int | Sequence[str] | None = None,
         validation: float = 0.1,
-        ignore_index: int = 255,
+        ignore_index: int | None = None,
         transform: Transform | None = None,
         seed: int = 0,
     ) -> None:
@@ -78,11 +79,25 @@ class AlignedFolder(AlignedDataset):
         if not said.root.is_dir():
             raise DataError(f"{said.at('root')}: there is no folder {said.root}")
         self._validation = validation
+        about = said.config.about
+        # The classes of Rooms are not the user's: in a few frames some do not occur.
+        self.own_classes = not (isinstance(about, Mapping) and about.get("name") == "rooms")
         self._files: dict[str, dict[str, str]] = {}
         self._folder: str | None = None
         self._chosen = Chosen((), {})
-        self.fields = {name: _arguments(said, name, ignore_index) for name in said.fields}
+        ignored = 255 if ignore_index is None else ignore_index
+        self.fields = {name: _arguments(said, name, ignored) for name in said.fields}
         self.labels = _labels(said, self.fields, classes)
+        for name, field in said.fields.items():
+            if field.values is not None:
+                values, none = class_values(said, name, self.labels[name].names)
+                more = {"values": values, "ignore": none, "ignore_index": ignored}
+                self.fields[name] = {**self.fields[name], **more}
+        self.undeclared = frozenset(
+            name
+            for name in self.labels
+            if ignore_index is None and _says_nothing(said.fields[name], ignored)
+        )
         self._colours = {
             name: class_colours(said, name, self.labels[name].names)
             for name, field in said.fields.items()
@@ -95,7 +110,7 @@ class AlignedFolder(AlignedDataset):
             split,
             modalities,
             targets,
-            ignore_index=ignore_index,
+            ignore_index=ignored,
             transform=transform,
             seed=seed,
         )
@@ -227,7 +242,7 @@ def _arguments(said: Description, name: str, ignore_index: int) -> dict[str, Any
     """What the YAML says of a field, as arguments of ``Modality.of``."""
     field = said.fields[name]
     if field.kind is None and name in said.config.outputs:
-        if field.classes is None:
+        if named(field) is None:
             raise ConfigError(f"{said.at(f'outputs.{name}')}: say its kind, such as kind: label")
         field = dataclasses.replace(field, kind="label")
     names = [item.name for item in dataclasses.fields(ModalityConfig)] + ["channels"]
@@ -243,6 +258,12 @@ def _arguments(said: Description, name: str, ignore_index: int) -> dict[str, Any
     return arguments
 
 
+def _says_nothing(field: FieldConfig, ignored: int) -> bool:
+    """Whether a label field does not say what its stored ``ignored`` is."""
+    given = field.ignore if isinstance(field.ignore, list) else [field.ignore]
+    return field.values is None and field.colours is None and ignored not in given
+
+
 def _labels(
     said: Description, fields: Mapping[str, Mapping[str, Any]], classes: int | Sequence[str] | None
 ) -> dict[str, Classes]:
@@ -252,7 +273,7 @@ def _labels(
         if fields[name].get("kind") != "label":
             _refuse_label_keys(said, name, field)
             continue
-        given = field.classes if classes is None or labels else classes
+        given = named(field) if classes is None or labels else classes
         if given is None:
             raise ConfigError(
                 f"{said.at(said.key_of(name))}: how many classes? Say classes: [road, person], or "
@@ -273,7 +294,7 @@ def _labels(
 
 
 def _refuse_label_keys(said: Description, name: str, field: FieldConfig) -> None:
-    for key in ("classes", "palette", "colours", "ignore"):
+    for key in ("classes", "palette", "colours", "values", "ignore"):
         if getattr(field, key) is not None:
             at = said.at(f"{said.key_of(name)}.{key}")
             raise ConfigError(f"{at}: is for kind: label; this field is of another kind")

@@ -33,6 +33,8 @@ class FieldConfig(ModalityConfig):
         palette: One RGB colour per class, for pictures.
         colours: For masks that hold colours: the RGB colour of each class by name, and under
             "ignore" that of pixels without a label.
+        values: For labels that hold numbers: the class of each by its name, several numbers of one
+            class as ``[3, 4]``, and "ignore" for those that are no class; others are refused.
         first: Stored number of the first class, for labels.
         ignore: Stored numbers that are no class, for labels, besides ``data.ignore_index``.
     """
@@ -42,6 +44,7 @@ class FieldConfig(ModalityConfig):
     classes: int | list[str] | None = None
     palette: list[list[int]] | None = None
     colours: dict[str, list[int]] | None = None
+    values: dict[Any, str | int] | None = None
     first: int = 0
     ignore: list[int] | int | None = None
 

@@ -139,11 +139,17 @@ def _check_stored(modality: Modality) -> None:
     numbers = {"first": modality.first, "ignore_index": modality.ignore_index}
     if modality.bands is not None:
         numbers["bands"] = modality.bands
-    for name, value in [*numbers.items(), *(("ignore", one) for one in modality.ignore)]:
+    many = [("ignore", one) for one in modality.ignore]
+    many += [("values", one) for pair in modality.values for one in pair]
+    for name, value in [*numbers.items(), *many]:
         if not isinstance(value, int) or isinstance(value, bool):
             raise ConfigError(f"{name}: {value!r} is no whole number")
-    if modality.kind != "label" and (modality.first or modality.ignore):
-        raise ConfigError(f"first, ignore: are for kind label, not for kind {modality.kind}")
+    if modality.kind != "label" and (modality.first or modality.ignore or modality.values):
+        raise ConfigError(
+            f"first, ignore, values: are for kind label, not for kind {modality.kind}"
+        )
+    if modality.values and modality.first:
+        raise ConfigError("first: means nothing beside values, which say what every number is")
     if modality.bands is not None and modality.kind != "continuous":
         raise ConfigError(f"bands: is for kind continuous, not for kind {modality.kind}")
     if modality.bands is not None and modality.bands < modality.stored_channels:

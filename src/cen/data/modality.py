@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 from cen.data import geometry
 from cen.data.encodings import ENCODINGS, IMAGENET_MEAN, IMAGENET_STD, Encoding, needs_camera
-from cen.data.files import File, read_array, read_labels
+from cen.data.files import File, read_array
 from cen.data.geometry import Interpolation
 from cen.data.holes import Filling, fill_holes
 from cen.data.kinds import INTERPOLATION, UNIT, Kind, check, normalisation, one_of
+from cen.data.labels import read_labels
 from cen.data.numbers import denormalised, from_truth, normalised, truth
 from cen.data.stored import raw_values, shown
 from cen.errors import ConfigError
@@ -57,6 +58,8 @@ class Modality:
             as many as channels.
         first: stored number of a label's class 0.
         ignore: stored numbers of a label that are no class.
+        values: pairs of a stored number of a label and its class; with them a number that is
+            neither here nor in ``ignore`` is refused, and ``first`` means nothing.
         ignore_index: what a label becomes that is no class.
 
     Raises:
@@ -82,6 +85,7 @@ class Modality:
     first: int = 0
     ignore: tuple[int, ...] = ()
     ignore_index: int = 255
+    values: tuple[tuple[int, int], ...] = ()
 
     def __post_init__(self) -> None:
         check(self)
@@ -136,6 +140,7 @@ class Modality:
         first: int | None = None,
         ignore: Sequence[int] | None = None,
         ignore_index: int | None = None,
+        values: Sequence[Sequence[int]] | None = None,
     ) -> Modality:
         """A modality with the defaults of its kind and encoding wherever None is given.
 
@@ -182,6 +187,7 @@ class Modality:
             first=0 if first is None else first,
             ignore=() if ignore is None else tuple(ignore),
             ignore_index=255 if ignore_index is None else ignore_index,
+            values=_pairs(values or ()),
         )
 
     def read_as(self, described: Mapping[str, Any]) -> Modality:
@@ -196,9 +202,13 @@ class Modality:
         """
         if described.get("kind", "image") != self.kind:
             return self
-        keys = {"label": ("first", "ignore", "ignore_index"), "continuous": ("bands",)}
+        keys = {"label": ("first", "ignore", "ignore_index", "values"), "continuous": ("bands",)}
         given: dict[str, Any] = {
-            key: tuple(described[key]) if key in ("ignore", "clip") else described[key]
+            key: _pairs(described[key])
+            if key == "values"
+            else tuple(described[key])
+            if key in ("ignore", "clip")
+            else described[key]
             for key in keys.get(self.kind, ("clip",) if self.kind == "edge" else ())
             if key in described and getattr(self, key) == getattr(type(self), key)
         }
@@ -367,3 +377,11 @@ class Modality:
             brightest value.
         """
         return values if self.kind in ("depth", "label") else shown(values, self.kind)
+
+
+def _pairs(values: Sequence[Sequence[int]]) -> tuple[tuple[int, int], ...]:
+    """Pairs of numbers as tuples, which a frozen modality is hashed by."""
+    try:
+        return tuple((stored, number) for stored, number in values)
+    except (TypeError, ValueError):
+        raise ConfigError(f"values: {values!r} are no pairs of numbers") from None

@@ -92,6 +92,8 @@ class NYUDv2Folder(AlignedDataset):
         if not Path(root).is_dir():
             raise DataError(f"{root}: no such folder; see docs/data.md for the layout")
         described = describe(root)
+        # Those of Rooms are not the user's: in a few frames some do not occur.
+        self.own_classes = described.get("name") != "rooms"
         names = class_names(classes, described, Path(root))
         self.labels = {_LABELS: Classes(names, palette_of(described, len(names)))}
         known: dict[str, dict[str, Any]] = {

@@ -17,6 +17,7 @@ import yaml
 from numpy.typing import NDArray
 
 from cen.data.base import AlignedDataset, Split
+from cen.data.labels import stored_numbers
 from cen.data.modality import Modality
 from cen.data.parallel import over_samples
 from cen.data.shards import ABOUT, DESCRIPTION, HEADER, INDEX
@@ -110,6 +111,8 @@ def _description(
         "targets": list(dataset.targets),
         "ignore_index": dataset.ignore_index,
         "partial": dataset.partial,
+        "own_classes": dataset.own_classes,
+        "undeclared": sorted(dataset.undeclared),
         "fields": {name: _said(dataset.fields[name], modality) for name, modality in read.items()},
         "labels": {
             name: {"names": list(known.names), "palette": known.palette.tolist()}
@@ -121,7 +124,7 @@ def _description(
 
 _READ = (
     *("kind", "channels", "unit", "missing", "bits", "axes"),
-    *("bands", "first", "ignore", "ignore_index"),
+    *("bands", "first", "ignore", "ignore_index", "values"),
 )
 
 
@@ -231,8 +234,8 @@ def _as_png(value: NDArray[Any], modality: Modality) -> NDArray[Any] | None:
     if modality.kind == "image" and value.dtype == np.uint8 and (value.ndim == 2 or colours):
         return value
     if modality.kind == "label":
-        wide = value.astype(np.int64) + modality.first
-        if wide.min() < 0 or wide.max() >= 2**16:
+        wide = stored_numbers(value, modality)
+        if wide is None or wide.min() < 0 or wide.max() >= 2**16:
             return None
         numbers = wide.astype(np.uint8 if wide.max() < 2**8 else np.uint16)
         # Only where the numbers are read as these: one that is no class may not be told from them.

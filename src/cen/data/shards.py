@@ -78,7 +78,7 @@ class Shards(AlignedDataset):
         *,
         classes: int | Sequence[str] | None = None,
         validation: float = 0.1,
-        ignore_index: int = 255,
+        ignore_index: int | None = None,
         transform: Transform | None = None,
         seed: int = 0,
         storage: Mapping[str, Any] | None = None,
@@ -99,7 +99,7 @@ class Shards(AlignedDataset):
             split,
             modalities,
             targets,
-            ignore_index=ignore_index,
+            ignore_index=self._ignored if ignore_index is None else ignore_index,
             transform=transform,
             seed=seed,
         )
@@ -124,6 +124,9 @@ class Shards(AlignedDataset):
             self.length = int(said["splits"][split])
             self.per_shard = int(said["samples_per_shard"])
             self.partial = bool(said.get("partial", False))
+            self.own_classes = bool(said.get("own_classes", False))
+            self.undeclared = frozenset(map(str, said.get("undeclared", ())))
+            self._ignored = int(said.get("ignore_index", 255))
             if min(self.length, self.per_shard) < 1:
                 raise ValueError("there must be samples")
         except (TypeError, ValueError, KeyError, AttributeError, OverflowError) as error:

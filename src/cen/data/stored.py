@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cen.data.geometry import unit_length
+from cen.data.labels import check_integers, class_numbers
 from cen.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -42,12 +43,8 @@ def raw_values(stored: NDArray[Any], modality: Modality, told: str) -> NDArray[A
     if kind == "image":
         return _image(stored, modality, told)
     if kind == "label":
-        if stored.ndim != 2 or not np.issubdtype(stored.dtype, np.integer):
-            raise DataError(
-                f"{told}: a label image has one integer per pixel, this has shape {stored.shape} "
-                f"and type {stored.dtype}; save class numbers, not colours"
-            )
-        return _classes(stored, modality)
+        check_integers(stored, told)
+        return class_numbers(stored, modality, told)
     if kind == "depth":
         return _metres(stored, modality, told)
     if kind == "normal":
@@ -86,15 +83,6 @@ def _image(stored: NDArray[Any], modality: Modality, told: str) -> NDArray[Any]:
             "the file"
         )
     return stored
-
-
-def _classes(stored: NDArray[Any], modality: Modality) -> NDArray[Any]:
-    """Stored labels as class numbers from 0, with ``ignore_index`` for what is no class."""
-    if modality.first == 0 and not modality.ignore:
-        return stored
-    labels = stored.astype(np.int64) - modality.first
-    labels[np.isin(stored, modality.ignore)] = modality.ignore_index
-    return labels
 
 
 def _metres(stored: NDArray[Any], modality: Modality, told: str) -> NDArray[np.float32]:

@@ -37,7 +37,7 @@ def class_colours(run: RunFolder, output: str) -> Image:
     """Palette of an output: a colour for each class that is named, or else seen in a panel."""
     count = len(run.classes(output)) or len(run.colours(output) or [])
     if not count:
-        count = max((c for c in _seen(run, output) if c != 255), default=-1) + 1
+        count = max((c for c in _seen(run, output) if c not in (255, 65535)), default=-1) + 1
     return as_palette(run.colours(output), count)
 
 

@@ -17,6 +17,8 @@ from cen.errors import DataError
 # Defaults that have changed, as they were when runs were first hashed: a key that has its value of
 # then does not count, so that those runs keep their names.
 _FORMER = {"model.decoder_norm": "none", "model.decoder_exchange": False}
+# Of every network: null means still what the default was.
+_FORMER_OF_DATA = {"data.ignore_index": 255}
 _LISTS = (".txt", ".yaml", ".json", ".csv")
 _LONG = 50_000_000
 
@@ -105,7 +107,7 @@ def differences(config: Config, kept: Mapping[str, Any]) -> dict[str, tuple[Any,
 
 def _changed(config: Config) -> dict[str, Any]:
     """The keys that count and differ from their first default."""
-    default = _flat(Config().to_dict()) | _FORMER
+    default = _flat(Config().to_dict()) | _FORMER | _FORMER_OF_DATA
     flat = _as_before(_flat(config.to_dict()))
     flat["model.weights"] = _digest_of(config.model.weights) or config.model.weights
     return {
@@ -131,7 +133,11 @@ def _digest(file: Path, size: int, changed: int) -> str:
 
 
 def _as_before(flat: dict[str, Any]) -> dict[str, Any]:
-    """Keys left to the network where that means what the former default was."""
+    """Keys left to the network or the data where that means what the former default was."""
+    flat = {
+        key: _FORMER_OF_DATA[key] if value is None and key in _FORMER_OF_DATA else value
+        for key, value in flat.items()
+    }
     if len(flat["model.outputs"]) > 1 or flat["model.name"] == "pspnet":
         return flat
     return {k: _FORMER[k] if v is None and k in _FORMER else v for k, v in flat.items()}

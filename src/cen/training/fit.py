@@ -12,6 +12,7 @@ from lightning.pytorch import Callback, Trainer
 from torch.utils.data import Dataset
 
 from cen.config import Config, TrainConfig
+from cen.data.label_facts import warn_of_labels
 from cen.data.ranges import seen_range
 from cen.errors import CheckpointError
 from cen.models import ChannelExchangeNetwork, CycleFusionNetwork
@@ -20,6 +21,7 @@ from cen.training.checkpoint import RunCheckpoint, StopAsked, StopRequest
 from cen.training.cycle import CycleFusion, CycleTranslation, feeds_of
 from cen.training.data import FusionData
 from cen.training.discriminators import make_discriminators
+from cen.training.files import first_process
 from cen.training.logs import run_loggers
 from cen.training.module import DensePrediction
 from cen.training.panels import PanelsInTraining
@@ -58,6 +60,8 @@ def fit(
     validation = open_dataset(config, "validation") if config.data.validation else None
     torch.manual_seed(config.seed)
     tasks = tasks_of(config, train)
+    if not resume and first_process():
+        warn_of_labels(train)
     feeds = feeds_of(tasks, train.targets) if config.model.name == "cycle" else None
     net = build_network(config, tasks, feeds)
     return train_network(

@@ -36,7 +36,7 @@ def open_dataset(config: Config, split: Literal["train", "validation", "test"]) 
         DataError: a file or list of the data set cannot be used.
         ConfigError: a modality, an output or a transform is impossible.
     """
-    how, ignored = config.data.transforms, config.data.ignore_index
+    how = config.data.transforms
     dataset = data_source(config).open(split)
     check_outputs(config, dataset)
     if split == "train":
@@ -50,14 +50,14 @@ def open_dataset(config: Config, split: Literal["train", "validation", "test"]) 
             rotate=how.rotate,
             crop=how.crop,
             divide_depth=how.divide_depth,
-            ignore_index=ignored,
+            ignore_index=dataset.ignore_index,
         )
     else:
         dataset.transform = eval_transform(
             dataset.modalities,
             targets=dataset.targets,
             resize=how.resize,
-            ignore_index=config.data.ignore_index,
+            ignore_index=dataset.ignore_index,
         )
     return dataset
 
@@ -82,8 +82,9 @@ def data_source(config: Config) -> Source:
         common={
             "classes": data.classes,
             "validation": data.validation,
-            "ignore_index": data.ignore_index,
             "seed": config.seed,
+            # What is left out is the reader's matter: some know what their data ignore.
+            **({} if data.ignore_index is None else {"ignore_index": data.ignore_index}),
         },
     )
 
@@ -113,12 +114,11 @@ def check_outputs(config: Config, dataset: AlignedDataset) -> None:
 
 def tasks_of(config: Config, dataset: AlignedDataset) -> dict[str, Task]:
     """The tasks of a run: its outputs with the classes and channels of its data."""
-    ignore = config.data.ignore_index
     tasks = {}
     for name, output in config.model.outputs.items():
         classes = dataset.labels[name].names if output.kind == "segmentation" else None
         channels = _channels(name, output, dataset.targets[name], classes)
-        tasks[name] = Task(output.kind, channels, classes, ignore)
+        tasks[name] = Task(output.kind, channels, classes, dataset.ignore_index)
     return tasks
 
 

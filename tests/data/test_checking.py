@@ -6,7 +6,6 @@ import pytest
 
 from cen.data.checking import Report, check_data, likely_units
 from cen.data.files import write_png
-from cen.data.findings import Finding
 from cen.data.parallel import default_workers, over_samples
 from cen.data.source import Source
 from cen.errors import ConfigError, DataError
@@ -19,14 +18,8 @@ def root(layouts, tmp_path):
     return tmp_path / "data"
 
 
-def found(report: Report) -> list[Finding]:
-    """Findings, but for the note that so few rooms do not show every class."""
-    notes = [f for f in report.findings if f.severity == "note" and "without a pixel" in f.text]
-    return [finding for finding in report.findings if finding not in notes]
-
-
 def kinds(report: Report) -> set[str]:
-    return {finding.kind for finding in found(report)}
+    return {finding.kind for finding in report.findings}
 
 
 def test_sound_data_are_counted(layouts):
@@ -34,7 +27,7 @@ def test_sound_data_are_counted(layouts):
     report = check_data(
         Source("nyudv2", str(layouts("nyudv2"))), progress=lambda *words: seen.append(words)
     )
-    assert found(report) == []
+    assert report.findings == []
     told = json.loads(json.dumps(report.to_dict()))
     assert told["ok"]
     assert [told["splits"][s]["samples"] for s in ("train", "validation", "test")] == [7, 1, 3]
@@ -49,14 +42,14 @@ def test_every_missing_file_is_told(root):
         (root / "depth" / f"{name}.png").unlink()
     (root / "rgb" / "train_00005.png").unlink()
     report = check_data(Source("nyudv2", str(root), common={"validation": 0.0}), ("train", "test"))
-    assert [finding.kind for finding in found(report)] == ["missing"] * 4
-    assert {finding.files[0].removeprefix(f"{root}/") for finding in found(report)} == {
+    assert [finding.kind for finding in report.findings] == ["missing"] * 4
+    assert {finding.files[0].removeprefix(f"{root}/") for finding in report.findings} == {
         "depth/train_00000.png",
         "depth/train_00005.png",
         "depth/test_00001.png",
         "rgb/train_00005.png",
     }
-    assert found(report)[0].place.endswith("train.txt, line 1")
+    assert report.findings[0].place.endswith("train.txt, line 1")
 
 
 def test_labels_are_counted_where_they_are_wrong(root):
@@ -64,7 +57,7 @@ def test_labels_are_counted_where_they_are_wrong(root):
     mask[:3], mask[3] = 77, 88
     write_png(root / "masks" / "test_00000.png", mask)
     report = check_data(Source("nyudv2", str(root)))
-    (finding,) = found(report)
+    (finding,) = report.findings
     assert (finding.kind, finding.split) == ("label", "test")
     assert "label 77 (120 pixels), 88 (40 pixels) outside 0..14" in finding.text
     assert report.splits["test"].labels["segmentation"][77] == 120
@@ -82,7 +75,7 @@ def test_labels_are_counted_where_they_are_wrong(root):
 def test_a_wrong_unit_is_told_with_the_likely_one(layouts, unit, severity, text):
     given = {"depth": {"unit": unit}}
     report = check_data(Source("nyudv2", str(layouts("nyudv2")), given=given), ("test",))
-    (finding,) = found(report)
+    (finding,) = report.findings
     assert (finding.kind, finding.severity) == ("unit", severity)
     assert text in finding.text
 
@@ -108,7 +101,7 @@ def test_the_same_frame_in_two_splits_is_an_error_and_within_one_a_note(root):
         for folder in ("rgb", "depth", "masks"):
             shutil.copy(root / folder / "train_00000.png", root / folder / f"{name}.png")
     report = check_data(Source("nyudv2", str(root), common={"validation": 0.0}), ("train", "test"))
-    assert [(f.kind, f.severity, f.split) for f in found(report)] == [
+    assert [(f.kind, f.severity, f.split) for f in report.findings] == [
         ("duplicate", "note", "train"),
         ("duplicate", "error", "test"),
     ]
@@ -132,7 +125,7 @@ def test_frames_of_other_sizes_are_counted_not_refused(root):
         values = values.astype(np.uint16) * 500 if folder == "depth" else values
         write_png(root / folder / "test_00000.png", values)
     report = check_data(Source("nyudv2", str(root)), ("test",))
-    assert found(report) == []
+    assert report.findings == []
     assert report.splits["test"].sizes == {(32, 40): 2, (40, 48): 1}
 
 
@@ -141,7 +134,7 @@ def test_a_wrong_field_is_misuse_and_a_broken_split_a_finding(root):
         check_data(Source("nyudv2", str(root), fields=("rgb", "thermal")))
     (root / "val.txt").unlink()
     report = check_data(Source("nyudv2", str(root)))
-    assert [(f.kind, f.split) for f in found(report)] == [("layout", "test")]
+    assert [(f.kind, f.split) for f in report.findings] == [("layout", "test")]
     assert list(report.splits) == ["train", "validation"]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from cen.errors import ConfigError, did_you_mean
+from cen.errors import ConfigError, did_you_mean, shown
 
 if TYPE_CHECKING:
     from cen.config import Config
@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
 AGGREGATORS = ("UPGrad", "DualProj", "MGDA", "PCGrad", "AlignedMTL", "IMTLG", "Mean", "Random")
 """Aggregators of TorchJD that make weights of the Gramian of the gradients alone."""
+
+MOST_CHANNELS = 2**16
+"""Most channels of anything: more is no network, and would take all memory to find out."""
 
 _STATE = "keeps a state from step to step that no checkpoint holds, so a run could not be resumed"
 _MATRIX = "needs every single gradient value rather than their inner products"
@@ -54,8 +57,10 @@ def check_run(config: Config) -> None:
     if not model.inputs:
         raise ConfigError("model.inputs: is empty; name at least one modality, such as {rgb: 3}")
     for name, channels in model.inputs.items():
-        if channels < 1:
-            raise ConfigError(f"model.inputs.{name}: {channels} channels; give 1 or more")
+        if not 1 <= channels <= MOST_CHANNELS:
+            raise ConfigError(
+                f"model.inputs.{name}: {channels} channels; give 1 to {MOST_CHANNELS}"
+            )
         modality = data.modalities.get(name)
         if modality is None:
             continue
@@ -91,8 +96,13 @@ def check_run(config: Config) -> None:
             )
     if train.stages and train.max_steps > sum(stage.steps for stage in train.stages):
         raise ConfigError("train.steps: is more than train.stages add up to; lengthen a stage")
-    if isinstance(data.classes, int) and data.classes < 2:
-        raise ConfigError(f"data.classes: {data.classes} is out of range; give 2 or more")
+    if isinstance(data.classes, list) and len(set(data.classes)) < len(data.classes):
+        twice = next(name for name in data.classes if data.classes.count(name) > 1)
+        raise ConfigError(f"data.classes: {shown(twice)} is there twice; give each its own name")
+    if isinstance(data.classes, int) and not 2 <= data.classes <= MOST_CHANNELS:
+        raise ConfigError(
+            f"data.classes: {data.classes} is out of range; give 2 to {MOST_CHANNELS}"
+        )
 
 
 def _check_modality(name: str, modality: ModalityConfig) -> None:
@@ -134,8 +144,10 @@ def _check_outputs(config: Config) -> None:
                 "the output out"
             )
         fixed = _CHANNELS.get(output.kind)
-        if output.channels is not None and output.channels < 1:
-            raise ConfigError(f"{key}.channels: {output.channels} is out of range; give 1 or more")
+        if output.channels is not None and not 1 <= output.channels <= MOST_CHANNELS:
+            raise ConfigError(
+                f"{key}.channels: {output.channels} is out of range; give 1 to {MOST_CHANNELS}"
+            )
         if fixed is not None and output.channels not in (None, fixed):
             raise ConfigError(
                 f"{key}.channels: {output.channels}, but kind {output.kind} has {fixed}; leave "

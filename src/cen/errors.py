@@ -5,7 +5,7 @@ command line prints the message alone and exits with code 2; a library user catc
 :class:`CenError` for all of them.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 
 
@@ -49,3 +49,56 @@ def did_you_mean(name: object, known: Iterable[str]) -> str:
     """``" (did you mean 'x'?)"`` with the nearest known name, or nothing: a part of a message."""
     close = get_close_matches(str(name), list(known), n=1)
     return f" (did you mean {close[0]!r}?)" if close else ""
+
+
+_LONGEST = 80
+_HUGE = 10**18
+
+
+def shown(value: object, quote: str = "'", most: int = _LONGEST) -> str:
+    """A value as a message quotes it: on one line, shortened in the middle, never a whole array.
+
+    Args:
+        value: Anything; text is quoted, other values are written as YAML and JSON write them.
+        quote: What stands around text.
+        most: Characters after which the middle is left out.
+    """
+    text = f"{quote}{value}{quote}" if isinstance(value, str) else _plainly(value)
+    return shorten(printable(text), most)
+
+
+def shorten(text: str, most: int) -> str:
+    """Text of at most ``most`` characters, its middle left out where it has more."""
+    if len(text) <= most:
+        return text
+    front = most // 2
+    return f"{text[:front]}…{text[len(text) - (most - 1 - front) :]}"
+
+
+def printable(text: str) -> str:
+    """Text without what a terminal would obey: control characters are written as escapes."""
+    return "".join(
+        character
+        if character.isprintable()
+        else character.encode("unicode_escape", "surrogatepass").decode("ascii")
+        for character in text
+    )
+
+
+def _plainly(value: object) -> str:
+    """A value without the names of Python's types."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int) and abs(value) >= _HUGE:
+        return f"a number of {value.bit_length()} bits"
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{k}: {_plainly(v)}" for k, v in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(_plainly, value)) + "]"
+    if isinstance(value, str):
+        return value
+    shape = getattr(value, "shape", None)
+    name = type(value).__name__
+    return str(value) if shape is None else f"{name} of shape {tuple(shape)}"

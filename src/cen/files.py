@@ -9,6 +9,31 @@ from pathlib import Path
 
 from cen.errors import CenError
 
+LONGEST_NAME = 255
+"""Bytes that file systems give the name of a file or a folder."""
+_LONGEST_PATH = 4095
+
+
+def path_problem(path: str | os.PathLike[str]) -> str | None:
+    """Why no file can have this path, as the end of a message; None where one can.
+
+    Asking the system for such a path raises other exceptions than those of a missing file.
+    """
+    text = os.fspath(path)
+    if not text.strip():
+        return "is empty; give a path"
+    if "\0" in text:
+        return "holds a NUL character, which no path can"
+    try:
+        names = [os.fsencode(name) for name in Path(text).parts]
+    except UnicodeEncodeError:
+        return "holds half a character, which no path can"
+    if longest := max((len(name) for name in names if len(name) > LONGEST_NAME), default=0):
+        return f"holds a name of {longest} bytes; file systems take {LONGEST_NAME}"
+    if len(os.fsencode(text)) > _LONGEST_PATH:
+        return f"is longer than the {_LONGEST_PATH} bytes that the system takes"
+    return None
+
 
 def write_atomically(
     path: str | Path, write: Callable[[Path], object], error: type[CenError] = CenError

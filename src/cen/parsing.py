@@ -19,7 +19,7 @@ import docstring_parser
 import yaml
 from jsonargparse import ArgumentError, ArgumentParser
 
-from cen.errors import ConfigError
+from cen.errors import ConfigError, shown
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ def parse(value: Any, hint: Any, key: str, places: Places) -> Any:
     if origin is list and dataclasses.is_dataclass(arguments[0]):
         value = _structure(value, places.of(key))
         if not isinstance(value, list):
-            raise ConfigError(f"{places.of(key)}: {value!r} is no list; start it with '- '")
+            raise ConfigError(f"{places.of(key)}: {shown(value)} is no list; start it with '- '")
         return [parse(v, arguments[0], f"{key}.{i}", places) for i, v in enumerate(value)]
     return _parse_plain(value, hint, key, places)
 
@@ -118,12 +118,14 @@ def _parse_plain(value: Any, hint: Any, key: str, places: Places) -> Any:
     choices = _choices(hint)
     if choices is not None and isinstance(value, str) and value not in choices:
         near = nearest(value, choices)
-        raise ConfigError(f"{places.of(key)}: {value!r} is not possible{near}")
+        raise ConfigError(f"{places.of(key)}: {shown(value)} is not possible{near}")
     try:
         return _checker(hint).parse_object({"value": value}).value
     except ArgumentError:
         wanted = describe_type(hint)
-        raise ConfigError(f"{places.of(key)}: {value!r} does not fit; expected: {wanted}") from None
+        raise ConfigError(
+            f"{places.of(key)}: {shown(value)} does not fit; expected: {wanted}"
+        ) from None
 
 
 @functools.cache
@@ -156,7 +158,7 @@ def _mapping(value: Any, key: str, places: Places) -> Mapping[str, Any]:
     if value is None:
         return {}
     if not isinstance(value, Mapping):
-        raise ConfigError(f"{places.of(key)}: {value!r} holds no keys; write {{name: value}}")
+        raise ConfigError(f"{places.of(key)}: {shown(value)} holds no keys; write {{name: value}}")
     return value
 
 
@@ -169,7 +171,7 @@ def _structure(value: Any, place: str) -> Any:
         return yaml.safe_load(value)
     except yaml.YAMLError:
         raise ConfigError(
-            f"{place}: {value!r} is not valid YAML; quote it, as '{{rgb: 3}}'"
+            f"{place}: {shown(value)} is not valid YAML; quote it, as '{{rgb: 3}}'"
         ) from None
 
 

@@ -240,9 +240,9 @@ def test_predict_on_any_subset(
         (["--dept", "x.png"], "--dept: is no modality"),
         (["--rgb", "none.png"], "none.png"),
         (["--rgb"], "--rgb needs a value"),
-        (["--rgb", "a.png", "--intrinsics", "1,2"], "not four numbers"),
-        (["--rgb", "a.png", "--intrinsics", "a,b"], "'a,b' is not four numbers"),
-        (["--rgb", "a.png", "--unit", "-1"], "unit: -1.0 is no length"),
+        (["--rgb", "a.png", "--intrinsics", "1,2"], "1,2: is not four numbers"),
+        (["--rgb", "a.png", "--intrinsics", "a,b"], "a,b: is not four numbers"),
+        (["--rgb", "a.png", "--unit", "-1"], "--unit -1: give a number"),
     ],
 )
 def test_predict_refuses(

@@ -16,7 +16,7 @@ from typing import TextIO
 
 from cen.cli import bench, configs, data, evaluate, inspect, predict, report, study, train
 from cen.cli.parser import Parser
-from cen.errors import CenError
+from cen.errors import CenError, printable
 
 _show_plainly = warnings.showwarning
 _PACKAGE = str(Path(__file__).parents[1])
@@ -78,7 +78,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             code: int = args.run(args)
         return code
     except CenError as error:
-        print(f"cen: {error}", file=sys.stderr)
+        # A file's name may hold what a terminal would obey.
+        text = "\n".join(printable(line) for line in str(error).splitlines())
+        print(f"cen: {text}", file=sys.stderr)
         return 2
     except KeyboardInterrupt as stop:
         print(f"cen: {str(stop) or 'interrupted'}", file=sys.stderr)

@@ -2,10 +2,10 @@
 
 import argparse
 import sys
+from pathlib import Path
 
-from cen.cli import common
+from cen.cli import common, words
 from cen.cli.parser import Parser
-from cen.errors import ConfigError
 
 
 def add(parser: Parser) -> None:
@@ -19,12 +19,23 @@ def add(parser: Parser) -> None:
         "ratios of their times, with 95 %% intervals.",
     )
     exchange.add_argument("--encoder", metavar="NAME", default="resnet50", help="default: resnet50")
-    exchange.add_argument("--batch", metavar="N", type=int, default=2, help="images; default: 2")
     exchange.add_argument(
-        "--size", metavar=("H", "W"), type=int, nargs=2, default=[240, 320], help="default: 240 320"
+        "--batch", metavar="N", type=words.whole(1, 4096), default=2, help="images; default: 2"
     )
     exchange.add_argument(
-        "--rounds", metavar="N", type=int, default=15, help="pairs to measure; default: 15"
+        "--size",
+        metavar=("H", "W"),
+        type=words.whole(32, 4096),
+        nargs=2,
+        default=[240, 320],
+        help="default: 240 320",
+    )
+    exchange.add_argument(
+        "--rounds",
+        metavar="N",
+        type=words.whole(6),
+        default=15,
+        help="pairs to measure; default: 15",
     )
     exchange.add_argument("--device", metavar="DEVICE", default="cpu", help="cpu (default) or cuda")
     exchange.add_argument(
@@ -39,13 +50,26 @@ def add(parser: Parser) -> None:
         "the PNG files alone. The three take turns in one process with one thread.",
     )
     data.add_argument(
-        "root", metavar="FOLDER", nargs="?", default="data/bench", help="files; rendered if absent"
+        "root",
+        metavar="FOLDER",
+        nargs="?",
+        type=words.path,
+        default=Path("data/bench"),
+        help="files; rendered if absent",
     )
     data.add_argument(
-        "--frames", metavar="N", type=int, default=12, help="samples per turn; default: 12"
+        "--frames",
+        metavar="N",
+        type=words.whole(1),
+        default=12,
+        help="samples per turn; default: 12",
     )
     data.add_argument(
-        "--rounds", metavar="N", type=int, default=15, help="pairs to measure; default: 15"
+        "--rounds",
+        metavar="N",
+        type=words.whole(6),
+        default=15,
+        help="pairs to measure; default: 15",
     )
     common.add_json(data)
 
@@ -56,9 +80,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _data(args: argparse.Namespace) -> int:
-    for name, least in (("frames", 1), ("rounds", 6)):
-        if getattr(args, name) < least:
-            raise ConfigError(f"--{name} {getattr(args, name)}: give {least} or more")
+    words.out_folder("FOLDER", args.root)
     from cen.bench_data import bench_data
 
     speeds = bench_data(
@@ -81,11 +103,6 @@ def _data(args: argparse.Namespace) -> int:
 
 
 def _exchange(args: argparse.Namespace) -> int:
-    for name, least in (("batch", 1), ("rounds", 6)):
-        if getattr(args, name) < least:
-            raise ConfigError(f"--{name} {getattr(args, name)}: give {least} or more")
-    if min(args.size) < 32:
-        raise ConfigError(f"--size {args.size[0]} {args.size[1]}: give 32 pixels or more")
     from cen.bench import bench_exchange
 
     ratios = bench_exchange(

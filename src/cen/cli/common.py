@@ -6,6 +6,7 @@ import json
 import math
 import os
 import sys
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
@@ -16,7 +17,8 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 
 from cen.config import MOVABLE, Config
-from cen.errors import ConfigError
+from cen.errors import CenWarning, ConfigError, shown
+from cen.files import path_problem
 from cen.parsing import nearest
 
 
@@ -65,18 +67,80 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
     return made
 
 
-def run_folder(path: str) -> Path:
+def run_folder(run: Path) -> Path:
     """A folder that holds a run.
 
     Raises:
         ConfigError: There is none at the path.
     """
-    run = Path(path)
+    if run.is_file():
+        raise ConfigError(f"{run}: is a file, not the folder of a run that cen train has made")
     if not run.is_dir():
         raise ConfigError(f"{run}: no such run folder; cen train CONFIG --out {run} makes one")
     if not (run / "config.yaml").is_file():
         raise ConfigError(f"{run}: holds no config.yaml, so it is no run folder of cen train")
     return run
+
+
+def trained_run(run: Path) -> Path:
+    """A run folder with a network in it; of a run that still trains, a warning says how far it is.
+
+    Raises:
+        ConfigError: There is no run, or it has saved no network yet.
+    """
+    run_folder(run)
+    saved = any((run / name).is_file() for name in ("best.safetensors", "last.safetensors"))
+    step = _training_step(run)
+    if step is not None and saved:
+        warnings.warn(
+            f"{run}: is still training (step {step}); what follows is of the network that it has "
+            "saved last",
+            CenWarning,
+            stacklevel=2,
+        )
+    if saved:
+        return run
+    if step is not None:
+        raise ConfigError(
+            f"{run}: is still training and has saved no network yet; wait for its first checkpoint "
+            "(train.checkpoint_every, train.validate_every)"
+        )
+    raise ConfigError(
+        f"{run}: holds no network, as the run ended before its first checkpoint; go on with: "
+        f"cen train --resume {run}"
+    )
+
+
+def network_source(path: Path) -> Path:
+    """A ``.safetensors`` file or the folder of a run, from which a network is loaded.
+
+    Raises:
+        ConfigError: It is neither.
+    """
+    if path.is_file():
+        return path
+    if path.suffix == ".safetensors":
+        raise ConfigError(f"{path}: no such file")
+    return trained_run(path)
+
+
+def _training_step(run: Path) -> int | None:
+    """The step that a run has reached which a process trains at present; None for others."""
+    from filelock import FileLock, Timeout
+
+    from cen.report.runfolder import read_run
+
+    found, lock = read_run(run, panels=False), run / ".lock"
+    if found.info.get("status") != "running" or not lock.is_file():
+        return None
+    try:
+        # A run that was killed says so, too, but nobody holds its lock.
+        with FileLock(lock, timeout=0):
+            return None
+    except Timeout:
+        return found.last_step or 0
+    except OSError:
+        return None
 
 
 def config_of(run: Path, overrides: Mapping[str, str]) -> Config:
@@ -117,6 +181,10 @@ def shipped_one(name: str) -> Any:
 
 def load_config(name: str, overrides: Mapping[str, str]) -> Config:
     """Loads a configuration file, or a shipped one by name, with overrides."""
+    if Path(name).is_dir():
+        raise ConfigError(
+            f"{name}: is a folder; give a YAML file, or a name that cen configs ls prints"
+        )
     if Path(name).is_file():
         return Config.load(name, overrides)
     if name.endswith((".yaml", ".yml")) or "/" in name:
@@ -136,6 +204,8 @@ def need_data(config: Config) -> None:
     # is for its reader to find.
     if "://" in config.data.root or config.data.layout == "rooms":
         return
+    if problem := path_problem(config.data.root):
+        raise ConfigError(f"data.root {shown(config.data.root)}: {problem}")
     if not root.exists():
         raise ConfigError(
             f"data.root: there is no folder {root}; give --data.root FOLDER of your data, "

@@ -7,7 +7,7 @@ A header of comment lines starts every shipped file. Its first line is the summa
 import argparse
 from pathlib import Path
 
-from cen.cli import common
+from cen.cli import common, words
 from cen.errors import ConfigError
 
 
@@ -18,7 +18,13 @@ def add(parser: argparse.ArgumentParser) -> None:
     common.add_json(ls)
     cp = verbs.add_parser("cp", help="copy a shipped configuration to a file of your own")
     cp.add_argument("name", metavar="NAME", help="a name that cen configs ls prints")
-    cp.add_argument("file", metavar="FILE", nargs="?", help="where to; default: NAME.yaml here")
+    cp.add_argument(
+        "file",
+        metavar="FILE",
+        nargs="?",
+        type=words.path,
+        help="where to; default: NAME.yaml here",
+    )
     cp.add_argument("--force", action="store_true", help="overwrite the file if it exists")
 
 
@@ -35,6 +41,7 @@ def run(args: argparse.Namespace) -> int:
     target = Path(args.file or f"{args.name}.yaml")
     if target.is_dir():
         target /= f"{args.name}.yaml"
+    words.out_file("FILE", target)
     if target.exists() and not args.force:
         raise ConfigError(f"{target}: exists; give another name, or --force to overwrite it")
     try:

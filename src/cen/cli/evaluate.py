@@ -7,7 +7,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from cen.cli import common
+from cen.cli import common, words
 from cen.cli.parser import Parser
 from cen.errors import ConfigError
 
@@ -19,7 +19,7 @@ def add(parser: Parser) -> None:
         "--data.root FOLDER, --data.workers N, --train.accelerator NAME and --train.devices N "
         "replace what the run was configured with."
     )
-    parser.add_argument("run_folder", metavar="RUN", help="folder of a run")
+    parser.add_argument("run_folder", metavar="RUN", type=words.path, help="folder of a run")
     parser.add_argument(
         "--split",
         metavar="split",
@@ -30,7 +30,7 @@ def add(parser: Parser) -> None:
     parser.add_argument(
         "--scales",
         metavar="S",
-        type=float,
+        type=words.factor(0.05, 16),
         nargs="+",
         default=[1.0],
         help="average the predictions on images resized by these factors; default: 1",
@@ -52,7 +52,10 @@ def add(parser: Parser) -> None:
         "efficientnet_lite0, or none; default: auto, the second where it is installed",
     )
     parser.add_argument(
-        "--features-weights", metavar="FILE", help="file or URL of the weights of --features"
+        "--features-weights",
+        metavar="FILE",
+        type=words.path_text,
+        help="file or URL of the weights of --features",
     )
     parser.add_argument(
         "--protocol",
@@ -74,10 +77,8 @@ def add(parser: Parser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Evaluates, and prints one line per stream and ensemble."""
-    folder = common.run_folder(args.run_folder)
+    folder = common.trained_run(args.run_folder)
     common.need_data(common.config_of(folder, args.free))
-    if min(args.scales) <= 0:
-        raise ConfigError(f"--scales {min(args.scales):g}: give factors above 0")
     single = _single(args.single)
     from cen.report.tables import evaluation_dict, evaluation_table
     from cen.training import evaluate
@@ -101,14 +102,15 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _single(words: Sequence[str]) -> dict[str, Path]:
+def _single(pairs: Sequence[str]) -> dict[str, Path]:
     """Run folders by output, from words such as ``depth=runs/depth``."""
     single: dict[str, Path] = {}
-    for word in words:
+    for word in pairs:
         name, equals, folder = word.partition("=")
         if not equals or not name:
             raise ConfigError(f"--single {word}: write it as TASK=RUN, such as depth=runs/depth")
         if name in single:
             raise ConfigError(f"--single {word}: {name} is given twice; one run each")
-        single[name] = common.run_folder(folder)
+        words.free_path(f"--single {name}", folder)
+        single[name] = common.trained_run(Path(folder))
     return single

@@ -6,21 +6,25 @@ of the scales' magnitudes. A rate of 0 everywhere or of nearly 100 % means that 
 """
 
 import argparse
-from pathlib import Path
 
 from rich.console import RenderableType
 
-from cen.cli import common
+from cen.cli import common, words
 from cen.cli.parser import Parser
 
 
 def add(parser: Parser) -> None:
     """Declares the options."""
-    parser.add_argument("run_folder", metavar="RUN", help="folder of a run, or a .safetensors file")
+    parser.add_argument(
+        "run_folder",
+        metavar="RUN",
+        type=words.path,
+        help="folder of a run, or a .safetensors file",
+    )
     parser.add_argument(
         "--cost",
         metavar=("H", "W"),
-        type=int,
+        type=words.whole(1, words.SIDE),
         nargs=2,
         help="also parameters, and multiply-adds for one picture of H x W pixels",
     )
@@ -29,8 +33,7 @@ def add(parser: Parser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Reads the network and prints its exchange."""
-    path = Path(args.run_folder)
-    source = path if path.is_file() else common.run_folder(args.run_folder)
+    source = common.network_source(args.run_folder)
     import cen
     from cen.report.tables import inspection_dict, inspection_table
 

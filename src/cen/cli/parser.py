@@ -6,11 +6,29 @@ taken out before argparse sees the rest and end up in ``args.free``.
 """
 
 import argparse
+import shlex
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, NoReturn
 
-from cen.errors import ConfigError
+from cen.errors import ConfigError, shown
 from cen.parsing import nearest
+
+
+class _Once(argparse.Action):
+    """Stores the value of an option, which may be given once: of two, one would be ignored."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        given: set[str] = namespace.__dict__.setdefault("given", set())
+        if option_string is not None and self.dest in given:
+            raise ConfigError(f"{option_string} is given twice; leave one of them out")
+        given.add(self.dest)
+        setattr(namespace, self.dest, values)
 
 
 class Parser(argparse.ArgumentParser):
@@ -23,10 +41,15 @@ class Parser(argparse.ArgumentParser):
     rearrange: Callable[[list[str]], list[str]] | None = None
     """Puts the words into the order in which they are declared, before anything reads them."""
 
+    surplus: str = ""
+    """What to do about a word too many; empty: the help tells."""
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         # An abbreviation would silently change its meaning when an option is added.
         kwargs.setdefault("allow_abbrev", False)
         super().__init__(*args, **kwargs)
+        self.register("action", None, _Once)
+        self.register("action", "store", _Once)
 
     def format_help(self) -> str:
         """The help, and what ``more_help`` adds."""
@@ -34,14 +57,22 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Raises the error in place of printing the usage and leaving the process."""
-        raise ConfigError(f"{message}; see {self.prog} --help")
+        raise ConfigError(f"{message.removeprefix('argument ')}; see {self.prog} --help")
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         if action.choices is not None and value not in action.choices:
             what = action.metavar or action.dest
             raise ConfigError(
-                f"{value!r} is no {what} of {self.prog}{nearest(str(value), action.choices)}"
+                f"{shown(value)} is no {what} of {self.prog}{nearest(str(value), action.choices)}"
             )
+
+    def _get_value(self, action: argparse.Action, arg_string: str) -> Any:
+        try:
+            return super()._get_value(action, arg_string)
+        except argparse.ArgumentError as error:
+            name = action.option_strings[-1] if action.option_strings else action.metavar
+            quote = "" if shlex.quote(arg_string) == arg_string else "'"
+            raise ConfigError(f"{name} {shown(arg_string, quote)}: {error.message}") from None
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
         """Takes out the free options, where the verb has them, and parses the rest."""
@@ -55,9 +86,16 @@ class Parser(argparse.ArgumentParser):
             parsed.free = free
         for word in rest:
             if word.startswith("-"):
+                option = word.partition("=")[0]
                 raise ConfigError(
-                    f"{self.prog} has no option {word}{nearest(word, self._options())}"
+                    f"{self.prog} has no option {shown(option, '')}"
+                    f"{nearest(option, self._options())}"
                 )
+        if rest:
+            raise ConfigError(
+                f"{self.prog} has no place for {shown(rest[0])}"
+                f"{self.surplus or f'; see {self.prog} --help'}"
+            )
         return parsed, rest
 
     def parse(self, argv: Sequence[str]) -> argparse.Namespace:
@@ -82,10 +120,10 @@ class Parser(argparse.ArgumentParser):
             option, equals, value = word.partition("=")
             if not self._is_free(option):
                 known.append(word)
-            elif equals:
-                free[option[2:]] = value
-            elif words:
-                free[option[2:]] = words.pop(0)
-            else:
-                raise ConfigError(f"{option} needs a value")
+                continue
+            if not equals and (not words or words[0].startswith("--")):
+                raise ConfigError(f"{shown(option, '')} needs a value")
+            if option[2:] in free:
+                raise ConfigError(f"{shown(option, '')} is given twice; leave one of them out")
+            free[option[2:]] = value if equals else words.pop(0)
         return known, free

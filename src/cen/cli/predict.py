@@ -4,10 +4,11 @@ Writes the label map, a colour overlay and a legend; of several outputs, files f
 """
 
 import argparse
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cen.cli import common
+from cen.cli import common, words
 from cen.cli.parser import Parser
 from cen.errors import ConfigError
 from cen.parsing import nearest
@@ -16,14 +17,32 @@ if TYPE_CHECKING:
     from cen.predictor import Predictor
 
 
+_ONE_SCENE = (
+    "cen predict takes one scene, one file for each modality. For many, call it for each (for f in "
+    "rgb/*.png; do cen predict RUN --rgb $f -o out/$(basename $f); done), or load the network once "
+    "in Python with cen.Predictor"
+)
+
+
 def add(parser: Parser) -> None:
     """Declares the options."""
     parser.free = "words"
     parser.usage = "cen predict RUN --rgb a.png --depth b.png -o OUT [--json]"
     parser.epilog = "--NAME FILE gives the file of one modality of the run; at least one is needed."
-    parser.add_argument("run_folder", metavar="RUN", help="folder of a run, or a .safetensors file")
+    parser.surplus = f"; {_ONE_SCENE}"
     parser.add_argument(
-        "-o", "--out", metavar="OUT", default="out", help="folder to write to; default: out"
+        "run_folder",
+        metavar="RUN",
+        type=words.path,
+        help="folder of a run, or a .safetensors file",
+    )
+    parser.add_argument(
+        "-o",
+        "--out",
+        metavar="OUT",
+        type=words.path,
+        default=Path("out"),
+        help="folder to write to; default: out",
     )
     parser.add_argument(
         "--intrinsics",
@@ -35,7 +54,7 @@ def add(parser: Parser) -> None:
     parser.add_argument(
         "--unit",
         metavar="METRES",
-        type=float,
+        type=words.factor(1e-9, 1e9),
         help="metres per stored value of these depth files; default: that of the training data",
     )
     common.add_json(parser)
@@ -43,8 +62,8 @@ def add(parser: Parser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Predicts and writes the pictures."""
-    path = Path(args.run_folder)
-    source = path if path.is_file() else common.run_folder(args.run_folder)
+    source = common.network_source(args.run_folder)
+    words.out_folder("--out", args.out)
     if not args.free:
         raise ConfigError("cen predict needs the file of at least one modality: --rgb a.png")
     import cen
@@ -53,7 +72,9 @@ def run(args: argparse.Namespace) -> int:
     net = cen.load(source)
     for name in args.free:
         if name not in net.inputs:
-            raise ConfigError(f"--{name}: is no modality of {path}{nearest(name, net.inputs)}")
+            raise ConfigError(f"--{name}: is no modality of {source}{nearest(name, net.inputs)}")
+    for name, text in args.free.items():
+        _one_file(f"--{name}", text)
     predictor = cen.Predictor(net, unit=args.unit)
     if args.unit is not None:
         # A predictor may be used for other files later; this command is not.
@@ -68,6 +89,21 @@ def run(args: argparse.Namespace) -> int:
     written = "\n".join(f"{name}: {file}" for name, file in files.items())
     common.emit(args, figures, common.table(("class", "% of the image"), rows), written)
     return 0
+
+
+def _one_file(option: str, text: str) -> None:
+    """Refuses what is not the file of one scene.
+
+    Raises:
+        ConfigError: Naming the option.
+    """
+    words.free_path(option, text)
+    file = Path(text)
+    if file.is_dir():
+        raise ConfigError(f"{option} {file}: is a folder; {_ONE_SCENE}")
+    if not file.exists():
+        many = any(character in text for character in "*?")
+        raise ConfigError(f"{option} {file}: no such file" + (f"; {_ONE_SCENE}" if many else ""))
 
 
 def _all(args: argparse.Namespace, predictor: "Predictor") -> int:
@@ -98,5 +134,7 @@ def _four(text: str) -> tuple[float, ...]:
     except ValueError:
         numbers = ()
     if len(numbers) != 4:
-        raise argparse.ArgumentTypeError(f"{text!r} is not four numbers, as in 580,580,320,240")
+        raise argparse.ArgumentTypeError("is not four numbers, as in 580,580,320,240")
+    if not (all(map(math.isfinite, numbers)) and min(numbers[:2]) > 0):
+        raise argparse.ArgumentTypeError("is no camera; its first two numbers are above 0")
     return numbers

@@ -1,18 +1,17 @@
 """Write report.html of a run: curves, tables, exchange map and pictures, in one file."""
 
 import argparse
-from pathlib import Path
 
-from cen.cli import common
+from cen.cli import common, words
 
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Declares the options."""
-    parser.add_argument("run_folder", metavar="RUN", help="folder of a run")
+    parser.add_argument("run_folder", metavar="RUN", type=words.path, help="folder of a run")
     parser.add_argument(
         "--overview",
         metavar="FILE",
-        type=Path,
+        type=words.path,
         help="also write one picture (PNG) of samples and curves, for a README or a talk",
     )
 
@@ -20,6 +19,8 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Writes the page, and the picture if asked for."""
     folder = common.run_folder(args.run_folder)
+    if args.overview is not None:
+        words.out_file("--overview", args.overview)
     from cen.report import figure_overview, write_report
 
     print(write_report(folder))

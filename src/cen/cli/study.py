@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cen.cli import common
+from cen.cli import common, words
 from cen.cli.parser import Parser
 from cen.errors import ConfigError, TrainingError
 from cen.files import write_text
@@ -31,7 +31,11 @@ def add(parser: Parser) -> None:
         "budget then counts from --train.steps."
     )
     parser.add_argument(
-        "study", metavar="NAME|FILE", nargs="?", help="a shipped study, or a YAML file"
+        "study",
+        metavar="NAME|FILE",
+        nargs="?",
+        type=words.path_text,
+        help="a shipped study, or a YAML file",
     )
     parser.add_argument(
         "--data",
@@ -41,12 +45,15 @@ def add(parser: Parser) -> None:
         help="data sets of the study by name, or LAYOUT:ROOT for other data; default: all",
     )
     parser.add_argument(
-        "--seeds", metavar="N", type=int, help="seeds per row; default: what the study says"
+        "--seeds",
+        metavar="N",
+        type=words.whole(1, 10_000),
+        help="seeds per row; default: what the study says",
     )
     parser.add_argument(
         "--budget",
         metavar="F",
-        type=float,
+        type=words.factor(1e-6, 1e6),
         nargs="+",
         default=[],
         help="factors on the steps; default: what the study says",
@@ -55,12 +62,16 @@ def add(parser: Parser) -> None:
         "--only", metavar="ROW", nargs="+", default=[], help="rows or sweeps to run; default: all"
     )
     parser.add_argument(
-        "--jobs", metavar="N", type=int, help="runs at a time; default: one per GPU, else per core"
+        "--jobs",
+        metavar="N",
+        type=words.whole(1, 10_000),
+        help="runs at a time; default: one per GPU, else per core",
     )
     parser.add_argument(
         "--out",
         metavar="DIR",
-        default="studies",
+        type=words.path,
+        default=Path("studies"),
         help="folder of studies; runs in it are shared by all of them; default: studies",
     )
     parser.add_argument("--dry-run", action="store_true", help="print what would be run, and stop")
@@ -68,7 +79,10 @@ def add(parser: Parser) -> None:
         "--table", action="store_true", help="print the tables of what is there; train nothing"
     )
     parser.add_argument(
-        "--copy", metavar="FILE", help="copy the study file, to make an own one of it, and stop"
+        "--copy",
+        metavar="FILE",
+        type=words.path,
+        help="copy the study file, to make an own one of it, and stop",
     )
     common.add_json(parser)
 
@@ -86,12 +100,13 @@ def run(args: argparse.Namespace) -> int:
         return 0
     name, file = find_study(args.study)
     if args.copy:
-        return _copy(file, Path(args.copy))
+        return _copy(file, args.copy)
     _check(args)
     return _run(args, name, file)
 
 
 def _copy(file: Path, target: Path) -> int:
+    words.out_file("--copy", target)
     if target.exists():
         raise ConfigError(f"{target}: exists; give another name")
     write_text(target, file.read_text("utf-8"), ConfigError)
@@ -113,7 +128,7 @@ def _run(args: argparse.Namespace, name: str, file: Path) -> int:
         usable_cores,
     )
 
-    out, overrides = Path(args.out), dict(args.free)
+    out, overrides = args.out, dict(args.free)
     whole = Study.load(file)
     study = choose_data(whole, args.data, overrides.pop("data.root", None))
     only = [row for text in args.only for row in text.split(",") if row]
@@ -265,13 +280,7 @@ def _plan(args: argparse.Namespace, store: Store, runs: Sequence[Run]) -> int:
 
 
 def _check(args: argparse.Namespace) -> None:
-    for name in ("seeds", "jobs"):
-        value = getattr(args, name)
-        if value is not None and value < 1:
-            raise ConfigError(f"--{name} {value}: give 1 or more")
-    for factor in args.budget:
-        if factor <= 0:
-            raise ConfigError(f"--budget {factor:g}: give a factor above 0")
+    words.out_folder("--out", args.out)
     if "seed" in args.free:
         raise ConfigError("--seed: a study runs seeds 0, 1, …; say how many with --seeds N")
 

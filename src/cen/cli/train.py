@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from cen import parsing
-from cen.cli import common
+from cen.cli import common, words
 from cen.cli.parser import Parser
 from cen.config import Config
 from cen.errors import ConfigError
@@ -24,13 +24,20 @@ def add(parser: Parser) -> None:
         "config",
         metavar="CONFIG",
         nargs="?",
+        type=words.path_text,
         help="a YAML file, or a name that cen configs ls prints",
     )
     parser.add_argument(
-        "--out", metavar="RUN", help="run folder to write; default: runs/NAME-DATE-TIME"
+        "--out",
+        metavar="RUN",
+        type=words.path,
+        help="run folder to write; default: runs/NAME-DATE-TIME",
     )
     parser.add_argument(
-        "--resume", metavar="RUN", help="go on with an interrupted run, as it was configured"
+        "--resume",
+        metavar="RUN",
+        type=words.path,
+        help="go on with an interrupted run, as it was configured",
     )
     common.add_json(parser)
 
@@ -61,16 +68,17 @@ def _fresh(args: argparse.Namespace) -> tuple[Config, Path]:
         # Each process runs this very command, at another time.
         raise ConfigError("train.devices: with more than one, name the run folder with --out RUN")
     stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
-    folder = Path(args.out or Path("runs") / f"{Path(args.config).stem}-{stamp}")
+    folder = args.out or Path("runs") / f"{Path(args.config).stem}-{stamp}"
+    words.out_folder("--out", folder)
     return config, folder
 
 
 def _resumed(args: argparse.Namespace) -> tuple[Config, Path]:
-    folder = common.run_folder(args.resume)
     if args.config or args.out:
         raise ConfigError(
             "--resume goes on with the run's own configuration: leave out CONFIG and --out"
         )
+    folder = common.run_folder(args.resume)
     return common.config_of(folder, args.free), folder
 
 

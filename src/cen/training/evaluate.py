@@ -16,6 +16,7 @@ from cen.models import ChannelExchangeNetwork, load
 from cen.scores import relative_gains
 from cen.training.complete import known_targets
 from cen.training.files import first_process, write_json
+from cen.training.machine import check_machine
 from cen.training.modes import GeneratorMode
 from cen.training.panels import write_panels
 from cen.training.scorer import score_network
@@ -76,8 +77,14 @@ def evaluate(
     """
     run = Path(run)
     config = Config.load(run / "config.yaml", overrides)
+    check_machine(config.train.accelerator, config.train.devices)
     net = load(run)
     dataset = open_dataset(config, split)
+    if len(dataset) < config.train.devices:
+        raise ConfigError(
+            f"train.devices: {config.train.devices}, but the {split} split has {len(dataset)} "
+            "samples; give as many or fewer"
+        )
     known_targets(dataset)
     _check_classes(net, {n: c.names for n, c in dataset.labels.items()}, config.data.root)
     _check_single(net, config, single or {})

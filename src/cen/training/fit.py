@@ -23,6 +23,7 @@ from cen.training.data import FusionData
 from cen.training.discriminators import make_discriminators
 from cen.training.files import first_process
 from cen.training.logs import run_loggers
+from cen.training.machine import check_batch, check_machine
 from cen.training.module import DensePrediction
 from cen.training.panels import PanelsInTraining
 from cen.training.quiet import quiet
@@ -56,7 +57,9 @@ def fit(
         TrainingError: the loss is no longer finite; the last good checkpoint stays.
         KeyboardInterrupt: the user stopped the run. It was saved and can be resumed.
     """
+    check_machine(config.train.accelerator, config.train.devices)
     train = open_dataset(config, "train")
+    check_batch(config, train)
     validation = open_dataset(config, "validation") if config.data.validation else None
     torch.manual_seed(config.seed)
     tasks = tasks_of(config, train)

@@ -57,9 +57,10 @@ def claim_run(run_dir: Path, resume: bool) -> Iterator[None]:
     if resume and not (run_dir / "config.yaml").exists():
         raise CheckpointError(f"{run_dir} holds no run to resume; config.yaml is missing")
     if not resume and run_dir.exists() and not (_empty(run_dir) or _nothing_learnt(run_dir)):
+        kept = (run_dir / "config.yaml").exists()
+        going = f", or go on with the run in it by: cen train --resume {run_dir}" if kept else ""
         raise ConfigError(
-            f"{run_dir} already holds something; choose another folder with --out, or go on with"
-            f" the run in it by: cen train --resume {run_dir}"
+            f"{run_dir} already holds something; choose another folder with --out{going}"
         )
     run_dir.mkdir(parents=True, exist_ok=True)
     lock = FileLock(run_dir / _LOCK, timeout=0)

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from cen.cli import common
+from cen.cli import common, words
 from cen.cli.data.source import add_source, progress, source_of
 from cen.cli.parser import Parser
 from cen.errors import ConfigError
@@ -12,9 +12,15 @@ from cen.errors import ConfigError
 def add(parser: Parser) -> None:
     """Declares the options."""
     add_source(parser, "convert", "--out FOLDER ")
-    parser.add_argument("--out", metavar="FOLDER", type=Path, required=True, help="where to write")
     parser.add_argument(
-        "--samples", metavar="N", type=int, default=1000, help="samples in a shard; default: 1000"
+        "--out", metavar="FOLDER", type=words.path, required=True, help="where to write"
+    )
+    parser.add_argument(
+        "--samples",
+        metavar="N",
+        type=words.whole(1),
+        default=1000,
+        help="samples in a shard; default: 1000",
     )
     common.add_json(parser)
 
@@ -22,8 +28,7 @@ def add(parser: Parser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Converts, and says how to train with the result."""
     source = source_of(args)
-    if args.samples < 1:
-        raise ConfigError(f"--samples {args.samples}: give 1 or more")
+    words.out_folder("--out", args.out)
     if args.out.resolve() == Path(source.root).resolve():
         raise ConfigError(f"--out {args.out}: is the source; give another folder")
     from cen.data.sharding import write_shards

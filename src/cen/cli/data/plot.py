@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from cen.cli import words
 from cen.cli.data.source import add_source, source_of
 from cen.cli.parser import Parser
 from cen.errors import ConfigError
@@ -12,9 +13,15 @@ def add(parser: Parser) -> None:
     """Declares the options."""
     add_source(parser, "plot", "[--out FILE] ")
     parser.add_argument(
-        "--out", metavar="FILE", type=Path, default=Path("samples.png"), help="default: samples.png"
+        "--out",
+        metavar="FILE",
+        type=words.path,
+        default=Path("samples.png"),
+        help="default: samples.png",
     )
-    parser.add_argument("--samples", metavar="N", type=int, default=6, help="rows; default: 6")
+    parser.add_argument(
+        "--samples", metavar="N", type=words.whole(1, 50), default=6, help="rows; default: 6"
+    )
     parser.add_argument(
         "--split",
         metavar="split",
@@ -25,7 +32,7 @@ def add(parser: Parser) -> None:
     parser.add_argument(
         "--first",
         metavar="N",
-        type=int,
+        type=words.whole(0),
         help="the N-th sample (from 0) and those after it; default: evenly spaced ones",
     )
 
@@ -33,8 +40,7 @@ def add(parser: Parser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Draws and writes."""
     source = source_of(args)
-    if not 1 <= args.samples <= 50:
-        raise ConfigError(f"--samples {args.samples}: give 1 to 50")
+    words.out_file("--out", args.out)
     dataset = source.open(args.split)
     if args.first is not None and not 0 <= args.first < len(dataset):
         raise ConfigError(f"--first {args.first}: give 0 to {len(dataset) - 1}")

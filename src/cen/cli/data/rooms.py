@@ -2,14 +2,14 @@
 
 import argparse
 
+from cen.cli import words
 from cen.cli.parser import Parser
-from cen.errors import ConfigError
 
 
 def add(rooms: Parser) -> None:
     """Declares the options."""
     rooms.description = "Render the embedded data set Rooms and write it in a layout of real data."
-    rooms.add_argument("out", metavar="OUT", help="folder to write to")
+    rooms.add_argument("out", metavar="OUT", type=words.path, help="folder to write to")
     rooms.add_argument(
         "--layout",
         metavar="layout",
@@ -30,7 +30,7 @@ def add(rooms: Parser) -> None:
     rooms.add_argument(
         "--size",
         metavar=("H", "W"),
-        type=int,
+        type=words.whole(32, 4096),
         nargs=2,
         default=[96, 128],
         help="height and width in pixels; default: 96 128",
@@ -38,24 +38,32 @@ def add(rooms: Parser) -> None:
     rooms.add_argument(
         "--train",
         metavar="N",
-        type=int,
+        type=words.whole(1),
         default=1000,
         help="scenes to train on (validation is cut from them); default: 1000",
     )
     rooms.add_argument(
-        "--test", metavar="N", type=int, default=200, help="scenes to test on; default: 200"
+        "--test",
+        metavar="N",
+        type=words.whole(1),
+        default=200,
+        help="scenes to test on; default: 200",
     )
-    rooms.add_argument("--seed", metavar="N", type=int, default=0, help="default: 0")
-    rooms.add_argument("--workers", metavar="N", type=int, default=1, help="processes; default: 1")
+    rooms.add_argument(
+        "--seed", metavar="N", type=words.whole(0, 2**32 - 1), default=0, help="default: 0"
+    )
+    rooms.add_argument(
+        "--workers",
+        metavar="N",
+        type=words.whole(1, 1024),
+        default=1,
+        help="processes; default: 1",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Renders and writes."""
-    for name, least in (("train", 1), ("test", 1), ("workers", 1), ("seed", 0)):
-        if getattr(args, name) < least:
-            raise ConfigError(f"--{name} {getattr(args, name)}: give {least} or more")
-    if min(args.size) < 32:
-        raise ConfigError(f"--size {args.size[0]} {args.size[1]}: give 32 pixels or more")
+    words.out_folder("OUT", args.out)
     from rich.console import Console
     from rich.progress import Progress
 

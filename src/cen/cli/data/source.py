@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cen.cli import common
+from cen.cli import common, words
 from cen.cli.parser import Parser
 from cen.config import Config
 from cen.errors import ConfigError
@@ -31,10 +31,17 @@ def add_source(parser: Parser, verb: str, more: str = "") -> None:
         "--data.modalities.depth.unit 0.0001, --data.options.columns '[rgb, segmentation, depth]'."
     )
     parser.add_argument(
-        "name", metavar="NAME", help="a layout (nyudv2), or a configuration: a file or its name"
+        "name",
+        metavar="NAME",
+        type=words.path_text,
+        help="a layout (nyudv2), or a configuration: a file or its name",
     )
     parser.add_argument(
-        "root", metavar="ROOT", nargs="?", help="where the data are; default: what NAME says"
+        "root",
+        metavar="ROOT",
+        nargs="?",
+        type=words.path_text,
+        help="where the data are; default: what NAME says",
     )
     parser.add_argument(
         "--fields",
@@ -45,7 +52,7 @@ def add_source(parser: Parser, verb: str, more: str = "") -> None:
     parser.add_argument(
         "--workers",
         metavar="N",
-        type=int,
+        type=words.whole(1, 1024),
         help="processes that read; default: one per core where there are many samples",
     )
 
@@ -56,8 +63,6 @@ def source_of(args: argparse.Namespace) -> Source:
     Raises:
         ConfigError: The name, the folder or a key is wrong.
     """
-    if args.workers is not None and args.workers < 1:
-        raise ConfigError(f"--workers {args.workers}: give 1 or more")
     for key in args.free:
         if not key.startswith(("data.", "model.inputs", "model.outputs")):
             raise ConfigError(f"--{key}: says nothing of the data; keys of data. are possible")

@@ -4,9 +4,8 @@ They are printed as YAML, as a configuration takes them.
 """
 
 import argparse
-from pathlib import Path
 
-from cen.cli import common
+from cen.cli import common, words
 from cen.cli.data.source import add_source, progress, source_of
 from cen.cli.parser import Parser
 from cen.errors import ConfigError
@@ -16,7 +15,9 @@ from cen.files import write_text
 def add(parser: Parser) -> None:
     """Declares the options."""
     add_source(parser, "stats", "[--out FILE] ")
-    parser.add_argument("--out", metavar="FILE", type=Path, help="also write the YAML to a file")
+    parser.add_argument(
+        "--out", metavar="FILE", type=words.path, help="also write the YAML to a file"
+    )
     parser.add_argument("--force", action="store_true", help="overwrite the file if it exists")
     common.add_json(parser)
 
@@ -24,6 +25,8 @@ def add(parser: Parser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Measures, prints and writes."""
     source = source_of(args)
+    if args.out is not None:
+        words.out_file("--out", args.out)
     if args.out is not None and args.out.exists() and not args.force:
         raise ConfigError(f"{args.out}: exists; give another name, or --force to overwrite it")
     from cen.data.statistics import as_yaml, measure

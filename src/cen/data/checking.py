@@ -156,7 +156,7 @@ def _judge_labels(dataset: AlignedDataset, report: Report, root: str) -> Iterato
     for name in (name for name in dataset.targets if name in dataset.labels):
         said = Said.by(dataset, name)
         # Of classes that others published, a part of their data need not show all.
-        counts = training.get(name, {}) if dataset.own_classes else {}
+        counts = training.get(name, Counter()) if dataset.own_classes else Counter()
         for text in doubts(said, counts, "the training split"):
             yield Finding("label", "train", root, (), text)
         found = [f.outlines[name] for f in report.splits.values() if name in f.outlines]

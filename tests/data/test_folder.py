@@ -288,3 +288,42 @@ def test_what_is_kept_with_a_network_reads_labels_as_the_data_set_does(root):
         kept = Modality.from_dict(data.targets["segmentation"].to_dict())
         np.testing.assert_array_equal(kept.read(data.files(0)["segmentation"]), expected)
         np.testing.assert_array_equal(data.raw(0)["segmentation"], expected)
+
+
+def test_blocks_are_cut_in_the_order_of_the_numbers(root):
+    """f9 before f10: else a block would hold the neighbours of another one."""
+    for folder in ("rgb", "thermal", "labels"):
+        for path in sorted((root / folder).iterdir()):
+            path.rename(path.with_name(f"f{int(path.stem) + 4}{path.suffix}"))
+    patterns = {f"modalities__{n}__pattern": "train/" + n + "/{id}.png" for n in ("rgb",)}
+    (root / "train").mkdir()
+    for folder in ("rgb", "thermal", "labels"):
+        (root / folder).rename(root / "train" / folder)
+    patterns["modalities__rgb__pattern"] = "{split}/rgb/{id}.png"
+    patterns["modalities__thermal__pattern"] = "{split}/thermal/{id}.tif"
+    patterns["outputs__segmentation__pattern"] = "{split}/labels/{id}.png"
+    say(root, **patterns)
+    assert names(root, "validation", validation=0.2) == ["f6", "f11"]
+    assert names(root, "train", validation=0.2) == [
+        *("f4", "f5", "f7", "f8", "f9", "f10", "f12", "f13")
+    ]
+
+
+def test_a_list_of_another_system_is_read(root):
+    """With a byte-order mark, backslashes, and é as two characters."""
+    for folder in ("rgb", "thermal", "labels"):
+        for path in list((root / folder).iterdir()):
+            path.rename(path.with_name("\u00e9" + path.name))
+    lines = ["e\u030100", "rgb\\e\u030101.png", "\u00e902"]
+    (root / "train.txt").write_text("\ufeff" + "\r\n".join(lines), encoding="utf-8")
+    (root / "test.txt").write_text("e\u030103")
+    say(root, splits={"train": "train.txt", "test": "test.txt"})
+    assert names(root, "train", validation=0.0) == ["\u00e900", "\u00e901", "\u00e902"]
+    assert AlignedFolder(root, "test").raw(0)["segmentation"].shape == SIZE
+
+
+def test_fields_whose_names_are_spelt_on_two_systems_belong_together(root):
+    for folder, letter in (("rgb", "\u00e9"), ("thermal", "e\u0301"), ("labels", "\u00e9")):
+        for path in list((root / folder).iterdir()):
+            path.rename(path.with_name(letter + path.name))
+    assert sum(map(len, all_names(root).values())) == 10

@@ -197,3 +197,26 @@ def test_the_configuration_may_name_the_classes(root):
     data = AlignedFolder(root, "train", classes=["a", "b", "c", "d"])
     assert data.classes == ("a", "b", "c", "d")
     assert Path(data.files(0)["segmentation"]).parent.name == "labels"
+
+
+def test_a_split_without_labels_is_told_as_that(root):
+    """Not that names differ: they do not."""
+    (root / "train.txt").write_text("\n".join(f"{n:02d}" for n in range(8)))
+    (root / "test.txt").write_text("08\n09")
+    for name in ("08", "09"):
+        (root / f"labels/{name}.png").unlink()
+    say(root, splits={"train": "train.txt", "test": "test.txt"})
+    AlignedFolder(root, "train")
+    told = (
+        r"none of the 2 samples of the test split has segmentation \(no file such as "
+        r"labels/08\.png\); without ground truth nothing is learnt or measured"
+    )
+    with pytest.raises(DataError, match=told):
+        AlignedFolder(root, "test")
+
+
+def test_what_is_said_of_a_field_that_there_is_not_is_refused(root):
+    """``thermel: {unit: 0.01}`` would leave the unit of thermal what it was, without a word."""
+    with pytest.raises(ConfigError, match=r"data\.modalities\.thermel: no field .*'thermal'"):
+        Source("folder", str(root), given={"thermel": {"unit": 0.01}}).open("train")
+    Source("folder", str(root), given={"thermal": {"unit": 0.01}}).open("train")

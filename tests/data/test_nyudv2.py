@@ -78,7 +78,7 @@ def test_classes_come_from_the_caller_or_the_folder(root):
     assert folder.palette.shape == (20, 3)
     assert len({tuple(colour) for colour in folder.palette}) == 20
     (root / "dataset.yaml").unlink()
-    assert describe(root) == {}
+    assert describe(root, ()) == {}
     with pytest.raises(DataError, match="how many classes"):
         NYUDv2Folder(root, "train")
 
@@ -198,3 +198,28 @@ def test_wrong_arguments_are_named(written, tmp_path):
         NYUDv2Folder(written, "train", validation=1.5)
     with pytest.raises(DataError, match="at least one class"):
         NYUDv2Folder(written, "train", classes=0)
+
+
+def test_a_misspelt_key_of_the_folder_is_refused(root):
+    """Its depth would be read in another unit without a word."""
+    text = (root / "dataset.yaml").read_text().replace("name: rooms\n", "")
+    (root / "dataset.yaml").write_text("about: {x: 1}\ndepth_units: 0.002\nclasses: 20\n")
+    with pytest.raises(DataError, match=r"depth_units: is no key .*did you mean 'depth_unit'"):
+        NYUDv2Folder(root, "train")
+    (root / "dataset.yaml").write_text("about: {x: 1}\ndepth_unit: 0.002\nclasses: 20\n")
+    NYUDv2Folder(root, "train")
+    (root / "dataset.yaml").write_text(text)
+    with pytest.raises(DataError, match="about for anything else"):
+        NYUDv2Folder(root, "train")
+
+
+def test_lists_of_other_systems_are_read(root):
+    """With a byte-order mark, backslashes, and é as two characters where the disk has one."""
+    before = [NYUDv2Folder(root, "train").raw(index) for index in range(2)]
+    for path in (root / "rgb").iterdir():
+        path.rename(path.with_name("\u00e9" + path.name))
+    text = (root / "train.txt").read_text().replace("rgb/", "rgb/e\u0301").replace("/", "\\")
+    (root / "train.txt").write_text("\ufeff" + text, encoding="utf-8")
+    after = NYUDv2Folder(root, "train")
+    for index, sample in enumerate(before):
+        np.testing.assert_array_equal(after.raw(index)["rgb"], sample["rgb"])

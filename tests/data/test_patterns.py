@@ -1,6 +1,9 @@
+import unicodedata
+
+import numpy as np
 import pytest
 
-from cen.data.patterns import Pattern
+from cen.data.patterns import Pattern, natural
 from cen.errors import DataError
 
 
@@ -73,3 +76,38 @@ def test_links_are_followed_once(tmp_path):
 def test_impossible_patterns_are_refused(text, message):
     with pytest.raises(DataError, match=message):
         Pattern(text, "here")
+
+
+def test_names_are_in_the_order_of_their_numbers():
+    assert sorted(["f10", "f9", "f1", "e2", "f", "f9b", "f9a"], key=natural) == [
+        *("e2", "f", "f1", "f9", "f9a", "f9b", "f10")
+    ]
+    assert sorted(["s10/f2", "s2/f10", "s2/f9", "9" * 9999, "7"], key=natural) == [
+        *("7", "9" * 9999, "s2/f9", "s2/f10", "s10/f2")
+    ]
+    # Names of different length but one number keep an order that does not depend on the list.
+    assert sorted(["f1", "f01"], key=natural) == sorted(["f01", "f1"], key=natural)
+
+
+def test_padded_names_keep_their_order():
+    rng = np.random.default_rng(0)
+    for form in ("{:04d}", "scene{0:02d}_{1:06d}", "{:03d}_rgb", "a{:02d}/b{:02d}"):
+        made = [form.format(*rng.integers(0, 99, 2)) for _ in range(500)]
+        assert sorted(made, key=natural) == sorted(made)
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_letters_of_two_characters_are_those_of_one(tmp_path, form):
+    """As a disk, a pattern or an archive of another system writes them."""
+    other = {"NFC": "NFD", "NFD": "NFC"}[form]
+    name, twin = (unicodedata.normalize(how, "m\u00fchle/caf\u00e9") for how in (form, other))
+    root = made(tmp_path, f"{name}1.png")
+    (found,) = Pattern(f"{twin}{{id}}.png", "here").find(root).items()
+    assert found == ("1", f"{name}1.png")
+    pattern = Pattern("{id}.png", "here")
+    assert pattern.name_of(f"{name}1.png") == pattern.name_of(f"{twin}1.png")
+
+
+def test_a_backslash_in_a_pattern_is_told():
+    with pytest.raises(DataError, match="has a backslash; between folders write /"):
+        Pattern("rgb\\{id}.png", "here")

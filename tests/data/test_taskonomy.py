@@ -385,7 +385,7 @@ def test_modalities_made_by_hand_learn_how_the_files_are(root):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"kind": "image", "first": 1}, "first, ignore: are for kind label"),
+        ({"kind": "image", "first": 1}, "first, ignore, values: are for kind label"),
         ({"kind": "edge", "bands": 3}, "bands: is for kind continuous"),
         ({"kind": "continuous", "channels": 3, "bands": 2}, "bands: 2 are fewer than the 3"),
         ({"kind": "label", "first": 1.5}, r"first: 1\.5 is no whole number"),

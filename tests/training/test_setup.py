@@ -198,3 +198,16 @@ def test_modalities_as_configured(root: Path) -> None:
     modalities = open_dataset(Config.from_dict(values), "test").modalities
     assert (modalities["rgb"].mean, modalities["rgb"].scale) == ((0.5, 0.4, 0.3), 0.01)
     assert (modalities["depth"].unit, modalities["depth"].fill) == (0.002, -1.0)
+
+
+def test_a_misspelt_modality_is_refused(root: Path) -> None:
+    """Its unit would be that of the data set, without a word."""
+    data = {"root": str(root), "modalities": {"dpeth": {"unit": 0.01}}}
+    config = Config.from_dict({"data": data, "train": {"steps": 1}})
+    with pytest.raises(ConfigError, match=r"data\.modalities\.dpeth: .*did you mean 'depth'"):
+        open_dataset(config, "train")
+    # A field that such data may have, and this folder has not.
+    options = {"columns": ["rgb", "segmentation", "reshading"]}
+    data |= {"modalities": {"depth": {"unit": 0.01}}, "options": options}
+    config = Config.from_dict({"data": data, "model": {"inputs": {"rgb": 3}}})
+    assert list(open_dataset(config, "train").modalities) == ["rgb"]

@@ -74,6 +74,8 @@ class AlignedDataset(Dataset[Sample], ABC):
             has said to be no class.
         own_classes: whether the user declares the classes, rather than whoever published the data;
             each of them should then occur.
+        ungrouped: whether the user could say what belongs together, and has not.
+        known: names of fields that such data may have, where these are more than ``fields``.
 
     Raises:
         ConfigError: a modality or target is no field of the data set.
@@ -83,6 +85,8 @@ class AlignedDataset(Dataset[Sample], ABC):
     partial: bool = False
     undeclared: frozenset[str] = frozenset()
     own_classes: bool = False
+    known: Sequence[str] = ()
+    ungrouped: bool = False
 
     usual_inputs: tuple[str, ...] = ("rgb", "depth")
     usual_targets: tuple[str, ...] = ("segmentation",)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from cen.data.base import AlignedDataset, Split
 from cen.data.findings import DepthFacts, Facts, Finding, check_samples
 from cen.data.label_facts import Said, blurred, doubts
+from cen.data.neighbours import parted_film
 from cen.data.parallel import over_samples
 from cen.data.source import SPLITS, Source
 from cen.errors import DataError
@@ -142,12 +143,27 @@ def check_data(
         report.units |= {n: m.step for n, m in dataset.targets.items() if m.kind == "depth"}
         report.ignore_index = dataset.ignore_index
     report.findings += _repeated(opened, report.splits)
+    report.findings += _judge_neighbours(opened, report, source.root)
     for dataset in list(opened.values())[:1]:
         report.findings += _judge_labels(dataset, report, source.root)
     report.findings += _judge_files(report, source.root)
     for name, depth in report.depth().items():
         report.findings += _judge_unit(name, report.units[name], depth, source.root)
     return report
+
+
+def _judge_neighbours(
+    opened: Mapping[str, AlignedDataset], report: Report, root: str
+) -> Iterator[Finding]:
+    """Films that splits at random have torn apart."""
+    compared = {split: dataset for split, dataset in opened.items() if dataset.ungrouped}
+    tiny = {split: report.splits[split].thumbnails for split in compared}
+    if compared and all(tiny.values()):
+        text = parted_film(
+            compared, {split: np.concatenate(parts) for split, parts in tiny.items()}
+        )
+        if text is not None:
+            yield Finding("neighbours", "all", root, (), text, "note")
 
 
 def _judge_labels(dataset: AlignedDataset, report: Report, root: str) -> Iterator[Finding]:

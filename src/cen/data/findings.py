@@ -18,6 +18,7 @@ from cen.data.label_facts import counted, outlines
 from cen.data.labels import smoothed
 from cen.data.lossy import lossy_file
 from cen.data.modality import Modality
+from cen.data.neighbours import MOST_FRAMES, thumbnail
 from cen.errors import DataError
 
 Severity = Literal["error", "note"]
@@ -34,7 +35,8 @@ class Finding:
     """One thing that is wrong, or worth knowing.
 
     Attributes:
-        kind: missing, unreadable, size, label, depth, unit, values, constant, duplicate, layout.
+        kind: missing, unreadable, size, label, depth, unit, values, constant, duplicate,
+            neighbours, layout.
         split: in which split.
         place: the sample as its data set names it (list and line, or file).
         files: the files it is about.
@@ -91,6 +93,7 @@ class Facts:
         lossy: files whose compression changes values, by field and format.
         depth: by depth field.
         hashes: one number of the content of every sample, by input field; 0 where there is none.
+        thumbnails: (samples, 64) of the first input, where neighbours are compared.
     """
 
     samples: int = 0
@@ -101,6 +104,7 @@ class Facts:
     lossy: Counter[tuple[str, str]] = field(default_factory=Counter)
     depth: dict[str, DepthFacts] = field(default_factory=dict)
     hashes: dict[str, list[NDArray[np.uint64]]] = field(default_factory=dict)
+    thumbnails: list[NDArray[np.float32]] = field(default_factory=list)
 
     def add(self, other: Facts) -> None:
         """Takes in the facts of the samples that follow."""
@@ -116,6 +120,7 @@ class Facts:
             self.depth.setdefault(name, DepthFacts()).add(depth)
         for name, hashes in other.hashes.items():
             self.hashes.setdefault(name, []).extend(hashes)
+        self.thumbnails += other.thumbnails
 
 
 def check_samples(dataset: AlignedDataset, part: range) -> Facts:
@@ -125,12 +130,18 @@ def check_samples(dataset: AlignedDataset, part: range) -> Facts:
     """
     facts = Facts()
     hashes = {name: np.zeros(len(part), dtype=np.uint64) for name in dataset.modalities}
+    tiny = np.zeros((len(part), 64), np.float32)
+    first = next(iter(dataset.modalities), None)
+    compared = dataset.ungrouped and len(dataset) <= MOST_FRAMES
     for position, index in enumerate(part):
         sample = _Sample(dataset, index, facts)
         for name, value in sample.fields():
+            if compared and name == first:
+                tiny[position] = thumbnail(value)
             if name in hashes and not _is_constant(value):
                 hashes[name][position] = _hash(value)
         facts.samples += 1
+    facts.thumbnails = [tiny] if compared else []
     facts.hashes = {name: [numbers] for name, numbers in hashes.items()}
     return facts
 

@@ -18,6 +18,7 @@ from cen.data.folder_splits import Chosen, check_splits, choose, groups, split_f
 from cen.data.folder_yaml import Description, FieldConfig, read_description
 from cen.data.modality import Modality
 from cen.data.nyudv2 import palette_of
+from cen.data.patterns import natural
 from cen.data.transforms import Transform
 from cen.errors import CenWarning, ConfigError, DataError
 
@@ -79,6 +80,7 @@ class AlignedFolder(AlignedDataset):
         if not said.root.is_dir():
             raise DataError(f"{said.at('root')}: there is no folder {said.root}")
         self._validation = validation
+        self.ungrouped = said.config.group is None
         about = said.config.about
         # The classes of Rooms are not the user's: in a few frames some do not occur.
         self.own_classes = not (isinstance(about, Mapping) and about.get("name") == "rooms")
@@ -165,7 +167,7 @@ class AlignedFolder(AlignedDataset):
     def _anywhere(self, wanted: Sequence[str]) -> Sequence[str]:
         """Names of this split where it is chosen by lists or shares."""
         self._find(wanted, None)
-        names = sorted({name for found in self._files.values() for name in found})
+        names = sorted({name for found in self._files.values() for name in found}, key=natural)
         self._chosen = choose(self._said, self.split, names, self._validation)
         return self._chosen.names
 
@@ -182,7 +184,7 @@ class AlignedFolder(AlignedDataset):
             )
         self._find(wanted, folder)
         split_ones = [self._files[name] for name in wanted if said.patterns[name].by_split]
-        names = sorted({name for found in split_ones for name in found})
+        names = sorted({name for found in split_ones for name in found}, key=natural)
         if cut:
             assert split != "test"
             where = f"{said.root}, {folder}"
@@ -210,6 +212,9 @@ class AlignedFolder(AlignedDataset):
             return
         if len(lacks) == len(names):
             self._chosen = Chosen((), {})
+            same = {tuple(missed) for missed in lacks.values()}
+            if len(same) == 1 and set(next(iter(same))) < set(wanted):
+                raise DataError(self._without(lacks))
             told = ", ".join(f"{field} such as {min(self._files[field])!r}" for field in wanted)
             raise DataError(
                 f"{self._said.path}: no sample has all files; names ({{id}}) found: {told}; the "
@@ -226,6 +231,18 @@ class AlignedFolder(AlignedDataset):
         warnings.warn(f"{text}; they are skipped", CenWarning, stacklevel=4)
         kept = tuple(name for name in names if name not in lacks)
         self._chosen = Chosen(kept, self._chosen.places)
+
+    def _without(self, lacks: Mapping[str, Sequence[str]]) -> str:
+        """What is wrong where a whole split lacks the same fields, as one without labels does."""
+        name, fields = next(iter(lacks.items()))
+        example = self._told_file(name, fields[0])
+        learnt = all(field in self.targets for field in fields)
+        return (
+            f"{self._said.path}: none of the {len(lacks)} samples of the {self.split} split has "
+            f"{', '.join(fields)} (no file such as {example})"
+            + ("; without ground truth nothing is learnt or measured" if learnt else "")
+            + f"; add the files, or say in splits: which samples are {self.split}"
+        )
 
     def _lost(self, name: str, wanted: Sequence[str]) -> list[str]:
         """The fields whose lack makes a sample useless."""

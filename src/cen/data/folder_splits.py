@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import get_args
 
 from cen.data.base import Split, cut_validation
-from cen.data.files import ordinary
 from cen.data.folder_yaml import Description
+from cen.data.lists import composed, forward, read_lines
 from cen.data.splitting import hashed_split
 from cen.errors import ConfigError, DataError, did_you_mean
 
@@ -150,10 +150,7 @@ def _read_list(
     said: Description, path: Path, known: set[str], others: Mapping[str, Mapping[str, str]]
 ) -> dict[str, str]:
     """Names of samples with the place of each."""
-    try:
-        lines = ordinary(path).read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: cannot read the list ({error})") from error
+    lines = read_lines(path)
     found: dict[str, str] = {}
     for number, line in enumerate(lines, start=1):
         text, place = line.strip(), f"{path}, line {number}"
@@ -173,6 +170,10 @@ def _read_list(
 
 def _name_of(said: Description, text: str, known: set[str]) -> str | None:
     """The sample that a line names, by its name or as the path of one of its files."""
+    text = composed(text)
+    if text in known:
+        return text
+    text = forward(text)
     if text in known:
         return text
     for pattern in said.patterns.values():

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from cen import parsing
 from cen.data.base import AlignedDataset, Classes, Split, check_split, cut_validation
-from cen.data.files import ordinary
+from cen.data.lists import existing, forward, read_lines
 from cen.data.modality import Modality
 from cen.data.transforms import Transform
-from cen.errors import DataError
+from cen.errors import DataError, did_you_mean
 
 COLUMNS = ("rgb", "segmentation", "depth")
 _LABELS = "segmentation"
@@ -91,7 +91,7 @@ class NYUDv2Folder(AlignedDataset):
         check_split(split)
         if not Path(root).is_dir():
             raise DataError(f"{root}: no such folder; see docs/data.md for the layout")
-        described = describe(root)
+        described = describe(root, ("classes", "palette", "depth_unit"))
         # Those of Rooms are not the user's: in a few frames some do not occur.
         self.own_classes = described.get("name") != "rooms"
         names = class_names(classes, described, Path(root))
@@ -101,6 +101,7 @@ class NYUDv2Folder(AlignedDataset):
             _LABELS: {"kind": "label"},
         }
         self.fields = {name: known.get(name, {"kind": "image"}) for name in columns}
+        self.known = tuple({*columns, *COLUMNS})
         path = Path(root) / _LIST[split]
         rows = _read_list(path, Path(root), columns)
         if split != "test":
@@ -138,11 +139,15 @@ class NYUDv2Folder(AlignedDataset):
         return modality.read(self.root / self._rows[index].files[field])
 
 
-def describe(root: str | Path) -> dict[str, Any]:
+def describe(root: str | Path, keys: Sequence[str]) -> dict[str, Any]:
     """What dataset.yaml in a data folder says; empty if there is none.
 
+    Args:
+        root: the folder.
+        keys: what the reader takes of it; beside them ``about`` may hold anything.
+
     Raises:
-        DataError: it is no YAML mapping.
+        DataError: it is no YAML mapping, or has other keys, which would be passed over silently.
     """
     path = Path(root) / "dataset.yaml"
     if not path.is_file():
@@ -157,6 +162,13 @@ def describe(root: str | Path) -> dict[str, Any]:
         raise DataError(f"{path}: its aliases (*name) mean too many values; write them out")
     if not isinstance(described, dict):
         raise DataError(f"{path}: must hold keys and values, such as 'classes: [floor, wall]'")
+    # What Rooms writes of itself is beside the keys in one layout.
+    for key in [] if described.get("name") == "rooms" else described:
+        if key not in (*keys, "about"):
+            raise DataError(
+                f"{path}: {key}: is no key of this layout{did_you_mean(key, keys)}; there are "
+                f"{', '.join(keys)}, and about for anything else"
+            )
     return described
 
 
@@ -206,16 +218,13 @@ def class_names(
 
 
 def _read_list(path: Path, root: Path, columns: Sequence[str]) -> list[_Row]:
-    try:
-        lines = ordinary(path).read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: cannot read the list ({error})") from error
+    lines = read_lines(path)
     rows = []
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
         place = f"{path}, line {number}"
-        files = [part.strip() for part in line.split("\t")]
+        files = [existing(root, forward(part.strip())) for part in line.split("\t")]
         if len(files) != len(columns):
             raise DataError(
                 f"{place}: {len(files)} columns instead of {len(columns)}; a line holds "

@@ -119,7 +119,7 @@ class NYUDv2Mat(AlignedDataset):
             )
         table = self._mapping.table
         self._classes = np.where(table == 0, ignore_index, table - 1).astype(np.int32)
-        described = describe(folder)
+        described = describe(folder, ("palette", "intrinsics", "classes"))
         self._intrinsics = _intrinsics(folder, described, self._size, crop)
         self._numbers = _numbers(folder / SPLITS, split, len(scenes))
         if split != "test":

@@ -7,10 +7,25 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Any
 
+from cen.data.lists import composed, existing
 from cen.errors import DataError
 
+_NUMBER = re.compile(r"([0-9]+)")
 _PLACES = re.compile(r"(\{[^{}]*\}|\*)")
+
+
+def natural(name: str) -> tuple[Any, ...]:
+    """A key by which names are in the order of their numbers: f9 before f10.
+
+    Names whose numbers have leading zeros are in the same order as without it.
+    """
+    parts = _NUMBER.split(name)
+    numbers = [digits.lstrip("0") for digits in parts[1::2]]
+    # By length, then by digits: a number may be longer than what Python makes an int of.
+    pairs = zip(parts[::2], [*((len(d), d) for d in numbers), (0, "")], strict=True)
+    return tuple(pairs), name
 
 
 @dataclass(frozen=True)
@@ -29,6 +44,10 @@ class Pattern:
     where: str
 
     def __post_init__(self) -> None:
+        if "\\" in self.text:
+            raise DataError(
+                f"{self.where}: pattern {self.text!r} has a backslash; between folders write /"
+            )
         parts = PurePosixPath(self.text).parts
         if not self.text or parts[0].startswith(("/", "~")) or ".." in parts:
             raise DataError(
@@ -58,10 +77,10 @@ class Pattern:
         Raises:
             DataError: two files have one name, or none matches.
         """
-        expression = self._expression(split)
+        expression = self._expression(split and composed(split))
         found: dict[str, str] = {}
-        for file in _walk(root, self.folder(split)):
-            match = expression.fullmatch(file)
+        for file in _walk(root, existing(root, self.folder(split))):
+            match = expression.fullmatch(composed(file))
             if match is None:
                 continue
             name = match["id"]
@@ -79,7 +98,7 @@ class Pattern:
 
     def name_of(self, file: str) -> str | None:
         """The sample that a path below the root belongs to; None if it does not match."""
-        match = self._expression(None).fullmatch(file)
+        match = self._expression(None).fullmatch(composed(file))
         return match["id"] if match else None
 
     def folder(self, split: str | None = None) -> str:
@@ -96,7 +115,7 @@ class Pattern:
             elif part == "{split}":
                 parts.append(re.escape(split) if split else "[^/]+")
             else:
-                parts.append("[^/]*" if part == "*" else re.escape(part))
+                parts.append("[^/]*" if part == "*" else re.escape(composed(part)))
         return re.compile("".join(parts))
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from cen.data.base import AlignedDataset, Split
 from cen.data.layouts import described, open_layout
-from cen.errors import DataError
+from cen.errors import ConfigError, DataError, did_you_mean
 
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 
@@ -60,6 +60,7 @@ class Source:
             options=self.options,
             **self.common,
         )
+        self._check_given(dataset)
         dataset.partial = dataset.partial or self.partial
         inputs, outputs = self._wanted(dataset)
         modalities = described(dataset, inputs, "data.modalities")
@@ -73,6 +74,19 @@ class Source:
             if not tolerant or not len(dataset):
                 raise
         return dataset
+
+    def _check_given(self, dataset: AlignedDataset) -> None:
+        """Refuses what is said of a field that there is not: a depth would silently keep its unit.
+
+        Raises:
+            ConfigError: with the nearest field.
+        """
+        for name in self.given:
+            if name not in dataset.fields and name not in dataset.known:
+                raise ConfigError(
+                    f"data.modalities.{name}: no field of the data in {dataset.root}"
+                    f"{did_you_mean(name, dataset.fields)}; there are {', '.join(dataset.fields)}"
+                )
 
     def _wanted(self, dataset: AlignedDataset) -> tuple[Given, Given]:
         """The fields to read as inputs and as ground truth, with what the user says of them."""

@@ -124,9 +124,8 @@ class SUNRGBD(AlignedDataset):
             if count != len(names):
                 raise DataError(f"{folder / CLASSES}: has {len(names)} classes, not {count}")
             names = list(names) if isinstance(classes, int) else [str(name) for name in classes]
-        self.labels = {
-            "segmentation": Classes(tuple(names), palette_of(describe(folder), len(names)))
-        }
+        palette = palette_of(describe(folder, ("palette", "classes")), len(names))
+        self.labels = {"segmentation": Classes(tuple(names), palette)}
         self._frames = read_split(folder / ALLSPLIT, split)
         if split != "test":
             groups = group_frames(self._frames)

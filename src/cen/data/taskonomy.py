@@ -165,8 +165,9 @@ class Taskonomy(AlignedDataset):
     ) -> None:
         check_split(split)
         self._frames: Frames = read_frames(Path(root), DOMAINS)
-        described = describe(root)
+        described = describe(root, ("classes", "palette", "lists"))
         names = class_names(classes, {"classes": CLASSES, **described}, Path(root))
+        self.known = tuple(DOMAINS)
         self.fields = {name: DOMAINS[name] for name in DOMAINS if name in self._frames.domains}
         if _SEMANTIC in self.fields:
             self.fields[_SEMANTIC] = {**DOMAINS[_SEMANTIC], "ignore_index": ignore_index}

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from numpy.typing import NDArray
 
-from cen.data.files import ordinary
+from cen.data.lists import forward, read_lines
 from cen.data.taskonomy_files import FRAME, Frames
 from cen.errors import ConfigError, DataError, did_you_mean
 
@@ -68,7 +68,7 @@ def building_splits(path: Path, buildings: tuple[str, ...]) -> dict[str, str]:
     Raises:
         DataError: the file cannot be read, has no such columns, or names none of the buildings.
     """
-    rows = list(csv.DictReader(_lines(path)))
+    rows = list(csv.DictReader(read_lines(path)))
     if not rows or not {"id", *_COLUMNS.values()} <= set(rows[0]):
         raise DataError(f"{path}: is no CSV with the columns id,train,val,test")
     named = {
@@ -87,7 +87,7 @@ def building_splits(path: Path, buildings: tuple[str, ...]) -> dict[str, str]:
 def _frames(path: Path, frames: Frames, taken: Mapping[int, str]) -> dict[int, str]:
     """The frames of one list with their places."""
     found: dict[int, str] = {}
-    for number, line in enumerate(_lines(path), start=1):
+    for number, line in enumerate(read_lines(path), start=1):
         if not line.strip() or line.lstrip().startswith("#"):
             continue
         place = f"{path}, line {number}"
@@ -108,7 +108,7 @@ def _frames(path: Path, frames: Frames, taken: Mapping[int, str]) -> dict[int, s
 
 def _key(line: str, frames: Frames) -> int:
     """The frame that a line names."""
-    path = PurePosixPath(line)
+    path = PurePosixPath(forward(line))
     if path.is_absolute() or ".." in path.parts:
         raise DataError(f"path {line!r} leaves {frames.root}; paths are relative to it")
     match = FRAME.search(path.name)
@@ -124,10 +124,3 @@ def _key(line: str, frames: Frames) -> int:
             )
         building = above[-1]
     return frames.key(building, int(match[1]), int(match[2]))
-
-
-def _lines(path: Path) -> list[str]:
-    try:
-        return ordinary(path).read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: cannot read the list ({error})") from error

@@ -1,9 +1,9 @@
 """Predict on image files or arrays, with any subset of the modalities a network knows."""
 
 import json
+import threading
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -99,6 +99,8 @@ class Predictor:
     files are enough; what is predicted has their size. Depth far
     from that of training is warned of (``CenWarning``): mostly its unit is another one.
 
+    One predictor serves any number of threads, each with a subset of the modalities of its own.
+
     Args:
         net: a network, or the path of a run folder or of a saved network (``.safetensors``).
         device: where to run; None leaves the network where it is (the CPU when it is loaded).
@@ -130,6 +132,7 @@ class Predictor:
         self.net = net if isinstance(net, ChannelExchangeNetwork) else load(net)
         if device is not None:
             self.net.to(device)
+        self._evaluating = _Evaluating(self.net)
         self.modalities = stored_modalities(self.net, preprocessing)
         self._reading = of_unit(self.modalities, unit)
         targets = self.net.metadata.get("targets") or {}
@@ -224,7 +227,7 @@ class Predictor:
             name: torch.from_numpy(self._numbers(name, value, intrinsics))[None].to(device)
             for name, value in values.items()
         }
-        with _evaluating(self.net), torch.inference_mode():
+        with self._evaluating, torch.inference_mode():
             results: dict[str, Output] = self.net(batch, size=size)
         return self._picture(values), results
 
@@ -319,13 +322,34 @@ def _classes(net: ChannelExchangeNetwork, output: str) -> tuple[tuple[str, ...],
     return tuple(str(name) for name in names), as_palette(colours, count)
 
 
-@contextmanager
-def _evaluating(net: torch.nn.Module) -> Iterator[None]:
-    """Evaluation mode for a while; every module gets back the mode it had."""
-    modes = [(module, module.training) for module in net.modules()]
-    net.eval()
-    try:
-        yield
-    finally:
-        for module, training in modes:
-            module.training = training
+class _Evaluating:
+    """Evaluation mode while any thread predicts; every module then gets back the mode it had.
+
+    Switched by the first that comes and the last that leaves, so that nobody's network is put back
+    into training mode while it predicts.
+    """
+
+    def __init__(self, net: torch.nn.Module) -> None:
+        self._net = net
+        self._lock = threading.Lock()
+        self._inside = 0
+        self._modes: list[tuple[torch.nn.Module, bool]] = []
+
+    def __reduce__(self) -> tuple[type, tuple[torch.nn.Module]]:
+        return _Evaluating, (self._net,)  # locks are not copied
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._inside:
+                self._modes = [(m, m.training) for m in self._net.modules() if m.training]
+                if self._modes:
+                    self._net.eval()
+            self._inside += 1
+
+    def __exit__(self, *raised: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if not self._inside:
+                for module, training in self._modes:
+                    module.training = training
+                self._modes = []

@@ -266,3 +266,23 @@ def test_a_unit_that_changes_nothing_is_refused(net):
     }
     with pytest.raises(ConfigError, match=r"only rgb \(image\), depth \(continuous\)"):
         Predictor(net, preprocessing=thermal, unit=0.001)
+
+
+def test_one_predictor_serves_many_threads_whatever_the_mode_of_the_network(net, scene):
+    """Different subsets at once; the network was left in training mode by its owner."""
+    from tests.exchange.test_threads import together
+
+    predictor = Predictor(net)
+    arrays = {name: m.read(scene[name]) for name, m in MODALITIES.items()}
+    given = [{"rgb": arrays["rgb"]}, {"depth": arrays["depth"]}, arrays]
+    expected = [predictor(inputs, probabilities=True) for inputs in given]
+
+    def work(number):
+        for call in range(12):
+            which = (call + number) % 3
+            found = predictor(given[which], probabilities=True)
+            assert np.array_equal(found.probabilities, expected[which].probabilities)
+
+    net.train()
+    together(work)
+    assert all(module.training for module in net.modules())

@@ -59,7 +59,7 @@ class MultiStream(nn.Module):
     def _pick(self, result: Any, stream: int) -> Any:
         """The part of a nested result that belongs to one stream."""
         if isinstance(result, Tensor):
-            return self.streams.unpack(result)[self.streams.names[stream]]
+            return self.streams.unpack(self.streams.replayed(result))[self.streams.names[stream]]
         if isinstance(result, Mapping):
             return {key: self._pick(value, stream) for key, value in result.items()}
         if isinstance(result, tuple) and hasattr(result, "_fields"):

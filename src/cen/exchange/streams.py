@@ -2,16 +2,50 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from cen.errors import ShapeError, StreamError, did_you_mean
+
+
+class Pass(NamedTuple):
+    """What a forward pass runs with.
+
+    Attributes:
+        active: Positions of the streams that are present.
+        update_statistics: Whether running statistics move.
+    """
+
+    active: tuple[int, ...]
+    update_statistics: bool
+
+
+class _Running(threading.local):
+    """The passes that run in this thread; each thread has its own.
+
+    A thread-local rather than a context variable, because ``torch.compile(fullgraph=True)`` traces
+    it and guards what it traced on its value. A forward pass awaits nothing, so that tasks of one
+    thread do not meet in it.
+
+    Attributes:
+        passes: Streams and their pass, the innermost activation first.
+        replay: Of the part of a backward pass that runs: its number, and the passes of the forward
+            pass whose gradients are computed.
+    """
+
+    def __init__(self) -> None:
+        self.passes: tuple[tuple[Streams, Pass], ...] = ()
+        self.replay: tuple[int, tuple[tuple[Streams, Pass], ...]] = (-1, ())
+
+
+_RUNNING = _Running()
 
 
 class Streams:
@@ -31,8 +65,8 @@ class Streams:
     Raises:
         StreamError: No stream, a name given twice, or groups that do not cover the names once.
 
-    A network that is run from several threads at once needs a copy per thread: the active subset is
-    a state of this object.
+    The object itself never changes: which streams are present belongs to the running forward pass,
+    so that one network serves any number of threads, each with a subset of its own.
     """
 
     def __init__(self, names: Sequence[str], groups: Sequence[Sequence[str]] | None = None) -> None:
@@ -50,8 +84,7 @@ class Streams:
         self.groups = tuple(
             tuple(self.names.index(name) for name in group) for group in group_names if group
         )
-        self.active: tuple[int, ...] = tuple(range(len(self.names)))
-        self.update_statistics = True
+        self.every: tuple[int, ...] = tuple(range(len(self.names)))
 
     def __len__(self) -> int:
         return len(self.names)
@@ -59,6 +92,31 @@ class Streams:
     def __repr__(self) -> str:
         groups = [[self.names[i] for i in group] for group in self.groups]
         return f"Streams({list(self.names)}, groups={groups})"
+
+    @property
+    def running(self) -> Pass:
+        """What the running forward pass has activated; all streams outside of any."""
+        for streams, state in _RUNNING.passes:
+            if streams is self:
+                return state
+        if not torch.compiler.is_compiling():
+            # Recomputed in a backward pass, by somebody's gradient checkpointing.
+            number, passes = _RUNNING.replay
+            if passes and torch._C._current_graph_task_id() == number:
+                for streams, state in passes:
+                    if streams is self:
+                        return state._replace(update_statistics=False)
+        return Pass(self.every, True)
+
+    @property
+    def active(self) -> tuple[int, ...]:
+        """Positions of the streams that are present in the running forward pass."""
+        return self.running.active
+
+    @property
+    def update_statistics(self) -> bool:
+        """Whether the running forward pass moves running statistics."""
+        return self.running.update_statistics
 
     @property
     def all_active(self) -> bool:
@@ -88,7 +146,19 @@ class Streams:
         Raises:
             StreamError: ``names`` is empty or holds an unknown name.
         """
-        return Activation(self, self.indices(names), self.update_statistics)
+        return Activation(self, Pass(self.indices(names), self.update_statistics))
+
+    def replayed(self, packed: Tensor) -> Tensor:
+        """A result whose backward pass knows which streams were present.
+
+        Whatever is recomputed in that backward pass, by gradient checkpointing of any kind, sees
+        the subset of the forward pass, and leaves running statistics alone. To be called at the
+        end of a part of a network, while its streams are active.
+        """
+        if torch.compiler.is_compiling() or not (packed.requires_grad and torch.is_grad_enabled()):
+            return packed
+        result: Tensor = _Replayed.apply(packed, _RUNNING.passes)  # type: ignore[no-untyped-call]
+        return result
 
     def pack(self, features: Mapping[str, Tensor]) -> Tensor:
         """Stacks the features of the active streams on the batch axis.
@@ -139,7 +209,7 @@ class Streams:
             function: The part to recompute, called with ``args``.
             *args: Its inputs.
         """
-        replay = Activation(self, self.active, update_statistics=False)
+        replay = Activation(self, Pass(self.active, update_statistics=False))
         return checkpoint(
             function, *args, use_reentrant=False, context_fn=lambda: (nullcontext(), replay)
         )
@@ -151,14 +221,13 @@ class Activation:
     A class rather than a generator, because ``torch.compile(fullgraph=True)`` traces it.
     """
 
-    def __init__(self, streams: Streams, active: tuple[int, ...], update_statistics: bool) -> None:
-        self.streams = streams
-        self.state = (active, update_statistics)
-        self.former = (streams.active, streams.update_statistics)
+    def __init__(self, streams: Streams, state: Pass) -> None:
+        self.streams, self.state = streams, state
+        self.former = _RUNNING.passes
 
     def __enter__(self) -> None:
-        self.former = (self.streams.active, self.streams.update_statistics)
-        self.streams.active, self.streams.update_statistics = self.state
+        self.former = _RUNNING.passes
+        _RUNNING.passes = ((self.streams, self.state), *self.former)
 
     def __exit__(
         self,
@@ -166,7 +235,25 @@ class Activation:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.streams.active, self.streams.update_statistics = self.former
+        _RUNNING.passes = self.former
+
+
+class _Replayed(torch.autograd.Function):
+    """The identity; in the backward pass it says which forward pass comes next.
+
+    Autograd computes the later of two forward passes wholly before the earlier one, so that what
+    was said last holds for everything that is recomputed.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, packed: Tensor, passes: tuple[tuple[Streams, Pass], ...]) -> Tensor:
+        ctx.passes = passes
+        return packed.view_as(packed)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        _RUNNING.replay = (torch._C._current_graph_task_id(), ctx.passes)
+        return gradient, None
 
 
 def batch_size(packed: Tensor, streams: int) -> int:

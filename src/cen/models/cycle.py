@@ -85,6 +85,7 @@ class CycleFusionNetwork(ChannelExchangeNetwork):
             firsts = self._firsts(inputs, {name.split("/")[1] for name in order})
             packed = torch.stack([firsts[name.split("/")[1]] for name in order], 1).flatten(0, 1)
             decoded: Tensor = self.decoder(cast(Encoder, self.encoder).body(packed))
+            decoded = self.encoder_streams.replayed(decoded)
         rows = torch.unflatten(decoded, 0, (-1, len(order)))
         return {
             target: self._predict(target, sources, rows, order, size)

@@ -212,11 +212,11 @@ class ChannelExchangeNetwork(nn.Module):
         copies = len(self.outputs) if separate else 1
         with self.decoder_streams.activate(names):
             decoded: Tensor = self.decoder(self._repeat(features, copies, len(streams)))
+            decoded = self.decoder_streams.replayed(decoded)
+        if not separate:
+            return dict.fromkeys(self.outputs, decoded)
         rows = split_rows(decoded, copies, len(streams))
-        return {
-            name: rows[:, index if separate else 0].flatten(0, 1)
-            for index, name in enumerate(self.outputs)
-        }
+        return {name: rows[:, index].flatten(0, 1) for index, name in enumerate(self.outputs)}
 
     def _repeat(self, features: Sequence[Tensor], copies: int, streams: int) -> list[Tensor]:
         """The packed encoder features ``copies`` times, in the decoder's order of streams."""

@@ -80,7 +80,8 @@ class AlignedNetwork(ChannelExchangeNetwork):
         return {**self.__dict__, "_terms": []}
 
     def _stem(self, inputs: Mapping[str, Tensor], present: Sequence[str]) -> Tensor:
-        self._terms = []
+        if self.training:  # a pass that only looks leaves the terms of a training step alone
+            self._terms = []
         packed = super()._stem(inputs, present)
         if self.place == "early":
             self._align(packed, len(present))

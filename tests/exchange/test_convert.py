@@ -1,12 +1,17 @@
 """Conversion of arbitrary modules."""
 
 import copy
+import dataclasses
+import warnings
+from collections import OrderedDict
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from cen.errors import ConfigError, ConversionError, ShapeError, StreamError
+from cen.errors import CenWarning, ConfigError, ConversionError, ShapeError, StreamError
 from cen.exchange import (
     ExchangeRule,
     MultiStream,
@@ -19,6 +24,7 @@ from cen.exchange import (
     convert,
     convert_layers,
     exchange_layers,
+    exchange_rate,
 )
 
 
@@ -315,7 +321,9 @@ def test_subset_and_errors_of_the_call() -> None:
 
 @pytest.mark.parametrize("streams", [["a", "b"], ["a", "b", "c"]])
 def test_compiles_into_one_graph(streams: list[str]) -> None:
-    net = convert(small()[:4], streams, exchange=ExchangeRule(threshold=0.7, scope="any"))
+    net = convert(
+        small()[:4], streams, exchange=ExchangeRule(threshold=0.7, scope="any"), weak_scales="keep"
+    )
     twin = copy.deepcopy(net)
     compiled = torch.compile(net, fullgraph=True, backend="aot_eager")
     for given in (inputs(*streams), inputs(*streams), inputs(streams[1])):
@@ -333,7 +341,7 @@ def test_compiles_into_one_graph(streams: list[str]) -> None:
 
 @pytest.mark.slow
 def test_compiles_with_inductor() -> None:
-    net = convert(small(), ["a", "b"], exchange=ExchangeRule(threshold=0.7))
+    net = convert(small(), ["a", "b"], exchange=ExchangeRule(threshold=0.7), weak_scales="keep")
     compiled = torch.compile(copy.deepcopy(net), fullgraph=True)
     given = inputs("a", "b")
     one, other = compiled(given), net(given)
@@ -348,3 +356,158 @@ def test_pickle_and_copy() -> None:
     torch.testing.assert_close(twin(given)["b"], net(given)["b"])
     assert isinstance(twin, MultiStream)
     twin.load_state_dict(net.state_dict())
+
+
+class Residual(nn.Module):
+    """A block whose last norm starts at zero, as in many libraries."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bn1, self.bn2 = nn.BatchNorm2d(4), nn.BatchNorm2d(4)
+        nn.init.zeros_(self.bn2.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.bn2(self.bn1(x).relu())
+
+
+def test_norms_that_start_at_zero_are_refused_reset_or_kept_as_asked() -> None:
+    with pytest.raises(ConversionError, match=r"'bn2' would exchange .*weak_scales='reset'"):
+        convert(Residual(), ["a", "b"])
+    assert convert(Residual(), ["a", "b"], where="bn1").module.bn2.exchange is None
+    fresh = convert(Residual(), ["a", "b"], weak_scales="reset")
+    assert torch.equal(fresh.module.bn2.weight, torch.ones(2, 4))
+    assert float(exchange_rate(fresh)) == 0
+    kept = convert(Residual(), ["a", "b"], weak_scales="keep")
+    assert float(exchange_rate(kept)) == 0.5
+    convert(Residual(), ["a"])  # nobody to exchange with
+    with pytest.raises(ConfigError, match="weak_scales"):
+        convert(Residual(), ["a", "b"], weak_scales="rest")  # type: ignore[arg-type]
+
+
+def test_a_trained_norm_with_some_small_scales_is_converted() -> None:
+    plain = Residual()
+    nn.init.ones_(plain.bn2.weight)
+    plain.bn2.weight.data[:2] = 0
+    assert float(exchange_rate(convert(plain, ["a", "b"]))) == 0.25  # of stream a's part, all
+
+
+class Frames(nn.Module):
+    """Folds the rows of an image into the batch before a norm, as video networks do with frames."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm2d(3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        rows = x.transpose(1, 2).flatten(0, 1)[..., None]
+        out: Tensor = self.norm(rows)
+        return out[..., 0].unflatten(0, (len(x), -1)).transpose(1, 2)
+
+
+@pytest.mark.parametrize("names", [["a"], ["a", "b"]])
+def test_a_norm_that_gets_other_rows_than_the_network_raises(names: list[str]) -> None:
+    net = convert(Frames(), ["a", "b"])
+    with pytest.raises(ShapeError, match=r"\d+ rows where \d ride through the network"):
+        net(inputs(*names))
+
+
+class Mixed(nn.Module):
+    """A norm that is converted, one that is not, and one that is no module."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bn, self.ln = nn.BatchNorm2d(3), nn.LayerNorm(9)
+        self.scale = nn.Parameter(torch.ones(9))
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = nn.functional.layer_norm(self.ln(self.bn(x)), (9,), self.scale)
+        return out
+
+
+def test_norms_that_stay_shared_are_named() -> None:
+    with pytest.warns(CenWarning, match="'ln' stay as they are, shared by all streams"):
+        net = convert(Mixed(), ["a", "b"])
+    with pytest.warns(CenWarning, match="'scale' belong to norms that are no modules"):
+        net(inputs("a", "b"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        net(inputs("a"))  # told once
+        convert(small(), ["a", "b"])(inputs("a"))  # nothing to tell
+        convert(Mixed(), ["a", "b"], norm="shared")
+
+
+@dataclasses.dataclass
+class Result:
+    """Two results and what is no tensor."""
+
+    logits: Tensor
+    levels: tuple[Tensor, ...]
+    name: str = "result"
+
+
+class ModelOutput(OrderedDict[str, Any]):
+    """Attributes that are items too, in the way of the outputs of transformers."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        super().__setitem__(name, value)
+        super().__setattr__(name, value)
+
+
+@dataclasses.dataclass
+class Segmented(ModelOutput):
+    """Such an output."""
+
+    logits: Any = None
+    loss: Any = None
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            if getattr(self, field.name) is None:
+                self.pop(field.name, None)
+
+
+@pytest.mark.parametrize("kind", [Result, Segmented])
+def test_dataclasses_are_dealt_out(kind: type) -> None:
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.norm = nn.BatchNorm2d(3)
+
+        def forward(self, x: Tensor) -> Any:
+            x = self.norm(x)
+            return Result(x, (x, 2 * x)) if kind is Result else Segmented(logits=x)
+
+    net, given = convert(Net(), ["a", "b"]).eval(), inputs("a", "b")
+    found = net(given)
+    for name in given:
+        assert type(found[name]) is kind
+        expected = net({name: given[name]})[name]
+        assert torch.equal(found[name].logits, expected.logits)
+        assert found[name].logits.shape == given[name].shape
+    if kind is Result:
+        assert torch.equal(found["b"].levels[1], 2 * found["b"].logits)
+        assert found["b"].name == "result"
+    else:
+        assert list(found["a"]) == ["logits"]
+        assert torch.equal(found["a"]["logits"], found["a"].logits)
+
+
+def test_a_result_that_hides_its_tensors_is_refused() -> None:
+    class Hidden(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.norm = nn.BatchNorm2d(3)
+
+        def forward(self, x: Tensor) -> Any:
+            return SimpleNamespace(logits=self.norm(x))
+
+    with pytest.raises(ConversionError, match="SimpleNamespace, which cannot be dealt out"):
+        convert(Hidden(), ["a", "b"])(inputs("a", "b"))
+
+
+def test_what_is_no_tensor_is_refused_without_being_printed() -> None:
+    net = convert(small(), ["a", "b"])
+    with pytest.raises(ShapeError, match=r"'b' is a ndarray.*torch\.from_numpy"):
+        net({**inputs("a"), "b": inputs("b")["b"].numpy()})  # type: ignore[dict-item]
+    with pytest.raises(StreamError, match="a dict of tensors by stream, not a Tensor"):
+        net(inputs("a")["a"])  # type: ignore[arg-type]

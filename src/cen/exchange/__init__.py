@@ -6,7 +6,7 @@ about streams), ``convert`` (any network becomes multi-stream).
 """
 
 from cen.exchange.conv import StreamConv2d
-from cen.exchange.convert import MultiStream, convert, convert_layers
+from cen.exchange.convert import convert, convert_layers
 from cen.exchange.functional import (
     exchange,
     group_parts,
@@ -15,6 +15,7 @@ from cen.exchange.functional import (
     replaced_channels,
 )
 from cen.exchange.inspection import Inspection, LayerExchange, inspect
+from cen.exchange.multistream import MultiStream
 from cen.exchange.norm import (
     ExchangeRule,
     StreamNorm,

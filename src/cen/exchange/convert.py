@@ -3,70 +3,30 @@
 from __future__ import annotations
 
 import copy
+import warnings
 from collections.abc import Callable, Collection, Mapping, Sequence
 from fnmatch import fnmatchcase
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
-from cen.errors import ConfigError, ConversionError
+from cen.errors import CenWarning, ConfigError, ConversionError
 from cen.exchange.conv import StreamConv2d
+from cen.exchange.multistream import MultiStream
 from cen.exchange.norm import ExchangeRule, StreamNorm
 from cen.exchange.norms import StreamBatchNorm, StreamGroupNorm, StreamInstanceNorm
+from cen.exchange.shared_norms import named, shared_norms
 from cen.exchange.streams import Streams
 from cen.exchange.sync import StreamSyncBatchNorm
 
+WeakScales = Literal["refuse", "reset", "keep"]
 Where = str | Collection[str] | Callable[[str, nn.Module], bool] | None
 _BATCH = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 _INSTANCE = (nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d)
 _PLAIN = (*_BATCH, *_INSTANCE, nn.GroupNorm)
 _NORM_WORDS = ("BatchNorm", "InstanceNorm", "GroupNorm")
-
-
-class MultiStream(nn.Module):
-    """A converted network: named streams in, named streams out.
-
-    Args:
-        module: The network, its norms already multi-stream.
-        streams: The streams that its layers share.
-    """
-
-    def __init__(self, module: nn.Module, streams: Streams) -> None:
-        super().__init__()
-        self.module = module
-        self.streams = streams
-
-    def forward(self, inputs: Mapping[str, Tensor], **options: Any) -> dict[str, Any]:
-        """Runs the given streams, any non-empty subset, in one pass.
-
-        Args:
-            inputs: (B, C, *) per stream, all of one shape.
-            **options: Passed on to the network.
-
-        Returns:
-            Per stream given, what the network returns for it: tensors, or lists, tuples and dicts
-            of tensors.
-
-        Raises:
-            StreamError: No stream, or an unknown one.
-            ShapeError: The shapes differ.
-        """
-        with self.streams.activate(inputs):
-            result = self.module(self.streams.pack(inputs), **options)
-            return {self.streams.names[i]: self._pick(result, i) for i in self.streams.active}
-
-    def _pick(self, result: Any, stream: int) -> Any:
-        """The part of a nested result that belongs to one stream."""
-        if isinstance(result, Tensor):
-            return self.streams.unpack(self.streams.replayed(result))[self.streams.names[stream]]
-        if isinstance(result, Mapping):
-            return {key: self._pick(value, stream) for key, value in result.items()}
-        if isinstance(result, tuple) and hasattr(result, "_fields"):
-            return type(result)(*(self._pick(value, stream) for value in result))
-        if isinstance(result, list | tuple):
-            return type(result)(self._pick(value, stream) for value in result)
-        return result
 
 
 class NormAct(nn.Module):
@@ -90,6 +50,7 @@ def convert(
     exchange: ExchangeRule | None = None,
     norm: Literal["private", "shared"] = "private",
     convolution: Literal["shared", "private"] = "shared",
+    weak_scales: WeakScales = "refuse",
 ) -> MultiStream:
     """Makes a multi-stream network of a copy of any module with Batch/Instance/GroupNorm.
 
@@ -105,9 +66,16 @@ def convert(
         exchange: θ, scope and penalty; None is the paper's segmentation default.
         norm: "shared" keeps one norm for all streams (ablation; it cannot exchange).
         convolution: "private" gives each stream its own kernels (ablation).
+        weak_scales: What is done with a norm that would exchange and starts with most of its scales
+            below θ, as norms do that are initialised with zeros (the last of each block in many
+            residual networks): its own channels would be exchanged before the first step, for
+            ever, as a replaced channel learns nothing. "refuse"; "reset": its scales start at 1;
+            "keep": as it is.
 
     Returns:
-        The network; call it with a dict of inputs.
+        The network; call it with a dict of inputs. Norms of other kinds that stay as they are,
+        shared by all streams, are named in a `CenWarning`; those that are no modules at the first
+        pass.
 
     Raises:
         ConversionError: A layer cannot be converted (named), or no norm matches ``where``.
@@ -121,7 +89,15 @@ def convert(
         exchange=exchange or ExchangeRule(),
         norm=norm,
         convolution=convolution,
+        weak_scales=weak_scales,
     )
+    if norm == "private" and (left := shared_norms(converted)):
+        warnings.warn(
+            f"{named(left)} stay as they are, shared by all streams, which exchange nothing there: "
+            "only batch, instance and group norms are converted",
+            CenWarning,
+            stacklevel=2,
+        )
     return MultiStream(converted, shared)
 
 
@@ -133,6 +109,7 @@ def convert_layers(
     exchange: ExchangeRule | None = None,
     norm: Literal["private", "shared"] = "private",
     convolution: Literal["shared", "private"] = "shared",
+    weak_scales: WeakScales = "refuse",
 ) -> nn.Module:
     """Like :func:`convert`, but in place and for packed tensors; returns the module.
 
@@ -145,6 +122,7 @@ def convert_layers(
         exchange: The rule of those norms; None converts without any exchange.
         norm: "private" or "shared".
         convolution: "shared" or "private".
+        weak_scales: See :func:`convert`.
 
     Raises:
         ConversionError: A layer cannot be converted (named), or no norm matches ``where``.
@@ -154,15 +132,20 @@ def convert_layers(
         raise ConfigError(
             f"norm and convolution must be 'private' or 'shared', got {norm!r} and {convolution!r}"
         )
+    if weak_scales not in get_args(WeakScales):
+        raise ConfigError(f"weak_scales is 'refuse', 'reset' or 'keep', got {weak_scales!r}")
     names = _names_of_layers(module)
     made: dict[int, nn.Module] = {}
     tied: dict[int, nn.Parameter] = {}
     exchanging = 0
+    weak: list[str] = []
     _check(module, norm)
     for layer, places in names.values():
         if isinstance(layer, _PLAIN) and norm == "private":
             matched = exchange is not None and any(_matches(where, p, layer) for p in places)
             exchanging += matched
+            if matched and exchange is not None and exchange.guide == "scale" and len(streams) > 1:
+                weak += [places[0]] if is_weak(layer, exchange.threshold) else []
             made[id(layer)] = _stream_layer(
                 places[0], layer, streams, exchange if matched else None, tied
             )
@@ -174,7 +157,29 @@ def convert_layers(
         )
     if norm == "private" and exchange is not None and not exchanging:
         raise ConversionError(f"where={where!r} matches none of the norms; see named_modules()")
+    if weak and weak_scales == "refuse":
+        raise ConversionError(
+            f"{named(weak)} would exchange most of their own channels before the first step, for "
+            f"ever: their scales start below θ = {exchange.threshold if exchange else 0:g}, as "
+            "those of norms do that are initialised with zeros. Let other norms exchange (where=), "
+            "load trained weights first, or let these scales start at 1 (weak_scales='reset') or "
+            "be (weak_scales='keep')"
+        )
+    if weak_scales == "reset":
+        for places in (places for _, places in names.values() if places[0] in weak):
+            layer = next(made[id(value)] for value, found in names.values() if found is places)
+            for part in layer.modules():
+                if isinstance(part, StreamNorm):
+                    nn.init.ones_(part.weight)
     return _replace(module, made)
+
+
+def is_weak(layer: nn.Module, threshold: float) -> bool:
+    """Whether most scales of a plain norm lie below θ, so that it was never trained to be read."""
+    scale = layer.weight
+    if not isinstance(scale, Tensor) or scale.is_meta or is_lazy(scale):
+        return False
+    return float((scale.detach().abs() < threshold).float().mean()) > 0.5
 
 
 def _names_of_layers(module: nn.Module) -> dict[int, tuple[nn.Module, list[str]]]:

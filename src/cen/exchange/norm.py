@@ -150,7 +150,15 @@ class StreamNorm(nn.Module):
                 f"expected (rows, {self.num_features}, …) with {len(self.streams.active)} "
                 f"active streams, got {tuple(packed.shape)}"
             )
-        count = len(self.streams.active)
+        active, _, rows = self.streams.running
+        count = len(active)
+        if rows is not None and packed.shape[0] != rows:
+            raise ShapeError(
+                f"a stream norm of {self.num_features} channels got {packed.shape[0]} rows where "
+                f"{rows} ride through the network ({rows // count} samples of {count} streams): "
+                "frames, windows or tokens were folded into the batch, and rows of several "
+                "streams would be mixed; leave this norm out of the conversion"
+            )
         wide = self._normalise(widen(packed, count))
         rule = self.exchange
         if rule is not None and rule.enabled and self._has_partners():

@@ -21,10 +21,12 @@ class Pass(NamedTuple):
     Attributes:
         active: Positions of the streams that are present.
         update_statistics: Whether running statistics move.
+        rows: Rows of a packed tensor, where the whole network rides on the streams; None: any.
     """
 
     active: tuple[int, ...]
     update_statistics: bool
+    rows: int | None = None
 
 
 class _Running(threading.local):
@@ -138,15 +140,19 @@ class Streams:
             raise StreamError(f"no stream given; at least one of {list(self.names)} is needed")
         return tuple(i for i, name in enumerate(self.names) if name in wanted)
 
-    def activate(self, names: Collection[str]) -> Activation:
+    def activate(self, names: Collection[str], rows: int | None = None) -> Activation:
         """Context manager in which only ``names`` are present (a missing modality, say).
 
         The former subset is restored on leaving, also by an exception.
 
+        Args:
+            names: The streams.
+            rows: Rows of every packed tensor in it, which stream layers then insist on; None: any.
+
         Raises:
             StreamError: ``names`` is empty or holds an unknown name.
         """
-        return Activation(self, Pass(self.indices(names), self.update_statistics))
+        return Activation(self, Pass(self.indices(names), self.update_statistics, rows))
 
     def replayed(self, packed: Tensor) -> Tensor:
         """A result whose backward pass knows which streams were present.
@@ -209,7 +215,7 @@ class Streams:
             function: The part to recompute, called with ``args``.
             *args: Its inputs.
         """
-        replay = Activation(self, Pass(self.active, update_statistics=False))
+        replay = Activation(self, self.running._replace(update_statistics=False))
         return checkpoint(
             function, *args, use_reentrant=False, context_fn=lambda: (nullcontext(), replay)
         )

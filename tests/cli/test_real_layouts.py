@@ -7,9 +7,12 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+import yaml
 
 from cen import cli
 from cen.data.files import write_png
+from cen.data.labels import read_labels
+from cen.data.layouts import open_layout
 
 LAYOUTS = ("nyudv2", "nyudv2-mat", "sunrgbd", "taskonomy", "folder")
 
@@ -84,3 +87,43 @@ def test_one_epoch_is_trained_and_evaluated(
     assert cli.main(["evaluate", str(run), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert "test" in json.dumps(found)
+
+
+def test_the_894_classes_of_nyudv2_go_all_the_way(
+    written: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Asked for in a configuration: training, evaluation, the page, predicted files, shards."""
+    root = written / "nyudv2-mat"
+    data = {"layout": "nyudv2-mat", "root": str(root), "classes": 894, "validation": 0.0}
+    model = {"encoder": "resnet18", "width": 8, "decoder_channels": 8, "decoder_norm": "batch"}
+    train = {"steps": 2, "batch_size": 2, "log_every": 1, "checkpoint_every": 2}
+    file, run = tmp_path / "run.yaml", tmp_path / "run"
+    file.write_text(yaml.safe_dump({"data": data, "model": model, "train": train}))
+    assert cli.main(["train", str(file), "--out", str(run)]) == 2
+    assert "255 is one of the 894 classes; choose another value, such as 65535" in (
+        capsys.readouterr().err
+    )
+    ignore = ["--data.ignore_index", "65535"]
+    assert cli.main(["train", str(file), "--out", str(run), *ignore]) == 0
+    assert cli.main(["evaluate", str(run)]) == 0
+    assert cli.main(["report", str(run)]) == 0
+    shown = [panel for file in (run / "panels").glob("*.npz") for panel in np.load(file).items()]
+    labels = [value for _, value in shown if value.dtype == np.uint16]
+    assert labels
+    assert max(value.max() for value in labels) < 894
+    colours, depth = (tmp_path / name for name in ("c.png", "d.png"))
+    write_png(colours, np.full((32, 48, 3), 99, np.uint8))
+    write_png(depth, np.full((32, 48), 2, np.uint16))
+    words = ["predict", str(run), "--rgb", str(colours), "--depth", str(depth)]
+    assert cli.main([*words, "-o", str(tmp_path / "out")]) == 0
+    assert read_labels(tmp_path / "out" / "labels.png").dtype == np.uint16
+    legend = json.loads((tmp_path / "out" / "classes.json").read_text())["classes"]
+    assert len(legend) == 894
+    shards = ["nyudv2-mat", "convert", str(root), "--out", str(tmp_path / "shards")]
+    assert cli.main(["data", *shards, "--data.classes", "894", *ignore]) == 0
+    source = open_layout("nyudv2-mat", root, "test", options={}, classes=894, ignore_index=65535)
+    copied = open_layout("shards", tmp_path / "shards", "test")
+    for index in range(3):
+        np.testing.assert_array_equal(
+            copied.raw(index)["segmentation"], source.raw(index)["segmentation"]
+        )

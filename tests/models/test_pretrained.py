@@ -2,6 +2,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+import cen
 from cen.errors import CheckpointError, StreamError
 from cen.metrics.features import INCEPTION_URL
 from cen.models import ResNet, build, save_encoder
@@ -123,6 +124,12 @@ def trained(**changes):
         if tensor.is_floating_point():
             tensor.uniform_(0.1, 1)
     return net.eval()
+
+
+def test_a_whole_network_as_an_encoder_is_told_of_the_right_way(tmp_path):
+    cen.save(trained(), tmp_path / "best.safetensors")
+    with pytest.raises(CheckpointError, match=r"holds a whole network.*cen\.finetune\(cen\.load"):
+        make(tmp_path / "best.safetensors", width=4)
 
 
 @pytest.mark.parametrize("stream", ["rgb", "depth"])

@@ -53,6 +53,13 @@ def load_pretrained(encoder: ResNet, weights: str | Path) -> None:
         )
     source = IMAGENET[encoder.depth] if str(weights) == "imagenet" else str(weights)
     state = download(source) if source.startswith(("http://", "https://")) else read_tensors(source)
+    if any(key.startswith("encoder.") for key in state):
+        raise CheckpointError(
+            f"{source} holds a whole network, not the weights of a {name}. To train it on with "
+            "other classes or inputs, use Python: cen.finetune(cen.load(FILE), outputs=...) and "
+            "cen.training.train_network (docs/models.md); for its encoder alone, write that with "
+            "cen.save_encoder(net, FILE, stream) and give the file"
+        )
     state = {key: value for key, value in state.items() if not key.startswith("fc.")}
     # Weights saved before PyTorch 0.4.1 hold no batch counters; nothing reads them here.
     counters = {k: v for k, v in encoder.state_dict().items() if k.endswith("num_batches_tracked")}

@@ -1,6 +1,7 @@
 """Every real layout through the command line, on Rooms written in its form."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -119,6 +120,11 @@ def test_the_894_classes_of_nyudv2_go_all_the_way(
     assert read_labels(tmp_path / "out" / "labels.png").dtype == np.uint16
     legend = json.loads((tmp_path / "out" / "classes.json").read_text())["classes"]
     assert len(legend) == 894
+    capsys.readouterr()
+    assert (
+        cli.main(["data", "nyudv2-mat", "check", str(root), "--data.classes", "894", *ignore]) == 0
+    )
+    assert re.search(r"\d+ classes without a pixel", capsys.readouterr().out)
     shards = ["nyudv2-mat", "convert", str(root), "--out", str(tmp_path / "shards")]
     assert cli.main(["data", *shards, "--data.classes", "894", *ignore]) == 0
     source = open_layout("nyudv2-mat", root, "test", options={}, classes=894, ignore_index=65535)

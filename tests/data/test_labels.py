@@ -219,3 +219,12 @@ def test_masks_of_colours_in_files_that_change_values_are_refused(root):
     say(root, outputs__segmentation=field)
     with pytest.raises(DataError, match="labels in a JPEG file"):
         AlignedFolder(root, "train").raw(0)
+
+
+def test_a_label_as_input_is_checked_as_one_that_is_learnt(root):
+    """Its pixels would be all 0 for a class that there is not."""
+    field = {"pattern": "labels/{id}.png", "classes": 2}
+    say(root, modalities__parts=field | {"kind": "label"}, outputs__segmentation=field)
+    wanted = {"inputs": {"parts": {"channels": 2}}, "outputs": {}}
+    with pytest.raises(DataError, match=r"label 3, 4, 7 outside 0\.\.1"):
+        open_layout("folder", root, "train", **wanted).raw(0)

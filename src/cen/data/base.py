@@ -273,7 +273,7 @@ class AlignedDataset(Dataset[Sample], ABC):
             )
             raise DataError(f"sizes differ: {listed}; align the sensors and resample first")
         for field, value in sample.items():
-            if field in self.labels and field in self.targets:
+            if field in self.labels:
                 self._check_labels(self._told(files, field), value, len(self.labels[field].names))
 
     def _check_labels(self, told: str, labels: NDArray[Any], classes: int) -> None:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from cen.data.checking import Report
 
 _SHOWN = 20
+# Of more classes than this those that do not occur are counted, not listed.
+_LONG = 60
 
 
 def add(parser: Parser) -> None:
@@ -87,12 +89,16 @@ def _histogram(report: Report, name: str) -> RenderableType:
     counts = {split: facts.labels.get(name, Counter()) for split, facts in report.splits.items()}
     names = report.classes.get(name, ())
     values = sorted(set(range(len(names))) | {v for c in counts.values() for v in c})
+    present = [value for value in values if any(c[value] for c in counts.values())]
+    shown = present if len(values) > _LONG else values
     rows = []
-    for value in values:
+    for value in shown:
         known = 0 <= value < len(names)
         what = names[value] if known else "ignored" if value == report.ignore_index else "NO CLASS"
         shares = [f"{100 * c[value] / max(1, c.total()):.2f}" for c in counts.values()]
         rows.append((str(value), what, *shares))
+    if hidden := len(values) - len(shown):
+        rows.append(("...", f"{hidden} classes without a pixel", *("" for _ in counts)))
     return common.table((name, "class", *(f"{split} %" for split in counts)), rows)
 
 

@@ -327,3 +327,11 @@ def test_what_is_wrong_with_a_frames_own_labels_is_said(root, variables, message
         data = SUNRGBD(root, "train", validation=0.0)
     with pytest.raises(DataError, match=rf"train_00000: .*seg\.mat: .*{message}"):
         data[0]
+
+
+def test_blocks_follow_the_times_in_names():
+    """Those of the Xtion have no leading zeros: 14_2 is long before 14_22."""
+    names = [f"xtion/xtion_align_data/2014_12_18_{n // 60}_{n % 60}_7" for n in range(800, 1000)]
+    groups = dict(zip(names, group_frames(names), strict=True))
+    assert [groups[name] for name in names] == sorted(groups.values())
+    assert len(set(groups.values())) == 10

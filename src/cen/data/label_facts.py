@@ -133,6 +133,9 @@ def _look(dataset: AlignedDataset, said: Said, until: float) -> tuple[Counter[in
 
 def counted(labels: NDArray[Any]) -> dict[int, int]:
     """Pixels by value."""
+    if labels.size and labels.min() >= 0 and labels.max() < 2**16:  # some ten times as fast
+        pixels = np.bincount(labels.reshape(-1))
+        return {int(value): int(pixels[value]) for value in np.flatnonzero(pixels)}
     values, counts = np.unique(labels, return_counts=True)
     return dict(zip(values.tolist(), counts.tolist(), strict=True))
 

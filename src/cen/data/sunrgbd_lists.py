@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from cen.data import matfiles
 from cen.data.base import Split
+from cen.data.patterns import natural
 from cen.errors import DataError
 
 _SPLIT_VARIABLE = {"train": "alltrain", "validation": "alltrain", "test": "alltest"}
@@ -69,7 +70,8 @@ def group_frames(frames: Sequence[str]) -> list[str]:
     for part, members in parts.items():
         # A small part is still dealt out in ten blocks.
         block = len(members) if "/sun3ddata/" in part else max(1, min(_BLOCK, len(members) // 10))
-        for rank, frame in enumerate(sorted(members)):
+        # The Xtion's names are times without leading zeros.
+        for rank, frame in enumerate(sorted(members, key=natural)):
             group[frame] = f"{part}, {rank // block:04d}"
     return [group[frame] for frame in frames]
 

@@ -317,7 +317,9 @@ def test_a_list_of_another_system_is_read(root):
     lines = ["e\u030100", "rgb\\e\u030101.png", "\u00e902"]
     (root / "train.txt").write_text("\ufeff" + "\r\n".join(lines), encoding="utf-8")
     (root / "test.txt").write_text("e\u030103")
-    say(root, splits={"train": "train.txt", "test": "test.txt"})
+    (root / "lists").mkdir()
+    (root / "train.txt").rename(root / "lists/train.txt")
+    say(root, splits={"train": "lists\\train.txt", "test": "test.txt"})
     assert names(root, "train", validation=0.0) == ["\u00e900", "\u00e901", "\u00e902"]
     assert AlignedFolder(root, "test").raw(0)["segmentation"].shape == SIZE
 

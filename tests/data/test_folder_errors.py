@@ -87,6 +87,7 @@ def test_names_that_do_not_match_are_shown(root):
         ({"splits": {"val": 0.2}}, r"splits\.val: no split \(did you mean 'validation'"),
         ({"splits": {"train": 0.5}}, r"splits\.train: training gets what is left"),
         ({"splits": {"test": "../a.txt"}}, r"splits\.test: '\.\./a\.txt' leaves"),
+        ({"splits": {"test": "..\\a.txt"}}, r"splits\.test: .* leaves the folder"),
         ({"splits": {"test": [1]}}, r"splits\.test: \[1\]; give a list file or a share"),
         ({"splits": {"train": "a.txt", "test": 0.1}}, r"splits\.test: a share of what"),
         ({"splits": {"test": 1.5}}, r"test = 1\.5 is no share"),

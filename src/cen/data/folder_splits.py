@@ -52,7 +52,11 @@ def check_splits(said: Description) -> None:
             hint = did_you_mean(meant, get_args(Split))
             raise ConfigError(f"{at}: no split{hint}; there are {', '.join(get_args(Split))}")
         if isinstance(value, str):
-            if not value or ".." in Path(value).parts or (by_folder and Path(value).is_absolute()):
+            if (
+                not value
+                or ".." in Path(forward(value)).parts
+                or (by_folder and Path(value).is_absolute())
+            ):
                 raise ConfigError(f"{at}: {value!r} leaves the folder of the data")
         elif by_folder:
             raise ConfigError(
@@ -96,7 +100,7 @@ def choose(said: Description, split: Split, names: Sequence[str], validation: fl
     listed: dict[str, dict[str, str]] = {}
     for name, value in splits.items():
         if isinstance(value, str):
-            listed[name] = _read_list(said, said.root / value, known, listed)
+            listed[name] = _read_list(said, said.root / forward(value), known, listed)
     if split == "test" and splits and "test" not in splits:
         raise ConfigError(f"{said.at('splits')}: says nothing of test; give a list or a share")
     shares = {k: float(v) for k, v in splits.items() if not isinstance(v, str)}

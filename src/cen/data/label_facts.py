@@ -7,6 +7,7 @@ import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from math import gcd
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -114,9 +115,11 @@ def warn_of_labels(dataset: AlignedDataset, seconds: float = _SECONDS) -> None:
 def _look(dataset: AlignedDataset, said: Said, until: float) -> tuple[Counter[int], int]:
     """Pixels by value of some label maps, and how many samples were looked at."""
     training: Counter[int] = Counter()
-    # Steps of the golden ratio: however early it ends, all parts of the split were seen.
-    order = sorted(range(len(dataset)), key=lambda index: index * 0.618034 % 1.0)
-    for looked, index in enumerate(order):
+    # Steps of about the golden ratio: however early it ends, all parts of the split were seen.
+    count = len(dataset)
+    step = next(s for s in range(max(1, round(0.618034 * count)), 2 * count) if gcd(s, count) == 1)
+    for looked in range(count):
+        index = looked * step % count
         seen = len(training.keys() & set(range(len(said.classes))))
         done = looked >= _LEAST_MAPS and seen == len(said.classes)
         if done or (looked and time.monotonic() > until):
@@ -128,7 +131,7 @@ def _look(dataset: AlignedDataset, said: Said, until: float) -> tuple[Counter[in
         except DataError:  # training itself says what is wrong with it
             continue
         training.update(counted(value))
-    return training, len(order)
+    return training, count
 
 
 def counted(labels: NDArray[Any]) -> dict[int, int]:

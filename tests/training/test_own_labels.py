@@ -1,6 +1,7 @@
 """Runs on masks of 0 and 255: warned of where 255 counts as no label, right where values say it."""
 
 import json
+import re
 import warnings
 from pathlib import Path
 
@@ -50,6 +51,25 @@ def run(root: Path, label: dict[str, object]) -> tuple[list[str], dict[str, obje
     evaluate(out)
     found = json.loads((out / "evaluation.json").read_text())
     return [text for text in told if "segmentation" in text], found, out
+
+
+def test_a_run_goes_on_with_other_classes_as_the_page_says(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a whole network given as model.weights is told of."""
+    _, _, out = run(root, {"values": {0: "background", 255: "object"}})
+    said = (root / "data/dataset.yaml").read_text().replace("object", "thing")
+    (root / "data/dataset.yaml").write_text(said.replace("0: background", "0: ground"))
+    monkeypatch.chdir(root)
+    (root / "runs/old").mkdir(parents=True)
+    (out / "last.safetensors").rename("runs/old/best.safetensors")
+    config = Config.load(out / "config.yaml", {"data.validation": 0.3})
+    config.save("run.yaml")
+    page = (Path(__file__).parents[2] / "docs" / "models.md").read_text("utf-8")
+    block = next(b for b in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "runs/old" in b)
+    exec(block, {"cen": cen})
+    picture = cen.Predictor("runs/new")({"rgb": root / "data/rgb/f0.png"})
+    assert picture.classes == ("ground", "thing")
 
 
 def test_masks_of_0_and_255(root: Path) -> None:

@@ -56,7 +56,8 @@ class ModelConfig:
         task_streams: With several outputs: ``private``: the decoder has a stream for each, with
             norms of its own; ``shared``: one decoder with a head for each (ablation).
         width: Channels of the encoder's stem; null: 64, as released.
-        decoder_channels: Channels of the decoder; null: 256, as released.
+        decoder_channels: Channels of the decoder; null: 256 for refinenet, as released, 512 for
+            pspnet, as in its paper.
         decoder_norm: Norm layers in the decoder; null: none with one output, as released for
             refinenet; batch with several, and for pspnet.
         decoder_exchange: Exchange in the decoder's norms too (this project's extension); null:
@@ -68,7 +69,8 @@ class ModelConfig:
             all, or late where pspnet is fused.
         exchange: Exchange channels at all; false: streams that share convolutions only.
         exchange_stages: Stages of the encoder, counted from 1, that exchange; null: all.
-        threshold: θ, the magnitude below which a scale marks its channel as exchanged.
+        threshold: θ, the magnitude below which a scale marks its channel as exchanged; null: the
+            paper's 0.02 for segmentation networks, 0.01 for unet and cycle.
         scope: ``own``: a stream gives away channels of its own part only (the paper);
             ``any``: any channel below the threshold (the released code).
         penalty: The scales that the penalty pulls at: a stream's own part, all, or none.
@@ -78,7 +80,8 @@ class ModelConfig:
         random_seed: The draw of guide random; the run's seed is added to it.
         norm: Norm layers private to a stream, or shared by all (ablation).
         convolution: Convolutions shared by all streams, or private to each (ablation).
-        dropout: Probability of the decoder's dropout layers.
+        dropout: Probability of the decoder's dropout layers; null: 0.5, as released, and 0.1 for
+            pspnet, as in its paper's code.
         weights: Weights that the encoder starts from: ``imagenet``, a file or a URL; null: random.
         statistics: Instance norms of unet: ``running`` statistics, which evaluation uses (as
             released), or always those of the image at hand (``instance``).
@@ -105,7 +108,7 @@ class ModelConfig:
     fusion_at: Literal["early", "middle", "late", "all"] | None = None
     exchange: bool = True
     exchange_stages: list[int] | None = None
-    threshold: float = 2e-2
+    threshold: float | None = None
     scope: Literal["own", "any"] = "own"
     penalty: Literal["own", "all", "none"] = "own"
     guide: Literal["scale", "random"] = "scale"
@@ -113,7 +116,7 @@ class ModelConfig:
     random_seed: int = 0
     norm: Literal["private", "shared"] = "private"
     convolution: Literal["shared", "private"] = "shared"
-    dropout: float = 0.5
+    dropout: float | None = None
     weights: str | None = None
     statistics: Literal["running", "instance"] = "running"
     first_norm: Literal["batch", "instance"] | None = None

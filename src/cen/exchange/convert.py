@@ -109,7 +109,7 @@ def convert_layers(
     exchange: ExchangeRule | None = None,
     norm: Literal["private", "shared"] = "private",
     convolution: Literal["shared", "private"] = "shared",
-    weak_scales: WeakScales = "refuse",
+    weak_scales: WeakScales = "keep",
 ) -> nn.Module:
     """Like :func:`convert`, but in place and for packed tensors; returns the module.
 

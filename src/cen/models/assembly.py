@@ -70,7 +70,7 @@ def assemble(
     stages = cast(PlainEncoder, encoder).stages
     joined = {"early": 0, "middle": len(stages) // 2}.get(place) if fusion in FUSIONS else None
     private = fusion == "exchange" and config["norm"] == "private"
-    exchanging = as_rule(config["exchange"]) if private else None
+    exchanging = as_rule(config["exchange"], ExchangeRule()) if private else None
     streams = Streams(tuple(inputs))
     early = fusion in FUSIONS and place == "early"
     stems = make_stems(encoder, inputs, config, early, not pretrained)

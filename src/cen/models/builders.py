@@ -21,6 +21,7 @@ from cen.models.resnet import LAYOUTS, ResNet
 from cen.models.task import Task
 from cen.models.unet import FirstNorm, Statistics, UNetDecoder, UNetEncoder
 from cen.models.unet import encoders as unet_encoders
+from cen.network_defaults import DEFAULTS
 
 Sharing = Literal["private", "shared"]
 
@@ -47,26 +48,20 @@ def build(name: str, **arguments: Any) -> ChannelExchangeNetwork:
 
 
 class DenseDecoder(NamedTuple):
-    """A decoder for a ResNet, with what its source says where `cen.build` is not told.
+    """A decoder for a ResNet; what it takes unless told otherwise is in `cen.network_defaults`.
 
     Attributes:
         make: the decoder.
         output_stride: that of the encoder.
-        channels: channels of the decoder.
-        dropout: probability of dropout.
-        norm: norms of the decoder with one output; with several there always are.
     """
 
     make: type[RefineNetDecoder] | type[PSPNetDecoder]
     output_stride: int
-    channels: int
-    dropout: float
-    norm: Literal["none", "batch"]
 
 
 DECODERS = {
-    "refinenet": DenseDecoder(RefineNetDecoder, 32, 256, 0.5, "none"),
-    "pspnet": DenseDecoder(PSPNetDecoder, 8, 512, 0.1, "batch"),
+    "refinenet": DenseDecoder(RefineNetDecoder, 32),
+    "pspnet": DenseDecoder(PSPNetDecoder, 8),
 }
 """The decoders that `dense` builds, by name."""
 
@@ -141,18 +136,18 @@ def dense(
         known = ", ".join(encoders)
         hint = did_you_mean(encoder, encoders)
         raise ConfigError(f"unknown encoder {encoder!r}{hint}; known: {known}")
-    kind = DECODERS[name]
+    kind, defaults = DECODERS[name], DEFAULTS[name]
     tasks = check_fields(inputs, outputs)
     if decoder_norm is None:
-        decoder_norm = kind.norm if len(tasks) == 1 else "batch"
+        decoder_norm = defaults.norm if len(tasks) == 1 else "batch"
     check_choices(
         ("decoder_norm", decoder_norm, ("none", "batch")),
         ("norm", norm, ("private", "shared")),
         ("task_streams", task_streams, ("private", "shared")),
         ("convolution", convolution, ("private", "shared")),
     )
-    dropout = kind.dropout if dropout is None else dropout
-    rule = rule_of(exchange, ExchangeRule(), norm=norm, fusion=fusion)
+    dropout = defaults.dropout if dropout is None else dropout
+    rule = rule_of(exchange, ExchangeRule(defaults.threshold), norm=norm, fusion=fusion)
     decoder_exchange = exchanges_in_decoder(
         decoder_exchange,
         tasks,
@@ -185,7 +180,7 @@ def dense(
         load_pretrained(plain, weights)
     decoder = kind.make(
         plain.channels,
-        kind.channels if decoder_channels is None else decoder_channels,
+        decoder_channels or defaults.channels or plain.channels[-1],
         norm=decoder_norm == "batch",
         dropout=dropout,
     )
@@ -206,7 +201,7 @@ def unet(
     exchange_stages: Sequence[int] | None = None,
     fusion: str = "exchange",
     fusion_at: str | None = None,
-    dropout: float = 0.5,
+    dropout: float | None = None,
     statistics: Statistics = "running",
     first_norm: FirstNorm | None = None,
 ) -> ChannelExchangeNetwork:
@@ -236,7 +231,8 @@ def unet(
             all that have a norm: neither the first, without ``first_norm``, nor the deepest.
         fusion: see `dense`.
         fusion_at: see `dense`.
-        dropout: probability in the decoder's first blocks; see `UNetDecoder`.
+        dropout: probability in the decoder's first blocks; see `UNetDecoder`. None for the
+            released 0.5.
         statistics: ``"running"``: the instance norms keep running statistics, which eval mode
             uses (as released). ``"instance"``: they always use those of the image at hand.
         first_norm: a norm behind the encoder's first convolution too, ``"batch"`` or
@@ -260,7 +256,9 @@ def unet(
         ("statistics", statistics, ("running", "instance")),
         ("first_norm", first_norm, (None, "batch", "instance")),
     )
-    rule = rule_of(exchange, ExchangeRule(1e-2), norm=norm, fusion=fusion)
+    defaults = DEFAULTS["unet"]
+    dropout = defaults.dropout if dropout is None else dropout
+    rule = rule_of(exchange, ExchangeRule(defaults.threshold), norm=norm, fusion=fusion)
     decoder_exchange = exchanges_in_decoder(
         decoder_exchange,
         tasks,

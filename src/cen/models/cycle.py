@@ -22,6 +22,7 @@ from cen.models.stems import TILED, private_stem, tile
 from cen.models.task import Task
 from cen.models.unet import FirstNorm, Statistics, UNetDecoder, UNetEncoder
 from cen.models.unet import encoders as unet_encoders
+from cen.network_defaults import DEFAULTS
 
 Feed = tuple[tuple[float, ...], tuple[float, ...]]
 """Factor and summand per channel that make an input of a ground truth or a prediction."""
@@ -223,7 +224,7 @@ def cycle(
     width: int | None = None,
     decoder_exchange: bool | None = None,
     exchange: ExchangeRule | Mapping[str, Any] | None = None,
-    dropout: float = 0.5,
+    dropout: float | None = None,
     statistics: Statistics = "running",
     first_norm: FirstNorm | None = None,
 ) -> CycleFusionNetwork:
@@ -258,7 +259,9 @@ def cycle(
         ("statistics", statistics, ("running", "instance")),
         ("first_norm", first_norm, (None, "batch", "instance")),
     )
-    rule = ExchangeRule(1e-2) if exchange is None else as_rule(exchange)
+    defaults = DEFAULTS["cycle"]
+    dropout = defaults.dropout if dropout is None else dropout
+    rule = as_rule(exchange, ExchangeRule(defaults.threshold))
     kept = {name: (tuple(a), tuple(b)) for name, (a, b) in (feeds or {}).items()}
     for name, parts in kept.items():
         if name not in inputs or any(len(part) != inputs[name] for part in parts):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from torch import nn
 
-from cen.errors import ConfigError, StreamError
+from cen.errors import ConfigError, StreamError, did_you_mean
 from cen.exchange import ExchangeRule
 from cen.models.task import Task
 
@@ -105,7 +106,7 @@ def rule_of(
     """
     if norm == "shared" and exchange is None:
         return ExchangeRule(enabled=False, penalty="none")
-    rule = default if exchange is None else as_rule(exchange)
+    rule = as_rule(exchange, default)
     if norm == "shared" and fusion == "exchange" and (rule.enabled or rule.penalty != "none"):
         raise ConfigError(
             "norm='shared' gives all streams one scale per channel, so no stream has a part of its "
@@ -115,18 +116,30 @@ def rule_of(
     return rule
 
 
-def as_rule(exchange: ExchangeRule | Mapping[str, Any] | None) -> ExchangeRule:
-    """The exchange rule meant: itself, the one described by a mapping, or the default.
+def as_rule(
+    exchange: ExchangeRule | Mapping[str, Any] | None, default: ExchangeRule
+) -> ExchangeRule:
+    """The exchange rule meant: itself, the default, or that with the fields of a mapping.
 
     Raises:
         ConfigError: if the mapping holds an unknown key or value.
     """
     if isinstance(exchange, ExchangeRule):
         return exchange
-    try:
-        return ExchangeRule(**(exchange or {}))
-    except TypeError as error:
-        raise ConfigError(f"{exchange} does not describe an exchange rule: {error}") from None
+    if exchange is None:
+        return default
+    fields = [field.name for field in dataclasses.fields(ExchangeRule)]
+    if not isinstance(exchange, Mapping):
+        raise ConfigError(
+            f"exchange is an ExchangeRule or a dict of its fields, not a {type(exchange).__name__}"
+        )
+    for key in exchange:
+        if key not in fields:
+            raise ConfigError(
+                f"exchange has no field {key!r}{did_you_mean(str(key), fields)}; it has "
+                f"{', '.join(fields)}"
+            )
+    return dataclasses.replace(default, **exchange)
 
 
 def exchanges_in_decoder(

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from cen.network_defaults import DEFAULTS
 from cen.report.runfolder import RunFolder
 
 
@@ -155,7 +156,10 @@ def _exchange(model: Mapping[str, Any], train: Mapping[str, Any]) -> str:
     if everywhere is None:  # the default of `cen.build`
         everywhere = len(model.get("outputs") or ()) > 1 and model.get("name") != "cycle"
     where = "encoder and decoder" if everywhere else "encoder"
-    return f"θ = {model.get('threshold')}, scope {model.get('scope')}, {pull}, in the {where}"
+    threshold = model.get("threshold")
+    if threshold is None and (defaults := DEFAULTS.get(str(model.get("name")))):
+        threshold = defaults.threshold
+    return f"θ = {threshold}, scope {model.get('scope')}, {pull}, in the {where}"
 
 
 def _duration(run: RunFolder) -> str:

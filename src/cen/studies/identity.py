@@ -13,10 +13,16 @@ import yaml
 
 from cen.config import MOVABLE, Config
 from cen.errors import DataError
+from cen.network_defaults import DEFAULTS
 
 # Defaults that have changed, as they were when runs were first hashed: a key that has its value of
 # then does not count, so that those runs keep their names.
-_FORMER = {"model.decoder_norm": "none", "model.decoder_exchange": False}
+_FORMER = {
+    "model.decoder_norm": "none",
+    "model.decoder_exchange": False,
+    "model.threshold": 2e-2,
+    "model.dropout": 0.5,
+}
 # Of every network: null means still what the default was.
 _FORMER_OF_DATA = {"data.ignore_index": 255}
 _LISTS = (".txt", ".yaml", ".json", ".csv")
@@ -138,9 +144,14 @@ def _as_before(flat: dict[str, Any]) -> dict[str, Any]:
         key: _FORMER_OF_DATA[key] if value is None and key in _FORMER_OF_DATA else value
         for key, value in flat.items()
     }
-    if len(flat["model.outputs"]) > 1 or flat["model.name"] == "pspnet":
-        return flat
-    return {k: _FORMER[k] if v is None and k in _FORMER else v for k, v in flat.items()}
+    known = DEFAULTS.get(flat["model.name"])
+    meant: dict[str, Any] = {}
+    if known is not None:
+        meant = {"model.threshold": known.threshold, "model.dropout": known.dropout}
+    if len(flat["model.outputs"]) == 1 and flat["model.name"] != "pspnet":
+        meant |= {"model.decoder_norm": "none", "model.decoder_exchange": False}
+    same = {key for key, value in meant.items() if value == _FORMER[key]}
+    return {k: _FORMER[k] if v is None and k in same else v for k, v in flat.items()}
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

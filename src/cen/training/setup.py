@@ -11,7 +11,6 @@ from cen.data import AlignedDataset, Modality, eval_transform, train_transform
 from cen.data.ranges import with_camera
 from cen.data.source import Source
 from cen.errors import ConfigError
-from cen.exchange import ExchangeRule
 from cen.models import ChannelExchangeNetwork, Task, build
 from cen.optim import Schedule, Stage
 
@@ -159,16 +158,16 @@ def build_network(
     for key in unread:
         if getattr(model, key) != getattr(ModelConfig, key):
             raise ConfigError(f"model.{key}: is not for model.name {model.name}; leave it out")
-    rule = ExchangeRule(
-        threshold=model.threshold,
-        scope=model.scope,
-        penalty=model.penalty,
-        enabled=model.exchange,
-        guide=model.guide,
-        rate=model.random_rate,
+    rule = {
+        "scope": model.scope,
+        "penalty": model.penalty,
+        "enabled": model.exchange,
+        "guide": model.guide,
+        "rate": model.random_rate,
         # Another draw for every seed of a run: the spread over seeds is that of the draw, too.
-        seed=model.random_seed + config.seed,
-    )
+        "seed": model.random_seed + config.seed,
+        **({} if model.threshold is None else {"threshold": model.threshold}),
+    }
     options = {key: getattr(model, key) for key in (*_DENSE, *_STREAMS) if key not in unread}
     if model.name in _NOT_READ:
         options |= {"statistics": model.statistics, "first_norm": model.first_norm}

@@ -229,7 +229,7 @@ def test_plan_and_tables_without_training(finished: Finished, tmp_path: Path) ->
     [
         (["--seed", "3"], "say how many with --seeds N"),
         (["--seeds", "0"], "--seeds 0: give 1 or more"),
-        (["--budget", "0"], "give a factor above 0"),
+        (["--budget", "0"], "give a number between"),
         (["--only", "cem"], "did you mean cen"),
         (["--data", "party"], "did you mean parts"),
         (["--train.stepz", "1"], "did you mean steps"),

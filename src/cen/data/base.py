@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
 from cen.data.files import is_file
+from cen.data.geometry import as_intrinsics
 from cen.data.labels import smoothed
 from cen.data.modality import Modality
 from cen.data.sampling import Key, sample_rng, split_key
-from cen.data.transforms import Sample, Transform
+from cen.data.transforms import INTRINSICS, Sample, Transform
 from cen.errors import ConfigError, DataError, did_you_mean
 
 if TYPE_CHECKING:
@@ -72,6 +73,8 @@ class AlignedDataset(Dataset[Sample], ABC):
         partial: whether a sample may lack the files of some targets, see `annotated`.
         undeclared: label fields whose stored ``ignore_index`` neither the data set nor the user
             has said to be no class.
+        along_ray: depth fields that hold distances from the camera's centre along the ray of each
+            pixel; those of all others are along the optical axis.
         own_classes: whether the user declares the classes, rather than whoever published the data;
             each of them should then occur.
         ungrouped: whether the user could say what belongs together, and has not.
@@ -87,6 +90,7 @@ class AlignedDataset(Dataset[Sample], ABC):
     own_classes: bool = False
     known: Sequence[str] = ()
     ungrouped: bool = False
+    along_ray: frozenset[str] = frozenset()
 
     usual_inputs: tuple[str, ...] = ("rgb", "depth")
     usual_targets: tuple[str, ...] = ("segmentation",)
@@ -124,6 +128,12 @@ class AlignedDataset(Dataset[Sample], ABC):
         """
         self.modalities = self._read_as(modalities, self.usual_inputs)
         self.targets = self._read_as(targets, self.usual_targets)
+        for name in self.along_ray & set(self.modalities):
+            if self.modalities[name].encoded_by.camera:
+                raise ConfigError(
+                    f"data.modalities.{name}.encoding: {self.modalities[name].encoding} needs depth "
+                    f"along the optical axis, and {name} is along the ray; take depth_zbuffer"
+                )
         for name in self.targets:
             count = len(self.labels[name].names) if name in self.labels else 0
             # A smaller value may be meant: a class 0 of pixels that nobody knows.
@@ -187,6 +197,11 @@ class AlignedDataset(Dataset[Sample], ABC):
     def extra(self, index: int) -> dict[str, Any]:
         """Further entries of a sample, such as ``intrinsics``: (3, 3) float64, in pixels."""
         return {}
+
+    def camera(self, index: int) -> NDArray[np.float64] | None:
+        """(3, 3) intrinsics of a sample in pixels, where they are known."""
+        given = self.extra(index).get(INTRINSICS)
+        return None if given is None else as_intrinsics(given)
 
     @property
     def classes(self) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ from cen.data.base import AlignedDataset, Split
 from cen.data.findings import DepthFacts, Facts, Finding, check_samples
 from cen.data.label_facts import Said, blurred, doubts
 from cen.data.neighbours import parted_film
+from cen.data.normal_facts import NormalFacts, judged
 from cen.data.parallel import over_samples
 from cen.data.source import SPLITS, Source
 from cen.errors import DataError
@@ -46,6 +47,7 @@ class Report:
         findings: everything found, in the order of the splits.
         classes: names of the classes by label field.
         units: metres per stored value by depth field.
+        axes: where stored normals point, by field of normals.
         ignore_index: the label value that is no class.
     """
 
@@ -53,6 +55,7 @@ class Report:
     findings: list[Finding] = field(default_factory=list)
     classes: dict[str, tuple[str, ...]] = field(default_factory=dict)
     units: dict[str, float] = field(default_factory=dict)
+    axes: dict[str, str] = field(default_factory=dict)
     ignore_index: int = 255
 
     @property
@@ -66,6 +69,14 @@ class Report:
         for facts in self.splits.values():
             for name, depth in facts.depth.items():
                 total.setdefault(name, DepthFacts()).add(depth)
+        return total
+
+    def normals(self) -> dict[str, NormalFacts]:
+        """Normals over all splits."""
+        total: dict[str, NormalFacts] = {}
+        for facts in self.splits.values():
+            for name, normals in facts.normals.items():
+                total.setdefault(name, NormalFacts()).add(normals)
         return total
 
     def to_dict(self) -> dict[str, Any]:
@@ -86,6 +97,7 @@ class Report:
             },
             "classes": {name: list(names) for name, names in self.classes.items()},
             "units": self.units,
+            "normals": {name: facts.to_dict() for name, facts in self.normals().items()},
             "findings": [finding.to_dict() for finding in self.findings],
         }
 
@@ -141,12 +153,16 @@ def check_data(
         report.classes = {name: known.names for name, known in dataset.labels.items()}
         report.units = {n: m.step for n, m in dataset.modalities.items() if m.kind == "depth"}
         report.units |= {n: m.step for n, m in dataset.targets.items() if m.kind == "depth"}
+        report.axes |= _axes(dataset)
         report.ignore_index = dataset.ignore_index
     report.findings += _repeated(opened, report.splits)
     report.findings += _judge_neighbours(opened, report, source.root)
     for dataset in list(opened.values())[:1]:
         report.findings += _judge_labels(dataset, report, source.root)
     report.findings += _judge_files(report, source.root)
+    for name, normals in report.normals().items():
+        for text in judged(name, report.axes.get(name, "+x +y +z"), normals):
+            report.findings.append(Finding("normal", "all", source.root, (), text))
     for name, depth in report.depth().items():
         report.findings += _judge_unit(name, report.units[name], depth, source.root)
     return report
@@ -164,6 +180,13 @@ def _judge_neighbours(
         )
         if text is not None:
             yield Finding("neighbours", "all", root, (), text, "note")
+
+
+def _axes(dataset: AlignedDataset) -> dict[str, str]:
+    """How the stored normals are read, by field."""
+    said = {n: str(f.get("axes", "")) for n, f in dataset.fields.items()}
+    read = {n: m.axes for n, m in {**dataset.modalities, **dataset.targets}.items()}
+    return {name: axes for name, axes in {**said, **read}.items() if axes}
 
 
 def _judge_labels(dataset: AlignedDataset, report: Report, root: str) -> Iterator[Finding]:

@@ -19,6 +19,7 @@ from cen.data.labels import smoothed
 from cen.data.lossy import lossy_file
 from cen.data.modality import Modality
 from cen.data.neighbours import MOST_FRAMES, thumbnail
+from cen.data.normal_facts import NormalFacts, normal_facts
 from cen.errors import DataError
 
 Severity = Literal["error", "note"]
@@ -92,6 +93,7 @@ class Facts:
         outlines: what `cen.data.label_facts.outlines` counts, by label field.
         lossy: files whose compression changes values, by field and format.
         depth: by depth field.
+        normals: by field of normals.
         hashes: one number of the content of every sample, by input field; 0 where there is none.
         thumbnails: (samples, 64) of the first input, where neighbours are compared.
     """
@@ -103,6 +105,7 @@ class Facts:
     outlines: dict[str, NDArray[np.int64]] = field(default_factory=dict)
     lossy: Counter[tuple[str, str]] = field(default_factory=Counter)
     depth: dict[str, DepthFacts] = field(default_factory=dict)
+    normals: dict[str, NormalFacts] = field(default_factory=dict)
     hashes: dict[str, list[NDArray[np.uint64]]] = field(default_factory=dict)
     thumbnails: list[NDArray[np.float32]] = field(default_factory=list)
 
@@ -118,6 +121,8 @@ class Facts:
         self.lossy += other.lossy
         for name, depth in other.depth.items():
             self.depth.setdefault(name, DepthFacts()).add(depth)
+        for name, normals in other.normals.items():
+            self.normals.setdefault(name, NormalFacts()).add(normals)
         for name, hashes in other.hashes.items():
             self.hashes.setdefault(name, []).extend(hashes)
         self.thumbnails += other.thumbnails
@@ -133,14 +138,21 @@ def check_samples(dataset: AlignedDataset, part: range) -> Facts:
     tiny = np.zeros((len(part), 64), np.float32)
     first = next(iter(dataset.modalities), None)
     compared = dataset.ungrouped and len(dataset) <= MOST_FRAMES
+    read = {**dataset.modalities, **dataset.targets}
+    measured = [name for name, modality in read.items() if modality.kind in ("depth", "normal")]
     for position, index in enumerate(part):
         sample = _Sample(dataset, index, facts)
+        values = {}
         for name, value in sample.fields():
             if compared and name == first:
                 tiny[position] = thumbnail(value)
+            if name in measured:
+                values[name] = value
             if name in hashes and not _is_constant(value):
                 hashes[name][position] = _hash(value)
         facts.samples += 1
+        for name, normals in normal_facts(dataset, index, values).items():
+            facts.normals.setdefault(name, NormalFacts()).add(normals)
     facts.thumbnails = [tiny] if compared else []
     facts.hashes = {name: [numbers] for name, numbers in hashes.items()}
     return facts

@@ -2,6 +2,11 @@
 
 Camera axes are x right, y down, z forward, in metres. Pixel (0, 0) is the centre of the pixel at
 the top left; intrinsics are a (3, 3) matrix K with K · (X, Y, Z) = Z · (u, v, 1).
+
+Normals are unit vectors in these axes that point out of the surface, to the side it is seen from:
+along the ray of a pixel their component is negative. A wall straight ahead has (0, 0, -1), a floor
+(0, -1, 0), and a wall at the left (1, 0, 0). That is the convention of all of CEN; what files hold
+is brought to it when they are read (``Modality.axes``). Taskonomy stores the same axes.
 """
 
 from __future__ import annotations

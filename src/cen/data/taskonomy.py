@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cen.data.base import AlignedDataset, Classes, Split, check_split, cut_validation
+from cen.data.geometry import Matrix
 from cen.data.modality import Modality
 from cen.data.nyudv2 import class_names, describe, palette_of
 from cen.data.splitting import hashed_split
@@ -19,12 +20,20 @@ from cen.data.taskonomy_encodings import (
     CURVATURE,
     EDGES,
     MISSING_DEPTH,
+    NORMAL_AXES,
+    ROOMS_AXES,
     SEMANTIC_SHIFT,
     STEPS,
 )
-from cen.data.taskonomy_files import Frames, read_frames
+from cen.data.taskonomy_files import (
+    POINT_INFO,
+    Frames,
+    picture_size,
+    read_camera,
+    read_frames,
+)
 from cen.data.taskonomy_lists import building_splits, listed_frames
-from cen.data.transforms import Transform
+from cen.data.transforms import INTRINSICS, Transform
 from cen.errors import CenWarning, DataError
 
 CLASSES = (
@@ -67,7 +76,7 @@ _KEYPOINTS: dict[str, Any] = {"kind": "continuous", "unit": 1.0 / 65535.0, "bits
 
 DOMAINS: dict[str, dict[str, Any]] = {
     "rgb": {"kind": "image"},
-    "normal": {"kind": "normal", "axes": "+x +y -z", "bits": 8},
+    "normal": {"kind": "normal", "axes": NORMAL_AXES, "bits": 8},
     "reshading": {"kind": "image", "channels": 1},
     "depth_euclidean": _DEPTH,
     "depth_zbuffer": _DEPTH,
@@ -103,7 +112,7 @@ class Taskonomy(AlignedDataset):
     - ``rgb``, and ``segment_unsup2d``, ``segment_unsup25d`` (superpixels): images.
     - ``depth_zbuffer`` (along the optical axis) and ``depth_euclidean`` (along the ray): metres;
       16-bit files in 1/512 m, 65535 = missing.
-    - ``normal``: 8-bit files with x right, y down and z to the camera, grey 128 = missing.
+    - ``normal``: 8-bit files with x right, y down and z away from the camera, grey 128 = missing.
     - ``reshading``: an image of one channel.
     - ``edge_texture`` and ``edge_occlusion``: 16-bit files; 11355 and 11584, by which the released
       CEN code divides, and more count as 1.
@@ -145,6 +154,7 @@ class Taskonomy(AlignedDataset):
             reading: a file that cannot be decoded, has another bit depth, or another size.
     """
 
+    along_ray = frozenset({"depth_euclidean"})
     usual_inputs: tuple[str, ...] = ("rgb", "depth_zbuffer")
     usual_targets: tuple[str, ...] = (_SEMANTIC,)
 
@@ -169,6 +179,8 @@ class Taskonomy(AlignedDataset):
         names = class_names(classes, {"classes": CLASSES, **described}, Path(root))
         self.known = tuple(DOMAINS)
         self.fields = {name: DOMAINS[name] for name in DOMAINS if name in self._frames.domains}
+        if "normal" in self.fields:
+            self.fields["normal"] = {**DOMAINS["normal"], "axes": _axes(described)}
         if _SEMANTIC in self.fields:
             self.fields[_SEMANTIC] = {**DOMAINS[_SEMANTIC], "ignore_index": ignore_index}
         self.labels = {_SEMANTIC: Classes(names, palette_of(described, len(names)))}
@@ -219,6 +231,25 @@ class Taskonomy(AlignedDataset):
     def read(self, field: str, index: int, modality: Modality) -> NDArray[Any]:
         """The raw array of one domain of one frame."""
         return modality.read(self._frames.path(field, int(self._keys[index])))
+
+    def camera(self, index: int) -> Matrix | None:
+        """The camera of a frame from its ``point_info``, where that is there.
+
+        Raises:
+            DataError: the file says no field of view.
+        """
+        key = int(self._keys[index])
+        path = self._frames.path(POINT_INFO, key)
+        if not path.is_file():
+            return None
+        return read_camera(path, picture_size(self._frames.path(self._frames.domains[0], key)))
+
+    def extra(self, index: int) -> dict[str, Any]:
+        """``intrinsics`` where an encoding asks for them and the frame has ``point_info``."""
+        if not any(m.encoded_by.camera for m in self.modalities.values()):
+            return {}
+        found = self.camera(index)
+        return {} if found is None else {INTRINSICS: found}
 
     def _by_group(self, keys: NDArray[np.int64], table: str | None) -> NDArray[np.int64]:
         """The frames of this split where buildings or points are split."""
@@ -271,6 +302,14 @@ class Taskonomy(AlignedDataset):
         return both
 
 
-def _names(classes: int | Sequence[str]) -> tuple[str, ...]:
-    names = range(classes) if isinstance(classes, int) else classes
-    return tuple(str(name) for name in names)
+def _axes(described: Mapping[str, Any]) -> str:
+    """Where stored normals point: what dataset.yaml says, else as Taskonomy has it.
+
+    Rooms written before version 0.1.0 was finished says nothing, and has z to the camera.
+    """
+    said = described.get("axes")
+    if isinstance(said, Mapping) and "normal" in said:
+        return str(said["normal"])
+    about = described.get("about")
+    rooms = isinstance(about, Mapping) and about.get("name") == "rooms"
+    return ROOMS_AXES if rooms else NORMAL_AXES

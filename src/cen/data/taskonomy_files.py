@@ -6,6 +6,8 @@ Python objects would fill the memory of every worker process.
 
 from __future__ import annotations
 
+import json
+import math
 import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
@@ -14,11 +16,16 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
+from cen.data.geometry import Matrix, as_intrinsics
 from cen.errors import DataError
 
 # Domains whose files are not called as their folder is: by the authors, in the sample building.
 SUFFIXES = {"segment_semantic": "segmentsemantic"}
+
+POINT_INFO = "point_info"
+"""Folder with a JSON file of every frame: its camera, among others."""
 
 FRAME = re.compile(r"point_(\d+)_view_(\d+)")
 _FILE = re.compile(r"point_(\d+)_view_(\d+)_domain_(\w+)\.png")
@@ -79,7 +86,8 @@ class Frames:
         """Where the file of a frame is, or would be."""
         building, point, view = self.parts(key)
         suffix = self.suffixes.get(domain, domain)
-        file = f"point_{point}_view_{view}_domain_{suffix}.png"
+        ending = "json" if domain == POINT_INFO else "png"
+        file = f"point_{point}_view_{view}_domain_{suffix}.{ending}"
         return self.root / self.form.format(building=building, domain=domain, file=file)
 
     def keys(self, domain: str) -> NDArray[np.int64]:
@@ -128,6 +136,40 @@ def read_frames(root: Path, known: Mapping[str, object]) -> Frames:
             f"{root}: the folders {', '.join(domains)} hold no point_*_view_*_domain_*.png"
         )
     return _frames(root, tuple(sorted(below)), tuple(domains), form)
+
+
+def read_camera(path: Path, size: tuple[int, int]) -> Matrix:
+    """The (3, 3) intrinsics of a frame: the field of view of point_info, the axis in the middle.
+
+    Args:
+        path: the JSON file of the frame.
+        size: (H, W) of its pictures; the field of view is that of the longer side.
+
+    Raises:
+        DataError: the file cannot be read, or says no angle between 0 and 180 degrees.
+    """
+    try:
+        said = json.loads(path.read_text(encoding="utf-8"))
+        angle = float(said["field_of_view_rads"])
+    except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
+        raise DataError(f"{path}: says no field_of_view_rads ({error!r})") from error
+    if not 0.0 < angle < math.pi:
+        raise DataError(f"{path}: field_of_view_rads {angle} is no angle between 0 and π")
+    focal = 0.5 * max(size) / math.tan(0.5 * angle)
+    return as_intrinsics((focal, focal, 0.5 * size[1] - 0.5, 0.5 * size[0] - 0.5))
+
+
+def picture_size(path: Path) -> tuple[int, int]:
+    """(H, W) of a picture, from its header.
+
+    Raises:
+        DataError: it is none.
+    """
+    try:
+        with Image.open(path) as image:
+            return image.height, image.width
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise DataError(f"{path}: cannot be read ({error})") from error
 
 
 def _by_building(root: Path, folders: Collection[str], known: Iterable[str]) -> Frames:

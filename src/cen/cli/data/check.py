@@ -75,9 +75,22 @@ def _shown(report: Report) -> list[RenderableType]:
             metres = [f"{d[key]:.3g}" for key in ("low", "median", "high")]
             lines.append((name, f"{report.units[name]:g}", *metres, f"{100 * d['holes']:.1f}"))
         shown.append(common.table(head, lines))
+    shown += _normals(report)
     shown += [_histogram(report, name) for name in _label_fields(report)]
     shown += _lines(report)
     return shown
+
+
+def _normals(report: Report) -> list[RenderableType]:
+    """How normals lie to what is seen."""
+    rows = []
+    for name, facts in report.normals().items():
+        median = f"{facts.median():.0f}" if facts.depth else "-"
+        camera = "assumed" if facts.assumed else "known"
+        away = f"{100 * facts.share_away:.1f}"
+        rows.append((name, away, facts.depth or "no depth", median, camera))
+    head = ("normals", "facing away %", "compared with", "median °", "camera")
+    return [common.table(head, rows)] if rows else []
 
 
 def _label_fields(report: Report) -> list[str]:

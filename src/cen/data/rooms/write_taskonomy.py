@@ -12,7 +12,14 @@ from numpy.typing import NDArray
 
 from cen.data.files import write_png
 from cen.data.rooms.plan import Plan, Rendered, Scene
-from cen.data.taskonomy_encodings import CURVATURE, EDGES, MISSING_DEPTH, SEMANTIC_SHIFT, STEPS
+from cen.data.taskonomy_encodings import (
+    CURVATURE,
+    EDGES,
+    MISSING_DEPTH,
+    NORMAL_AXES,
+    SEMANTIC_SHIFT,
+    STEPS,
+)
 from cen.data.taskonomy_files import SUFFIXES
 from cen.errors import DataError
 from cen.files import write_text
@@ -46,7 +53,7 @@ def write(plan: Plan) -> dict[str, Any]:
     """Writes a folder per domain, train.txt, test.txt, and a dataset.yaml that names them.
 
     The files are as Taskonomy's: 16-bit depth in 1/512 m with 65535 for holes, 16-bit edges, 8-bit
-    normals with z to the camera, labels with 0 for "uncertain". Depth is that of the sensor, with
+    normals with z away from the camera, labels with 0 for "uncertain". Depth is that of the sensor, with
     its noise and holes. Curvature is in units of ``ROOMS_CURVATURE``.
     """
     for domain in _DOMAINS:
@@ -67,6 +74,7 @@ def write(plan: Plan) -> dict[str, Any]:
         "classes": said["classes"],
         "palette": said["palette"],
         "lists": lists,
+        "axes": {"normal": NORMAL_AXES},
         "about": plan.description,
     }
 
@@ -88,11 +96,9 @@ def _scene(
     depth = arrays["depth"].astype(np.float64)
     grey = _steps(255.0 * arrays["reshading"], np.uint8)
     curvature = np.clip(arrays["principal_curvature"] / ROOMS_CURVATURE, -1.0, 1.0)
-    # Right and down as in the program; forward turned to the camera.
-    normal = arrays["normal"] * np.array((1.0, 1.0, -1.0))
     files = {
         "rgb": arrays["rgb"],
-        "normal": _steps(127.5 * (normal + 1.0), np.uint8),
+        "normal": _steps(127.5 * (arrays["normal"] + 1.0), np.uint8),
         "reshading": cv2.merge((grey, grey, grey)),
         "depth_euclidean": _depth(depth * _stretch(depth.shape, camera)),
         "depth_zbuffer": _depth(depth),

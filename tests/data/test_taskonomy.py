@@ -260,7 +260,7 @@ def test_values_of_the_files(root):
     wanted = {name: {} for name in ("normal", "depth_euclidean", "edge_texture")}
     data = open_layout("taskonomy", root, "train", inputs=wanted, outputs={}, validation=0.0)
     normal = data.raw(0)["normal"]
-    np.testing.assert_allclose(normal[0, :3], [(1, 0, 0), (0, 1, 0), (0, 0, -1)], atol=0.01)
+    np.testing.assert_allclose(normal[0, :3], [(1, 0, 0), (0, 1, 0), (0, 0, 1)], atol=0.01)
     assert np.isnan(normal[1:]).all()
     edges = np.zeros((24, 32), np.uint16)
     edges[0, :3] = (11355, 60000, 5678)
@@ -272,6 +272,57 @@ def test_values_of_the_files(root):
     read = data.raw(0)["depth_euclidean"]
     assert read[0, 0] == 2.0
     assert np.isnan(read).sum() == 24 * 32 - 1
+
+
+def test_stored_normals_of_a_wall_a_floor_and_a_side(root):
+    """As on the authors' files: z away from the camera, so a wall ahead has a small z."""
+    stored = np.full((24, 32, 3), 128, np.uint8)
+    stored[0, :3] = ((128, 128, 0), (128, 0, 128), (255, 128, 128))
+    write_png(root / "normal" / "point_0_view_0_domain_normal.png", stored)
+    data = open_layout("taskonomy", root, "train", inputs={"normal": {}}, outputs={}, validation=0)
+    found = data.raw(0)["normal"][0, :3]
+    np.testing.assert_allclose(found, [(0, 0, -1), (0, -1, 0), (1, 0, 0)], atol=0.01)
+
+
+def test_rooms_written_before_is_read_as_it_was_meant(root):
+    """Its files have z to the camera, and its dataset.yaml says nothing of axes."""
+    wanted = {"inputs": {"normal": {}}, "outputs": {}, "validation": 0.0}
+    now = open_layout("taskonomy", root, "train", **wanted).raw(0)["normal"]
+    said = yaml.safe_load((root / "dataset.yaml").read_text())
+    assert said.pop("axes") == {"normal": "+x +y +z"}
+    (root / "dataset.yaml").write_text(yaml.safe_dump(said))
+    path = root / "normal" / "point_0_view_0_domain_normal.png"
+    stored = cv2.imread(str(path))[..., ::-1].copy()
+    stored[..., 2] = 255 - stored[..., 2]
+    write_png(path, stored)
+    data = open_layout("taskonomy", root, "train", **wanted)
+    np.testing.assert_allclose(data.raw(0)["normal"], now, atol=1e-6)
+    said["axes"] = {"normal": "+x +y"}
+    (root / "dataset.yaml").write_text(yaml.safe_dump(said))
+    with pytest.raises(DataError, match="field normal is described wrongly: axes"):
+        open_layout("taskonomy", root, "train", **wanted)
+
+
+def test_depth_along_the_ray_is_refused_where_geometry_is_made_of_it(root):
+    wanted = {"depth_euclidean": {"encoding": "hha", "intrinsics": [30, 30, 15.5, 11.5]}}
+    with pytest.raises(ConfigError, match=r"depth_euclidean is along the ray; take depth_zbuffer"):
+        open_layout("taskonomy", root, "train", inputs=wanted, outputs={})
+
+
+def test_point_info_gives_the_camera_to_encodings(root):
+    """The field of view of 90 degrees over 32 pixels has a focal length of 16."""
+    (root / "point_info").mkdir()
+    info = root / "point_info" / "point_0_view_0_domain_point_info.json"
+    info.write_text(json.dumps({"field_of_view_rads": np.pi / 2}))
+    wanted = {"depth_zbuffer": {"encoding": "normals", "channels": 3}}
+    data = open_layout("taskonomy", root, "train", inputs=wanted, outputs={}, validation=0.0)
+    camera = data.raw(0)["intrinsics"]
+    np.testing.assert_allclose(camera, [[16, 0, 15.5], [0, 16, 11.5], [0, 0, 1]])
+    plain = open_layout("taskonomy", root, "train", inputs={"rgb": {}}, outputs={}, validation=0.0)
+    assert "intrinsics" not in plain.raw(0)
+    info.write_text("{}")
+    with pytest.raises(DataError, match="says no field_of_view_rads"):
+        data.raw(0)
 
 
 @pytest.mark.parametrize("domain", ["depth_zbuffer", "edge_occlusion"])

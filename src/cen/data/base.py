@@ -75,6 +75,7 @@ class AlignedDataset(Dataset[Sample], ABC):
             has said to be no class.
         along_ray: depth fields that hold distances from the camera's centre along the ray of each
             pixel; those of all others are along the optical axis.
+        rendered: the files are Rooms, written in the layout.
         own_classes: whether the user declares the classes, rather than whoever published the data;
             each of them should then occur.
         ungrouped: whether the user could say what belongs together, and has not.
@@ -91,6 +92,7 @@ class AlignedDataset(Dataset[Sample], ABC):
     known: Sequence[str] = ()
     ungrouped: bool = False
     along_ray: frozenset[str] = frozenset()
+    rendered: bool = False
 
     usual_inputs: tuple[str, ...] = ("rgb", "depth")
     usual_targets: tuple[str, ...] = ("segmentation",)
@@ -128,11 +130,11 @@ class AlignedDataset(Dataset[Sample], ABC):
         """
         self.modalities = self._read_as(modalities, self.usual_inputs)
         self.targets = self._read_as(targets, self.usual_targets)
-        for name in self.along_ray & set(self.modalities):
-            if self.modalities[name].encoded_by.camera:
+        for name, modality in self.modalities.items():
+            if name in self.along_ray and modality.encoded_by.camera:
                 raise ConfigError(
-                    f"data.modalities.{name}.encoding: {self.modalities[name].encoding} needs depth "
-                    f"along the optical axis, and {name} is along the ray; take depth_zbuffer"
+                    f"data.modalities.{name}.encoding: {modality.encoding} needs depth along the "
+                    f"optical axis, and {name} is along the ray; take depth_zbuffer"
                 )
         for name in self.targets:
             count = len(self.labels[name].names) if name in self.labels else 0

@@ -24,7 +24,9 @@ from cen.errors import CenError, DataError
 if TYPE_CHECKING:
     from cen.data.base import AlignedDataset
 
-_SIGNED = [(order, signs) for order in permutations(range(3)) for signs in product((1, -1), repeat=3)]
+_SIGNED = [
+    (order, signs) for order in permutations(range(3)) for signs in product((1, -1), repeat=3)
+]
 # As read is the first of them.
 _ORDERS = np.array([order for order, _ in _SIGNED])
 _SIGNS = np.array([signs for _, signs in _SIGNED], dtype=np.float64)
@@ -34,10 +36,13 @@ _LOOKED, _FEW = 4096, 1000
 _SAMPLES = 64
 # Field of view across the longer side, where no camera is known: of most sensors within 15 degrees.
 _USUAL_VIEW = np.radians(60.0)
-# Of normals that belong to the depth half are within some degrees; noise of a sensor and an assumed
-# camera make them some tens, but no other choice of axes is much better then.
-_BETTER, _APART, _AWAY = 2.0, 45.0, 0.25
-_SLACK = 3.0
+# Noise of a sensor and edges of objects bring normals of depth far off, whatever the axes; other
+# axes are the right ones where so many more then lie within so many degrees.
+_MORE, _NEAR = 0.1, 30
+# What is seen faces the camera; where it does not in so many pixels, something is wrong.
+_AWAY, _HARDLY = 0.25, 0.1
+# Normals that have nothing to do with the depth.
+_APART = 45.0
 
 
 @dataclass
@@ -84,6 +89,11 @@ class NormalFacts:
         """Share of the normals, as read, that point away from the camera."""
         return float(self.away[0]) / max(1, self.pixels)
 
+    def far(self, choice: int = 0) -> float:
+        """Percent of the normals that are far from those of the depth."""
+        total = max(1, int(self.angles[choice].sum()))
+        return 100.0 * float(self.angles[choice, _NEAR + 1 :].sum()) / total
+
     def median(self, choice: int = 0) -> float:
         """Median angle to the normals of the depth in degrees, NaN where nothing was compared."""
         total = int(self.angles[choice].sum())
@@ -125,7 +135,11 @@ def normal_facts(
         depth = next((d for d in depths if _value(dataset, index, d, values) is not None), "")
         metres = _value(dataset, index, depth, values) if depth else None
         found[name] = compare(
-            normals, metres, _camera(dataset, index), name=depth, along_ray=depth in dataset.along_ray
+            normals,
+            metres,
+            _camera(dataset, index),
+            name=depth,
+            along_ray=depth in dataset.along_ray,
         )
     return found
 
@@ -209,12 +223,14 @@ def judged(field_name: str, axes: str, facts: NormalFacts) -> Iterator[str]:
     median = facts.median()
     said = f"{field_name}: {100 * facts.share_away:.1f} % of the pixels face away from the camera"
     if facts.depth:
-        said += f", and half of the normals are {median:.0f}° or more from those of {facts.depth}"
+        said += (
+            f", and {facts.far():.0f} % are more than {_NEAR}° from the normals of {facts.depth}"
+        )
     choice = _best(facts)
     if choice is not None:
         better = f"{100 * facts.away[choice] / facts.pixels:.1f} % face away"
         if facts.depth:
-            better += f" and the median angle is {facts.median(choice):.0f}°"
+            better += f" and {facts.far(choice):.0f} % are so far off"
         yield (
             f"{said}; the stored axes are other ones: with data.modalities.{field_name}.axes: "
             f"'{_axes_of(choice, axes)}' {better}"
@@ -228,18 +244,18 @@ def judged(field_name: str, axes: str, facts: NormalFacts) -> Iterator[str]:
 
 def _best(facts: NormalFacts) -> int | None:
     """The choice of axes that explains the normals much better than the one they were read with."""
-    seen = facts.away <= 0.1 * facts.pixels
+    seen = facts.away <= _HARDLY * facts.pixels
     if facts.depth:
-        medians = np.array([facts.median(choice) for choice in range(len(_SIGNED))])
-        best = int(np.argmin(np.where(seen, medians, np.inf)))
-        return best if seen[best] and medians[0] > _BETTER * medians[best] + _SLACK else None
+        near = facts.angles[:, : _NEAR + 1].sum(axis=1) / max(1, int(facts.angles[0].sum()))
+        best = int(np.argmax(np.where(seen, near, -1.0)))
+        return best if seen[best] and near[best] > near[0] + _MORE else None
     # Without depth only a turned z can be told.
     turned = _SIGNED.index(((0, 1, 2), (1, 1, -1)))
     return turned if facts.share_away > _AWAY and seen[turned] else None
 
 
 def _axes_of(choice: int, axes: str) -> str:
-    """The option ``axes`` that reads stored normals as this choice does those read with ``axes``."""
+    """The option that reads stored normals as this choice takes those read with ``axes``."""
     channels, signs = parse_axes(axes)
     words = [""] * 3
     for axis, (source, sign) in enumerate(zip(*_SIGNED[choice], strict=True)):
@@ -250,6 +266,4 @@ def _axes_of(choice: int, axes: str) -> str:
 
 def _usual_camera(size: tuple[int, int]) -> Matrix:
     focal = 0.5 * max(size) / np.tan(0.5 * _USUAL_VIEW)
-    return np.array(
-        [[focal, 0, 0.5 * size[1] - 0.5], [0, focal, 0.5 * size[0] - 0.5], [0, 0, 1.0]]
-    )
+    return np.array([[focal, 0, 0.5 * size[1] - 0.5], [0, focal, 0.5 * size[0] - 0.5], [0, 0, 1.0]])

@@ -16,6 +16,7 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
+from cen.conventions import CONVENTIONS
 from cen.data.base import AlignedDataset, Split
 from cen.data.labels import stored_numbers
 from cen.data.modality import Modality
@@ -112,6 +113,9 @@ def _description(
         "ignore_index": dataset.ignore_index,
         "partial": dataset.partial,
         "own_classes": dataset.own_classes,
+        "along_ray": sorted(dataset.along_ray & set(read)),
+        "rendered": dataset.rendered,
+        "conventions": dict(CONVENTIONS),
         "undeclared": sorted(dataset.undeclared),
         "fields": {name: _said(dataset.fields[name], modality) for name, modality in read.items()},
         "labels": {

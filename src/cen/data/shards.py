@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import tarfile
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,13 +21,14 @@ import yaml
 from numpy.typing import NDArray
 
 from cen import parsing
+from cen.conventions import normals_in_doubt
 from cen.data.base import AlignedDataset, Classes, Split, check_split
 from cen.data.files import Held
 from cen.data.modality import Modality
 from cen.data.sampling import Key, split_key
 from cen.data.store import Store, npy_array
 from cen.data.transforms import Sample, Transform
-from cen.errors import DataError
+from cen.errors import CenWarning, DataError
 
 DESCRIPTION, INDEX, ABOUT = "shards.yaml", "index.npy", "json"
 HEADER = 512
@@ -90,6 +92,7 @@ class Shards(AlignedDataset):
             known = ", ".join(said["splits"])
             raise DataError(f"{self.store.path(DESCRIPTION)}: has no split {split}, only {known}")
         self._take(said, split)
+        _warn_of_normals(said, self.store.path(DESCRIPTION))
         _check_classes(classes, self.labels, self.store)
         self._columns = {name: column for column, name in enumerate([*self.fields, ABOUT])}
         self._index: NDArray[np.uint32] | None = None
@@ -124,6 +127,8 @@ class Shards(AlignedDataset):
             self.length = int(said["splits"][split])
             self.per_shard = int(said["samples_per_shard"])
             self.partial = bool(said.get("partial", False))
+            self.along_ray = frozenset(map(str, said.get("along_ray", ())))
+            self.rendered = bool(said.get("rendered", False))
             self.own_classes = bool(said.get("own_classes", False))
             self.undeclared = frozenset(map(str, said.get("undeclared", ())))
             self._ignored = int(said.get("ignore_index", 255))
@@ -306,6 +311,23 @@ def _description(store: Store) -> dict[str, Any]:
             "cen data NAME convert writes it"
         )
     return said
+
+
+def _warn_of_normals(said: Mapping[str, Any], told: object) -> None:
+    """Tells of shards that were made when Taskonomy's normals were read with a wrong z."""
+    source = said.get("source")
+    taskonomy = isinstance(source, Mapping) and source.get("layout") == "taskonomy"
+    fields = {"targets": said["fields"]}
+    if not taskonomy or "conventions" in said or not (names := normals_in_doubt(fields)):
+        return
+    warnings.warn(
+        f"{told}: was written when z of Taskonomy's normals was read with the wrong sign. If these "
+        f"are Taskonomy's own files, set axes of {', '.join(names)} there to '+x +y +z'; shards of "
+        "Rooms are right as they are. cen data shards check compares normals with depth; say "
+        "'conventions: {normals: 1}' there once it is settled",
+        CenWarning,
+        stacklevel=4,
+    )
 
 
 def _check_classes(

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cen.conventions import REVERSED_AXES
 from cen.data.base import AlignedDataset, Classes, Split, check_split, cut_validation
 from cen.data.geometry import Matrix
 from cen.data.modality import Modality
@@ -21,7 +22,6 @@ from cen.data.taskonomy_encodings import (
     EDGES,
     MISSING_DEPTH,
     NORMAL_AXES,
-    ROOMS_AXES,
     SEMANTIC_SHIFT,
     STEPS,
 )
@@ -179,8 +179,10 @@ class Taskonomy(AlignedDataset):
         names = class_names(classes, {"classes": CLASSES, **described}, Path(root))
         self.known = tuple(DOMAINS)
         self.fields = {name: DOMAINS[name] for name in DOMAINS if name in self._frames.domains}
+        about = described.get("about")
+        self.rendered = isinstance(about, Mapping) and about.get("name") == "rooms"
         if "normal" in self.fields:
-            self.fields["normal"] = {**DOMAINS["normal"], "axes": _axes(described)}
+            self.fields["normal"] = {**DOMAINS["normal"], "axes": _axes(described, self.rendered)}
         if _SEMANTIC in self.fields:
             self.fields[_SEMANTIC] = {**DOMAINS[_SEMANTIC], "ignore_index": ignore_index}
         self.labels = {_SEMANTIC: Classes(names, palette_of(described, len(names)))}
@@ -302,7 +304,7 @@ class Taskonomy(AlignedDataset):
         return both
 
 
-def _axes(described: Mapping[str, Any]) -> str:
+def _axes(described: Mapping[str, Any], rooms: bool) -> str:
     """Where stored normals point: what dataset.yaml says, else as Taskonomy has it.
 
     Rooms written before version 0.1.0 was finished says nothing, and has z to the camera.
@@ -310,6 +312,4 @@ def _axes(described: Mapping[str, Any]) -> str:
     said = described.get("axes")
     if isinstance(said, Mapping) and "normal" in said:
         return str(said["normal"])
-    about = described.get("about")
-    rooms = isinstance(about, Mapping) and about.get("name") == "rooms"
-    return ROOMS_AXES if rooms else NORMAL_AXES
+    return REVERSED_AXES if rooms else NORMAL_AXES

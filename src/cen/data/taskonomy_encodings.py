@@ -1,6 +1,7 @@
 """The numbers that Taskonomy's files hold, for the reader and for the writer of Rooms.
 
-Depth and curvature: the authors' description of the data. Normals: measured on their files. Edges: the greatest values that the released CEN code divides by.
+Depth and curvature: the authors' description of the data. Normals: measured on their
+files. Edges: the greatest values that the released CEN code divides by.
 """
 
 from __future__ import annotations
@@ -23,9 +24,6 @@ NORMAL_AXES = "+x +y +z"
 Measured on real frames: normals computed from the z-buffer lie 1.0 degree (median) from those
 stored so, and 95 to 100 % of the pixels face the camera.
 """
-
-ROOMS_AXES = "+x +y -z"
-"""The same in Rooms of this layout that was written when the opposite was believed."""
 
 SEMANTIC_SHIFT = 1
 """Stored label of class 0; what is below is "uncertain"."""

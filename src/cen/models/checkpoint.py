@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -12,7 +13,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from cen import __version__
-from cen.errors import CenError, CheckpointError
+from cen.conventions import normals_in_doubt
+from cen.errors import CenError, CenWarning, CheckpointError
 from cen.exchange import keep_partial_statistics
 from cen.files import write_atomically
 from cen.models.builders import build
@@ -94,7 +96,21 @@ def load(path: str | Path) -> ChannelExchangeNetwork:
     require_fit(state, net.state_dict(), f"{path} does not hold the network it describes")
     net.load_state_dict(state)
     net.metadata = header["metadata"]
+    _warn_of_normals(path, net.metadata)
     return net.eval()
+
+
+def _warn_of_normals(path: Path, metadata: Mapping[str, Any]) -> None:
+    """Tells of a network that was trained when Taskonomy's normals were read with a wrong z."""
+    if names := normals_in_doubt(metadata):
+        warnings.warn(
+            f"{path}: was trained when z of Taskonomy's normals was read with the wrong sign. If "
+            f"it was trained on Taskonomy's own files, z of its {', '.join(names)} has the other "
+            "sign than in this version, and its figures are not to be compared with new ones: "
+            "train it anew, or turn z of what it predicts. Networks trained on Rooms are right",
+            CenWarning,
+            stacklevel=3,
+        )
 
 
 def read_header(path: str | Path) -> dict[str, Any]:

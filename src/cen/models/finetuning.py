@@ -69,7 +69,8 @@ def finetune(
     new.metadata = {
         "preprocessing": {
             name: value for name, value in preprocessing.items() if _same_input(net, new, name)
-        }
+        },
+        **{key: net.metadata[key] for key in ("conventions",) if key in net.metadata},
     }
     return new.train(net.training)
 

@@ -20,7 +20,7 @@ from cen.training.machine import check_machine
 from cen.training.modes import GeneratorMode
 from cen.training.panels import write_panels
 from cen.training.scorer import score_network
-from cen.training.setup import metadata, open_dataset
+from cen.training.setup import check_normals, metadata, open_dataset
 
 
 def evaluate(
@@ -85,6 +85,7 @@ def evaluate(
             f"train.devices: {config.train.devices}, but the {split} split has {len(dataset)} "
             "samples; give as many or fewer"
         )
+    check_normals(net.metadata, dataset)
     known_targets(dataset)
     _check_classes(net, {n: c.names for n, c in dataset.labels.items()}, config.data.root)
     _check_single(net, config, single or {})
@@ -239,9 +240,11 @@ def _ensemble_of(
     config = Config.load(run / "config.yaml", overrides)
     net = load(run)
     mode = how["generator_mode"] or config.train.generator_mode
+    dataset = open_dataset(config, split)
+    check_normals(net.metadata, dataset)
     scores = score_network(
         net,
-        open_dataset(config, split),
+        dataset,
         which=[tuple(net.inputs)],
         batch_size=config.train.batch_size,
         workers=config.data.workers,

@@ -12,10 +12,13 @@ from lightning.pytorch import Callback, Trainer
 from torch.utils.data import Dataset
 
 from cen.config import Config, TrainConfig
+from cen.conventions import normals_in_doubt
+from cen.data import AlignedDataset
 from cen.data.label_facts import warn_of_labels
 from cen.data.ranges import seen_range
 from cen.errors import CheckpointError
 from cen.models import ChannelExchangeNetwork, CycleFusionNetwork
+from cen.models.checkpoint import IN_RUN_FOLDER, read_header
 from cen.training.callbacks import ExchangeMonitor, FiniteLoss, RunProgress, StepLog
 from cen.training.checkpoint import RunCheckpoint, StopAsked, StopRequest
 from cen.training.cycle import CycleFusion, CycleTranslation, feeds_of
@@ -28,7 +31,14 @@ from cen.training.module import DensePrediction
 from cen.training.panels import PanelsInTraining
 from cen.training.quiet import quiet
 from cen.training.runs import claim_run, finish_run, start_run
-from cen.training.setup import build_network, make_schedule, metadata, open_dataset, tasks_of
+from cen.training.setup import (
+    build_network,
+    check_normals,
+    make_schedule,
+    metadata,
+    open_dataset,
+    tasks_of,
+)
 from cen.training.translation import Translation
 from cen.weighting import make_weighting
 
@@ -65,6 +75,10 @@ def fit(
     tasks = tasks_of(config, train)
     if not resume and first_process():
         warn_of_labels(train)
+    said = {**metadata(train), "seen": seen_range(train)}
+    if resume and _doubtful(Path(run_dir), train):
+        # What the run has learnt so far is not in the conventions of this version.
+        del said["conventions"]
     feeds = feeds_of(tasks, train.targets) if config.model.name == "cycle" else None
     net = build_network(config, tasks, feeds)
     return train_network(
@@ -73,11 +87,27 @@ def fit(
         net,
         train,
         validation,
-        metadata={**metadata(train), "seen": seen_range(train)},
+        metadata=said,
         resume=resume,
         progress=progress,
         callbacks=_grids(net, validation, Path(run_dir)),
     )
+
+
+def _doubtful(run_dir: Path, train: AlignedDataset) -> bool:
+    """Whether the networks of a run that is resumed were trained on normals as they were read once.
+
+    Raises:
+        ConfigError: the data are read differently now.
+    """
+    for file in (run_dir / name for name in IN_RUN_FOLDER):
+        try:
+            stored = read_header(file)["metadata"]
+        except CheckpointError:  # there is none yet, or going on does not need it
+            continue
+        check_normals(stored, train)
+        return bool(normals_in_doubt(stored))
+    return False
 
 
 def _grids(

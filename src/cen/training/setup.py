@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from cen.config import Config, ModelConfig, OutputConfig
 from cen.config_data import ModalityConfig
+from cen.conventions import CONVENTIONS, REVERSED_AXES, normals_in_doubt
 from cen.data import AlignedDataset, Modality, eval_transform, train_transform
 from cen.data.ranges import with_camera
 from cen.data.source import Source
@@ -210,8 +211,29 @@ def metadata(dataset: AlignedDataset) -> dict[str, Any]:
         "classes": {name: list(known.names) for name, known in labels.items()},
         "palette": {name: known.palette.tolist() for name, known in labels.items()},
         **({"targets": others} if others else {}),
+        "conventions": dict(CONVENTIONS),
         **({"resize": list(resize)} if resize else {}),
     }
+
+
+def check_normals(stored: Mapping[str, Any], dataset: AlignedDataset) -> None:
+    """Refuses data whose normals are read with another sign than a network was trained with.
+
+    Args:
+        stored: metadata of the network.
+        dataset: what it is to be run on.
+
+    Raises:
+        ConfigError: an older version saved the network, and read Taskonomy's normals differently.
+    """
+    for name in () if dataset.rendered else normals_in_doubt(stored):
+        read = {**dataset.targets, **dataset.modalities}.get(name)
+        if read is not None and read.axes != REVERSED_AXES:
+            raise ConfigError(
+                f"data.modalities.{name}.axes: the network was trained when z of Taskonomy's "
+                f"normals was read with the wrong sign; say --data.modalities.{name}.axes "
+                f"'{REVERSED_AXES}' to read them as it did (for its own figures), or train anew"
+            )
 
 
 def _given(config: ModalityConfig | None) -> dict[str, Any]:

@@ -53,8 +53,8 @@ def write(plan: Plan) -> dict[str, Any]:
     """Writes a folder per domain, train.txt, test.txt, and a dataset.yaml that names them.
 
     The files are as Taskonomy's: 16-bit depth in 1/512 m with 65535 for holes, 16-bit edges, 8-bit
-    normals with z away from the camera, labels with 0 for "uncertain". Depth is that of the sensor, with
-    its noise and holes. Curvature is in units of ``ROOMS_CURVATURE``.
+    normals with z away from the camera, labels with 0 for "uncertain". Depth is that of the sensor,
+    with its noise and holes. Curvature is in units of ``ROOMS_CURVATURE``.
     """
     for domain in _DOMAINS:
         (plan.root / domain).mkdir(exist_ok=True)

@@ -301,6 +301,10 @@ def test_rooms_written_before_is_read_as_it_was_meant(root):
     (root / "dataset.yaml").write_text(yaml.safe_dump(said))
     with pytest.raises(DataError, match="field normal is described wrongly: axes"):
         open_layout("taskonomy", root, "train", **wanted)
+    said["axes"] = {"normals": "+x +y +z"}
+    (root / "dataset.yaml").write_text(yaml.safe_dump(said))
+    with pytest.raises(DataError, match=r"dataset\.yaml: axes: .*write axes: \{normal: "):
+        open_layout("taskonomy", root, "train", **wanted)
 
 
 def test_depth_along_the_ray_is_refused_where_geometry_is_made_of_it(root):

@@ -175,14 +175,17 @@ class Taskonomy(AlignedDataset):
     ) -> None:
         check_split(split)
         self._frames: Frames = read_frames(Path(root), DOMAINS)
-        described = describe(root, ("classes", "palette", "lists"))
+        described = describe(root, ("classes", "palette", "lists", "axes"))
         names = class_names(classes, {"classes": CLASSES, **described}, Path(root))
         self.known = tuple(DOMAINS)
         self.fields = {name: DOMAINS[name] for name in DOMAINS if name in self._frames.domains}
         about = described.get("about")
         self.rendered = isinstance(about, Mapping) and about.get("name") == "rooms"
         if "normal" in self.fields:
-            self.fields["normal"] = {**DOMAINS["normal"], "axes": _axes(described, self.rendered)}
+            self.fields["normal"] = {
+                **DOMAINS["normal"],
+                "axes": _axes(described, self.rendered, Path(root)),
+            }
         if _SEMANTIC in self.fields:
             self.fields[_SEMANTIC] = {**DOMAINS[_SEMANTIC], "ignore_index": ignore_index}
         self.labels = {_SEMANTIC: Classes(names, palette_of(described, len(names)))}
@@ -304,12 +307,20 @@ class Taskonomy(AlignedDataset):
         return both
 
 
-def _axes(described: Mapping[str, Any], rooms: bool) -> str:
+def _axes(described: Mapping[str, Any], rooms: bool, root: Path) -> str:
     """Where stored normals point: what dataset.yaml says, else as Taskonomy has it.
 
     Rooms written before version 0.1.0 was finished says nothing, and has z to the camera.
+
+    Raises:
+        DataError: dataset.yaml says something else there.
     """
     said = described.get("axes")
-    if isinstance(said, Mapping) and "normal" in said:
-        return str(said["normal"])
-    return REVERSED_AXES if rooms else NORMAL_AXES
+    if said is None:
+        return REVERSED_AXES if rooms else NORMAL_AXES
+    if not isinstance(said, Mapping) or list(said) != ["normal"]:
+        raise DataError(
+            f"{root / 'dataset.yaml'}: axes: {said!r} does not say how normals are stored; write "
+            f"axes: {{normal: {NORMAL_AXES}}}"
+        )
+    return str(said["normal"])

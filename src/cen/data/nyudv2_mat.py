@@ -53,8 +53,8 @@ class NYUDv2Mat(AlignedDataset):
     ``labels`` (1449, 640, 480) uint16 with 0 = unlabelled. The mapping to 40 classes is that of
     S. Gupta, P. Arbelaez, J. Malik, CVPR 2013, the one to 13 that of C. Couprie et al., ICLR 2013.
 
-    Names, shapes and types are those that the toolbox and public readers agree on; no real file
-    was at hand when this was written. Of the 13-class files two forms are known and read:
+    Names, shapes and types are those that the toolbox and public readers agree on; what was
+    looked at on real files is listed in docs/datasets.md. Of the 13-class files two forms are known and read:
     ``classMapping13.labels13`` (40 to 13) and ``mapClass`` (894 to 13).
 
     Fields: ``rgb``, ``depth``, ``segmentation``. A sample also has ``intrinsics``.

@@ -69,8 +69,8 @@ class SUNRGBD(AlignedDataset):
     object whose name is not among the 37 is unlabelled then. Such labels are not those of published
     figures, and a warning says so. SUNRGBDMeta.mat takes SciPy some seconds to read, once.
 
-    Names, shapes and the split follow the toolbox's documentation and public readers; no real file
-    was at hand when this was written.
+    Names, shapes and the split follow the toolbox's documentation and public readers; what was
+    looked at on real files is listed in docs/datasets.md.
 
     Fields: ``rgb``, ``depth``, ``segmentation``. A sample also has ``intrinsics``.
 

@@ -6,6 +6,7 @@ import io
 import struct
 from dataclasses import dataclass
 from math import prod
+from typing import Any, BinaryIO
 
 import numpy as np
 from PIL import Image
@@ -22,11 +23,14 @@ BYTE_LIMIT = 2**31
 """Most bytes of a file that is read: 2 GiB."""
 
 _PNG, _NPY = b"\x89PNG\r\n\x1a\n", b"\x93NUMPY"
+_ZIP, _HDF5 = b"PK\3\4", b"\x89HDF\r\n\x1a\n"
 _TIFF = {b"II*\0": "<", b"MM\0*": ">", b"II+\0": "<", b"MM\0+": ">"}
 _EXR, _WINDOW = b"\x76\x2f\x31\x01", b"dataWindow\0box2i\0\x10\0\0\0"
-_WIDTH, _HEIGHT, _BITS, _COMPRESSION, _BANDS, _PLANES = 256, 257, 258, 259, 277, 284
+_WIDTH, _HEIGHT, _BANDS = 256, 257, 277
 _TILE = (322, 323)
+_ORIENTATION = 274
 _TYPES = {1: "B", 3: "H", 4: "I", 16: "Q"}
+_MOST_TAGS = 1000
 
 
 @dataclass(frozen=True)
@@ -34,20 +38,18 @@ class Header:
     """What a file says of its picture.
 
     Attributes:
-        format: ``"png"``, ``"tiff"``, ``"npy"``, ``"exr"``, or ``"other"`` (JPEG, WebP, BMP ...).
-        height, width: in pixels.
-        channels, bits: of the stored values; 0 where not looked for.
-        compression: the tag of a TIFF, else 1 (none).
-        planar: whether a TIFF holds one band after the other.
+        format: ``"png"``, ``"tiff"``, ``"npy"``, ``"exr"``, ``"npz"``, ``"mat"``, or what Pillow
+            calls it (``"JPEG"``, ``"WEBP"``, ``"BMP"`` ...).
+        height, width: in pixels, as stored; 0 of npz and mat, which hold several arrays.
+        channels: of the stored values; 0 where not looked for.
+        orientation: how the picture is to be turned to be upright, 1 to 8 as in EXIF; 1: not.
     """
 
     format: str
     height: int
     width: int
     channels: int = 0
-    bits: int = 0
-    compression: int = 1
-    planar: bool = False
+    orientation: int = 1
 
 
 def read_header(content: bytes | memoryview, path: object) -> Header:
@@ -73,6 +75,10 @@ def read_header(content: bytes | memoryview, path: object) -> Header:
             header = _tiff(content, _TIFF[start[:4]])
         elif start.startswith(_EXR):
             header = _exr(content)
+        elif start.startswith(_ZIP):
+            header = Header("npz", 0, 0)
+        elif start.startswith((_HDF5, b"MATLAB ")):
+            header = Header("mat", 0, 0)
         else:
             header = _other(content)
     except (struct.error, ValueError, KeyError, OverflowError) as error:
@@ -80,27 +86,80 @@ def read_header(content: bytes | memoryview, path: object) -> Header:
             f"{path}: its header cannot be read ({error}; {len(content)} bytes); is it cut short, "
             "or of another type than its name says?"
         ) from error
-    pixels = header.height * header.width
-    if pixels > PIXEL_LIMIT or pixels * header.channels > VALUE_LIMIT:
-        channels = f" × {header.channels}" if header.channels > 1 else ""
+    check_size(header.height, header.width, header.channels, path)
+    return header
+
+
+def check_size(height: int, width: int, channels: int, path: object) -> None:
+    """Refuses a picture that is too large to be meant.
+
+    Raises:
+        DataError: it has more than ``PIXEL_LIMIT`` pixels or ``VALUE_LIMIT`` values.
+    """
+    pixels = height * width
+    if pixels > PIXEL_LIMIT or pixels * channels > VALUE_LIMIT:
+        more = f" × {channels}" if channels > 1 else ""
         raise DataError(
-            f"{path}: its header claims {header.height} × {header.width}{channels} pixels, the "
+            f"{path}: its header claims {height} × {width}{more} pixels, the "
             f"limit is {PIXEL_LIMIT} pixels and {VALUE_LIMIT} values; cut it into tiles"
         )
-    return header
+
+
+def array_header(stream: BinaryIO) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    """Shape and type at the start of an NPY file.
+
+    Raises:
+        ValueError: there are none that are sound.
+    """
+    try:
+        version = np.lib.format.read_magic(stream)
+        read = {
+            (1, 0): np.lib.format.read_array_header_1_0,
+            (2, 0): np.lib.format.read_array_header_2_0,
+        }[version]
+        shape, _, dtype = read(stream)
+    except Exception as error:  # it is Python text, and so are the errors: of many types
+        raise ValueError(f"no NPY header: {error}") from error
+    return shape, dtype
+
+
+def check_array(shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+    """Refuses an array that is no picture.
+
+    Raises:
+        ValueError: it is not (H, W) or (H, W, C) of numbers.
+    """
+    if len(shape) not in (2, 3) or dtype.kind not in "uifb":
+        raise ValueError(f"an array of shape {shape} and type {dtype}, not numbers (H, W[, C])")
 
 
 def _png(content: bytes | memoryview) -> Header:
     """The size of a PNG all of whose chunks are there: a false length takes gigabytes to decode."""
     width, height = struct.unpack_from(">II", content, 16)
-    at = len(_PNG)
+    at, orientation = len(_PNG), 1
     while True:
         length, name = struct.unpack_from(">I4s", content, at)
+        if name == b"eXIf":
+            orientation = _orientation(bytes(content[at + 8 : at + 8 + length]))
         at += 12 + length
         if at > len(content):
             raise ValueError(f"chunk {name!r} reaches beyond the end")
         if name == b"IEND":
-            return Header("png", height, width)
+            return Header("png", height, width, orientation=orientation)
+
+
+def _orientation(content: bytes) -> int:
+    """What an EXIF block says of it; 1 where it says nothing that can be understood."""
+    exif = Image.Exif()
+    try:
+        exif.load(content)
+        return _known_orientation(exif.get(_ORIENTATION))
+    except Exception:  # a damaged block makes Pillow raise errors of many types
+        return 1
+
+
+def _known_orientation(value: object) -> int:
+    return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
 def _exr(content: bytes | memoryview) -> Header:
@@ -114,22 +173,13 @@ def _exr(content: bytes | memoryview) -> Header:
 def _npy(content: bytes | memoryview) -> Header:
     """Shape and type of an NPY file, which must hold as many bytes as they need."""
     stream = io.BytesIO(content)
-    try:
-        version = np.lib.format.read_magic(stream)
-        read = {
-            (1, 0): np.lib.format.read_array_header_1_0,
-            (2, 0): np.lib.format.read_array_header_2_0,
-        }[version]
-        shape, _, dtype = read(stream)
-    except Exception as error:  # it is Python text, and so are the errors: of many types
-        raise ValueError(f"no NPY header: {error}") from error
-    if len(shape) not in (2, 3) or dtype.kind not in "uifb":
-        raise ValueError(f"an array of shape {shape} and type {dtype}, not numbers (H, W[, C])")
+    shape, dtype = array_header(stream)
+    check_array(shape, dtype)
     needed, found = prod(shape) * dtype.itemsize, len(content) - stream.tell()
     if found < needed:
         raise ValueError(f"{found} bytes of values for a shape {shape} that needs {needed}")
     channels = shape[2] if len(shape) == 3 else 1
-    return Header("npy", shape[0], shape[1], channels, 8 * dtype.itemsize)
+    return Header("npy", shape[0], shape[1], channels)
 
 
 def _tiff(content: bytes | memoryview, order: str) -> Header:
@@ -138,10 +188,10 @@ def _tiff(content: bytes | memoryview, order: str) -> Header:
     where = struct.unpack_from(f"{order}{'Q' if big else 'I'}", content, 8 if big else 4)[0]
     count = struct.unpack_from(f"{order}{'Q' if big else 'H'}", content, where)[0]
     # A picture has some 20 tags; a damaged count must not be walked through.
-    if count > 1000:
+    if count > _MOST_TAGS:
         raise ValueError(f"{count} tags")
     size, inline = (20, 8) if big else (12, 4)
-    tags = {_BANDS: 1, _BITS: 1, _COMPRESSION: 1, _PLANES: 1, **dict.fromkeys(_TILE, 0)}
+    tags = {_BANDS: 1, _ORIENTATION: 1, **dict.fromkeys(_TILE, 0)}
     for position in range(count):
         entry = where + (8 if big else 2) + position * size
         tag, kind = struct.unpack_from(f"{order}HH", content, entry)
@@ -152,25 +202,28 @@ def _tiff(content: bytes | memoryview, order: str) -> Header:
         if number * struct.calcsize(_TYPES[kind]) > inline:
             at = struct.unpack_from(f"{order}{'Q' if big else 'I'}", content, at)[0]
         tags[tag] = struct.unpack_from(f"{order}{_TYPES[kind]}", content, at)[0]
-    if tags[_TILE[0]] * tags[_TILE[1]] > PIXEL_LIMIT:
+    tile = tags[_TILE[0]] * tags[_TILE[1]]
+    if tile > PIXEL_LIMIT or tile * tags[_BANDS] > VALUE_LIMIT:
         raise ValueError(f"tiles of {tags[_TILE[1]]} × {tags[_TILE[0]]} pixels")
-    return Header(
-        "tiff",
-        tags[_HEIGHT],
-        tags[_WIDTH],
-        tags[_BANDS],
-        tags[_BITS],
-        tags[_COMPRESSION],
-        tags[_BANDS] > 1 and tags[_PLANES] == 2,
-    )
+    turned = _known_orientation(tags[_ORIENTATION])
+    return Header("tiff", tags[_HEIGHT], tags[_WIDTH], tags[_BANDS], turned)
 
 
 def _other(content: bytes | memoryview) -> Header:
     """The size of any other picture that Pillow knows."""
     try:
         with Image.open(io.BytesIO(content)) as image:
-            return Header("other", image.height, image.width)
+            inks = len(image.getbands())
+            orientation = _known_orientation(_exif_of(image))
+            return Header(str(image.format), image.height, image.width, inks, orientation)
     except Image.DecompressionBombError as error:
         raise ValueError(f"beyond the limit of {PIXEL_LIMIT} pixels: {error}") from error
     except (OSError, SyntaxError) as error:
         raise ValueError("no picture of a known kind") from error
+
+
+def _exif_of(image: Image.Image) -> object:
+    try:
+        return image.getexif().get(_ORIENTATION)
+    except Exception:  # a damaged block makes Pillow raise errors of many types
+        return 1

@@ -20,10 +20,18 @@ class ModalityConfig:
             ``normal``, ``label``, ``edge``, ``continuous``: docs/modalities.md; null: what the data
             set says.
         unit: What one stored value is worth: metres for depth, 1 for white of edges.
-        missing: Stored value that means "not measured"; null: what the data set says, else 0 for
-            depth.
+        missing: Stored value, or list of values, that means "not measured", compared in the type of
+            the file; what a TIFF itself calls no data is missing, too, unless the list is empty.
+            null: what the data set says, else 0 for depth.
         bits: What a stored value must have; files of others, such as depth that was saved again
             with 8 bits, are refused. 16 also admits 16-bit images.
+        bands: Which bands of a file are read, counted from 0, such as ``[3]`` for the thermal one
+            beside RGB; null: all, and a file with other than the channels declared is refused.
+        page: Which picture of a TIFF is read, counted from 0; null: the only one, or all of one
+            band each as bands.
+        variable: Which array of an NPZ, MATLAB or HDF5 file is read; null: the only one.
+        exif: What is done with a picture that its header says is turned: ``turn`` shows it as
+            viewers do, ``ignore`` reads the pixels as they are stored; null: it is refused.
         axes: Where the three stored channels of normals point; null: ``+x +y +z``, with x right, y
             down, z forward.
         encoding: What the network sees of a depth, an edge or continuous values: ``raw``,
@@ -46,8 +54,12 @@ class ModalityConfig:
 
     kind: Literal["image", "depth", "normal", "label", "edge", "continuous"] | None = None
     unit: float | None = None
-    missing: float | None = None
+    missing: float | list[float] | None = None
     bits: int | None = None
+    bands: list[int] | None = None
+    page: int | None = None
+    variable: str | None = None
+    exif: Literal["turn", "ignore"] | None = None
     axes: str | None = None
     encoding: str | None = None
     clip: list[float] | None = None

@@ -1,9 +1,9 @@
-import cv2
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
-from cen.data.files import read_array, write_png
+from cen.data import Modality
+from cen.data.files import Part, read_array, write_png
 from cen.data.labels import read_labels
 from cen.errors import DataError
 
@@ -19,7 +19,7 @@ from cen.errors import DataError
 )
 def test_what_is_written_is_read(tmp_path, values):
     write_png(tmp_path / "a.png", values)
-    read = read_array(tmp_path / "a.png", cv2.IMREAD_UNCHANGED)
+    read = read_array(tmp_path / "a.png")
     np.testing.assert_array_equal(read, values)
     assert read.dtype == values.dtype
     assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
@@ -29,15 +29,48 @@ def test_colours_are_in_rgb_order(tmp_path):
     red = np.zeros((2, 2, 3), dtype=np.uint8)
     red[..., 0] = 255
     Image.fromarray(red).save(tmp_path / "red.png")
-    np.testing.assert_array_equal(read_array(tmp_path / "red.png", cv2.IMREAD_COLOR), red)
+    np.testing.assert_array_equal(read_array(tmp_path / "red.png"), red)
 
 
-def test_a_photo_is_not_turned(tmp_path):
-    """The rotation in a photo's header would tear it from its depth and mask."""
+SHOWN = np.arange(72, dtype=np.uint8).reshape(4, 6, 3)
+
+
+def turned(path, orientation, values=SHOWN):
+    """A picture that viewers show as ``values``, stored turned as its EXIF header says."""
     exif = Image.Exif()
-    exif[0x0112] = 6
-    Image.new("RGB", (6, 4)).save(tmp_path / "turned.jpg", exif=exif)
-    assert read_array(tmp_path / "turned.jpg", cv2.IMREAD_COLOR).shape == (4, 6, 3)
+    exif[0x0112] = orientation
+    back = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}  # of Image.Transpose, the inverse
+    Image.fromarray(values).transpose(back[orientation]).save(path, exif=exif)
+    with Image.open(path) as image:
+        np.testing.assert_allclose(np.array(ImageOps.exif_transpose(image)), values, atol=9)
+
+
+@pytest.mark.parametrize("orientation", range(2, 9))
+@pytest.mark.parametrize("name", ["a.png", "a.tif"])
+def test_what_is_stored_turned_is_refused_or_read_as_is_said(tmp_path, name, orientation):
+    turned(tmp_path / name, orientation)
+    image = Modality.of("image")
+    with pytest.raises(DataError, match=rf"{name}: is stored .*orientation {orientation}.*turn"):
+        image.read(tmp_path / name)
+    upright = Modality.of("image", exif="turn").read(tmp_path / name)
+    np.testing.assert_array_equal(upright, SHOWN)
+    stored = Modality.of("image", exif="ignore").read(tmp_path / name)
+    size = (6, 4) if orientation >= 5 else (4, 6)
+    assert stored.shape == (*size, 3)
+    if size == (4, 6):
+        assert not np.array_equal(stored, SHOWN)
+
+
+def test_a_turned_photo_and_turned_labels(tmp_path):
+    turned(tmp_path / "a.jpg", 6, np.full((40, 60, 3), 90, np.uint8))
+    with pytest.raises(DataError, match=r"lying on its side \(orientation 6"):
+        read_array(tmp_path / "a.jpg")
+    assert read_array(tmp_path / "a.jpg", Part(exif="turn")).shape == (40, 60, 3)
+    turned(tmp_path / "l.png", 3, SHOWN[..., 0])
+    with pytest.raises(DataError, match="upside down"):
+        read_labels(tmp_path / "l.png")
+    labels = Modality.of("label", exif="turn").read(tmp_path / "l.png")
+    np.testing.assert_array_equal(labels, SHOWN[..., 0])
 
 
 def test_labels_in_a_palette_file_are_its_indices(tmp_path):
@@ -56,7 +89,7 @@ def test_unusable_files_are_named(tmp_path):
     (tmp_path / "text.png").write_text("no picture")
     for name in ("gone.png", "empty.png", "text.png"):
         with pytest.raises(DataError, match=name):
-            read_array(tmp_path / name, cv2.IMREAD_COLOR)
+            read_array(tmp_path / name)
     for name in ("gone.png", "cut.png", "empty.png", "text.png"):
         with pytest.raises(DataError, match=name):
             read_labels(tmp_path / name)

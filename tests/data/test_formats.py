@@ -133,8 +133,10 @@ def test_npy_of_every_kind_of_modality(tmp_path):
     metres = Modality.of("depth", unit=1.0).read(tmp_path / "depth.npy")
     np.testing.assert_allclose(metres, depth, rtol=1e-6)
     np.testing.assert_array_equal(Modality.of("label").read(tmp_path / "labels.npy"), labels)
-    grey = Modality.of("image", 1).read(tmp_path / "rgb.npy")
-    np.testing.assert_array_equal(grey, cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY))
+    with pytest.raises(DataError, match=r"rgb\.npy: 3 channels, .* has 1; choose with bands"):
+        Modality.of("image", 1).read(tmp_path / "rgb.npy")
+    green = Modality.of("image", 1, bands=[1]).read(tmp_path / "rgb.npy")
+    np.testing.assert_array_equal(green, rgb[..., 1])
     with pytest.raises(DataError, match=r"rgb\.npy: 3 channels, but this modality has 5"):
         Modality.of("image", 5).read(tmp_path / "rgb.npy")
 
@@ -244,7 +246,7 @@ def test_bytes_at_random_end_in_a_result_or_a_typed_error(tmp_path):
     assert refused > 100
 
 
-def test_a_strip_that_inflates_without_end_is_refused(tmp_path):
+def test_a_strip_that_inflates_without_end_is_refused(tmp_path, monkeypatch):
     """Forty megabytes of zeros in forty kilobytes, where the header promises 360 bytes."""
     content = tiff(np.zeros((8, 9, 5), np.uint8), planarconfig="contig", compression="zlib")
     offset, count = (
@@ -256,6 +258,9 @@ def test_a_strip_that_inflates_without_end_is_refused(tmp_path):
     struct.pack_into("<I", damaged, offset, len(content))
     struct.pack_into("<I", damaged, count, len(bomb))
     (tmp_path / "a.tif").write_bytes(damaged)
+    with pytest.raises(DataError, match=r"a\.tif: not a TIFF .*INSUFFICIENT_SPACE"):
+        read_array(tmp_path / "a.tif")
+    monkeypatch.setattr("cen.data.tiff.find_spec", lambda name: None)  # without imagecodecs
     with pytest.raises(DataError, match=r"a\.tif: strip or tile 0 holds more than the 360 bytes"):
         read_array(tmp_path / "a.tif")
 
@@ -303,15 +308,6 @@ for name, array in (("depth", values[..., 0] ** 2 + 1), ("continuous", values)):
 def test_exr_where_opencv_has_it(tmp_path):
     environment = {**os.environ, "OPENCV_IO_ENABLE_OPENEXR": "1"}
     subprocess.run([sys.executable, "-c", WITH_EXR], cwd=tmp_path, env=environment, check=True)
-
-
-def test_lzw_of_many_bands_says_what_to_do(tmp_path):
-    content = bytearray(tiff(np.zeros((8, 9, 5), np.uint8), planarconfig="contig"))
-    at = content.index(struct.pack("<HHIH", 259, 3, 1, 1))
-    content[at + 8] = 5  # LZW
-    (tmp_path / "a.tif").write_bytes(content)
-    with pytest.raises(DataError, match=r"5 bands with compression 5.*deflate"):
-        Modality.of("image", 5).read(tmp_path / "a.tif")
 
 
 def test_eight_bits_where_sixteen_are_declared(tmp_path):

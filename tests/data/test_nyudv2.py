@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from cen.data import Modality, NYUDv2Folder, describe, eval_transform, train_transform
-from cen.data.files import write_png
+from cen.data.files import read_array, write_png
 from cen.errors import ConfigError, DataError
 
 
@@ -62,12 +62,16 @@ def test_a_subset_of_the_modalities_is_read(root):
 
 def test_one_more_column_is_one_more_modality(root):
     lines = (root / "train.txt").read_text().splitlines()
-    more = [line + "\t" + line.split("\t")[0] for line in lines]
+    more = [line + "\t" + line.split("\t")[0].replace("rgb", "thermal") for line in lines]
+    (root / "thermal").mkdir()
+    for path in (root / "rgb").iterdir():
+        write_png(root / "thermal" / path.name, read_array(path)[..., 1])
     (root / "train.txt").write_text("\n".join(more))
     modalities = {"rgb": Modality.of("image"), "thermal": Modality.of("image", 1)}
     folder = NYUDv2Folder(
         root, "train", modalities, columns=("rgb", "segmentation", "depth", "thermal")
     )
+    np.testing.assert_array_equal(folder[0]["thermal"], folder[0]["rgb"][..., 1])
     assert folder[0]["thermal"].shape == (24, 32)
 
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import errno
 import io
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -16,9 +15,6 @@ from numpy.typing import NDArray
 from cen.data.headers import BYTE_LIMIT, Header, read_header
 from cen.errors import DataError
 from cen.files import write_bytes
-
-# Compressions of TIFF that tifffile decodes without further packages: none, and two of zlib's.
-_PLAIN_TIFF = (1, 8, 32946)
 
 
 @dataclass(frozen=True)
@@ -40,31 +36,143 @@ class Held:
 File = str | Path | Held
 
 
-def read_array(path: File, flags: int = cv2.IMREAD_UNCHANGED) -> NDArray[Any]:
-    """Decodes a picture, turned as it is stored: (H, W), or (H, W, C) in RGB order.
+Exif = Literal["turn", "ignore"]
 
-    PNG, JPEG and what else OpenCV decodes; TIFF of 8 to 64 bits, integer or float, with any number
-    of bands (its first picture); NPY (H, W) or (H, W, C) of numbers; EXR where this OpenCV has it.
+
+@dataclass(frozen=True)
+class Part:
+    """What of a file is read.
+
+    Attributes:
+        bands: which of its bands, from 0, in the order wanted; None: all.
+        page: which of the pictures of a TIFF, from 0; None: the only one, or all of one band each
+            as bands.
+        variable: which array of an NPZ, MATLAB or HDF5 file; None: the only one.
+        exif: of a picture whose header says that it is to be turned: ``"turn"`` does so,
+            ``"ignore"`` reads the pixels as they are stored; None refuses it.
+        picture: whether the values are colours or brightness, as opposed to numbers: matters to
+            palettes and to black and white turned round in TIFF files.
+    """
+
+    bands: tuple[int, ...] | None = None
+    page: int | None = None
+    variable: str | None = None
+    exif: Exif | None = None
+    picture: bool = True
+
+
+WHOLE = Part()
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What a file holds.
+
+    Attributes:
+        values: (H, W), or (H, W, C) in RGB order.
+        nodata: the value that the file itself calls no data (GDAL_NODATA of a TIFF).
+    """
+
+    values: NDArray[Any]
+    nodata: float | None = None
+
+
+def read_array(path: File, part: Part = WHOLE) -> NDArray[Any]:
+    """The values of `read_stored`."""
+    return read_stored(path, part).values
+
+
+def read_stored(path: File, part: Part = WHOLE) -> Stored:
+    """Decodes a picture: (H, W), or (H, W, C) in RGB order.
+
+    PNG, JPEG and what else OpenCV decodes; TIFF of any number of bands (`cen.data.tiff`); NPY
+    (H, W) or (H, W, C) of numbers; an array of an NPZ, MATLAB or HDF5 file; EXR where this OpenCV
+    has it.
 
     Args:
         path: the file; its content decides what it is, not its name.
-        flags: of ``cv2.imdecode``: colour, grey or as stored.
+        part: what of it.
 
     Raises:
-        DataError: the file is missing, empty, cut short, of no known kind, or larger than
-            the limits of `cen.data.headers`.
+        DataError: the file is missing, empty, cut short, of no known kind, larger than the limits
+            of `cen.data.headers`, stored turned, or has no such part.
     """
     content = read_content(path)
     header = read_header(content.data, path)
-    if header.format == "npy":
-        return _as_flagged(_numbers(content, path), flags)
-    if header.format == "tiff" and (header.channels not in (1, 3) or header.planar):
-        return _as_flagged(_bands(content, header, path), flags)
-    decoded = _decode(content, header, path, flags)
-    if decoded.ndim == 3 and decoded.shape[2] in (3, 4):
-        code = cv2.COLOR_BGR2RGB if decoded.shape[2] == 3 else cv2.COLOR_BGRA2RGBA
-        decoded = cv2.cvtColor(decoded, code)
-    return np.asarray(decoded)
+    if part.page is not None and header.format != "tiff":
+        raise DataError(f"{path}: page: is for TIFF files, and this is none; leave it out")
+    if part.variable is not None and header.format not in ("npz", "mat"):
+        raise DataError(f"{path}: variable: is for NPZ, MATLAB and HDF5 files, and this is none")
+    nodata = None
+    if header.format == "tiff":
+        values, nodata = _tiff(content, path, part)
+    elif header.format in ("npz", "mat"):
+        values = _plain(_variable(content, header, path, part.variable))
+    elif header.format == "npy":
+        values = _numbers(content, path)
+    else:
+        values = _decode(content, header, path)
+    turned = upright(values, header.orientation, part.exif, path)
+    return Stored(choose(turned, part.bands, path), nodata)
+
+
+def upright(
+    values: NDArray[Any], orientation: int, exif: Exif | None, path: object
+) -> NDArray[Any]:
+    """A picture as its header says that it is to be shown, or as it is stored.
+
+    Args:
+        values: (H, W) or (H, W, C) as stored.
+        orientation: 1 to 8 as in EXIF; 1 is upright.
+        exif: what is done about it, see `Part`.
+        path: what messages call the file.
+
+    Raises:
+        DataError: it is to be turned, and ``exif`` is None.
+    """
+    if orientation == 1 or exif == "ignore":
+        return values
+    if exif is None:
+        raise DataError(
+            f"{path}: is stored {_TURNED[orientation]} (orientation {orientation} in its EXIF "
+            "header): viewers and annotation tools turn it back, sensors beside it do not. Say "
+            "exif: turn if labels and the other files are aligned with what viewers show, exif: "
+            "ignore if with the pixels as stored"
+        )
+    if orientation >= 5:
+        values = values.swapaxes(0, 1)
+    rows = -1 if orientation in (3, 4, 7, 8) else 1
+    columns = -1 if orientation in (2, 3, 6, 7) else 1
+    return np.ascontiguousarray(values[::rows, ::columns])
+
+
+_TURNED = {
+    2: "mirrored",
+    3: "upside down",
+    4: "mirrored upside down",
+    5: "mirrored and lying on its side",
+    6: "lying on its side",
+    7: "mirrored and lying on its side",
+    8: "lying on its side",
+}
+
+
+def choose(values: NDArray[Any], bands: tuple[int, ...] | None, path: object) -> NDArray[Any]:
+    """Some bands of a picture.
+
+    Raises:
+        DataError: it has fewer.
+    """
+    if bands is None:
+        return values
+    planes = values[..., None] if values.ndim == 2 else values
+    if max(bands) >= planes.shape[2]:
+        raise DataError(
+            f"{path}: has {planes.shape[2]} bands, counted from 0; bands: {list(bands)} asks for "
+            "others"
+        )
+    chosen = planes[..., bands[0]] if len(bands) == 1 else planes[..., list(bands)]
+    return np.ascontiguousarray(chosen)
 
 
 def write_png(path: Path, values: NDArray[Any]) -> None:
@@ -121,12 +229,13 @@ def read_content(path: File) -> NDArray[np.uint8]:
         raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
 
 
-def _decode(content: NDArray[np.uint8], header: Header, path: File, flags: int) -> NDArray[Any]:
-    """What OpenCV makes of a file, in its own order of colours."""
+def _decode(content: NDArray[np.uint8], header: Header, path: File) -> NDArray[Any]:
+    """What OpenCV makes of a file, in RGB order."""
+    if header.format == "cmyk":
+        raise DataError(f"{path}: has four inks (CMYK), as for a printer; convert it to RGB")
     decoded, reason = None, ""
     try:
-        # A rotation noted in a photo's header would tear it from its depth and mask.
-        decoded = cv2.imdecode(content, flags | cv2.IMREAD_IGNORE_ORIENTATION)
+        decoded = cv2.imdecode(content, cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION)
     except cv2.error as error:
         reason = f"; {error.err}"
     if decoded is None and header.format == "exr":
@@ -141,13 +250,31 @@ def _decode(content: NDArray[np.uint8], header: Header, path: File, flags: int) 
             f"{path}: not an image that OpenCV can decode ({content.size} bytes{reason}); "
             "is it cut short, or of another type than its name says?"
         )
-    bits = 8 * decoded.dtype.itemsize
-    if header.format == "tiff" and header.bits > 8 and bits != header.bits:
-        raise DataError(
-            f"{path}: a TIFF of {header.bits} bits, of which OpenCV makes {bits}; write it as "
-            "8- or 16-bit integers or as 32-bit floats"
-        )
+    if decoded.ndim == 3 and decoded.shape[2] in (3, 4):
+        code = cv2.COLOR_BGR2RGB if decoded.shape[2] == 3 else cv2.COLOR_BGRA2RGBA
+        decoded = cv2.cvtColor(decoded, code)
+    if decoded.shape[:2] != (header.height, header.width):
+        raise DataError(f"{path}: has another size than its header says; is it damaged?")
     return np.asarray(decoded)
+
+
+def _tiff(content: NDArray[np.uint8], path: File, part: Part) -> tuple[NDArray[Any], float | None]:
+    # At first use: it is not needed by data of other formats.
+    from cen.data.tiff import read_tiff
+
+    return read_tiff(content, path, part.page, part.picture)
+
+
+def _variable(
+    content: NDArray[np.uint8], header: Header, path: File, variable: str | None
+) -> NDArray[Any]:
+    from cen.data.containers import read_mat, read_npz  # which imports this module
+
+    if header.format == "npz":
+        return read_npz(content, path, variable)
+    if isinstance(path, Held):
+        raise DataError(f"{path}: is a MATLAB file within another; unpack it")
+    return read_mat(Path(path), variable)
 
 
 def _numbers(content: NDArray[np.uint8], path: File) -> NDArray[Any]:
@@ -156,71 +283,12 @@ def _numbers(content: NDArray[np.uint8], path: File) -> NDArray[Any]:
         array = np.load(io.BytesIO(content.data), allow_pickle=False)
     except (ValueError, EOFError, OSError) as error:
         raise DataError(f"{path}: not an NPY file that can be loaded ({error})") from error
+    return _plain(array)
+
+
+def _plain(array: NDArray[Any]) -> NDArray[Any]:
+    """Numbers in the order and the types of this machine; Booleans are 0 and 1."""
     if array.dtype == np.bool_ or array.dtype == np.float16:
         array = array.astype(np.uint8 if array.dtype == np.bool_ else np.float32)
     array = array[..., 0] if array.ndim == 3 and array.shape[2] == 1 else array
     return np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("="))
-
-
-def _bands(content: NDArray[np.uint8], header: Header, path: File) -> NDArray[Any]:
-    """A TIFF of other than 1 or 3 bands, or with one band after the other, as (H, W, C).
-
-    OpenCV refuses more than four bands and bands one after the other, and makes a grey picture of
-    two and of some with four.
-    """
-    try:
-        import tifffile
-    except ImportError as error:
-        raise DataError(
-            f"{path}: a TIFF of {header.channels} bands needs the package tifffile; "
-            "pip install 'cen[data]'"
-        ) from error
-    if header.compression not in _PLAIN_TIFF:
-        raise DataError(
-            f"{path}: a TIFF of {header.channels} bands with compression {header.compression}, "
-            "which is not decoded here; write it uncompressed or with 'deflate'"
-        )
-    try:
-        with tifffile.TiffFile(io.BytesIO(content.data)) as file:
-            page = file.pages.first
-            _check_inflated(content, page)
-            array = page.asarray(maxworkers=1)
-            axes = page.axes
-    except DataError as error:
-        raise DataError(f"{path}: {error}") from error
-    except Exception as error:  # damaged files end in exceptions of many types there
-        raise DataError(f"{path}: not a TIFF that can be decoded ({error})") from error
-    array = np.moveaxis(array, 0, -1) if axes == "SYX" else array
-    if array.shape != (header.height, header.width, header.channels):
-        raise DataError(f"{path}: a TIFF of shape {array.shape} ({axes}); is it cut short?")
-    return np.ascontiguousarray(array)
-
-
-def _check_inflated(content: NDArray[np.uint8], page: Any) -> None:
-    """Refuses compressed parts that are larger than they say, which would be decoded all the same.
-
-    Raises:
-        DataError: naming the part.
-    """
-    if page.compression == 1:
-        return
-    whole = int(np.prod(page.shape)) * page.dtype.itemsize
-    part = min(int(np.prod(page.chunks)) * page.dtype.itemsize, whole)
-    for number, (at, size) in enumerate(zip(page.dataoffsets, page.databytecounts, strict=True)):
-        inflated = zlib.decompressobj().decompress(content[at : at + size].data, part + 1)
-        if len(inflated) > part:
-            raise DataError(f"strip or tile {number} holds more than the {part} bytes of a part")
-
-
-def _as_flagged(array: NDArray[Any], flags: int) -> NDArray[Any]:
-    """What OpenCV's flags would have made of a picture that it did not decode itself."""
-    channels = 1 if array.ndim == 2 else array.shape[2]
-    if flags == cv2.IMREAD_UNCHANGED:
-        return array
-    if flags & cv2.IMREAD_COLOR:
-        if channels == 1:
-            return np.repeat(array[..., None], 3, axis=2)
-        return np.ascontiguousarray(array[..., :3]) if channels == 4 else array
-    if channels in (3, 4) and array.dtype in (np.uint8, np.uint16, np.float32):
-        return np.asarray(cv2.cvtColor(np.ascontiguousarray(array[..., :3]), cv2.COLOR_RGB2GRAY))
-    return array

@@ -26,7 +26,7 @@ _PNG, _NPY = b"\x89PNG\r\n\x1a\n", b"\x93NUMPY"
 _ZIP, _HDF5 = b"PK\3\4", b"\x89HDF\r\n\x1a\n"
 _TIFF = {b"II*\0": "<", b"MM\0*": ">", b"II+\0": "<", b"MM\0+": ">"}
 _EXR, _WINDOW = b"\x76\x2f\x31\x01", b"dataWindow\0box2i\0\x10\0\0\0"
-_WIDTH, _HEIGHT, _BANDS = 256, 257, 277
+_WIDTH, _HEIGHT, _COMPRESSION, _BANDS = 256, 257, 259, 277
 _TILE = (322, 323)
 _ORIENTATION = 274
 _TYPES = {1: "B", 3: "H", 4: "I", 16: "Q"}
@@ -38,10 +38,11 @@ class Header:
     """What a file says of its picture.
 
     Attributes:
-        format: ``"png"``, ``"tiff"``, ``"npy"``, ``"exr"``, ``"npz"``, ``"mat"``, or what Pillow
-            calls it (``"JPEG"``, ``"WEBP"``, ``"BMP"`` ...).
+        format: ``"png"``, ``"tiff"``, ``"npy"``, ``"exr"``, ``"npz"``, ``"mat"``,
+            ``"cmyk"`` (a picture of four inks), or ``"other"`` (JPEG, WebP, BMP ...).
         height, width: in pixels, as stored; 0 of npz and mat, which hold several arrays.
         channels: of the stored values; 0 where not looked for.
+        compression: the tag of a TIFF, else 1 (none).
         orientation: how the picture is to be turned to be upright, 1 to 8 as in EXIF; 1: not.
     """
 
@@ -49,6 +50,7 @@ class Header:
     height: int
     width: int
     channels: int = 0
+    compression: int = 1
     orientation: int = 1
 
 
@@ -191,7 +193,7 @@ def _tiff(content: bytes | memoryview, order: str) -> Header:
     if count > _MOST_TAGS:
         raise ValueError(f"{count} tags")
     size, inline = (20, 8) if big else (12, 4)
-    tags = {_BANDS: 1, _ORIENTATION: 1, **dict.fromkeys(_TILE, 0)}
+    tags = {_BANDS: 1, _COMPRESSION: 1, _ORIENTATION: 1, **dict.fromkeys(_TILE, 0)}
     for position in range(count):
         entry = where + (8 if big else 2) + position * size
         tag, kind = struct.unpack_from(f"{order}HH", content, entry)
@@ -205,17 +207,26 @@ def _tiff(content: bytes | memoryview, order: str) -> Header:
     tile = tags[_TILE[0]] * tags[_TILE[1]]
     if tile > PIXEL_LIMIT or tile * tags[_BANDS] > VALUE_LIMIT:
         raise ValueError(f"tiles of {tags[_TILE[1]]} × {tags[_TILE[0]]} pixels")
-    turned = _known_orientation(tags[_ORIENTATION])
-    return Header("tiff", tags[_HEIGHT], tags[_WIDTH], tags[_BANDS], turned)
+    return Header(
+        "tiff",
+        tags[_HEIGHT],
+        tags[_WIDTH],
+        tags[_BANDS],
+        tags[_COMPRESSION],
+        _known_orientation(tags[_ORIENTATION]),
+    )
 
 
 def _other(content: bytes | memoryview) -> Header:
     """The size of any other picture that Pillow knows."""
     try:
         with Image.open(io.BytesIO(content)) as image:
-            inks = len(image.getbands())
-            orientation = _known_orientation(_exif_of(image))
-            return Header(str(image.format), image.height, image.width, inks, orientation)
+            return Header(
+                "cmyk" if image.mode == "CMYK" else "other",
+                image.height,
+                image.width,
+                orientation=_known_orientation(_exif_of(image)),
+            )
     except Image.DecompressionBombError as error:
         raise ValueError(f"beyond the limit of {PIXEL_LIMIT} pixels: {error}") from error
     except (OSError, SyntaxError) as error:

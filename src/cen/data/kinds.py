@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from cen.data.encodings import ENCODINGS, IMAGENET_MEAN, IMAGENET_STD
+from cen.data.files import Exif
 from cen.data.geometry import Interpolation
 from cen.data.holes import Filling
-from cen.data.stored import parse_axes
+from cen.data.stored import missing_values, parse_axes
 from cen.errors import ConfigError, did_you_mean
 
 if TYPE_CHECKING:
@@ -51,7 +52,8 @@ def check(modality: Modality) -> None:
     one_of("encoding", modality.encoding, ENCODINGS)
     parse_axes(modality.axes)
     _check_channels(modality)
-    for name in ("scale", "fill", "unit", "missing"):
+    object.__setattr__(modality, "missing", missing_values(modality.missing))
+    for name in ("scale", "fill", "unit"):
         value = getattr(modality, name)
         if value is not None or name in ("scale", "fill"):
             object.__setattr__(modality, name, _number(name, value))
@@ -137,8 +139,9 @@ def _check_stored(modality: Modality) -> None:
     """Whether bands and numbers of classes are whole, and of a kind that has them."""
     object.__setattr__(modality, "ignore", tuple(modality.ignore))
     numbers = {"first": modality.first, "ignore_index": modality.ignore_index}
-    if modality.bands is not None:
-        numbers["bands"] = modality.bands
+    if modality.page is not None:
+        numbers["page"] = modality.page
+    _check_bands(modality)
     many = [("ignore", one) for one in modality.ignore]
     many += [("values", one) for pair in modality.values for one in pair]
     for name, value in [*numbers.items(), *many]:
@@ -150,13 +153,31 @@ def _check_stored(modality: Modality) -> None:
         )
     if modality.values and modality.first:
         raise ConfigError("first: means nothing beside values, which say what every number is")
-    if modality.bands is not None and modality.kind != "continuous":
-        raise ConfigError(f"bands: is for kind continuous, not for kind {modality.kind}")
-    if modality.bands is not None and modality.bands < modality.stored_channels:
+    if modality.page is not None and modality.page < 0:
+        raise ConfigError(f"page: {modality.page} is no number of a page; they count from 0")
+    one_of("exif", modality.exif, (None, *get_args(Exif)))
+    if modality.variable is not None and not isinstance(modality.variable, str):
+        raise ConfigError(f"variable: {modality.variable!r} is no name of an array")
+
+
+def _check_bands(modality: Modality) -> None:
+    """Whether bands are numbers of bands, and as many as are read."""
+    if modality.bands is None:
+        return
+    try:
+        bands = tuple(modality.bands)
+        whole = all(isinstance(n, int) and not isinstance(n, bool) and n >= 0 for n in bands)
+    except TypeError:
+        bands, whole = (), False
+    if not bands or not whole:
         raise ConfigError(
-            f"bands: {modality.bands} are fewer than the {modality.stored_channels} channels that "
-            "are read of them"
+            f"bands: {modality.bands!r} is no list of bands, which count from 0; the fourth of a "
+            "file is bands: [3]"
         )
+    object.__setattr__(modality, "bands", bands)
+    needed = 3 if modality.kind == "normal" else modality.stored_channels
+    if len(bands) != needed:
+        raise ConfigError(f"bands: {list(bands)} are {len(bands)}, but {needed} channels are read")
 
 
 def _number(name: str, value: Any) -> float:
@@ -164,8 +185,7 @@ def _number(name: str, value: Any) -> float:
         number = float(value)
     except (TypeError, ValueError) as error:
         raise ConfigError(f"{name}: {value!r} is no number") from error
-    # A missing value of .nan says that no stored value is missing.
-    if not math.isfinite(number) and name != "missing":
+    if not math.isfinite(number):
         raise ConfigError(f"{name}: {value!r} is no finite number")
     return number
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import io
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import cv2
@@ -12,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from cen.data.files import File, read_array, read_content
+from cen.data.bands import as_channels
+from cen.data.files import WHOLE, File, Part, read_array, read_content, upright
 from cen.data.headers import read_header
 from cen.data.lossy import refuse_lossy
 from cen.errors import DataError
@@ -26,10 +28,14 @@ _SPREAD = {2: 85, 4: 17}
 _MANY = 8
 
 
-def read_labels(path: File) -> NDArray[Any]:
+def read_labels(path: File, part: Part = WHOLE) -> NDArray[Any]:
     """Reads a label map: (H, W) integers; of a palette PNG the indices, not the colours.
 
     Masks of one bit, and Booleans of NPY files, are 0 and 1.
+
+    Args:
+        path: the file.
+        part: what of it.
 
     Raises:
         DataError: the file is missing, cannot be decoded, holds colours, or is of a lossy format.
@@ -38,9 +44,11 @@ def read_labels(path: File) -> NDArray[Any]:
     header = read_header(content.data, path)
     refuse_lossy(content.data, header, path)
     grey = _grey_png(content) if header.format == "png" else None
-    if header.format == "npy":
-        labels = read_array(path)
-    elif grey is not None:
+    if part.bands is not None or header.format in ("npy", "npz", "mat", "tiff"):
+        labels = read_array(path, replace(part, picture=False))
+        check_integers(labels, path)
+        return labels
+    if grey is not None:
         labels = grey
     else:
         try:
@@ -58,7 +66,7 @@ def read_labels(path: File) -> NDArray[Any]:
             bits, colour = content[24:26].tolist()
             labels = labels // _SPREAD.get(bits, 1) if colour == 0 else labels
     check_integers(labels, path)
-    return labels
+    return upright(labels, header.orientation, part.exif, path)
 
 
 def check_integers(labels: NDArray[Any], path: object) -> None:
@@ -83,7 +91,7 @@ def read_colours(path: File) -> NDArray[np.int64]:
     """
     content = read_content(path)
     refuse_lossy(content.data, read_header(content.data, path), path)
-    image = read_array(path, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
+    image = as_channels(read_array(path), 3, str(path))
     if image.dtype != np.uint8 or image.ndim != 3:
         raise DataError(f"{path}: a mask of colours has 3 channels of 8 bits, not {image.dtype}")
     wide = image.astype(np.int64)

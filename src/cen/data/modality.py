@@ -6,19 +6,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, get_args
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from cen.data import geometry
 from cen.data.encodings import ENCODINGS, IMAGENET_MEAN, IMAGENET_STD, Encoding, needs_camera
-from cen.data.files import File, read_array
+from cen.data.files import Exif, File, Part, read_stored
 from cen.data.geometry import Interpolation
 from cen.data.holes import Filling, fill_holes
 from cen.data.kinds import INTERPOLATION, UNIT, Kind, check, normalisation, one_of
 from cen.data.labels import read_labels
 from cen.data.numbers import denormalised, from_truth, normalised, truth
-from cen.data.stored import raw_values, shown
+from cen.data.stored import missing_values, raw_values, shown
 from cen.errors import ConfigError
 
 
@@ -41,7 +40,9 @@ class Modality:
             classes for a label that is an input.
         unit: what one stored value is worth: metres for depth (0.001 for millimetres); None for an
             edge whose white is 1.
-        missing: stored value that means "not measured"; None: none. NaN and infinity always do.
+        missing: stored values that mean "not measured", compared in the type of the file; they,
+            what the file itself calls no data (GDAL_NODATA of a TIFF), NaN and infinity are
+            missing. Empty: no value is, whatever the file says; None: as the file says.
         scale: factor before normalisation.
         mean, std: one number per channel.
         fill: network value of missing pixels and of padding.
@@ -54,8 +55,12 @@ class Modality:
         intrinsics: (fx, fy, cx, cy) in pixels, where the data set does not give them.
         bits: what a stored value must have; a file with others is refused.
         axes: where the stored channels of a normal point to.
-        bands: bands of a file of continuous values, of which the first ``channels`` are read; None:
-            as many as channels.
+        bands: which bands of a file are read, from 0; None: all, and a file that has other than
+            the channels declared is refused.
+        page: which picture of a TIFF is read, from 0; None: the only one, or all as bands.
+        variable: which array of an NPZ, MATLAB or HDF5 file is read; None: the only one.
+        exif: what is done with a picture that its header says is turned: "turn", "ignore"; None:
+            it is refused.
         first: stored number of a label's class 0.
         ignore: stored numbers of a label that are no class.
         values: pairs of a stored number of a label and its class; with them a number that is
@@ -69,7 +74,7 @@ class Modality:
     kind: Kind = "image"
     channels: int = 3
     unit: float | None = 1.0
-    missing: float | None = None
+    missing: tuple[float, ...] | None = None
     scale: float = 1.0 / 255.0
     mean: tuple[float, ...] = IMAGENET_MEAN
     std: tuple[float, ...] = IMAGENET_STD
@@ -81,7 +86,10 @@ class Modality:
     intrinsics: tuple[float, ...] | None = None
     bits: int | None = None
     axes: str = "+x +y +z"
-    bands: int | None = None
+    bands: tuple[int, ...] | None = None
+    page: int | None = None
+    variable: str | None = None
+    exif: Exif | None = None
     first: int = 0
     ignore: tuple[int, ...] = ()
     ignore_index: int = 255
@@ -128,7 +136,7 @@ class Modality:
         mean: Sequence[float] | None = None,
         std: Sequence[float] | None = None,
         fill: float | None = None,
-        missing: float | None = None,
+        missing: float | Sequence[float] | None = None,
         interpolation: Interpolation | None = None,
         encoding: str | None = None,
         clip: Sequence[float] | None = None,
@@ -136,7 +144,10 @@ class Modality:
         intrinsics: Sequence[float] | None = None,
         bits: int | None = None,
         axes: str | None = None,
-        bands: int | None = None,
+        bands: int | Sequence[int] | None = None,
+        page: int | None = None,
+        variable: str | None = None,
+        exif: Exif | None = None,
         first: int | None = None,
         ignore: Sequence[int] | None = None,
         ignore_index: int | None = None,
@@ -144,6 +155,8 @@ class Modality:
     ) -> Modality:
         """A modality with the defaults of its kind and encoding wherever None is given.
 
+        ``missing`` may be one value; ``.nan`` alone, like an empty list, says that none is.
+        ``bands`` may be their number, of which the first are read.
         Images: 3 channels, values / 255 (16 bits: / 65535), ImageNet's mean and deviation (for
         other than 3 channels their averages), cubic. Depth: millimetres, 0 is missing, mean 3 m
         and deviation 1.25 m, nearest. Others: mean 0, deviation 1, linear; labels nearest. An
@@ -159,19 +172,18 @@ class Modality:
         one_of("encoding", name, ENCODINGS)
         chosen = ENCODINGS[name]
         image = kind == "image"
-        count = (
-            channels
-            if channels is not None
-            else 3
-            if image or kind == "normal" or chosen.colours
-            else 1
-        )
+        if channels is not None:
+            count = channels
+        elif kind in ("image", "continuous") and isinstance(bands, Sequence):
+            count = 3 if chosen.colours else len(bands)
+        else:
+            count = 3 if image or kind == "normal" or chosen.colours else 1
         usual_scale, average, spread = normalisation(kind, name, count, bits)
         return cls(
             kind,
             count,
             unit=unit if unit is not None else UNIT.get(name, UNIT.get(kind, 1.0)),
-            missing=missing if missing is not None else 0.0 if kind == "depth" else None,
+            missing=missing_values(0.0 if missing is None and kind == "depth" else missing),
             scale=scale if scale is not None else usual_scale,
             mean=tuple(mean if mean is not None else average),
             std=tuple(std if std is not None else spread),
@@ -183,7 +195,10 @@ class Modality:
             intrinsics=None if intrinsics is None else tuple(intrinsics),
             bits=bits,
             axes=axes or "+x +y +z",
-            bands=bands,
+            bands=_bands(bands, 1 if chosen.colours or kind in ("depth", "edge") else count),
+            page=page,
+            variable=variable,
+            exif=exif,
             first=0 if first is None else first,
             ignore=() if ignore is None else tuple(ignore),
             ignore_index=255 if ignore_index is None else ignore_index,
@@ -202,14 +217,15 @@ class Modality:
         """
         if described.get("kind", "image") != self.kind:
             return self
-        keys = {"label": ("first", "ignore", "ignore_index", "values"), "continuous": ("bands",)}
+        keys = {
+            "label": ("first", "ignore", "ignore_index", "values"),
+            "edge": ("clip",),
+        }
+        wanted = (*keys.get(self.kind, ()), "bands", "page", "variable", "exif")
+        of_files = Modality.of(**described)
         given: dict[str, Any] = {
-            key: _pairs(described[key])
-            if key == "values"
-            else tuple(described[key])
-            if key in ("ignore", "clip")
-            else described[key]
-            for key in keys.get(self.kind, ("clip",) if self.kind == "edge" else ())
+            key: getattr(of_files, key)
+            for key in wanted
             if key in described and getattr(self, key) == getattr(type(self), key)
         }
         return replace(self, **given)
@@ -242,25 +258,30 @@ class Modality:
                 or bits.
         """
         if self.kind == "label":
-            return self.from_stored(read_labels(path), str(path))
-        flags = cv2.IMREAD_UNCHANGED
-        if self.kind == "image" and self.channels in (1, 3):
-            colour = cv2.IMREAD_GRAYSCALE if self.channels == 1 else cv2.IMREAD_COLOR
-            # With ANYDEPTH 16-bit files stay what they are; OpenCV would cut them to 8 bits.
-            flags = colour | cv2.IMREAD_ANYDEPTH
-        return self.from_stored(read_array(path, flags), str(path))
+            return self.from_stored(read_labels(path, self.part), str(path))
+        stored = read_stored(path, self.part)
+        return self.from_stored(stored.values, str(path), nodata=stored.nodata)
 
-    def from_stored(self, stored: NDArray[Any], told: str = "array") -> NDArray[Any]:
+    @property
+    def part(self) -> Part:
+        """What of a file is read."""
+        picture = self.kind in ("image", "edge")
+        return Part(self.bands, self.page, self.variable, self.exif, picture)
+
+    def from_stored(
+        self, stored: NDArray[Any], told: str = "array", *, nodata: float | None = None
+    ) -> NDArray[Any]:
         """Raw values from those that a file holds, for containers that are not read by `read`.
 
         Args:
-            stored: (H, W) or (H, W, C), colours in RGB order.
+            stored: (H, W) or (H, W, C), colours in RGB order; the bands that are meant alone.
             told: how messages name the file.
+            nodata: what the file itself calls no data.
 
         Raises:
             DataError: other channels, bits or types than declared.
         """
-        return raw_values(stored, self, told)
+        return raw_values(stored, self, told, nodata)
 
     def prepare(self, values: NDArray[Any], intrinsics: Any = None) -> NDArray[Any]:
         """What is done to the whole picture before it is resized, mirrored, turned or cropped.
@@ -377,6 +398,13 @@ class Modality:
             brightest value.
         """
         return values if self.kind in ("depth", "label") else shown(values, self.kind)
+
+
+def _bands(given: int | Sequence[int] | None, count: int) -> tuple[int, ...] | None:
+    """Bands as they are kept; of their number the first that are read."""
+    if isinstance(given, int):
+        return tuple(range(count))
+    return None if given is None else tuple(given)
 
 
 def _pairs(values: Sequence[Sequence[int]]) -> tuple[tuple[int, int], ...]:

@@ -128,7 +128,8 @@ def _description(
 
 _READ = (
     *("kind", "channels", "unit", "missing", "bits", "axes"),
-    *("bands", "first", "ignore", "ignore_index", "values"),
+    *("bands", "page", "variable", "exif"),
+    *("first", "ignore", "ignore_index", "values"),
 )
 
 
@@ -234,6 +235,8 @@ def _as_png(value: NDArray[Any], modality: Modality) -> NDArray[Any] | None:
 
     Depth is often held as whole steps of its unit: then that is what is written.
     """
+    if (modality.bands, modality.page, modality.variable) != (None, None, None):
+        return None  # which would be looked for in the PNG
     colours = value.ndim == 3 and value.shape[2] == 3
     if modality.kind == "image" and value.dtype == np.uint8 and (value.ndim == 2 or colours):
         return value
@@ -244,11 +247,11 @@ def _as_png(value: NDArray[Any], modality: Modality) -> NDArray[Any] | None:
         numbers = wide.astype(np.uint8 if wide.max() < 2**8 else np.uint16)
         # Only where the numbers are read as these: one that is no class may not be told from them.
         return numbers if np.array_equal(modality.from_stored(numbers), value) else None
-    if modality.kind != "depth" or modality.missing is None:
+    if modality.kind != "depth" or not modality.missing:
         return None
     known = np.isfinite(value)
     steps = np.rint(np.where(known, value, 0.0).astype(np.float64) / modality.step)
-    hole = modality.missing
+    hole = modality.missing[0]
     if not (float(hole).is_integer() and 0 <= hole < 2**16 and steps.min() >= 0):
         return None
     if steps.max() >= 2**16 or np.any(steps[known] == hole):

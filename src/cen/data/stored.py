@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import functools
+import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cen.data.bands import as_channels, wrong_channels
 from cen.data.geometry import unit_length
 from cen.data.labels import check_integers, class_numbers
 from cen.errors import ConfigError, DataError
@@ -19,16 +22,21 @@ if TYPE_CHECKING:
 _SHORTEST, _LONGEST = 0.5, 1.5
 # Edges above white are rounding or a wrong unit; twice as much is no rounding.
 _BRIGHTEST = 2.0
+# Of sentinels: nothing that is measured is as large; how near a rounded one is.
+_NOTHING, _NEAR = 1e30, 1e-3
 _AXES = {"x": 0, "y": 1, "z": 2}
 
 
-def raw_values(stored: NDArray[Any], modality: Modality, told: str) -> NDArray[Any]:
+def raw_values(
+    stored: NDArray[Any], modality: Modality, told: str, nodata: float | None = None
+) -> NDArray[Any]:
     """What the values of a file mean.
 
     Args:
         stored: (H, W) or (H, W, C) as decoded.
         modality: says what they are.
         told: how messages name the file.
+        nodata: what the file itself calls no data.
 
     Raises:
         DataError: other channels, bits or types than declared.
@@ -45,11 +53,53 @@ def raw_values(stored: NDArray[Any], modality: Modality, told: str) -> NDArray[A
     if kind == "label":
         check_integers(stored, told)
         return class_numbers(stored, modality, told)
+    holes = all_missing(modality, nodata)
     if kind == "depth":
-        return _metres(stored, modality, told)
+        return _metres(stored, modality, told, holes)
     if kind == "normal":
-        return _normals(stored, modality, told)
-    return _numbers(stored, modality, told)
+        return _normals(stored, modality, told, holes)
+    return _numbers(stored, modality, told, holes)
+
+
+def missing_values(given: float | Sequence[float] | None) -> tuple[float, ...] | None:
+    """Stored values that are missing, of one or several numbers; NaN is missing anyway.
+
+    Raises:
+        ConfigError: what is given are no numbers.
+    """
+    if given is None:
+        return None
+    values = given if isinstance(given, Sequence) else [given]
+    try:
+        numbers = [float(value) for value in values]
+    except (TypeError, ValueError):
+        raise ConfigError(f"missing: {given!r} is no number, and no list of numbers") from None
+    return tuple(dict.fromkeys(number for number in numbers if math.isfinite(number)))
+
+
+def all_missing(modality: Modality, nodata: float | None) -> tuple[float, ...]:
+    """What is missing in a file that itself calls ``nodata`` so."""
+    if nodata is None or not math.isfinite(nodata) or modality.missing == ():
+        return modality.missing or ()
+    return tuple(dict.fromkeys((*(modality.missing or ()), nodata)))
+
+
+def equal_to(stored: NDArray[Any], value: float) -> NDArray[np.bool_]:
+    """Where a file holds a value, in the file's own type.
+
+    The number nearest to the value in a file of 32-bit floats is meant, so that -3.4028235e38 is
+    found; beyond 1e30, where nothing is measured, any within a thousandth of it, so that -3.4e38
+    is, too. Integers cannot be what is no integer or beyond their range.
+    """
+    if stored.dtype.kind == "f":
+        if abs(value) > _NOTHING:
+            with np.errstate(over="ignore"):
+                return np.asarray(np.abs(stored / value - 1) < _NEAR)
+        return np.asarray(stored == stored.dtype.type(value))
+    limits = np.iinfo(stored.dtype)
+    if value != int(value) or not limits.min <= value <= limits.max:
+        return np.zeros(stored.shape, dtype=bool)
+    return np.asarray(stored == int(value))
 
 
 def parse_axes(axes: str) -> tuple[tuple[int, ...], tuple[float, ...]]:
@@ -72,9 +122,7 @@ def parse_axes(axes: str) -> tuple[tuple[int, ...], tuple[float, ...]]:
 
 
 def _image(stored: NDArray[Any], modality: Modality, told: str) -> NDArray[Any]:
-    found = 1 if stored.ndim == 2 else stored.shape[2]
-    if found != modality.channels:
-        raise DataError(f"{told}: {found} channels, but this modality has {modality.channels}")
+    stored = as_channels(stored, modality.channels, told)
     # Any number of bands may be of any type; colours and grey have 8 bits unless declared.
     if modality.channels in (1, 3) and stored.dtype != np.uint8 and modality.bits in (None, 8):
         raise DataError(
@@ -85,27 +133,30 @@ def _image(stored: NDArray[Any], modality: Modality, told: str) -> NDArray[Any]:
     return stored
 
 
-def _metres(stored: NDArray[Any], modality: Modality, told: str) -> NDArray[np.float32]:
+def _metres(
+    stored: NDArray[Any], modality: Modality, told: str, holes: tuple[float, ...]
+) -> NDArray[np.float32]:
     if stored.ndim != 2:
         raise DataError(
-            f"{told}: {stored.shape[2]} channels; depth is a file of one (16-bit or float)"
+            f"{told}: {stored.shape[2]} channels; depth is a file of one (16-bit or float), or "
+            "bands: [0] says which it is"
         )
-    return _measured(stored, modality, np.float64(modality.step))
+    return _measured(stored, holes, np.float64(modality.step))
 
 
-def _numbers(stored: NDArray[Any], modality: Modality, told: str) -> NDArray[np.float32]:
+def _numbers(
+    stored: NDArray[Any], modality: Modality, told: str, holes: tuple[float, ...]
+) -> NDArray[np.float32]:
     """Edges and continuous values."""
     channels = 1 if modality.kind == "edge" else modality.stored_channels
-    found = 1 if stored.ndim == 2 else stored.shape[2]
-    if found == modality.bands and found > channels:
-        # The others hold nothing, or something else.
-        stored, found = stored[..., 0] if channels == 1 else stored[..., :channels], channels
-    if found != channels:
-        raise DataError(f"{told}: {found} channels, but this modality has {channels}")
+    if modality.kind == "edge":
+        stored = as_channels(stored, 1, told)
+    if (1 if stored.ndim == 2 else stored.shape[2]) != channels:
+        raise DataError(f"{told}: {wrong_channels(stored, channels)}")
     step = modality.unit
     if step is None:
         step = 1.0 / np.iinfo(stored.dtype).max if stored.dtype.kind in "ui" else 1.0
-    values = _measured(stored, modality, np.float64(step))
+    values = _measured(stored, holes, np.float64(step))
     if modality.kind == "edge":
         highest = float(np.nanmax(values, initial=0.0))
         if modality.clip is None and highest > _BRIGHTEST:
@@ -117,30 +168,36 @@ def _numbers(stored: NDArray[Any], modality: Modality, told: str) -> NDArray[np.
     return values
 
 
-def _measured(stored: NDArray[Any], modality: Modality, step: np.float64) -> NDArray[np.float32]:
+def _measured(
+    stored: NDArray[Any], holes: tuple[float, ...], step: np.float64
+) -> NDArray[np.float32]:
     if stored.dtype == np.uint16 and stored.size > 2**16:
-        return np.asarray(_table(float(step), modality.missing).take(stored))
-    return _scaled(stored, modality.missing, step)
+        return np.asarray(_table(float(step), holes).take(stored))
+    return _scaled(stored, holes, step)
 
 
 @functools.lru_cache(maxsize=16)
-def _table(step: float, missing: float | None) -> NDArray[np.float32]:
+def _table(step: float, holes: tuple[float, ...]) -> NDArray[np.float32]:
     """What every 16-bit value means; looking it up is faster than to compute it."""
-    return _scaled(np.arange(2**16, dtype=np.uint16), missing, np.float64(step))
+    return _scaled(np.arange(2**16, dtype=np.uint16), holes, np.float64(step))
 
 
 def _scaled(
-    stored: NDArray[Any], missing_value: float | None, step: np.float64
+    stored: NDArray[Any], holes: tuple[float, ...], step: np.float64
 ) -> NDArray[np.float32]:
-    values = np.asarray(stored * step).astype(np.float32)
+    # A sentinel times its unit may be infinite, and is missing all the same.
+    with np.errstate(over="ignore"):
+        values = np.asarray(stored * step).astype(np.float32)
     missing = ~np.isfinite(stored)
-    if missing_value is not None:
-        missing |= stored == missing_value
+    for value in holes:
+        missing |= equal_to(stored, value)
     values[missing] = np.nan
     return values
 
 
-def _normals(stored: NDArray[Any], modality: Modality, told: str) -> NDArray[np.float32]:
+def _normals(
+    stored: NDArray[Any], modality: Modality, told: str, holes: tuple[float, ...]
+) -> NDArray[np.float32]:
     if stored.ndim != 3 or stored.shape[2] != 3:
         found = 1 if stored.ndim == 2 else stored.shape[2]
         raise DataError(f"{told}: {found} channels; normals have three")
@@ -151,8 +208,8 @@ def _normals(stored: NDArray[Any], modality: Modality, told: str) -> NDArray[np.
     length = np.linalg.norm(vectors, axis=2)
     with np.errstate(invalid="ignore"):
         missing = ~((length > _SHORTEST) & (length < _LONGEST))
-    if modality.missing is not None:
-        missing |= (stored == modality.missing).all(axis=2)
+    for value in holes:
+        missing |= equal_to(stored, value).all(axis=2)
     channels, signs = parse_axes(modality.axes)
     normals = unit_length(vectors[..., channels] * np.array(signs))
     normals[missing] = np.nan

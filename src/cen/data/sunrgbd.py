@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -210,7 +209,7 @@ class SUNRGBD(AlignedDataset):
         return modality.read(path) if field == "rgb" else self._metres(path, modality)
 
     def _metres(self, path: Path, modality: Modality) -> NDArray[np.float32]:
-        stored = read_array(path, cv2.IMREAD_UNCHANGED)
+        stored = read_array(path)
         if stored.ndim != 2 or stored.dtype != np.uint16:
             raise DataError(
                 f"{path}: is {stored.shape} {stored.dtype}; depth of SUN RGB-D is 16-bit grey"

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from cen.data.headers import VALUE_LIMIT, check_size
 from cen.errors import DataError
 
-# What it says of damaged tags is told by the errors that follow, if it matters.
-logging.getLogger("tifffile").addHandler(logging.NullHandler())
+# Of tags that it does not understand it warns once a file; what matters ends in an error.
+logging.getLogger("tifffile").setLevel(logging.CRITICAL)
 
 _NONE, _DEFLATE, _JPEG = 1, (8, 32946), 7
 _COMPRESSIONS = {
@@ -74,10 +74,12 @@ def _chosen(file: tifffile.TiffFile, path: object, page: int | None) -> list[Any
     pages = [one for one in map(file.pages.__getitem__, range(len(file.pages))) if _shown(one)]
     if page is not None:
         if page >= len(pages):
-            last = f"its pages are 0 to {len(pages) - 1}" if len(pages) > 1 else "it has page 0 only"
-            raise DataError(f"{path}: page {page} is asked for, but {last}")
+            raise DataError(
+                f"{path}: page {page} is asked for, but the last of its {len(pages)}, counted from "
+                f"0, is {len(pages) - 1}"
+            )
         return [pages[page]]
-    first = pages[0]
+    first: Any = pages[0]
     if len(pages) == 1:
         return pages
     alike = {(one.shape, one.dtype) for one in pages}
@@ -126,7 +128,7 @@ def _page(
     if array.dtype == np.bool_:
         array = array.astype(np.uint8)
     if page.photometric == _MINISWHITE and picture and array.dtype.kind == "u":
-        array = np.asarray(np.iinfo(array.dtype).max >> (8 * array.itemsize - bits)) - array
+        array = array.dtype.type(np.iinfo(array.dtype).max >> (8 * array.itemsize - bits)) - array
     if picture and isinstance(bits, int) and bits < 8:
         array = np.asarray(array.astype(np.uint16) * 255 // (2**bits - 1), dtype=np.uint8)
     return array.astype(np.float32) if array.dtype == np.float16 else array
@@ -169,14 +171,14 @@ def _check(content: NDArray[np.uint8], page: Any, path: object) -> None:
             "write integers or floats, such as the real and the imaginary part as two bands"
         )
     if page.photometric == _CMYK and channels == 4:
-        raise DataError(f"{path}: a TIFF of four inks (CMYK), not of what a camera saw; make it RGB")
+        raise DataError(f"{path}: a TIFF of four inks (CMYK); convert it to RGB")
     if page.imagedepth != 1:
         raise DataError(f"{path}: a TIFF of {page.imagedepth} slices (a volume); cut it up")
     plain = page.compression == _NONE and page.predictor == 1
     if not (plain or (page.compression in _DEFLATE and page.predictor == 1) or _imagecodecs()):
         raise DataError(
-            f"{path}: a TIFF compressed with {name}{'' if page.predictor == 1 else ' and predicted'}"
-            " needs the package imagecodecs; pip install 'cen[data]'"
+            f"{path}: a TIFF with compression {name} and predictor {int(page.predictor)} needs the "
+            "package imagecodecs; pip install 'cen[data]'"
         )
     # A segment that is left out has no bytes; a part beyond the end has not all of its.
     for at, size in zip(page.dataoffsets, page.databytecounts, strict=True):

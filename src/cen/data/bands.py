@@ -1,0 +1,66 @@
+"""How many bands a file has, and how many are wanted: nothing is left out that says something."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cen.errors import DataError
+
+
+def as_channels(stored: NDArray[Any], channels: int, told: str) -> NDArray[Any]:
+    """A picture with as many channels as are wanted, where that loses and invents nothing.
+
+    Grey becomes three equal channels; three equal channels become grey; an alpha channel that is
+    opaque everywhere goes. Whatever else is refused: which band is meant, or how colours become
+    grey, is for the user to say.
+
+    Args:
+        stored: (H, W) or (H, W, C), colours in RGB order.
+        channels: 1 gives (H, W), others (H, W, C).
+        told: how messages name the file.
+
+    Raises:
+        DataError: it has other bands.
+    """
+    planes = stored[..., None] if stored.ndim == 2 else stored
+    found = planes.shape[2]
+    if found != channels and found in (2, 4) and channels in (1, 3) and _opaque(planes):
+        planes = planes[..., :-1]
+    if channels == 1 and planes.shape[2] == 3 and _is_grey(planes):
+        planes = planes[..., :1]
+    if channels == 3 and planes.shape[2] == 1:
+        planes = np.repeat(planes, 3, axis=2)
+    if planes.shape[2] != channels:
+        raise DataError(f"{told}: {wrong_channels(stored, channels)}")
+    return planes[..., 0] if channels == 1 else planes
+
+
+def wrong_channels(stored: NDArray[Any], channels: int) -> str:
+    """What a message says of a file with another number of bands than are wanted."""
+    found = 1 if stored.ndim == 2 else stored.shape[2]
+    text = f"{found} channels, but this modality has {channels}"
+    if found < channels:
+        return text
+    if stored.ndim == 3 and stored.shape[0] == channels and found > channels:
+        return f"{text}; is it stored as (C, H, W)? Save it as (H, W, C)"
+    if found == 4 and channels in (1, 3):
+        text += ", and the fourth (alpha) is not opaque everywhere"
+    some = list(range(channels)) if channels < found else [0]
+    return f"{text}; choose with bands: {some} (counted from 0) in dataset.yaml or data.modalities"
+
+
+def _opaque(planes: NDArray[Any]) -> bool:
+    """Whether the last channel can be alpha that hides nothing."""
+    if planes.dtype.kind != "u":
+        return False
+    return bool((planes[..., -1] == np.iinfo(planes.dtype).max).all())
+
+
+def _is_grey(planes: NDArray[Any]) -> bool:
+    return bool(
+        np.array_equal(planes[..., 0], planes[..., 1])
+        and np.array_equal(planes[..., 0], planes[..., 2])
+    )

@@ -35,7 +35,7 @@ def test_every_key_of_a_modality_arrives(root: Path) -> None:
     keys = {
         "kind": "depth",
         "unit": 0.01,
-        "missing": 65535.0,
+        "missing": [65535.0, -1.0],
         "scale": 2.0,
         "mean": [1.5],
         "std": [0.5],
@@ -47,13 +47,17 @@ def test_every_key_of_a_modality_arrives(root: Path) -> None:
         "intrinsics": [50.0, 50.0, 27.5, 19.5],
         "bits": 16,
         "axes": "+x -y -z",
+        "bands": [0],
+        "page": 1,
+        "variable": "depth",
+        "exif": "turn",
     }
     assert set(keys) == {field.name for field in fields(ModalityConfig)}
     data = {"root": str(root), "modalities": {"rgb": {}, "depth": keys}}
     config = Config.from_dict({"data": data, "train": {"steps": 1}})
     found = open_dataset(config, "train").modalities["depth"].to_dict()
-    # What the files of labels and of several bands are, a data set alone knows.
-    files = {"bands": None, "first": 0, "ignore": [], "ignore_index": 255, "values": []}
+    # What the files of labels are, a data set alone knows.
+    files = {"first": 0, "ignore": [], "ignore_index": 255, "values": []}
     assert {k: list(v) if isinstance(v, tuple) else v for k, v in found.items()} == {
         **keys, "channels": 1, **files
     }  # fmt: skip
@@ -67,7 +71,7 @@ def test_a_third_modality_is_a_column_more(root: Path, tmp_path: Path) -> None:
         path.write_text("\n".join(lines) + "\n")
     values = configuration(tmp_path / "three").to_dict()
     values["data"]["options"]["columns"] = ["rgb", "segmentation", "depth", "thermal"]
-    values["data"]["modalities"]["thermal"] = {"kind": "image"}
+    values["data"]["modalities"]["thermal"] = {"kind": "image", "bands": [1]}
     values["model"]["inputs"] = {"rgb": 3, "depth": 1, "thermal": 1}
     fit(Config.from_dict(values), tmp_path / "run", progress=False)
     scores = evaluate(tmp_path / "run")["scores"]

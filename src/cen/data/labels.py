@@ -46,6 +46,11 @@ def read_labels(path: File, part: Part = WHOLE) -> NDArray[Any]:
     grey = _grey_png(content) if header.format == "png" else None
     if part.bands is not None or header.format in ("npy", "npz", "mat", "tiff"):
         labels = read_array(path, replace(part, picture=False))
+        if labels.ndim == 3 and labels.shape[2] != 3:
+            raise DataError(
+                f"{path}: holds {labels.shape[2]} pictures or bands, a label map is one; choose it "
+                "with bands: [0], counted from 0, or page: 0"
+            )
         check_integers(labels, path)
         return labels
     if grey is not None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import re
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from cen.errors import CenError
@@ -12,6 +15,9 @@ from cen.errors import CenError
 LONGEST_NAME = 255
 """Bytes that file systems give the name of a file or a folder."""
 _LONGEST_PATH = 4095
+UNFINISHED = ".part"
+"""Ending of the temporary files of :func:`write_atomically`."""
+_DRAFT = re.compile(r"\..+\.(\d+)\.[^.]+\.part")
 
 
 def path_problem(path: str | os.PathLike[str]) -> str | None:
@@ -55,7 +61,9 @@ def write_atomically(
     temporary: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+        # Who writes it stands in its name: see `remove_unfinished`.
+        start = f".{path.name[:150]}.{os.getpid()}."
+        handle, name = tempfile.mkstemp(prefix=start, suffix=UNFINISHED, dir=path.parent)
         os.close(handle)
         temporary = Path(name)
         write(temporary)
@@ -64,12 +72,54 @@ def write_atomically(
         os.umask(mask)
         temporary.chmod(0o666 & ~mask)
         temporary.replace(path)
-    except OSError as problem:
-        raise error(f"{path} cannot be written: {problem.strerror or problem}") from problem
+    except Exception as problem:
+        cause = write_problem(problem)
+        if cause is None:
+            raise
+        raise error(f"{path} cannot be written: {cause}") from problem
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
     return path
+
+
+def write_problem(problem: BaseException) -> str | None:
+    """Why a file could not be written, in the system's words; None where that is not the matter.
+
+    Safetensors and torch report a full disk by exceptions of their own.
+    """
+    if isinstance(problem, OSError):
+        return problem.strerror or str(problem)
+    text = str(problem)
+    if number := re.search(r"\(os error (\d+)\)", text):
+        return os.strerror(int(number.group(1)))
+    if "PytorchStreamWriter" in text or "inline_container" in text:
+        return f"{os.strerror(errno.ENOSPC)}, or the file system does not take it whole"
+    return None
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Removes what processes that are gone left half-written below a folder.
+
+    Only files that this module names, and only where no process of the number in the name runs.
+    Links are not followed.
+    """
+    for place, _, names in os.walk(folder):
+        for name in names:
+            found = _DRAFT.match(name)
+            if found and not _runs(int(found.group(1))):
+                with suppress(OSError):  # a folder that is only read keeps what is in it
+                    Path(place, name).unlink(missing_ok=True)
+
+
+def _runs(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def write_bytes(path: str | Path, content: bytes, error: type[CenError] = CenError) -> Path:

@@ -133,7 +133,7 @@ def test_error_is_one_message_and_code_2(
         (CenError("bad"), 2, "cen: bad\n"),
         (KeyboardInterrupt(), 130, "cen: interrupted\n"),
         (KeyboardInterrupt("go on with x"), 130, "cen: go on with x\n"),
-        (BrokenPipeError(), 0, None),
+        (OSError(28, "No space left", "a/b"), 2, "cen: a/b: No space left\n"),
     ],
 )
 def test_exit_codes(

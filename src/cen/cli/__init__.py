@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TextIO
 
 from cen.cli import bench, configs, data, evaluate, inspect, predict, report, study, train
+from cen.cli.output import TellingOutput
 from cen.cli.parser import Parser
 from cen.errors import CenError, printable
 
@@ -63,20 +64,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit code.
     """
     try:
-        parser = build_parser()
-        args = parser.parse(sys.argv[1:] if argv is None else argv)
-        if args.version:
-            from cen import __version__
-
-            print(f"cen {__version__}")
-            return 0
-        if args.verb is None:
-            parser.print_help()
-            return 0
-        with warnings.catch_warnings():
-            warnings.showwarning = _show_warning
-            code: int = args.run(args)
-        return code
+        with TellingOutput():
+            return _run(sys.argv[1:] if argv is None else argv)
     except CenError as error:
         # A file's name may hold what a terminal would obey.
         text = "\n".join(printable(line) for line in str(error).splitlines())
@@ -85,10 +74,28 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt as stop:
         print(f"cen: {str(stop) or 'interrupted'}", file=sys.stderr)
         return 130
-    except BrokenPipeError:
-        # The reader of a pipe (head, less) went away: nothing is left to be said.
-        sys.stderr.close()
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        print(f"cen: {printable(f'{place}{error.strerror or error}')}", file=sys.stderr)
+        return 2
+
+
+def _run(words: Sequence[str]) -> int:
+    """Runs one command; its exit code."""
+    parser = build_parser()
+    args = parser.parse(words)
+    if args.version:
+        from cen import __version__
+
+        print(f"cen {__version__}")
         return 0
+    if args.verb is None:
+        parser.print_help()
+        return 0
+    with warnings.catch_warnings():
+        warnings.showwarning = _show_warning
+        code: int = args.run(args)
+    return code
 
 
 def _show_warning(

@@ -18,7 +18,7 @@ from rich.table import Table
 
 from cen.config import MOVABLE, Config
 from cen.errors import CenWarning, ConfigError, shown
-from cen.files import path_problem
+from cen.files import path_problem, remove_unfinished
 from cen.parsing import nearest
 
 
@@ -79,6 +79,7 @@ def run_folder(run: Path) -> Path:
         raise ConfigError(f"{run}: no such run folder; cen train CONFIG --out {run} makes one")
     if not (run / "config.yaml").is_file():
         raise ConfigError(f"{run}: holds no config.yaml, so it is no run folder of cen train")
+    remove_unfinished(run)
     return run
 
 

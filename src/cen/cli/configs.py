@@ -9,6 +9,7 @@ from pathlib import Path
 
 from cen.cli import common, words
 from cen.errors import ConfigError
+from cen.files import write_text
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -44,10 +45,9 @@ def run(args: argparse.Namespace) -> int:
     words.out_file("FILE", target)
     if target.exists() and not args.force:
         raise ConfigError(f"{target}: exists; give another name, or --force to overwrite it")
-    try:
-        target.write_text(source.read_text("utf-8"), "utf-8")
-    except OSError as error:
-        raise ConfigError(f"{target}: cannot be written ({error.strerror})") from None
+    if not target.parent.is_dir():
+        raise ConfigError(f"{target} cannot be written: there is no folder {target.parent}")
+    write_text(target, source.read_text("utf-8"), ConfigError)
     print(f"{target}: edit it, then run cen train {target}")
     return 0
 

@@ -13,6 +13,8 @@ from typing import Any
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 
+from cen.errors import CheckpointError
+from cen.files import write_problem
 from cen.models import save
 from cen.scores import mean_headline
 from cen.training.callbacks import FiniteLoss
@@ -104,6 +106,11 @@ class RunCheckpoint(Checkpoint):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Saves where a checkpoint is due and no validation of this step is still to come."""
+        if trainer.is_global_zero and not self.run_dir.is_dir():
+            raise CheckpointError(
+                f"{self.run_dir} is gone: the run folder was removed or renamed while the run went "
+                f"on, so that step {trainer.global_step} cannot be kept"
+            )
         if trainer.global_step == trainer.max_steps:
             trainer.should_stop = True  # this makes Lightning validate after the last step
         if not self._validates(trainer.global_step, trainer.max_steps):
@@ -145,9 +152,15 @@ class RunCheckpoint(Checkpoint):
         self._save_network(trainer, module, "last.safetensors")
         # All processes take part in saving; process 0 alone writes.
         unfinished = self.resume_path.with_name(".last.ckpt.part")
-        trainer.save_checkpoint(unfinished)
-        if trainer.is_global_zero:
-            unfinished.replace(self.resume_path)
+        try:
+            trainer.save_checkpoint(unfinished)
+            if trainer.is_global_zero:
+                unfinished.replace(self.resume_path)
+        except Exception as problem:
+            unfinished.unlink(missing_ok=True)
+            if (cause := write_problem(problem)) is None:
+                raise
+            raise CheckpointError(f"{self.resume_path} cannot be written: {cause}") from problem
 
     def _save_network(self, trainer: Trainer, module: DensePrediction, name: str) -> None:
         if trainer.is_global_zero:

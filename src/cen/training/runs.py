@@ -18,6 +18,7 @@ from filelock import FileLock, Timeout
 
 from cen.config import Config
 from cen.errors import CheckpointError, ConfigError
+from cen.files import remove_unfinished
 from cen.training.files import first_process, read_json, write_json
 
 _PACKAGES = (
@@ -71,6 +72,8 @@ def claim_run(run_dir: Path, resume: bool) -> Iterator[None]:
             f"another process trains in {run_dir}; wait for it, or choose another folder with --out"
         ) from None
     try:
+        remove_unfinished(run_dir)
+        (run_dir / "checkpoints" / ".last.ckpt.part").unlink(missing_ok=True)
         yield
     finally:
         lock.release()
@@ -99,7 +102,7 @@ def finish_run(run_dir: Path, status: str, step: int) -> None:
         status: "finished", "interrupted" or "failed".
         step: steps done.
     """
-    if first_process():
+    if first_process() and run_dir.is_dir():  # one that was removed is not made anew
         facts = read_json(run_dir / "run.json", {})
         facts |= {"status": status, "finished": _now(), "step": step}
         write_json(run_dir / "run.json", facts)

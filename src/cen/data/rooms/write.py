@@ -12,7 +12,7 @@ import yaml
 from cen.data.rooms.labels import LabelSet, label_set
 from cen.data.rooms.plan import VERSION, Plan
 from cen.errors import DataError
-from cen.files import write_text
+from cen.files import remove_unfinished, write_text
 
 __all__ = ["VERSION", "WRITERS", "write_rooms"]
 
@@ -103,6 +103,8 @@ def _already_there(plan: Plan) -> bool:
     Raises:
         DataError: it holds something else.
     """
+    if plan.root.is_dir():
+        remove_unfinished(plan.root)
     if not plan.root.is_dir() or not any(plan.root.iterdir()):
         return False
     for name in ("dataset.yaml", _UNFINISHED):

@@ -200,3 +200,15 @@ def _numbers(modality: Modality, name: str, count: int) -> None:
         what = f"{count} channels; give one each" if name in ("mean", "std") else f"{count}"
         raise ConfigError(f"{name}: {len(numbers)} numbers for {what}")
     object.__setattr__(modality, name, numbers)
+
+
+def pairs(values: Sequence[Sequence[int]]) -> tuple[tuple[int, int], ...]:
+    """Pairs of numbers as tuples, by which a frozen modality is hashed.
+
+    Raises:
+        ConfigError: they are none.
+    """
+    try:
+        return tuple((stored, number) for stored, number in values)
+    except (TypeError, ValueError):
+        raise ConfigError(f"values: {values!r} are no pairs of numbers") from None

@@ -14,7 +14,7 @@ from cen.data.encodings import ENCODINGS, IMAGENET_MEAN, IMAGENET_STD, Encoding,
 from cen.data.files import Exif, File, Part, read_stored
 from cen.data.geometry import Interpolation
 from cen.data.holes import Filling, fill_holes
-from cen.data.kinds import INTERPOLATION, UNIT, Kind, check, normalisation, one_of
+from cen.data.kinds import INTERPOLATION, UNIT, Kind, check, normalisation, one_of, pairs
 from cen.data.labels import read_labels
 from cen.data.numbers import denormalised, from_truth, normalised, truth
 from cen.data.stored import missing_values, raw_values, shown
@@ -202,7 +202,7 @@ class Modality:
             first=0 if first is None else first,
             ignore=() if ignore is None else tuple(ignore),
             ignore_index=255 if ignore_index is None else ignore_index,
-            values=_pairs(values or ()),
+            values=pairs(values or ()),
         )
 
     def read_as(self, described: Mapping[str, Any]) -> Modality:
@@ -405,11 +405,3 @@ def _bands(given: int | Sequence[int] | None, count: int) -> tuple[int, ...] | N
     if isinstance(given, int):
         return tuple(range(count))
     return None if given is None else tuple(given)
-
-
-def _pairs(values: Sequence[Sequence[int]]) -> tuple[tuple[int, int], ...]:
-    """Pairs of numbers as tuples, which a frozen modality is hashed by."""
-    try:
-        return tuple((stored, number) for stored, number in values)
-    except (TypeError, ValueError):
-        raise ConfigError(f"values: {values!r} are no pairs of numbers") from None

@@ -54,8 +54,8 @@ class NYUDv2Mat(AlignedDataset):
     S. Gupta, P. Arbelaez, J. Malik, CVPR 2013, the one to 13 that of C. Couprie et al., ICLR 2013.
 
     Names, shapes and types are those that the toolbox and public readers agree on; what was
-    looked at on real files is listed in docs/datasets.md. Of the 13-class files two forms are known and read:
-    ``classMapping13.labels13`` (40 to 13) and ``mapClass`` (894 to 13).
+    looked at on real files is listed in docs/datasets.md. Of the 13-class files two forms are known
+    and read: ``classMapping13.labels13`` (40 to 13) and ``mapClass`` (894 to 13).
 
     Fields: ``rgb``, ``depth``, ``segmentation``. A sample also has ``intrinsics``.
 

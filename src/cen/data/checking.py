@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
-from math import log
+from math import isfinite, log
 from typing import Any
 
 import numpy as np
@@ -15,10 +15,12 @@ from numpy.typing import NDArray
 from cen.data.base import AlignedDataset, Split
 from cen.data.findings import DepthFacts, Facts, Finding, check_samples
 from cen.data.label_facts import Said, blurred, doubts
+from cen.data.modality import Modality
 from cen.data.neighbours import parted_film
 from cen.data.normal_facts import NormalFacts, judged
 from cen.data.parallel import over_samples
 from cen.data.source import SPLITS, Source
+from cen.data.value_ranges import ValueRange
 from cen.errors import DataError
 
 UNITS = {
@@ -47,6 +49,7 @@ class Report:
         findings: everything found, in the order of the splits.
         classes: names of the classes by label field.
         units: metres per stored value by depth field.
+        steps: what one stored value is worth, by continuous field.
         axes: where stored normals point, by field of normals.
         ignore_index: the label value that is no class.
     """
@@ -55,6 +58,7 @@ class Report:
     findings: list[Finding] = field(default_factory=list)
     classes: dict[str, tuple[str, ...]] = field(default_factory=dict)
     units: dict[str, float] = field(default_factory=dict)
+    steps: dict[str, float] = field(default_factory=dict)
     axes: dict[str, str] = field(default_factory=dict)
     ignore_index: int = 255
 
@@ -79,6 +83,14 @@ class Report:
                 total.setdefault(name, NormalFacts()).add(normals)
         return total
 
+    def ranges(self) -> dict[str, ValueRange]:
+        """Values of the depth and continuous fields over all splits, by band."""
+        total: dict[str, ValueRange] = {}
+        for facts in self.splits.values():
+            for name, values in facts.ranges.items():
+                total.setdefault(name, ValueRange()).add(values)
+        return total
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
         return {
@@ -92,6 +104,7 @@ class Report:
                         for name, counts in facts.labels.items()
                     },
                     "depth": {name: told(depth) for name, depth in facts.depth.items()},
+                    "ranges": {name: values.to_dict() for name, values in facts.ranges.items()},
                 }
                 for split, facts in self.splits.items()
             },
@@ -154,12 +167,16 @@ def check_data(
         report.units = {n: m.step for n, m in dataset.modalities.items() if m.kind == "depth"}
         report.units |= {n: m.step for n, m in dataset.targets.items() if m.kind == "depth"}
         report.axes |= _axes(dataset)
+        read = {**dataset.modalities, **dataset.targets}
+        report.steps = {n: m.step for n, m in read.items() if m.kind == "continuous"}
         report.ignore_index = dataset.ignore_index
+        report.findings += _judge_nodata(read, facts, split, source.root)
     report.findings += _repeated(opened, report.splits)
     report.findings += _judge_neighbours(opened, report, source.root)
     for dataset in list(opened.values())[:1]:
         report.findings += _judge_labels(dataset, report, source.root)
     report.findings += _judge_files(report, source.root)
+    report.findings += _judge_ranges(report, source.root)
     for name, normals in report.normals().items():
         for text in judged(name, report.axes.get(name, "+x +y +z"), normals):
             report.findings.append(Finding("normal", "all", source.root, (), text))
@@ -218,6 +235,38 @@ def _judge_files(report: Report, root: str) -> Iterator[Finding]:
             "of the sensor, or say kind: image if it is a picture of what was measured"
         )
         yield Finding("values", "all", root, (), text, "note")
+
+
+def _judge_nodata(
+    read: Mapping[str, Modality], facts: Facts, split: str, root: str
+) -> Iterator[Finding]:
+    """What files call no data and the description does not name."""
+    for (name, nodata), count in facts.nodata.items():
+        missing = read[name].missing
+        told = f"{name}: the no-data tag of {count} TIFF files says {nodata:.9g}"
+        if missing == ():
+            text = f"{told}, but missing says that no value is; it is read as measured"
+        elif isfinite(nodata) and nodata not in (missing or ()):
+            others = f", besides {', '.join(f'{one:g}' for one in missing)}" if missing else ""
+            text = f"{told}; it is read as missing{others}"
+        else:
+            continue
+        yield Finding("values", split, root, (), text, "note")
+
+
+def _judge_ranges(report: Report, root: str) -> Iterator[Finding]:
+    """Sentinels that nobody declared: a repeated extreme far outside the rest."""
+    for band, values in report.ranges().items():
+        name = band.partition("[")[0]
+        step = report.units.get(name) or report.steps.get(name, 1.0)
+        for value, count, first, last, absurd in values.strange():
+            share = 100 * count / max(1, values.pixels - values.missing)
+            text = (
+                f"{band}: {count} pixels ({share:.3g} %) are exactly {value:.9g}, while 98 % of "
+                f"the others lie in {first:.4g} to {last:.4g}; if it means that nothing was "
+                f"measured, say missing: {value / step:.9g} for {name}"
+            )
+            yield Finding("values", "all", root, (), text, "error" if absurd else "note")
 
 
 def _judge_unit(name: str, unit: float, depth: DepthFacts, root: str) -> Iterator[Finding]:

@@ -20,6 +20,8 @@ from cen.data.lossy import lossy_file
 from cen.data.modality import Modality
 from cen.data.neighbours import MOST_FRAMES, thumbnail
 from cen.data.normal_facts import NormalFacts, normal_facts
+from cen.data.tiff import nodata_tag
+from cen.data.value_ranges import ValueRange, bands_of
 from cen.errors import DataError
 
 Severity = Literal["error", "note"]
@@ -94,6 +96,8 @@ class Facts:
         lossy: files whose compression changes values, by field and format.
         depth: by depth field.
         normals: by field of normals.
+        ranges: by band of the depth and continuous fields.
+        nodata: files by field and by what their tag says means no data (GDAL_NODATA of TIFF).
         hashes: one number of the content of every sample, by input field; 0 where there is none.
         thumbnails: (samples, 64) of the first input, where neighbours are compared.
     """
@@ -106,6 +110,8 @@ class Facts:
     lossy: Counter[tuple[str, str]] = field(default_factory=Counter)
     depth: dict[str, DepthFacts] = field(default_factory=dict)
     normals: dict[str, NormalFacts] = field(default_factory=dict)
+    ranges: dict[str, ValueRange] = field(default_factory=dict)
+    nodata: Counter[tuple[str, float]] = field(default_factory=Counter)
     hashes: dict[str, list[NDArray[np.uint64]]] = field(default_factory=dict)
     thumbnails: list[NDArray[np.float32]] = field(default_factory=list)
 
@@ -123,6 +129,9 @@ class Facts:
             self.depth.setdefault(name, DepthFacts()).add(depth)
         for name, normals in other.normals.items():
             self.normals.setdefault(name, NormalFacts()).add(normals)
+        for name, values in other.ranges.items():
+            self.ranges.setdefault(name, ValueRange()).add(values)
+        self.nodata += other.nodata
         for name, hashes in other.hashes.items():
             self.hashes.setdefault(name, []).extend(hashes)
         self.thumbnails += other.thumbnails
@@ -233,6 +242,8 @@ class _Sample:
             if known.size and not (known.min() >= 0 and known.max() <= 1):
                 text = f"{name}: edges from {known.min():.4g} to {known.max():.4g}, not in 0..1"
                 self.found("values", (name,), text)
+        if modality.kind in ("depth", "continuous"):
+            self._measure(name, value)
         flat = modality.kind in ("image", "depth") and _is_constant(value)
         if flat and np.isfinite(value).any():
             self.found("constant", (name,), f"{name}: every pixel has the same value")
@@ -241,6 +252,14 @@ class _Sample:
         measured = modality.kind in _MEASURED and name in self.paths
         if measured and (compressed := lossy_file(self.paths[name])):
             self.facts.lossy[name, compressed] += 1
+
+    def _measure(self, name: str, value: NDArray[Any]) -> None:
+        """The range of measured values, and what the file itself says of those that are none."""
+        for band, values in bands_of(name, value):
+            self.facts.ranges.setdefault(band, ValueRange()).add(ValueRange.of(values))
+        nodata = nodata_tag(self.paths[name]) if name in self.paths else None
+        if nodata is not None:
+            self.facts.nodata[name, nodata] += 1
 
     def _check_labels(self, name: str, value: NDArray[Any]) -> None:
         pixels = counted(value)

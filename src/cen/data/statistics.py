@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from cen.data.base import AlignedDataset
 from cen.data.modality import Modality
 from cen.data.parallel import over_samples
+from cen.data.value_ranges import ValueRange, bands_of
 from cen.errors import DataError
 
 Array = NDArray[np.float64]
@@ -153,6 +154,7 @@ class Statistics:
         samples: how many were read.
         moments: of what the network would see with mean 0 and deviation 1, by input.
         depth: range in metres, by depth field.
+        ranges: of the values, by band of the continuous fields.
         classes: by label field.
         names: class names, by label field.
     """
@@ -160,6 +162,7 @@ class Statistics:
     samples: int = 0
     moments: dict[str, Moments] = field(default_factory=dict)
     depth: dict[str, DepthRange] = field(default_factory=dict)
+    ranges: dict[str, ValueRange] = field(default_factory=dict)
     classes: dict[str, ClassCounts] = field(default_factory=dict)
     names: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
@@ -169,6 +172,7 @@ class Statistics:
         self.names |= other.names
         _merge(self.moments, other.moments)
         _merge(self.depth, other.depth)
+        _merge(self.ranges, other.ranges)
         _merge(self.classes, other.classes)
 
     def to_dict(self) -> dict[str, Any]:
@@ -180,6 +184,7 @@ class Statistics:
                 for name, m in self.moments.items()
             },
             "depth": {name: depth.to_dict() for name, depth in self.depth.items()},
+            "ranges": {name: values.to_dict() for name, values in self.ranges.items()},
             "classes": {
                 name: {
                     "names": list(self.names[name]),
@@ -240,6 +245,9 @@ def measure_samples(dataset: AlignedDataset, part: range) -> Statistics:
                 continue
             if modality.kind == "depth":
                 one.depth[name] = DepthRange.of(sample[name])
+            if modality.kind == "continuous":
+                for band, values in bands_of(name, sample[name]):
+                    one.ranges[band] = ValueRange.of(values)
             if modality.kind == "label" and name in dataset.labels:
                 one.classes[name] = ClassCounts.of(sample[name], len(dataset.labels[name].names))
         total.add(one)
@@ -260,6 +268,17 @@ def as_yaml(statistics: Statistics, first_line: str) -> str:
             f"# {name}: {d['low']:.3g} to {d['high']:.3g} m, 98 % of it {d['percent_1']:.3g} to "
             f"{d['percent_99']:.3g} m, median {d['median']:.3g} m, {100 * d['holes']:.1f} % holes"
         )
+    for band, values in statistics.ranges.items():
+        d = values.to_dict()
+        lines.append(
+            f"# {band}: {d['low']:.4g} to {d['high']:.4g}, 98 % of it {d['percent_1']:.4g} to "
+            f"{d['percent_99']:.4g}, median {d['median']:.4g}, {100 * d['missing']:.1f} % missing"
+        )
+        lines += [
+            f"# {band}: {count} pixels are exactly {value:.9g}, far from the rest; is it no data? "
+            "Then say missing"
+            for value, count, *_ in values.strange()
+        ]
     for name, counts in statistics.classes.items():
         share = 100 * counts.pixels / max(1, counts.pixels.sum())
         lines.append(f"# {name}, % of the labelled pixels:")

@@ -6,6 +6,7 @@ import io
 import logging
 import zlib
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -104,6 +105,18 @@ def _nodata(page: Any) -> float | None:
     try:
         return None if tag is None else float(str(tag.value).strip("\0 ").replace(",", "."))
     except ValueError:
+        return None
+
+
+def nodata_tag(path: Path) -> float | None:
+    """What the first picture of a TIFF calls no data; None of other files and of damaged ones."""
+    try:
+        with path.open("rb") as start:
+            if start.read(2) not in (b"II", b"MM"):
+                return None
+        with tifffile.TiffFile(path) as file:
+            return _nodata(file.pages.first)
+    except Exception:  # damaged files end in exceptions of many types there
         return None
 
 

@@ -76,6 +76,7 @@ def _shown(report: Report) -> list[RenderableType]:
             lines.append((name, f"{report.units[name]:g}", *metres, f"{100 * d['holes']:.1f}"))
         shown.append(common.table(head, lines))
     shown += _normals(report)
+    shown += _ranges(report)
     shown += [_histogram(report, name) for name in _label_fields(report)]
     shown += _lines(report)
     return shown
@@ -90,6 +91,20 @@ def _normals(report: Report) -> list[RenderableType]:
         away = f"{100 * facts.share_away:.1f}"
         rows.append((name, away, facts.depth or "no depth", median, camera))
     head = ("normals", "facing away %", "compared with", "median °", "camera")
+    return [common.table(head, rows)] if rows else []
+
+
+def _ranges(report: Report) -> list[RenderableType]:
+    """Values of the continuous fields, stored values times unit."""
+    rows = []
+    for band, values in report.ranges().items():
+        step = report.steps.get(band.partition("[")[0])
+        if step is None:
+            continue  # depth has a table of its own
+        told = values.to_dict()
+        numbers = [f"{told[key]:.4g}" for key in told if key != "missing"]
+        rows.append((band, f"{step:g}", *numbers, f"{100 * told['missing']:.1f}"))
+    head = ("values", "unit", "min", "1 %", "median", "99 %", "max", "missing %")
     return [common.table(head, rows)] if rows else []
 
 

@@ -1,0 +1,110 @@
+"""Between which values a field lies, and whether its extremes are values at all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+# Of every picture so many percentiles are kept, evenly spaced; those of all are taken from them.
+_KEPT = 51
+# A value that fewer pixels have is a measurement like others, however far off.
+_REPEATED = 4
+# How far an extreme is from the next value, in ranges of the rest, to be told of, and to be wrong.
+_FAR, _ABSURD = 3.0, 10.0
+
+Extremes = dict[float, int]
+
+
+@dataclass
+class ValueRange:
+    """Values of many pictures of one band.
+
+    Attributes:
+        pixels, missing: their numbers.
+        lows, highs: pixels by value, of the two lowest and the two highest values.
+        percentiles: of every picture that has a value.
+    """
+
+    pixels: int = 0
+    missing: int = 0
+    lows: Extremes = field(default_factory=dict)
+    highs: Extremes = field(default_factory=dict)
+    percentiles: list[NDArray[np.float32]] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, values: NDArray[Any]) -> ValueRange:
+        """Of one picture (H, W), NaN where missing."""
+        known = values[np.isfinite(values)]
+        made = cls(values.size, values.size - known.size)
+        if known.size:
+            low, high = known.min(), known.max()
+            for value, rest in ((low, known[known > low]), (high, known[known < high])):
+                mine = made.lows if value == low and not made.lows else made.highs
+                mine[float(value)] = known.size - rest.size
+                if rest.size:
+                    following = rest.min() if mine is made.lows else rest.max()
+                    mine[float(following)] = int((rest == following).sum())
+            places = np.linspace(0, 100, _KEPT)
+            # Values that occur: what lies between a sentinel and the rest is none.
+            found = np.percentile(known, places, method="nearest")
+            made.percentiles = [found.astype(np.float32)]
+        return made
+
+    def add(self, other: ValueRange) -> None:
+        """Takes in other pictures."""
+        self.pixels, self.missing = self.pixels + other.pixels, self.missing + other.missing
+        for mine, theirs in ((self.lows, other.lows), (self.highs, other.highs)):
+            for value, count in theirs.items():
+                mine[value] = mine.get(value, 0) + count
+            kept = sorted(mine, reverse=mine is self.highs)[:2]
+            for value in set(mine) - set(kept):
+                del mine[value]
+        self.percentiles += other.percentiles
+
+    def to_dict(self) -> dict[str, float]:
+        """``low``, ``percent_1``, ``median``, ``percent_99``, ``high``; the share ``missing``."""
+        names = ("low", "percent_1", "median", "percent_99", "high")
+        told = dict.fromkeys(names, float("nan"))
+        if self.percentiles:
+            inner = np.percentile(np.concatenate(self.percentiles), (1, 50, 99)).tolist()
+            numbers = (min(self.lows), *inner, max(self.highs))
+            told = dict(zip(names, map(float, numbers), strict=True))
+        return {**told, "missing": self.missing / max(1, self.pixels)}
+
+    def strange(self) -> Iterator[tuple[float, int, float, float, bool]]:
+        """Extremes that many pixels share and that lie far from all others.
+
+        Yields:
+            The value, its pixels, the 1st and the 99th percentile of the rest, and whether it is so
+            far away that it can be no measurement.
+        """
+        if not self.percentiles:
+            return
+        low, high = min(self.lows), max(self.highs)
+        kept = np.concatenate(self.percentiles)
+        kept = kept[(kept > low) & (kept < high)]
+        if not kept.size:
+            return
+        first, last = (float(value) for value in np.percentile(kept, (1, 99)))
+        for extreme, opposite, counts in ((low, high, self.lows), (high, low, self.highs)):
+            following = next(other for other in counts if other != extreme)
+            gap = abs(extreme - following)
+            # Of a few steps, two or three values, no more is known than how far they are apart.
+            spread = last - first if last > first else abs(opposite - following)
+            if counts[extreme] >= _REPEATED and gap > _FAR * spread:
+                # Nothing can be as much as 0.
+                wrong = gap > _ABSURD * spread and extreme != 0
+                yield extreme, counts[extreme], first, last, wrong
+
+
+def bands_of(name: str, values: NDArray[Any]) -> Iterator[tuple[str, NDArray[Any]]]:
+    """The bands of a field, each (H, W) under a name of its own."""
+    if values.ndim == 2:
+        yield name, values
+        return
+    for band in range(values.shape[2]):
+        yield f"{name}[{band}]", values[..., band]

@@ -21,6 +21,7 @@ import yaml
 from cen import parsing
 from cen.checks import check_run
 from cen.config_data import DataConfig
+from cen.documents import read_yaml
 from cen.errors import ConfigError, shown
 from cen.files import write_text
 
@@ -278,29 +279,31 @@ class Config:
 
     @classmethod
     def load(
-        cls, path: str | os.PathLike[str], overrides: Mapping[str, Any] | None = None
+        cls,
+        path: str | os.PathLike[str],
+        overrides: Mapping[str, Any] | None = None,
+        *,
+        of_run: bool = False,
     ) -> "Config":
-        """Reads a YAML file; see :meth:`from_dict` for ``overrides`` and errors."""
+        """Reads a YAML file; see :meth:`from_dict` for ``overrides`` and errors.
+
+        Nothing is fetched because a file says so: a URL as ``data.root`` or ``model.weights`` must
+        be among the overrides.
+
+        Args:
+            path: The file.
+            overrides: Dotted keys to values that replace those of the file.
+            of_run: It is RUN/config.yaml, whose ``model.weights`` tell where its network once
+                started from and are not read again.
+        """
         path = Path(path)
-        try:
-            text = path.read_text(encoding="utf-8")
-        except OSError as error:
-            raise ConfigError(
-                f"{path}: cannot be read ({error.strerror}); give a YAML file"
-            ) from None
-        try:
-            root = yaml.compose(text, Loader=yaml.SafeLoader)
-            values = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise ConfigError(
-                f"{path}: is not valid YAML: {' '.join(str(error).split())}"
-            ) from None
-        parsing.refuse_repeated(root, str(path))
-        if values is None:
-            values = {}
-        if not isinstance(values, dict):
-            raise ConfigError(f"{path}: holds no keys; start with 'data:', 'model:' or 'train:'")
-        return cls.from_dict(values, overrides, str(path), dict(parsing.lines(root)))
+        read = read_yaml(path, ConfigError, "; give a YAML file")
+        if not isinstance(read.value, dict):
+            what = "is empty" if read.value is None else "holds no keys"
+            raise ConfigError(f"{path}: {what}; start with 'data:', 'model:' or 'train:'")
+        config = cls.from_dict(read.value, overrides, str(path), read.lines)
+        _refuse_urls(config, overrides or {}, str(path), () if not of_run else ("model.weights",))
+        return config
 
     def to_dict(self) -> dict[str, Any]:
         """The configuration as nested plain values that YAML and JSON can hold."""
@@ -337,6 +340,23 @@ class Config:
                     )
         _check_numbers(self.to_dict(), "")
         check_run(self)
+
+
+def is_url(text: str | None) -> bool:
+    """Whether a text names something that is fetched, and no file or folder of this machine."""
+    return text is not None and ("://" in text or "::" in text)
+
+
+def _refuse_urls(
+    config: Config, overrides: Mapping[str, Any], source: str, unread: tuple[str, ...]
+) -> None:
+    """Refuses what a file would have fetched: whoever wrote it, a person here has to ask for it."""
+    for key, value in (("data.root", config.data.root), ("model.weights", config.model.weights)):
+        if is_url(value) and key not in (*overrides, *unread):
+            raise ConfigError(
+                f"{source}: {key}: is a URL ({value}), and nothing is fetched because a file says "
+                f"so; give it yourself, --{key} URL, or download it and name the file or folder"
+            )
 
 
 MOVABLE = ("data.root", "data.workers", "train.accelerator", "train.devices")

@@ -19,6 +19,7 @@ import docstring_parser
 import yaml
 from jsonargparse import ArgumentError, ArgumentParser
 
+from cen.documents import join, parse_yaml
 from cen.errors import ConfigError, shown
 
 
@@ -94,7 +95,7 @@ def parse(value: Any, hint: Any, key: str, places: Places) -> Any:
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin is dict:
         items = _mapping(value, key, places).items()
-        return {name: parse(v, arguments[1], _join(key, name), places) for name, v in items}
+        return {name: parse(v, arguments[1], join(key, name), places) for name, v in items}
     if origin is list and dataclasses.is_dataclass(arguments[0]):
         value = _structure(value, places.of(key))
         if not isinstance(value, list):
@@ -107,10 +108,10 @@ def _parse_dataclass(values: Mapping[str, Any], cls: Any, key: str, places: Plac
     hints = typing.get_type_hints(cls)
     for name in values:
         if name not in hints:
-            path = _join(key, name)
+            path = join(key, name)
             near = nearest(str(name), hints)
             raise ConfigError(f"{places.of(path)}: is no key of a {places.what}{near}")
-    given = {name: parse(v, hints[name], _join(key, name), places) for name, v in values.items()}
+    given = {name: parse(v, hints[name], join(key, name), places) for name, v in values.items()}
     return cls(**given)
 
 
@@ -123,9 +124,33 @@ def _parse_plain(value: Any, hint: Any, key: str, places: Places) -> Any:
         return _checker(hint).parse_object({"value": value}).value
     except ArgumentError:
         wanted = describe_type(hint)
+        _refuse_unquoted(value, hint, key, places)
         raise ConfigError(
             f"{places.of(key)}: {shown(value)} does not fit; expected: {wanted}"
         ) from None
+
+
+def _refuse_unquoted(value: Any, hint: Any, key: str, places: Places) -> None:
+    """Tells what YAML has made of a name in a list, where text was expected.
+
+    Raises:
+        ConfigError: An entry is a number, true, false or null.
+    """
+    if not isinstance(value, list) or not _takes_texts(hint):
+        return
+    for index, item in enumerate(value):
+        if item is None or isinstance(item, bool | int | float):
+            said = "null" if item is None else str(item).lower()
+            kind = "a word of its own" if item is None or isinstance(item, bool) else "a number"
+            raise ConfigError(
+                f"{places.of(f'{key}.{index}')}: {said} is {kind} to YAML and no text; if it is a "
+                f"name, write it in quotes: '{said}'"
+            )
+
+
+def _takes_texts(hint: Any) -> bool:
+    parts = typing.get_args(hint) if _is_union(hint) else (hint,)
+    return any(typing.get_origin(p) is list and typing.get_args(p) == (str,) for p in parts)
 
 
 @functools.cache
@@ -167,12 +192,9 @@ def _structure(value: Any, place: str) -> Any:
     if not isinstance(value, str):
         return value
     try:
-        refuse_repeated(yaml.compose(value, Loader=yaml.SafeLoader), place)
-        return yaml.safe_load(value)
-    except yaml.YAMLError:
-        raise ConfigError(
-            f"{place}: {shown(value)} is not valid YAML; quote it, as '{{rgb: 3}}'"
-        ) from None
+        return parse_yaml(value, place).value
+    except ConfigError as error:
+        raise ConfigError(f"{error}; quote it, as '{{rgb: 3}}'") from None
 
 
 def merge(base: dict[str, Any], values: Mapping[str, Any], cls: Any) -> None:
@@ -248,60 +270,6 @@ def plain(value: Any) -> Any:
     return value
 
 
-def lines(node: yaml.Node | None, prefix: str = "") -> Iterator[tuple[str, int]]:
-    """Yields the dotted key and the line, counted from 1, of every key of a composed YAML file."""
-    if isinstance(node, yaml.MappingNode):
-        for name, child in node.value:
-            key = _join(prefix, str(name.value))
-            yield key, name.start_mark.line + 1
-            yield from lines(child, key)
-    elif isinstance(node, yaml.SequenceNode):
-        for index, child in enumerate(node.value):
-            yield f"{prefix}.{index}", child.start_mark.line + 1
-            yield from lines(child, f"{prefix}.{index}")
-
-
-MOST_VALUES = 100_000
-"""Values that a YAML file may mean; its aliases can make millions of a few lines."""
-
-
-def written_out(node: yaml.Node | None, known: dict[int, int] | None = None) -> int:
-    """How many values a YAML node means with its aliases (``*name``) written out."""
-    known = {} if known is None else known
-    if not isinstance(node, yaml.CollectionNode):
-        return 1
-    if id(node) not in known:
-        known[id(node)] = MOST_VALUES + 1  # an alias of itself has no end
-        parts = [
-            part for pair in node.value for part in (pair if isinstance(pair, tuple) else (pair,))
-        ]
-        known[id(node)] = 1 + sum(written_out(part, known) for part in parts)
-    return known[id(node)]
-
-
-def refuse_repeated(node: yaml.Node | None, source: str, prefix: str = "") -> None:
-    """Refuses a key that is given twice, of which YAML itself would silently take the last.
-
-    Raises:
-        ConfigError: Naming the key and both lines, counted from 1.
-    """
-    if isinstance(node, yaml.SequenceNode):
-        for index, child in enumerate(node.value):
-            refuse_repeated(child, source, f"{prefix}.{index}")
-    if not isinstance(node, yaml.MappingNode):
-        return
-    seen: dict[str, int] = {}
-    for name, child in node.value:
-        key, line = _join(prefix, str(name.value)), name.start_mark.line + 1
-        if key in seen:
-            raise ConfigError(
-                f"{source}, line {line}: {key}: was given in line {seen[key]} already; two things "
-                "of one name cannot be told apart, so rename one or take it out"
-            )
-        seen[key] = line
-        refuse_repeated(child, source, key)
-
-
 def keys(cls: Any, prefix: str = "") -> Iterator[Key]:
     """Yields every key of a dataclass tree with its documentation.
 
@@ -313,7 +281,7 @@ def keys(cls: Any, prefix: str = "") -> Iterator[Key]:
         for item in docstring_parser.parse(cls.__doc__ or "").params
     }
     for item in dataclasses.fields(cls):
-        name, hint = _join(prefix, item.name), hints[item.name]
+        name, hint = join(prefix, item.name), hints[item.name]
         if dataclasses.is_dataclass(hint):
             yield from keys(hint, name)
             continue
@@ -342,10 +310,6 @@ def describe_type(hint: Any) -> str:
         return "mapping of names to " + describe_type(arguments[1])
     names = {int: "whole number", float: "number", str: "text", bool: "true or false"}
     return "null" if hint is type(None) else names.get(hint, "group of keys")
-
-
-def _join(prefix: str, name: object) -> str:
-    return f"{prefix}.{name}" if prefix else str(name)
 
 
 def markdown(cls: Any) -> str:

@@ -52,11 +52,15 @@ def test_every_stream_starts_from_the_file(imagenet, tmp_path, suffix):
 
 
 @pytest.mark.parametrize("weights", ["imagenet", "https://example.org/resnet18.pth"])
-def test_weights_from_the_web(imagenet, monkeypatch, weights):
+def test_weights_from_the_web(imagenet, monkeypatch, tmp_path, weights):
     asked = []
-    monkeypatch.setattr(
-        torch.hub, "load_state_dict_from_url", lambda url, **_: asked.append(url) or imagenet
-    )
+
+    def fetch(url, file, prefix, progress):
+        asked.append(url)
+        torch.save(imagenet, file)
+
+    monkeypatch.setattr(torch.hub, "download_url_to_file", fetch)
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
     net = make(weights)
     assert asked == [IMAGENET[18] if weights == "imagenet" else weights]
     assert torch.equal(net.encoder.conv1.weight, imagenet["conv1.weight"])
@@ -73,22 +77,26 @@ def test_weights_from_the_web(imagenet, monkeypatch, weights):
         ("https://example-0123abcd.org/v1.2/weights.pth", False),
     ],
 )
-def test_a_hash_in_the_name_is_checked(imagenet, monkeypatch, url, checked):
+def test_a_hash_in_the_name_is_checked(imagenet, monkeypatch, tmp_path, url, checked):
     found = []
-    monkeypatch.setattr(
-        torch.hub,
-        "load_state_dict_from_url",
-        lambda url, *, check_hash, **_: found.append(check_hash) or imagenet,
-    )
+
+    def fetch(url, file, prefix, progress):
+        found.append(prefix)
+        torch.save(imagenet, file)
+
+    monkeypatch.setattr(torch.hub, "download_url_to_file", fetch)
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
     download(url)
-    assert found == [checked]
+    assert [prefix is not None for prefix in found] == [checked]
+    assert not checked or f"-{found[0]}." in url
 
 
-def test_a_failed_download_says_what_to_do(monkeypatch):
-    def fail(url, **_):
+def test_a_failed_download_says_what_to_do(monkeypatch, tmp_path):
+    def fail(*_, **__):
         raise OSError("no network")
 
-    monkeypatch.setattr(torch.hub, "load_state_dict_from_url", fail)
+    monkeypatch.setattr(torch.hub, "download_url_to_file", fail)
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
     with pytest.raises(CheckpointError, match=r"resnet18-.*\(no network\); download it elsewhere"):
         make("imagenet")
 

@@ -155,7 +155,7 @@ def config_of(run: Path, overrides: Mapping[str, str]) -> Config:
             raise ConfigError(
                 f"--{key}: a run keeps what it was configured with, but for {', '.join(MOVABLE)}"
             )
-    return Config.load(run / "config.yaml", overrides)
+    return Config.load(run / "config.yaml", overrides, of_run=True)
 
 
 def shipped() -> dict[str, Any]:

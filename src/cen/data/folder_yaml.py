@@ -7,12 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
-
 from cen import parsing
 from cen.config_data import ModalityConfig
-from cen.data.files import ordinary
 from cen.data.patterns import Pattern
+from cen.documents import read_yaml
 from cen.errors import ConfigError, DataError
 
 FILE = "dataset.yaml"
@@ -120,22 +118,11 @@ def read_description(root: str | Path) -> Description:
     """
     path = Path(root)
     path = path / FILE if path.is_dir() else path
-    try:
-        text = ordinary(path).read_text(encoding="utf-8")
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-        values = yaml.safe_load(text)
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(
-            f"{path}: cannot be read ({error}); a folder needs a {FILE}, see docs/your-own-data.md"
-        ) from None
-    except yaml.YAMLError as error:
-        raise DataError(f"{path}: is not valid YAML: {' '.join(str(error).split())}") from None
+    read = read_yaml(path, DataError, f"; a folder needs a {FILE}, see docs/your-own-data.md")
+    values = read.value
     if not isinstance(values, dict):
         raise DataError(f"{path}: holds no keys; start with 'modalities:'")
-    if parsing.written_out(node) > parsing.MOST_VALUES:
-        raise DataError(f"{path}: its aliases (*name) mean too many values; write them out")
-    parsing.refuse_repeated(node, str(path))
-    known = {key: f"{path}, line {line}" for key, line in parsing.lines(node)}
+    known = {key: f"{path}, line {line}" for key, line in read.lines.items()}
     places = parsing.Places(str(path), known, "folder of data")
     config: FolderConfig = parsing.parse(_given(values), FolderConfig, "", places)
     if not config.modalities:

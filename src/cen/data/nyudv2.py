@@ -9,14 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 
-from cen import parsing
 from cen.data.base import AlignedDataset, Classes, Split, check_split, cut_validation
 from cen.data.lists import existing, forward, read_lines
 from cen.data.modality import Modality
 from cen.data.transforms import Transform
+from cen.documents import read_yaml
 from cen.errors import DataError, did_you_mean
 
 COLUMNS = ("rgb", "segmentation", "depth")
@@ -152,14 +151,7 @@ def describe(root: str | Path, keys: Sequence[str]) -> dict[str, Any]:
     path = Path(root) / "dataset.yaml"
     if not path.is_file():
         return {}
-    try:
-        text = path.read_text(encoding="utf-8")
-        many = parsing.written_out(yaml.compose(text, Loader=yaml.SafeLoader))
-        described = yaml.safe_load(text)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: not YAML ({error})") from error
-    if many > parsing.MOST_VALUES:
-        raise DataError(f"{path}: its aliases (*name) mean too many values; write them out")
+    described = read_yaml(path, DataError).value
     if not isinstance(described, dict):
         raise DataError(f"{path}: must hold keys and values, such as 'classes: [floor, wall]'")
     # What Rooms writes of itself is beside the keys in one layout.

@@ -9,7 +9,6 @@ to back, as WebDataset's own does, can only shuffle within a buffer and cannot b
 
 from __future__ import annotations
 
-import json
 import tarfile
 import warnings
 from collections.abc import Mapping, Sequence
@@ -17,10 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 
-from cen import parsing
 from cen.conventions import normals_in_doubt
 from cen.data.base import AlignedDataset, Classes, Split, check_split
 from cen.data.files import Held
@@ -28,6 +25,7 @@ from cen.data.modality import Modality
 from cen.data.sampling import Key, split_key
 from cen.data.store import Store, npy_array
 from cen.data.transforms import Sample, Transform
+from cen.documents import parse_json, parse_yaml
 from cen.errors import CenWarning, DataError
 
 DESCRIPTION, INDEX, ABOUT = "shards.yaml", "index.npy", "json"
@@ -188,16 +186,18 @@ class Shards(AlignedDataset):
 
     def name(self, index: int) -> str:
         """The name of the sample in the source."""
-        return str(self._about(index)["name"])
+        name: str = self._about(index)["name"]
+        return name
 
     def group(self, index: int) -> str:
         """The room, building or scene in the source."""
-        return str(self._about(index)["group"])
+        group: str = self._about(index)["group"]
+        return group
 
     def extra(self, index: int) -> dict[str, Any]:
         """What else the source had of the sample, such as intrinsics."""
-        extra = self._about(index).get("extra", {})
-        return {name: np.array(value, dtype=np.float64) for name, value in extra.items()}
+        extra: dict[str, Any] = self._about(index)["extra"]
+        return extra
 
     def annotated(self, index: int) -> tuple[str, ...]:
         """The targets that the sample had in the source."""
@@ -236,11 +236,15 @@ class Shards(AlignedDataset):
 
     def _about(self, index: int) -> dict[str, Any]:
         file = self._member(index, ABOUT)
+        about = parse_json(file.content.tobytes(), str(file), nan=True)
         try:
-            about: dict[str, Any] = json.loads(file.content.tobytes())
-        except ValueError as error:
-            raise DataError(f"{file}: is no JSON ({error})") from error
-        return about
+            extra = {
+                str(name): np.array(value, dtype=np.float64)
+                for name, value in about.get("extra", {}).items()
+            }
+            return {"name": str(about["name"]), "group": str(about["group"]), "extra": extra}
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise DataError(f"{file}: does not describe a sample ({error!r})") from error
 
     def _shard(self, index: int) -> str:
         return f"{self.split}/{index // self.per_shard:06d}.tar"
@@ -296,14 +300,7 @@ def _description(store: Store) -> dict[str, Any]:
         DataError: it is missing, or lacks a key.
     """
     told = store.path(DESCRIPTION)
-    try:
-        content = store.read(DESCRIPTION)
-        many = parsing.written_out(yaml.compose(content, Loader=yaml.SafeLoader))
-        said = yaml.safe_load(content)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise DataError(f"{told}: is not YAML ({error})") from error
-    if many > parsing.MOST_VALUES:
-        raise DataError(f"{told}: its aliases (*name) mean too many values; write them out")
+    said = parse_yaml(store.read(DESCRIPTION), told, DataError).value
     keys = ("fields", "labels", "inputs", "targets", "splits", "samples_per_shard")
     if not isinstance(said, dict) or any(key not in said for key in keys):
         raise DataError(

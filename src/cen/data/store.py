@@ -12,8 +12,12 @@ import fsspec
 import numpy as np
 from numpy.typing import NDArray
 
+from cen.config import is_url
 from cen.data.files import Held, ordinary
 from cen.errors import DataError
+
+SCHEMES = ("s3", "gs", "https", "http", "hf", "az", "abfs", "abfss", "gcs", "s3a", "memory")
+"""Where data may lie besides a folder."""
 
 
 class Store:
@@ -26,7 +30,14 @@ class Store:
 
     def __init__(self, root: str, options: Mapping[str, Any]) -> None:
         self.root, self.options = root.rstrip("/"), dict(options)
-        self.local = "://" not in root and "::" not in root
+        self.local = not is_url(root)
+        scheme = root.partition("://")[0]
+        if not self.local and (scheme not in SCHEMES or "::" in root):
+            # Other file systems of fsspec execute what they read, or chain into such.
+            raise DataError(
+                f"{root}: data are read from a folder or from {', '.join(SCHEMES)}, not so; "
+                "copy them to one of these"
+            )
 
     def path(self, name: str) -> str:
         """A file below the root; messages name it so, too."""

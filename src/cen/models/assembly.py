@@ -225,7 +225,7 @@ def exchanging_norms(encoder: PlainEncoder, stages: Sequence[int] | None) -> lis
     if stages is None:
         return [encoder.exchanging]
     names = []
-    for number in stages:
+    for number in dict.fromkeys(stages):
         if not 1 <= number <= len(encoder.stages):
             raise ConfigError(
                 f"exchange_stages holds {number}, but the stages of this encoder are 1 to "

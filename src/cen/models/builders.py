@@ -6,9 +6,12 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_type_hints
 
-from cen.errors import ConfigError, did_you_mean
+import torch
+
+from cen import schema
+from cen.errors import CheckpointError, ConfigError, did_you_mean
 from cen.exchange import ExchangeRule
 from cen.models.assembly import assemble
 from cen.models.cycle import cycle
@@ -44,7 +47,74 @@ def build(name: str, **arguments: Any) -> ChannelExchangeNetwork:
     if name not in builders:
         hint = did_you_mean(name, builders)
         raise ConfigError(f"unknown network {name!r}{hint}; known: {', '.join(builders)}")
+    if _largest(arguments) > _USUAL:
+        _refuse_too_large(name, arguments)
     return builders[name](**arguments)
+
+
+MOST_WEIGHTS = 2**31
+"""Most weights of a network, 8 GiB of float32: some thirty times the largest one in use."""
+
+_USUAL = 256  # channels up to which no network comes near
+
+
+def _largest(arguments: Mapping[str, Any]) -> int:
+    """The greatest number of channels among arguments of `build`."""
+    sizes = [arguments.get(key) for key in ("width", "decoder_channels")]
+    for key in ("inputs", "outputs"):
+        fields = arguments.get(key)
+        values = list(fields.values()) if isinstance(fields, Mapping) else []
+        sizes += [v.get("channels") if isinstance(v, Mapping) else v for v in values]
+    sizes = [size.channels if isinstance(size, Task) else size for size in sizes]
+    return max((size for size in sizes if isinstance(size, int)), default=0)
+
+
+def _refuse_too_large(name: str, arguments: Mapping[str, Any]) -> None:
+    """Refuses sizes that would fill the memory before anything else is said of them.
+
+    Raises:
+        ConfigError: naming the sizes.
+    """
+    try:
+        with torch.device("meta"):
+            shadow = builders[name](**{k: v for k, v in arguments.items() if k != "weights"})
+        count = sum(parameter.numel() for parameter in shadow.parameters())
+    except (RuntimeError, OverflowError):  # what PyTorch says of sizes beyond all bounds
+        count = MOST_WEIGHTS + 1
+    if count > MOST_WEIGHTS:
+        raise ConfigError(
+            f"a network with {_largest(arguments)} channels has more than {MOST_WEIGHTS} weights; "
+            "lower its width, decoder_channels, or the channels of inputs and outputs"
+        )
+
+
+def check_description(config: Mapping[str, Any], place: str) -> None:
+    """Checks arguments of `build` that come from a file, before any of them is acted on.
+
+    Args:
+        config: the arguments, with ``name``.
+        place: what messages call them.
+
+    Raises:
+        CheckpointError: an argument is unknown or of another type. ``weights`` is unknown: a file
+            with weights of its own has no business to name others.
+    """
+    name = config["name"]
+    hints = _hints(builders[name]) if name in builders else {}
+    if name in builders:
+        schema.check_arguments(config, {**hints, "name": str}, place, CheckpointError)
+    for output, task in dict(config.get("outputs") or {}).items():
+        if isinstance(task, Mapping):
+            schema.check_arguments(task, _hints(Task), f"{place}.outputs.{output}", CheckpointError)
+    if config.get("exchange") is not None:
+        rule = _hints(ExchangeRule)
+        schema.check_arguments(config["exchange"], rule, f"{place}.exchange", CheckpointError)
+
+
+def _hints(made: Any) -> dict[str, Any]:
+    """The types of what a builder or a dataclass takes, but for files and classes of Python."""
+    hints = get_type_hints(made.func if isinstance(made, partial) else made)
+    return {key: hint for key, hint in hints.items() if key not in ("return", "weights")}
 
 
 class DenseDecoder(NamedTuple):

@@ -4,25 +4,22 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from cen import __version__
+from cen import __version__, schema, weightfiles
 from cen.conventions import normals_in_doubt
-from cen.errors import CenError, CenWarning, CheckpointError
+from cen.errors import CenWarning, CheckpointError
 from cen.exchange import keep_partial_statistics
 from cen.files import write_atomically
-from cen.models.builders import build
-from cen.models.files import existing, read_tensors, require_fit
+from cen.models.builders import build, check_description
+from cen.models.files import existing, read_tensors, require_fit, require_shapes, shadow_of
 from cen.models.network import ChannelExchangeNetwork
-
-HEADER = "cen"
-"""Key of the JSON text in the file's header."""
+from cen.weightfiles import HEADER
 
 IN_RUN_FOLDER = ("best.safetensors", "last.safetensors")
 """Checkpoints of a run folder, in the order in which `load` looks for them."""
@@ -64,6 +61,8 @@ def save(
 def load(path: str | Path) -> ChannelExchangeNetwork:
     """Rebuild a network that `save` wrote.
 
+    The file is data: nothing in it is executed, and nothing that it names is opened or fetched.
+
     Args:
         path: a ``.safetensors`` file, or a run folder: its ``best.safetensors``, else its
             ``last.safetensors``.
@@ -72,7 +71,8 @@ def load(path: str | Path) -> ChannelExchangeNetwork:
         The network on the CPU, in eval mode; ``.metadata`` holds what was saved beside it.
 
     Raises:
-        CheckpointError: if the file is missing, damaged, or not written by `save`.
+        CheckpointError: if the file is missing, damaged, or not written by `save`, or its weights
+            cannot be right (NaN, infinite).
     """
     path = Path(path)
     if path.is_dir():
@@ -83,16 +83,7 @@ def load(path: str | Path) -> ChannelExchangeNetwork:
             )
         path = found[0]
     header = read_header(path)
-    try:
-        net = build(**header["config"])
-    except (CenError, TypeError) as error:
-        raise CheckpointError(
-            f"{path} (written by cen {header['version']}) describes a network that this version "
-            f"cannot build: {error}"
-        ) from error
-    state = read_tensors(path)
-    if any(key.endswith(".partial_mean") for key in state):
-        keep_partial_statistics(net)
+    net, state = _build(path, header), read_tensors(path)
     require_fit(state, net.state_dict(), f"{path} does not hold the network it describes")
     net.load_state_dict(state)
     net.metadata = header["metadata"]
@@ -122,19 +113,42 @@ def read_header(path: str | Path) -> dict[str, Any]:
     Raises:
         CheckpointError: if the file is missing, damaged, or not written by `save`.
     """
-    path = existing(path)
-    try:
-        with safe_open(path, "pt") as file:
-            text = (file.metadata() or {}).get(HEADER)
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{path} is damaged or no safetensors file: {error}") from error
-    if text is None:
+    header = weightfiles.read_header(existing(path))
+    if header is None:
         raise CheckpointError(
             f"{path} holds weights but does not say of which network; only files written by "
             "cen.save can be loaded so (released checkpoints: cen.load_released)"
         )
+    return dict(header)
+
+
+def _build(path: Path, header: Mapping[str, Any]) -> ChannelExchangeNetwork:
+    """The network that a file describes, after a look at whether the file holds its weights.
+
+    Raises:
+        CheckpointError: it does not, or what it describes is no network.
+    """
+    config, place = dict(header["config"]), "config"
+    schema.check(config.get("name"), str, f"{path}: its header: config.name", CheckpointError)
+    wrong = (
+        f"{path} (written by cen {header['version'][:40]}) describes a network that this version "
+        "cannot build"
+    )
     try:
-        header = json.loads(text)
-        return {key: header[key] for key in ("version", "config", "metadata")}
-    except (ValueError, KeyError, TypeError) as error:
-        raise CheckpointError(f"{path} has a damaged header: {error!r}") from error
+        check_description(config, place)
+    except CheckpointError as error:
+        raise CheckpointError(f"{wrong}: {error}") from None
+    # Nothing is allocated, whatever sizes the header claims.
+    shadow = shadow_of(partial(build, **config), wrong)
+    shapes = weightfiles.read_shapes(path)
+    if _partial(shapes):
+        keep_partial_statistics(shadow)
+    require_shapes(shapes, shadow.state_dict(), f"{path} does not hold the network it describes")
+    net = build(**config)
+    if _partial(shapes):
+        keep_partial_statistics(net)
+    return net
+
+
+def _partial(keys: Iterable[str]) -> bool:
+    return any(key.endswith(".partial_mean") for key in keys)

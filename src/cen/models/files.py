@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from torch import Tensor
+from torch import Tensor, nn
 
-from cen.errors import CheckpointError
+from cen.errors import CenError, CheckpointError
+from cen.weightfiles import read_shapes
+
+Net = TypeVar("Net", bound=nn.Module)
 
 # A NumPy scalar is pickled as a call of `scalar` with a dtype. NumPy 2 moved the function, so
 # files name it by either path. Nothing else of NumPy is allowed.
@@ -40,13 +43,36 @@ def read_pickle(path: str | Path) -> Any:
         with torch.serialization.safe_globals(NUMPY_SCALAR):
             return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        reason = str(error).partition("WeightsUnpickler error:")[2] or str(error)
         raise CheckpointError(
-            f"{path} is not a checkpoint of tensors alone, so it was not read: "
-            f"{' '.join(reason.split())[:200]}"
+            f"{path} is not a checkpoint of tensors alone, so it was not read: {reason_of(error)}"
         ) from error
     except Exception as error:
-        raise CheckpointError(f"{path} is damaged or no PyTorch checkpoint: {error}") from error
+        raise CheckpointError(
+            f"{path} is damaged or no PyTorch checkpoint: {reason_of(error)}"
+        ) from error
+
+
+def reason_of(error: BaseException) -> str:
+    """Why a file could not be loaded, in a line, without PyTorch's advice to load it unsafely."""
+    text = str(error).partition("WeightsUnpickler error:")[2] or str(error)
+    text = " ".join(text.split()) or type(error).__name__
+    for advice in _ADVICE:
+        text = text.partition(advice)[0].rstrip(" .,:;(")
+    return text[:200] or type(error).__name__
+
+
+_ADVICE = (
+    "Please use",
+    "Please file",
+    "Re-running",
+    "In PyTorch 2.6",
+    "(1)",
+    "Check the documentation",
+    "This file can still be loaded",
+    "weights_only",
+    "Do it only if",
+)
+"""Where advice begins that is not for files of others."""
 
 
 def read_tensors(path: str | Path) -> dict[str, Tensor]:
@@ -57,31 +83,101 @@ def read_tensors(path: str | Path) -> dict[str, Tensor]:
     """
     path = existing(path)
     if path.suffix == ".safetensors":
+        read_shapes(path)
         try:
             return load_file(path)
-        except (SafetensorError, OSError) as error:
-            raise CheckpointError(f"{path} is damaged: {error}") from error
-    content = read_pickle(path)
-    if isinstance(content, Mapping):
-        tensors = {str(key): value for key, value in content.items() if isinstance(value, Tensor)}
-        if tensors:
-            return tensors
-    raise CheckpointError(f"{path} holds no state dict (a dict from names to tensors)")
+        except (SafetensorError, OSError, AttributeError, KeyError) as error:
+            raise CheckpointError(f"{path} is damaged: {reason_of(error)}") from error
+    return tensors_of(read_pickle(path), str(path))
+
+
+def tensors_of(content: Any, where: str) -> dict[str, Tensor]:
+    """The tensors of a flat state dict, by name; other entries are left out.
+
+    Raises:
+        CheckpointError: if it is no state dict, or a tensor claims more values than it holds.
+    """
+    if not isinstance(content, Mapping):
+        raise CheckpointError(f"{where} holds no state dict (a dict from names to tensors)")
+    tensors = {str(key): value for key, value in content.items() if isinstance(value, Tensor)}
+    if not tensors:
+        raise CheckpointError(f"{where} holds no tensor, neither directly nor under 'segmenter'")
+    for key, value in tensors.items():
+        plain = value.layout == torch.strided and not value.is_quantized and not value.is_meta
+        if not plain or value.numel() * value.itemsize > value.untyped_storage().nbytes():
+            raise CheckpointError(
+                f"{where}: the tensor {key[:80]} is no plain array of {tuple(value.shape)} values"
+            )
+    return tensors
 
 
 def require_fit(state: Mapping[str, Tensor], expected: Mapping[str, Tensor], wrong: str) -> None:
+    """Compare a state dict with the one it replaces: keys, shapes, and that values can be right.
+
+    Every loader of weights ends here.
+
+    Raises:
+        CheckpointError: beginning with ``wrong``, then the first keys and shapes that do not fit,
+            or the first tensors with integers, complex numbers, NaN or infinities in the place of
+            weights, or with variances below 0.
+    """
+    require_shapes({key: tuple(value.shape) for key, value in state.items()}, expected, wrong)
+    problems = [
+        f"{key} {problem}"
+        for key, value in expected.items()
+        if (problem := _impossible(key, state[key], value))
+    ]
+    _raise_if(problems, wrong)
+
+
+def require_shapes(
+    shapes: Mapping[str, tuple[int, ...]], expected: Mapping[str, Tensor], wrong: str
+) -> None:
     """Compare the keys and shapes of a state dict with those it must have.
 
     Raises:
         CheckpointError: beginning with ``wrong``, then the first keys and shapes that do not fit.
     """
-    problems = [f"{key} is missing" for key in expected if key not in state]
-    problems += [f"{key} is unknown" for key in state if key not in expected]
+    problems = [f"{key} is missing" for key in expected if key not in shapes]
+    problems += [f"{key[:80]} is unknown" for key in shapes if key not in expected]
     problems += [
-        f"{key} has shape {tuple(state[key].shape)}, not {tuple(value.shape)}"
+        f"{key} has shape {shapes[key]}, not {tuple(value.shape)}"
         for key, value in expected.items()
-        if key in state and state[key].shape != value.shape
+        if key in shapes and shapes[key] != value.shape
     ]
+    _raise_if(problems, wrong)
+
+
+def shadow_of(make: Callable[[], Net], wrong: str) -> Net:
+    """A network without values: of any size that a file claims, it takes no memory.
+
+    Raises:
+        CheckpointError: beginning with ``wrong``, if no network has such sizes.
+    """
+    try:
+        with torch.device("meta"):
+            return make()
+    # Of sizes beyond all bounds PyTorch says RuntimeError.
+    except (CenError, TypeError, ValueError, OverflowError, RuntimeError) as error:
+        raise CheckpointError(f"{wrong}: {' '.join(str(error).split())[:300]}") from error
+
+
+def _impossible(key: str, value: Tensor, expected: Tensor) -> str:
+    """What is wrong with the values of a tensor; "" for nothing."""
+    if value.is_floating_point() != expected.is_floating_point() or value.is_complex():
+        kind = str(value.dtype).removeprefix("torch.")
+        return f"holds {kind}, not {str(expected.dtype).removeprefix('torch.')}"
+    if not value.is_floating_point():
+        return ""
+    # Neither isfinite nor min is there for numbers of 8 bits.
+    known = value.float() if value.itemsize == 1 else value
+    if not bool(torch.isfinite(known).all()):
+        return "holds NaN or infinite values"
+    below = key.endswith(("running_var", "partial_var")) and bool((known < 0).any())
+    return "holds variances below 0" if below else ""
+
+
+def _raise_if(problems: list[str], wrong: str) -> None:
     if problems:
         more = f" and {len(problems) - 4} more" if len(problems) > 4 else ""
         raise CheckpointError(f"{wrong}: {'; '.join(problems[:4])}{more}")

@@ -13,6 +13,9 @@ from cen.errors import ConfigError, StreamError, did_you_mean
 from cen.exchange import ExchangeRule
 from cen.models.task import Task
 
+MOST_FIELDS = 256
+"""Most inputs, and most outputs, of a network."""
+
 RESERVED = ("ensemble", "fused")
 """Names that no input can have: those of what is made of all of them."""
 
@@ -184,6 +187,8 @@ def check_names(names: Collection[str], what: str) -> None:
     """
     if not names:
         raise StreamError(f"a network needs at least one {what}")
+    if len(names) > MOST_FIELDS:
+        raise StreamError(f"a network has at most {MOST_FIELDS} {what}s, not {len(names)}")
     for name in names:
         if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_-]*", name):
             raise StreamError(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from functools import partial
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import torch
 from safetensors.torch import save_file
@@ -29,7 +31,7 @@ IMAGENET = {
 
 # How torch.hub is told the start of a file's SHA-256. Shorter numbers are versions or depths, which
 # it would take for one, too: resnet-50.pth.
-_HASHED = re.compile(r"-[0-9a-f]{8,}\.[^/]*$")
+_HASHED = re.compile(r"-([0-9a-f]{8,})\.[^/]*$")
 
 
 def load_pretrained(encoder: ResNet, weights: str | Path) -> None:
@@ -119,21 +121,28 @@ def save_encoder(net: ChannelExchangeNetwork, path: str | Path, stream: str) -> 
 
 
 def download(url: str) -> dict[str, Tensor]:
-    """Tensors of a ``.pth`` file on the web, kept in the cache of ``torch.hub``.
+    """Tensors of a ``.pth`` or ``.safetensors`` file on the web, cached by ``torch.hub``.
 
-    Where the name ends in the start of the file's SHA-256, as in ``resnet18-f37072fd.pth``, what
-    was fetched must have it.
+    For a URL that a person gave; nothing that stands in a file is fetched. What was fetched is read
+    as any file of others is: no code in it is run. Where the name ends in the start of the file's
+    SHA-256, as in ``resnet18-f37072fd.pth``, what was fetched must have it.
 
     Raises:
         CheckpointError: if it cannot be fetched or read, or has another hash than its name says.
     """
-    try:
-        state = torch.hub.load_state_dict_from_url(
-            url, map_location="cpu", progress=False, check_hash=bool(_HASHED.search(url))
-        )
-    except Exception as error:
-        raise CheckpointError(
-            f"{url} could not be fetched ({error}); download it elsewhere and give weights= the "
-            "path of the file"
-        ) from error
-    return {key: value for key, value in state.items() if isinstance(value, Tensor)}
+    name = Path(urlsplit(url).path).name
+    hashed = _HASHED.search(url)
+    # Without a hash the same name may be another file at another place.
+    name = name if hashed else f"{hashlib.sha256(url.encode()).hexdigest()[:16]}-{name}"
+    file = Path(torch.hub.get_dir()) / "checkpoints" / name
+    if not file.is_file():
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            prefix = hashed[1] if hashed else None
+            torch.hub.download_url_to_file(url, str(file), prefix, progress=False)
+        except Exception as error:
+            raise CheckpointError(
+                f"{url} could not be fetched ({error}); download it elsewhere and give weights= "
+                "the path of the file"
+            ) from error
+    return read_tensors(file)

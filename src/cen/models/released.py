@@ -20,7 +20,7 @@ from cen.exchange import ExchangeRule, StreamNorm
 from cen.exchange.norms import PARTIAL_STATISTICS
 from cen.files import write_atomically
 from cen.models.builders import build
-from cen.models.files import read_pickle, require_fit
+from cen.models.files import read_pickle, require_fit, require_shapes, shadow_of, tensors_of
 from cen.models.network import ChannelExchangeNetwork
 from cen.models.patchgan import PatchGAN
 from cen.models.released_unet import (
@@ -139,12 +139,16 @@ def _load_refinenet(
     # The released code exchanges in bottlenecks alone, so a ResNet-18 or 34 of its never does.
     basic = architecture["encoder"] in BASIC
     rule = ExchangeRule(threshold, "any", "none" if basic else "own", enabled=not basic)
-    net = build("refinenet", **architecture, inputs=names, exchange=rule)
-    expected = released_state_dict(net)
+    make = partial(build, "refinenet", **architecture, inputs=names, exchange=rule)
+    wrong = f"{where} is no released RefineNet"
     # Counters are absent from files of old PyTorch versions; nothing depends on them.
-    counters = {k: v for k, v in expected.items() if k.endswith("num_batches_tracked")}
-    state = {**counters, **state}
-    require_fit(state, expected, f"{where} is no released RefineNet")
+    shadow = released_state_dict(shadow_of(make, wrong))
+    counters = {k: tuple(v.shape) for k, v in shadow.items() if k.endswith("num_batches_tracked")}
+    require_shapes({**counters, **{k: tuple(v.shape) for k, v in state.items()}}, shadow, wrong)
+    net = make()
+    expected = released_state_dict(net)
+    state = {**{key: expected[key] for key in counters}, **state}
+    require_fit(state, expected, wrong)
     net.load_state_dict(_from_released(net, state))
     return net.eval()
 
@@ -194,11 +198,7 @@ def _flatten(content: Any, where: str) -> dict[str, Tensor]:
     """The state dict inside a checkpoint, without prefixes."""
     if isinstance(content, Mapping) and isinstance(content.get("segmenter"), Mapping):
         content = content["segmenter"]
-    if not isinstance(content, Mapping):
-        raise CheckpointError(f"{where} holds no state dict (a dict from names to tensors)")
-    tensors = {str(key): value for key, value in content.items() if isinstance(value, Tensor)}
-    if not tensors:
-        raise CheckpointError(f"{where} holds no tensor, neither directly nor under 'segmenter'")
+    tensors = tensors_of(content, where)
     return {key.removeprefix("module."): value for key, value in tensors.items()}
 
 
@@ -226,6 +226,9 @@ def _architecture(state: Mapping[str, Tensor], where: str) -> dict[str, Any]:
     for key in ("conv1.module.weight", "clf_conv.module.weight", "clf_conv.module.bias"):
         if key not in state:
             raise CheckpointError(f"{where} is no released RefineNet: {key} is missing")
+        if state[key].ndim != (1 if key.endswith("bias") else 4):
+            shape = tuple(state[key].shape)
+            raise CheckpointError(f"{where} is no released RefineNet: {key} has shape {shape}")
     classes, channels = state["clf_conv.module.weight"].shape[:2]
     width = state["conv1.module.weight"].shape[0]
     return {

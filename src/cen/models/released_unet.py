@@ -9,16 +9,17 @@ where a checkpoint is written in the released layout.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
+from typing import Any, TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from cen.errors import CheckpointError
 from cen.exchange import ExchangeRule, StreamNorm, exchange_layers
 from cen.models.builders import build
-from cen.models.files import require_fit
+from cen.models.files import require_fit, require_shapes, shadow_of
 from cen.models.network import ChannelExchangeNetwork
 from cen.models.patchgan import PatchGAN
 from cen.models.unet import block_widths
@@ -82,17 +83,17 @@ def load_generator(
     for key in ("conv1.conv.module.weight", last):
         if key not in state:
             raise CheckpointError(f"{where} is no released generator: {key} is missing")
-    filters = state["conv1.conv.module.weight"].shape[0]
-    net = build(
+    filters = state["conv1.conv.module.weight"].shape[:1].numel()
+    make = partial(
+        build,
         "unet",
         encoder=f"unet{depth}",
         inputs=inputs,
-        outputs={OUTPUT: {"kind": "image", "channels": len(state[last])}},
+        outputs={OUTPUT: {"kind": "image", "channels": state[last].numel()}},
         width=None if filters == 64 else filters,
         exchange=ExchangeRule(threshold, "any"),
     )
-    _load(net, dict(_generator_names(net)), _unused_generator_norms(net), state, where)
-    return net.eval()
+    return _load(make, _generator_names, _unused_generator_norms, state, where)
 
 
 def generator_state_dict(net: ChannelExchangeNetwork) -> dict[str, Tensor]:
@@ -150,9 +151,8 @@ def load_discriminator(state: Mapping[str, Tensor], where: str) -> PatchGAN:
     first = state.get("conv1.conv.module.weight")
     if first is None or first.ndim != 4 or count < 4:
         raise CheckpointError(f"{where} is no released discriminator: its convolutions are missing")
-    net = PatchGAN(first.shape[1], first.shape[0], layers=count - 2)
-    _load(net, dict(_discriminator_names(net)), _unused_discriminator_norms(net), state, where)
-    return net.eval()
+    make = partial(PatchGAN, first.shape[1], first.shape[0], layers=count - 2)
+    return _load(make, _discriminator_names, _unused_discriminator_norms, state, where)
 
 
 def discriminator_state_dict(net: PatchGAN) -> dict[str, Tensor]:
@@ -171,28 +171,38 @@ def discriminator_state_dict(net: PatchGAN) -> dict[str, Tensor]:
 
 
 Source = tuple[str, int | None]
+Net = TypeVar("Net", bound=nn.Module)
 
 
 def _load(
-    net: torch.nn.Module,
-    names: Mapping[str, Source],
-    unused: Mapping[str, int],
+    make: Callable[[], Net],
+    names_of: Callable[[Net], Iterable[tuple[str, Source]]],
+    unused_of: Callable[[Net], Mapping[str, int]],
     state: Mapping[str, Tensor],
     where: str,
-) -> None:
-    """Fills a network from a released state dict, having checked all its keys and shapes."""
-    own = net.state_dict()
-    expected = {
-        released: own[key] if stream is None else own[key][stream]
-        for released, (key, stream) in names.items()
-    } | _drawn(unused)
-    counters = {k: v for k, v in expected.items() if k.endswith("num_batches_tracked")}
-    require_fit({**counters, **state}, expected, f"{where} does not have the released layout")
-    given = {**counters, **state}
+) -> Net:
+    """A network filled from a released state dict, all of whose keys and shapes were checked."""
+    wrong = f"{where} does not have the released layout"
+
+    def expected(net: Net) -> dict[str, Tensor]:
+        own = net.state_dict()
+        found = {
+            released: own[key] if stream is None else own[key][stream]
+            for released, (key, stream) in names_of(net)
+        }
+        return found | _drawn(unused_of(net))
+
+    shadow = expected(shadow_of(make, wrong))
+    counters = {k: tuple(v.shape) for k, v in shadow.items() if k.endswith("num_batches_tracked")}
+    require_shapes({**counters, **{k: tuple(v.shape) for k, v in state.items()}}, shadow, wrong)
+    net = make()
+    own = expected(net)
+    given = {**{key: own[key] for key in counters}, **state}
+    require_fit(given, own, wrong)
     with torch.no_grad():
-        for released, (key, stream) in names.items():
-            target = own[key] if stream is None else own[key][stream]
-            target.copy_(given[released])
+        for released, _ in names_of(net):
+            own[released].copy_(given[released])
+    return net.eval()
 
 
 def _generator_names(net: ChannelExchangeNetwork) -> Iterator[tuple[str, Source]]:

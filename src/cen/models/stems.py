@@ -63,7 +63,7 @@ def private_stem(shared: nn.Conv2d, channels: int, fresh: bool = False) -> nn.Co
         dtype=shared.weight.dtype,
     )
     with torch.no_grad():
-        if fresh:
+        if fresh and not shared.weight.is_meta:
             stem.weight.normal_(0.0, float(shared.weight.std()))
         else:
             stem.weight.copy_(adapt_channels(shared.weight, channels))

@@ -1,7 +1,6 @@
 """Reading a run folder, as far as it has got: a running, killed or unevaluated run is read too."""
 
 import csv
-import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -9,14 +8,17 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import yaml
-from safetensors import SafetensorError, safe_open
-
 from cen.errors import CenError, DataError
 from cen.report.panels import Panel, load_panel
+from cen.runfiles import MOST_CLASSES, read_run_file
+from cen.weightfiles import read_header
 
 Series = dict[int, float]
 """Step -> value, in the order of the steps."""
+
+_MOST_STEPS = 2**53
+_MOST_BYTES = 2**28
+_LAST_TIME = 253_402_300_799  # the end of the year 9999
 
 _FILES = ("config.yaml", "run.json", "metrics.csv", "exchange.json", "evaluation.json")
 
@@ -73,7 +75,7 @@ class RunFolder:
             if isinstance(names, list) and names:
                 return [str(name) for name in names]
         configured = dict(self.config.get("data") or {}).get("classes")
-        if isinstance(configured, int):
+        if isinstance(configured, int) and 0 < configured <= MOST_CLASSES:
             return [f"class {i}" for i in range(configured)]
         return [str(name) for name in configured] if isinstance(configured, list) else []
 
@@ -113,8 +115,9 @@ def read_run(run: str | Path, *, panels: bool = True) -> RunFolder:
             if empty is not None and type(value) is not type(empty):
                 expected, found = type(empty).__name__, type(value).__name__
                 raise DataError(f"a {expected} was expected, it holds a {found}")
-        except (OSError, ValueError, csv.Error, yaml.YAMLError, SafetensorError, CenError) as error:
-            problems.append(f"{name} cannot be read ({error}).")
+        except (OSError, ValueError, csv.Error, CenError) as error:
+            told = str(error).removeprefix(str(file)).lstrip(",:. ")
+            problems.append(f"{name} cannot be read ({told}).")
             return empty
         return value
 
@@ -123,28 +126,26 @@ def read_run(run: str | Path, *, panels: bool = True) -> RunFolder:
     weights = "best.safetensors" if (path / "best.safetensors").exists() else "last.safetensors"
     return RunFolder(
         path=path,
-        config=read("config.yaml", lambda file: yaml.safe_load(file.read_text("utf-8")), {}),
-        info=read("run.json", _json, {}),
+        config=read("config.yaml", read_run_file, {}),
+        info=read("run.json", read_run_file, {}),
         metrics=read("metrics.csv", _metrics, {}),
-        exchange=read("exchange.json", _json, []),
-        evaluation=read("evaluation.json", _json, {}),
+        exchange=read("exchange.json", read_run_file, []),
+        evaluation=read("evaluation.json", read_run_file, {}),
         panels=[panel for panel in shown if panel is not None],
         metadata=read(weights, _header, {}),
         problems=problems,
     )
 
 
-def _json(file: Path) -> Any:
-    return json.loads(file.read_text("utf-8"))
-
-
 def _metrics(file: Path) -> dict[str, Series]:
     """Columns of the CSV file as series; of two rows of one step the later one counts."""
+    if not file.is_file() or file.stat().st_size > _MOST_BYTES:
+        raise DataError(f"it is no file, or has more than {_MOST_BYTES} bytes")
     series: dict[str, Series] = {}
     with file.open(newline="", encoding="utf-8") as handle:
         for row in csv.DictReader(handle):
             step = _number(row.get("step"))
-            if step is None:  # the last line of a killed run
+            if step is None or not 0 <= step < _MOST_STEPS:  # the last line of a killed run
                 continue
             for column, text in row.items():
                 value = _number(text)
@@ -163,17 +164,15 @@ def _number(text: Any) -> float | None:
 
 def _header(file: Path) -> dict[str, Any]:
     """What was saved beside the weights; the tensors, and with them torch, are not needed."""
-    with safe_open(file, framework="np") as handle:
-        text = (handle.metadata() or {}).get("cen", "{}")
-    metadata = json.loads(text).get("metadata", {})
-    return dict(metadata)
+    header = read_header(file)
+    return {} if header is None else dict(header["metadata"])
 
 
 def _time(value: Any) -> float | None:
     """Seconds since 1970 of an ISO time or of a number."""
-    if isinstance(value, int | float):
-        return float(value)
     try:
-        return datetime.fromisoformat(str(value)).timestamp()
-    except ValueError:
+        number = isinstance(value, int | float)
+        seconds = float(value) if number else datetime.fromisoformat(str(value)).timestamp()
+    except (ValueError, OverflowError):
         return None
+    return seconds if 0 <= seconds <= _LAST_TIME else None

@@ -33,7 +33,7 @@ def _count(run: Path, root: str | Path) -> dict[str, Any]:
     from cen.models.costs import costs
     from cen.training.setup import open_dataset
 
-    config = Config.load(run / "config.yaml", {"data.root": str(root)})
+    config = Config.load(run / "config.yaml", {"data.root": str(root)}, of_run=True)
     net = load(run)
     height, width = open_dataset(config, "train")[0][next(iter(net.inputs))].shape[-2:]
     found = costs(net, (height, width))

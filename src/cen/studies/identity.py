@@ -9,9 +9,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from cen.config import MOVABLE, Config
+from cen.documents import read_yaml
 from cen.errors import DataError
 from cen.network_defaults import DEFAULTS
 
@@ -75,10 +74,7 @@ def data_identity(root: str | Path, layout: str = "") -> dict[str, Any]:
         raise DataError(f"{root}: there is no such folder; give the data of the study with --data")
     description = root / "dataset.yaml"
     if description.is_file():
-        try:
-            content = yaml.safe_load(description.read_text("utf-8"))
-        except (OSError, ValueError, yaml.YAMLError) as error:
-            raise DataError(f"{description}: cannot be read ({error})") from None
+        content = read_yaml(description, DataError).value
         said = content.get("about", content) if isinstance(content, dict) else {}
         if isinstance(said, dict) and said.get("name") == "rooms":
             return {"dataset": content}

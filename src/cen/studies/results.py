@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import csv
 import io
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from cen.errors import CenError, DataError
 from cen.files import write_text
 from cen.models.checkpoint import read_header
 from cen.report.summary import evaluation_dict
+from cen.runfiles import read_run_file
 from cen.scores import mean_headline
 from cen.studies.columns import Column
 from cen.studies.costs import costs_of
@@ -184,12 +184,10 @@ def _exchange_rate(folder: Path) -> float | None:
 
     For evaluations of earlier versions, which do not tell that of the network they scored.
     """
-    try:
-        history = json.loads((folder / "exchange.json").read_text("utf-8"))
-    except (OSError, ValueError):
-        return None
+    file = folder / "exchange.json"
+    history = read_run_file(file) if file.is_file() else []
     last = history[-1] if history else {}
-    return float(last["rate"]) if last.get("layers") else None
+    return last.get("rate") if last.get("layers") else None
 
 
 def _validation(folder: Path) -> float | None:

@@ -9,9 +9,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from cen import parsing
+from cen.documents import read_yaml
 from cen.errors import ConfigError
 from cen.studies.columns import Column, parse_column
 
@@ -166,22 +165,11 @@ class Study:
             ConfigError: Naming the file, the line and the key that does not fit.
         """
         path = Path(path)
-        try:
-            text = path.read_text(encoding="utf-8")
-        except OSError as error:
-            raise ConfigError(
-                f"{path}: cannot be read ({error.strerror}); give a YAML file, or a name that "
-                f"cen study prints"
-            ) from None
-        try:
-            tree = yaml.compose(text, Loader=yaml.SafeLoader)
-            values = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            message = " ".join(str(error).split())
-            raise ConfigError(f"{path}: is not valid YAML: {message}") from None
+        read = read_yaml(path, ConfigError, "; give a YAML file, or a name that cen study prints")
+        values = read.value
         if not isinstance(values, dict):
             raise ConfigError(f"{path}: holds no keys; start with 'title:', 'config:' and 'rows:'")
-        known = {key: f"{path}, line {line}" for key, line in parsing.lines(tree)}
+        known = {key: f"{path}, line {line}" for key, line in read.lines.items()}
         study: Study = parsing.parse(values, cls, "", parsing.Places(str(path), known, "study"))
         _check(study, parsing.Places(str(path), known))
         base = path.parent / study.config

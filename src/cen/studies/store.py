@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
 from filelock import FileLock, Timeout
 
 from cen.config import MOVABLE
+from cen.documents import read_yaml
 from cen.errors import CenError, ConfigError
 from cen.files import write_text
+from cen.runfiles import read_run_file
 from cen.studies.grid import Run
 from cen.studies.identity import differences
 
@@ -144,10 +145,7 @@ def check_same(run: Run, folder: Path) -> None:
     Raises:
         ConfigError: A default of the program has changed since the run was made.
     """
-    try:
-        kept = yaml.safe_load((folder / "config.yaml").read_text("utf-8"))
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise ConfigError(f"{folder / 'config.yaml'}: cannot be read ({error})") from None
+    kept = read_yaml(folder / "config.yaml").value
     if not isinstance(kept, dict):
         raise ConfigError(f"{folder / 'config.yaml'}: holds no keys; delete the folder")
     found = differences(run.config, kept)
@@ -160,12 +158,13 @@ def check_same(run: Run, folder: Path) -> None:
 
 
 def read_json(file: Path) -> dict[str, Any]:
-    """A JSON file, empty where it is missing or cannot be read."""
-    try:
-        content = json.loads(file.read_text("utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
+    """A JSON file of a run or a study, empty where it is missing.
+
+    Raises:
+        DataError: It is damaged, or holds something else than such a file.
+    """
+    found: dict[str, Any] = read_run_file(file) if file.exists() else {}
+    return found
 
 
 def write_json(file: Path, content: Mapping[str, Any]) -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import pickle
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,8 +11,10 @@ from cen.adversarial import shown_to_discriminator
 from cen.config import Config
 from cen.errors import CheckpointError
 from cen.models import ChannelExchangeNetwork, PatchGAN, load
+from cen.models.files import require_fit, tensors_of
 from cen.models.stems import TILED
 from cen.models.unet import Statistics
+from cen.training.resume import LAST, read_checkpoint
 
 
 def make_discriminators(
@@ -61,17 +61,13 @@ def load_discriminators(run: str | Path) -> dict[str, PatchGAN]:
             or cannot be read.
     """
     run = Path(run)
-    file = run / "checkpoints" / "last.ckpt"
+    file = run / LAST
     if not (run / "config.yaml").exists() or not file.exists():
         raise CheckpointError(
             f"{run} holds no checkpoint with discriminators; config.yaml or"
             " checkpoints/last.ckpt is missing"
         )
-    try:
-        state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
-        weights = dict(state["state_dict"])
-    except (OSError, RuntimeError, KeyError, TypeError, pickle.UnpicklingError) as error:
-        raise CheckpointError(f"{file} cannot be read ({error}); give a whole copy") from error
+    weights = tensors_of(read_checkpoint(run)["state_dict"], str(file))
     prefix = "discriminators."
     own = {k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)}
     if not own:
@@ -79,7 +75,7 @@ def load_discriminators(run: str | Path) -> dict[str, PatchGAN]:
             f"{run} was trained without discriminators (train.adversarial: none); there are none"
             " to load"
         )
-    model = Config.load(run / "config.yaml").model
+    model = Config.load(run / "config.yaml", of_run=True).model
     made = make_discriminators(
         load(run / "last.safetensors"),
         width=model.discriminator_width,
@@ -87,12 +83,8 @@ def load_discriminators(run: str | Path) -> dict[str, PatchGAN]:
         statistics=model.statistics,
     )
     found = torch.nn.ModuleDict(dict(made))
-    try:
-        found.load_state_dict(own)
-    except RuntimeError as error:
-        raise CheckpointError(
-            f"{file} does not fit {run / 'config.yaml'}: {str(error).splitlines()[-1].strip()}"
-        ) from error
+    require_fit(own, found.state_dict(), f"{file} does not fit {run / 'config.yaml'}")
+    found.load_state_dict(own)
     return {name: net.eval() for name, net in made.items()}
 
 

@@ -76,7 +76,7 @@ def evaluate(
         DataError: a file of the data set cannot be used.
     """
     run = Path(run)
-    config = Config.load(run / "config.yaml", overrides)
+    config = Config.load(run / "config.yaml", overrides, of_run=True)
     check_machine(config.train.accelerator, config.train.devices)
     net = load(run)
     dataset = open_dataset(config, split)
@@ -88,7 +88,7 @@ def evaluate(
     check_normals(net.metadata, dataset)
     known_targets(dataset)
     _check_classes(net, {n: c.names for n, c in dataset.labels.items()}, config.data.root)
-    _check_single(net, config, single or {})
+    _check_single(net, config, single or {}, overrides)
     mode = generator_mode or config.train.generator_mode
     network = _features(net, features, features_weights)
     scores = score_network(
@@ -179,7 +179,10 @@ def _check_classes(
 
 
 def _check_single(
-    net: ChannelExchangeNetwork, config: Config, single: Mapping[str, str | Path]
+    net: ChannelExchangeNetwork,
+    config: Config,
+    single: Mapping[str, str | Path],
+    overrides: Mapping[str, Any] | None,
 ) -> None:
     """Refuses single-task runs that cannot be compared, before anything is computed.
 
@@ -210,7 +213,7 @@ def _check_single(
                 f" classes and this one for {own.channels}, or under other names; name a run on"
                 " the same data"
             )
-        theirs = Config.load(Path(run) / "config.yaml")
+        theirs = Config.load(Path(run) / "config.yaml", overrides, of_run=True)
         differing = [
             key
             for key, mine, other_value in (
@@ -237,7 +240,7 @@ def _ensemble_of(
     how: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Scores of the ensemble of another run on its own data, with all its modalities."""
-    config = Config.load(run / "config.yaml", overrides)
+    config = Config.load(run / "config.yaml", overrides, of_run=True)
     net = load(run)
     mode = how["generator_mode"] or config.train.generator_mode
     dataset = open_dataset(config, split)

@@ -8,6 +8,7 @@ from typing import Any
 
 from lightning.pytorch.utilities import rank_zero_only
 
+from cen import documents
 from cen.files import write_text
 
 
@@ -26,4 +27,4 @@ def write_json(path: Path, value: Any, indent: int | None = 1) -> None:
 
 def read_json(path: Path, default: Any) -> Any:
     """Reads a JSON file, or gives ``default`` where there is none."""
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else default
+    return documents.read_json(path) if path.exists() else default

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,12 +10,12 @@ import torch
 from lightning.pytorch import Callback, Trainer
 from torch.utils.data import Dataset
 
-from cen.config import Config, TrainConfig
+from cen.config import Config, TrainConfig, is_url
 from cen.conventions import normals_in_doubt
 from cen.data import AlignedDataset
 from cen.data.label_facts import warn_of_labels
 from cen.data.ranges import seen_range
-from cen.errors import CheckpointError
+from cen.errors import ConfigError
 from cen.models import ChannelExchangeNetwork, CycleFusionNetwork
 from cen.models.checkpoint import IN_RUN_FOLDER, read_header
 from cen.training.callbacks import ExchangeMonitor, FiniteLoss, RunProgress, StepLog
@@ -30,6 +29,7 @@ from cen.training.machine import check_batch, check_machine
 from cen.training.module import DensePrediction
 from cen.training.panels import PanelsInTraining
 from cen.training.quiet import quiet
+from cen.training.resume import LAST, Restored, check_network, read_checkpoint
 from cen.training.runs import claim_run, finish_run, start_run
 from cen.training.setup import (
     build_network,
@@ -80,7 +80,14 @@ def fit(
         # What the run has learnt so far is not in the conventions of this version.
         del said["conventions"]
     feeds = feeds_of(tasks, train.targets) if config.model.name == "cycle" else None
-    net = build_network(config, tasks, feeds)
+    resumed = resume and (Path(run_dir) / LAST).is_file()
+    if resume and not resumed and is_url(config.model.weights):
+        raise ConfigError(
+            f"{run_dir} was stopped before its first checkpoint, and its model.weights is a URL "
+            f"({config.model.weights}), which is not fetched because a file says so; delete the "
+            "folder and train again with --model.weights"
+        )
+    net = build_network(config, tasks, feeds, resumed=resumed)
     return train_network(
         config,
         run_dir,
@@ -182,8 +189,11 @@ def _train(
 ) -> None:
     """Runs the trainer in a folder that is this process's own, and notes how it ended."""
     how = config.train
-    last = run_dir / "checkpoints" / "last.ckpt"
-    resume_step = _steps_done(last) if resume and last.exists() else 0
+    last, resume_step, restored = run_dir / LAST, 0, Restored()
+    if resume and last.exists():
+        found = read_checkpoint(run_dir)
+        check_network(run_dir, found, module)
+        resume_step = int(found["global_step"])
     validates = data.validation is not None
     finite, stop = FiniteLoss(how.log_every), StopRequest()
     checkpoint = RunCheckpoint(
@@ -196,6 +206,7 @@ def _train(
     )
     watchers = [
         *callbacks,
+        restored,
         finite,
         StepLog(how.log_every),
         ExchangeMonitor(run_dir, how.log_every, how.max_steps, how.checkpoint_every, resume_step),
@@ -206,7 +217,7 @@ def _train(
         trainer = _trainer(how, run_dir, watchers, resume_step, validates)
     status = "failed"
     try:
-        with stop.listening(), quiet():
+        with stop.listening(), quiet(), restored.restoring(run_dir, bool(resume_step)):
             trainer.fit(
                 module,
                 datamodule=data,
@@ -306,14 +317,3 @@ def _trainer(
         log_every_n_steps=1,
         default_root_dir=run_dir,
     )
-
-
-def _steps_done(checkpoint: Path) -> int:
-    """Steps that the run in a checkpoint has done."""
-    try:
-        content = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)
-        return int(content["global_step"])
-    except (OSError, RuntimeError, KeyError, pickle.UnpicklingError) as error:
-        raise CheckpointError(
-            f"{checkpoint} cannot be read ({error}); remove the folder and train anew"
-        ) from error

@@ -142,7 +142,11 @@ _NOT_READ = {"unet": _DENSE, "cycle": (*_DENSE, *_STREAMS)}
 
 
 def build_network(
-    config: Config, tasks: Mapping[str, Task], feeds: Mapping[str, Any] | None = None
+    config: Config,
+    tasks: Mapping[str, Task],
+    feeds: Mapping[str, Any] | None = None,
+    *,
+    resumed: bool = False,
 ) -> ChannelExchangeNetwork:
     """Builds the network of a run.
 
@@ -150,6 +154,7 @@ def build_network(
         config: the configuration.
         tasks: the tasks of its data, see :func:`tasks_of`.
         feeds: of a cycle network, see :func:`cen.training.cycle.feeds_of`.
+        resumed: its weights come from a checkpoint, so those it once started from are not read.
 
     Raises:
         ConfigError: a key is not for this network, or a value does not fit.
@@ -172,6 +177,8 @@ def build_network(
     options = {key: getattr(model, key) for key in (*_DENSE, *_STREAMS) if key not in unread}
     if model.name in _NOT_READ:
         options |= {"statistics": model.statistics, "first_norm": model.first_norm}
+    if resumed:
+        options.pop("weights", None)
     if model.name == "cycle":
         options["feeds"] = feeds
     return build(

@@ -11,7 +11,8 @@ import yaml
 
 from cen.data.rooms.labels import LabelSet, label_set
 from cen.data.rooms.plan import VERSION, Plan
-from cen.errors import DataError
+from cen.documents import read_yaml
+from cen.errors import ConfigError, DataError
 from cen.files import remove_unfinished, write_text
 
 __all__ = ["VERSION", "WRITERS", "write_rooms"]
@@ -131,6 +132,6 @@ def _covers(found: Any, description: dict[str, Any]) -> bool:
 
 def _load(path: Path) -> Any:
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError, UnicodeDecodeError):
+        return read_yaml(path).value
+    except ConfigError:
         return None

@@ -1,0 +1,189 @@
+"""The files that a run folder holds beside its weights: their types, and reading them.
+
+Whoever reads one gets what these types say or an error that names the file and the key: run
+folders are passed around, and a foreign one is no reason to crash, wait or fill the memory.
+"""
+
+import typing
+from pathlib import Path
+from typing import Annotated, Any, NotRequired, TypedDict
+
+from cen import schema
+from cen.documents import read_json, read_yaml
+from cen.errors import CenError, DataError
+
+Byte = Annotated[int, (0, 255)]
+Scores = dict[str, float | list[float | None] | str | None]
+Names = dict[str, list[str] | None] | list[str] | None
+Palettes = dict[str, list[list[Byte]] | None] | list[list[Byte]] | None
+
+
+class Entry(TypedDict, total=False):
+    """Scores of one output."""
+
+    ensemble: Scores
+    streams: dict[str, Scores] | None
+    alpha: dict[str, float | None] | None
+
+
+class Single(TypedDict, total=False):
+    """The comparison with single-task networks."""
+
+    delta_m: typing.Required[float]
+    gains: typing.Required[dict[str, float]]
+    outputs: int
+
+
+class Evaluation(TypedDict, total=False):
+    """evaluation.json."""
+
+    split: str | None
+    samples: int | None
+    step: int | None
+    exchange_rate: float | None
+    classes: Names
+    palette: Palettes
+    scores: dict[str, dict[str, Entry]] | None
+    single: Single | None
+    features: str
+    protocol: str
+    generator_mode: str | None
+
+
+class Layer(TypedDict):
+    """One exchanging layer and stream of an inspection."""
+
+    name: str
+    stream: str
+    channels: int
+    own: int
+    replaced: int
+    rate: float
+    own_start: NotRequired[int]
+    quantiles: NotRequired[list[float] | None]
+    mask: NotRequired[list[bool] | list[int] | None]
+
+
+class Look(TypedDict, total=False):
+    """One inspection of exchange.json."""
+
+    step: int
+    rate: float | None
+    alpha: dict[str, dict[str, float]] | None
+    layers: typing.Required[list[Layer]]
+
+
+class Session(TypedDict, total=False):
+    """One session of a run."""
+
+    started: typing.Required[str | float]
+
+
+class Info(TypedDict, total=False):
+    """run.json."""
+
+    started: str | float | None
+    finished: str | float | None
+    seconds: float | None
+    status: str | None
+    step: int | None
+    seed: int | None
+    command: list[str] | str | None
+    versions: dict[str, str | None] | None
+    machine: dict[str, str | float | None] | str | None
+    git: str | None
+    sessions: list[Session]
+
+
+class Asked(TypedDict, total=False):
+    """What calls of a study have asked for beyond its file."""
+
+    budgets: list[float]
+    seeds: int
+
+
+class Costs(TypedDict, total=False):
+    """What a network costs."""
+
+    parameters: int
+    macs: int
+    size: list[int]
+
+
+class Facts(TypedDict, total=False):
+    """study.json, of a run and of a study."""
+
+    hash: str
+    seconds: dict[str, float]
+    threads: int | None
+    costs: Costs
+    validation: float | None
+    commands: list[str]
+    asked: Asked
+
+
+class Stage(TypedDict, total=False):
+    """One entry of train.stages."""
+
+    steps: int
+
+
+class Model(TypedDict, total=False):
+    """What of ``model`` is told."""
+
+    name: str
+    encoder: str
+    inputs: dict[str, int] | None
+    outputs: dict[str, Any] | None
+    width: int | None
+    decoder_channels: int | None
+    fusion: str | None
+    guide: str | None
+
+
+class Train(TypedDict, total=False):
+    """What of ``train`` is told."""
+
+    steps: int | None
+    stages: list[Stage] | None
+
+
+class Data(TypedDict, total=False):
+    """What of ``data`` is told."""
+
+    root: str
+    layout: str
+    classes: int | list[str] | None
+
+
+class Configured(TypedDict, total=False):
+    """config.yaml, as far as tables and pages tell it; `cen.config.Config` knows every key."""
+
+    data: Data | None
+    model: Model | None
+    train: Train | None
+    seed: int | None
+
+
+TYPES: dict[str, Any] = {
+    "config.yaml": Configured,
+    "run.json": Info,
+    "exchange.json": list[Look],
+    "evaluation.json": Evaluation,
+    "study.json": Facts,
+}
+"""The type of every file, by its name."""
+
+MOST_CLASSES = 2**16
+"""Most classes of a label map: of 16 bits."""
+
+
+def read_run_file(path: Path, error: type[CenError] = DataError) -> Any:
+    """What a file of a run folder, or of a folder of studies, holds.
+
+    Raises:
+        CenError: Of type ``error``: it cannot be read, or holds something else.
+    """
+    read = read_yaml(path, error).value if path.suffix == ".yaml" else read_json(path, error)
+    schema.check(read, TYPES[path.name], str(path), error)
+    return read

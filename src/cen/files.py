@@ -122,6 +122,28 @@ def _runs(process: int) -> bool:
     return True
 
 
+def contained(folder: Path, path: Path, error: type[CenError] = CenError) -> Path:
+    """A path below a folder, which no symbolic link leads out of it.
+
+    Args:
+        folder: Where things are written or deleted; it may be a link itself.
+        path: The file or folder within.
+        error: Type of the exception.
+
+    Returns:
+        ``path``.
+
+    Raises:
+        CenError: Of type ``error``: writing or deleting there would reach something else.
+    """
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise error(
+            f"{path} is or lies behind a symbolic link out of {folder} (to {path.resolve()}), "
+            "where nothing is written or deleted; put a folder or file in its place"
+        )
+    return path
+
+
 def write_bytes(path: str | Path, content: bytes, error: type[CenError] = CenError) -> Path:
     """Writes ``content`` in one step; see :func:`write_atomically`."""
     return write_atomically(path, lambda temporary: temporary.write_bytes(content), error)

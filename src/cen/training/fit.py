@@ -15,7 +15,7 @@ from cen.conventions import normals_in_doubt
 from cen.data import AlignedDataset
 from cen.data.label_facts import warn_of_labels
 from cen.data.ranges import seen_range
-from cen.errors import ConfigError
+from cen.errors import CheckpointError, ConfigError
 from cen.models import ChannelExchangeNetwork, CycleFusionNetwork
 from cen.models.checkpoint import IN_RUN_FOLDER, read_header
 from cen.training.callbacks import ExchangeMonitor, FiniteLoss, RunProgress, StepLog

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
 from cen.data import Modality
+from cen.errors import DataError
+from cen.files import contained
 from cen.models import ChannelExchangeNetwork, CycleFusionNetwork
 from cen.outputs import read_prediction, read_streams, read_truth
 from cen.report.panels import Panel, PanelOutput, save_panel
@@ -38,6 +40,7 @@ def write_panels(
         mode: how the network is run, see :func:`cen.training.generating`.
     """
     length = len(dataset)  # type: ignore[arg-type]
+    contained(folder.parent, folder, DataError)
     for old in folder.glob("*.npz"):
         old.unlink()
     device = next(net.parameters()).device

@@ -51,7 +51,7 @@ def of_unit(modalities: Mapping[str, Modality], unit: float | None) -> dict[str,
         raise ConfigError(f"unit: {unit} is no length; say how many metres one stored value is")
     check_unit(modalities)
     return {
-        name: replace(m, unit=unit, bits=None) if m.kind == "depth" else m
+        name: replace(m, unit=unit, bits=None, bit_rotation=0) if m.kind == "depth" else m
         for name, m in modalities.items()
     }
 

@@ -12,12 +12,15 @@ import pytest
 import scipy.io
 from torch.utils.data import DataLoader
 
-from cen.data import Rooms, open_layout, write_rooms
+from cen.data import Modality, Rooms, open_layout, write_rooms
+from cen.data.checking import check_data
 from cen.data.files import write_png
 from cen.data.rooms.matlab import cell, save_v5
+from cen.data.source import Source
 from cen.data.sunrgbd import SUNRGBD
 from cen.data.sunrgbd_lists import group_frames
 from cen.errors import CenWarning, ConfigError, DataError
+from cen.given import of_unit
 
 SIZE = (24, 32)
 TOOLBOX = "SUNRGBDtoolbox"
@@ -286,7 +289,7 @@ def dangle(root):
             lambda r: write_png(
                 r / FIRST / "depth_bfx" / "train_00000.png", np.ones(SIZE, np.uint8)
             ),
-            r"depth_bfx/train_00000\.png: is .* uint8; depth of SUN RGB-D is 16-bit",
+            r"depth_bfx/train_00000\.png: is .* uint8; depth .* in SUN RGB-D, is 16-bit",
         ),
         (
             lambda r: (r / FIRST / "image" / "train_00000.jpg").write_bytes(b"\xff\xd8\xff"),
@@ -335,3 +338,83 @@ def test_blocks_follow_the_times_in_names():
     groups = dict(zip(names, group_frames(names), strict=True))
     assert [groups[name] for name in names] == sorted(groups.values())
     assert len(set(groups.values())) == 10
+
+
+def keep_two(root):
+    """Of a dozen frames two, as of 10,335 those that somebody has downloaded."""
+    for picture in list((root / "SUNRGBD").rglob("image")):
+        name = picture.parent.name
+        if "train_" in name and "train_00000" not in name and "train_00001" not in name:
+            shutil.rmtree(picture.parent)
+
+
+def test_a_part_of_the_frames_is_read_where_that_is_asked_for(root):
+    keep_two(root)
+    with pytest.raises(DataError, match=r"no file .* data\.options\.missing: skip"):
+        SUNRGBD(root, "train", validation=0.0)
+    with pytest.warns(CenWarning, match=r"10 of 12 frames of the train split .*left out"):
+        data = SUNRGBD(root, "train", validation=0.0, missing="skip")
+    assert len(data) == 2
+    whole = [data.name(index) for index in range(2)]
+    assert ["train_00000" in whole[0], "train_00001" in whole[1]] == [True, True]
+    rooms = Rooms("train", size=SIZE, seed=3)
+    for index in range(2):
+        labels = data[index]["segmentation"]
+        np.testing.assert_array_equal(labels, rooms[index]["segmentation"])
+    shutil.rmtree(root / "SUNRGBD")
+    with pytest.raises(DataError, match=r"12 of 12 frames .* nothing is left of this split"):
+        SUNRGBD(root, "train", validation=0.0, missing="skip")
+    with pytest.raises(ConfigError, match="missing: 'maybe' is none of error, skip"):
+        SUNRGBD(root, "train", missing="maybe")
+
+
+def test_check_counts_what_is_not_there(tmp_path):
+    root = write_rooms(tmp_path / "sun", "sunrgbd", size=(16, 16), train=50, test=2)
+    frames = [p.parent for p in (root / "SUNRGBD").rglob("image") if "train_" in p.parent.name]
+    for frame in sorted(frames)[3:]:
+        shutil.rmtree(frame)
+    source = Source("sunrgbd", str(root), common={"validation": 0.0})
+    found = check_data(source, ["train"], workers=1).errors
+    assert [finding.kind for finding in found] == ["missing"]
+    assert found[0].text.startswith("47 of 50 samples lack 94 files")
+    assert len(found[0].files) == 94
+    options = {"missing": "skip"}
+    source = Source("sunrgbd", str(root), common={"validation": 0.0}, options=options)
+    with pytest.warns(CenWarning, match="47 of 50 frames"):
+        assert not check_data(source, ["train"], workers=1).errors
+
+
+@pytest.mark.parametrize("beyond", ["clip", "missing"])
+def test_a_prediction_reads_the_files_as_training_did(root, beyond):
+    """What is kept with a network is enough: rotated bits, and what is beyond 8 m."""
+    path = root / FIRST / "depth_bfx" / "train_00000.png"
+    stored = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    millimetres = np.uint16(9000)
+    stored[0, 0] = millimetres << 3 | millimetres >> 13
+    stored[0, 1] = 0
+    write_png(path, stored)
+    data = SUNRGBD(root, "train", validation=0.0, beyond=beyond)
+    kept = Modality.from_dict(data.modalities["depth"].to_dict())
+    raw = data.raw(0)["depth"]
+    np.testing.assert_array_equal(kept.read(path), raw)
+    assert np.isnan(raw[0, 1])
+    assert raw[0, 0] == 8.0 if beyond == "clip" else np.isnan(raw[0, 0])
+    assert np.nanmedian(raw) < 6
+    by_hand = SUNRGBD(root, "train", {"depth": Modality.of("depth")}, validation=0.0, beyond=beyond)
+    assert by_hand.modalities["depth"] == Modality.of(**data.fields["depth"])
+    # --unit is for files of another camera, whose bits lie as usual.
+    assert of_unit({"depth": kept}, 0.001)["depth"].bit_rotation == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"kind": "image", "bit_rotation": 3}, "bit_rotation: is for kind depth"),
+        ({"kind": "depth", "bit_rotation": 16}, "bit_rotation: 16 is not within"),
+        ({"kind": "depth", "farthest": 0}, "farthest: 0.0 is no distance"),
+        ({"kind": "depth", "beyond": "x"}, "beyond: 'x' is none of clip, missing"),
+    ],
+)
+def test_impossible_ways_of_storing_depth_are_named(options, message):
+    with pytest.raises(ConfigError, match=message):
+        Modality.of(**options)

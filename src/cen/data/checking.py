@@ -38,6 +38,8 @@ _NEAR, _FAR = 0.2, 100.0
 _UNUSUAL = 20.0
 _USUAL = 3.0
 _TOLD_DUPLICATES = 1000
+# So many samples that lack files are named one by one.
+_TOLD_MISSING = 20
 
 
 @dataclass
@@ -162,7 +164,7 @@ def check_data(
             facts.add(more)
             if progress is not None:
                 progress(split, part.stop, len(dataset))
-        report.findings += facts.findings
+        report.findings += _summarised(facts, split, source.root)
         report.classes = {name: known.names for name, known in dataset.labels.items()}
         report.units = {n: m.step for n, m in dataset.modalities.items() if m.kind == "depth"}
         report.units |= {n: m.step for n, m in dataset.targets.items() if m.kind == "depth"}
@@ -183,6 +185,22 @@ def check_data(
     for name, depth in report.depth().items():
         report.findings += _judge_unit(name, report.units[name], depth, source.root)
     return report
+
+
+def _summarised(facts: Facts, split: str, root: str) -> list[Finding]:
+    """The findings of a split; of a part of a data set one that counts what is not there."""
+    missing = [finding for finding in facts.findings if finding.kind == "missing"]
+    places = list(dict.fromkeys(finding.place for finding in missing))
+    if len(places) <= max(_TOLD_MISSING, facts.samples // 2):
+        return facts.findings
+    files = tuple(file for finding in missing for file in finding.files)
+    text = (
+        f"{len(places)} of {facts.samples} samples lack {len(files)} files, such as "
+        f"{', '.join(files[:2])}; is only a part of the data set there? Then name the samples that "
+        "are in lists of your own, or, where the layout has it, say missing: skip"
+    )
+    others = [finding for finding in facts.findings if finding.kind != "missing"]
+    return [*others, Finding("missing", split, root, files, text)]
 
 
 def _judge_neighbours(

@@ -183,7 +183,10 @@ class _Sample:
             self.paths = dataset.files(self.index)
             dataset.extra(self.index)
         except Exception as error:  # a defect of one sample must not end the check of the others
-            self.found("unreadable", (), _told(error))
+            # Where no input of a sample is there, that is what is told.
+            inputs = [path for name, path in self.paths.items() if name in dataset.modalities]
+            if not inputs or any(path.exists() for path in inputs):
+                self.found("unreadable", (), _told(error))
         for name, modality in {**dataset.modalities, **dataset.targets}.items():
             value = self._read(name, modality)
             if value is not None:

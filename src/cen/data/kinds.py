@@ -16,6 +16,7 @@ from cen.errors import ConfigError, did_you_mean
 if TYPE_CHECKING:
     from cen.data.modality import Modality
 
+Beyond = Literal["clip", "missing"]
 Kind = Literal["image", "depth", "normal", "label", "edge", "continuous"]
 
 # Indoor scenes: Rooms has 3.1 +- 1.1 m, NYUDv2 2.8 +- 1.3 m. Round numbers in between.
@@ -37,6 +38,8 @@ INTERPOLATION: dict[str, Interpolation] = {
 """How a kind is resized; those not named linearly."""
 
 _BITS = (8, 16, 32, 64)
+# Bits of a depth file that may be rotated.
+_WORD = 16
 
 
 def check(modality: Modality) -> None:
@@ -53,7 +56,8 @@ def check(modality: Modality) -> None:
     parse_axes(modality.axes)
     _check_channels(modality)
     object.__setattr__(modality, "missing", missing_values(modality.missing))
-    for name in ("scale", "fill", "unit"):
+    one_of("beyond", modality.beyond, get_args(Beyond))
+    for name in ("scale", "fill", "unit", "farthest"):
         value = getattr(modality, name)
         if value is not None or name in ("scale", "fill"):
             object.__setattr__(modality, name, _number(name, value))
@@ -130,15 +134,18 @@ def _check_kind(modality: Modality) -> None:
         raise ConfigError(f"unit: must be given for kind {kind} with encoding {encoding}")
     if kind == "label" and modality.interpolation != "nearest":
         raise ConfigError("interpolation: labels are resized by nearest only")
-    for name in ("fill_holes", "intrinsics"):
-        if getattr(modality, name) is not None and kind != "depth":
+    for name in ("fill_holes", "intrinsics", "farthest", "bit_rotation"):
+        if getattr(modality, name) not in (None, 0) and kind != "depth":
             raise ConfigError(f"{name}: is for kind depth, not for kind {kind}")
+    if modality.farthest is not None and modality.farthest <= 0:
+        raise ConfigError(f"farthest: {modality.farthest} is no distance")
 
 
 def _check_stored(modality: Modality) -> None:
     """Whether bands and numbers of classes are whole, and of a kind that has them."""
     object.__setattr__(modality, "ignore", tuple(modality.ignore))
     numbers = {"first": modality.first, "ignore_index": modality.ignore_index}
+    numbers["bit_rotation"] = modality.bit_rotation
     if modality.page is not None:
         numbers["page"] = modality.page
     _check_bands(modality)
@@ -147,6 +154,8 @@ def _check_stored(modality: Modality) -> None:
     for name, value in [*numbers.items(), *many]:
         if not isinstance(value, int) or isinstance(value, bool):
             raise ConfigError(f"{name}: {value!r} is no whole number")
+    if not 0 <= modality.bit_rotation < _WORD:
+        raise ConfigError(f"bit_rotation: {modality.bit_rotation} is not within 0..{_WORD - 1}")
     if modality.kind != "label" and (modality.first or modality.ignore or modality.values):
         raise ConfigError(
             f"first, ignore, values: are for kind label, not for kind {modality.kind}"

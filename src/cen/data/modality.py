@@ -14,7 +14,7 @@ from cen.data.encodings import ENCODINGS, IMAGENET_MEAN, IMAGENET_STD, Encoding,
 from cen.data.files import Exif, File, Part, read_stored
 from cen.data.geometry import Interpolation
 from cen.data.holes import Filling, fill_holes
-from cen.data.kinds import INTERPOLATION, UNIT, Kind, check, normalisation, one_of, pairs
+from cen.data.kinds import INTERPOLATION, UNIT, Beyond, Kind, check, normalisation, one_of, pairs
 from cen.data.labels import read_labels
 from cen.data.numbers import denormalised, from_truth, normalised, truth
 from cen.data.stored import missing_values, raw_values, shown
@@ -54,6 +54,8 @@ class Modality:
         fill_holes: how missing values of an input are filled in: "nearest" or "inpaint".
         intrinsics: (fx, fy, cx, cy) in pixels, where the data set does not give them.
         bits: what a stored value must have; a file with others is refused.
+        bit_rotation: by how many places the 16 bits of depth are rotated left in its file.
+        farthest, beyond: metres; depth beyond is set to it ("clip"), or "missing".
         axes: where the stored channels of a normal point to.
         bands: which bands of a file are read, from 0; None: all, and a file that has other than
             the channels declared is refused.
@@ -86,6 +88,9 @@ class Modality:
     intrinsics: tuple[float, ...] | None = None
     bits: int | None = None
     axes: str = "+x +y +z"
+    bit_rotation: int = 0
+    farthest: float | None = None
+    beyond: Beyond = "clip"
     bands: tuple[int, ...] | None = None
     page: int | None = None
     variable: str | None = None
@@ -144,6 +149,9 @@ class Modality:
         intrinsics: Sequence[float] | None = None,
         bits: int | None = None,
         axes: str | None = None,
+        bit_rotation: int | None = None,
+        farthest: float | None = None,
+        beyond: Beyond | None = None,
         bands: int | Sequence[int] | None = None,
         page: int | None = None,
         variable: str | None = None,
@@ -161,8 +169,7 @@ class Modality:
         other than 3 channels their averages), cubic. Depth: millimetres, 0 is missing, mean 3 m
         and deviation 1.25 m, nearest. Others: mean 0, deviation 1, linear; labels nearest. An
         encoding has its own mean and deviation, see docs/modalities.md.
-        The released recipe divides stored depth by 5000 and does nothing else: encoding
-        ``released_segmentation``, or scale 1 / (5000 * unit), mean 0, std 1.
+        The released recipe is the encoding ``released_segmentation``.
 
         Raises:
             ConfigError: values that do not fit the kind or each other.
@@ -195,6 +202,9 @@ class Modality:
             intrinsics=None if intrinsics is None else tuple(intrinsics),
             bits=bits,
             axes=axes or "+x +y +z",
+            bit_rotation=bit_rotation or 0,
+            farthest=farthest,
+            beyond=beyond or "clip",
             bands=_bands(bands, 1 if chosen.colours or kind in ("depth", "edge") else count),
             page=page,
             variable=variable,
@@ -208,9 +218,8 @@ class Modality:
     def read_as(self, described: Mapping[str, Any]) -> Modality:
         """This modality, with what its files are as a data set says it where nothing else is said.
 
-        How labels are numbered, which bands count and what is brighter than white is a matter of
-        the files. A modality that somebody made by hand gets it here, so that the one that is kept
-        with a network reads files as the data set does.
+        How values are stored is a matter of the files. A modality that somebody made by hand gets
+        it here, so that the one that is kept with a network reads files as the data set does.
 
         Args:
             described: arguments of `of` that describe the field.
@@ -219,6 +228,7 @@ class Modality:
             return self
         keys = {
             "label": ("first", "ignore", "ignore_index", "values"),
+            "depth": ("bit_rotation", "farthest", "beyond"),
             "edge": ("clip",),
         }
         wanted = (*keys.get(self.kind, ()), "bands", "page", "variable", "exif")

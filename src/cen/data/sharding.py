@@ -128,6 +128,7 @@ def _description(
 
 _READ = (
     *("kind", "channels", "unit", "missing", "bits", "axes"),
+    *("bit_rotation", "farthest", "beyond"),
     *("bands", "page", "variable", "exif"),
     *("first", "ignore", "ignore_index", "values"),
 )

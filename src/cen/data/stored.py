@@ -136,12 +136,24 @@ def _image(stored: NDArray[Any], modality: Modality, told: str) -> NDArray[Any]:
 def _metres(
     stored: NDArray[Any], modality: Modality, told: str, holes: tuple[float, ...]
 ) -> NDArray[np.float32]:
+    turned = modality.bit_rotation
+    if turned and (stored.ndim != 2 or stored.dtype != np.uint16):
+        raise DataError(
+            f"{told}: is {stored.shape} {stored.dtype}; depth whose bits are rotated, as in SUN "
+            "RGB-D, is 16-bit grey"
+        )
     if stored.ndim != 2:
         raise DataError(
             f"{told}: {stored.shape[2]} channels; depth is a file of one (16-bit or float), or "
             "bands: [0] says which it is"
         )
-    return _measured(stored, holes, np.float64(modality.step))
+    if turned:
+        stored = stored >> turned | stored << (16 - turned)
+    metres = _measured(stored, holes, np.float64(modality.step))
+    if modality.farthest is not None:
+        far = metres > modality.farthest
+        metres[far] = modality.farthest if modality.beyond == "clip" else np.nan
+    return metres
 
 
 def _numbers(

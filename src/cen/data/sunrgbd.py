@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from cen.data import matfiles
 from cen.data.base import AlignedDataset, Classes, Split, check_split, cut_validation
-from cen.data.files import ordinary, read_array
+from cen.data.files import is_file, ordinary
+from cen.data.kinds import Beyond
 from cen.data.modality import Modality
 from cen.data.nyudv2 import describe, palette_of
 from cen.data.sunrgbd_lists import (
@@ -32,11 +33,15 @@ META = f"{TOOLBOX}/Metadata/SUNRGBDMeta.mat"
 SEGMENTATION = f"{TOOLBOX}/Metadata/SUNRGBD2Dseg.mat"
 CLASSES = f"{TOOLBOX}/Metadata/seg37list.mat"
 
+BIT_ROTATION = 3
+"""Places by which the bits of depth files are rotated left."""
+
 MAX_DEPTH = 8.0
 """Metres; the toolbox (read3dPoints.m) clips there."""
 
 Depth = Literal["filled", "raw"]
-Beyond = Literal["clip", "missing"]
+
+Missing = Literal["error", "skip"]
 _DEPTHS = {"filled": "depth_bfx", "raw": "depth"}
 _PICTURES = (".jpg", ".jpeg", ".png")
 
@@ -87,9 +92,11 @@ class SUNRGBD(AlignedDataset):
         seed: of the random transforms.
         depth: "filled" (depth_bfx) or "raw" (depth).
         beyond: what becomes of depth beyond 8 m: "clip" as the toolbox does, or "missing".
+        missing: a frame of the lists that lacks files, or intrinsics, is an "error", or left out
+            with a warning ("skip"), where only a part of the data set is on disk.
 
     Raises:
-        ConfigError: an unknown ``depth`` or ``beyond``.
+        ConfigError: an unknown ``depth``, ``beyond`` or ``missing``.
         DataError: at once: a missing or damaged file, a path in a list that leaves the folder, a
             frame in both splits; on reading: a picture that cannot be decoded, a depth that is not
             16-bit, sizes that differ, a label that is no class. The message names the file.
@@ -109,13 +116,15 @@ class SUNRGBD(AlignedDataset):
         seed: int = 0,
         depth: Depth = "filled",
         beyond: Beyond = "clip",
+        missing: Missing = "error",
     ) -> None:
         check_split(split)
-        for key, value, known in (("depth", depth, Depth), ("beyond", beyond, Beyond)):
+        choices = ("depth", depth, Depth), ("beyond", beyond, Beyond), ("missing", missing, Missing)
+        for key, value, known in choices:
             if value not in get_args(known):
                 raise ConfigError(f"{key}: {value!r} is none of {', '.join(get_args(known))}")
         folder = Path(root)
-        self._depth, self._beyond = _DEPTHS[depth], beyond
+        self._depth, self._missing = _DEPTHS[depth], missing
         names = _class_names(folder / CLASSES)
         self._label_of = {_plain(name): label for label, name in enumerate(names, start=1)}
         if classes is not None:
@@ -134,9 +143,14 @@ class SUNRGBD(AlignedDataset):
         else:
             self._groups = group_frames(self._frames)
         self._numbers = _numbers(folder, self._frames)
+        self._listed = range(len(self._frames))
+        self._kept: Sequence[int] = self._listed
         self.fields = {
             "rgb": {"kind": "image"},
-            "depth": {"kind": "depth", "unit": 0.001, "missing": 0.0},
+            "depth": {
+                **{"kind": "depth", "unit": 0.001, "missing": 0.0},
+                **{"bit_rotation": BIT_ROTATION, "farthest": MAX_DEPTH, "beyond": beyond},
+            },
             "segmentation": {"kind": "label"},
         }
         super().__init__(
@@ -150,11 +164,48 @@ class SUNRGBD(AlignedDataset):
         )
 
     def __len__(self) -> int:
-        return len(self._frames)
+        return len(self._kept)
 
     def name(self, index: int) -> str:
         """The frame's folder below SUNRGBD, with dashes: kv1-NYUdata-NYU0001."""
-        return self._frames[index].replace("/", "-")
+        return self._frames[self._kept[index]].replace("/", "-")
+
+    def check_files(self) -> None:
+        """Refuses or leaves out frames that lack files.
+
+        Raises:
+            DataError: naming how many do, and some.
+        """
+        self._kept = self._listed
+        if self._missing == "error":
+            try:
+                super().check_files()
+            except DataError as error:
+                raise DataError(
+                    f"{error}; add it, or, of a part of the data set, data.options.missing: skip"
+                ) from None
+            return
+        lacks = {index: lost for index in self._listed if (lost := self._lost(index))}
+        if not lacks:
+            return
+        told = "; ".join(f"{self.place(i)} has no {', '.join(lacks[i])}" for i in list(lacks)[:3])
+        text = (
+            f"{self.root / ALLSPLIT}: {len(lacks)} of {len(self)} frames of the {self.split} split "
+            f"lack files: {told}{' ...' if len(lacks) > 3 else ''}"
+        )
+        if len(lacks) == len(self):
+            raise DataError(f"{text}; nothing is left of this split")
+        warnings.warn(f"{text}; they are left out", CenWarning, stacklevel=4)
+        self._kept = [index for index in self._listed if index not in lacks]
+
+    def _lost(self, index: int) -> list[str]:
+        """What a frame lacks of what is read."""
+        files = self.files(index)
+        read = {**self.modalities, **dict.fromkeys(self.annotated(index))}
+        lost = [field for field in read if not is_file(files[field])]
+        if read and not is_file(self._folder(index) / "intrinsics.txt"):
+            lost.append("intrinsics.txt")
+        return lost
 
     def place(self, index: int) -> str:
         """The frame's folder."""
@@ -162,7 +213,7 @@ class SUNRGBD(AlignedDataset):
 
     def group(self, index: int) -> str:
         """The place, or a block of neighbouring frames."""
-        return self._groups[index]
+        return self._groups[self._kept[index]]
 
     def files(self, index: int) -> dict[str, Path]:
         """Files of a frame; of a folder with no picture or several: a pattern, which is no file."""
@@ -201,24 +252,12 @@ class SUNRGBD(AlignedDataset):
             found = (
                 self._by_name(path)
                 if self._numbers is None
-                else frame_labels(path, self._numbers[index])
+                else frame_labels(path, self._numbers[self._kept[index]])
             )
             return self._classes_of(path, found)
         if not path.is_file():
             raise DataError(f"{path}: no such file, or several; a frame has one picture there")
-        return modality.read(path) if field == "rgb" else self._metres(path, modality)
-
-    def _metres(self, path: Path, modality: Modality) -> NDArray[np.float32]:
-        stored = read_array(path)
-        if stored.ndim != 2 or stored.dtype != np.uint16:
-            raise DataError(
-                f"{path}: is {stored.shape} {stored.dtype}; depth of SUN RGB-D is 16-bit grey"
-            )
-        rotated = stored >> 3 | stored << 13
-        metres: NDArray[np.float32] = modality.from_stored(rotated, str(path))
-        far = metres > MAX_DEPTH
-        metres[far] = MAX_DEPTH if self._beyond == "clip" else np.nan
-        return metres
+        return modality.read(path)
 
     def _by_name(self, path: Path) -> NDArray[np.int64]:
         """Labels of a frame's own seg.mat, in the numbers of seg37list; 0 for other names."""
@@ -240,7 +279,7 @@ class SUNRGBD(AlignedDataset):
         return np.where(classes == 0, np.int32(self.ignore_index), classes - 1)
 
     def _folder(self, index: int) -> Path:
-        return self.root / "SUNRGBD" / self._frames[index]
+        return self.root / "SUNRGBD" / self._frames[self._kept[index]]
 
 
 def _class_names(path: Path) -> list[str]:

@@ -201,3 +201,27 @@ def test_bands_in_a_folder_in_its_check_and_in_its_shards(tmp_path, name):
     again = shards.raw(0)
     for field in ("rgb", "thermal", "segmentation"):
         np.testing.assert_array_equal(again[field], sample[field])
+
+
+def test_sizes_that_differ_by_a_turned_photo_say_so(tmp_path):
+    from cen.data.checking import check_data
+
+    for name in ("in", "labels"):
+        (tmp_path / name).mkdir()
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    for number in range(6):
+        picture = rng.integers(0, 256, (16, 12, 3)).astype(np.uint8)
+        Image.fromarray(picture).save(tmp_path / "in" / f"{number}.png", exif=exif)
+        labels = rng.integers(0, 2, (12, 16)).astype(np.uint8)
+        Image.fromarray(labels).save(tmp_path / "labels" / f"{number}.png")
+    text = YAML.replace("SUFFIX", "png").replace(", bands: [0, 1, 2]", ", exif: EXIF")
+    text = "\n".join(line for line in text.splitlines() if "thermal" not in line)
+    (tmp_path / "dataset.yaml").write_text(text.replace("EXIF", "ignore"))
+    with pytest.raises(DataError, match=r"sizes differ.*orientation 6.*exif: turn"):
+        AlignedFolder(tmp_path, "train").raw(0)
+    errors = check_data(Source("folder", str(tmp_path)), workers=1).errors
+    assert errors
+    assert all("sizes differ" in f.text and "exif: turn" in f.text for f in errors)
+    (tmp_path / "dataset.yaml").write_text(text.replace("EXIF", "turn"))
+    assert not check_data(Source("folder", str(tmp_path)), workers=1).errors

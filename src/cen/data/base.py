@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
-from cen.data.files import is_file
+from cen.data.files import is_file, turned
 from cen.data.geometry import as_intrinsics
 from cen.data.labels import smoothed
 from cen.data.modality import Modality
@@ -288,7 +288,8 @@ class AlignedDataset(Dataset[Sample], ABC):
             listed = ", ".join(
                 f"{self._told(files, field)} {h} x {w}" for field, (h, w) in sizes.items()
             )
-            raise DataError(f"sizes differ: {listed}; align the sensors and resample first")
+            why = "".join(turned(path) for field, path in files.items() if field in sizes)
+            raise DataError(f"sizes differ: {listed}; align the sensors and resample first{why}")
         for field, value in sample.items():
             if field in self.labels:
                 self._check_labels(self._told(files, field), value, len(self.labels[field].names))

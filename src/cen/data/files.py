@@ -146,6 +146,21 @@ def upright(
     return np.ascontiguousarray(values[::rows, ::columns])
 
 
+def turned(path: Path) -> str:
+    """The end of a message about a size that is not as expected: whether EXIF explains it."""
+    try:
+        content = read_content(path)
+        orientation = read_header(content.data, path).orientation
+    except DataError:
+        return ""
+    if orientation < 5:
+        return ""
+    return (
+        f"; {path.name} is stored {_TURNED[orientation]} (orientation {orientation} in its EXIF "
+        "header): exif: turn reads it as viewers show it"
+    )
+
+
 _TURNED = {
     2: "mirrored",
     3: "upside down",

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from cen.data.base import AlignedDataset
+from cen.data.files import turned
 from cen.data.label_facts import counted, outlines
 from cen.data.labels import smoothed
 from cen.data.lossy import lossy_file
@@ -228,7 +229,8 @@ class _Sample:
                 self.found("size", names, text)
         if len(set(sizes.values())) > 1:
             listed = ", ".join(f"{name} {h} x {w}" for name, (h, w) in sizes.items())
-            text = f"sizes differ: {listed}; align the sensors and resample first"
+            why = "".join(turned(path) for name, path in self.paths.items() if name in sizes)
+            text = f"sizes differ: {listed}; align the sensors and resample first{why}"
             self.found("size", tuple(sizes), text)
         elif sizes:
             self.facts.sizes[next(iter(sizes.values()))] += 1

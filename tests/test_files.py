@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from cen.errors import CheckpointError
-from cen.files import write_atomically, write_bytes, write_text
+from cen.errors import CenError, CheckpointError
+from cen.files import contained, write_atomically, write_bytes, write_text
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
@@ -28,3 +28,12 @@ def test_a_file_is_replaced_and_readable_like_any_other(tmp_path: Path) -> None:
     assert write_bytes(path, b"2") == path
     assert path.read_bytes() == b"2"
     assert path.stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+def test_no_link_leads_out_of_a_folder(tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "run" / "panels").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(CenError, match=r"panels is or lies behind a symbolic link out of"):
+        contained(tmp_path / "run", tmp_path / "run" / "panels")
+    assert contained(tmp_path / "run", tmp_path / "run" / "x.npz").name == "x.npz"

@@ -5,7 +5,9 @@ a report can be made anywhere, without the network and without the data.
 """
 
 import io
+import math
 import re
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -82,6 +84,26 @@ def save_panel(path: str | Path, panel: Panel) -> Path:
     return write_bytes(path, content.getvalue(), DataError)
 
 
+_MOST_BYTES = 2**28
+
+
+def _check_sizes(path: Path) -> None:
+    """Refuses an archive that claims more than a panel holds, before any of it is unpacked.
+
+    Raises:
+        DataError: naming the array.
+    """
+    with zipfile.ZipFile(path) as archive:
+        if sum(entry.file_size for entry in archive.infolist()) > _MOST_BYTES:
+            raise DataError(f"it unpacks to more than {_MOST_BYTES} bytes")
+        for entry in archive.infolist():
+            with archive.open(entry) as file:
+                np.lib.format.read_magic(file)
+                shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+            if math.prod(shape) * dtype.itemsize > entry.file_size or dtype.kind not in "biufU":
+                raise DataError(f"{entry.filename!a} claims {shape} values of {dtype}")
+
+
 def load_panel(path: str | Path) -> Panel:
     """Read a panel written by :func:`save_panel`.
 
@@ -95,6 +117,7 @@ def load_panel(path: str | Path) -> Panel:
         DataError: the file is missing, damaged or holds something else.
     """
     try:
+        _check_sizes(Path(path))
         with np.load(path, allow_pickle=False) as file:
             arrays = {key: file[key] for key in file.files}
     except Exception as error:  # a damaged archive raises whatever its layer raises

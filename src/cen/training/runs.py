@@ -18,7 +18,7 @@ from filelock import FileLock, Timeout
 
 from cen.config import Config
 from cen.errors import CheckpointError, ConfigError
-from cen.files import remove_unfinished
+from cen.files import contained, remove_unfinished
 from cen.training.files import first_process, read_json, write_json
 
 _PACKAGES = (
@@ -33,6 +33,15 @@ _PACKAGES = (
 
 
 _LOCK = ".lock"
+# What is written into or deleted from without being replaced as a whole.
+_WRITTEN = (
+    _LOCK,
+    "checkpoints",
+    "checkpoints/.last.ckpt.part",
+    "panels",
+    "tensorboard",
+    "metrics.csv",
+)
 
 
 @contextmanager
@@ -64,6 +73,8 @@ def claim_run(run_dir: Path, resume: bool) -> Iterator[None]:
             f"{run_dir} already holds something; choose another folder with --out{going}"
         )
     run_dir.mkdir(parents=True, exist_ok=True)
+    for name in _WRITTEN:
+        contained(run_dir, run_dir / name, ConfigError)
     lock = FileLock(run_dir / _LOCK, timeout=0)
     try:
         lock.acquire()

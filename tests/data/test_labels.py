@@ -123,6 +123,26 @@ def test_values_that_cannot_be_meant_are_refused_with_their_line(root, keys, tol
     assert "line" in str(error.value)
 
 
+def test_the_lines_of_the_page_do_what_they_say(root):
+    """A list as a key; classes that YAML 1.1 took for truth values are names."""
+    lines = (
+        "modalities: {{rgb: {{pattern: 'rgb/{{id}}.png'}}}}\n"
+        "outputs:\n"
+        "  segmentation:\n"
+        "    pattern: labels/{{id}}.png\n"
+        "    values: {{0: no, 255: yes, [3, 4]: {}, 7: ignore}}\n"
+    )
+    (root / "dataset.yaml").write_text(lines.format("yes"))
+    data = AlignedFolder(root, "train")
+    assert data.classes == ("no", "yes")
+    np.testing.assert_array_equal(data.raw(0)["segmentation"], meant())
+    (root / "dataset.yaml").write_text(
+        lines.format("'on'").replace("values", "classes: [no, yes]\n    values")
+    )
+    with pytest.raises(ConfigError, match=r"line 6: .*values\.\[3, 4\]: on is no class"):
+        AlignedFolder(root, "train")
+
+
 def test_values_are_for_labels(root):
     say(root, modalities__thermal__values={0: "cold"})
     with pytest.raises(ConfigError, match="for kind: label"):

@@ -65,8 +65,7 @@ class Modality:
             it is refused.
         first: stored number of a label's class 0.
         ignore: stored numbers of a label that are no class.
-        values: pairs of a stored number of a label and its class; with them a number that is
-            neither here nor in ``ignore`` is refused, and ``first`` means nothing.
+        values: pairs of a label's stored number and class; others, but ``ignore``, are refused.
         ignore_index: what a label becomes that is no class.
 
     Raises:

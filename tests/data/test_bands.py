@@ -225,3 +225,20 @@ def test_sizes_that_differ_by_a_turned_photo_say_so(tmp_path):
     assert all("sizes differ" in f.text and "exif: turn" in f.text for f in errors)
     (tmp_path / "dataset.yaml").write_text(text.replace("EXIF", "turn"))
     assert not check_data(Source("folder", str(tmp_path)), workers=1).errors
+
+
+def test_grey_files_read_as_colours_are_told(tmp_path):
+    from cen.data.checking import check_data
+
+    for name in ("in", "labels"):
+        (tmp_path / name).mkdir()
+    for number in range(6):
+        picture = rng.integers(0, 256, (12, 16)).astype(np.uint8)
+        Image.fromarray(picture).save(tmp_path / "in" / f"{number}.png")
+        Image.fromarray(picture % 2).save(tmp_path / "labels" / f"{number}.png")
+    text = YAML.replace("SUFFIX", "png").replace(", bands: [0, 1, 2]", "")
+    text = "\n".join(line for line in text.splitlines() if "thermal" not in line)
+    (tmp_path / "dataset.yaml").write_text(text)
+    report = check_data(Source("folder", str(tmp_path)), workers=1)
+    assert not report.errors
+    assert any("pictures are grey, read as three channels" in f.text for f in report.findings)

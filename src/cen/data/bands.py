@@ -29,7 +29,7 @@ def as_channels(stored: NDArray[Any], channels: int, told: str) -> NDArray[Any]:
     found = planes.shape[2]
     if found != channels and found in (2, 4) and channels in (1, 3) and _opaque(planes):
         planes = planes[..., :-1]
-    if channels == 1 and planes.shape[2] == 3 and _is_grey(planes):
+    if channels == 1 and planes.shape[2] == 3 and is_grey(planes):
         planes = planes[..., :1]
     if channels == 3 and planes.shape[2] == 1:
         planes = np.repeat(planes, 3, axis=2)
@@ -59,7 +59,8 @@ def _opaque(planes: NDArray[Any]) -> bool:
     return bool((planes[..., -1] == np.iinfo(planes.dtype).max).all())
 
 
-def _is_grey(planes: NDArray[Any]) -> bool:
+def is_grey(planes: NDArray[Any]) -> bool:
+    """Whether (H, W, 3) colours are three times the same."""
     return bool(
         np.array_equal(planes[..., 0], planes[..., 1])
         and np.array_equal(planes[..., 0], planes[..., 2])

@@ -172,6 +172,7 @@ def check_data(
         read = {**dataset.modalities, **dataset.targets}
         report.steps = {n: m.step for n, m in read.items() if m.kind == "continuous"}
         report.ignore_index = dataset.ignore_index
+        report.findings += _judge_grey(facts, split, source.root)
         report.findings += _judge_nodata(read, facts, split, source.root)
     report.findings += _repeated(opened, report.splits)
     report.findings += _judge_neighbours(opened, report, source.root)
@@ -253,6 +254,14 @@ def _judge_files(report: Report, root: str) -> Iterator[Finding]:
             "of the sensor, or say kind: image if it is a picture of what was measured"
         )
         yield Finding("values", "all", root, (), text, "note")
+
+
+def _judge_grey(facts: Facts, split: str, root: str) -> Iterator[Finding]:
+    """Files with fewer bands than are read of them."""
+    for name, count in facts.grey.items():
+        if count:
+            text = f"{name}: {count} of {facts.samples} pictures are grey, read as three channels"
+            yield Finding("values", split, root, (), text, "note")
 
 
 def _judge_nodata(

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from cen.data.bands import is_grey
 from cen.data.base import AlignedDataset
 from cen.data.files import turned
 from cen.data.label_facts import counted, outlines
@@ -98,6 +99,7 @@ class Facts:
         depth: by depth field.
         normals: by field of normals.
         ranges: by band of the depth and continuous fields.
+        grey: colour pictures with three equal channels, by field.
         nodata: files by field and by what their tag says means no data (GDAL_NODATA of TIFF).
         hashes: one number of the content of every sample, by input field; 0 where there is none.
         thumbnails: (samples, 64) of the first input, where neighbours are compared.
@@ -113,6 +115,7 @@ class Facts:
     normals: dict[str, NormalFacts] = field(default_factory=dict)
     ranges: dict[str, ValueRange] = field(default_factory=dict)
     nodata: Counter[tuple[str, float]] = field(default_factory=Counter)
+    grey: Counter[str] = field(default_factory=Counter)
     hashes: dict[str, list[NDArray[np.uint64]]] = field(default_factory=dict)
     thumbnails: list[NDArray[np.float32]] = field(default_factory=list)
 
@@ -133,6 +136,7 @@ class Facts:
         for name, values in other.ranges.items():
             self.ranges.setdefault(name, ValueRange()).add(values)
         self.nodata += other.nodata
+        self.grey += other.grey
         for name, hashes in other.hashes.items():
             self.hashes.setdefault(name, []).extend(hashes)
         self.thumbnails += other.thumbnails
@@ -249,6 +253,8 @@ class _Sample:
                 self.found("values", (name,), text)
         if modality.kind in ("depth", "continuous"):
             self._measure(name, value)
+        if modality.kind == "image" and modality.channels == 3:
+            self.facts.grey[name] += is_grey(value)
         flat = modality.kind in ("image", "depth") and _is_constant(value)
         if flat and np.isfinite(value).any():
             self.found("constant", (name,), f"{name}: every pixel has the same value")

@@ -15,9 +15,11 @@ from pathlib import Path
 from typing import TextIO
 
 from cen.cli import bench, configs, data, evaluate, inspect, predict, report, study, train
+from cen.cli.common import is_helper_process
 from cen.cli.output import TellingOutput
 from cen.cli.parser import Parser
 from cen.errors import CenError, printable
+from cen.signals import ending_raises
 
 _show_plainly = warnings.showwarning
 _PACKAGE = str(Path(__file__).parents[1])
@@ -63,16 +65,28 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code.
     """
+    with ending_raises() as ending:
+        code = _run_telling(sys.argv[1:] if argv is None else argv)
+    if ending.heard is None or code == 130:
+        return code
+    # The exception was lost where Python drops it, or became another one on its way.
+    print(f"cen: {str(ending) or 'interrupted'}", file=sys.stderr)
+    return 130
+
+
+def _run_telling(words: Sequence[str]) -> int:
+    """Runs one command and says what went wrong; its exit code."""
     try:
         with TellingOutput():
-            return _run(sys.argv[1:] if argv is None else argv)
+            return _run(words)
     except CenError as error:
         # A file's name may hold what a terminal would obey.
         text = "\n".join(printable(line) for line in str(error).splitlines())
         print(f"cen: {text}", file=sys.stderr)
         return 2
     except KeyboardInterrupt as stop:
-        print(f"cen: {str(stop) or 'interrupted'}", file=sys.stderr)
+        if not is_helper_process():
+            print(f"cen: {str(stop) or 'interrupted'}", file=sys.stderr)
         return 130
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""

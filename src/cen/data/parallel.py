@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from cen.data.base import AlignedDataset
 from cen.errors import DataError
+from cen.signals import held_back, leave_signals_to_parent
 
 T = TypeVar("T")
 Task = Callable[[AlignedDataset, range], T]
@@ -59,7 +60,8 @@ def over_samples(
     waiting: deque[tuple[range, Future[Any]]] = deque()
     try:
         for part in ranges:
-            waiting.append((part, pool.submit(_run, task, part)))
+            with held_back():  # this may start a process
+                waiting.append((part, pool.submit(_run, task, part)))
             if len(waiting) >= 4 * workers:
                 done, future = waiting.popleft()
                 yield done, future.result()
@@ -78,6 +80,7 @@ def over_samples(
 def _take(dataset: AlignedDataset) -> None:
     import cv2
 
+    leave_signals_to_parent()
     global _dataset
     _dataset = dataset
     # The processes share the cores; threads of each would only get in the way of the others'.

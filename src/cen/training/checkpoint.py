@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 import signal
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,8 +17,12 @@ from cen.errors import CheckpointError
 from cen.files import write_problem
 from cen.models import save
 from cen.scores import mean_headline
+from cen.signals import helper_hears, listening
 from cen.training.callbacks import FiniteLoss
 from cen.training.module import DensePrediction
+
+_AGREE = 25
+"""Steps, at most, after which processes on accelerators ask each other whether to stop."""
 
 
 class StopAsked(Exception):  # noqa: N818 (no error)
@@ -26,33 +30,33 @@ class StopAsked(Exception):  # noqa: N818 (no error)
 
 
 class StopRequest:
-    """Whether the user asked to stop (Ctrl-C, or SIGTERM from a job scheduler)."""
+    """Whether the user asked to stop (Ctrl-C, SIGTERM of a job scheduler, a closed terminal)."""
 
     def __init__(self) -> None:
         self.asked = False
+        self.begun = False
+        """Whether a step has begun, so that there is something to be saved after it."""
+        self.agreed = False
+        """Whether all processes have agreed to stop; they end by themselves then."""
+        self._owner = os.getpid()
 
     @contextmanager
     def listening(self) -> Iterator[StopRequest]:
         """Turns the first signal into a request; a second Ctrl-C aborts at once.
 
-        Signals are only heard in the main thread; elsewhere this does nothing.
+        Before the first step, where nothing is to be saved, any signal does. Signals are only heard
+        in the main thread; elsewhere this does nothing.
         """
-        if threading.current_thread() is not threading.main_thread():
+        with listening(self._hear):
             yield self
-            return
-        former = {s: signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            for number in former:
-                signal.signal(number, self._hear)
-            yield self
-        finally:
-            for number, handler in former.items():
-                signal.signal(number, handler)
 
     def _hear(self, number: int, frame: FrameType | None) -> None:
-        if self.asked and number == signal.SIGINT:
+        if os.getpid() != self._owner:  # a reading process that was just forked
+            helper_hears(number, frame)
+            return
+        again, self.asked = self.asked, True
+        if not self.begun or (again and number == signal.SIGINT):
             raise KeyboardInterrupt
-        self.asked = True
 
 
 class RunCheckpoint(Checkpoint):
@@ -102,6 +106,12 @@ class RunCheckpoint(Checkpoint):
         """Takes up the best score of the run that is resumed."""
         self.best = state_dict["best"]
 
+    def on_train_batch_start(
+        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """From now on a request to stop waits for the end of the step."""
+        self.stop.begun = True
+
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
@@ -139,11 +149,13 @@ class RunCheckpoint(Checkpoint):
         due, stop = trainer.global_step % self.every == 0, self.stop.asked
         if trainer.world_size > 1:
             # Processes agree now and then only, because agreeing makes the devices wait.
-            agree = due or trainer.global_step % self.finite.every == 0
+            every = min(self.finite.every, _AGREE) if module.device.type != "cpu" else 1
+            agree = due or trainer.global_step % every == 0
             stop = agree and trainer.strategy.reduce_boolean_decision(stop, all=False)
         if stop or due:
             self._save(trainer, module)
         if stop and trainer.global_step < trainer.max_steps:
+            self.stop.agreed = True
             raise StopAsked
 
     def _save(self, trainer: Trainer, module: LightningModule) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from math import ceil
 from typing import Any
@@ -13,8 +13,9 @@ from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
 
 from cen.data import EvaluationShard, StepBatches
-from cen.errors import ConfigError
+from cen.errors import ConfigError, DataError
 from cen.models import Task
+from cen.signals import leave_signals_to_parent
 from cen.training.complete import CompleteBatches, fill_in, known_targets
 
 Sample = dict[str, Any]
@@ -250,9 +251,27 @@ class FusionData(LightningDataModule):
 
 
 def _worker_signals(worker: int) -> None:
-    """Ctrl-C reaches all processes of a terminal; the one that trains decides when to stop."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    """Signals may reach all processes of a group; the one that trains decides when to stop."""
+    leave_signals_to_parent()
+
+
+@contextmanager
+def reading_in_processes() -> Iterator[None]:
+    """Tells of a process of a loader that was killed.
+
+    Raises:
+        DataError: One was, which torch reports as a RuntimeError.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        raise DataError(
+            "a process that read samples was killed, perhaps for want of memory (a container's "
+            "shared memory counts, too); use fewer of them (data.workers) or a smaller "
+            "train.batch_size"
+        ) from error
 
 
 def _length(dataset: Dataset[Any]) -> int:

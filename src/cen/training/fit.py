@@ -21,16 +21,17 @@ from cen.models.checkpoint import IN_RUN_FOLDER, read_header
 from cen.training.callbacks import ExchangeMonitor, FiniteLoss, RunProgress, StepLog
 from cen.training.checkpoint import RunCheckpoint, StopAsked, StopRequest
 from cen.training.cycle import CycleFusion, CycleTranslation, feeds_of
-from cen.training.data import FusionData
+from cen.training.data import FusionData, reading_in_processes
 from cen.training.discriminators import make_discriminators
 from cen.training.files import first_process
 from cen.training.logs import run_loggers
 from cen.training.machine import check_batch, check_machine
 from cen.training.module import DensePrediction
 from cen.training.panels import PanelsInTraining
+from cen.training.processes import alone, keep_signals, together
 from cen.training.quiet import quiet
 from cen.training.resume import LAST, Restored, check_network, read_checkpoint
-from cen.training.runs import claim_run, finish_run, start_run
+from cen.training.runs import claim_run, ends_of, finish_run, start_run
 from cen.training.setup import (
     build_network,
     check_normals,
@@ -161,7 +162,8 @@ def train_network(
     run_dir = Path(run_dir)
     with claim_run(run_dir, resume):
         start_run(config, run_dir, resume)
-        module = _module(config, net)
+        with ends_of(run_dir):
+            module = _module(config, net)
         data = FusionData(
             train,
             validation,
@@ -215,9 +217,20 @@ def _train(
     ]
     with quiet():
         trainer = _trainer(how, run_dir, watchers, resume_step, validates)
+    keep_signals(trainer)
+
+    def left(asked: bool) -> None:
+        finish_run(run_dir, "interrupted" if asked else "failed", trainer.global_step, always=True)
+
     status = "failed"
     try:
-        with stop.listening(), quiet(), restored.restoring(run_dir, bool(resume_step)):
+        with (
+            stop.listening(),
+            quiet(),
+            together(trainer, left),
+            reading_in_processes(),
+            restored.restoring(run_dir, bool(resume_step)),
+        ):
             trainer.fit(
                 module,
                 datamodule=data,
@@ -231,14 +244,17 @@ def _train(
             f"stopped after step {trainer.global_step} of {how.max_steps}; go on with:"
             f" cen train --resume {run_dir}"
         ) from None
-    except SystemExit:  # what Lightning makes of a second Ctrl-C
+    except (SystemExit, KeyboardInterrupt):  # the former is what Lightning makes of the latter
+        if not first_process():
+            raise
         status = "interrupted"
         raise KeyboardInterrupt(
             f"aborted in step {trainer.global_step} of {how.max_steps}; go on from the last"
             f" checkpoint with: cen train --resume {run_dir}"
         ) from None
     finally:
-        finish_run(run_dir, status, trainer.global_step)
+        # Where the first process was killed, another one notes it.
+        finish_run(run_dir, status, trainer.global_step, always=alone())
 
 
 def _module(config: Config, net: ChannelExchangeNetwork) -> DensePrediction:

@@ -105,15 +105,28 @@ def start_run(config: Config, run_dir: Path, resume: bool) -> None:
     write_json(run_dir / "run.json", _facts(config, sessions))
 
 
-def finish_run(run_dir: Path, status: str, step: int) -> None:
+@contextmanager
+def ends_of(run_dir: Path) -> Iterator[None]:
+    """Notes in run.json that a run ended before it began to train."""
+    try:
+        yield
+    except BaseException as error:
+        stopped = isinstance(error, KeyboardInterrupt)
+        finish_run(run_dir, "interrupted" if stopped else "failed", 0)
+        raise
+
+
+def finish_run(run_dir: Path, status: str, step: int, *, always: bool = False) -> None:
     """Notes in run.json how the run ended.
 
     Args:
         run_dir: the run folder.
         status: "finished", "interrupted" or "failed".
         step: steps done.
+        always: also where this is not the process that writes.
     """
-    if first_process() and run_dir.is_dir():  # one that was removed is not made anew
+    # One that was removed is not made anew.
+    if (first_process() or always) and run_dir.is_dir():
         facts = read_json(run_dir / "run.json", {})
         facts |= {"status": status, "finished": _now(), "step": step}
         write_json(run_dir / "run.json", facts)

@@ -15,7 +15,7 @@ from cen.data import Modality
 from cen.metrics import Features, ImageDistance
 from cen.metrics.frechet import Protocol
 from cen.models import ChannelExchangeNetwork, CycleFusionNetwork, Output, Task
-from cen.training.data import evaluation_loader
+from cen.training.data import evaluation_loader, reading_in_processes
 from cen.training.mirrors import mirror, mirror_truth, vector_fields
 from cen.training.modes import GeneratorMode, generating
 from cen.training.module import (
@@ -26,6 +26,7 @@ from cen.training.module import (
     prediction_streams,
     targets_of,
 )
+from cen.training.processes import keep_signals, together
 from cen.training.quiet import quiet
 from cen.training.scoring import FusionScores, Subset, subsets
 
@@ -96,7 +97,12 @@ def score_network(
             use_distributed_sampler=False,
         )
         training = net.training
-        trainer.test(module, datamodule=data, verbose=False)
+        keep_signals(trainer)
+        try:
+            with together(trainer), reading_in_processes():
+                trainer.test(module, datamodule=data, verbose=False)
+        except SystemExit:  # what Lightning makes of Ctrl-C
+            raise KeyboardInterrupt from None
         net.train(training)
     return module.result
 

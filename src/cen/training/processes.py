@@ -1,0 +1,166 @@
+"""The processes of a run on several devices: how they hear signals and of each other's end.
+
+Lightning's own way is not used: its handler of SIGTERM communicates wherever the signal finds the
+process, which hangs, and where one process has ended it kills the others without a word.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from lightning.pytorch import Trainer
+from lightning.pytorch.strategies.launchers.subprocess_script import _SubprocessScriptLauncher
+
+from cen.errors import TrainingError
+
+_PARENT = os.getppid()
+_LOOK = 0.5
+"""Seconds from one look at the other processes to the next."""
+_GRACE = 10.0
+"""Seconds in which a process notices by itself that another one has ended: most calls to it fail
+at once, but some (the first meeting of all) wait for half an hour."""
+
+
+class _Launcher(_SubprocessScriptLauncher):
+    """Starts the processes as Lightning does, without its observer."""
+
+    def launch(
+        self, function: Callable[..., Any], *args: Any, trainer: Trainer | None = None, **more: Any
+    ) -> Any:
+        self.cluster_environment.validate_settings(
+            num_devices=self.num_processes, num_nodes=self.num_nodes
+        )
+        if not self.cluster_environment.creates_processes_externally:
+            self._call_children_scripts()
+        return function(*args, **more)
+
+    def ended(self, wait: float = 0.0) -> str:
+        """What is to be said of a process that ended badly; "" while there is none.
+
+        Args:
+            wait: seconds to wait for its exit code.
+        """
+        until = time.monotonic() + wait
+        while True:
+            for number, process in enumerate(self.procs, 1):
+                if code := process.poll():
+                    return f"process {number + 1} of {len(self.procs) + 1} {_how(code)}"
+            if time.monotonic() >= until:
+                return ""
+            time.sleep(0.1)
+
+    def interrupted(self) -> bool:
+        """Whether a process was ended by its user."""
+        codes = (130, -signal.SIGINT, -signal.SIGTERM, -signal.SIGHUP)
+        return any(process.poll() in codes for process in self.procs)
+
+
+def keep_signals(trainer: Trainer) -> None:
+    """Leaves the handlers of signals as they are, and the watch over processes to this module."""
+    trainer._signal_connector.register_signal_handlers = lambda: None  # type: ignore[method-assign]
+    launcher = trainer.strategy.launcher
+    if type(launcher) is _SubprocessScriptLauncher:
+        trainer.strategy._launcher = _Launcher(
+            launcher.cluster_environment, launcher.num_processes, launcher.num_nodes
+        )
+
+
+@contextmanager
+def together(trainer: Trainer, last_act: Callable[[bool], object] | None = None) -> Iterator[None]:
+    """Ends this process where another one of a run has ended, instead of waiting for it for ever.
+
+    Args:
+        trainer: Prepared by :func:`keep_signals`.
+        last_act: Called before the process is ended from outside, because it is stuck in a call;
+            with whether the user asked for the end.
+
+    Raises:
+        TrainingError: Another process ended.
+    """
+    launcher = trainer.strategy.launcher
+    if not isinstance(launcher, _Launcher):
+        yield
+        return
+    over, parent = threading.Event(), _PARENT
+    helper = trainer.local_rank != 0
+
+    def watch() -> None:
+        while not over.wait(_LOOK):
+            gone = os.getppid() != parent if helper else bool(launcher.ended())
+            if gone and not over.wait(_GRACE):
+                _leave(launcher, helper, last_act)
+
+    threading.Thread(target=watch, daemon=True, name="watch over processes").start()
+    try:
+        yield
+    except Exception as error:
+        if type(error).__name__ == "StopAsked":
+            raise
+        if helper and os.getppid() != parent:
+            raise TrainingError(_message("the first process was killed")) from error
+        if not helper and _of_others(error) and launcher.interrupted():
+            raise KeyboardInterrupt from error
+        if not helper and (said := launcher.ended(5.0 if _of_others(error) else 0.0)):
+            raise TrainingError(_message(said)) from error
+        if helper and _of_others(error):
+            # The first process is ending with an error and tells of it.
+            raise SystemExit(1) from error
+        raise
+    finally:
+        over.set()
+        if not helper and sys.exc_info()[0] is not None and launcher.procs:
+            _end(launcher)
+
+
+def alone() -> bool:
+    """Whether this process was started by the first one of a run, which is no more."""
+    return "LOCAL_RANK" in os.environ and os.getppid() != _PARENT
+
+
+def _of_others(error: BaseException) -> bool:
+    """Whether an exception is one of talking to another process."""
+    text = str(error)
+    return isinstance(error, RuntimeError) and any(
+        word in text for word in ("gloo", "NCCL", "onnection", "TCPStore", "DDP", "process group")
+    )
+
+
+def _end(launcher: _Launcher) -> None:
+    """Sees to it that no process is left, which may wait for this one."""
+    until = time.monotonic() + _GRACE / 2
+    while time.monotonic() < until and any(p.poll() is None for p in launcher.procs):
+        time.sleep(0.05)
+    launcher.kill(signal.SIGKILL)
+
+
+def _leave(launcher: _Launcher, helper: bool, last_act: Callable[[bool], object] | None) -> None:
+    asked = not helper and launcher.interrupted()
+    said = "the first process was killed" if helper else launcher.ended()
+    try:
+        launcher.kill(signal.SIGKILL)
+        if last_act is not None:
+            last_act(asked)
+        text = "interrupted" if asked else _message(said)
+        sys.stderr.write(f"cen: {text}\n")
+        sys.stderr.flush()
+    finally:
+        os._exit(130 if asked else 2)
+
+
+def _message(said: str) -> str:
+    return f"{said}, so that the others cannot go on; what was saved before is kept"
+
+
+def _how(code: int) -> str:
+    if code >= 0:
+        return f"ended with code {code} (see above)"
+    name = signal.Signals(-code).name
+    memory = ", perhaps for want of memory" if code == -signal.SIGKILL else ""
+    return f"was killed by {name}{memory}"

@@ -56,8 +56,9 @@ def test_every_key_of_a_modality_arrives(root: Path) -> None:
     data = {"root": str(root), "modalities": {"rgb": {}, "depth": keys}}
     config = Config.from_dict({"data": data, "train": {"steps": 1}})
     found = open_dataset(config, "train").modalities["depth"].to_dict()
-    # What the files of labels are, a data set alone knows.
+    # What the files of labels and rotated depth are, a data set alone knows.
     files = {"first": 0, "ignore": [], "ignore_index": 255, "values": []}
+    files |= {"bit_rotation": 0, "farthest": None, "beyond": "clip"}
     assert {k: list(v) if isinstance(v, tuple) else v for k, v in found.items()} == {
         **keys, "channels": 1, **files
     }  # fmt: skip

@@ -88,6 +88,15 @@ def normalisation(
     return scale, (0.449,) * count, (0.226,) * count
 
 
+def usual_channels(kind: str, encoding: str, bands: int | Sequence[int] | None) -> int:
+    """What a network gets of a kind in an encoding unless something else is said."""
+    if ENCODINGS[encoding].colours:
+        return 3
+    if kind in ("image", "continuous") and isinstance(bands, Sequence):
+        return len(bands)
+    return 3 if kind in ("image", "normal") else 1
+
+
 def one_of(name: str, value: object, known: Any) -> None:
     """Refuses a value that is none of ``known``.
 
@@ -221,3 +230,10 @@ def pairs(values: Sequence[Sequence[int]]) -> tuple[tuple[int, int], ...]:
         return tuple((stored, number) for stored, number in values)
     except (TypeError, ValueError):
         raise ConfigError(f"values: {values!r} are no pairs of numbers") from None
+
+
+def band_numbers(given: int | Sequence[int] | None, count: int) -> tuple[int, ...] | None:
+    """Bands as they are kept; of their number the first that are read."""
+    if isinstance(given, int):
+        return tuple(range(count))
+    return None if given is None else tuple(given)

@@ -9,12 +9,12 @@ from typing import Any, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from cen.data import geometry
+from cen.data import geometry, kinds
 from cen.data.encodings import ENCODINGS, IMAGENET_MEAN, IMAGENET_STD, Encoding, needs_camera
 from cen.data.files import Exif, File, Part, read_stored
 from cen.data.geometry import Interpolation
 from cen.data.holes import Filling, fill_holes
-from cen.data.kinds import INTERPOLATION, UNIT, Beyond, Kind, check, normalisation, one_of, pairs
+from cen.data.kinds import INTERPOLATION, UNIT, Beyond, Kind, one_of
 from cen.data.labels import read_labels
 from cen.data.numbers import denormalised, from_truth, normalised, truth
 from cen.data.stored import missing_values, raw_values, shown
@@ -100,7 +100,7 @@ class Modality:
     values: tuple[tuple[int, int], ...] = ()
 
     def __post_init__(self) -> None:
-        check(self)
+        kinds.check(self)
 
     @property
     def encoded_by(self) -> Encoding:
@@ -168,7 +168,6 @@ class Modality:
         other than 3 channels their averages), cubic. Depth: millimetres, 0 is missing, mean 3 m
         and deviation 1.25 m, nearest. Others: mean 0, deviation 1, linear; labels nearest. An
         encoding has its own mean and deviation, see docs/modalities.md.
-        The released recipe is the encoding ``released_segmentation``.
 
         Raises:
             ConfigError: values that do not fit the kind or each other.
@@ -176,15 +175,9 @@ class Modality:
         name = encoding or "raw"
         one_of("kind", kind, get_args(Kind))
         one_of("encoding", name, ENCODINGS)
-        chosen = ENCODINGS[name]
-        image = kind == "image"
-        if channels is not None:
-            count = channels
-        elif kind in ("image", "continuous") and isinstance(bands, Sequence):
-            count = 3 if chosen.colours else len(bands)
-        else:
-            count = 3 if image or kind == "normal" or chosen.colours else 1
-        usual_scale, average, spread = normalisation(kind, name, count, bits)
+        count = channels if channels is not None else kinds.usual_channels(kind, name, bands)
+        read = 1 if ENCODINGS[name].colours or kind in ("depth", "edge") else count
+        usual_scale, average, spread = kinds.normalisation(kind, name, count, bits)
         return cls(
             kind,
             count,
@@ -204,14 +197,14 @@ class Modality:
             bit_rotation=bit_rotation or 0,
             farthest=farthest,
             beyond=beyond or "clip",
-            bands=_bands(bands, 1 if chosen.colours or kind in ("depth", "edge") else count),
+            bands=kinds.band_numbers(bands, read),
             page=page,
             variable=variable,
             exif=exif,
             first=0 if first is None else first,
             ignore=() if ignore is None else tuple(ignore),
             ignore_index=255 if ignore_index is None else ignore_index,
-            values=pairs(values or ()),
+            values=kinds.pairs(values or ()),
         )
 
     def read_as(self, described: Mapping[str, Any]) -> Modality:
@@ -390,10 +383,8 @@ class Modality:
             degrees: how far.
             outside: what integers get where the picture does not reach; floats get NaN.
         """
-        floats = np.issubdtype(values.dtype, np.floating)
-        turned = geometry.rotate(
-            values, degrees, self.interpolation, float("nan") if floats else outside
-        )
+        outside = float("nan") if np.issubdtype(values.dtype, np.floating) else outside
+        turned = geometry.rotate(values, degrees, self.interpolation, outside)
         if not self.vectors:
             return turned
         return geometry.unit_length(geometry.turn_vectors(turned, degrees))
@@ -402,15 +393,7 @@ class Modality:
         """Raw values as something to look at.
 
         Returns:
-            (H, W, 3) uint8; depth stays (H, W) metres and a label (H, W) classes, which are
-            painted elsewhere. Of several bands the first is shown, from its darkest to its
-            brightest value.
+            (H, W, 3) uint8; depth stays (H, W) metres and a label (H, W) classes. Of several bands
+            the first is shown, from its darkest to its brightest value.
         """
         return values if self.kind in ("depth", "label") else shown(values, self.kind)
-
-
-def _bands(given: int | Sequence[int] | None, count: int) -> tuple[int, ...] | None:
-    """Bands as they are kept; of their number the first that are read."""
-    if isinstance(given, int):
-        return tuple(range(count))
-    return None if given is None else tuple(given)

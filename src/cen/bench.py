@@ -110,12 +110,17 @@ def bench_exchange(
         For every mode, exchange / no exchange and exchange / plain batch norm.
 
     Raises:
-        ConfigError: Fewer than 6 rounds, which give no interval.
+        ConfigError: Fewer than 6 rounds, which give no interval, or the device is not there.
     """
     if rounds < 6:
         raise ConfigError(f"rounds must be at least 6 to give an interval, got {rounds}")
     torch.manual_seed(0)
     target = torch.device(device)
+    if target.type == "cuda" and (target.index or 0) >= torch.cuda.device_count():
+        raise ConfigError(
+            f"device {device}: PyTorch {torch.__version__} finds {torch.cuda.device_count()} CUDA "
+            "devices here; give cpu"
+        )
     inputs = {name: torch.randn(batch, 3, *size, device=target) for name in ("rgb", "depth")}
     labels = torch.randint(0, 40, (batch, *size), device=target)
     ratios = []

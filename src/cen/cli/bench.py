@@ -1,6 +1,7 @@
 """Measure what exchange costs in time, and how fast samples are read."""
 
 import argparse
+import re
 import sys
 from pathlib import Path
 
@@ -37,7 +38,9 @@ def add(parser: Parser) -> None:
         default=15,
         help="pairs to measure; default: 15",
     )
-    exchange.add_argument("--device", metavar="DEVICE", default="cpu", help="cpu (default) or cuda")
+    exchange.add_argument(
+        "--device", metavar="DEVICE", type=_device, default="cpu", help="cpu (default) or cuda"
+    )
     exchange.add_argument(
         "--compile", action="store_true", help="run the networks under torch.compile"
     )
@@ -72,6 +75,12 @@ def add(parser: Parser) -> None:
         help="pairs to measure; default: 15",
     )
     common.add_json(data)
+
+
+def _device(text: str) -> str:
+    if not re.fullmatch(r"cpu|cuda(:\d{1,2})?", text):
+        raise argparse.ArgumentTypeError("is no device; give cpu or cuda, or one GPU as cuda:1")
+    return text
 
 
 def run(args: argparse.Namespace) -> int:

@@ -57,7 +57,10 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Raises the error in place of printing the usage and leaving the process."""
-        raise ConfigError(f"{message.removeprefix('argument ')}; see {self.prog} --help")
+        message = message.removeprefix("argument ").replace(
+            "ignored explicit argument", "takes no value, but is given"
+        )
+        raise ConfigError(f"{message}; see {self.prog} --help")
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         if action.choices is not None and value not in action.choices:
@@ -121,6 +124,11 @@ class Parser(argparse.ArgumentParser):
             if not self._is_free(option):
                 known.append(word)
                 continue
+            if "" in option[2:].split("."):
+                raise ConfigError(
+                    f"{shown(option, '')} is no option; a key has names between its dots, as in "
+                    "--train.steps"
+                )
             if not equals and (not words or words[0].startswith("--")):
                 raise ConfigError(f"{shown(option, '')} needs a value")
             if option[2:] in free:

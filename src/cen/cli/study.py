@@ -131,7 +131,7 @@ def _run(args: argparse.Namespace, name: str, file: Path) -> int:
     out, overrides = args.out, dict(args.free)
     whole = Study.load(file)
     study = choose_data(whole, args.data, overrides.pop("data.root", None))
-    only = [row for text in args.only for row in text.split(",") if row]
+    only = [row.strip() for text in args.only for row in text.split(",")]
     choice = Choice(overrides, only, tuple(args.budget), args.seeds)
     default = common.load_config(study.config, overrides).data.root
     roots = roots_of(study, out, default)
@@ -281,6 +281,8 @@ def _plan(args: argparse.Namespace, store: Store, runs: Sequence[Run]) -> int:
 
 def _check(args: argparse.Namespace) -> None:
     words.out_folder("--out", args.out)
+    if args.table and args.dry_run:
+        raise ConfigError("--table and --dry-run each print something else; give one of them")
     if "seed" in args.free:
         raise ConfigError("--seed: a study runs seeds 0, 1, …; say how many with --seeds N")
 

@@ -7,7 +7,7 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
-from cen.errors import CenError, ConfigError, shown
+from cen.errors import ConfigError, shown
 from cen.files import path_problem
 
 MOST = 10**7
@@ -70,19 +70,17 @@ def free_path(option: str, text: str) -> None:
         raise ConfigError(f"{option} {shown(text)}: {problem}")
 
 
-def out_folder(option: str, folder: Path, error: type[CenError] = ConfigError) -> None:
-    """Refuses a folder that cannot be made or written to, before any work is done for it.
+def out_folder(option: str, folder: Path) -> None:
+    """Refuses a folder that cannot be made, before any work is done for it.
 
     Raises:
         ConfigError: Naming the option and what is in the way.
     """
-    for part in (folder, *folder.parents):
-        if part.is_dir():
-            return
-        if part.exists() or part.is_symlink():
-            what = "is a file" if part.is_file() else "is no folder"
-            where = "" if part == folder else f"{part} "
-            raise error(f"{option} {folder}: {where}{what}; name a folder, a new one or not")
+    if folder.exists() and not folder.is_dir():
+        raise ConfigError(f"{option} {folder}: is a file; name a folder, which need not exist")
+    for part in folder.parents:
+        if part.exists() and not part.is_dir():
+            raise ConfigError(f"{option} {folder}: {part} is a file, so nothing can lie below it")
 
 
 def out_file(option: str, file: Path) -> None:
@@ -93,4 +91,16 @@ def out_file(option: str, file: Path) -> None:
     """
     if file.is_dir():
         raise ConfigError(f"{option} {file}: is a folder; name a file, such as {file / 'NAME'}")
-    out_folder(option, file.parent)
+    if not file.exists():
+        out_folder(option, file)
+
+
+def out_picture(option: str, file: Path) -> None:
+    """As :func:`out_file`, for a picture: its name says of which type it is.
+
+    Raises:
+        ConfigError: Naming the option and what is in the way.
+    """
+    out_file(option, file)
+    if file.suffix.lower() != ".png":
+        raise ConfigError(f"{option} {file}: the picture is a PNG; give a name that ends in .png")

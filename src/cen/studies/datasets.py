@@ -13,7 +13,8 @@ from typing import Any
 
 from filelock import FileLock
 
-from cen.errors import ConfigError, DataError
+from cen.errors import ConfigError, DataError, shown
+from cen.files import path_problem
 from cen.parsing import nearest
 from cen.studies.grid import word
 from cen.studies.spec import DataVariant, Study
@@ -41,16 +42,33 @@ def choose_data(study: Study, given: Sequence[str], root: str | None) -> Study:
     for text in given:
         layout, colon, place = text.partition(":")
         if colon:
+            _check_place(text, layout, place)
             name = _name(Path(place), {*chosen, *study.data})
             chosen[name] = DataVariant(set={"data.layout": layout, "data.root": place})
         elif text in study.data:
             chosen[text] = study.data[text]
         else:
             near = nearest(text, [*study.data, "LAYOUT:ROOT"])
-            raise ConfigError(f"--data {text}: is no data set of the study{near}")
+            raise ConfigError(f"--data {shown(text)}: is no data set of the study{near}")
     return (
         replace(study, data=chosen) if set(chosen) <= set(study.data) else _on_other(study, chosen)
     )
+
+
+def _check_place(text: str, layout: str, place: str) -> None:
+    """Refuses other data whose layout is unknown or that are not there.
+
+    Raises:
+        ConfigError: Naming the word.
+    """
+    from cen.data.layouts import LAYOUTS
+
+    if layout not in LAYOUTS:
+        raise ConfigError(f"--data {shown(text)}: {layout} is no layout{nearest(layout, LAYOUTS)}")
+    if problem := path_problem(place):
+        raise ConfigError(f"--data {shown(text)}: ROOT {problem}")
+    if layout != "rooms" and "://" not in place and not Path(place).exists():
+        raise ConfigError(f"--data {shown(text)}: there is no such folder or file {place}")
 
 
 def _name(place: Path, taken: Collection[str]) -> str:

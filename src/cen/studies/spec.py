@@ -11,8 +11,11 @@ from typing import Any
 
 from cen import parsing
 from cen.documents import read_yaml
-from cen.errors import ConfigError
+from cen.errors import ConfigError, printable, shown
 from cen.studies.columns import Column, parse_column
+
+_SEEDS = 10_000
+_FACTOR = 10**6
 
 
 @dataclass
@@ -190,6 +193,8 @@ def find_study(name: str) -> tuple[str, Path]:
     Raises:
         ConfigError: There is none.
     """
+    if Path(name).is_dir():
+        raise ConfigError(f"{name}: is a folder; give a YAML file, or a name that cen study prints")
     if Path(name).is_file():
         return Path(name).stem, Path(name)
     known = shipped()
@@ -221,8 +226,8 @@ def _check(study: Study, places: parsing.Places) -> None:
     if twice := set(study.rows) & set(study.sweeps):
         refuse(f"sweeps.{min(twice)}", "a row has the same name; choose another")
     for name in names:
-        if "/" in name or "@" in name or not name.strip():
-            refuse(f"rows.{name}", "a name of a row has no '/' and no '@'")
+        if "/" in name or "@" in name or not name.strip() or not name.isprintable():
+            refuse(f"rows.{printable(name)}", "a name of a row has no '/' and no '@'")
     _check_names(study, places)
     for index, text in enumerate(study.columns):
         _column(study, text, places.of(f"columns.{index}"))
@@ -248,8 +253,12 @@ def _check_numbers(study: Study, places: parsing.Places) -> None:
         numbers.append((f"{key}.budgets", part.budgets or []))
     for key, values in numbers:
         for value in values:
-            if value <= 0:
-                raise ConfigError(f"{places.of(key)}: {value:g} is out of range; give more than 0")
+            most = _SEEDS if key.endswith("seeds") else _FACTOR
+            if not 0 < value <= most:
+                raise ConfigError(
+                    f"{places.of(key)}: {shown(value)} is out of range; give more than 0, and "
+                    f"{most} at most"
+                )
     for key in ("budgets", "scales"):
         if not getattr(study, key):
             raise ConfigError(f"{places.of(key)}: is empty; [1] is the least")

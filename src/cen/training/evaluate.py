@@ -89,6 +89,7 @@ def evaluate(
     known_targets(dataset)
     _check_classes(net, {n: c.names for n, c in dataset.labels.items()}, config.data.root)
     _check_single(net, config, single or {}, overrides)
+    _refuse_image_options(net, features, features_weights, protocol, generator_mode)
     mode = generator_mode or config.train.generator_mode
     network = _features(net, features, features_weights)
     scores = score_network(
@@ -132,6 +133,33 @@ def evaluate(
         if first_process():
             write_json(run / "evaluation.json", result)
     return result
+
+
+def _refuse_image_options(
+    net: ChannelExchangeNetwork,
+    features: str | None,
+    weights: str | Path | None,
+    protocol: Protocol,
+    mode: GeneratorMode | None,
+) -> None:
+    """Refuses options that are about generated images, where the network makes none.
+
+    Raises:
+        ConfigError: naming the options, which would change nothing.
+    """
+    if any(task.kind == "image" for task in net.outputs.values()):
+        return
+    asked = {
+        "features": features not in (None, "auto"),
+        "features_weights": weights is not None,
+        "protocol": protocol != "clean",
+        "generator_mode": mode is not None,
+    }
+    if names := [name for name, given in asked.items() if given]:
+        raise ConfigError(
+            f"{', '.join(names)}: for outputs of kind image, but the run predicts "
+            f"{', '.join(net.outputs)} alone; leave out what is not for them"
+        )
 
 
 def _features(

@@ -3,6 +3,7 @@
 import argparse
 
 from cen.cli import words
+from cen.cli.data.source import progress
 from cen.cli.parser import Parser
 
 
@@ -64,13 +65,10 @@ def add(rooms: Parser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Renders and writes."""
     words.out_folder("OUT", args.out)
-    from rich.console import Console
-    from rich.progress import Progress
-
     from cen.data import write_rooms
 
     scenes = args.train + args.test
-    with Progress(console=Console(stderr=True), transient=True) as bar:
+    with progress() as bar:
         task = bar.add_task("rendering", total=scenes)
         write_rooms(
             args.out,

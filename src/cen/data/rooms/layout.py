@@ -15,9 +15,11 @@ from cen.data.rooms.labels import LabelSet, label_set
 from cen.data.rooms.render import render_scene
 from cen.data.rooms.splits import scene_index
 from cen.data.transforms import Transform
-from cen.errors import ConfigError, DataError
+from cen.errors import ConfigError, DataError, shown
 
 _LABELS = "segmentation"
+_SIDES = (16, 4096)
+_SCENES = 10**9
 # Keeps the draw of what is annotated apart from that of the scenes.
 _ANNOTATED = 17
 
@@ -86,12 +88,7 @@ class RoomsLayout(AlignedDataset):
         annotated: Mapping[str, float] | None = None,
     ) -> None:
         check_split(split)
-        if len(size) != 2 or min(size) < 16 or min(train, test) < 1 or scenes < 0:
-            raise ConfigError(
-                f"data.options: size {list(size)}, train {train}, test {test}, scenes {scenes} do "
-                "not describe Rooms; size is [height, width] of at least 16 pixels each, train and "
-                "test are 1 or more and scenes is a seed"
-            )
+        _check_options(size, {"train": train, "test": test, "scenes": scenes})
         try:
             known = label_set(labels)
         except ValueError as error:
@@ -216,3 +213,30 @@ def _shares(annotated: object) -> dict[str, float]:
                 f"between 0 and 1; the fields are {', '.join(FIELDS)}"
             )
     return dict(annotated)
+
+
+def _check_options(size: Any, counts: Mapping[str, Any]) -> None:
+    """Refuses options that describe no Rooms; they come from a file, so they may be anything.
+
+    Raises:
+        ConfigError: Naming the option.
+    """
+
+    def is_whole(value: Any, least: int, most: int) -> bool:
+        return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
+
+    if (
+        not isinstance(size, list | tuple)
+        or len(size) != 2
+        or not all(is_whole(side, *_SIDES) for side in size)
+    ):
+        raise ConfigError(
+            f"data.options.size: {shown(size)} is no size of Rooms; give [height, width] of "
+            f"{_SIDES[0]} to {_SIDES[1]} pixels each"
+        )
+    for name, value in counts.items():
+        least = 0 if name == "scenes" else 1
+        if not is_whole(value, least, _SCENES):
+            raise ConfigError(
+                f"data.options.{name}: {shown(value)} is no whole number from {least} to {_SCENES}"
+            )

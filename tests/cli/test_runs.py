@@ -191,7 +191,7 @@ def test_inspect_prints_every_layer(run: Path, capsys: pytest.CaptureFixture[str
     assert isinstance(layers, list)
     assert {layer["stream"] for layer in layers} == {"rgb", "depth"}
     assert set(figures["alpha"]) == {"segmentation"}  # type: ignore[call-overload]
-    assert cli.main(["inspect", str(run / "last.safetensors")]) == 0
+    assert cli.main(["inspect", str(run / "last.safetensors"), "--all"]) == 0
     printed = capsys.readouterr().out
     assert all(layer["name"] in printed for layer in layers)
     assert "α of segmentation" in printed

@@ -37,7 +37,8 @@ def emit(args: argparse.Namespace, figures: Mapping[str, Any], *shown: Renderabl
     # A file or a pipe has no width: nothing may be cut there.
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 200)
     for item in shown:
-        console.print(item, markup=False)
+        # Text goes on one line as it is, so that it can be copied; the terminal wraps it.
+        console.print(item, markup=False, soft_wrap=isinstance(item, str))
 
 
 def _finite(value: Any) -> Any:
@@ -61,10 +62,18 @@ def quiet_stdout(args: argparse.Namespace) -> Iterator[None]:
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
     """A table in the looks of those of :mod:`cen.report.tables`."""
-    made = Table(*head, box=box.SIMPLE_HEAD)
-    for row in rows:
+    made, kept = Table(box=box.SIMPLE_HEAD), [tuple(row) for row in rows]
+    for index, name in enumerate(head):
+        # Where a terminal is narrow words are folded, figures never.
+        figures = index > 0 and all(not any(map(str.isalpha, row[index])) for row in kept)
+        made.add_column(name, overflow="fold", min_width=_widest(kept, index) if figures else None)
+    for row in kept:
         made.add_row(*row)
     return made
+
+
+def _widest(rows: Sequence[Sequence[str]], index: int) -> int:
+    return max((len(row[index]) for row in rows), default=0)
 
 
 def run_folder(run: Path) -> Path:

@@ -1,7 +1,7 @@
 """Inspect a run or a saved network: what is exchanged where, scales, and ensemble weights.
 
-Per layer and stream: channels of the own part, how many of them are exchanged, and the quartiles
-of the scales' magnitudes. A rate of 0 everywhere or of nearly 100 % means that λ
+Per stage and stream, or with --all per layer: how many of the own channels are exchanged, and
+levels of the scales' magnitudes. A rate of 0 everywhere or of nearly 100 % means that λ
 (``train.sparsity``) was too small or too large. With --cost, what one picture costs as well.
 """
 
@@ -28,6 +28,9 @@ def add(parser: Parser) -> None:
         nargs=2,
         help="also parameters, and multiply-adds for one picture of H x W pixels",
     )
+    parser.add_argument(
+        "--all", action="store_true", help="every layer in place of every stage of the network"
+    )
     common.add_json(parser)
 
 
@@ -40,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
     net = cen.load(source)
     inspection = cen.inspect(net)
     figures = inspection_dict(inspection)
-    shown: list[RenderableType] = [inspection_table(inspection)]
+    shown: list[RenderableType] = [inspection_table(inspection, args.all)]
     if args.cost:
         from cen.models.costs import costs
 

@@ -246,6 +246,11 @@ def _write(
                 "tables": [{"title": t.title, "head": t.head, "rows": t.rows} for t in tables],
             },
         )
+    elif sys.stdout.isatty():
+        # Markdown is for files and pipes; its lines are longer than a terminal's.
+        for made in tables:
+            common.emit(args, {}, made.title, common.table(made.head, made.rows), made.note)
+        print(f"page: {files['page']}\nfigures: {files['csv']}")
     elif args.table:
         print(files["tables"].read_text("utf-8"), end="")
     else:

@@ -8,6 +8,7 @@ from .exchange import (
     inspect,
     sparsity,
 )
+from .folding import fold
 from .models import (
     Task,
     build,
@@ -32,6 +33,7 @@ __all__ = [
     "convert",
     "exchange_rate",
     "finetune",
+    "fold",
     "freeze_statistics",
     "inspect",
     "load",

@@ -507,7 +507,26 @@ def test_a_result_that_hides_its_tensors_is_refused() -> None:
 
 def test_what_is_no_tensor_is_refused_without_being_printed() -> None:
     net = convert(small(), ["a", "b"])
-    with pytest.raises(ShapeError, match=r"'b' is an ndarray.*torch\.from_numpy"):
+    with pytest.raises(ShapeError, match=r"'b' is a ndarray.*torch\.from_numpy"):
         net({**inputs("a"), "b": inputs("b")["b"].numpy()})  # type: ignore[dict-item]
-    with pytest.raises(StreamError, match=r"a dict of tensors by stream.*not with a Tensor"):
+    with pytest.raises(StreamError, match="a dict of tensors by stream, not a Tensor"):
         net(inputs("a")["a"])  # type: ignore[arg-type]
+
+
+def test_torch_export_keeps_the_batch_open() -> None:
+    class Positional(nn.Module):
+        def __init__(self, net: nn.Module) -> None:
+            super().__init__()
+            self.net = net
+
+        def forward(self, a: Tensor, b: Tensor) -> Tensor:
+            found: dict[str, Tensor] = self.net({"a": a, "b": b})
+            return found["a"]
+
+    net = convert(small(), ["a", "b"], weak_scales="keep").eval()
+    example = tuple(inputs("a", "b").values())
+    dim = torch.export.Dim("batch")
+    program = torch.export.export(Positional(net), example, dynamic_shapes=({0: dim}, {0: dim}))
+    other = (torch.randn(5, 3, 7, 9), torch.randn(5, 3, 7, 9))
+    expected = net({"a": other[0], "b": other[1]})["a"]
+    torch.testing.assert_close(program.module()(*other), expected)

@@ -10,7 +10,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from cen.errors import ShapeError, StreamError, described
+from cen.errors import ShapeError, StreamError
 from cen.exchange.streams import keep_format, narrow, widen
 
 Scope = Literal["own", "any"]
@@ -117,11 +117,11 @@ def mix_wide(wide: Tensor, replaced: Tensor, groups: Groups) -> Tensor:
     streams, channels = replaced.shape
     features = torch.unflatten(wide, 1, (streams, channels))
     mask = replaced.view(1, streams, channels, *[1] * (wide.ndim - 2))
-    mixed = torch.where(mask, _donors(features, groups), features)
+    mixed = torch.where(mask, donors(features, groups), features)
     return keep_format(mixed.flatten(1, 2), wide)
 
 
-def _donors(features: Tensor, groups: Groups) -> Tensor:
+def donors(features: Tensor, groups: Groups) -> Tensor:
     """The mean over the other streams of every stream's group, (B, S, C, *) like ``features``.
 
     Group by group: one product with all S streams would cost S² and multiply those of other groups
@@ -201,7 +201,7 @@ def exchange(
             f"{tuple(features.shape)} and {tuple(scale.shape)}"
         )
     if scope not in ("own", "any"):
-        raise StreamError(f"scope is 'own' or 'any', not {described(scope)}")
+        raise StreamError(f"scope must be 'own' or 'any', got {scope!r}")
     streams, channels = scale.shape
     groups = [range(streams)] if groups is None else groups
     if sorted(s for group in groups for s in group) != list(range(streams)):

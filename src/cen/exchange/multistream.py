@@ -12,9 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from cen.errors import ConversionError
+from cen.errors import ConversionError, ShapeError, StreamError
 from cen.exchange.shared_norms import SharedNorms
-from cen.exchange.streams import Streams, check_tensors
+from cen.exchange.streams import Streams
 
 
 class MultiStream(nn.Module):
@@ -29,7 +29,7 @@ class MultiStream(nn.Module):
         super().__init__()
         self.module = module
         self.streams = streams
-        self._looked = False
+        self.looked = False
 
     def forward(self, inputs: Mapping[str, Tensor], **options: Any) -> dict[str, Any]:
         """Runs the given streams, any non-empty subset, in one pass.
@@ -46,8 +46,8 @@ class MultiStream(nn.Module):
             StreamError: No stream, or an unknown one.
             ShapeError: The shapes differ.
         """
-        check_tensors(inputs, "stream")
-        batch = next((len(x) for x in inputs.values()), 0)
+        _check_inputs(inputs)
+        batch = next((x.shape[0] for x in inputs.values()), 0)
         with self.streams.activate(inputs, len(inputs) * batch):
             packed = self.streams.pack(inputs)
             watching = self._watched()
@@ -59,14 +59,14 @@ class MultiStream(nn.Module):
 
     def _watched(self) -> SharedNorms | None:
         """At the first pass, what looks out for norms that no module holds."""
-        if self._looked or torch.compiler.is_compiling():
+        if self.looked or torch.compiler.is_compiling():
             return None
-        self._looked = True
+        self.looked = True
         return SharedNorms(self.module)
 
     def _pick(self, result: Any, stream: int) -> Any:
         """The part of a nested result that belongs to one stream."""
-        if isinstance(result, Tensor):
+        if isinstance(result, Tensor) or hasattr(result, "__torch_function__"):
             return self.streams.unpack(self.streams.replayed(result))[self.streams.names[stream]]
         if dataclasses.is_dataclass(result) and not isinstance(result, type):
             # A copy, since a class may keep arguments of its own from its constructor.
@@ -90,3 +90,24 @@ class MultiStream(nn.Module):
             f"the network returns a {type(result).__name__}, which cannot be dealt out to streams; "
             "let it return tensors, or lists, tuples, dicts or dataclasses of them"
         )
+
+
+def _check_inputs(inputs: Mapping[str, Tensor]) -> None:
+    """Refuses what is no mapping of tensors with a batch axis.
+
+    Raises:
+        StreamError: It is no mapping.
+        ShapeError: A value is no tensor, or a scalar.
+    """
+    if not isinstance(inputs, Mapping):
+        raise StreamError(
+            f"the inputs are a dict of tensors by stream, not a {type(inputs).__name__}"
+        )
+    for name, value in inputs.items():
+        if not isinstance(value, Tensor):
+            raise ShapeError(
+                f"stream {name!r} is a {type(value).__name__}, not a torch tensor; "
+                "torch.from_numpy makes one of an array"
+            )
+        if not value.ndim:
+            raise ShapeError(f"stream {name!r} is a scalar; give (B, C, …)")

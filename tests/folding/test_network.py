@@ -1,0 +1,313 @@
+"""Folded networks give what the networks give, on any subset, with less work."""
+
+import copy
+import itertools
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from cen.exchange import ExchangeRule, MultiStream, StreamNorm, convert
+from cen.folding import fold
+from cen.models import Task, build
+
+NETWORKS: dict[str, dict[str, Any]] = {
+    "refinenet": {"encoder": "resnet18", "decoder_channels": 8},
+    "refinenet with norms": {
+        "encoder": "resnet18",
+        "decoder_channels": 8,
+        "decoder_norm": "batch",
+        "decoder_exchange": True,
+    },
+    "bottlenecks": {"encoder": "resnet50", "decoder_channels": 8},
+    "pspnet": {"encoder": "resnet18", "decoder_channels": 8},
+    "unet": {"encoder": "unet5"},
+    "unet, statistics of the image": {"encoder": "unet5", "statistics": "instance"},
+    "private convolutions": {
+        "encoder": "resnet18",
+        "decoder_channels": 8,
+        "convolution": "private",
+    },
+    "shared norms": {
+        "encoder": "resnet18",
+        "decoder_channels": 8,
+        "norm": "shared",
+        "exchange": {"enabled": False, "penalty": "none"},
+    },
+    "late concatenation": {
+        "encoder": "resnet18",
+        "decoder_channels": 8,
+        "fusion": "concat",
+        "fusion_at": "late",
+    },
+    "gates": {"encoder": "resnet18", "decoder_channels": 8, "fusion": "gate"},
+}
+
+
+def scatter(net: nn.Module, rate: float, seed: int = 0) -> nn.Module:
+    """Random scales, shifts and statistics; a share of the own scales below θ."""
+    generator = torch.Generator().manual_seed(seed)
+
+    def draw(like: Tensor, low: float, high: float) -> Tensor:
+        return low + (high - low) * torch.rand(like.shape, generator=generator, dtype=like.dtype)
+
+    with torch.no_grad():
+        for layer in net.modules():
+            if not isinstance(layer, StreamNorm):
+                continue
+            layer.weight.copy_(draw(layer.weight, 0.5, 1.5))
+            layer.bias.copy_(draw(layer.bias, -0.5, 0.5))
+            if getattr(layer, "running_mean", None) is not None:
+                layer.running_mean.copy_(draw(layer.running_mean, -0.2, 0.2))  # type: ignore[union-attr,operator,arg-type]
+                layer.running_var.copy_(draw(layer.running_var, 0.5, 1.5))  # type: ignore[union-attr,operator,arg-type]
+            if layer.exchange is not None:
+                small = torch.rand(layer.own.shape, generator=generator) < rate
+                any_channel = layer.exchange.scope == "any"
+                layer.weight[small if any_channel else small & layer.own] *= 1e-3
+    return net
+
+
+def network(name: str, inputs: dict[str, int], rate: float, **more: Any) -> Any:
+    torch.manual_seed(0)
+    kind = name.split(",")[0] if name.split(",")[0] in ("pspnet", "unet") else "refinenet"
+    options = {"width": 4, "outputs": {"segmentation": 3}, **NETWORKS[name], **more}
+    return scatter(build(kind, inputs=inputs, **options), rate).double().eval()
+
+
+def images(inputs: dict[str, int], size: tuple[int, int], batch: int = 2) -> dict[str, Tensor]:
+    return {n: torch.randn(batch, c, *size, dtype=torch.float64) for n, c in inputs.items()}
+
+
+def same(found: Any, expected: Any) -> None:
+    """Outputs agree in double precision far beyond what single precision could show."""
+    assert found.keys() == expected.keys()
+    for name in expected:
+        assert found[name].streams.keys() == expected[name].streams.keys()
+        for stream, values in expected[name].streams.items():
+            torch.testing.assert_close(found[name].streams[stream], values, rtol=1e-9, atol=1e-10)
+        torch.testing.assert_close(
+            found[name].ensemble, expected[name].ensemble, rtol=1e-9, atol=1e-10
+        )
+
+
+@pytest.mark.parametrize(
+    ("name", "rate"),
+    [*((name, 0.6) for name in NETWORKS), *(("refinenet with norms", r) for r in (0.0, 1.0))],
+)
+def test_every_network_on_every_subset(name: str, rate: float) -> None:
+    inputs = {"rgb": 3, "depth": 1}
+    net = network(name, inputs, rate)
+    folded = fold(net)
+    for names in (["rgb", "depth"], ["depth"]):
+        given = {n: images(inputs, (33, 47), batch=1)[n] for n in names}
+        with torch.no_grad():
+            same(folded(given), net(given))
+    assert folded.unfolded == {} or name in ("late concatenation", "gates")
+
+
+@pytest.mark.parametrize(("scope", "rate"), [("own", 0.5), ("any", 0.5), ("own", 1.0)])
+def test_three_modalities(scope: str, rate: float) -> None:
+    inputs = {"rgb": 3, "depth": 1, "flow": 2}
+    net = network("refinenet with norms", inputs, rate, exchange={"scope": scope})
+    folded, given = fold(net), images(inputs, (32, 32), batch=1)
+    for count in (3, 2):
+        for names in itertools.combinations(inputs, count):
+            with torch.no_grad():
+                same(
+                    folded({n: given[n] for n in names}),
+                    net({n: given[n] for n in names}),
+                )
+
+
+def test_several_outputs_and_cycles() -> None:
+    outputs = {"segmentation": 3, "normal": Task("normal", 3)}
+    inputs = {"rgb": 3, "depth": 1}
+    net = network("refinenet", inputs, 0.7, outputs=outputs)
+    given = images(inputs, (64, 64))
+    with torch.no_grad():
+        same(fold(net)(given), net(given))
+    names = {"rgb": 3, "depth": 1, "edge": 1}
+    tasks = {"rgb": Task("image", 3), "depth": Task("depth", 1), "edge": Task("edge", 1)}
+    cycle = scatter(build("cycle", encoder="unet3", inputs=names, outputs=tasks, width=4), 0.7)
+    cycle = cycle.double().eval()
+    given = images(names, (32, 40))
+    with torch.no_grad():
+        same(fold(cycle)(given), cycle(given))
+
+
+def test_the_original_and_later_changes_of_it_are_left_alone() -> None:
+    inputs = {"rgb": 3, "depth": 1}
+    net = network("refinenet", inputs, 0.5)
+    state = copy.deepcopy(net.state_dict())
+    folded, given = fold(net), images(inputs, (64, 64))
+    with torch.no_grad():
+        before = folded(given)["segmentation"].ensemble
+        next(net.parameters()).add_(1)
+        assert torch.equal(folded(given)["segmentation"].ensemble, before)
+    assert not folded.train().training
+    assert all(not module.training for module in folded.modules())
+    assert all(torch.equal(v, state[k]) for k, v in folded.net.state_dict().items() if k in state)
+
+
+def test_other_dtypes_and_copies() -> None:
+    inputs = {"rgb": 3, "depth": 1}
+    net = network("refinenet", inputs, 0.5)
+    folded, given = fold(net), images(inputs, (64, 64))
+    with torch.no_grad():
+        folded(given)  # makes slices of weights in double precision
+        single = folded.float()
+        small = {name: value.float() for name, value in given.items()}
+        expected = copy.deepcopy(net).float()(small)["segmentation"].ensemble
+        found = single(small)["segmentation"].ensemble
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+        again = copy.deepcopy(single)(small)["segmentation"].ensemble
+    assert torch.equal(again, found)
+
+
+def flops(net: nn.Module, given: dict[str, Tensor]) -> int:
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        net(given)
+    return counter.get_total_flops()
+
+
+def test_less_is_computed_the_more_is_exchanged() -> None:
+    """At full exchange where streams meet in the branch: what one stream costs, and the trunk."""
+    inputs = {"rgb": 3, "depth": 1}
+    given = images(inputs, (64, 64))
+    ratio = {}
+    for rate in (0.0, 0.5, 1.0):
+        net = network("refinenet with norms", inputs, rate, width=16, decoder_channels=32)
+        ratio[rate] = flops(net, given) / flops(fold(net), given)
+    assert ratio[0.0] < ratio[0.5] < ratio[1.0]
+    assert ratio[1.0] > 1.5
+
+
+@pytest.mark.slow
+def test_torch_export_makes_a_plain_graph_of_a_whole_network() -> None:
+    class Positional(nn.Module):
+        def __init__(self, net: nn.Module) -> None:
+            super().__init__()
+            self.net = net
+
+        def forward(self, rgb: Tensor, depth: Tensor) -> Tensor:
+            ensemble: Tensor = self.net({"rgb": rgb, "depth": depth})["segmentation"].ensemble
+            return ensemble
+
+    inputs = {"rgb": 3, "depth": 1}
+    net = network("refinenet with norms", inputs, 0.8)
+    module = Positional(fold(net))
+    example = tuple(images(inputs, (64, 96)).values())
+    module(*example)
+    auto = torch.export.Dim.AUTO
+    shapes = ({0: auto, 2: auto, 3: auto}, {0: auto, 2: auto, 3: auto})
+    program = torch.export.export(module, example, dynamic_shapes=shapes)
+    other = tuple(images(inputs, (96, 64), batch=3).values())
+    with torch.no_grad():
+        expected = net(dict(zip(inputs, other, strict=True)))["segmentation"].ensemble
+        torch.testing.assert_close(program.module()(*other), expected, rtol=1e-9, atol=1e-10)
+    assert "unflatten" not in str(program.graph)
+
+
+class Block(nn.Module):
+    """A random block of a random network."""
+
+    def __init__(self, kind: str, channels: int) -> None:
+        super().__init__()
+        self.kind = kind
+        groups = {"depthwise": channels, "grouped": 2}.get(kind, 1)
+        self.conv = nn.Conv2d(channels, channels, 3, padding=1, groups=groups)
+        self.norm: nn.Module = nn.BatchNorm2d(channels)
+        if kind == "group norm":
+            self.norm = nn.GroupNorm(2, channels)
+        if kind == "instance norm":
+            self.norm = nn.InstanceNorm2d(channels, affine=True)
+        self.act = {"in place": nn.ReLU(inplace=True), "gelu": nn.GELU()}.get(kind, nn.ReLU())
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor
+        if self.kind == "norm first":
+            y = self.conv(self.act(self.norm(x)))
+        else:
+            y = self.act(self.norm(self.conv(x)))
+        if self.kind == "residual":
+            return y + x
+        if self.kind == "gated":
+            return y * y.mean((2, 3), keepdim=True).sigmoid()
+        if self.kind == "halves":
+            first, second = y.chunk(2, 1)
+            return torch.cat([second, first], 1)
+        if self.kind == "unknown":
+            return nn.functional.channel_shuffle(y, 2)
+        return nn.functional.max_pool2d(y, 3, 1, 1) if self.kind == "pooled" else y
+
+
+KINDS = (
+    "plain",
+    "in place",
+    "gelu",
+    "residual",
+    "gated",
+    "halves",
+    "unknown",
+    "pooled",
+    "depthwise",
+    "grouped",
+    "norm first",
+    "group norm",
+    "instance norm",
+)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    kinds=st.lists(st.sampled_from(KINDS), min_size=1, max_size=5),
+    streams=st.integers(1, 3),
+    rate=st.sampled_from([0.0, 0.3, 1.0]),
+    scope=st.sampled_from(["own", "any"]),
+    where=st.sampled_from([None, "*0.norm"]),
+    seed=st.integers(0, 100),
+)
+def test_random_networks(
+    kinds: list[str], streams: int, rate: float, scope: Any, where: str | None, seed: int
+) -> None:
+    torch.manual_seed(seed)
+    plain = nn.Sequential(*(Block(kind, 4) for kind in kinds), nn.Conv2d(4, 2, 1))
+    names = [f"s{i}" for i in range(streams)]
+    net: MultiStream = convert(plain, names, where=where, exchange=ExchangeRule(scope=scope))
+    net = scatter(net, rate, seed).double().eval()  # type: ignore[assignment]
+    folded = fold(net)
+    values = {name: torch.randn(2, 4, 7, 5, dtype=torch.float64) for name in names}
+    for count in range(1, streams + 1):
+        given = {name: values[name] for name in names[:count]}
+        with torch.no_grad():
+            found, expected = folded(given), net(given)
+        for name in given:
+            torch.testing.assert_close(found[name], expected[name], rtol=1e-9, atol=1e-10)
+
+
+def test_torch_export_makes_a_plain_graph() -> None:
+    class Positional(nn.Module):
+        def __init__(self, net: nn.Module) -> None:
+            super().__init__()
+            self.net = net
+
+        def forward(self, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+            found = self.net({"a": a, "b": b})
+            return found["a"], found["b"]
+
+    plain = nn.Sequential(Block("plain", 4), Block("residual", 4), nn.Conv2d(4, 2, 1))
+    net = scatter(convert(plain, ["a", "b"]), 0.7).eval()
+    module, auto = Positional(fold(net)), torch.export.Dim.AUTO
+    example = (torch.randn(2, 4, 8, 6), torch.randn(2, 4, 8, 6))
+    module(*example)  # makes the slices of weights
+    shapes = ({0: auto, 2: auto, 3: auto},) * 2
+    program = torch.export.export(module, example, dynamic_shapes=shapes)
+    other = (torch.randn(3, 4, 5, 9), torch.randn(3, 4, 5, 9))
+    with torch.no_grad():
+        expected = net({"a": other[0], "b": other[1]})
+    for found, name in zip(program.module()(*other), "ab", strict=True):
+        torch.testing.assert_close(found, expected[name], rtol=1e-4, atol=1e-5)

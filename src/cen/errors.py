@@ -5,6 +5,7 @@ command line prints the message alone and exits with code 2; a library user catc
 :class:`CenError` for all of them.
 """
 
+import reprlib
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 
@@ -102,3 +103,35 @@ def _plainly(value: object) -> str:
     shape = getattr(value, "shape", None)
     name = type(value).__name__
     return str(value) if shape is None else f"{name} of shape {tuple(shape)}"
+
+
+class _Described(reprlib.Repr):
+    """Python's way of writing a value, without the contents of tensors, arrays and modules."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxlevel, self.maxstring, self.maxother, self.maxlong = 3, _LONGEST, _LONGEST, 24
+
+    def repr_int(self, x: int, level: int) -> str:
+        """A whole number; one that is huge by its size."""
+        return _plainly(x) if abs(x) >= _HUGE else repr(x)
+
+    def repr_instance(self, x: object, level: int) -> str:
+        """An object: by its type and shape, or as it writes itself where that is short."""
+        name, shape = type(x).__name__, getattr(x, "shape", None)
+        name = f"{'an' if name[0] in 'AEIOUaeio' or name == 'ndarray' else 'a'} {name}"
+        if isinstance(x, type):
+            return f"the class {x.__name__}"
+        if isinstance(shape, tuple) and shape:
+            return f"{name} of shape {tuple(shape)}"
+        text = "" if hasattr(x, "named_modules") else super().repr_instance(x, level)
+        return text if text and len(text) < _LONGEST and text.isprintable() else name
+
+
+def described(value: object) -> str:
+    """A value of a Python call as a message quotes it.
+
+    On one line, as Python writes it and shortened; tensors, arrays and modules by their type and
+    shape.
+    """
+    return printable(shorten(_Described().repr(value), 2 * _LONGEST))

@@ -132,7 +132,10 @@ def test_plot_names_the_classes(written):
             lambda r: (r / "depth" / "train_00003.png").unlink(),
             r"train\.txt, line 4: no file depth/train_00003\.png",
         ),
-        (lambda r: (r / "dataset.yaml").write_text("a: [1"), r"dataset\.yaml: not YAML"),
+        (
+            lambda r: (r / "dataset.yaml").write_text("a: [1"),
+            r"dataset\.yaml, line 2: is not valid YAML",
+        ),
         (
             lambda r: (r / "dataset.yaml").write_text("classes: [a]\npalette: [[1, 2], [3]]"),
             r"dataset\.yaml: palette: must be",

@@ -507,9 +507,9 @@ def test_a_result_that_hides_its_tensors_is_refused() -> None:
 
 def test_what_is_no_tensor_is_refused_without_being_printed() -> None:
     net = convert(small(), ["a", "b"])
-    with pytest.raises(ShapeError, match=r"'b' is a ndarray.*torch\.from_numpy"):
+    with pytest.raises(ShapeError, match=r"'b' is an ndarray.*torch\.from_numpy"):
         net({**inputs("a"), "b": inputs("b")["b"].numpy()})  # type: ignore[dict-item]
-    with pytest.raises(StreamError, match="a dict of tensors by stream, not a Tensor"):
+    with pytest.raises(StreamError, match=r"a dict of tensors by stream.*not with a Tensor"):
         net(inputs("a")["a"])  # type: ignore[arg-type]
 
 

@@ -35,7 +35,7 @@ def test_they_are_kept_apart_from_those_of_full_passes(momentum: float | None) -
     for _ in range(12):
         norm(batch(norm, 0.0, 3))
         for names, mean in (("a", 10.0), ("ab", 20.0)):
-            with norm.streams.activate(names):
+            with norm.streams.activate(list(names)):
                 norm(batch(norm, mean, len(names)))
     assert norm.running_mean is not None
     assert norm.partial_mean is not None
@@ -46,13 +46,13 @@ def test_they_are_kept_apart_from_those_of_full_passes(momentum: float | None) -
     norm.eval()
     for names, mean in (("abc", 0.0), ("a", 10.0), ("ab", 20.0), ("b", 0.0)):
         # "b" alone was never seen: there the statistics of full passes are used.
-        with norm.streams.activate(names):
+        with norm.streams.activate(list(names)):
             assert norm(batch(norm, mean, len(names))).mean().abs() < 0.5, names
 
 
 def test_the_first_batches_count_whole() -> None:
     norm = norm_of(2, momentum=0.1)
-    with norm.streams.activate("b"):
+    with norm.streams.activate(["b"]):
         norm(batch(norm, 7.0, 1))
     assert norm.partial_mean is not None
     torch.testing.assert_close(norm.partial_mean[0, 1], torch.full((2,), 7.0), atol=0.5, rtol=0)
@@ -70,7 +70,7 @@ def test_without_being_asked_for_nothing_is_kept() -> None:
 
 def test_a_state_dict_brings_them_along() -> None:
     norm = norm_of()
-    with norm.streams.activate("ab"):
+    with norm.streams.activate(["a", "b"]):
         norm(batch(norm, 3.0, 2))
     other = StreamBatchNorm(2, Streams(("a", "b", "c")), exchange=ExchangeRule())
     other.load_state_dict(norm.state_dict())
@@ -82,7 +82,7 @@ def test_a_state_dict_brings_them_along() -> None:
 def test_a_state_dict_from_before_leaves_them_as_they_are() -> None:
     plain = StreamBatchNorm(2, Streams(("a", "b", "c")), exchange=ExchangeRule())
     norm = norm_of()
-    with norm.streams.activate("ab"):
+    with norm.streams.activate(["a", "b"]):
         norm(batch(norm, 3.0, 2))
     assert norm.partial_mean is not None
     before, content = norm.partial_mean.clone(), plain.state_dict()

@@ -135,8 +135,8 @@ def test_it_is_built_without_memory_and_compiles_whole() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"guide": "chance"}, "guide must be 'scale' or 'random'"),
-        ({"guide": "random", "rate": 1.5}, "rate must be a share"),
+        ({"guide": "chance"}, "guide is 'scale' or 'random'"),
+        ({"guide": "random", "rate": 1.5}, "rate is a share"),
         ({"guide": "random", "rate": 0.5, "scope": "any"}, "needs scope 'own'"),
         ({"guide": "random"}, "needs a rate above 0"),
         ({"rate": 0.5}, "set guide='random'"),

@@ -56,7 +56,7 @@ def test_groups_are_kept_in_the_order_given() -> None:
     ("arguments", "words"),
     [
         ({"names": []}, "at least one"),
-        ({"names": "rgb"}, "in a sequence"),
+        ({"names": "rgb"}, "a sequence of at least one name"),
         ({"names": ["a", "a"]}, "must differ"),
         ({"names": ["a", "b"], "groups": [["a"]]}, "exactly once"),
         ({"names": ["a", "b"], "groups": [["a", "b"], ["b"]]}, "exactly once"),

@@ -112,7 +112,7 @@ def test_configuration_is_json(make_net):
         ({"norm": "own"}, ConfigError, "norm is 'private' or 'shared', not 'own'"),
         ({"convolution": "own"}, ConfigError, "convolution is 'private' or 'shared'"),
         ({"decoder_exchange": True}, ConfigError, "set decoder_norm='batch'"),
-        ({"inputs": {"rgb": 0}}, ConfigError, "'rgb' needs at least 1 channel"),
+        ({"inputs": {"rgb": 0}}, ConfigError, "'rgb' is at least 1"),
         ({"exchange": {"treshold": 1}}, ConfigError, "treshold"),
         ({"inputs": {}}, StreamError, "at least one input"),
         ({"outputs": {}}, StreamError, "at least one output"),

@@ -25,11 +25,14 @@ def test_classes_given_as_a_list_become_a_tuple():
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        (0, "at least 1 channel"),
+        (0, "at least 1"),
         (True, "number of classes or a Task"),
         ("40", "number of classes or a Task"),
         ({"kind": "depth", "chanels": 1}, "chanels"),
-        ({"kind": "dpeth", "channels": 1}, "'dpeth'; the kinds are segmentation, depth"),
+        (
+            {"kind": "dpeth", "channels": 1},
+            "'dpeth' .did you mean 'depth'.*; the kinds are segmentation, depth",
+        ),
         ({"kind": "depth", "channels": 2}, "a depth task has 1 channels, not 2"),
         ({"kind": "segmentation", "channels": 2, "classes": ["a"]}, "1 class names do not fit"),
         ({"kind": "depth", "channels": 1, "classes": ["a"]}, "class names do not fit a depth"),

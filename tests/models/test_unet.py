@@ -234,7 +234,7 @@ def test_checkpoints_and_other_inputs(tmp_path):
         ({"convolution": "private"}, "convolution is 'shared'"),
         ({"norm": "none"}, "norm is 'private' or 'shared'"),
         ({"dropout": 1.0}, "dropout is a probability"),
-        ({"inputs": {"shade": 0}}, "at least 1 channel"),
+        ({"inputs": {"shade": 0}}, "at least 1"),
     ],
 )
 def test_options_out_of_range(changes, message):

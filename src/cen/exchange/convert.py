@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from cen.errors import CenWarning, ConfigError, ConversionError
+from cen.arguments import choice
+from cen.errors import CenWarning, ConfigError, ConversionError, described
 from cen.exchange.conv import StreamConv2d
 from cen.exchange.multistream import MultiStream
 from cen.exchange.norm import ExchangeRule, StreamNorm
@@ -80,6 +81,13 @@ def convert(
     Raises:
         ConversionError: A layer cannot be converted (named), or no norm matches ``where``.
     """
+    if not isinstance(module, nn.Module):
+        raise ConversionError(f"convert takes a network (nn.Module), not {described(module)}")
+    if exchange is not None and not isinstance(exchange, ExchangeRule):
+        raise ConfigError(
+            f"exchange is a cen.ExchangeRule, such as ExchangeRule(threshold=0.02), not "
+            f"{described(exchange)}"
+        )
     shared = Streams(streams)
     _check(module, norm)  # before the copy, which fails on layers without weights
     converted = convert_layers(
@@ -128,12 +136,10 @@ def convert_layers(
         ConversionError: A layer cannot be converted (named), or no norm matches ``where``.
         ConfigError: An option is unknown, or a shared norm is asked to exchange by own parts.
     """
-    if norm not in ("private", "shared") or convolution not in ("private", "shared"):
-        raise ConfigError(
-            f"norm and convolution must be 'private' or 'shared', got {norm!r} and {convolution!r}"
-        )
-    if weak_scales not in get_args(WeakScales):
-        raise ConfigError(f"weak_scales is 'refuse', 'reset' or 'keep', got {weak_scales!r}")
+    choice("norm", norm, ("private", "shared"))
+    choice("convolution", convolution, ("private", "shared"))
+    choice("weak_scales", weak_scales, get_args(WeakScales))
+    _check_where(where)
     names = _names_of_layers(module)
     made: dict[int, nn.Module] = {}
     tied: dict[int, nn.Parameter] = {}
@@ -156,7 +162,9 @@ def convert_layers(
             f"{type(module).__name__} holds no BatchNorm, InstanceNorm or GroupNorm to convert"
         )
     if norm == "private" and exchange is not None and not exchanging:
-        raise ConversionError(f"where={where!r} matches none of the norms; see named_modules()")
+        raise ConversionError(
+            f"where={described(where)} matches none of the norms; see named_modules()"
+        )
     if weak and weak_scales == "refuse":
         raise ConversionError(
             f"{named(weak)} would exchange most of their own channels before the first step, for "
@@ -203,6 +211,19 @@ def _replace(module: nn.Module, made: Mapping[int, nn.Module]) -> nn.Module:
             if child is not None and id(child) in made:
                 parent._modules[name] = made[id(child)]
     return module
+
+
+def _check_where(where: Where) -> None:
+    """Refuses what says nothing about norms: a module, names that are no text."""
+    if isinstance(where, nn.Module):
+        raise ConfigError("where is a pattern on the names of norms, or a function, not a module")
+    if where is None or isinstance(where, str) or callable(where):
+        return
+    if not isinstance(where, Collection) or not all(isinstance(w, str) for w in where):
+        raise ConfigError(
+            "where is a pattern on the names of norms such as '*.bn2', a list of them, or a "
+            f"function (name, module) -> bool, not {described(where)}"
+        )
 
 
 def _matches(where: Where, name: str, layer: nn.Module) -> bool:

@@ -10,7 +10,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from cen.errors import ShapeError, StreamError
+from cen.errors import ShapeError, StreamError, described
 from cen.exchange.streams import keep_format, narrow, widen
 
 Scope = Literal["own", "any"]
@@ -201,7 +201,7 @@ def exchange(
             f"{tuple(features.shape)} and {tuple(scale.shape)}"
         )
     if scope not in ("own", "any"):
-        raise StreamError(f"scope must be 'own' or 'any', got {scope!r}")
+        raise StreamError(f"scope is 'own' or 'any', not {described(scope)}")
     streams, channels = scale.shape
     groups = [range(streams)] if groups is None else groups
     if sorted(s for group in groups for s in group) != list(range(streams)):

@@ -12,9 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from cen.errors import ConversionError, ShapeError, StreamError
+from cen.errors import ConversionError
 from cen.exchange.shared_norms import SharedNorms
-from cen.exchange.streams import Streams
+from cen.exchange.streams import Streams, check_tensors
 
 
 class MultiStream(nn.Module):
@@ -46,7 +46,7 @@ class MultiStream(nn.Module):
             StreamError: No stream, or an unknown one.
             ShapeError: The shapes differ.
         """
-        _check_inputs(inputs)
+        check_tensors(inputs, "stream")
         batch = next((x.shape[0] for x in inputs.values()), 0)
         with self.streams.activate(inputs, len(inputs) * batch):
             packed = self.streams.pack(inputs)
@@ -90,24 +90,3 @@ class MultiStream(nn.Module):
             f"the network returns a {type(result).__name__}, which cannot be dealt out to streams; "
             "let it return tensors, or lists, tuples, dicts or dataclasses of them"
         )
-
-
-def _check_inputs(inputs: Mapping[str, Tensor]) -> None:
-    """Refuses what is no mapping of tensors with a batch axis.
-
-    Raises:
-        StreamError: It is no mapping.
-        ShapeError: A value is no tensor, or a scalar.
-    """
-    if not isinstance(inputs, Mapping):
-        raise StreamError(
-            f"the inputs are a dict of tensors by stream, not a {type(inputs).__name__}"
-        )
-    for name, value in inputs.items():
-        if not isinstance(value, Tensor):
-            raise ShapeError(
-                f"stream {name!r} is a {type(value).__name__}, not a torch tensor; "
-                "torch.from_numpy makes one of an array"
-            )
-        if not value.ndim:
-            raise ShapeError(f"stream {name!r} is a scalar; give (B, C, …)")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
 
+from cen.arguments import choice, number, whole
 from cen.errors import ConfigError, ShapeError
 from cen.exchange.functional import (
     Scope,
@@ -53,16 +54,16 @@ class ExchangeRule:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if not self.threshold >= 0:
-            raise ConfigError(f"threshold must be a number ≥ 0, got {self.threshold!r}")
-        if self.scope not in ("own", "any"):
-            raise ConfigError(f"scope must be 'own' or 'any', got {self.scope!r}")
-        if self.penalty not in ("own", "all", "none"):
-            raise ConfigError(f"penalty must be 'own', 'all' or 'none', got {self.penalty!r}")
-        if self.guide not in ("scale", "random"):
-            raise ConfigError(f"guide must be 'scale' or 'random', got {self.guide!r}")
-        if not 0 <= self.rate <= 1:
-            raise ConfigError(f"rate must be a share between 0 and 1, got {self.rate!r}")
+        def keep(name: str, value: float) -> None:
+            object.__setattr__(self, name, value)  # plain numbers, which a checkpoint can hold
+
+        keep("threshold", number("threshold", self.threshold, what="a number of at least 0"))
+        choice("scope", self.scope, get_args(Scope))
+        choice("penalty", self.penalty, get_args(Penalty))
+        choice("enabled", self.enabled, (True, False))
+        choice("guide", self.guide, get_args(Guide))
+        keep("rate", number("rate", self.rate, what="a share between 0 and 1", high=1))
+        keep("seed", whole("seed", self.seed, -(2**63)))
         if self.guide == "random" and self.scope != "own":
             raise ConfigError(
                 "guide 'random' draws from each stream's own part, so that no channel is taken "

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from cen.errors import ShapeError, StreamError, did_you_mean
+from cen.errors import ShapeError, StreamError, described, did_you_mean
 
 
 class Pass(NamedTuple):
@@ -50,6 +50,12 @@ class _Running(threading.local):
 _RUNNING = _Running()
 
 
+def _lists(groups: object) -> bool:
+    """Whether it is a list of lists, and no text."""
+    lists = isinstance(groups, Iterable) and not isinstance(groups, str)
+    return lists and all(isinstance(g, Iterable) and not isinstance(g, str) for g in groups)  # type: ignore[attr-defined]
+
+
 class Streams:
     """The streams of one part of a network, in a fixed order, with their exchange groups.
 
@@ -72,11 +78,17 @@ class Streams:
     """
 
     def __init__(self, names: Sequence[str], groups: Sequence[Sequence[str]] | None = None) -> None:
-        self.names = tuple(names)
-        if not self.names or isinstance(names, str):
-            raise StreamError(f"streams need at least one name in a sequence, got {names!r}")
+        plain = isinstance(names, Iterable) and not isinstance(names, str | Tensor)
+        self.names = tuple(names) if plain else ()
+        if not self.names or not all(isinstance(name, str) for name in self.names):
+            raise StreamError(
+                f"streams are a sequence of at least one name, such as ('rgb', 'depth'), not "
+                f"{described(names)}"
+            )
         if len(set(self.names)) != len(self.names):
             raise StreamError(f"stream names must differ, got {list(self.names)}")
+        if groups is not None and not _lists(groups):
+            raise StreamError(f"groups are lists of names, not {described(groups)}")
         group_names = [self.names] if groups is None else [tuple(group) for group in groups]
         if sorted(name for group in group_names for name in group) != sorted(self.names):
             raise StreamError(
@@ -131,11 +143,15 @@ class Streams:
         Raises:
             StreamError: ``names`` is empty or holds an unknown name.
         """
+        if isinstance(names, str):
+            raise StreamError(f"streams are given as a list of names, [{names!r}], not as text")
         wanted = list(names)
         for name in wanted:
-            if name not in self.names:
-                hint = did_you_mean(name, self.names)
-                raise StreamError(f"unknown stream {name!r}{hint}, known: {list(self.names)}")
+            if not isinstance(name, str) or name not in self.names:
+                hint = did_you_mean(name, self.names) if isinstance(name, str) else ""
+                raise StreamError(
+                    f"unknown stream {described(name)}{hint}, known: {list(self.names)}"
+                )
         if not wanted:
             raise StreamError(f"no stream given; at least one of {list(self.names)} is needed")
         return tuple(i for i, name in enumerate(self.names) if name in wanted)
@@ -308,3 +324,29 @@ def keep_format(result: Tensor, source: Tensor) -> Tensor:
     if source.ndim == 4 and not source.is_contiguous():
         return result.contiguous(memory_format=torch.channels_last)
     return result
+
+
+def check_tensors(inputs: object, what: str) -> None:
+    """Refuses what is no mapping of names to tensors with a batch axis.
+
+    Args:
+        inputs: What a network is called with.
+        what: What messages call one of them: "input", "stream".
+
+    Raises:
+        StreamError: It is no mapping.
+        ShapeError: A value is no tensor, or a scalar.
+    """
+    if not isinstance(inputs, Mapping):
+        raise StreamError(
+            f"a network is called with a dict of tensors by {what}, such as {{'rgb': images}}, not "
+            f"with {described(inputs)}"
+        )
+    for name, value in inputs.items():
+        if not isinstance(value, Tensor):
+            hint = "; torch.from_numpy makes one of an array" if hasattr(value, "shape") else ""
+            if value is None:
+                hint = f"; leave out a missing {what}"
+            raise ShapeError(f"{what} {name!r} is {described(value)}, not a torch tensor{hint}")
+        if not value.ndim:
+            raise ShapeError(f"{what} {name!r} is a scalar; give (B, C, …)")

@@ -11,8 +11,9 @@ from typing import Any, Literal, NamedTuple, get_type_hints
 import torch
 
 from cen import schema
-from cen.errors import CheckpointError, ConfigError, did_you_mean
+from cen.errors import CheckpointError, ConfigError, described, did_you_mean
 from cen.exchange import ExchangeRule
+from cen.models.arguments import check_arguments
 from cen.models.assembly import assemble
 from cen.models.cycle import cycle
 from cen.models.network import ChannelExchangeNetwork
@@ -44,12 +45,15 @@ def build(name: str, **arguments: Any) -> ChannelExchangeNetwork:
         StreamError: if the name of an input or output cannot be used.
         CheckpointError: if the pretrained weights cannot be used.
     """
-    if name not in builders:
-        hint = did_you_mean(name, builders)
-        raise ConfigError(f"unknown network {name!r}{hint}; known: {', '.join(builders)}")
-    if _largest(arguments) > _USUAL:
-        _refuse_too_large(name, arguments)
-    return builders[name](**arguments)
+    if not isinstance(name, str) or name not in builders:
+        hint = did_you_mean(name, builders) if isinstance(name, str) else ""
+        if isinstance(name, str) and (name in encoders or name in unet_encoders):
+            hint = "; it is an encoder: give encoder= and the name of a decoder"
+        raise ConfigError(f"unknown network {described(name)}{hint}; known: {', '.join(builders)}")
+    checked = check_arguments(name, builders[name], arguments)
+    if _largest(checked) > _USUAL:
+        _refuse_too_large(name, checked)
+    return builders[name](**checked)
 
 
 MOST_WEIGHTS = 2**31

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import warnings
 from collections.abc import Iterable, Mapping
 from functools import partial
@@ -13,7 +14,7 @@ from safetensors.torch import save_file
 
 from cen import __version__, schema, weightfiles
 from cen.conventions import normals_in_doubt
-from cen.errors import CenWarning, CheckpointError
+from cen.errors import CenWarning, CheckpointError, described
 from cen.exchange import keep_partial_statistics
 from cen.files import write_atomically
 from cen.models.builders import build, check_description
@@ -47,6 +48,10 @@ def save(
     Raises:
         CheckpointError: if the metadata is not JSON-able or the file cannot be written.
     """
+    if not isinstance(net, ChannelExchangeNetwork):
+        raise CheckpointError(
+            f"save writes networks of cen.build; of {described(net)} keep the state_dict yourself"
+        )
     classes = {name: list(task.classes) for name, task in net.outputs.items() if task.classes}
     kept = {"classes": classes, **net.metadata, **(metadata or {})}
     header = {"version": __version__, "config": net.config, "metadata": kept}
@@ -74,6 +79,10 @@ def load(path: str | Path) -> ChannelExchangeNetwork:
         CheckpointError: if the file is missing, damaged, or not written by `save`, or its weights
             cannot be right (NaN, infinite).
     """
+    if not isinstance(path, str | os.PathLike):
+        raise CheckpointError(
+            f"load takes the path of a file or of a run folder, not {described(path)}"
+        )
     path = Path(path)
     if path.is_dir():
         found = [path / name for name in IN_RUN_FOLDER if (path / name).is_file()]

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from cen.errors import ConfigError, described
 from cen.exchange import Streams
 from cen.models.baselines import FusedNetwork
 from cen.models.builders import build
@@ -44,12 +45,13 @@ def finetune(
         ConfigError: if an input or output cannot be built.
         StreamError: if a name cannot be used.
     """
+    if not isinstance(net, ChannelExchangeNetwork):
+        raise ConfigError(
+            f"finetune takes a network that cen.build or cen.load gave, not {described(net)}"
+        )
     config = {**net.config}
-    config["inputs"] = dict(net.inputs if inputs is None else inputs)
-    config["outputs"] = {
-        name: Task.of(task).to_dict()
-        for name, task in (net.outputs if outputs is None else outputs).items()
-    }
+    config["inputs"] = net.inputs if inputs is None else inputs
+    config["outputs"] = net.outputs if outputs is None else outputs
     new = build(**config)
     reference = next(net.parameters())
     new.to(device=reference.device, dtype=reference.dtype)

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from cen.errors import ShapeError, StreamError, did_you_mean
+from cen.errors import ShapeError, StreamError, described, did_you_mean
 from cen.exchange import Streams
+from cen.exchange.streams import check_tensors
 from cen.models.stems import tile
 from cen.models.task import Task
 
@@ -159,6 +160,7 @@ class ChannelExchangeNetwork(nn.Module):
 
     def _check(self, inputs: Mapping[str, Tensor]) -> tuple[str, ...]:
         """The names of the inputs that are present, in the order of the streams."""
+        check_tensors(inputs, "input")
         for name in inputs:
             if name not in self.inputs:
                 raise StreamError(
@@ -259,7 +261,14 @@ def split_rows(packed: Tensor, *sizes: int) -> Tensor:
 
 
 def resize(logits: Tensor, size: Sequence[int]) -> Tensor:
-    """Resize (B, C, h, w) to ``size`` = (H, W) with bicubic interpolation, as released."""
+    """Resize (B, C, h, w) to ``size`` = (H, W) with bicubic interpolation, as released.
+
+    Raises:
+        ShapeError: if ``size`` is no height and width.
+    """
+    plain = isinstance(size, Sequence) and len(size) == 2
+    if not plain or any(isinstance(v, float | str) or v < 1 for v in size):
+        raise ShapeError(f"size is (height, width) in pixels, not {described(size)}")
     if logits.shape[-2:] == (size[0], size[1]):
         return logits
     return F.interpolate(logits, (size[0], size[1]), mode="bicubic", align_corners=False)

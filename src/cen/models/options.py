@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from torch import nn
 
-from cen.errors import ConfigError, StreamError, did_you_mean
+from cen.arguments import choice, mapping, number, whole
+from cen.errors import ConfigError, StreamError, described, did_you_mean
 from cen.exchange import ExchangeRule
 from cen.models.task import Task
 
@@ -37,9 +39,10 @@ def check_fields(
         ConfigError: if a number of channels or an output is impossible.
         StreamError: if a name cannot be used.
     """
+    check_names(mapping("inputs", inputs, "{'rgb': 3, 'depth': 1}: channels by name"), "input")
+    example = "{'segmentation': 40}: a number of classes or a Task by name"
+    check_names(mapping("outputs", outputs, example), "output")
     tasks = {key: Task.of(value) for key, value in outputs.items()}
-    check_names(inputs, "input")
-    check_names(tasks, "output")
     for key in inputs:
         if apart and key in tasks:
             raise StreamError(
@@ -49,12 +52,11 @@ def check_fields(
         if key in RESERVED:
             raise StreamError(f"input {key!r}: this name is taken; choose another")
     for key, channels in inputs.items():
-        if channels < 1:
-            raise ConfigError(f"input {key!r} needs at least 1 channel, not {channels}")
+        whole(f"the number of channels of input {key!r}", channels)
     return tasks
 
 
-def check_choices(*options: tuple[str, object, Sequence[object]]) -> None:
+def check_choices(*options: tuple[str, object, Sequence[str | bool | None]]) -> None:
     """Refuse a value that is none of the choices.
 
     Args:
@@ -64,8 +66,7 @@ def check_choices(*options: tuple[str, object, Sequence[object]]) -> None:
         ConfigError: naming the option, its choices and the value.
     """
     for option, value, choices in options:
-        if value not in choices:
-            raise ConfigError(f"{option} is {' or '.join(map(repr, choices))}, not {value!r}")
+        choice(option, value, choices)
 
 
 def check_decoder(channels: int, dropout: float) -> None:
@@ -74,8 +75,7 @@ def check_decoder(channels: int, dropout: float) -> None:
     Raises:
         ConfigError: if ``channels`` is below 1 or ``dropout`` not within [0, 1).
     """
-    if channels < 1:
-        raise ConfigError(f"decoder_channels is at least 1, not {channels}")
+    whole("decoder_channels", channels)
     check_dropout(dropout)
 
 
@@ -85,8 +85,8 @@ def check_dropout(dropout: float) -> None:
     Raises:
         ConfigError: if ``dropout`` is not within [0, 1).
     """
-    if not 0 <= dropout < 1:
-        raise ConfigError(f"dropout is a probability of at least 0 and below 1, not {dropout}")
+    what = "a probability of at least 0 and below 1"
+    number("dropout", dropout, what=what, high=math.nextafter(1, 0))
 
 
 def rule_of(
@@ -134,12 +134,12 @@ def as_rule(
     fields = [field.name for field in dataclasses.fields(ExchangeRule)]
     if not isinstance(exchange, Mapping):
         raise ConfigError(
-            f"exchange is an ExchangeRule or a dict of its fields, not a {type(exchange).__name__}"
+            f"exchange is an ExchangeRule or a dict of its fields, not {described(exchange)}"
         )
     for key in exchange:
         if key not in fields:
             raise ConfigError(
-                f"exchange has no field {key!r}{did_you_mean(str(key), fields)}; it has "
+                f"exchange has no field {described(key)}{did_you_mean(str(key), fields)}; it has "
                 f"{', '.join(fields)}"
             )
     return dataclasses.replace(default, **exchange)
@@ -190,9 +190,9 @@ def check_names(names: Collection[str], what: str) -> None:
     if len(names) > MOST_FIELDS:
         raise StreamError(f"a network has at most {MOST_FIELDS} {what}s, not {len(names)}")
     for name in names:
-        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_-]*", name):
+        if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_-]*", name):
             raise StreamError(
-                f"{what} {name!r} cannot be named so; use letters, digits, '_' and '-', "
+                f"{what} {described(name)} cannot be named so; use letters, digits, '_' and '-', "
                 "beginning with a letter"
             )
         if hasattr(nn.ModuleDict(), name) or hasattr(nn.ParameterDict(), name):

@@ -5,9 +5,11 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any, Literal, get_args
 
-from cen.errors import ConfigError
+from cen.arguments import whole
+from cen.errors import ConfigError, described, did_you_mean
 
 Kind = Literal["segmentation", "depth", "normal", "edge", "image"]
 
@@ -36,11 +38,15 @@ class Task:
     ignore_index: int = 255
 
     def __post_init__(self) -> None:
-        if self.kind not in get_args(Kind):
+        if not isinstance(self.kind, str) or self.kind not in get_args(Kind):
             known = ", ".join(get_args(Kind))
-            raise ConfigError(f"a task cannot be of kind {self.kind!r}; the kinds are {known}")
-        if self.channels < 1:
-            raise ConfigError(f"a {self.kind} task needs at least 1 channel, not {self.channels}")
+            hint = did_you_mean(self.kind, get_args(Kind)) if isinstance(self.kind, str) else ""
+            raise ConfigError(
+                f"a task cannot be of kind {described(self.kind)}{hint}; the kinds are {known}"
+            )
+        channels = whole(f"the number of channels of a {self.kind} task", self.channels)
+        object.__setattr__(self, "channels", channels)
+        object.__setattr__(self, "ignore_index", whole("ignore_index", self.ignore_index, -(2**63)))
         fixed = _FIXED_CHANNELS.get(self.kind)
         if fixed is not None and self.channels != fixed:
             raise ConfigError(f"a {self.kind} task has {fixed} channels, not {self.channels}")
@@ -53,7 +59,7 @@ class Task:
                 )
 
     @classmethod
-    def of(cls, value: int | Task | Mapping[str, Any]) -> Task:
+    def of(cls, value: object) -> Task:
         """The task meant by ``value``: a number of classes, a task, or what `to_dict` gave.
 
         Raises:
@@ -61,16 +67,30 @@ class Task:
         """
         if isinstance(value, Task):
             return value
-        if isinstance(value, bool):
-            raise ConfigError(f"an output is a number of classes or a Task, not {value!r}")
-        if isinstance(value, int):
-            return cls("segmentation", value)
+        if not isinstance(value, bool) and isinstance(value, Integral):
+            return cls("segmentation", int(value))
         if isinstance(value, Mapping):
-            try:
-                return cls(**value)
-            except TypeError as error:
-                raise ConfigError(f"{dict(value)} does not describe a task: {error}") from None
-        raise ConfigError(f"an output is a number of classes or a Task, not {value!r}")
+            known = [field.name for field in dataclasses.fields(cls)]
+            for key in value:
+                if key not in known:
+                    hint = did_you_mean(key, known) if isinstance(key, str) else ""
+                    raise ConfigError(
+                        f"a task has no {described(key)}{hint}; it has {', '.join(known)}"
+                    )
+            for key in ("kind", "channels"):
+                if key not in value:
+                    raise ConfigError(
+                        f"{described(value)} does not describe a task: give its {key}"
+                    )
+            return cls(**value)
+        hint = ""
+        if isinstance(value, str) and value in get_args(Kind):
+            hint = (
+                f"; for {value} give cen.Task({value!r}, {_FIXED_CHANNELS.get(value, 'channels')})"
+            )
+        raise ConfigError(
+            f"an output is a number of classes or a Task, not {described(value)}{hint}"
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """The task as plain JSON-able values; `Task.of` reads it back."""

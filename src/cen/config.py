@@ -11,7 +11,7 @@ line starts quickly. The types of single values are checked by jsonargparse.
 
 import dataclasses
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -21,8 +21,9 @@ import yaml
 from cen import parsing
 from cen.checks import check_run
 from cen.config_data import DataConfig
+from cen.config_ranges import check_numbers, check_ranges
 from cen.documents import read_yaml
-from cen.errors import ConfigError, shown
+from cen.errors import ConfigError
 from cen.files import write_text
 
 
@@ -321,24 +322,10 @@ class Config:
         Raises:
             ConfigError: Naming the key, its value and what would be right.
         """
-        for key, value in walk(self):
-            low_high = _RANGES.get(key)
-            for number in value if isinstance(value, list | tuple) else (value,):
-                if low_high and number is not None and not low_high[0] <= number <= low_high[1]:
-                    low, high = low_high
-                    low_enough = high in (_MOST, _HIGH) and number < low
-                    limits = f"at least {low}" if low_enough else f"between {low} and {high:.10g}"
-                    raise ConfigError(
-                        f"{key}: {shown(number)} is out of range; it must be {limits}"
-                    )
-        for index, stage in enumerate(self.train.stages):
-            for name in ("encoder_lr", "decoder_lr"):
-                if not 0 <= (rate := getattr(stage, name)) <= _HIGH:
-                    raise ConfigError(
-                        f"train.stages[{index}].{name}: {shown(rate)} is out of range; give a "
-                        "number of at least 0"
-                    )
-        _check_numbers(self.to_dict(), "")
+        check_ranges(walk(self))
+        stages = enumerate(self.train.stages)
+        check_ranges((f"train.stages[{i}].{k}", v) for i, stage in stages for k, v in walk(stage))
+        check_numbers(self.to_dict(), "")
         check_run(self)
 
 
@@ -362,71 +349,6 @@ def _refuse_urls(
 MOVABLE = ("data.root", "data.workers", "train.accelerator", "train.devices")
 """What may differ from the configuration of a run afterwards: where it runs and what it reads,
 never what it computes."""
-
-_HIGH = 1e9
-_MOST = 10**9
-_SIDE = 16384
-_CHANNELS = 8192
-_RANGES: dict[str, tuple[float, float]] = {
-    "seed": (0, 2**32 - 1),
-    "data.validation": (0, 0.9),
-    "data.ignore_index": (0, 65535),
-    "data.workers": (0, 1024),
-    "data.transforms.resize": (1, _SIDE),
-    "data.transforms.shorter_side": (1, _SIDE),
-    "data.transforms.crop": (32, _SIDE),
-    "data.transforms.scale": (0.01, 100),
-    "data.transforms.rotate": (0, 180),
-    "model.width": (1, _CHANNELS),
-    "model.decoder_channels": (1, _CHANNELS),
-    "model.threshold": (0, _HIGH),
-    "model.exchange_stages": (1, _MOST),
-    "model.random_rate": (0, 1),
-    "model.random_seed": (0, 2**32 - 1),
-    "model.dropout": (0, 1),
-    "model.discriminator_width": (1, _CHANNELS),
-    "model.discriminator_layers": (1, 16),
-    "train.l1": (0, _HIGH),
-    "train.cycle_weight": (0, _HIGH),
-    "train.steps": (1, _MOST),
-    "train.batch_size": (1, 1000000),
-    "train.encoder_lr": (0, _HIGH),
-    "train.decoder_lr": (0, _HIGH),
-    "train.momentum": (0, 1),
-    "train.weight_decay": (0, _HIGH),
-    "train.warmup": (0, _MOST),
-    "train.sparsity": (0, _HIGH),
-    "train.sparsity_warmup": (0, 1),
-    "train.alignment": (0, _HIGH),
-    "train.exchange_rate": (0, 1),
-    "train.exchange_rate_by": (0.05, 0.9),
-    "train.modality_dropout": (0, 1),
-    "train.clip_norm": (1e-12, _HIGH),
-    "train.class_weights": (0, _HIGH),
-    "train.devices": (1, 1024),
-    "train.log_every": (1, _MOST),
-    "train.validate_every": (1, _MOST),
-    "train.checkpoint_every": (1, _MOST),
-}
-
-
-def _check_numbers(value: Any, key: str) -> None:
-    """Refuses NaN, infinities and what no computer's number holds, however deep they lie.
-
-    Raises:
-        ConfigError: Naming the key.
-    """
-    parts: Iterable[tuple[object, Any]] = ()
-    if isinstance(value, dict):
-        parts = value.items()
-    elif isinstance(value, list):
-        parts = enumerate(value)
-    for name, part in parts:
-        # The one number that may be NaN: what a file writes for "not measured".
-        if name != "missing":
-            _check_numbers(part, f"{key}.{name}" if key else str(name))
-    if isinstance(value, int | float) and not abs(value) < 2**63:
-        raise ConfigError(f"{key}: {shown(value)} is out of range; give a finite number")
 
 
 def walk(config: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:

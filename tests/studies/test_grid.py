@@ -252,7 +252,7 @@ def test_other_data_are_known_by_place_and_lists(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no such folder"):
         data_identity(tmp_path / "nowhere")
     (tmp_path / "dataset.yaml").write_text("a: [")
-    with pytest.raises(DataError, match=r"dataset\.yaml: cannot be read"):
+    with pytest.raises(DataError, match=r"dataset\.yaml, line \d+: is not valid YAML"):
         data_identity(tmp_path)
 
 
@@ -289,6 +289,7 @@ def test_changes_for_all_rows_have_tables_of_their_own(tmp_path: Path) -> None:
 
     assert of() == of(train__accelerator="cpu", data__workers="2") == tmp_path / "mine"
     assert of(choose_data(study, ["b"], None)) == tmp_path / "mine"
-    others = {of(train__steps="4"), of(train__steps="5"), of(choose_data(study, ["x:/y"], None))}
+    elsewhere = choose_data(study, [f"folder:{tmp_path}"], None)
+    others = {of(train__steps="4"), of(train__steps="5"), of(elsewhere)}
     assert len(others | {of()}) == 4
     assert all(folder.name.startswith("mine-") for folder in others)

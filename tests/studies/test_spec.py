@@ -126,15 +126,19 @@ def test_data_of_the_command_line(tmp_path: Path) -> None:
     text = GOOD + "data: {parts: {make: {labels: parts, size: [32, 48]}}, own: {}}\n"
     study = load(tmp_path, text)
     assert list(choose_data(study, ["own"], None).data) == ["own"]
-    other = choose_data(study, ["folder:/x/mine"], None)
-    assert other.data["mine"].set == {"data.layout": "folder", "data.root": "/x/mine"}
+    for name in ("x/mine", "x/data", "y/data", "x/own", "a"):
+        (tmp_path / name).mkdir(parents=True)
+    mine = f"folder:{tmp_path}/x/mine"
+    other = choose_data(study, [mine], None)
+    assert other.data["mine"].set == {"data.layout": "folder", "data.root": mine[7:]}
     assert list(choose_data(study, [], "/y/z").data) == ["z"]
     # Names that are taken are told apart by the folders above.
-    both = choose_data(study, ["folder:/x/data", "folder:/y/data", "folder:/x/own"], None).data
+    given = [f"folder:{tmp_path}/{name}" for name in ("x/data", "y/data", "x/own")]
+    both = choose_data(study, given, None).data
     assert list(both) == ["data", "y-data", "x-own"]
-    assert both["y-data"].set["data.root"] == "/y/data"
+    assert both["y-data"].set["data.root"] == f"{tmp_path}/y/data"
     with pytest.raises(ConfigError, match="is named twice"):
-        choose_data(study, ["folder:/a", "folder:/a"], None)
+        choose_data(study, [f"folder:{tmp_path}/a"] * 2, None)
     with pytest.raises(ConfigError, match="did you mean parts"):
         choose_data(study, ["part"], None)
     with pytest.raises(ConfigError, match="give one of them"):

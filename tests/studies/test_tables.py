@@ -11,6 +11,7 @@ import yaml
 from rich.console import Console
 
 from cen.cli import common
+from cen.errors import DataError
 from cen.studies import (
     Board,
     Choice,
@@ -252,8 +253,11 @@ def test_states_follow_from_the_folder(study: Study, tmp_path: Path) -> None:
     assert resume is not None
     assert resume[:3] == ["train", "--resume", str(folder)]
     assert resume[3:] == [f"--data.root={run.overrides['data.root']}"]
+    whole = (folder / "run.json").read_text()
     (folder / "run.json").write_text("{")
-    assert store.state(run) == "started"
+    with pytest.raises(DataError, match=r"run\.json, line 1: is not valid JSON"):
+        store.state(run)
+    (folder / "run.json").write_text(whole)
     with (folder / "metrics.csv").open("a") as handle:
         handle.write("7")  # a line cut short by a kill
     assert store.step(run) == 150

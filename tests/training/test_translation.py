@@ -237,10 +237,14 @@ def test_discriminators_of_a_run_can_be_had(tmp_path: Path) -> None:
     (tmp_path / "run" / "config.yaml").write_text(
         text.replace("discriminator_width: 4", "discriminator_width: 5")
     )
-    with pytest.raises(CheckpointError, match=r"last\.ckpt does not fit .*size mismatch"):
+    with pytest.raises(
+        CheckpointError, match=r"last\.ckpt does not fit .*convs\.0\.weight has shape"
+    ):
         load_discriminators(tmp_path / "run")
     (tmp_path / "run" / "checkpoints" / "last.ckpt").write_bytes(b"cut")
-    with pytest.raises(CheckpointError, match=r"last\.ckpt cannot be read"):
+    with pytest.raises(
+        CheckpointError, match=r"last\.ckpt cannot be gone on from: it is no archive"
+    ):
         load_discriminators(tmp_path / "run")
 
 

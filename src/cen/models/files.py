@@ -56,6 +56,8 @@ def reason_of(error: BaseException) -> str:
     """Why a file could not be loaded, in a line, without PyTorch's advice to load it unsafely."""
     text = str(error).partition("WeightsUnpickler error:")[2] or str(error)
     text = " ".join(text.split()) or type(error).__name__
+    if text.startswith("mmap can only be used"):  # what torch says of anything but its archive
+        return "it is no archive of torch.save, or but the beginning of one"
     for advice in _ADVICE:
         text = text.partition(advice)[0].rstrip(" .,:;(")
     return text[:200] or type(error).__name__

@@ -38,9 +38,10 @@ def adapt_channels(weight: Tensor, channels: int) -> Tensor:
     known = weight.shape[1]
     if channels < known:
         return (weight.sum(1, keepdim=True) / channels).repeat(1, channels, 1, 1)
-    index = torch.arange(channels, device=weight.device) % known
-    shares = torch.bincount(index, minlength=known)[index]
-    return weight[:, index] / shares.to(weight.dtype).view(1, -1, 1, 1)
+    # Counted on the host: a network that is loaded is first built without values.
+    index = torch.arange(channels, device="cpu") % known
+    shares = torch.bincount(index, minlength=known)[index].to(weight)
+    return weight[:, index.to(weight.device)] / shares.view(1, -1, 1, 1)
 
 
 def private_stem(shared: nn.Conv2d, channels: int, fresh: bool = False) -> nn.Conv2d:

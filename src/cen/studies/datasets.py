@@ -43,8 +43,10 @@ def choose_data(study: Study, given: Sequence[str], root: str | None) -> Study:
         layout, colon, place = text.partition(":")
         if colon:
             _check_place(text, layout, place)
-            name = _name(Path(place), {*chosen, *study.data})
-            chosen[name] = DataVariant(set={"data.layout": layout, "data.root": place})
+            variant = DataVariant(set={"data.layout": layout, "data.root": place})
+            if variant in chosen.values():
+                raise ConfigError(f"--data {shown(text)}: is named twice")
+            chosen[_name(Path(place), {*chosen, *study.data})] = variant
         elif text in study.data:
             chosen[text] = study.data[text]
         else:

@@ -54,7 +54,7 @@ def test_a_scene_is_rendered_once_and_stays_as_it_is() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"size": [8, 8]}, "at least 16 pixels"),
+        ({"size": [8, 8]}, "16 to 4096 pixels"),
         ({"labels": "things"}, r"data\.options\.labels"),
         ({"classes": 7}, "15 classes"),
         ({"sizes": [32, 48]}, "did you mean 'size'"),

@@ -24,6 +24,7 @@ from cen.config_data import DataConfig
 from cen.config_ranges import check_numbers, check_ranges
 from cen.documents import read_yaml
 from cen.errors import ConfigError
+from cen.fetching import refuse_fetched
 from cen.files import write_text
 
 
@@ -288,8 +289,8 @@ class Config:
     ) -> "Config":
         """Reads a YAML file; see :meth:`from_dict` for ``overrides`` and errors.
 
-        Nothing is fetched because a file says so: a URL as ``data.root`` or ``model.weights`` must
-        be among the overrides.
+        Nothing is fetched because a file says so: a URL as ``data.root`` or ``model.weights``, and
+        options of storage, must be among the overrides.
 
         Args:
             path: The file.
@@ -303,7 +304,9 @@ class Config:
             what = "is empty" if read.value is None else "holds no keys"
             raise ConfigError(f"{path}: {what}; start with 'data:', 'model:' or 'train:'")
         config = cls.from_dict(read.value, overrides, str(path), read.lines)
-        _refuse_urls(config, overrides or {}, str(path), () if not of_run else ("model.weights",))
+        unread = ("model.weights",) if of_run else ()
+        asked = (*(overrides or {}), *unread)
+        refuse_fetched(dict(walk(config)), asked, f"{path}: ")
         return config
 
     def to_dict(self) -> dict[str, Any]:
@@ -327,23 +330,6 @@ class Config:
         check_ranges((f"train.stages[{i}].{k}", v) for i, stage in stages for k, v in walk(stage))
         check_numbers(self.to_dict(), "")
         check_run(self)
-
-
-def is_url(text: str | None) -> bool:
-    """Whether a text names something that is fetched, and no file or folder of this machine."""
-    return text is not None and ("://" in text or "::" in text)
-
-
-def _refuse_urls(
-    config: Config, overrides: Mapping[str, Any], source: str, unread: tuple[str, ...]
-) -> None:
-    """Refuses what a file would have fetched: whoever wrote it, a person here has to ask for it."""
-    for key, value in (("data.root", config.data.root), ("model.weights", config.model.weights)):
-        if is_url(value) and key not in (*overrides, *unread):
-            raise ConfigError(
-                f"{source}: {key}: is a URL ({value}), and nothing is fetched because a file says "
-                f"so; give it yourself, --{key} URL, or download it and name the file or folder"
-            )
 
 
 MOVABLE = ("data.root", "data.workers", "train.accelerator", "train.devices")

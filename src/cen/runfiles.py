@@ -98,8 +98,8 @@ class Info(TypedDict, total=False):
 class Asked(TypedDict, total=False):
     """What calls of a study have asked for beyond its file."""
 
-    budgets: list[float]
-    seeds: int
+    budgets: list[Annotated[float, (1e-6, 1e6)]]
+    seeds: Annotated[int, (1, 10_000)]
 
 
 class Costs(TypedDict, total=False):

@@ -6,8 +6,18 @@ import pytest
 
 from cen import parsing
 from cen.cli import common
-from cen.errors import ConfigError
-from cen.studies import Choice, Study, expand, find_study, rows_of, shipped
+from cen.errors import ConfigError, DataError
+from cen.studies import (
+    Choice,
+    Store,
+    Study,
+    collect,
+    expand,
+    find_study,
+    rows_of,
+    shipped,
+    write_outputs,
+)
 from cen.studies.datasets import choose_data, make_words, roots_of
 
 GOOD = """
@@ -159,3 +169,102 @@ def test_the_study_may_say_where_the_data_lie(tmp_path: Path) -> None:
 def test_the_page_of_studies_lists_every_key_as_it_is() -> None:
     page = Path(__file__).parents[2] / "docs" / "studies.md"
     assert parsing.markdown(Study) in page.read_text("utf-8")
+
+
+URL = "http://127.0.0.1:9/weights.pth"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"set: {{model.weights: '{URL}'}}",
+        f"set: {{data.root: '{URL}'}}",
+        "set: {data.options: {storage: {client_kwargs: {endpoint_url: elsewhere}}}}",
+        "set: {data.options.storage.endpoint_url: elsewhere}",
+        f"set: {{data.options.lists: '{URL}'}}",
+        f"data: {{a: {{set: {{model.weights: '{URL}'}}}}}}",
+        f"rows: {{cen: {{set: {{model.weights: '{URL}'}}}}}}",
+        "sweeps: {s: {key: data.options.storage.port, values: [1]}}",
+    ],
+)
+def test_a_study_has_nothing_fetched(tmp_path: Path, text: str) -> None:
+    rows = "" if text.startswith("rows") else "rows: {cen: {}}\n"
+    with pytest.raises(ConfigError, match=r"no file decides|because a file says so"):
+        load(tmp_path, f"title: T\nconfig: rooms-small\n{rows}{text}\n")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("model.weights", URL),
+        ("data.options", "{storage: {endpoint_url: elsewhere}}"),
+    ],
+)
+def test_words_that_come_to_a_place_are_refused_too(tmp_path: Path, key: str, value: str) -> None:
+    study = load(tmp_path, GOOD)
+    study.set[key] = value
+    with pytest.raises(ConfigError, match=r"no file decides|because a file says so"):
+        expand(study, Choice(), {"a": tmp_path}, common.load_config, may_miss=True)
+    asked = Choice({key: "imagenet" if key == "model.weights" else "{}"})
+    assert expand(study, asked, {"a": tmp_path}, common.load_config, may_miss=True)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("rows: {" + ", ".join(f"r{i}: {{}}" for i in range(1001)) + "}", "at most 1000"),
+        ("rows: {a: {}}\nsweeps: {s: {key: train.l1, values: [" + "1, " * 1000 + "1]}}", "1002"),
+        ("rows: {a: {}, " + ", ".join(
+            f"r{i}: {{like: {f'r{i - 1}' if i else 'a'}}}" for i in range(40)) + "}", "than 32"),
+        ("rows: {a: {like: a}}", "there is no 'a'"),
+        ("rows: {a: {like: b}, b: {like: a}}", "there is no 'b'"),
+        ("rows: {a: {}}\nseeds: 4611686018427387904", "out of range"),
+        ("rows: {a: {}}\nbudgets: [" + "1, " * 200 + "1]", "201 entries"),
+        ("rows: {a: {budgets: [" + "1, " * 200 + "1]}}", "201 entries"),
+    ],
+)  # fmt: skip
+def test_studies_have_bounds(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        load(tmp_path, f"title: T\nconfig: rooms-small\n{text}\n")
+
+
+def test_more_runs_than_anybody_makes_are_refused_at_once(tmp_path: Path) -> None:
+    study = load(tmp_path, GOOD + "seeds: 10000\nbudgets: [1, 2]\n")
+    with pytest.raises(ConfigError, match="asks for 40,000 runs"):
+        expand(study, Choice(), {"a": tmp_path}, common.load_config, may_miss=True)
+
+
+def test_links_do_not_lead_out_of_the_folder_of_studies(tmp_path: Path) -> None:
+    outside, store = tmp_path / "outside", Store(tmp_path / "studies", {})
+    outside.mkdir()
+    store.root.mkdir()
+    (run,) = expand(
+        load(tmp_path, GOOD), Choice(only=["cen"], seeds=1), {"a": tmp_path}, common.load_config,
+        may_miss=True,
+    )  # fmt: skip
+    for name in ("runs", "logs", "locks", "data"):
+        (store.root / name).symlink_to(outside, target_is_directory=True)
+    for call in (store.folder, store.log, store.claim(run).__enter__):
+        with pytest.raises(ConfigError, match="symbolic link"):
+            call(*(() if call.__name__ == "__enter__" else (run,)))  # type: ignore[operator]
+    made = load(tmp_path, GOOD + "data: {a: {make: {labels: parts}}}\n")
+    with pytest.raises(ConfigError, match="symbolic link"):
+        roots_of(made, store.root, "x")
+    (store.root / "mine").symlink_to(outside, target_is_directory=True)
+    with pytest.raises(DataError, match="symbolic link"):
+        write_outputs(store.root / "mine", made, [], 0, [])
+    assert not list(outside.iterdir())
+
+
+def test_damaged_runs_are_left_out_with_a_warning(tmp_path: Path) -> None:
+    store = Store(tmp_path / "studies", {})
+    (run,) = expand(
+        load(tmp_path, GOOD), Choice(only=["cen"], seeds=1), {"a": tmp_path}, common.load_config,
+        may_miss=True,
+    )  # fmt: skip
+    folder = store.folder(run)
+    folder.mkdir(parents=True)
+    run.config.save(folder / "config.yaml")
+    (folder / "run.json").write_text("[")
+    with pytest.warns(UserWarning, match="cen · 1× · seed 0 is left out: .*not valid JSON"):
+        assert collect(store, [run]) == []

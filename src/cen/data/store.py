@@ -12,9 +12,9 @@ import fsspec
 import numpy as np
 from numpy.typing import NDArray
 
-from cen.config import is_url
 from cen.data.files import Held, ordinary
 from cen.errors import DataError
+from cen.fetching import is_url
 
 SCHEMES = ("s3", "gs", "https", "http", "hf", "az", "abfs", "abfss", "gcs", "s3a", "memory")
 """Where data may lie besides a folder."""

@@ -14,7 +14,7 @@ from typing import Any
 from filelock import FileLock
 
 from cen.errors import ConfigError, DataError, shown
-from cen.files import path_problem
+from cen.files import contained, path_problem
 from cen.parsing import nearest
 from cen.studies.grid import word
 from cen.studies.spec import DataVariant, Study
@@ -111,7 +111,8 @@ def roots_of(study: Study, out: Path, default: str) -> dict[str, Path]:
         if variant.make:
             text = json.dumps(variant.make, sort_keys=True)
             digest = hashlib.sha256(text.encode()).hexdigest()[:6]
-            roots[name] = (out / "data" / f"{name}-{digest}").resolve()
+            place = out / "data" / f"{name}-{digest}"
+            roots[name] = contained(out, place, ConfigError).resolve()
         else:
             roots[name] = Path(str(variant.set.get("data.root", default))).resolve()
     return roots

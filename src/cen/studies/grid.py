@@ -9,8 +9,9 @@ from typing import Any
 
 import yaml
 
-from cen.config import Config
+from cen.config import Config, walk
 from cen.errors import ConfigError
+from cen.fetching import refuse_fetched
 from cen.parsing import nearest
 from cen.studies.identity import data_identity, run_hash
 from cen.studies.spec import DataVariant, RowSpec, Study, Sweep
@@ -157,6 +158,7 @@ def expand(
     found = {
         name: _identity(study, choice, name, root, load, may_miss) for name, root in roots.items()
     }
+    _check_count(rows, study, choice, len(roots))
     cells = [
         (seed, budget, data, row)
         for row in rows
@@ -172,11 +174,37 @@ def expand(
         if place not in resolved:
             words = _words(study, row, data, choice.overrides, roots[data])
             resolved[place] = _with_budget(study.config, words, budget * row.factor, load, row)
+            # A study's words are read as a command line's are: what they come to is what counts.
+            asked = {*choice.overrides, "data.root"}
+            refuse_fetched(dict(walk(resolved[place][0])), asked, f"row {row.name}: ")
         config, words = resolved[place]
         config, words = replace(config, seed=seed), {**words, "seed": str(seed)}
         key = run_hash(config, found[data], evaluation_options(study))
         runs.append(Run(data, row, budget, seed, study.config, words, config, key))
     return runs
+
+
+def _check_count(rows: Sequence[Row], study: Study, choice: Choice, data: int) -> None:
+    """Refuses more runs than anybody makes, before any of them is looked at.
+
+    Raises:
+        ConfigError: With their number.
+    """
+    count = sum(
+        len(choice.budgets or row.budgets or study.budgets)
+        * (choice.seeds or row.seeds or study.seeds)
+        * data
+        for row in rows
+    )
+    if count > MOST_RUNS:
+        raise ConfigError(
+            f"the study asks for {count:,} runs, the limit is {MOST_RUNS:,}: take fewer rows, data "
+            "sets, budgets or seeds"
+        )
+
+
+MOST_RUNS = 20_000
+"""Most runs of a study."""
 
 
 def everything(

@@ -12,7 +12,7 @@ from typing import Any
 
 from cen.config import MOVABLE
 from cen.errors import DataError
-from cen.files import write_text
+from cen.files import contained, write_text
 from cen.studies.grid import Choice
 from cen.studies.results import Record, write_csv
 from cen.studies.spec import Study
@@ -144,6 +144,7 @@ def write_outputs(
     """
     from cen.studies.study_page import render  # matplotlib is slow to import
 
+    contained(folder.parent, folder, DataError)
     earlier = read_json(folder / "study.json")
     facts = study_facts(records, runs, earlier, command, asked or Choice())
     files = {

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import io
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,13 +83,16 @@ class Record:
 def collect(store: Store, runs: Sequence[Run]) -> list[Record]:
     """The records of the runs that are done, in the order of the runs.
 
-    Folders that hold another run than their name says are left out; :meth:`Store.command` tells.
+    Folders that hold another run than their name says, or whose files are damaged, are left out
+    with a warning that names the run.
     """
     records = []
     for run in runs:
-        with contextlib.suppress(CenError):
+        try:
             if store.state(run) == "done":
                 records.append(record(store, run))
+        except CenError as error:
+            warnings.warn(f"{run.title} is left out: {error}", stacklevel=2)
     return records
 
 

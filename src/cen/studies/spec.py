@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
@@ -12,10 +12,23 @@ from typing import Any
 from cen import parsing
 from cen.documents import read_yaml
 from cen.errors import ConfigError, printable, shown
+from cen.fetching import refuse_fetched
 from cen.studies.columns import Column, parse_column
 
 _SEEDS = 10_000
 _FACTOR = 10**6
+
+MOST_ROWS = 1000
+"""Rows of a study, those of sweeps counted."""
+
+MOST_DATA = 100
+"""Data sets of a study."""
+
+MOST_BUDGETS = 100
+"""Budgets of a study or of a row, and scales of its evaluation."""
+
+MOST_LIKE = 32
+"""How many rows may follow one another by ``like``."""
 
 
 @dataclass
@@ -213,15 +226,22 @@ def _check(study: Study, places: parsing.Places) -> None:
         refuse("config", "is missing; name the base configuration, such as rooms-study")
     if not study.rows and not study.sweeps:
         refuse("rows", "is empty; give at least one row, such as cen: {}")
+    count = len(study.rows) + sum(len(sweep.values) for sweep in study.sweeps.values())
+    if count > MOST_ROWS:
+        refuse("rows", f"with the values of sweeps there are {count}; at most {MOST_ROWS}")
+    if len(study.data) > MOST_DATA:
+        refuse("data", f"there are {len(study.data)} data sets; at most {MOST_DATA}")
     _check_numbers(study, places)
-    sets = [("set", study.set)]
+    sets: list[tuple[str, Mapping[str, Any]]] = [("set", study.set)]
     sets += [(f"data.{name}.set", variant.set) for name, variant in study.data.items()]
     sets += [(f"rows.{name}.set", row.set) for name, row in study.rows.items()]
-    sets += [(f"sweeps.{name}.key", {sweep.key: None}) for name, sweep in study.sweeps.items()]
+    sets += [(f"sweeps.{name}.key", {sweep.key: 0.0}) for name, sweep in study.sweeps.items()]
     for place, keys in sets:
         for key in keys:
             if "." not in key:
                 refuse(place, f"{key!r} is no dotted key; write for example model.exchange: false")
+        # They become options of the command line, where a person is believed to have written them.
+        refuse_fetched(keys, (), f"{places.of(place)}: ")
     names = [*study.rows, *study.sweeps]
     if twice := set(study.rows) & set(study.sweeps):
         refuse(f"sweeps.{min(twice)}", "a row has the same name; choose another")
@@ -237,7 +257,7 @@ def _check(study: Study, places: parsing.Places) -> None:
 
 
 def _check_numbers(study: Study, places: parsing.Places) -> None:
-    numbers: list[tuple[str, Iterable[float]]] = [
+    numbers: list[tuple[str, Sequence[float]]] = [
         ("budgets", study.budgets),
         ("scales", study.scales),
         ("seeds", [study.seeds]),
@@ -252,6 +272,10 @@ def _check_numbers(study: Study, places: parsing.Places) -> None:
         numbers.append((f"{key}.seeds", [] if part.seeds is None else [part.seeds]))
         numbers.append((f"{key}.budgets", part.budgets or []))
     for key, values in numbers:
+        if len(values) > MOST_BUDGETS:
+            raise ConfigError(
+                f"{places.of(key)}: has {len(values)} entries; at most {MOST_BUDGETS}"
+            )
         for value in values:
             most = _SEEDS if key.endswith("seeds") else _FACTOR
             if not 0 < value <= most:
@@ -273,10 +297,13 @@ def _check_names(study: Study, places: parsing.Places) -> None:
             near = parsing.nearest(name, choices)
             raise ConfigError(f"{places.of(key)}: there is no {name!r}{near}")
 
-    above: list[str] = []
+    above: dict[str, int] = {}
     for name, row in study.rows.items():
         known(f"rows.{name}.like", row.like, above or ["(a row above)"])
-        above.append(name)
+        above[name] = 1 + above.get(row.like or "", 0)
+        if above[name] > MOST_LIKE:
+            place = places.of(f"rows.{name}.like")
+            raise ConfigError(f"{place}: more than {MOST_LIKE} rows follow one another")
         for data in row.data or []:
             known(f"rows.{name}.data", data, study.data)
     for name, sweep in study.sweeps.items():

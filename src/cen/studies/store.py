@@ -15,7 +15,7 @@ from filelock import FileLock, Timeout
 from cen.config import MOVABLE
 from cen.documents import read_yaml
 from cen.errors import CenError, ConfigError
-from cen.files import write_text
+from cen.files import contained, write_text
 from cen.runfiles import read_run_file
 from cen.studies.grid import Run
 from cen.studies.identity import differences
@@ -36,12 +36,20 @@ class Store:
     evaluation: Mapping[str, Any]
 
     def folder(self, run: Run) -> Path:
-        """The run folder."""
-        return self.root / "runs" / run.hash
+        """The run folder.
+
+        Raises:
+            ConfigError: A symbolic link leads it out of the folder of studies.
+        """
+        return contained(self.root, self.root / "runs" / run.hash, ConfigError)
 
     def log(self, run: Run) -> Path:
-        """What the commands of the run print."""
-        return self.root / "logs" / f"{run.hash}.log"
+        """What the commands of the run print.
+
+        Raises:
+            ConfigError: As for :meth:`folder`.
+        """
+        return contained(self.root, self.root / "logs" / f"{run.hash}.log", ConfigError)
 
     def state(self, run: Run) -> State:
         """How far a run has got, from what is on the disk.
@@ -95,9 +103,9 @@ class Store:
         The lock goes with the process, however that ends. A training that outlived its study
         still holds the lock of the run folder, and counts as work.
         """
-        locks = self.root / "locks"
-        locks.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(locks / f"{run.hash}.lock", timeout=0)
+        path = contained(self.root, self.root / "locks" / f"{run.hash}.lock", ConfigError)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(path, timeout=0)
         try:
             lock.acquire()
         except Timeout:

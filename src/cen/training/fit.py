@@ -10,12 +10,13 @@ import torch
 from lightning.pytorch import Callback, Trainer
 from torch.utils.data import Dataset
 
-from cen.config import Config, TrainConfig, is_url
+from cen.config import Config, TrainConfig
 from cen.conventions import normals_in_doubt
 from cen.data import AlignedDataset
 from cen.data.label_facts import warn_of_labels
 from cen.data.ranges import seen_range
 from cen.errors import CheckpointError, ConfigError
+from cen.fetching import is_url
 from cen.models import ChannelExchangeNetwork, CycleFusionNetwork
 from cen.models.checkpoint import IN_RUN_FOLDER, read_header
 from cen.training.callbacks import ExchangeMonitor, FiniteLoss, RunProgress, StepLog

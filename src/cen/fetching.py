@@ -1,0 +1,75 @@
+"""Nothing is fetched because a file says so: which keys of a configuration name a place.
+
+Imports nothing of CEN but its errors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from cen.errors import ConfigError, shown
+
+
+def is_url(text: str | None) -> bool:
+    """Whether a text names something that is fetched, and no file or folder of this machine."""
+    return text is not None and ("://" in text or "::" in text)
+
+
+def refuse_fetched(values: Mapping[str, Any], asked: Iterable[str], place: str) -> None:
+    """Refuses what a file would have fetched: whoever wrote it, a person here has to ask for it.
+
+    Args:
+        values: Dotted keys of a configuration to values that a file gives; others may be among
+            them.
+        asked: The dotted keys that a person gave.
+        place: What stands before a key in messages.
+
+    Raises:
+        ConfigError: A URL, or an option of storage that may choose where it is fetched from.
+    """
+    asked = set(asked)
+    for key in ("data.root", "model.weights"):
+        value = values.get(key)
+        if isinstance(value, str) and is_url(value) and key not in asked:
+            raise ConfigError(
+                f"{place}{key}: is a URL ({shown(value)}), and nothing is fetched because a file "
+                f"says so; give it yourself, --{key} URL, or download it and name what you got"
+            )
+    for given, value in values.items():
+        if given == "data.options" or given.startswith("data.options."):
+            _refuse_options(given, value, asked, place)
+
+
+def _refuse_options(given: str, value: Any, asked: set[str], place: str) -> None:
+    for key, option in _leaves(given, value):
+        parts = key.split(".")
+        if {".".join(parts[:count]) for count in range(2, len(parts) + 1)} & asked:
+            continue
+        storage = parts[2:3] == ["storage"]
+        if storage and not (key in HARMLESS and isinstance(option, bool)):
+            raise ConfigError(
+                f"{place}{key}: options of storage may choose where data are fetched from, which "
+                f"no file decides; give it yourself, --{key} VALUE"
+            )
+        if isinstance(option, str) and is_url(option):
+            raise ConfigError(
+                f"{place}{key}: is a URL ({shown(option)}), and nothing is fetched because a file "
+                f"says so; give it yourself, --{key} URL"
+            )
+
+
+HARMLESS = ("data.options.storage.anon", "data.options.storage.requester_pays")
+"""Options of storage that a file may give, as true or false: they choose no place."""
+
+
+def _leaves(key: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """Every value that holds no others, by its dotted key; an empty mapping, too."""
+    if isinstance(value, Mapping) and value:
+        for name, part in value.items():
+            yield from _leaves(f"{key}.{name}", part)
+    elif isinstance(value, list | tuple) and value:
+        for index, part in enumerate(value):
+            yield from _leaves(f"{key}.{index}", part)
+    elif value is not None and value != {}:
+        yield key, value

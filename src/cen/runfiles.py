@@ -13,6 +13,8 @@ from cen.documents import read_json, read_yaml
 from cen.errors import CenError, DataError
 
 Byte = Annotated[int, (0, 255)]
+Count = Annotated[int, (0, 2**31)]
+Share = Annotated[float, (0, 1)]
 Scores = dict[str, float | list[float | None] | str | None]
 Names = dict[str, list[str] | None] | list[str] | None
 Palettes = dict[str, list[list[Byte]] | None] | list[list[Byte]] | None
@@ -55,11 +57,11 @@ class Layer(TypedDict):
 
     name: str
     stream: str
-    channels: int
-    own: int
-    replaced: int
-    rate: float
-    own_start: NotRequired[int]
+    channels: Count
+    own: Count
+    replaced: Count
+    rate: Share
+    own_start: NotRequired[Count]
     quantiles: NotRequired[list[float] | None]
     mask: NotRequired[list[bool] | list[int] | None]
 
@@ -67,8 +69,8 @@ class Layer(TypedDict):
 class Look(TypedDict, total=False):
     """One inspection of exchange.json."""
 
-    step: int
-    rate: float | None
+    step: Annotated[int, (0, 2**53)]
+    rate: Share | None
     alpha: dict[str, dict[str, float]] | None
     layers: typing.Required[list[Layer]]
 
@@ -186,4 +188,21 @@ def read_run_file(path: Path, error: type[CenError] = DataError) -> Any:
     """
     read = read_yaml(path, error).value if path.suffix == ".yaml" else read_json(path, error)
     schema.check(read, TYPES[path.name], str(path), error)
+    if path.name == "exchange.json":
+        _check_lengths(read, path, error)
     return read
+
+
+MOST_LAYERS = 5_000
+"""Most layers (of all streams) of an inspection."""
+
+MOST_CHANNELS = 2**16
+"""Most channels of a layer."""
+
+
+def _check_lengths(looks: list[Look], path: Path, error: type[CenError]) -> None:
+    for index, look in enumerate(looks):
+        if len(look["layers"]) > MOST_LAYERS:
+            raise error(f"{path}: {index}.layers has more than {MOST_LAYERS} entries")
+        if any(len(layer.get("mask") or ()) > MOST_CHANNELS for layer in look["layers"]):
+            raise error(f"{path}: {index}.layers: a mask has more than {MOST_CHANNELS} entries")

@@ -11,14 +11,16 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from cen import load, load_released
+from cen import Predictor, load, load_released
 from cen.config import Config
+from cen.data import Modality
 from cen.data.folder_yaml import read_description
 from cen.data.headers import read_header as read_picture_header
 from cen.documents import parse_json, parse_yaml
 from cen.errors import CenError
 from cen.models import build, save
 from cen.models.files import read_tensors
+from cen.report import write_report
 from cen.report.panels import load_panel
 from cen.runfiles import TYPES, read_run_file
 from cen.studies.spec import Study
@@ -219,3 +221,101 @@ def test_panels_that_unpack_to_more_than_they_are(tmp_path):
 )  # fmt: skip
 def test_pictures(content):
     refused(read_picture_header, content, "a.png")
+
+
+LABELS = np.zeros((4, 4), np.uint8)
+PANELS = [
+    {"inputs/a": np.zeros(shape, np.uint8)}
+    for shape in [(), (3,), (0, 4), (4, 0, 3), (2, 2, 2, 2), (1, 2**15 + 1), (2**13, 2**13)]
+] + [
+    {"inputs/a": np.array([["x"]])},
+    {"outputs/a/kind": np.array("x" * 9000), "outputs/a/truth": LABELS},
+    {"outputs/a/truth": LABELS.astype(np.float32)},
+    {"outputs/a/truth": np.zeros((4, 4, 3), np.uint8)},
+    {"outputs/a/truth": np.full((4, 4), 2**62)},
+    {"outputs/a/truth": np.full((4, 4), 2**63, np.uint64)},
+    {"outputs/a/ensemble": np.full((4, 4), 65536)},
+    {"outputs/a/streams/b": np.zeros((2, 2), bool)},
+    {"outputs/a/kind": np.array("normal"), "outputs/a/truth": np.zeros((4, 4), np.float32)},
+    {"outputs/a/kind": np.array("normal"), "outputs/a/truth": np.zeros((4, 4, 2), np.float32)},
+    {"outputs/a/kind": np.array("depth"), "outputs/a/truth": np.zeros((4, 4, 3), np.float32)},
+    {"outputs/a/kind": np.array("edge"), "outputs/a/truth": np.zeros((4, 4, 3), np.float32)},
+    {"inputs/a": LABELS.astype(np.complex64)},
+]
+
+
+@pytest.mark.parametrize("arrays", PANELS)
+def test_panels_that_are_no_pictures(tmp_path, arrays):
+    (tmp_path / "panels").mkdir()
+    np.savez_compressed(tmp_path / "panels" / "0.npz", **arrays)
+    refused(load_panel, tmp_path / "panels" / "0.npz")
+    page = write_report(tmp_path).read_text("utf-8")
+    assert "panels/0.npz cannot be read" in page
+
+
+LAYER = {"name": "a", "stream": "rgb", "channels": 4, "own": 2, "replaced": 1, "rate": 0.5}
+
+
+@pytest.mark.parametrize(
+    "looks",
+    [
+        [{"layers": [{**LAYER, key: value}]}]
+        for key in ("channels", "own", "replaced", "rate", "own_start", "mask", "name", "stream")
+        for value in (-1, 2**62, 1e300, {"a": 1})
+    ]
+    + [
+        [{"step": -1, "layers": []}], [{"step": 2**62, "layers": []}], [{"rate": 7, "layers": []}],
+        [{"layers": [LAYER] * 6000}], [{"layers": [{**LAYER, "mask": [0] * 70_000}]}],
+    ],
+)  # fmt: skip
+def test_inspections_that_cannot_be_right(tmp_path, looks):
+    path = tmp_path / "exchange.json"
+    path.write_text(json.dumps(looks))
+    refused(read_run_file, path)
+    assert "exchange.json cannot be read" in write_report(tmp_path).read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"step," + b"a," * 6000 + b"b\n", True),
+        (b"step,train/loss\n1,\xff\n", True),
+        (b"step,train/loss\n1," + b"9" * 200_000 + b"\n", True),
+        (b"step,train/loss\n1,1e308\n2,-1e308\n3,nan\n4,inf\n", False),
+        (b"step,train/loss\n-1,1\n1e300,1\nnan,1\n\x00,1\n", False),
+        (b"step,val/a,val//b/,alpha/,exchange/,exchange/a,weight/\n1,1,1,1,1,1,1,9,9\n", False),
+        (b"", False),
+        (b"\x00" * 1000, False),
+    ],
+)
+def test_metrics_that_lie(tmp_path, content, told):
+    (tmp_path / "metrics.csv").write_bytes(content)
+    page = write_report(tmp_path).read_text("utf-8")
+    assert ("metrics.csv cannot be read" in page) == told
+
+
+def test_of_ten_thousand_panels_a_hundred_are_shown(tmp_path):
+    (tmp_path / "panels").mkdir()
+    np.savez_compressed(tmp_path / "panels" / "0.npz", **{"inputs/a": LABELS})
+    for index in range(1, 150):
+        os.link(tmp_path / "panels" / "0.npz", tmp_path / "panels" / f"{index}.npz")
+    assert "Of 150 panels the first 100 are shown" in write_report(tmp_path).read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"channels": 10**7}, {"channels": 2**62}, {"channels": "3"}, {"channels": [3]},
+        {"kind": 3}, {"kind": "x"}, {"kind": ["image"]}, {"mean": "x"}, {"mean": [0.0] * 100_000},
+        {"mean": ["0", "0", "0"]}, {"std": {"a": 1}}, {"std": [[1.0]]}, {"scale": "1"},
+        {"unit": []}, {"missing": "0"}, {"bits": "8"}, {"bands": "012"}, {"bands": [0] * 100_000},
+        {"page": 1.5}, {"variable": 3}, {"exif": "run"}, {"axes": 3}, {"values": [[1]]},
+        {"values": [["a", "b"]]}, {"ignore": "0"}, {"interpolation": 3}, {"encoding": []},
+        {"encoding": "x"}, {"fill": None, "weights": URL}, {"clip": [1]}, {"intrinsics": "x"},
+    ],
+)  # fmt: skip
+def test_preprocessing_that_lies(network, tmp_path, values):
+    refused(Modality.from_dict, values)
+    stored = {"rgb": values, "depth": {"kind": "depth", "channels": 1}}
+    path = changed(network, tmp_path, lambda h: h.update(metadata={"preprocessing": stored}))
+    refused(lambda: Predictor(load(path)))

@@ -57,6 +57,9 @@ def palette(n: int) -> Image:
     rows = [*chosen]
     while len(rows) < n:
         best = int(distance.argmax())
+        if not distance[best]:  # all are taken, and from here on one repeats
+            rows += [grid[best]] * (n - len(rows))
+            break
         rows.append(grid[best])
         distance = np.minimum(distance, np.linalg.norm(lab - lab[best], axis=1))
     return np.stack(rows)

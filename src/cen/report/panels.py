@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from cen.errors import DataError
 from cen.files import write_bytes
+from cen.runfiles import MOST_CLASSES
 
 Array = NDArray[Any]
 
@@ -57,6 +58,14 @@ class Panel:
     inputs: Mapping[str, Array]
     outputs: Mapping[str, PanelOutput] = field(default_factory=dict)
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all arrays."""
+        arrays: list[Array | None] = list(self.inputs.values())
+        for output in self.outputs.values():
+            arrays += [output.truth, *output.streams.values(), output.ensemble]
+        return sum(array.nbytes for array in arrays if array is not None)
+
 
 def save_panel(path: str | Path, panel: Panel) -> Path:
     """Write a panel as a compressed .npz file, in one step (temporary file, then rename).
@@ -85,6 +94,12 @@ def save_panel(path: str | Path, panel: Panel) -> Path:
 
 
 _MOST_BYTES = 2**28
+_MOST_ARRAYS = 1000
+_MOST_PIXELS = 2**24
+_MOST_SIDE = 2**15
+_VECTORS = ("normal",)
+_FLAT = ("segmentation", "edge")
+_KINDS = ("segmentation", "depth", "normal", "edge", "image")
 
 
 def _check_sizes(path: Path) -> None:
@@ -96,12 +111,55 @@ def _check_sizes(path: Path) -> None:
     with zipfile.ZipFile(path) as archive:
         if sum(entry.file_size for entry in archive.infolist()) > _MOST_BYTES:
             raise DataError(f"it unpacks to more than {_MOST_BYTES} bytes")
+        if len(archive.infolist()) > _MOST_ARRAYS:
+            raise DataError(f"it holds more than {_MOST_ARRAYS} arrays")
         for entry in archive.infolist():
             with archive.open(entry) as file:
                 np.lib.format.read_magic(file)
                 shape, _, dtype = np.lib.format.read_array_header_1_0(file)
             if math.prod(shape) * dtype.itemsize > entry.file_size or dtype.kind not in "biufU":
                 raise DataError(f"{entry.filename!a} claims {shape} values of {dtype}")
+
+
+def _check_output(name: str, entry: Mapping[str, Any]) -> None:
+    """Refuses an output whose arrays are not those of its kind.
+
+    Raises:
+        DataError: naming the array.
+    """
+    kind = entry.get("kind", "segmentation")
+    if kind not in _KINDS:
+        raise DataError(f"outputs/{name} is of kind {kind[:40]!a}; there are {', '.join(_KINDS)}")
+    maps = {"truth": entry["truth"], "ensemble": entry["ensemble"], **entry["streams"]}
+    for part, value in maps.items():
+        if value is None:
+            continue
+        place = f"outputs/{name}/{part}"
+        _check_picture(place, value)
+        shape = f"{place} is {value.dtype} {value.shape}; expected of kind {kind}: "
+        if kind in _FLAT and value.ndim != 2:
+            raise DataError(f"{shape}(H, W)")
+        if kind == "depth" and value.ndim == 3 and 1 not in (value.shape[0], value.shape[-1]):
+            raise DataError(f"{shape}(H, W)")
+        if kind in _VECTORS and value.shape[2:] != (3,):
+            raise DataError(f"{shape}(H, W, 3)")
+        if kind == "segmentation" and value.dtype.kind not in "iu":
+            raise DataError(f"{shape}whole numbers")
+        if kind == "segmentation" and int(value.max()) >= MOST_CLASSES:
+            raise DataError(f"{place} holds class {int(value.max())}; 65535 is the highest")
+
+
+def _check_picture(name: str, value: Array) -> None:
+    """Refuses what is no picture: other dimensions or types, or too large to be shown.
+
+    Raises:
+        DataError: naming the array.
+    """
+    sides = value.shape[:2]
+    if value.ndim not in (2, 3) or 0 in value.shape or value.dtype.kind not in "biuf":
+        raise DataError(f"{name} is {value.dtype} {value.shape}, no picture of (H, W) or (H, W, C)")
+    if max(sides) > _MOST_SIDE or math.prod(sides) > _MOST_PIXELS:
+        raise DataError(f"{name} is {value.shape}, too large to be shown")
 
 
 def load_panel(path: str | Path) -> Panel:
@@ -136,6 +194,13 @@ def load_panel(path: str | Path) -> Panel:
                 entry["kind"] = str(value)
             else:
                 entry[kind] = value
+    try:
+        for key, value in inputs.items():
+            _check_picture(f"inputs/{key}", value)
+        for key, entry in found.items():
+            _check_output(key, entry)
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from None
     if not inputs and not found:
         raise DataError(f"{path}: holds no panel, only the arrays {sorted(arrays)}")
     name = str(arrays.get("name", np.array(Path(path).stem)))

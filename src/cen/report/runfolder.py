@@ -1,7 +1,6 @@
 """Reading a run folder, as far as it has got: a running, killed or unevaluated run is read too."""
 
 import csv
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -17,6 +16,10 @@ Series = dict[int, float]
 """Step -> value, in the order of the steps."""
 
 _MOST_STEPS = 2**53
+_MOST_COLUMNS = 5_000
+_MOST_VALUE = 1e30  # beyond it nothing can be drawn
+_MOST_PANELS = 100
+_PANEL_BYTES = 2**28
 _MOST_BYTES = 2**28
 _LAST_TIME = 253_402_300_799  # the end of the year 9999
 
@@ -31,7 +34,7 @@ class RunFolder:
         path: the folder.
         config: the resolved configuration (config.yaml).
         info: versions, seed, command, machine, times (run.json).
-        metrics: series by column of metrics.csv, without empty and non-finite values.
+        metrics: series by column of metrics.csv, without empty, non-finite and absurd values.
         exchange: the inspections made while training, oldest first (exchange.json).
         evaluation: scores on the evaluated split (evaluation.json).
         panels: samples to show (panels/*.npz).
@@ -122,7 +125,13 @@ def read_run(run: str | Path, *, panels: bool = True) -> RunFolder:
         return value
 
     files = sorted(path.glob("panels/*.npz")) if panels else []
-    shown = [read(f"panels/{file.name}", load_panel, None) for file in files]
+    shown, room = [], _PANEL_BYTES
+    for index, file in enumerate(files):
+        if index == _MOST_PANELS or room < 0:
+            problems.append(f"Of {len(files)} panels the first {index} are shown.")
+            break
+        shown.append(read(f"panels/{file.name}", load_panel, None))
+        room -= 0 if shown[-1] is None else shown[-1].nbytes
     weights = "best.safetensors" if (path / "best.safetensors").exists() else "last.safetensors"
     return RunFolder(
         path=path,
@@ -143,7 +152,10 @@ def _metrics(file: Path) -> dict[str, Series]:
         raise DataError(f"it is no file, or has more than {_MOST_BYTES} bytes")
     series: dict[str, Series] = {}
     with file.open(newline="", encoding="utf-8") as handle:
-        for row in csv.DictReader(handle):
+        reader = csv.DictReader(handle)
+        if len(reader.fieldnames or ()) > _MOST_COLUMNS:
+            raise DataError(f"it has more than {_MOST_COLUMNS} columns")
+        for row in reader:
             step = _number(row.get("step"))
             if step is None or not 0 <= step < _MOST_STEPS:  # the last line of a killed run
                 continue
@@ -159,7 +171,7 @@ def _number(text: Any) -> float | None:
         value = float(text)
     except (TypeError, ValueError):
         return None
-    return value if math.isfinite(value) else None
+    return value if abs(value) <= _MOST_VALUE else None
 
 
 def _header(file: Path) -> dict[str, Any]:

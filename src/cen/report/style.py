@@ -99,7 +99,8 @@ def picture(image: Image, photo: bool = False, limit: int = 640) -> str:
     shrink = limit / max(image.shape[:2])
     if shrink < 1:
         how = cv2.INTER_AREA if photo else cv2.INTER_NEAREST
-        image = cv2.resize(image, None, fx=shrink, fy=shrink, interpolation=how).astype("uint8")
+        height, width = (max(1, round(side * shrink)) for side in image.shape[:2])
+        image = cv2.resize(image, (width, height), interpolation=how).astype("uint8")
     if photo and max(image.shape[:2]) > 200:
         return _uri("image/jpeg", _encode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 90]))
     return _uri("image/png", _encode(".png", image, []))

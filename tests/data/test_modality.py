@@ -66,14 +66,14 @@ def test_plain_dict_round_trip():
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"kind": "thermal"}, "kind: 'thermal'"),
+        ({"kind": "thermal"}, "modality.kind is thermal; expected: 'image'"),
         ({"units": 1}, "units: no key"),
         ({"mean": [0.5]}, "mean: 1 numbers for 3 channels"),
         ({"std": [1, 0, 1]}, "std and unit must be positive"),
         ({"kind": "depth", "channels": 2}, "channels"),
-        ({"kind": "depth", "unit": "mm"}, "unit: 'mm' is no number"),
-        ({"mean": [0, 0, "a"]}, "mean: 'a' is no number"),
-        ({"interpolation": "bicubic"}, "interpolation: 'bicubic'"),
+        ({"kind": "depth", "unit": "mm"}, "modality.unit is mm; expected: a number"),
+        ({"mean": [0, 0, "a"]}, "mean.2 is a; expected: a number"),
+        ({"interpolation": "bicubic"}, "interpolation is bicubic; expected: 'nearest'"),
     ],
 )
 def test_wrong_values_are_named(values, message):

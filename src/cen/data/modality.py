@@ -9,8 +9,8 @@ from typing import Any, get_args, get_type_hints
 import numpy as np
 from numpy.typing import NDArray
 
-from cen import schema
 from cen.data import geometry, kinds
+from cen.data.described import from_file
 from cen.data.encodings import ENCODINGS, IMAGENET_MEAN, IMAGENET_STD, Encoding, needs_camera
 from cen.data.files import Exif, File, Part, read_stored
 from cen.data.geometry import Interpolation
@@ -20,16 +20,6 @@ from cen.data.labels import read_labels
 from cen.data.numbers import denormalised, from_truth, normalised, truth
 from cen.data.stored import missing_values, raw_values, shown
 from cen.errors import ConfigError
-
-MOST_ENTRIES = 2**16
-"""Most channels, and most entries of any list, of a modality that a file describes."""
-
-
-def _plain(value: Any) -> Any:
-    """A value as a file holds it: numbers and lists, nothing of NumPy."""
-    if isinstance(value, np.generic | np.ndarray):
-        return value.tolist()
-    return [_plain(part) for part in value] if isinstance(value, list | tuple) else value
 
 
 @dataclass(frozen=True)
@@ -257,16 +247,7 @@ class Modality:
         known = [field.name for field in fields(cls)]
         if unknown := [key for key in values if key not in known]:
             raise ConfigError(f"{unknown[0]}: no key of a modality; there are {', '.join(known)}")
-        plain = {key: _plain(value) for key, value in values.items()}
-        hints = get_type_hints(cls.of)
-        # Header of a checkpoint or made here: tuples are lists there, and NaN is no measure.
-        schema.check_arguments(plain, hints, "modality", ConfigError, finite=False)
-        lists = {key: len(value) for key, value in plain.items() if isinstance(value, list)}
-        sizes = {"channels": plain.get("channels") or 0, **lists}
-        for key, size in sizes.items():
-            if size > MOST_ENTRIES:
-                raise ConfigError(f"modality.{key}: {size} is too much; at most {MOST_ENTRIES}")
-        return cls.of(**plain)
+        return cls.of(**from_file(values, get_type_hints(cls.of)))
 
     def read(self, path: File) -> NDArray[Any]:
         """Reads a file of this modality; see docs/modalities.md for the formats.

@@ -1,4 +1,9 @@
-"""Losses for streams and ensembles; torch only, usable in anybody's own training loop."""
+"""Losses for streams and ensembles; torch only, usable in anybody's own training loop.
+
+Every loss checks what it is given before it computes (`cen.pairs`): `ShapeError` for shapes that
+do not fit, `DataError` for types, devices and values that cannot be meant. Predictions of half and
+double precision are computed with as float32, integer and bool labels of any width as int64.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +14,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from cen.errors import ConfigError, ShapeError, did_you_mean
+from cen.errors import CenError, ConfigError, ShapeError, did_you_mean
 from cen.masks import valid_depth, valid_normals
 from cen.models import Output, Task
+from cen.pairs import check_pair, check_range, labels_of, looks, out_of_range
 
 
 class LossTerms(NamedTuple):
@@ -37,21 +43,34 @@ def segmentation_loss(
 
     Args:
         logits: (B, classes, h, w); upsampled to the target's size (bilinear, align_corners=False).
-        target: (B, H, W) integer labels.
+        target: (B, H, W) labels, integers of any width or bool.
         weight: (classes,) class weights, or None.
         ignore_index: Label of pixels that do not count.
 
     Returns:
         Scalar; 0 (with zero gradients) for a batch without any labelled pixel, where PyTorch's mean
-        would be NaN.
+        would be NaN. NaN for labels out of range where values are not looked at (see `cen.pairs`).
+
+    Raises:
+        ShapeError: The shapes do not fit.
+        DataError: A type, a device or a label does not fit.
     """
+    check_pair("segmentation", logits, target)
+    classes, given = logits.shape[1], target
+    if weight is not None and weight.shape != (classes,):
+        raise ShapeError(f"class weights are ({classes},), got {tuple(weight.shape)}")
+    target = labels_of(target, classes, ignore_index)
     valid = target != ignore_index
     logits = _resize(logits.float(), target)
     total = F.cross_entropy(logits, target, weight, ignore_index=ignore_index, reduction="sum")
     if weight is None:
-        return total / valid.sum().clamp(min=1)
-    counted = weight[torch.where(valid, target, 0)] * valid
-    return total / counted.sum().clamp(min=torch.finfo(counted.dtype).tiny)
+        loss = total / valid.sum().clamp(min=1)
+    else:
+        counted = weight[torch.where(valid, target, 0)] * valid
+        loss = total / counted.sum().clamp(min=torch.finfo(counted.dtype).tiny)
+    if looks(given):
+        return loss
+    return torch.where(out_of_range("segmentation", given, classes, ignore_index), torch.nan, loss)
 
 
 def depth_loss(prediction: Tensor, target: Tensor) -> Tensor:
@@ -61,7 +80,8 @@ def depth_loss(prediction: Tensor, target: Tensor) -> Tensor:
         prediction: (B, 1, h, w), metres.
         target: (B, 1, H, W), metres; NaN or ≤ 0 where depth is missing.
     """
-    return _absolute_error(prediction, target, valid_depth(target))
+    check_pair("depth", prediction, target)
+    return _absolute_error(prediction, target.float(), valid_depth(target))
 
 
 def normal_loss(prediction: Tensor, target: Tensor) -> Tensor:
@@ -71,10 +91,11 @@ def normal_loss(prediction: Tensor, target: Tensor) -> Tensor:
         prediction: (B, 3, h, w), of any length.
         target: (B, 3, H, W) unit vectors; NaN or zero where missing.
     """
+    target = _checked("normal", prediction, target)
     valid = valid_normals(target)
     target = torch.where(valid[:, None], target, torch.ones_like(target))
     cosine = F.cosine_similarity(_resize(prediction.float(), target), target, dim=1)
-    return _masked_mean(1 - cosine, valid)
+    return _or_nan("normal", _masked_mean(1 - cosine, valid), target)
 
 
 def edge_loss(logits: Tensor, target: Tensor, share: Tensor | None = None) -> Tensor:
@@ -87,6 +108,7 @@ def edge_loss(logits: Tensor, target: Tensor, share: Tensor | None = None) -> Te
         target: (B, 1, H, W) in [0, 1]; NaN where missing.
         share: The share of edges, a scalar, where the batch is a part of a larger one.
     """
+    target = _checked("edge", logits, target)
     valid = torch.isfinite(target)
     clean = torch.where(valid, target, 0)
     counts = edge_counts(target)
@@ -94,7 +116,8 @@ def edge_loss(logits: Tensor, target: Tensor, share: Tensor | None = None) -> Te
     losses = F.binary_cross_entropy_with_logits(
         _resize(logits.float(), clean), clean, reduction="none"
     )
-    return _masked_mean(losses * (clean * (1 - edges) + (1 - clean) * edges), valid)
+    loss = _masked_mean(losses * (clean * (1 - edges) + (1 - clean) * edges), valid)
+    return _or_nan("edge", loss, target)
 
 
 def edge_counts(target: Tensor) -> Tensor:
@@ -105,7 +128,8 @@ def edge_counts(target: Tensor) -> Tensor:
 
 def image_loss(prediction: Tensor, target: Tensor) -> Tensor:
     """Mean absolute error over all finite values of an image, (B, C, h, w) and (B, C, H, W)."""
-    return _absolute_error(prediction, target, torch.isfinite(target))
+    check_pair("image", prediction, target)
+    return _absolute_error(prediction, target.float(), torch.isfinite(target))
 
 
 KINDS: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = {
@@ -143,7 +167,9 @@ def fusion_loss(
     Raises:
         ConfigError: An output has no target, or is of a kind without a loss, or a weight is for
             none of the outputs.
-        ShapeError: A target does not fit the output.
+        ShapeError: A target does not fit the output, or is another view (sides swapped).
+        DataError: A target has a type, a device or values that do not fit; the message names the
+            output.
     """
     terms: dict[str, Tensor] = {}
     for name in weights or {}:
@@ -163,14 +189,16 @@ def fusion_loss(
                 f"there are losses for {', '.join(known)}"
             )
         for part, values in (*output.streams.items(), ("ensemble", output.ensemble)):
-            _check(name, values, target, task)
-            if task.kind == "segmentation":
-                weight = (class_weights or {}).get(name)
-                loss = segmentation_loss(values, target, weight, task.ignore_index)
-            elif task.kind == "edge":
-                loss = edge_loss(values, target, (edge_shares or {}).get(name))
-            else:
-                loss = KINDS[task.kind](values, target)
+            try:
+                if task.kind == "segmentation":
+                    weight = (class_weights or {}).get(name)
+                    loss = segmentation_loss(values, target, weight, task.ignore_index)
+                elif task.kind == "edge":
+                    loss = edge_loss(values, target, (edge_shares or {}).get(name))
+                else:
+                    loss = KINDS[task.kind](values, target)
+            except CenError as error:
+                raise type(error)(f"output {name!r}, {part}: {error}") from error
             terms[f"{name}/{part}"] = loss
     if not weights:
         return LossTerms(torch.stack(list(terms.values())).sum(), terms)
@@ -191,15 +219,16 @@ def sum_weighted(losses: Mapping[str, Tensor], weights: Mapping[str, float | Ten
     return torch.stack([weights[name] * loss for name, loss in losses.items()]).sum()
 
 
-def _check(name: str, values: Tensor, target: Tensor, task: Task) -> None:
-    expected = (len(values),) if task.kind == "segmentation" else (len(values), values.shape[1])
-    dims = 3 if task.kind == "segmentation" else 4
-    if target.ndim != dims or tuple(target.shape[: len(expected)]) != expected:
-        form = "(B, H, W)" if dims == 3 else f"(B, {values.shape[1]}, H, W)"
-        raise ShapeError(
-            f"target of {name!r} ({task.kind}) must be {form} with B = {len(values)}, "
-            f"got {tuple(target.shape)}"
-        )
+def _checked(kind: str, prediction: Tensor, target: Tensor) -> Tensor:
+    """The target as float32, after all checks of it."""
+    check_pair(kind, prediction, target)
+    check_range(kind, target)
+    return target.float()
+
+
+def _or_nan(kind: str, loss: Tensor, target: Tensor) -> Tensor:
+    """The loss; NaN for values out of range where they are not looked at."""
+    return loss if looks(target) else torch.where(out_of_range(kind, target), torch.nan, loss)
 
 
 def _resize(values: Tensor, target: Tensor) -> Tensor:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from cen.errors import ShapeError
+from cen.errors import DataError, ShapeError
+from cen.pairs import check_pair
 
 
 def valid_depth(target: Tensor) -> Tensor:
@@ -48,9 +49,14 @@ def same_shape(prediction: Tensor, target: Tensor) -> None:
 
     Raises:
         ShapeError: the shapes differ.
+        DataError: one is no floating point tensor, or they are on different devices.
     """
+    check_pair(prediction, target)
     if prediction.shape != target.shape:
         raise ShapeError(
             f"prediction {tuple(prediction.shape)} and target {tuple(target.shape)} differ in "
             "shape; resize the prediction to the truth, and give both as (B, C, H, W)"
         )
+    for what, values in (("prediction", prediction), ("target", target)):
+        if not values.is_floating_point():
+            raise DataError(f"{what} must be floating point, got {values.dtype}; convert it first")

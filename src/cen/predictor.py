@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from cen.absence import absence
 from cen.data import Modality
 from cen.data.files import write_png
 from cen.data.ranges import far_from
@@ -99,6 +100,9 @@ class Predictor:
     files are enough; what is predicted has their size. Depth far
     from that of training is warned of (``CenWarning``): mostly its unit is another one.
 
+    A network that was trained without ``train.modality_dropout`` never missed a modality: each
+    subset is warned of once (``CenWarning``), with the figures of the run's own evaluation.
+
     One predictor serves any number of threads, each with a subset of the modalities of its own.
 
     Args:
@@ -110,6 +114,8 @@ class Predictor:
             every output, of any kind.
         unit: metres per stored value of the depth files that are given, of any number of bits;
             None: as in training. The network sees the same metres in the same encoding.
+        source: run folder of a network that is given loaded; its evaluation is quoted where
+            modalities are missing.
 
     Raises:
         CheckpointError: nothing says how a modality is preprocessed.
@@ -128,7 +134,10 @@ class Predictor:
         preprocessing: Mapping[str, Modality] | None = None,
         output: str | None = None,
         unit: float | None = None,
+        source: str | Path | None = None,
     ) -> None:
+        self._source = net if isinstance(net, str | Path) else source
+        self._told: set[frozenset[str]] = set()
         self.net = net if isinstance(net, ChannelExchangeNetwork) else load(net)
         if device is not None:
             self.net.to(device)
@@ -218,6 +227,7 @@ class Predictor:
     ) -> tuple[Image, dict[str, Output]]:
         """The scene as a picture, and what the network says of it at its size."""
         self._check_names(inputs)
+        self._tell_missing(inputs)
         given = {name: inputs[name] for name in self.modalities if name in inputs}
         values = {name: self._read(name, value) for name, value in given.items()}
         self._compare(given, values)
@@ -254,6 +264,16 @@ class Predictor:
             alpha,
             picture if task.kind == "image" else None,
         )
+
+    def _tell_missing(self, inputs: Mapping[str, Any]) -> None:
+        """Warns once of a subset that the network never saw in training."""
+        given = frozenset(inputs)
+        if given in self._told:
+            return
+        self._told.add(given)
+        said = absence(self.net, given, self._source)
+        if said:
+            warnings.warn(said, CenWarning, stacklevel=4)
 
     def _check_names(self, inputs: Mapping[str, Any]) -> None:
         known = ", ".join(self.modalities)

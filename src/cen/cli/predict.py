@@ -75,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
             raise ConfigError(f"--{name}: is no modality of {source}{nearest(name, net.inputs)}")
     for name, text in args.free.items():
         _one_file(f"--{name}", text)
-    predictor = cen.Predictor(net, unit=args.unit)
+    predictor = cen.Predictor(net, unit=args.unit, source=source)
     if args.unit is not None:
         # A predictor may be used for other files later; this command is not.
         check_unit({name: predictor.modalities[name] for name in args.free})

@@ -10,6 +10,7 @@ from torch import Tensor
 from cen.errors import ShapeError
 from cen.masks import same_shape, valid_depth
 from cen.metrics.common import SumMetric, plain_scores
+from cen.pairs import check_finite
 
 
 class DepthScores(NamedTuple):
@@ -50,6 +51,7 @@ def depth_sums(prediction: Tensor, target: Tensor) -> Tensor:
     """
     same_shape(prediction, target)
     valid = valid_depth(target)
+    check_finite(prediction, valid)
     truth = torch.where(valid, target, 1).double()
     guess = torch.where(valid, prediction, 1).double()
     error = guess - truth

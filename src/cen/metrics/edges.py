@@ -11,6 +11,7 @@ from torchmetrics import Metric
 from cen.errors import ShapeError
 from cen.masks import same_shape, valid_pixels
 from cen.metrics.common import plain_scores
+from cen.pairs import check_finite, check_range
 
 LEVELS = 100
 """Thresholds tried: 0.01, 0.02, ..., 0.99."""
@@ -54,9 +55,13 @@ def edge_counts(probabilities: Tensor, target: Tensor) -> Tensor:
 
     Raises:
         ShapeError: the shapes differ.
+        DataError: a type or (on the CPU) a value does not fit.
     """
     same_shape(probabilities, target)
+    check_range("edge", target)
+    check_range("edge", probabilities, "prediction")
     valid = valid_pixels("edge", target)
+    check_finite(probabilities, valid)
     level = (probabilities.double() * LEVELS).floor().long().clamp(0, LEVELS - 1)
     cell = (target >= EDGE).long() * LEVELS + level
     index = torch.where(valid, cell, 2 * LEVELS).flatten()  # one spare cell for the rest

@@ -11,6 +11,7 @@ from torchmetrics.functional.image import structural_similarity_index_measure
 from cen.errors import ShapeError
 from cen.masks import same_shape
 from cen.metrics.common import SumMetric, plain_scores
+from cen.pairs import check_finite
 
 HIGHEST_PSNR = 100.0
 """What an image without any error counts as, in dB; its PSNR is infinite."""
@@ -60,6 +61,7 @@ def image_sums(prediction: Tensor, target: Tensor) -> Tensor:
     if target.ndim != 4:
         raise ShapeError(f"images are (B, C, H, W), got {tuple(target.shape)}")
     valid = torch.isfinite(target)
+    check_finite(prediction, valid)
     truth = torch.where(valid, target, 0).double()
     guess = torch.where(valid, prediction, 0).double()
     error = guess - truth

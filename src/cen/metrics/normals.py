@@ -10,6 +10,7 @@ from torch import Tensor
 from cen.errors import ShapeError
 from cen.masks import same_shape, valid_normals
 from cen.metrics.common import SumMetric, plain_scores
+from cen.pairs import check_finite, check_range
 
 BINS = 18_000
 """Bins of the histogram of angles, 0.01° each."""
@@ -68,11 +69,14 @@ def normal_counts(prediction: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
 
     Raises:
         ShapeError: the shapes differ or there are not three channels.
+        DataError: a type or (on the CPU) a value does not fit.
     """
     same_shape(prediction, target)
     if target.ndim != 4 or target.shape[1] != 3:
         raise ShapeError(f"normals are (B, 3, H, W), got {tuple(target.shape)}")
+    check_range("normal", target)
     valid = valid_normals(target)
+    check_finite(prediction, valid[:, None])
     found = angles(prediction, torch.where(valid[:, None], target, 1))
     sums = [torch.where(valid, found, 0).double().sum()]
     sums += [(valid & (found < limit)).sum().double() for limit in _LIMITS]

@@ -13,6 +13,7 @@ from torchmetrics import Metric
 
 from cen.errors import DataError, ShapeError
 from cen.metrics.common import plain_scores
+from cen.pairs import check_labels, check_pair
 
 
 class SegmentationScores(NamedTuple):
@@ -157,6 +158,7 @@ class SegmentationMetric(Metric):
 
 def _check(pred: Tensor, target: Tensor, classes: int) -> None:
     """Refuse what would be miscounted silently; looks at shapes and types only."""
+    check_pair(pred, target)
     if pred.shape != target.shape:
         raise ShapeError(
             f"prediction {tuple(pred.shape)} and target {tuple(target.shape)} differ in shape; "
@@ -164,6 +166,5 @@ def _check(pred: Tensor, target: Tensor, classes: int) -> None:
         )
     if classes < 1:
         raise ShapeError(f"the number of classes must be at least 1, got {classes}")
-    for name, labels in (("prediction", pred), ("target", target)):
-        if labels.is_floating_point() or labels.is_complex():
-            raise DataError(f"{name} must hold integer class labels, got {labels.dtype}")
+    check_labels(pred, "prediction")
+    check_labels(target, "target")

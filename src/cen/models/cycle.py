@@ -79,6 +79,7 @@ class CycleFusionNetwork(ChannelExchangeNetwork):
             ShapeError: if a shape does not fit; the message names the input.
         """
         present = self._check(inputs)
+        inputs = self._of_weights(inputs)
         directions = self._directions(present, targets)
         names = [f"{target}/{source}" for target, sources in directions for source in sources]
         with self.encoder_streams.activate(names):

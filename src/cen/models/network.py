@@ -10,11 +10,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from cen.errors import ShapeError, StreamError, described, did_you_mean
+from cen.errors import DataError, ShapeError, StreamError, described, did_you_mean
 from cen.exchange import Streams
 from cen.exchange.streams import check_tensors
 from cen.models.stems import tile
 from cen.models.task import Task
+from cen.pairs import check_finite, check_pair
 
 SMALLEST = 32
 """Smallest height and width of an input of an encoder that does not say otherwise."""
@@ -121,8 +122,12 @@ class ChannelExchangeNetwork(nn.Module):
         Raises:
             StreamError: if no input is given or one is unknown.
             ShapeError: if a shape does not fit; the message names the input.
+            DataError: if an input is no floating point tensor, is on another device, or (on the
+                CPU, in evaluation) holds NaN or infinity. Half and double precision are converted
+                to that of the weights.
         """
         present = self._check(inputs)
+        inputs = self._of_weights(inputs)
         with self.encoder_streams.activate(present):
             features = self._encode(inputs, present)
             decoded = self._decode(features, present)
@@ -173,10 +178,11 @@ class ChannelExchangeNetwork(nn.Module):
         first = inputs[present[0]]
         for name in present:
             image = inputs[name]
-            if image.ndim != 4 or image.shape[1] != self.inputs[name]:
+            check_image(name, image, first)
+            if image.ndim != 4 or image.shape[1] != self.inputs[name] or not image.shape[0]:
                 raise ShapeError(
                     f"input {name!r} has shape {tuple(image.shape)}; this network takes "
-                    f"(B, {self.inputs[name]}, H, W)"
+                    f"(B, {self.inputs[name]}, H, W), B at least 1"
                 )
             smallest = getattr(self.encoder, "smallest", SMALLEST)
             if image.shape[-2] < smallest or image.shape[-1] < smallest:
@@ -190,6 +196,26 @@ class ChannelExchangeNetwork(nn.Module):
                     f"{tuple(first.shape)}; all inputs show the same batch at the same size"
                 )
         return present
+
+    def _of_weights(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The inputs in the precision of the weights; autocast lowers it again.
+
+        Raises:
+            DataError: an input is on another device than the weights, or not finite.
+        """
+        weight = next(self.parameters())
+        for name, image in inputs.items():
+            if image.device != weight.device:
+                raise DataError(
+                    f"input {name!r} is on {image.device}, the network on {weight.device}; move "
+                    "one of them with .to()"
+                )
+            if not self.training:
+                check_finite(image, image.new_ones((), dtype=torch.bool), f"input {name!r}")
+        return {
+            name: image if image.dtype == weight.dtype else image.to(weight.dtype)
+            for name, image in inputs.items()
+        }
 
     def _stem(self, inputs: Mapping[str, Tensor], present: Sequence[str]) -> Tensor:
         """The packed results of the first convolutions."""
@@ -245,6 +271,20 @@ class ChannelExchangeNetwork(nn.Module):
         # The loss leaves the lengths of the streams' vectors open; alpha alone shall weigh them.
         ensemble = weighted_sum([F.normalize(value, dim=1) for value in values], alpha)
         return Output(streams, F.normalize(ensemble, dim=1), alpha)
+
+
+def check_image(name: str, image: Tensor, first: Tensor) -> None:
+    """Refuses an input that is no floating point tensor.
+
+    Raises:
+        DataError: naming the type.
+    """
+    check_pair(image, first, f"input {name!r}")
+    if not image.is_floating_point():
+        raise DataError(
+            f"input {name!r} is of {image.dtype}; give normalised floating point values "
+            "(Modality.normalise), not stored integers"
+        )
 
 
 def weighted_sum(values: Sequence[Tensor], weights: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ from torch import Tensor
 from cen.errors import TrainingError
 from cen.exchange import exchange_layers, inspect
 from cen.scores import SCORES, mean_headline
+from cen.training.blame import BatchFacts
 from cen.training.files import read_json, write_json
 from cen.training.logs import log_figures
 from cen.training.module import DensePrediction
@@ -190,12 +191,16 @@ class FiniteLoss(Callback):
     def __init__(self, every: int = 10) -> None:
         self.every = every
         self._bad: Tensor | None = None
+        self._facts: BatchFacts | None = None
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Remembers whether the loss was finite; looks where a look is due."""
         module = _module(pl_module)
+        if self._facts is None:
+            self._facts = BatchFacts(module.net)
+        self._facts.note(batch)
         bad = ~torch.isfinite(module.figures["train/loss"])
         self._bad = bad if self._bad is None else self._bad | bad
         if trainer.global_step % self.every == 0 or trainer.global_step == trainer.max_steps:
@@ -222,11 +227,23 @@ class FiniteLoss(Callback):
             bad = not bool(finite.all())
         if trainer.world_size > 1:
             bad = trainer.strategy.reduce_boolean_decision(bad, all=False)
+        facts, fault = self._facts, None
+        if facts is not None:
+            fault = facts.fault() if bad else None
+            facts.clear()
+        if fault is not None:
+            raise TrainingError(
+                f"the loss is not finite in step {trainer.global_step} or shortly before, because"
+                f" of the data: {fault}. Declare such values with data.modalities.NAME.missing or"
+                " take the sample out (cen data check finds others); the last good checkpoint was"
+                " kept"
+            )
         if bad:
             raise TrainingError(
                 f"the loss is not finite in step {trainer.global_step} or shortly before; the last"
-                " good checkpoint was kept. Lower train.encoder_lr and train.decoder_lr, set"
-                " train.clip_norm (1.0, say), add train.warmup, or use train.precision 32-true"
+                " good checkpoint was kept. Its data are finite, so"
+                " lower train.encoder_lr and train.decoder_lr, set train.clip_norm (1.0, say),"
+                " add train.warmup, or use train.precision 32-true"
             )
 
 

@@ -77,7 +77,11 @@ def fit(
     tasks = tasks_of(config, train)
     if not resume and first_process():
         warn_of_labels(train)
-    said = {**metadata(train), "seen": seen_range(train)}
+    said = {
+        **metadata(train),
+        "seen": seen_range(train),
+        "modality_dropout": config.train.modality_dropout,
+    }
     if resume and _doubtful(Path(run_dir), train):
         # What the run has learnt so far is not in the conventions of this version.
         del said["conventions"]

@@ -73,6 +73,7 @@ class FusedNetwork(ChannelExchangeNetwork):
             ShapeError: if a shape does not fit; the message names the input.
         """
         present = self._check(inputs)
+        inputs = self._of_weights(inputs)
         rows = tuple(i for i, name in enumerate(self.inputs) if name in present)
         with self.encoder_streams.activate(present):
             features = self._features(self._first(inputs, present, rows), rows)

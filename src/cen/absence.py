@@ -1,0 +1,66 @@
+"""What a run says of a missing modality that its network never missed in training."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+from cen.models import ChannelExchangeNetwork, CycleFusionNetwork
+from cen.scores import SCORES, format_score, main_score
+
+
+def absence(
+    net: ChannelExchangeNetwork, given: Collection[str], source: str | Path | None = None
+) -> str | None:
+    """A warning for a subset of the modalities; None where there is nothing to warn of.
+
+    Args:
+        net: the network; its metadata say whether it was trained with modality dropout. Networks
+            saved by earlier versions do not say it, and no warning is given.
+        given: the modalities that are there.
+        source: the run folder, or a checkpoint in one, whose evaluation is quoted.
+    """
+    missing = [name for name in net.inputs if name not in given]
+    trained = net.metadata.get("modality_dropout")
+    if not missing or trained is None or trained or isinstance(net, CycleFusionNetwork):
+        return None
+    present = "+".join(name for name in net.inputs if name in given)
+    found = None
+    if source is not None:
+        folder = Path(source)
+        found = _figures(folder if folder.is_dir() else folder.parent, present, net)
+    if found is None:
+        run = "RUN" if source is None else str(source)
+        found = f"how much worse it is without is not known (cen evaluate {run} tells)"
+    return (
+        f"{', '.join(missing)} missing: the network was trained without train.modality_dropout and "
+        f"never missed a modality; {found}. Give every modality, or train with "
+        "train.modality_dropout, such as 0.3"
+    )
+
+
+def _figures(folder: Path, present: str, net: ChannelExchangeNetwork) -> str | None:
+    """The main scores of the ensemble for the subset beside those with every modality."""
+    try:
+        evaluation = json.loads((folder / "evaluation.json").read_text("utf-8"))
+        scores = evaluation["scores"]
+        parts = [
+            _compared(name, scores[present][name]["ensemble"], whole["ensemble"])
+            for name, whole in scores["+".join(net.inputs)].items()
+        ]
+        split = str(evaluation["split"])
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return None  # not evaluated, or not by this version
+    said = "; ".join(part for part in parts if part)
+    return f"its evaluation ({split}) gave, with {present} alone, {said}" if said else None
+
+
+def _compared(output: str, part: dict[str, Any], whole: dict[str, Any]) -> str | None:
+    name = main_score(part)
+    if name is None:
+        return None
+    unit = SCORES[name].unit
+    value, full = (f"{format_score(name, scores[name])} {unit}".strip() for scores in (part, whole))
+    return f"{output} {SCORES[name].head} {value} instead of {full}"

@@ -1,0 +1,74 @@
+"""A missing modality is warned of once per subset, with the figure of the run's evaluation."""
+
+import json
+import warnings
+
+import numpy as np
+import pytest
+
+import cen
+from cen.data import Modality
+from cen.errors import CenWarning
+
+RGB = np.zeros((64, 64, 3), np.uint8)
+IR = np.zeros((64, 64, 3), np.uint8)
+
+
+def saved(folder, **metadata):
+    net = cen.build(
+        "refinenet", encoder="resnet18", inputs={"rgb": 3, "ir": 3}, outputs={"segmentation": 3}
+    )
+    described = {name: Modality("image").to_dict() for name in ("rgb", "ir")}
+    folder.mkdir(exist_ok=True)
+    cen.save(net, folder / "best.safetensors", metadata={"preprocessing": described, **metadata})
+    return folder
+
+
+def evaluated(folder):
+    scores = {
+        subset: {"segmentation": {"ensemble": {"mean_iou": value}, "streams": {}}}
+        for subset, value in {"rgb+ir": 0.806, "rgb": 0.073, "ir": 0.2}.items()
+    }
+    text = json.dumps({"split": "test", "scores": scores})
+    (folder / "evaluation.json").write_text(text)
+
+
+def told(predictor, inputs):
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
+        predictor(inputs)
+    return [str(w.message) for w in found if issubclass(w.category, CenWarning)]
+
+
+def test_the_figure_of_the_evaluation_is_quoted_once(tmp_path):
+    run = saved(tmp_path / "run", modality_dropout=0.0)
+    evaluated(run)
+    for source in (run, run / "best.safetensors"):
+        predictor = cen.Predictor(source)
+        (said,) = told(predictor, {"rgb": RGB})
+        assert "ir missing" in said
+        assert "mIoU 7.3 % instead of 80.6 %" in said
+        assert "train.modality_dropout" in said
+        assert told(predictor, {"rgb": RGB}) == []
+        assert "20.0 %" in told(predictor, {"ir": IR})[0]
+        assert told(predictor, {"rgb": RGB, "ir": IR}) == []
+
+
+@pytest.mark.parametrize("content", [None, "{", "[]", '{"scores": {"rgb+ir": 3}, "split": 1}'])
+def test_without_an_evaluation_it_says_how(tmp_path, content):
+    run = saved(tmp_path / "run", modality_dropout=0.0)
+    if content is not None:
+        (run / "evaluation.json").write_text(content)
+    (said,) = told(cen.Predictor(run), {"rgb": RGB})
+    assert f"cen evaluate {run}" in said
+
+
+def test_a_loaded_network_is_warned_of_without_a_figure(tmp_path):
+    net = cen.load(saved(tmp_path / "run", modality_dropout=0.0))
+    assert "never missed" in told(cen.Predictor(net), {"rgb": RGB})[0]
+
+
+@pytest.mark.parametrize("metadata", [{}, {"modality_dropout": 0.3}])
+def test_nothing_is_said_after_dropout_or_of_older_files(tmp_path, metadata):
+    run = saved(tmp_path / "run", **metadata)
+    assert told(cen.Predictor(run), {"rgb": RGB}) == []

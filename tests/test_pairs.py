@@ -164,7 +164,7 @@ NETWORK_FAULTS = {
     "int64": (lambda x: x.long(), DataError, "int64"),
     "bool": (lambda x: x > 0, DataError, "bool"),
     "complex": (lambda x: x.to(torch.complex64), DataError, "real"),
-    "array": (lambda x: x.numpy(), DataError, "ndarray"),
+    "array": (lambda x: x.numpy(), ShapeError, "ndarray"),
     "NaN": (lambda x: torch.full_like(x, torch.nan), DataError, "NaN"),
     "infinity": (lambda x: x / 0, DataError, "infinity"),
     "channels": (lambda x: x[:, :0], ShapeError, "depth"),

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
+from cen.errors import CenError
 from cen.models import ChannelExchangeNetwork, CycleFusionNetwork
+from cen.runfiles import read_run_file
 from cen.scores import SCORES, format_score, main_score
 
 
@@ -44,14 +45,14 @@ def absence(
 def _figures(folder: Path, present: str, net: ChannelExchangeNetwork) -> str | None:
     """The main scores of the ensemble for the subset beside those with every modality."""
     try:
-        evaluation = json.loads((folder / "evaluation.json").read_text("utf-8"))
+        evaluation = read_run_file(folder / "evaluation.json")
         scores = evaluation["scores"]
         parts = [
             _compared(name, scores[present][name]["ensemble"], whole["ensemble"])
             for name, whole in scores["+".join(net.inputs)].items()
         ]
         split = str(evaluation["split"])
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+    except (CenError, OSError, LookupError, TypeError, AttributeError):
         return None  # not evaluated, or not by this version
     said = "; ".join(part for part in parts if part)
     return f"its evaluation ({split}) gave, with {present} alone, {said}" if said else None

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from cen.errors import DataError, ShapeError
-from cen.pairs import check_pair
+from cen.pairs import check_together
 
 
 def valid_depth(target: Tensor) -> Tensor:
@@ -51,7 +51,7 @@ def same_shape(prediction: Tensor, target: Tensor) -> None:
         ShapeError: the shapes differ.
         DataError: one is no floating point tensor, or they are on different devices.
     """
-    check_pair(prediction, target)
+    check_together(prediction, target)
     if prediction.shape != target.shape:
         raise ShapeError(
             f"prediction {tuple(prediction.shape)} and target {tuple(target.shape)} differ in "

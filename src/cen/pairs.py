@@ -32,7 +32,7 @@ def check_pair(kind: str, prediction: Tensor, target: Tensor, name: str = "targe
         ShapeError: the shapes do not fit: dimensions, batch, channels, or another aspect ratio.
         DataError: a type or a device does not fit, or there are no samples.
     """
-    check_pair(prediction, target, name)
+    check_together(prediction, target, name)
     shape = tuple(prediction.shape)
     wanted = CHANNELS.get(kind)
     if prediction.ndim != 4 or wanted not in (None, shape[1]):
@@ -65,7 +65,7 @@ def check_pair(kind: str, prediction: Tensor, target: Tensor, name: str = "targe
         )
 
 
-def check_pair(prediction: Tensor, target: Tensor, name: str = "target") -> None:
+def check_together(prediction: Tensor, target: Tensor, name: str = "target") -> None:
     """Refuses what is no tensor, is complex, or lies on different devices.
 
     Raises:

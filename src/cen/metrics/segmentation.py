@@ -13,7 +13,7 @@ from torchmetrics import Metric
 
 from cen.errors import DataError, ShapeError
 from cen.metrics.common import plain_scores
-from cen.pairs import check_labels, check_pair
+from cen.pairs import check_labels, check_together
 
 
 class SegmentationScores(NamedTuple):
@@ -158,7 +158,7 @@ class SegmentationMetric(Metric):
 
 def _check(pred: Tensor, target: Tensor, classes: int) -> None:
     """Refuse what would be miscounted silently; looks at shapes and types only."""
-    check_pair(pred, target)
+    check_together(pred, target)
     if pred.shape != target.shape:
         raise ShapeError(
             f"prediction {tuple(pred.shape)} and target {tuple(target.shape)} differ in shape; "

@@ -15,7 +15,7 @@ from cen.exchange import Streams
 from cen.exchange.streams import check_tensors
 from cen.models.stems import tile
 from cen.models.task import Task
-from cen.pairs import check_finite, check_pair
+from cen.pairs import check_finite, check_together
 
 SMALLEST = 32
 """Smallest height and width of an input of an encoder that does not say otherwise."""
@@ -279,7 +279,7 @@ def check_image(name: str, image: Tensor, first: Tensor) -> None:
     Raises:
         DataError: naming the type.
     """
-    check_pair(image, first, f"input {name!r}")
+    check_together(image, first, f"input {name!r}")
     if not image.is_floating_point():
         raise DataError(
             f"input {name!r} is of {image.dtype}; give normalised floating point values "

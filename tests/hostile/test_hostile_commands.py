@@ -52,9 +52,9 @@ def test_yaml_through_commands(tmp_path, monkeypatch, capsys, name, words):
 def test_networks_through_commands(tmp_path, monkeypatch, capsys, content, words):
     monkeypatch.chdir(tmp_path)
     Path("run").mkdir()
-    Path("run/config.yaml").write_text("seed: 0\n")
+    Path("run/config.yaml").write_text("data: {layout: rooms}\n")
     Path("run/best.safetensors").write_bytes(content)
-    told(capsys, words[0], "run", *words[1:])
+    assert "best.safetensors is damaged" in told(capsys, words[0], "run", *words[1:])
 
 
 @pytest.mark.parametrize("words", [["train", "a.yaml"], ["study", "a.yaml"], ["report", "run"]])

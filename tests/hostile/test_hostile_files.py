@@ -1,10 +1,12 @@
 """Two hundred files that lie: each is refused by a typed error in one line."""
 
+import io
 import json
 import os
 import pickle
 import struct
 import zipfile
+import zlib
 
 import numpy as np
 import pytest
@@ -319,3 +321,34 @@ def test_preprocessing_that_lies(network, tmp_path, values):
     stored = {"rgb": values, "depth": {"kind": "depth", "channels": 1}}
     path = changed(network, tmp_path, lambda h: h.update(metadata={"preprocessing": stored}))
     refused(lambda: Predictor(load(path)))
+
+
+def png(width, height):
+    chunk = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    end = struct.pack(">I4sI", 0, b"IEND", zlib.crc32(b"IEND"))
+    return b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + chunk + struct.pack(
+        ">I", zlib.crc32(chunk)) + end  # fmt: skip
+
+
+def npy(shape, kind="<f8"):
+    file = io.BytesIO()
+    header = {"descr": kind, "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(file, header)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.png", png(2**31 - 1, 2**31 - 1)), ("a.png", png(2**20, 2**20)), ("a.png", png(0, 0)),
+        ("a.npy", npy((2**40,))), ("a.npy", npy((2**31, 2**31, 3))), ("a.npy", npy((4, 4), "|O")),
+        ("a.npz", b"PK\3\4"), ("a.mat", b"MATLAB 5.0" + b"\0" * 200),
+        ("a.mat", b"\x89HDF\r\n\x1a\n"),
+        ("a.tif", b"II*\0" + b"\xff" * 40), ("a.tif", b"II+\0\x08\0\0\0" + b"\xff" * 40),
+        ("a.jpg", b"\xff\xd8\xff\xe0"), ("a.exr", b"\x76\x2f\x31\x01" + b"\xff" * 40),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("kind", ["image", "continuous"])
+def test_whole_files_that_claim_too_much(tmp_path, name, content, kind):
+    (tmp_path / name).write_bytes(content)
+    refused(Modality.of(kind).read, tmp_path / name)

@@ -109,6 +109,21 @@ def test_asyncio_to_thread_gives_what_one_thread_gives() -> None:
     assert all(asyncio.run(many()))
 
 
+def test_gradients_by_torch_func_are_those_of_autograd() -> None:
+    net = network().eval()
+    given = {name: images()[name] for name in STREAMS[:2]}
+
+    def loss(parameters: dict[str, Tensor]) -> Tensor:
+        found = torch.func.functional_call(net, parameters, (given,))
+        return sum((v.square().sum() for v in found.values()), torch.zeros(()))
+
+    parameters = dict(net.named_parameters())
+    expected = torch.autograd.grad(loss(parameters), list(parameters.values()))
+    found = torch.func.grad(loss)(parameters)
+    for name, gradient in zip(parameters, expected, strict=True):
+        assert torch.allclose(found[name], gradient, rtol=1e-5, atol=1e-6), name
+
+
 def test_a_subset_of_one_thread_is_not_seen_by_another() -> None:
     streams = Streams(STREAMS)
     inside, leave = threading.Event(), threading.Event()

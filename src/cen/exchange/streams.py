@@ -267,10 +267,16 @@ class _Replayed(torch.autograd.Function):
     was said last holds for everything that is recomputed.
     """
 
+    generate_vmap_rule = True
+
     @staticmethod
-    def forward(ctx: Any, packed: Tensor, passes: tuple[tuple[Streams, Pass], ...]) -> Tensor:
-        ctx.passes = passes
+    def forward(packed: Tensor, passes: tuple[tuple[Streams, Pass], ...]) -> Tensor:
         return packed.view_as(packed)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        # Apart from the forward pass, as the transforms of torch.func ask for.
+        ctx.passes = inputs[1]
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:

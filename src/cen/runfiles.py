@@ -50,6 +50,7 @@ class Evaluation(TypedDict, total=False):
     features: str
     protocol: str
     generator_mode: str | None
+    units: dict[str, str]
 
 
 class Layer(TypedDict):

@@ -1,4 +1,4 @@
-"""Errors of generated images on the range [-1, 1]: MAE, RMSE, PSNR and SSIM."""
+"""Errors of generated images: MAE and RMSE, and PSNR and SSIM where a range is declared."""
 
 from __future__ import annotations
 
@@ -21,12 +21,13 @@ class ImageScores(NamedTuple):
     """Scores of generated images, float64 on the CPU, nan where nothing was counted.
 
     Attributes:
-        mae: mean absolute error over all values of the data set, on the range [-1, 1]. Published
-            tables print it times 10.
+        mae: mean absolute error over all values of the data set; of pictures on the range
+            [-1, 1]. Published tables print that times 10.
         rmse: root of the mean squared error over all values, likewise (the "MSE" columns of the
             released code and of papers that follow it are this root).
-        psnr: mean over images of the peak signal-to-noise ratio, in dB, at most 100.
-        ssim: mean over images of the structural similarity, in [-1, 1].
+        psnr: mean over images of the peak signal-to-noise ratio, in dB, at most 100; nan where no
+            range is declared.
+        ssim: mean over images of the structural similarity, in [-1, 1]; nan likewise.
         images: number of images, int64.
     """
 
@@ -41,18 +42,24 @@ class ImageScores(NamedTuple):
         return plain_scores(self)
 
 
-def image_sums(prediction: Tensor, target: Tensor) -> Tensor:
+Range = tuple[float, float]
+"""Least and greatest value that an image can have."""
+
+
+def image_sums(prediction: Tensor, target: Tensor, limits: Range | None = (-1.0, 1.0)) -> Tensor:
     """What image scores are made of, summed over a batch. Nothing is read back to the host.
 
     Values that are not finite in ``target`` do not count; for SSIM, which compares windows, they
     are taken as equal in both.
 
     Args:
-        prediction: (B, C, H, W) in [-1, 1].
+        prediction: (B, C, H, W).
         target: the same shape.
+        limits: the range of the values, which PSNR and SSIM refer to; None where there is none.
 
     Returns:
-        (6,) float64: Σ |error|, Σ error², values, Σ PSNR, Σ SSIM, images.
+        (6,) float64: Σ |error|, Σ error², values, Σ PSNR, Σ SSIM, images; the sums of PSNR and SSIM
+        are nan without limits.
 
     Raises:
         ShapeError: the shapes differ or are not those of images.
@@ -68,15 +75,17 @@ def image_sums(prediction: Tensor, target: Tensor) -> Tensor:
     values = valid.flatten(1).sum(1).double()
     squares = error.square().flatten(1).sum(1)
     counted = values > 0
-    # The range is 2 wide, so the peak's square is 4.
-    ratio = 10 * torch.log10(4 * values / squares.clamp(min=torch.finfo(torch.float64).tiny))
-    psnr = torch.where(counted, ratio.clamp(max=HIGHEST_PSNR), 0)
-    # SSIM depends on where 0 is, so it is taken on [0, 1], as usual.
-    ssim = structural_similarity_index_measure(
-        (guess + 1) / 2, (truth + 1) / 2, data_range=1.0, reduction="none"
-    )
-    assert isinstance(ssim, Tensor)
-    ssim = torch.where(counted, ssim, 0)
+    psnr = ssim = torch.full_like(values, torch.nan)
+    if limits is not None:
+        low, peak = limits[0], limits[1] - limits[0]
+        share = squares.clamp(min=torch.finfo(torch.float64).tiny) / values
+        psnr = torch.where(counted, (10 * torch.log10(peak**2 / share)).clamp(max=HIGHEST_PSNR), 0)
+        # SSIM depends on where 0 is, so it is taken on [0, 1], as usual.
+        found = structural_similarity_index_measure(
+            (guess - low) / peak, (truth - low) / peak, data_range=1.0, reduction="none"
+        )
+        assert isinstance(found, Tensor)
+        ssim = torch.where(counted, found, 0)
     sums = (error.abs(), squares, values, psnr, ssim, counted)
     return torch.stack([value.double().sum() for value in sums])
 
@@ -99,15 +108,17 @@ class ImageMetric(SumMetric):
     """Accumulates the scores of generated images over batches and processes.
 
     Args:
+        limits: as for :func:`image_sums`.
         **kwargs: passed to :class:`torchmetrics.Metric`.
     """
 
-    def __init__(self, **kwargs: Any) -> None:
+    def __init__(self, limits: Range | None = (-1.0, 1.0), **kwargs: Any) -> None:
         super().__init__(6, **kwargs)
+        self.limits = limits
 
     def update(self, pred: Tensor, target: Tensor) -> None:
         """Count one batch; see :func:`image_sums`."""
-        self.sums += image_sums(pred, target)
+        self.sums += image_sums(pred, target, self.limits)
 
     def compute(self) -> ImageScores:
         """The scores of everything counted so far, over all processes."""

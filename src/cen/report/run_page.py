@@ -36,6 +36,7 @@ from cen.report.summary import (
     score_head,
     single_text,
     stream_names,
+    units_text,
 )
 from cen.report.templating import Drawing, drawing, render_page
 from cen.scores import SCORES, format_score, main_score
@@ -139,7 +140,7 @@ def _results(run: RunFolder) -> dict[str, Any] | None:
         "cards": list(_cards(rows, run)),
         "tables": [_score_table(group, mixed) for group in groups],
         "compared": single_text(summary),
-        "how": facts.evaluation_facts(run),
+        "how": " ".join([facts.evaluation_facts(run), *units_text(run.evaluation)]),
     }
 
 

@@ -18,7 +18,7 @@ class HasDict(Protocol):
 
 
 _DISTANCES = ("fid", "kid", "frechet_", "kernel_")
-_IMAGES = ("generator_mode", "features", "protocol")
+_IMAGES = ("generator_mode", "features", "protocol", "units")
 
 
 def evaluation_dict(evaluation: Mapping[str, Any]) -> dict[str, Any]:
@@ -141,7 +141,12 @@ def images_text(evaluation: Mapping[str, Any]) -> str:
     if "features" in evaluation and any(name.startswith(_DISTANCES) for name in scores):
         text += f"; distances in the features of {evaluation['features']}"
         text += f", protocol {evaluation['protocol']}"
-    return f"{text}."
+    return " ".join([f"{text}.", *units_text(evaluation)])
+
+
+def units_text(evaluation: Mapping[str, Any]) -> list[str]:
+    """In which unit the scores of continuous outputs are, a sentence for each."""
+    return [f"{text}." for text in (evaluation.get("units") or {}).values()]
 
 
 def single_text(evaluation: Mapping[str, Any]) -> str:

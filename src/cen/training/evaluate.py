@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from cen.config import Config
+from cen.data import AlignedDataset
 from cen.errors import CheckpointError, ConfigError, did_you_mean
 from cen.exchange import inspect
 from cen.metrics import Features, load_features
@@ -21,6 +22,7 @@ from cen.training.modes import GeneratorMode
 from cen.training.panels import write_panels
 from cen.training.scorer import score_network
 from cen.training.setup import check_normals, metadata, open_dataset
+from cen.training.units import file_units
 
 
 def evaluate(
@@ -120,6 +122,7 @@ def evaluate(
         "flip": flip,
         **({"exchange_rate": found.rate} if (found := inspect(net)).layers else {}),
         **_image_facts(net, mode, network, protocol),
+        **({"units": units} if (units := _units(net, dataset)) else {}),
         "classes": facts["classes"],
         "palette": facts["palette"],
         "scores": scores,
@@ -177,6 +180,12 @@ def _features(
     except CheckpointError as error:
         warnings.warn(f"no Fréchet distance: {error}", stacklevel=3)
         return None
+
+
+def _units(net: ChannelExchangeNetwork, dataset: AlignedDataset) -> dict[str, str]:
+    """In which unit the scores of continuous outputs are, in sentences."""
+    found = file_units(net.outputs, dataset.targets)
+    return {name: unit.text(name) for name, unit in found.items()}
 
 
 def _image_facts(

@@ -29,6 +29,7 @@ from cen.training.module import (
 from cen.training.processes import keep_signals, together
 from cen.training.quiet import quiet
 from cen.training.scoring import FusionScores, Subset, subsets
+from cen.training.units import FileUnit, file_units
 
 
 def score_network(
@@ -83,6 +84,7 @@ def score_network(
         protocol=protocol,
         modalities=_described(dataset, "modalities"),
         vectors=vector_fields(net.outputs, _described(dataset, "targets")),
+        units=file_units(net.outputs, _described(dataset, "targets")),
     )
     data = _EvaluationData(dataset, batch_size, workers, net)
     with quiet():
@@ -150,6 +152,7 @@ class _Evaluation(LightningModule):
         protocol: Protocol,
         modalities: Mapping[str, Modality],
         vectors: frozenset[str],
+        units: Mapping[str, FileUnit],
     ) -> None:
         super().__init__()
         self.net, self.modalities, self.vectors = net, modalities, vectors
@@ -159,7 +162,7 @@ class _Evaluation(LightningModule):
         self.scores = nn.ModuleDict(
             {
                 "+".join(s): FusionScores(
-                    s, predicted_from(net, s), [name for name in s if name in shown]
+                    s, predicted_from(net, s), [name for name in s if name in shown], units
                 )
                 for s in which
             }

@@ -11,6 +11,7 @@ from torchmetrics import Metric
 
 from cen.metrics import DepthMetric, EdgeMetric, ImageMetric, NormalMetric, SegmentationMetric
 from cen.models import Output, Task
+from cen.training.units import FileUnit
 
 Subset = tuple[str, ...]
 
@@ -47,6 +48,7 @@ class FusionScores(nn.Module):
         outputs: the tasks by output name.
         streams: the streams that give a prediction each; None for the modalities. None at all for
             a network that makes one prediction of everything.
+        units: outputs whose scores are in the unit of their files.
     """
 
     def __init__(
@@ -54,19 +56,25 @@ class FusionScores(nn.Module):
         inputs: Sequence[str],
         outputs: Mapping[str, Task],
         streams: Sequence[str] | None = None,
+        units: Mapping[str, FileUnit] | None = None,
     ) -> None:
         super().__init__()
         self.inputs = tuple(inputs)
+        self.units = dict(units or {})
         self.tasks = dict(outputs)
         known = self.inputs if streams is None else tuple(streams)
         self.metrics = nn.ModuleDict(
             {
-                f"{output}/{column}": METRICS[task.kind](task)
+                f"{output}/{column}": self._metric(output, task)
                 for output, task in self.tasks.items()
                 # In cycle fusion no modality is among the streams that predict it.
                 for column in ("ensemble", *(f"streams/{name}" for name in known if name != output))
             }
         )
+
+    def _metric(self, output: str, task: Task) -> Metric:
+        unit = self.units.get(output)
+        return METRICS[task.kind](task) if unit is None else ImageMetric(unit.limits)
 
     def update(self, outputs: Mapping[str, Output], targets: Mapping[str, Tensor]) -> None:
         """Counts one batch.
@@ -105,4 +113,6 @@ class FusionScores(nn.Module):
     def _count(self, output: str, column: str, values: Tensor, target: Tensor) -> None:
         read = _READ.get(self.tasks[output].kind)
         metric = self.metrics[f"{output}/{column}"]
+        if (unit := self.units.get(output)) is not None:
+            values, target = unit.values(values.float()), unit.values(target.float())
         metric.update(values if read is None else read(values), target)  # type: ignore[operator]

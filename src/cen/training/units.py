@@ -1,0 +1,68 @@
+"""Scores of continuous values in the unit of their files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from torch import Tensor
+
+from cen.data import Modality
+from cen.models import Task
+
+
+class FileUnit(NamedTuple):
+    """How what a network predicts of a continuous field becomes values of its files.
+
+    Attributes:
+        factor: per channel, what a prediction is multiplied by.
+        offset: per channel, what is added then.
+        limits: least and greatest value, where the field declares them (``clip``); else None.
+        unit: what one stored value is worth.
+    """
+
+    factor: tuple[float, ...]
+    offset: tuple[float, ...]
+    limits: tuple[float, float] | None
+    unit: float
+
+    def values(self, numbers: Tensor) -> Tensor:
+        """(B, C, H, W) as the network has them, as values of the files."""
+        shape = (1, -1, 1, 1)
+        factor, offset = (numbers.new_tensor(part) for part in (self.factor, self.offset))
+        return numbers * factor.view(shape) + offset.view(shape)
+
+    def text(self, name: str) -> str:
+        """In which unit the scores of an output are, in a sentence."""
+        worth = "stored values" if self.unit == 1 else f"stored values times {self.unit:g}"
+        if self.limits is None:
+            why = f"no PSNR and SSIM, as no range is declared (data.modalities.{name}.clip)"
+        else:
+            why = f"PSNR and SSIM over the range {self.limits[0]:g} to {self.limits[1]:g}"
+        return f"{name}: MAE and RMSE in the unit of its files ({worth}); {why}"
+
+
+def file_units(tasks: Mapping[str, Task], targets: Mapping[str, Modality]) -> dict[str, FileUnit]:
+    """The outputs that are continuous values, and not the picture that an encoding makes of them.
+
+    Args:
+        tasks: the outputs.
+        targets: how their ground truth is read, as far as it is known.
+    """
+    found = {}
+    for name, task in tasks.items():
+        target = targets.get(name)
+        if task.kind != "image" or target is None or target.kind != "continuous":
+            continue
+        if target.encoding != "raw":
+            continue
+        # The network has (value * scale - mean) / std.
+        pairs = list(zip(target.mean, target.std, strict=True))
+        repeat = task.channels // len(pairs)
+        found[name] = FileUnit(
+            tuple(std / target.scale for _, std in pairs) * repeat,
+            tuple(mean / target.scale for mean, _ in pairs) * repeat,
+            None if target.clip is None else (float(target.clip[0]), float(target.clip[1])),
+            1.0 if target.unit is None else float(target.unit),
+        )
+    return found

@@ -1,6 +1,6 @@
 """Ends trainings by signals, over and over, and counts how they end.
 
-Usage: python experiments/signals.py [--tries 20] [--out results.csv] [--only workers0 SIGTERM ...]
+Usage: python experiments/signals.py [--tries 20] [--only workers0 SIGTERM ...]
 
 Kinds: {SIGTERM, SIGINT} × {the main process, its whole group} × {no workers, 2 workers, 2
 processes}, and, with ``--kill``, SIGKILL of one of two processes and of a reading process.

@@ -227,7 +227,6 @@ class Predictor:
     ) -> tuple[Image, dict[str, Output]]:
         """The scene as a picture, and what the network says of it at its size."""
         self._check_names(inputs)
-        self._tell_missing(inputs)
         given = {name: inputs[name] for name in self.modalities if name in inputs}
         values = {name: self._read(name, value) for name, value in given.items()}
         self._compare(given, values)
@@ -239,6 +238,7 @@ class Predictor:
         }
         with self._evaluating, torch.inference_mode():
             results: dict[str, Output] = self.net(batch, size=size)
+        self._tell_missing(inputs)  # of what was predicted: an error stands alone
         return self._picture(values), results
 
     def _segmentation(

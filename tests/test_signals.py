@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 
 import pytest
 
@@ -41,3 +43,31 @@ def test_a_helper_leaves_signals_of_the_group_to_its_parent() -> None:
             os.kill(os.getpid(), signal.SIGTERM)
             os._exit(7 if signal.alarm(0) else 8)  # it ends by itself should the parent not
     assert os.waitstatus_to_exitcode(os.waitpid(helper, 0)[1]) == 7
+
+
+LEFT = """
+import atexit, multiprocessing, time
+from cen.signals import end_helpers, leave_signals_to_parent
+
+def helper(ready):
+    leave_signals_to_parent()
+    ready.set()
+    time.sleep(300)
+
+if __name__ == "__main__":
+    context = multiprocessing.get_context("fork")
+    ready = context.Event()
+    context.Process(target=helper, args=(ready,), daemon=True).start()
+    ready.wait()
+    atexit.register(end_helpers)
+    raise KeyboardInterrupt
+"""
+
+
+def test_a_program_does_not_wait_for_helpers_that_a_signal_left_behind(tmp_path) -> None:
+    """They leave SIGTERM to their parent, and Python asks them to end by nothing else."""
+    script = tmp_path / "left.py"
+    script.write_text(LEFT)
+    command = [sys.executable, str(script)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=40, check=False)
+    assert "KeyboardInterrupt" in done.stderr

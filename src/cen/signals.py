@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import threading
@@ -87,6 +88,20 @@ def leave_signals_to_parent() -> None:
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
+
+
+def end_helpers() -> None:
+    """Ends the helpers that are still there when a program ends (for ``atexit``).
+
+    A loop that was left by a signal keeps its processes; Python then asks them by SIGTERM to end,
+    which they leave to their parent, and would wait for them until their grace is over.
+    """
+    if hasattr(signal, "SIGCHLD") and threading.current_thread() is threading.main_thread():
+        # Torch tells of a reading process that was killed; here that is what is meant.
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    for child in multiprocessing.active_children():
+        if child.daemon:
+            child.kill()
 
 
 @contextmanager

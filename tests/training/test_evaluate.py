@@ -11,6 +11,7 @@ from tests.training.toy import Blocks, toy_network
 
 import cen
 from cen.data import Modality
+from cen.errors import DataError
 from cen.metrics import confusion_matrix, segmentation_scores
 from cen.models import Task
 from cen.scores import mean_headline
@@ -118,3 +119,12 @@ def test_mean_iou_averages_outputs_and_skips_unknown() -> None:
     assert mean_headline({"a": entry(0.2), "b": entry(0.4)}) == pytest.approx(0.3)
     assert mean_headline({"a": entry(0.2), "b": entry(None)}) == pytest.approx(0.2)
     assert mean_headline({"a": entry(None)}) is None
+
+
+def test_a_prediction_that_is_not_finite_is_refused() -> None:
+    """The greatest of logits that are all NaN would be class 0, and a score."""
+    net = toy_network()
+    with torch.no_grad():
+        net.heads["segmentation"].bias.fill_(torch.nan)  # type: ignore[union-attr,operator]
+    with pytest.raises(DataError, match=r"prediction of 'segmentation' holds NaN or infinity"):
+        score_network(net, Blocks(2), batch_size=2, accelerator="cpu")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -15,7 +16,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
 from cen.data import EvaluationShard, StepBatches
 from cen.errors import ConfigError, DataError
 from cen.models import Task
-from cen.signals import leave_signals_to_parent
+from cen.signals import end_helpers, leave_signals_to_parent
 from cen.training.complete import CompleteBatches, fill_in, known_targets
 
 Sample = dict[str, Any]
@@ -262,6 +263,7 @@ def reading_in_processes() -> Iterator[None]:
     Raises:
         DataError: One was, which torch reports as a RuntimeError.
     """
+    atexit.register(end_helpers)  # before Python's own, which was registered earlier
     try:
         yield
     except RuntimeError as error:

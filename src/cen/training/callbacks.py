@@ -9,6 +9,10 @@ from typing import Any
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import RichProgressBar
+from rich import get_console
+from rich.cells import cell_len
+from rich.progress import ProgressColumn
+from rich.table import Column
 from torch import Tensor
 
 from cen.errors import TrainingError
@@ -20,6 +24,12 @@ from cen.training.logs import log_figures
 from cen.training.module import DensePrediction
 
 _HISTORY = 100
+
+# Of the progress line: columns from which there is room for the steps per second, the characters
+# that the bar keeps, and the figures that come before the others.
+_WIDE = 110
+_SHORTEST_BAR = 1
+_FIRST = ("loss", "mIoU", "score", "exchange")
 
 
 class StepLog(Callback):
@@ -248,13 +258,53 @@ class FiniteLoss(Callback):
 
 
 class RunProgress(RichProgressBar):
-    """One bar over the whole run with loss, validation score (mIoU), exchange rate and α."""
+    """One bar over the whole run with loss, validation score (mIoU), exchange rate and α.
+
+    It keeps to one line of the terminal: figures that find no room there, α first, are left to the
+    run's files, and the bar gets the room that they leave.
+    """
+
+    _columns: tuple[ProgressColumn, ...] = ()
+
+    def configure_columns(self, trainer: Trainer) -> list[ProgressColumn]:
+        """The columns before the figures; on a narrow terminal without the steps per second."""
+        text, bar, *counts = super().configure_columns(trainer)
+        if get_console().width < _WIDE:
+            counts = counts[:-1]
+        self._columns = (text, *counts)
+        return [text, bar, *counts]
+
+    def _init_progress(self, trainer: Trainer) -> None:
+        super()._init_progress(trainer)
+        figures = [] if self._metric_component is None else [self._metric_component]
+        for column in (*self._columns, *figures):
+            # The table takes missing room from columns that may wrap: from the bar alone.
+            column._table_column = Column(no_wrap=True)
 
     def get_metrics(
         self, trainer: Trainer, pl_module: LightningModule
     ) -> dict[str, int | str | float | dict[str, float]]:
-        """The figures last logged; reading them costs nothing."""
-        return dict(_module(pl_module).shown)
+        """The figures last logged that fit the line; reading them costs nothing."""
+        kept: dict[str, int | str | float | dict[str, float]] = {}
+        room, shown = self._room(), _module(pl_module).shown
+        first = [name for name in _FIRST if name in shown]
+        for name in dict.fromkeys([*first, *shown]):
+            value = shown[name]
+            figure = value if isinstance(value, str) else f"{value:{self.theme.metrics_format}}"
+            room -= cell_len(f" {name}: {figure}")
+            if room < 0:
+                break
+            kept[name] = value
+        return kept
+
+    def _room(self) -> int:
+        """Characters of the line that the other columns leave to figures."""
+        tasks = [] if self.progress is None else self.progress.tasks
+        taken = sum(
+            1 + max((cell_len(str(column.render(task))) for task in tasks), default=0)
+            for column in self._columns
+        )
+        return get_console().width - taken - _SHORTEST_BAR
 
     def _get_train_description(self, current_epoch: int) -> str:
         # The whole run is one epoch for Lightning, so its number says nothing.

@@ -1,0 +1,59 @@
+"""The progress line of training keeps to one line of the terminal."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from rich.cells import cell_len
+from tests.training.toy import TASKS, Scenes, several_config
+
+from cen.config import OutputConfig
+from cen.training import train_network
+from cen.training.setup import build_network
+
+LONG = {
+    "segmentation": "segmentation_of_everything_that_the_camera_saw",
+    "distance": "distance_of_everything_that_the_camera_saw",
+}
+
+
+class Renamed(Scenes):
+    """`Scenes` whose ground truth has long names."""
+
+    def __getitem__(self, key: int | tuple[int, int]) -> dict[str, Any]:
+        return {LONG.get(name, name): value for name, value in super().__getitem__(key).items()}
+
+
+def train_a_little(folder: Path) -> None:
+    config = several_config(tuple(LONG), steps=5)
+    config.model.outputs = {LONG[name]: OutputConfig(TASKS[name].kind) for name in LONG}
+    torch.manual_seed(0)
+    net = build_network(config, {LONG[name]: TASKS[name] for name in LONG})
+    train_network(config, folder, net, Renamed(8), Renamed(4, seed=1))
+
+
+@pytest.mark.parametrize("width", [80, 200])
+def test_one_line_with_the_figures_that_fit(
+    width: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    monkeypatch.setenv("FORCE_COLOR", "1")  # as on a terminal, where the line is drawn again
+    train_a_little(tmp_path / "run")
+    text = re.sub(r"\x1b\[[?\d;]*[A-Za-z]", "", capsys.readouterr().out)
+    lines = [line for line in re.split(r"[\r\n]", text) if line.strip()]
+    assert max(map(cell_len, lines)) <= width
+    training = [line for line in lines if line.startswith("Training")]
+    # Whatever stands there stands whole: no line goes on in the next, and no figure is cut.
+    assert len(training) == len([line for line in lines if "Validation" not in line])
+    assert "…" not in "".join(lines)
+    figures = r"loss: \d+\.\d{3} score: \d\.\d{3} exchange: \d\.\d{3}"
+    assert re.search(figures, training[-1])
+    shown = [name for name in LONG.values() if re.search(rf"α {name}: \d\.\d\d", training[-1])]
+    assert shown == ([] if width == 80 else list(LONG.values()))

@@ -47,6 +47,20 @@ def check_weighting(name: str) -> None:
     raise ConfigError(f"train.weighting: no weighting {name!r}{hint}; known: {', '.join(known)}")
 
 
+def check_devices(config: Config) -> None:
+    """Refuses a batch that cannot be dealt out to the devices. Evaluation needs no such batch.
+
+    Raises:
+        ConfigError: Naming the keys.
+    """
+    batch, devices = config.train.batch_size, config.train.devices
+    if batch % devices:
+        raise ConfigError(
+            f"train.batch_size {batch} cannot be dealt out evenly to {devices} devices; it is "
+            "counted over all of them together, so make it a multiple of them"
+        )
+
+
 def check_run(config: Config) -> None:
     """Checks what no single key shows.
 

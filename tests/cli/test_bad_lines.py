@@ -26,6 +26,11 @@ train: {steps: 1, batch_size: 4, validate_every: 1, checkpoint_every: 1, acceler
 FILES = {
     "tiny.yaml": TINY,
     "tiny-study.yaml": "title: t\nconfig: tiny.yaml\ndata: {d: {}}\nrows: {cen: {}, other: {}}\n",
+    # Data that a study would render, before or beside data that are not there.
+    "made-study.yaml": "title: t\nconfig: tiny.yaml\ndata: {d: {make: {size: [64, 96]}}}\n"
+    "rows: {cen: {}}\n",
+    "lost-study.yaml": "title: t\nconfig: tiny.yaml\ndata: {d: {make: {size: [64, 96]}}, "
+    "e: {set: {data.root: lost}}}\nrows: {cen: {}}\n",
     "plain.txt": "plain",
     "list.yaml": "- a\n- b\n",
     "scalar.yaml": "3\n",

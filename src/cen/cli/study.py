@@ -136,11 +136,13 @@ def _run(args: argparse.Namespace, name: str, file: Path) -> int:
     default = common.load_config(study.config, overrides).data.root
     roots = roots_of(study, out, default)
     trains = not (args.dry_run or args.table)
+    store = Store(out, evaluation_options(study))
     if trains:
+        made = {name for name, variant in study.data.items() if variant.make}
+        _refuse(store, expand(study, choice, roots, common.load_config, made))
         for command in make_missing(study, roots, usable_cores(), os.environ):
             print(command, file=sys.stderr)
     runs = expand(study, choice, roots, common.load_config, may_miss=not trains)
-    store = Store(out, evaluation_options(study))
     if args.dry_run:
         return _plan(args, store, runs)
     folder = output_folder(out, name, whole, study, choice)
@@ -165,6 +167,29 @@ def _run(args: argparse.Namespace, name: str, file: Path) -> int:
             + "\n  ".join(lines)
         )
     return 0
+
+
+def _refuse(store: Store, runs: Sequence[Run]) -> None:
+    """Refuses what no run could do, before data are rendered or a process is started.
+
+    Raises:
+        ConfigError: A batch cannot be dealt out to the devices, or these are not there.
+    """
+    from cen.checks import check_devices
+    from cen.studies import needs_work
+
+    asked: set[tuple[str, int]] = set()
+    for run in runs:
+        how = run.config.train
+        if needs_work(store, run):
+            check_devices(run.config)
+            asked.add((how.accelerator, how.devices))
+    # The import takes seconds, which the usual study need not wait for.
+    for accelerator, devices in sorted(asked):
+        if accelerator == "gpu" or devices > 1:
+            from cen.training.machine import check_machine
+
+            check_machine(accelerator, devices)
 
 
 def _train(args: argparse.Namespace, store: Store, runs: Sequence[Run]) -> list[Outcome]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -138,7 +138,7 @@ def expand(
     choice: Choice,
     roots: Mapping[str, Path],
     load: Load,
-    may_miss: bool = False,
+    may_miss: bool | Collection[str] = False,
 ) -> list[Run]:
     """All runs of a study, the first seed of every row before the second of any.
 
@@ -147,7 +147,8 @@ def expand(
         choice: What of it is run.
         roots: The folder of each data set by its name in the study.
         load: Loads the base configuration with overrides.
-        may_miss: Take data that are not there (yet) for data that nothing was trained on.
+        may_miss: Take data that are not there (yet) for data that nothing was trained on; of which
+            data sets, or of all.
 
     Raises:
         ConfigError: A row is not known, or its keys do not fit the configuration; the row is
@@ -155,8 +156,10 @@ def expand(
         DataError: The folder of a data set is not there.
     """
     rows = [overruled(row, choice.overrides) for row in _chosen(rows_of(study), study, choice.only)]
+    missable = (roots if may_miss else ()) if isinstance(may_miss, bool) else may_miss
     found = {
-        name: _identity(study, choice, name, root, load, may_miss) for name, root in roots.items()
+        name: _identity(study, choice, name, root, load, name in missable)
+        for name, root in roots.items()
     }
     _check_count(rows, study, choice, len(roots))
     cells = [

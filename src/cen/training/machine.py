@@ -10,6 +10,7 @@ import torch
 from lightning.pytorch.accelerators import CUDAAccelerator, MPSAccelerator
 from torch.utils.data import Dataset
 
+from cen.checks import check_devices
 from cen.config import Config
 from cen.errors import ConfigError
 
@@ -49,12 +50,8 @@ def check_batch(config: Config, train: Dataset[Any]) -> None:
     Raises:
         ConfigError: Naming the keys.
     """
-    batch, devices = config.train.batch_size, config.train.devices
-    if batch % devices:
-        raise ConfigError(
-            f"train.batch_size {batch} cannot be dealt out evenly to {devices} devices; it is "
-            "counted over all of them together, so make it a multiple of them"
-        )
+    check_devices(config)
+    batch = config.train.batch_size
     how = config.data.transforms
     size = how.crop or how.resize
     if batch * math.prod(size or (1, 1)) < _FEW:

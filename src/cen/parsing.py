@@ -74,7 +74,7 @@ class Key:
 def nearest(word: str, choices: Iterable[Any]) -> str:
     """The end of an error message: the nearest right word, or all of them if none is near."""
     known = [str(choice) for choice in choices]
-    close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    close = difflib.get_close_matches(word, known, n=1)
     return f"; did you mean {close[0]}?" if close else f"; choose from {', '.join(known)}"
 
 

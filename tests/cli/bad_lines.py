@@ -88,6 +88,7 @@ _NUMBER_TOLD = ("give ", "must be ", "does not fit", "is no whole number", "is n
 SINGLE: tuple[tuple[str, str], ...] = (
     # Names, with the nearest one.
     ("tain", "did you mean train?"),
+    ("nosuch", "is no VERB of cen; choose from train, "),
     ("''", "is no VERB of cen"),
     ("tränin", "did you mean train?"),
     ("--nosuch", "cen has no option --nosuch"),

@@ -137,6 +137,14 @@ def test_inspection_fits_80_columns_and_keeps_its_figures(inspection, every_laye
         assert all(level in text for level in levels)
 
 
+def test_magnitudes_beyond_three_decimals_are_told_too(inspection):
+    """0.000 would be said of a scale that is not 0."""
+    layer = inspection["layers"][0] | {"quantiles": [0.0, 3e-8, 9.3e-4, 0.0123, 123.4]}
+    text = printed(inspection_table(inspection | {"layers": [layer]}, True))
+    row = next(line for line in text.splitlines() if layer["name"] in line)
+    assert row.split()[-5:] == ["0.000", "3e-08", "9e-04", "0.012", "123"]
+
+
 def test_scores_fit_80_columns_and_keep_their_figures():
     scores = {
         "rmse": 0.51234, "mae": 0.1234, "abs_rel": 0.2345, "delta1": 0.3456, "psnr": 33.38,

@@ -1,16 +1,22 @@
 """Records, tables, figures and the board, from run folders with known figures."""
 
+import argparse
 import csv
 import io
 import json
+import re
+import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from rich.cells import cell_len
 from rich.console import Console
 
 from cen.cli import common
+from cen.cli import study as study_command
 from cen.errors import DataError
 from cen.studies import (
     Board,
@@ -20,6 +26,7 @@ from cen.studies import (
     Run,
     Store,
     Study,
+    all_tables,
     collect,
     comparison_tables,
     csv_text,
@@ -107,6 +114,34 @@ def write_run(folder: Path, run: Run, score: float) -> None:
     name = "val/segmentation/ensemble/mean_iou"
     lines = [f"step,{name}", f"{half},{score / 2}", f"{2 * half},{score}"]
     (folder / "metrics.csv").write_text("\n".join(lines) + "\n")
+
+
+def test_a_terminal_of_80_columns_shows_every_figure(
+    study: Study,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Tables whose figures find no room beside each other go on in further ones."""
+    long = "with_a_very_long_name_that_nobody_shortens"
+    study.rows = {name: replace(row, label=f"{name}_{long}") for name, row in study.rows.items()}
+    study.columns = ["ensemble", "rgb", "depth", "depth:ensemble", "exchange_rate", "seconds"]
+    values = {f"a_score_{number}_{long}": 10.25 + number for number in range(9)}
+    study.published = [Published(f"someone_{long}", f"data_{long}", values, f"paper_{long}")]
+    store, runs = filled(study, tmp_path)
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    args = argparse.Namespace(json=False, table=True)
+    study_command._write(args, tmp_path / "known", study, store, runs, Choice())
+    printed = re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out)
+    tables, pages = printed.split("page: ")
+    assert str(tmp_path / "known") in pages  # a path is copied, so it is not broken
+    assert max(map(cell_len, tables.splitlines())) <= 80
+    text = re.sub(r"\s+", " ", tables)
+    for made in all_tables(study, collect(store, runs)):
+        cells = [cell for row in made.rows for cell in row if cell[-1].isdigit()]
+        assert cells
+        assert [cell for cell in cells if cell not in text] == []
 
 
 def test_score_tables(study: Study, records: list[Record]) -> None:

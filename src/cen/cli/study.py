@@ -254,6 +254,8 @@ def _write(
     runs: Sequence[Run],
     choice: Choice,
 ) -> None:
+    from rich.text import Text
+
     from cen.studies import all_tables, collect, write_outputs
 
     records = collect(store, runs)
@@ -274,7 +276,8 @@ def _write(
     elif sys.stdout.isatty():
         # Markdown is for files and pipes; its lines are longer than a terminal's.
         for made in tables:
-            common.emit(args, {}, made.title, common.table(made.head, made.rows), made.note)
+            shown = common.table(made.head, made.rows)
+            common.emit(args, {}, Text(made.title), shown, Text(made.note))
         print(f"page: {files['page']}\nfigures: {files['csv']}")
     elif args.table:
         print(files["tables"].read_text("utf-8"), end="")

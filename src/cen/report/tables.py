@@ -106,7 +106,9 @@ def _cell(row: Mapping[str, Any], name: str | None) -> str:
 
 def _level(value: float) -> str:
     """A magnitude in five characters or a few more."""
-    return f"{value:.3f}" if value == 0 or 1e-3 <= value < 100 else f"{value:.0e}"
+    if value == 0 or 1e-3 <= value < 100:
+        return f"{value:.3f}"
+    return f"{value:.0f}" if 100 <= value < 1e5 else f"{value:.0e}"
 
 
 def inspection_table(inspection: Mapping[str, Any] | HasDict, every_layer: bool = False) -> Group:

@@ -155,6 +155,7 @@ SINGLE: tuple[tuple[str, str], ...] = (
     ("report nosuch", "no such run folder"),
     ("report plain.txt", "is a file"),
     ("report empty", "holds no config.yaml"),
+    ("report half", "holds a configuration and nothing of a run yet"),
     ("report run --overview empty", "is a folder; name a file"),
     ("report run --overview x.xyz", "ends in .png"),
     ("predict half --rgb rgb.png", "holds no network"),

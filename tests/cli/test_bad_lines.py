@@ -1,5 +1,6 @@
 """Bad command lines: each is refused in one line that tells its cause, and changes nothing."""
 
+import json
 import multiprocessing.process
 import os
 import shlex
@@ -162,3 +163,22 @@ def test_what_a_run_that_still_trains_has_saved_is_used_with_a_warning(
     told = capsys.readouterr().err
     assert "training: is still training (step 1)" in told
     shutil.rmtree(run)
+
+
+def test_a_run_that_still_trains_or_was_killed_has_a_page(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(place)
+    shutil.copytree("running", "going")
+    facts = json.loads(Path("going/run.json").read_text())
+    Path("going/run.json").write_text(json.dumps(facts | {"finished": None}))
+    assert cli.main(["report", "going"]) == 0  # killed before its first checkpoint
+    captured = capsys.readouterr()
+    assert (captured.out, captured.err) == ("going/report.html\n", "")
+    assert "This run is not finished" in Path("going/report.html").read_text("utf-8")
+    Path("going/report.html").unlink()
+    with FileLock("going/.lock"):
+        assert cli.main(["report", "going"]) == 0
+    assert "going: is still training (step 0)" in capsys.readouterr().err
+    assert Path("going/report.html").is_file()
+    shutil.rmtree("going")

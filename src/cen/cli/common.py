@@ -147,12 +147,7 @@ def trained_run(run: Path) -> Path:
     saved = any((run / name).is_file() for name in ("best.safetensors", "last.safetensors"))
     step = _training_step(run)
     if step is not None and saved:
-        warnings.warn(
-            f"{run}: is still training (step {step}); what follows is of the network that it has "
-            "saved last",
-            CenWarning,
-            stacklevel=2,
-        )
+        _warn_of_training(run, step, "what follows is of the network that it has saved last")
     if saved:
         return run
     if step is not None:
@@ -164,6 +159,32 @@ def trained_run(run: Path) -> Path:
         f"{run}: holds no network, as the run ended before its first checkpoint; go on with: "
         f"cen train --resume {run}"
     )
+
+
+def begun_run(run: Path) -> Path:
+    """A run folder as far as it has got; of a run that still trains, a warning says how far it is.
+
+    Raises:
+        ConfigError: There is no run, or nothing of it but its configuration.
+    """
+    run_folder(run)
+    if not any((run / name).exists() for name in _TRACES):
+        raise ConfigError(
+            f"{run}: holds a configuration and nothing of a run yet, so there is nothing to show; "
+            f"train it with: cen train --resume {run}"
+        )
+    step = _training_step(run)
+    if step is not None:
+        _warn_of_training(run, step, "what follows shows it as far as it has got")
+    return run
+
+
+_TRACES = ("run.json", "metrics.csv", "exchange.json", "evaluation.json", "panels")
+
+
+def _warn_of_training(run: Path, step: int, what: str) -> None:
+    told = f"{run}: is still training (step {step}); {what}"
+    warnings.warn(told, CenWarning, stacklevel=3)
 
 
 def network_source(path: Path) -> Path:

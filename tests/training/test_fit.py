@@ -315,3 +315,16 @@ def test_progress_bar_shows_the_figures(tmp_path: Path, capsys: pytest.CaptureFi
     shown = capsys.readouterr().out
     for word in ("6/6", "loss", "mIoU", "exchange", "α"):
         assert word in shown, shown
+
+
+def test_a_signal_before_the_first_step_of_a_resumed_run_keeps_its_step(tmp_path: Path) -> None:
+    class Early(At):
+        def on_fit_start(self, trainer: Any, pl_module: Any) -> None:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(KeyboardInterrupt):
+        train(toy_config(), tmp_path / "run", At(6, lambda _: os.kill(os.getpid(), signal.SIGTERM)))
+    with pytest.raises(KeyboardInterrupt, match="step 7 of 12"):
+        train(toy_config(), tmp_path / "run", Early(), resume=True)
+    facts = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert (facts["status"], facts["step"]) == ("interrupted", 7)

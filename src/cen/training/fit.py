@@ -224,8 +224,12 @@ def _train(
         trainer = _trainer(how, run_dir, watchers, resume_step, validates)
     keep_signals(trainer)
 
+    def reached() -> int:
+        # A run that is resumed stands at its last step before the trainer has read that.
+        return max(resume_step, trainer.global_step)
+
     def left(asked: bool) -> None:
-        finish_run(run_dir, "interrupted" if asked else "failed", trainer.global_step, always=True)
+        finish_run(run_dir, "interrupted" if asked else "failed", reached(), always=True)
 
     status = "failed"
     try:
@@ -254,12 +258,12 @@ def _train(
             raise
         status = "interrupted"
         raise KeyboardInterrupt(
-            f"aborted in step {trainer.global_step} of {how.max_steps}; go on from the last"
+            f"aborted in step {reached()} of {how.max_steps}; go on from the last"
             f" checkpoint with: cen train --resume {run_dir}"
         ) from None
     finally:
         # Where the first process was killed, another one notes it.
-        finish_run(run_dir, status, trainer.global_step, always=alone())
+        finish_run(run_dir, status, reached(), always=alone())
 
 
 def _module(config: Config, net: ChannelExchangeNetwork) -> DensePrediction:

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from cen.errors import ConfigError, ShapeError
+from cen.errors import ConfigError, DataError, ShapeError
 from cen.losses import (
     depth_loss,
     edge_counts,
@@ -161,3 +161,46 @@ def test_edges_of_a_part_are_balanced_by_the_whole() -> None:
     counts = edge_counts(target)
     parts = [edge_loss(logits[k : k + 1], target[k : k + 1], counts[0] / counts[1]) for k in (0, 1)]
     torch.testing.assert_close((10 * parts[0] + 20 * parts[1]) / 30, edge_loss(logits, target))
+
+
+SEGMENTED = {"s": Output({}, torch.rand(1, 3, 4, 4), torch.ones(0))}
+LABELS = {"s": torch.zeros(1, 4, 4).long()}
+TASKS = {"s": Task("segmentation", 3)}
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "words"),
+    [
+        ({"outputs": {}}, ConfigError, "dict of cen.models.Output"),
+        ({"outputs": {"s": torch.rand(1, 3, 4, 4)}}, ConfigError, "Tensor of shape"),
+        ({"targets": {}}, ConfigError, "no target"),
+        ({"tasks": {}}, ConfigError, "no task"),
+        ({"weights": {"s": "much"}}, ConfigError, "'much'"),
+        ({"weights": {"s": math.nan}}, ConfigError, "nan"),
+        ({"weights": {"s": -1.0}}, ConfigError, "0 or more"),
+        ({"class_weights": {"t": torch.ones(3)}}, ConfigError, "no output"),
+        ({"class_weights": {"s": torch.ones(2)}}, ShapeError, "class weights"),
+        ({"class_weights": {"s": torch.tensor([1, math.nan, 1])}}, DataError, "finite"),
+        ({"class_weights": {"s": torch.tensor([1, -1, 1])}}, DataError, "negative"),
+        ({"edge_shares": {"t": torch.ones(())}}, ConfigError, "no output"),
+    ],
+)
+def test_arguments_that_do_not_fit(given, error, words) -> None:
+    arguments = {"outputs": SEGMENTED, "targets": LABELS, "tasks": TASKS, **given}
+    with pytest.raises(error, match=words):
+        fusion_loss(**arguments)
+
+
+@pytest.mark.parametrize("dtype", [torch.int64, torch.float64, torch.float16])
+def test_class_weights_of_another_type_are_computed_with_as_float32(dtype) -> None:
+    weight = torch.tensor([1.0, 2.0, 3.0])
+    losses = [
+        fusion_loss(SEGMENTED, LABELS, TASKS, {"s": w}).total for w in (weight, weight.to(dtype))
+    ]
+    assert losses[0] == losses[1]
+
+
+@pytest.mark.parametrize("share", [torch.rand(3), torch.tensor(7.0), torch.tensor(1), 0.5])
+def test_a_share_of_edges_that_is_none(share) -> None:
+    with pytest.raises((ShapeError, DataError), match="share of edges"):
+        edge_loss(torch.zeros(1, 1, 4, 4), torch.zeros(1, 1, 4, 4), share)

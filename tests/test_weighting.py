@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 import cen
 from cen.checks import AGGREGATORS
-from cen.errors import ConfigError
+from cen.errors import ConfigError, DataError, ShapeError
 from cen.models import Task
 from cen.weighting import (
     FixedWeighting,
@@ -210,3 +210,36 @@ def test_weights_are_those_of_the_outputs(name: str) -> None:
         make_weighting(name, {"s": 1.0}, net)
     with pytest.raises(ConfigError, match=r"given for dd, which is no output.*did you mean 'd'"):
         make_weighting(name, {"s": 1.0, "d": 1.0, "dd": 1.0}, net)
+
+
+@pytest.mark.parametrize(
+    ("losses", "error", "words"),
+    [
+        ({}, ConfigError, "no loss"),
+        ([torch.ones(())], ConfigError, "dict"),
+        ({"s": torch.ones(()), "p": torch.ones(())}, ConfigError, "'p'"),
+        ({"s": torch.ones(2)}, ShapeError, "scalar"),
+        ({"s": torch.tensor(1)}, DataError, "int64"),
+        ({"s": 1.0}, DataError, "tensor"),
+    ],
+)
+def test_losses_that_are_none(losses: Any, error: type[Exception], words: str) -> None:
+    weights = {"s": 1.0, "d": 1.0}
+    for weighting in (FixedWeighting(weights), UncertaintyWeighting(weights, TASKS)):
+        with pytest.raises(error, match=words):
+            weighting(losses)
+
+
+def test_weights_that_are_none() -> None:
+    for weights in ({"s": "x"}, ["s"], {"s": math.nan}):
+        with pytest.raises(ConfigError):
+            FixedWeighting(weights)  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="no task"):
+        UncertaintyWeighting({"s": 1.0}, {})
+    with pytest.raises(ConfigError, match="says nothing of 'd'"):
+        UncertaintyWeighting({"s": 1.0, "d": 1.0}, TASKS)(scalars(1.0, 2.0), {"s": torch.ones(())})
+    for name in (3, None):
+        with pytest.raises(ConfigError, match=f"no weighting .{name}"):
+            make_weighting(name, {"s": 1.0}, nn.Linear(1, 1))  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="Linear"):
+        make_weighting("fixed", {"s": 1.0}, nn.Linear(1, 1))  # type: ignore[arg-type]

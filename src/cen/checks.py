@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from cen.errors import ConfigError, did_you_mean, shown
+from cen.errors import ConfigError, described, did_you_mean, shown
 
 if TYPE_CHECKING:
     from cen.config import Config
@@ -36,6 +36,7 @@ def check_weighting(name: str) -> None:
         ConfigError: Naming what can be used.
     """
     known = ("fixed", "uncertainty", *AGGREGATORS)
+    name = name if isinstance(name, str) else described(name)
     if name in known:
         return
     if name in _REFUSED:

@@ -7,6 +7,7 @@ double precision are computed with as float32, integer and bool labels of any wi
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
@@ -14,10 +15,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from cen.errors import CenError, ConfigError, ShapeError, did_you_mean
+from cen.arguments import number
+from cen.errors import CenError, ConfigError, DataError, ShapeError, described, did_you_mean
 from cen.masks import valid_depth, valid_normals
 from cen.models import Output, Task
-from cen.pairs import check_pair, check_range, labels_of, looks, out_of_range
+from cen.pairs import check_numbers, check_pair, check_range, labels_of, looks, out_of_range
 
 
 class LossTerms(NamedTuple):
@@ -44,7 +46,7 @@ def segmentation_loss(
     Args:
         logits: (B, classes, h, w); upsampled to the target's size (bilinear, align_corners=False).
         target: (B, H, W) labels, integers of any width or bool.
-        weight: (classes,) class weights, or None.
+        weight: (classes,) class weights, finite and not negative, computed with as float32; None.
         ignore_index: Label of pixels that do not count.
 
     Returns:
@@ -57,8 +59,8 @@ def segmentation_loss(
     """
     check_pair("segmentation", logits, target)
     classes, given = logits.shape[1], target
-    if weight is not None and weight.shape != (classes,):
-        raise ShapeError(f"class weights are ({classes},), got {tuple(weight.shape)}")
+    if weight is not None:
+        weight = _class_weights(weight, classes)
     target = labels_of(target, classes, ignore_index)
     valid = target != ignore_index
     logits = _resize(logits.float(), target)
@@ -106,9 +108,13 @@ def edge_loss(logits: Tensor, target: Tensor, share: Tensor | None = None) -> Te
     Args:
         logits: (B, 1, h, w).
         target: (B, 1, H, W) in [0, 1]; NaN where missing.
-        share: The share of edges, a scalar, where the batch is a part of a larger one.
+        share: The share of edges, a scalar in 0..1, where the batch is a part of a larger one.
     """
     target = _checked("edge", logits, target)
+    if share is not None:
+        check_numbers(share, "the share of edges", "")
+        if looks(share) and not 0 <= share <= 1:
+            raise DataError(f"the share of edges is in 0..1, not {share:.4g}")
     valid = torch.isfinite(target)
     clean = torch.where(valid, target, 0)
     counts = edge_counts(target)
@@ -165,21 +171,17 @@ def fusion_loss(
             one; see `edge_loss`.
 
     Raises:
-        ConfigError: An output has no target, or is of a kind without a loss, or a weight is for
-            none of the outputs.
+        ConfigError: There is no output, or one has no target or task, or is of a kind without a
+            loss, or a weight is no number or for none of the outputs.
         ShapeError: A target does not fit the output, or is another view (sides swapped).
         DataError: A target has a type, a device or values that do not fit; the message names the
             output.
     """
     terms: dict[str, Tensor] = {}
-    for name in weights or {}:
-        if name not in outputs:
-            hint = did_you_mean(name, outputs)
-            raise ConfigError(f"a weight is given for {name!r}, which is no output{hint}")
+    _check_outputs(outputs, weights or {}, class_weights or {}, edge_shares or {})
     for name, output in outputs.items():
-        if name not in targets:
-            hint = did_you_mean(name, targets)
-            raise ConfigError(f"no target for output {name!r}, given: {list(targets)}{hint}")
+        _check_given("target", name, targets)
+        _check_given("task", name, tasks)
         target, task = targets[name], tasks[name]
         if task.kind != "segmentation" and task.kind not in KINDS:
             known = ("segmentation", *KINDS)
@@ -204,6 +206,38 @@ def fusion_loss(
         return LossTerms(torch.stack(list(terms.values())).sum(), terms)
     losses = output_losses(terms)
     return LossTerms(sum_weighted(losses, {n: weights.get(n, 1.0) for n in losses}), terms)
+
+
+def _check_outputs(outputs: Mapping[str, Output], *weights: Mapping[str, object]) -> None:
+    """Refuses what is no dict of outputs, and weights of others; numbers must be finite, from 0."""
+    whole = isinstance(outputs, Mapping) and all(isinstance(o, Output) for o in outputs.values())
+    if not whole or not outputs:
+        raise ConfigError(
+            f"outputs are what a network returns, a dict of cen.models.Output, not "
+            f"{described(outputs)}"
+        )
+    for given in weights:
+        for name, weight in given.items():
+            if name not in outputs:
+                hint = did_you_mean(name, outputs)
+                raise ConfigError(f"a weight is given for {name!r}, which is no output{hint}")
+            if not isinstance(weight, Tensor):
+                number(f"the weight of {name!r}", weight, what="0 or more", high=sys.float_info.max)
+
+
+def _check_given(what: str, name: str, known: Mapping[str, object]) -> None:
+    if name not in known:
+        hint = did_you_mean(name, known)
+        raise ConfigError(f"no {what} for output {name!r}, given: {list(known)}{hint}")
+
+
+def _class_weights(weight: Tensor, classes: int) -> Tensor:
+    if not isinstance(weight, Tensor) or weight.shape != (classes,):
+        raise ShapeError(f"class weights are a tensor ({classes},), got {described(weight)}")
+    weight = weight.float()
+    if looks(weight) and not bool((torch.isfinite(weight) & (weight >= 0)).all()):
+        raise DataError(f"class weights are finite and not negative, got {weight.tolist()}")
+    return weight
 
 
 def output_losses(terms: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from cen.errors import DataError, ShapeError
-from cen.pairs import check_together
+from cen.errors import ShapeError
+from cen.pairs import check_pair, check_together
 
 
 def valid_depth(target: Tensor) -> Tensor:
@@ -44,12 +44,17 @@ def valid_pixels(kind: str, target: Tensor, ignore_index: int = 255) -> Tensor:
     return valid_depth(target) if kind == "depth" else torch.isfinite(target)
 
 
-def same_shape(prediction: Tensor, target: Tensor) -> None:
+def same_shape(kind: str, prediction: Tensor, target: Tensor) -> None:
     """Refuses a prediction and a truth that broadcasting would compare silently.
 
+    Args:
+        kind: "depth", "normal", "edge" or "image".
+        prediction: (B, C, H, W), floating point.
+        target: the same.
+
     Raises:
-        ShapeError: the shapes differ.
-        DataError: one is no floating point tensor, or they are on different devices.
+        ShapeError: the shapes differ or are not those of the kind.
+        DataError: one is no floating point tensor, there are no samples, or the devices differ.
     """
     check_together(prediction, target)
     if prediction.shape != target.shape:
@@ -57,6 +62,4 @@ def same_shape(prediction: Tensor, target: Tensor) -> None:
             f"prediction {tuple(prediction.shape)} and target {tuple(target.shape)} differ in "
             "shape; resize the prediction to the truth, and give both as (B, C, H, W)"
         )
-    for what, values in (("prediction", prediction), ("target", target)):
-        if not values.is_floating_point():
-            raise DataError(f"{what} must be floating point, got {values.dtype}; convert it first")
+    check_pair(kind, prediction, target)

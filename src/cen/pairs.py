@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensor
 
-from cen.errors import DataError, ShapeError
+from cen.errors import DataError, ShapeError, described
 
 CHANNELS = {"depth": 1, "normal": 3, "edge": 1}
 """Channels of the kinds that have a fixed number."""
@@ -65,29 +65,54 @@ def check_pair(kind: str, prediction: Tensor, target: Tensor, name: str = "targe
         )
 
 
-def check_together(prediction: Tensor, target: Tensor, name: str = "target") -> None:
+def check_together(
+    prediction: Tensor, target: Tensor, name: str = "target", other: str = "the prediction"
+) -> None:
     """Refuses what is no tensor, is complex, or lies on different devices.
 
     Raises:
         DataError: one of these.
     """
-    for what, value in (("the prediction", prediction), (name, target)):
+    for what, value in ((other, prediction), (name, target)):
         if not isinstance(value, Tensor):
-            raise DataError(f"{what} must be a tensor, got {type(value).__name__}")
+            raise DataError(f"{what} must be a tensor, got {described(value)}")
         if value.is_complex():
             raise DataError(f"{what} must hold real numbers, got {value.dtype}")
     if prediction.device != target.device:
         raise DataError(
-            f"{name} is on {target.device}, the prediction on {prediction.device}; move one of them"
+            f"{name}: on {target.device}, but {other} on {prediction.device}; move one of them"
         )
 
 
-def check_labels(labels: Tensor, name: str) -> None:
-    """Refuses labels that are no integers.
+def check_numbers(values: object, name: str, shape: str | None = None) -> None:
+    """Refuses what is no tensor of floating point numbers, or has other dimensions.
+
+    Args:
+        values: what was given.
+        name: what messages call it.
+        shape: its dimensions, such as "N, F"; "" for a scalar, None for any.
+
+    Raises:
+        DataError: no tensor, or of integers or complex numbers.
+        ShapeError: the dimensions.
+    """
+    if not isinstance(values, Tensor):
+        raise DataError(f"{name} must be a tensor, got {described(values)}")
+    if not values.is_floating_point():
+        raise DataError(f"{name} must be floating point, got {values.dtype}; convert it first")
+    if shape is not None and values.ndim != len(shape.split(", ") if shape else ""):
+        form = f"({shape})" if shape else "a scalar"
+        raise ShapeError(f"{name} must be {form}, got {tuple(values.shape)}")
+
+
+def check_labels(labels: object, name: str) -> None:
+    """Refuses labels that are no tensor of integers.
 
     Raises:
         DataError: the type is another one.
     """
+    if not isinstance(labels, Tensor):
+        raise DataError(f"{name} must be a tensor, got {described(labels)}")
     if labels.is_floating_point() or labels.is_complex():
         raise DataError(
             f"{name} must hold integer class labels, got {labels.dtype}; convert them with .long()"

@@ -16,11 +16,13 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from cen.arguments import mapping
 from cen.checks import check_weighting
-from cen.errors import ConfigError, did_you_mean
+from cen.errors import ConfigError, described, did_you_mean
 from cen.exchange import Streams
 from cen.losses import sum_weighted
 from cen.models import ChannelExchangeNetwork, Task
+from cen.pairs import check_numbers
 
 
 class Weighted(NamedTuple):
@@ -47,11 +49,11 @@ class FixedWeighting(nn.Module):
 
     def __init__(self, weights: Mapping[str, float]) -> None:
         super().__init__()
-        for name, weight in weights.items():
-            if not 0 < weight < math.inf:
+        for name, weight in mapping("weights", weights, "{'segmentation': 1.0}").items():
+            if not isinstance(weight, int | float) or not 0 < weight < math.inf:
                 raise ConfigError(
-                    f"model.outputs.{name}.weight: {weight}; give a number above 0, or leave the "
-                    "output out"
+                    f"model.outputs.{name}.weight: {described(weight)}; give a number above 0, "
+                    "or leave the output out"
                 )
         self.names = tuple(weights)
         self.register_buffer("fixed", torch.tensor(list(weights.values())), persistent=False)
@@ -71,9 +73,27 @@ class FixedWeighting(nn.Module):
             present: by output, 1 where the batch has any ground truth for it, else 0 (scalars);
                 None: all have.
             scale: factor by which gradients are multiplied against underflow (float16).
+
+        Raises:
+            ConfigError: an output is unknown or has no value, or there is none.
+            ShapeError: a loss is no scalar.
+            DataError: a loss is no floating point tensor.
         """
+        self._check(losses, present)
         weights = self._fixed(losses)
         return Weighted(sum_weighted(losses, weights), weights)
+
+    def _check(self, losses: Mapping[str, Tensor], present: Mapping[str, Tensor] | None) -> None:
+        known = ", ".join(self.names)
+        if not mapping("losses", losses, "{'segmentation': loss}"):
+            raise ConfigError(f"there is no loss to weigh; the outputs are {known}")
+        for name, loss in losses.items():
+            if name not in self.names:
+                hint = did_you_mean(name, self.names)
+                raise ConfigError(f"{name!r} has no weight{hint}; the outputs are {known}")
+            if present is not None and name not in present:
+                raise ConfigError(f"present: says nothing of {name!r}, which has a loss")
+            check_numbers(loss, f"the loss of {name!r}", "")
 
     def _fixed(self, losses: Mapping[str, Tensor]) -> dict[str, Tensor]:
         return {name: self.fixed[self.names.index(name)] for name in losses}
@@ -92,6 +112,9 @@ class UncertaintyWeighting(FixedWeighting):
         weights: fixed weight of each output.
         tasks: the tasks, for their kinds; segmentation and edges are classifications.
 
+    Raises:
+        ConfigError: a weight is not above 0, or has no task.
+
     Attributes:
         log_variances: s, (T,), a parameter, 0 at the start; give it to the optimiser, without
             weight decay.
@@ -99,6 +122,8 @@ class UncertaintyWeighting(FixedWeighting):
 
     def __init__(self, weights: Mapping[str, float], tasks: Mapping[str, Task]) -> None:
         super().__init__(weights)
+        if missing := [name for name in weights if name not in tasks]:
+            raise ConfigError(f"no task is given for {missing[0]!r}, which has a weight")
         self.log_variances = nn.Parameter(torch.zeros(len(weights)))
         classifies = [tasks[name].kind in ("segmentation", "edge") for name in weights]
         factors = torch.tensor([1.0 if yes else 0.5 for yes in classifies])
@@ -113,6 +138,7 @@ class UncertaintyWeighting(FixedWeighting):
         scale: float = 1.0,
     ) -> Weighted:
         """Weighs the losses of a step; see `FixedWeighting.forward`."""
+        self._check(losses, present)
         learned = self.factors * torch.exp(-self.log_variances) * self.fixed
         weights = {name: learned[self.names.index(name)] for name in losses}
         total = sum_weighted(losses, weights)
@@ -163,6 +189,7 @@ class GradientWeighting(FixedWeighting):
         scale: float = 1.0,
     ) -> Weighted:
         """Weighs the losses of a step; see `FixedWeighting.forward`. Waits for the device."""
+        self._check(losses, present)
         fixed = self._fixed(losses)
         scaled = {name: fixed[name] * loss for name, loss in losses.items()}
         found = self._weights(torch.stack([self._gradient(x, scale) for x in scaled.values()]))
@@ -214,6 +241,8 @@ def make_weighting(
     Raises:
         ConfigError: the weights are not those of the network's outputs; see the classes above.
     """
+    if not isinstance(net, ChannelExchangeNetwork):
+        raise ConfigError(f"the network is one of cen.build, not {described(net)}")
     for output in weights:
         if output not in net.outputs:
             hint = did_you_mean(output, net.outputs)

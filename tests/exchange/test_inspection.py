@@ -6,7 +6,15 @@ import pytest
 import torch
 from torch import nn
 
-from cen.exchange import ExchangeRule, StreamBatchNorm, Streams, inspect
+from cen.errors import ConfigError
+from cen.exchange import (
+    ExchangeRule,
+    StreamBatchNorm,
+    Streams,
+    exchange_rate,
+    inspect,
+    sparsity,
+)
 
 
 def network(scope: str = "own") -> nn.Module:
@@ -55,3 +63,10 @@ def test_it_is_plain_json() -> None:
 def test_a_network_without_exchange() -> None:
     found = inspect(nn.Conv2d(3, 3, 1))
     assert (found.layers, found.rate, found.alpha) == ([], 0.0, {})
+
+
+@pytest.mark.parametrize("given", [3, None, "rgb", {}])
+@pytest.mark.parametrize("read", [inspect, sparsity, exchange_rate])
+def test_what_is_no_network(read, given):
+    with pytest.raises(ConfigError, match="a network"):
+        read(given)

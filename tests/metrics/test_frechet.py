@@ -4,7 +4,7 @@ import torch
 from scipy import linalg
 from torch import nn
 
-from cen.errors import ConfigError, ShapeError
+from cen.errors import ConfigError, DataError, ShapeError
 from cen.metrics import (
     Features,
     ImageDistance,
@@ -155,3 +155,57 @@ def test_what_does_not_fit():
         frechet_distance(torch.zeros(3, 2), torch.zeros(3, 4))
     with pytest.raises(ShapeError, match="at least 2 images"):
         kernel_distance(torch.zeros(3, 2), torch.zeros(1, 2))
+
+
+def spoilt(value):
+    features = torch.rand(6, 3)
+    features[2, 1] = value
+    return features
+
+
+FEATURE_FAULTS = {
+    "NaN": (spoilt(torch.nan), DataError, "NaN"),
+    "infinity": (spoilt(torch.inf), DataError, "NaN, infinity"),
+    "beyond": (spoilt(1e38), DataError, "beyond"),
+    "integers": (torch.ones(6, 3).long(), DataError, "int64"),
+    "uint8": (torch.ones(6, 3).byte(), DataError, "uint8"),
+    "complex": (torch.ones(6, 3).cfloat(), DataError, "real numbers"),
+    "array": (np.ones((6, 3)), DataError, "ndarray"),
+    "device": (torch.ones(6, 3, device="meta"), DataError, "meta"),
+    "width": (torch.ones(6, 2), ShapeError, "same F"),
+    "dimensions": (torch.ones(3), ShapeError, "same F"),
+}
+
+
+@pytest.mark.parametrize("fault", FEATURE_FAULTS)
+@pytest.mark.parametrize("distance", [frechet_distance, kernel_distance])
+def test_features_that_are_none(distance, fault):
+    features, error, words = FEATURE_FAULTS[fault]
+    for pair in ((torch.rand(6, 3), features), (features, torch.rand(6, 3))):
+        with pytest.raises(error, match=words):
+            distance(*pair)
+
+
+@pytest.mark.parametrize("options", [{"subsets": 0}, {"subset_size": 1}, {"seed": "x"}])
+def test_subsets_that_are_none(options):
+    features = torch.rand(6, 3), torch.rand(7, 3)
+    with pytest.raises(ConfigError, match=next(iter(options))):
+        kernel_distance(*features, **options)
+    assert kernel_distance(*features, subset_size=2).isfinite()
+
+
+def test_images_that_are_none():
+    whole = (images(0) * 255).byte()
+    with pytest.raises(DataError, match="uint8"):
+        to_bytes(whole)
+    metric = ImageDistance(Features("m", Moments()), ("a",))
+    for generated, real, error, words in (
+        ({}, images(0), ConfigError, "'a'"),
+        ({"a": images(1)[:2]}, images(0), ShapeError, "shape"),
+        ({"a": whole}, images(0), DataError, "floating point"),
+        ({"a": images(1)}, images(0) * 127 + 128, DataError, "scale them first"),
+    ):
+        with pytest.raises(error, match=words):
+            metric.update(generated, real)
+    with pytest.raises(ConfigError, match="load_features"):
+        ImageDistance(Moments(), ("a",))

@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter
 
-from cen.errors import ShapeError
+from cen.errors import ConfigError, ShapeError
 from cen.metrics import ImageMetric, image_scores, image_sums
 
 
@@ -86,7 +86,23 @@ def test_shapes_that_do_not_fit():
     guess, truth = pair()
     with pytest.raises(ShapeError, match="differ in shape"):
         image_sums(guess[:, :1], truth)
-    with pytest.raises(ShapeError, match=r"images are \(B, C, H, W\)"):
+    with pytest.raises(ShapeError, match=r"\(B, C, h, w\)"):
         image_sums(guess[0], truth[0])
     with pytest.raises(ShapeError, match=r"\(6,\)"):
         image_scores(torch.zeros(4))
+
+
+@pytest.mark.parametrize("limits", [(1.0, 1.0), (1.0, -1.0), (0.0, float("nan")), 3, "ab"])
+def test_limits_that_are_no_range(limits):
+    image = torch.rand(1, 1, 8, 8)
+    with pytest.raises(ConfigError, match="range"):
+        image_sums(image, image, limits)
+
+
+def test_images_smaller_than_the_window_have_no_ssim():
+    image = torch.rand(1, 1, 5, 8)
+    with pytest.raises(ShapeError, match="6 × 6"):
+        image_sums(image, image)
+    assert image_scores(image_sums(image, image, None)).mae == 0
+    image = torch.rand(1, 1, 6, 6)
+    assert image_scores(image_sums(image, image)).ssim == pytest.approx(1)

@@ -18,7 +18,7 @@ from torchmetrics.functional.classification import (
     multiclass_jaccard_index,
 )
 
-from cen.errors import DataError, ShapeError
+from cen.errors import ConfigError, DataError, ShapeError
 from cen.metrics import SegmentationMetric, confusion_matrix, segmentation_scores
 
 Case = tuple[list[int], list[int], int, int | None]  # pred, target, classes, ignored label
@@ -195,3 +195,15 @@ def test_two_processes_sum_their_matrices(tmp_path: Path) -> None:
 
 if __name__ == "__main__":
     _rank(int(sys.argv[3]), sys.argv[1], sys.argv[2])
+
+
+def test_numbers_of_classes_and_counts_that_are_none() -> None:
+    labels = torch.zeros(2, 3, dtype=torch.int64)
+    for classes in (0, 2.5, "3", True):
+        with pytest.raises(ConfigError, match="classes"):
+            confusion_matrix(labels, labels, classes)  # type: ignore[arg-type]
+        with pytest.raises(ConfigError, match="classes"):
+            SegmentationMetric(classes)  # type: ignore[arg-type]
+    for value in (torch.nan, -1.0):
+        with pytest.raises(DataError, match="counts"):
+            segmentation_scores(torch.full((2, 2), value))

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from cen.errors import ConfigError, ShapeError, StreamError
+from cen.errors import ConfigError, DataError, ShapeError, StreamError
 from cen.exchange import StreamNorm, exchange_layers, sparsity
 from cen.models import Task, load, save
 from cen.models.baselines import FUSIONS, PLACES, Attention, Average, Concat, Gate, Sum, discrepancy
@@ -342,3 +342,19 @@ def test_wrong_inputs_are_named_as_by_the_method(make_net, make_inputs):
         net({"dpeth": make_inputs(net)["depth"]})
     with pytest.raises(ShapeError, match=r"'depth' has shape"):
         net({**make_inputs(net), "depth": torch.zeros(2, 3, 33, 47)})
+
+
+@pytest.mark.parametrize(
+    ("second", "error", "words"),
+    [
+        (torch.ones(5, 3).long(), DataError, "int64"),
+        (torch.ones(5, 3).numpy(), DataError, "ndarray"),
+        (torch.ones(5, 3, device="meta"), DataError, "meta"),
+        (torch.ones(5, 2), ShapeError, "none of them empty"),
+        (torch.ones(0, 3), ShapeError, "none of them empty"),
+        (torch.ones(3), ShapeError, "N, C"),
+    ],
+)
+def test_samples_that_cannot_be_compared(second, error, words):
+    with pytest.raises(error, match=words):
+        discrepancy(torch.ones(4, 3), second)

@@ -3,7 +3,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 import cen
-from cen.errors import ConfigError, ShapeError, StreamError
+from cen.errors import ConfigError, DataError, ShapeError, StreamError
 from cen.exchange import ExchangeRule, exchange_layers, instance_statistics, sparsity
 from cen.models import build, load, save
 from cen.models.cycle import fused
@@ -277,3 +277,23 @@ def test_memory_and_work_grow_no_faster_than_linearly():
         more = count * (count - 1) / 6
         for found, first in zip(cost(count), least, strict=True):
             assert found <= 1.05 * more * first
+
+
+def test_what_cannot_enter_is_refused():
+    net = tiny(
+        inputs={"rgb": 3, "depth": 1, "parts": 4},
+        outputs={"rgb": IMAGE, "depth": {"kind": "depth", "channels": 1}, "parts": 4},
+    )
+    image = torch.rand(1, 3, 16, 16)
+    for name, value, error, words in (
+        ("deph", image, ConfigError, "did you mean 'depth'"),
+        ("rgb", image.byte(), DataError, "floating point"),
+        ("rgb", image[0], ShapeError, "B, C, H, W"),
+        ("rgb", image[:, :1], ShapeError, "3 channels"),
+        ("parts", image[:, 0], DataError, "integer"),
+        ("parts", [[0]], DataError, "tensor"),
+    ):
+        with pytest.raises(error, match=words):
+            net.enter(name, value)
+    with pytest.raises(ConfigError, match="a Tensor of shape"):
+        net.reenter("rgb", image)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from cen.arguments import choice, number, whole
-from cen.errors import ConfigError, ShapeError
+from cen.errors import ConfigError, ShapeError, described
 from cen.exchange.functional import (
     Scope,
     group_parts,
@@ -256,7 +256,13 @@ class StreamNorm(nn.Module):
 
 
 def exchange_layers(net: nn.Module) -> dict[str, StreamNorm]:
-    """The norms of a network that have an exchange rule, by qualified name, each once."""
+    """The norms of a network that have an exchange rule, by qualified name, each once.
+
+    Raises:
+        ConfigError: ``net`` is no network.
+    """
+    if not isinstance(net, nn.Module):
+        raise ConfigError(f"exchange is read off a network (nn.Module), not {described(net)}")
     return {
         name: module
         for name, module in net.named_modules()
@@ -279,10 +285,12 @@ def sparsity(net: nn.Module, streams: Collection[str] | None = None) -> Tensor:
         A scalar; 0 for a network that exchanges nothing.
 
     Raises:
+        ConfigError: ``net`` is no network.
         StreamError: A name in ``streams`` is unknown to a layer.
     """
+    layers = exchange_layers(net).values()
     device = next((p.device for p in net.parameters()), None)
-    return total_penalty([(layer, streams) for layer in exchange_layers(net).values()], device)
+    return total_penalty([(layer, streams) for layer in layers], device)
 
 
 def total_penalty(

@@ -145,6 +145,8 @@ class Streams:
         """
         if isinstance(names, str):
             raise StreamError(f"streams are given as a list of names, [{names!r}], not as text")
+        if not isinstance(names, Iterable):
+            raise StreamError(f"streams are given as a list of names, not {described(names)}")
         wanted = list(names)
         for name in wanted:
             if not isinstance(name, str) or name not in self.names:

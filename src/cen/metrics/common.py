@@ -8,10 +8,26 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
+from cen.errors import DataError, ShapeError, described
+
 
 def plain_scores(scores: Any) -> dict[str, Any]:
     """A NamedTuple of tensors as plain numbers and lists for JSON; ``None`` stands for nan."""
     return {name: _plain(value.tolist()) for name, value in scores._asdict().items()}
+
+
+def counted(sums: Tensor, shape: tuple[int, ...], what: str) -> Tensor:
+    """Sums of a metric on the host, float64, refused where they cannot be what was counted.
+
+    Raises:
+        ShapeError: they have another shape.
+        DataError: they are no tensor.
+    """
+    if not isinstance(sums, Tensor):
+        raise DataError(f"{what} must be a tensor, got {described(sums)}")
+    if sums.shape != shape:
+        raise ShapeError(f"{what} have the shape {shape}, got {tuple(sums.shape)}")
+    return sums.detach().cpu().double()
 
 
 def _plain(value: Any) -> Any:

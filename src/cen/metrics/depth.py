@@ -7,9 +7,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from cen.errors import ShapeError
 from cen.masks import same_shape, valid_depth
-from cen.metrics.common import SumMetric, plain_scores
+from cen.metrics.common import SumMetric, counted, plain_scores
 from cen.pairs import check_finite
 
 
@@ -47,9 +46,10 @@ def depth_sums(prediction: Tensor, target: Tensor) -> Tensor:
         (4,) float64: Σ error², Σ |error| / truth, pixels within the factor 1.25, valid pixels.
 
     Raises:
-        ShapeError: the shapes differ.
+        ShapeError: the shapes differ or are not those of depth.
+        DataError: a type or (on the CPU) a value does not fit.
     """
-    same_shape(prediction, target)
+    same_shape("depth", prediction, target)
     valid = valid_depth(target)
     check_finite(prediction, valid)
     truth = torch.where(valid, target, 1).double()
@@ -63,9 +63,7 @@ def depth_sums(prediction: Tensor, target: Tensor) -> Tensor:
 
 def depth_scores(sums: Tensor) -> DepthScores:
     """The scores of what :func:`depth_sums` counted, added up over a data set."""
-    if sums.shape != (4,):
-        raise ShapeError(f"depth sums have the shape (4,), got {tuple(sums.shape)}")
-    squares, relative, within, count = sums.detach().cpu().double()
+    squares, relative, within, count = counted(sums, (4,), "depth sums")
     return DepthScores(
         rmse=(squares / count).sqrt(),
         abs_rel=relative / count,

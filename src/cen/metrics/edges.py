@@ -8,9 +8,8 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
-from cen.errors import ShapeError
 from cen.masks import same_shape, valid_pixels
-from cen.metrics.common import plain_scores
+from cen.metrics.common import counted, plain_scores
 from cen.pairs import check_finite, check_range
 
 LEVELS = 100
@@ -57,7 +56,7 @@ def edge_counts(probabilities: Tensor, target: Tensor) -> Tensor:
         ShapeError: the shapes differ.
         DataError: a type or (on the CPU) a value does not fit.
     """
-    same_shape(probabilities, target)
+    same_shape("edge", probabilities, target)
     check_range("edge", target)
     check_range("edge", probabilities, "prediction")
     valid = valid_pixels("edge", target)
@@ -72,9 +71,7 @@ def edge_counts(probabilities: Tensor, target: Tensor) -> Tensor:
 
 def edge_scores(counts: Tensor) -> EdgeScores:
     """The scores of what :func:`edge_counts` counted, added up over a data set."""
-    if counts.shape != (2, LEVELS):
-        raise ShapeError(f"edge counts have the shape (2, {LEVELS}), got {tuple(counts.shape)}")
-    others, edges = counts.detach().cpu().double()
+    others, edges = counted(counts, (2, LEVELS), "edge counts")
     pixels = counts.detach().cpu().sum()
     # From bin k on: what is called an edge at the threshold k / 100.
     hits, wrong = edges.flip(0).cumsum(0).flip(0)[1:], others.flip(0).cumsum(0).flip(0)[1:]

@@ -14,9 +14,12 @@ from torch import Tensor, nn
 from torchmetrics.image.fid import FrechetInceptionDistance
 from torchmetrics.image.kid import KernelInceptionDistance
 
-from cen.errors import ConfigError, ShapeError
+from cen.arguments import whole
+from cen.errors import ConfigError, DataError, ShapeError, described
+from cen.masks import same_shape
 from cen.metrics.common import plain_scores
 from cen.metrics.features import Features
+from cen.pairs import check_numbers, check_together, looks
 
 Protocol = Literal["clean", "released"]
 
@@ -25,6 +28,9 @@ SUBSET = 1000
 
 SUBSETS = 50
 """Number of subsets, where there are more images than one subset takes."""
+
+_LARGEST_FEATURE = 1e30
+_LARGEST_PIXEL = 1.001
 
 
 class DistanceScores(NamedTuple):
@@ -73,11 +79,13 @@ def to_bytes(images: Tensor, protocol: Protocol = "clean") -> Tensor:
     Raises:
         ConfigError: the protocol is unknown.
         ShapeError: there are neither one nor three channels.
+        DataError: no floating point tensor: pictures in 0..255 are no images in [-1, 1].
     """
     if protocol not in get_args(Protocol):
         known = " or ".join(map(repr, get_args(Protocol)))
         raise ConfigError(f"the protocol of the image distances is {known}, not {protocol!r}")
-    if images.ndim != 4 or images.shape[1] not in (1, 3):
+    check_numbers(images, "images for the image distances", "B, C, H, W")
+    if images.shape[1] not in (1, 3):
         raise ShapeError(
             f"image distances take (B, 1, H, W) or (B, 3, H, W), not {tuple(images.shape)}"
         )
@@ -96,14 +104,15 @@ def frechet_distance(real: Tensor, generated: Tensor) -> Tensor:
     |μ − μ'|² + tr(Σ + Σ' − 2 (Σ^½ Σ' Σ^½)^½), by symmetric eigendecompositions.
 
     Args:
-        real: (N, F), N ≥ 2.
-        generated: (N', F), N' ≥ 2.
+        real: (N, F), N ≥ 2, finite floating point numbers.
+        generated: (N', F), N' ≥ 2, likewise.
 
     Returns:
         Scalar, float64, at least 0.
 
     Raises:
         ShapeError: the features do not fit, or there are too few images for a covariance.
+        DataError: the features are no finite floating point numbers, or on different devices.
     """
     _check_features(real, generated)
     mean, other = real.double().mean(0), generated.double().mean(0)
@@ -129,10 +138,10 @@ def kernel_distance(
     one value where a subset would hold all images.
 
     Args:
-        real: (N, F), N ≥ 2.
-        generated: (N', F), N' ≥ 2.
+        real: (N, F), N ≥ 2, finite floating point numbers.
+        generated: (N', F), N' ≥ 2, likewise.
         subsets: number of subsets.
-        subset_size: images per subset, cut down to the number of images there are.
+        subset_size: images per subset, at least 2, cut down to the number of images there are.
         seed: of the draws.
 
     Returns:
@@ -140,15 +149,18 @@ def kernel_distance(
 
     Raises:
         ShapeError: the features do not fit, or there are too few images.
+        DataError: the features are no finite floating point numbers, or on different devices.
+        ConfigError: a number of the subsets is none.
     """
     _check_features(real, generated)
-    size = min(subset_size, len(real), len(generated))
-    generator = torch.Generator().manual_seed(seed)
+    count = whole("subsets", subsets)
+    size = min(whole("subset_size", subset_size, 2), len(real), len(generated))
+    generator = torch.Generator().manual_seed(whole("seed", seed, 0))
     if size == len(real) == len(generated):
         return _squared_mmd(real.double(), generated.double())
     values = [
         _squared_mmd(*(_draw(features, size, generator) for features in (real, generated)))
-        for _ in range(subsets)
+        for _ in range(count)
     ]
     return torch.stack(values).mean()
 
@@ -169,15 +181,28 @@ def _squared_mmd(real: Tensor, generated: Tensor) -> Tensor:
 
 
 def _check_features(real: Tensor, generated: Tensor) -> None:
+    check_together(generated, real, "the real features", "the generated ones")
     if real.ndim != 2 or generated.ndim != 2 or real.shape[1] != generated.shape[1]:
         raise ShapeError(
             f"features are (N, F) with the same F, got {tuple(real.shape)} and "
             f"{tuple(generated.shape)}"
         )
+    if not real.shape[1]:
+        raise ShapeError("features are (N, F) with F at least 1, got F = 0")
     if min(len(real), len(generated)) < 2:
         raise ShapeError(
             f"a distribution needs at least 2 images, got {len(real)} and {len(generated)}"
         )
+    for name, features in (("real", real), ("generated", generated)):
+        check_numbers(features, f"the {name} features")
+        # On any device: what is computed of them is read back anyway. Beyond, squares overflow.
+        fits = features.double().abs() < _LARGEST_FEATURE
+        if not bool(fits.all()):
+            raise DataError(
+                f"the {name} features hold NaN, infinity or numbers beyond {_LARGEST_FEATURE:g} in "
+                f"{int((~fits).sum())} of {fits.numel()} values; a network that gives such "
+                "features, or what it was given, is not finite"
+            )
 
 
 class _Given(nn.Module):
@@ -233,6 +258,9 @@ class ImageDistance(nn.Module):
         protocol: how images become pictures, see :func:`to_bytes`.
         subset_size: images per subset of the kernel distance.
         subsets: number of subsets.
+
+    Raises:
+        ConfigError: an argument is another thing, or a number of the subsets is none.
     """
 
     def __init__(
@@ -245,6 +273,10 @@ class ImageDistance(nn.Module):
         subsets: int = SUBSETS,
     ) -> None:
         super().__init__()
+        if not isinstance(features, Features):
+            raise ConfigError(f"features come from load_features, not {described(features)}")
+        whole("subset_size", subset_size, 2)
+        whole("subsets", subsets)
         self.features, self.columns, self.protocol = features, columns, protocol
         given = _Given(features.num_features)
         self.frechet = nn.ModuleList(_Frechet(given) for _ in columns)
@@ -263,8 +295,19 @@ class ImageDistance(nn.Module):
             real: the true images, the same shape.
 
         Raises:
-            ShapeError: the images have neither one nor three channels.
+            ShapeError: the images have neither one nor three channels, or the shapes differ.
+            DataError: no floating point images, or (on the CPU) true images outside [-1, 1].
+            ConfigError: a column is missing.
         """
+        if missing := [column for column in self.columns if column not in generated]:
+            raise ConfigError(f"no generated images for {missing[0]!r}, given: {list(generated)}")
+        for column in self.columns:
+            same_shape("image", generated[column], real)
+        outside = torch.isfinite(real) & (real.abs() > _LARGEST_PIXEL)
+        if looks(real) and bool(outside.any()):
+            raise DataError(
+                f"true images must be in [-1, 1], got {real[outside][0]:.4g}; scale them first"
+            )
         # In double precision, because the kernel takes the third power.
         truth = self.features(to_bytes(real, self.protocol)).double()
         for index, column in enumerate(self.columns):

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torchmetrics.functional.image import structural_similarity_index_measure
 
-from cen.errors import ShapeError
+from cen.errors import ConfigError, ShapeError, described
 from cen.masks import same_shape
-from cen.metrics.common import SumMetric, plain_scores
+from cen.metrics.common import SumMetric, counted, plain_scores
 from cen.pairs import check_finite
 
 HIGHEST_PSNR = 100.0
 """What an image without any error counts as, in dB; its PSNR is infinite."""
+
+_WINDOW = 6
+"""Least side of an image whose border is mirrored for the 11 × 11 window of SSIM."""
 
 
 class ImageScores(NamedTuple):
@@ -62,11 +66,12 @@ def image_sums(prediction: Tensor, target: Tensor, limits: Range | None = (-1.0,
         are nan without limits.
 
     Raises:
-        ShapeError: the shapes differ or are not those of images.
+        ShapeError: the shapes differ or are not those of images, or the images are too small for
+            the window of SSIM.
+        DataError: a type or (on the CPU) a value does not fit.
+        ConfigError: the limits are no range.
     """
-    same_shape(prediction, target)
-    if target.ndim != 4:
-        raise ShapeError(f"images are (B, C, H, W), got {tuple(target.shape)}")
+    same_shape("image", prediction, target)
     valid = torch.isfinite(target)
     check_finite(prediction, valid)
     truth = torch.where(valid, target, 0).double()
@@ -74,27 +79,30 @@ def image_sums(prediction: Tensor, target: Tensor, limits: Range | None = (-1.0,
     error = guess - truth
     values = valid.flatten(1).sum(1).double()
     squares = error.square().flatten(1).sum(1)
-    counted = values > 0
+    there = values > 0
     psnr = ssim = torch.full_like(values, torch.nan)
     if limits is not None:
-        low, peak = limits[0], limits[1] - limits[0]
+        low, peak = _range(limits)
+        if min(target.shape[-2:]) < _WINDOW:
+            raise ShapeError(
+                f"SSIM needs images of at least {_WINDOW} × {_WINDOW} pixels, got "
+                f"{tuple(target.shape)}; give limits=None for none"
+            )
         share = squares.clamp(min=torch.finfo(torch.float64).tiny) / values
-        psnr = torch.where(counted, (10 * torch.log10(peak**2 / share)).clamp(max=HIGHEST_PSNR), 0)
+        psnr = torch.where(there, (10 * torch.log10(peak**2 / share)).clamp(max=HIGHEST_PSNR), 0)
         # SSIM depends on where 0 is, so it is taken on [0, 1], as usual.
         found = structural_similarity_index_measure(
             (guess - low) / peak, (truth - low) / peak, data_range=1.0, reduction="none"
         )
         assert isinstance(found, Tensor)
-        ssim = torch.where(counted, found, 0)
-    sums = (error.abs(), squares, values, psnr, ssim, counted)
+        ssim = torch.where(there, found, 0)
+    sums = (error.abs(), squares, values, psnr, ssim, there)
     return torch.stack([value.double().sum() for value in sums])
 
 
 def image_scores(sums: Tensor) -> ImageScores:
     """The scores of what :func:`image_sums` counted, added up over a data set."""
-    if sums.shape != (6,):
-        raise ShapeError(f"image sums have the shape (6,), got {tuple(sums.shape)}")
-    absolute, squares, values, psnr, ssim, images = sums.detach().cpu().double()
+    absolute, squares, values, psnr, ssim, images = counted(sums, (6,), "image sums")
     return ImageScores(
         mae=absolute / values,
         rmse=(squares / values).sqrt(),
@@ -102,6 +110,14 @@ def image_scores(sums: Tensor) -> ImageScores:
         ssim=ssim / images,
         images=images.long(),
     )
+
+
+def _range(limits: Range) -> tuple[float, float]:
+    """Least value and width of a range."""
+    low, high = limits if isinstance(limits, tuple | list) and len(limits) == 2 else (0, 0)
+    if not (-math.inf < low < high < math.inf):
+        raise ConfigError(f"limits are a range such as (-1.0, 1.0), not {described(limits)}")
+    return low, high - low
 
 
 class ImageMetric(SumMetric):

@@ -7,9 +7,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from cen.errors import ShapeError
 from cen.masks import same_shape, valid_normals
-from cen.metrics.common import SumMetric, plain_scores
+from cen.metrics.common import SumMetric, counted, plain_scores
 from cen.pairs import check_finite, check_range
 
 BINS = 18_000
@@ -47,7 +46,12 @@ def angles(prediction: Tensor, target: Tensor) -> Tensor:
 
     By atan2 of cross and dot product: the arc cosine loses half the digits near 0°. A prediction
     of length 0 has no direction and counts as 90°.
+
+    Raises:
+        ShapeError: the shapes differ or are not those of normals.
+        DataError: a type does not fit.
     """
+    same_shape("normal", prediction, target)
     a, b = prediction.float(), target.float()
     sine, cosine = torch.linalg.cross(a, b, dim=1).norm(dim=1), (a * b).sum(1)
     found = torch.rad2deg(torch.atan2(sine, cosine))
@@ -71,9 +75,7 @@ def normal_counts(prediction: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         ShapeError: the shapes differ or there are not three channels.
         DataError: a type or (on the CPU) a value does not fit.
     """
-    same_shape(prediction, target)
-    if target.ndim != 4 or target.shape[1] != 3:
-        raise ShapeError(f"normals are (B, 3, H, W), got {tuple(target.shape)}")
+    same_shape("normal", prediction, target)
     check_range("normal", target)
     valid = valid_normals(target)
     check_finite(prediction, valid[:, None])
@@ -89,8 +91,8 @@ def normal_counts(prediction: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
 
 def normal_scores(sums: Tensor, histogram: Tensor) -> NormalScores:
     """The scores of what :func:`normal_counts` counted, added up over a data set."""
-    total, *below = sums.detach().cpu().double()
-    counts = histogram.detach().cpu()
+    total, *below = counted(sums, (4,), "sums of normals")
+    counts = counted(histogram, (BINS,), "the histogram of angles").long()
     pixels = counts.sum()
     within_11, within_22, within_30 = (count / pixels for count in below)
     return NormalScores(total / pixels, _median(counts), within_11, within_22, within_30, pixels)

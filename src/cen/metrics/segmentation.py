@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
-from cen.errors import DataError, ShapeError
+from cen.arguments import whole
+from cen.errors import DataError, ShapeError, described
 from cen.metrics.common import plain_scores
 from cen.pairs import check_labels, check_together
 
@@ -59,7 +60,8 @@ def confusion_matrix(
         int64 matrix of shape (C, C), row = true class, column = predicted class.
 
     Raises:
-        ShapeError: the two shapes differ, or ``classes`` is below 1.
+        ShapeError: the two shapes differ.
+        ConfigError: ``classes`` is no whole number of at least 1.
         DataError: a tensor does not hold integers, or (checked on the CPU only, because the check
             needs the values; an accelerator stops with an index assertion instead) a counted
             prediction is outside the classes.
@@ -101,10 +103,13 @@ def segmentation_scores(matrix: Tensor) -> SegmentationScores:
 
     Raises:
         ShapeError: the matrix is not square.
+        DataError: it holds other things than counts.
     """
-    if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
-        raise ShapeError(f"a confusion matrix is square (C, C), got {tuple(matrix.shape)}")
+    if not isinstance(matrix, Tensor) or matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
+        raise ShapeError(f"a confusion matrix is square (C, C), got {described(matrix)}")
     counts = matrix.detach().cpu().to(torch.float64)
+    if not bool((counts >= 0).all()):
+        raise DataError("a confusion matrix holds counts, but there are negative ones or NaN in it")
     hits, true, predicted = counts.diagonal(), counts.sum(1), counts.sum(0)
     accuracy = hits / true  # 0 / 0 = nan marks the absent classes
     iou = hits / (true + predicted - hits)
@@ -142,7 +147,7 @@ class SegmentationMetric(Metric):
 
     def __init__(self, classes: int, ignore_index: int | None = 255, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.classes = classes
+        self.classes = whole("classes", classes)
         self.ignore_index = ignore_index
         empty = torch.zeros(classes, classes, dtype=torch.int64)
         self.add_state("matrix", default=empty, dist_reduce_fx="sum")
@@ -164,7 +169,6 @@ def _check(pred: Tensor, target: Tensor, classes: int) -> None:
             f"prediction {tuple(pred.shape)} and target {tuple(target.shape)} differ in shape; "
             "both are label maps (take the argmax of the logits at the size of the labels)"
         )
-    if classes < 1:
-        raise ShapeError(f"the number of classes must be at least 1, got {classes}")
+    whole("classes", classes)
     check_labels(pred, "prediction")
     check_labels(target, "target")

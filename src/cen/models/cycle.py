@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from cen.errors import ConfigError, StreamError, did_you_mean
+from cen.errors import ConfigError, ShapeError, StreamError, described, did_you_mean
 from cen.exchange import ExchangeRule, Streams, convert_layers
 from cen.models.network import ChannelExchangeNetwork, Encoder, Output, resize, weighted_sum
 from cen.models.options import as_rule, check_choices, check_fields
@@ -23,6 +23,7 @@ from cen.models.task import Task
 from cen.models.unet import FirstNorm, Statistics, UNetDecoder, UNetEncoder
 from cen.models.unet import encoders as unet_encoders
 from cen.network_defaults import DEFAULTS
+from cen.pairs import check_labels, check_numbers
 
 Feed = tuple[tuple[float, ...], tuple[float, ...]]
 """Factor and summand per channel that make an input of a ground truth or a prediction."""
@@ -118,11 +119,22 @@ class CycleFusionNetwork(ChannelExchangeNetwork):
             name: the modality.
             value: (B, H, W) labels of a segmentation, which become one channel per class (all 0
                 where ignored); else (B, C, H, W), 0 where missing.
+
+        Raises:
+            ConfigError: the modality is unknown.
+            ShapeError: the shape does not fit.
+            DataError: the type does not fit.
         """
-        task = self.outputs[name]
+        task = self._task(name)
         if task.kind == "segmentation":
+            check_labels(value, f"modality {name!r}")
             classes = torch.arange(task.channels, device=value.device).view(1, -1, 1, 1)
             return (value[:, None] == classes).float()
+        check_numbers(value, f"modality {name!r}", "B, C, H, W")
+        if value.shape[1] != task.channels:
+            raise ShapeError(
+                f"modality {name!r} has {task.channels} channels, got {tuple(value.shape)}"
+            )
         known = torch.isfinite(value)
         return torch.where(known, self._affine(name, torch.where(known, value, 0)), 0)
 
@@ -130,8 +142,14 @@ class CycleFusionNetwork(ChannelExchangeNetwork):
         """A prediction as an input: what `fused` gives, in the form of ground truth.
 
         A segmentation enters as its softmax, edges as probabilities, normals with unit length.
+
+        Raises:
+            ConfigError: the modality is unknown, or ``output`` is no `Output`.
         """
-        task, value = self.outputs[name], fused(output)
+        task = self._task(name)
+        if not isinstance(output, Output):
+            raise ConfigError(f"a prediction is a cen.models.Output, not {described(output)}")
+        value = fused(output)
         if task.kind == "segmentation":
             return value.softmax(1)
         if task.kind == "edge":
@@ -152,6 +170,13 @@ class CycleFusionNetwork(ChannelExchangeNetwork):
     def adapt(self, **changes: Any) -> ChannelExchangeNetwork:
         """Not offered: a new modality would bring directions to all the others."""
         raise ConfigError("a cycle network cannot take over weights for other modalities")
+
+    def _task(self, name: str) -> Task:
+        if name not in self.outputs:
+            hint = did_you_mean(name, self.outputs)
+            known = ", ".join(self.outputs)
+            raise ConfigError(f"unknown modality {name!r}{hint}; the modalities are {known}")
+        return self.outputs[name]
 
     def _directions(
         self, present: Sequence[str], targets: Collection[str] | None

@@ -18,7 +18,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from cen.errors import ShapeError
 from cen.models.network import ChannelExchangeNetwork, split_rows
+from cen.pairs import check_numbers, check_together
 
 GRID = 4
 """Side of the grid to which feature maps are averaged before they are compared."""
@@ -38,7 +40,19 @@ def discrepancy(first: Tensor, second: Tensor) -> Tensor:
     Returns:
         A scalar of at least 0, in float32; 0 where the samples are equal. The widths of the
         kernels follow the mean distance, without a gradient.
+
+    Raises:
+        ShapeError: one is no (N, C) with N at least 1, or C differs.
+        DataError: no floating point tensors, or on different devices.
     """
+    check_together(first, second, "the second sample", "the first sample")
+    for name, sample in (("first", first), ("second", second)):
+        check_numbers(sample, f"the {name} sample", "N, C")
+    if first.shape[1] != second.shape[1] or not (first.numel() and second.numel()):
+        raise ShapeError(
+            f"samples of vectors are (N, C) and (M, C), none of them empty, got "
+            f"{tuple(first.shape)} and {tuple(second.shape)}"
+        )
     # Autocast would round the distances, of which differences are taken.
     with torch.autocast(first.device.type, enabled=False):
         both = torch.cat([first.float(), second.float()])

@@ -17,10 +17,10 @@ import cen
 from cen.config import Config
 from cen.conventions import CONVENTIONS, REVERSED_AXES, normals_in_doubt
 from cen.data import write_rooms
-from cen.data.sharding import write_shards
-from cen.data.shards import Shards
-from cen.data.source import Source
-from cen.data.taskonomy import Taskonomy
+from cen.data.readers.shards import Shards
+from cen.data.readers.source import Source
+from cen.data.readers.taskonomy import Taskonomy
+from cen.data.tools.sharding import write_shards
 from cen.errors import CenWarning, ConfigError
 from cen.training import evaluate, fit
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cen.data.files import write_png
+from cen.data.formats.pictures import write_png
 from cen.errors import DataError
 from cen.files import write_atomically, write_bytes
 from cen.report.colours import Image, palette

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from cen.absence import absence
 from cen.data import Modality
-from cen.data.files import write_png
-from cen.data.ranges import far_from
+from cen.data.formats.pictures import write_png
+from cen.data.tools.training_range import far_from
 from cen.errors import (
     CenWarning,
     ConfigError,

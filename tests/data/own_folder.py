@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 import yaml
 
-from cen.data.files import write_png
-from cen.data.folder import AlignedFolder
+from cen.data.formats.pictures import write_png
+from cen.data.readers.folder import AlignedFolder
 
 SIZE = (24, 32)
 CLASSES = ["road", "person", "car"]

@@ -11,7 +11,7 @@ import torch.distributed as dist
 from torch.utils.data import DataLoader
 
 from cen.data import StepBatches, eval_transform
-from cen.data.shards import Shards
+from cen.data.readers.shards import Shards
 
 
 def work(root: str, out: Path, rank: int, world: int, start: int) -> None:

@@ -17,9 +17,9 @@ import pytest
 from tests.data.corruptions import FINE, SIZE, VARIANTS, Variant
 
 from cen.data import write_rooms
-from cen.data.checking import check_data
-from cen.data.sharding import write_shards
-from cen.data.source import SPLITS, Source
+from cen.data.readers.source import SPLITS, Source
+from cen.data.tools.checking import check_data
+from cen.data.tools.sharding import write_shards
 from cen.errors import CenError
 
 # Nothing here takes a second; a pipe that is waited for would take for ever.
@@ -124,9 +124,9 @@ def test_damage_is_named(variant: Variant, sound: dict[str, Path], tmp_path: Pat
 LIMITED = """
 import resource, sys
 from pathlib import Path
-import cen.data.nyudv2_mat, cen.data.sunrgbd, cen.data.shards
-from cen.data.checking import check_data
-from cen.data.source import Source
+import cen.data.readers.nyudv2_mat, cen.data.readers.sunrgbd, cen.data.readers.shards
+from cen.data.tools.checking import check_data
+from cen.data.readers.source import Source
 # What is imported already counts; a bomb would need 800 million bytes and more for one picture.
 used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (used + 400_000_000,) * 2)

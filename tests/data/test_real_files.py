@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from cen.cli import main
-from cen.data.geometry import normals_from_depth, rays
-from cen.data.layouts import open_layout
-from cen.data.modality import Modality
-from cen.data.taskonomy import DOMAINS
+from cen.data.fields.geometry import normals_from_depth, rays
+from cen.data.fields.modality import Modality
+from cen.data.readers.layouts import open_layout
+from cen.data.readers.taskonomy import DOMAINS
 
 REAL = next(
     (p / "shared/real" for p in Path(__file__).resolve().parents if (p / "shared/real").is_dir()),

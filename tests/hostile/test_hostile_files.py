@@ -16,8 +16,8 @@ from safetensors.torch import save_file
 from cen import Predictor, load, load_released
 from cen.config import Config
 from cen.data import Modality
-from cen.data.folder_yaml import read_description
-from cen.data.headers import read_header as read_picture_header
+from cen.data.formats.headers import read_header as read_picture_header
+from cen.data.readers.folder_yaml import read_description
 from cen.documents import parse_json, parse_yaml
 from cen.errors import CenError
 from cen.models import build, save

@@ -5,7 +5,7 @@ import pytest
 import torch
 from tests.predictor.scene import CLASSES, MODALITIES, PALETTE
 
-from cen.data.files import write_png
+from cen.data.formats.pictures import write_png
 from cen.models import Task, build
 
 

@@ -7,7 +7,7 @@ import torch
 from tests.predictor.scene import CLASSES, MODALITIES, PALETTE
 
 from cen.data import Modality
-from cen.data.files import write_png
+from cen.data.formats.pictures import write_png
 from cen.errors import ConfigError, StreamError
 from cen.models import Task, build
 from cen.predictor import Predictor

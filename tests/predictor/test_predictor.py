@@ -9,7 +9,7 @@ import torch
 from tests.predictor.scene import CLASSES, MODALITIES, PALETTE
 
 from cen.data import Modality
-from cen.data.files import write_png
+from cen.data.formats.pictures import write_png
 from cen.data.transforms import eval_transform
 from cen.errors import CenWarning, CheckpointError, ConfigError, DataError, ShapeError, StreamError
 from cen.models import build, save

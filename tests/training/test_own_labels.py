@@ -12,7 +12,7 @@ import yaml
 import cen
 from cen import cli
 from cen.config import Config
-from cen.data.files import write_png
+from cen.data.formats.pictures import write_png
 from cen.errors import CenWarning
 from cen.training import evaluate, fit
 

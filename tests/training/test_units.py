@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 
 from cen import cli
 from cen.data import Modality
-from cen.data.files import write_png
+from cen.data.formats.pictures import write_png
 from cen.metrics import image_scores, image_sums
 from cen.models import Output, Task
 from cen.training.scoring import FusionScores

@@ -1,7 +1,7 @@
-from .base import AlignedDataset, Classes, cut_validation
-from .layouts import LAYOUTS, open_layout
-from .modality import Modality
-from .nyudv2 import NYUDv2Folder, describe
+from .fields.modality import Modality
+from .readers.aligned import AlignedDataset, Classes, cut_validation
+from .readers.layouts import LAYOUTS, open_layout
+from .readers.nyudv2 import NYUDv2Folder, describe
 from .rooms import Rooms, render_scene, write_rooms
 from .sampling import EvaluationShard, StepBatches, sample_rng
 from .transforms import Transform, eval_transform, train_transform

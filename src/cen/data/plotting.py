@@ -12,7 +12,7 @@ from matplotlib.patches import Patch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from cen.data.modality import Modality
+from cen.data.fields.modality import Modality
 from cen.data.transforms import INTRINSICS
 
 

@@ -11,8 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from cen.data import geometry
-from cen.data.modality import Modality
+from cen.data.fields import geometry
+from cen.data.fields.modality import Modality
 from cen.errors import ConfigError, DataError
 
 Sample = dict[str, Any]

@@ -13,8 +13,8 @@ from torch.utils.data import Dataset
 from cen.config import Config, TrainConfig
 from cen.conventions import normals_in_doubt
 from cen.data import AlignedDataset
-from cen.data.label_facts import warn_of_labels
-from cen.data.ranges import seen_range
+from cen.data.tools.label_facts import warn_of_labels
+from cen.data.tools.training_range import seen_range
 from cen.errors import CheckpointError, ConfigError
 from cen.fetching import is_url
 from cen.models import ChannelExchangeNetwork, CycleFusionNetwork

@@ -9,8 +9,8 @@ from cen.config import Config, ModelConfig, OutputConfig
 from cen.config_data import ModalityConfig
 from cen.conventions import CONVENTIONS, REVERSED_AXES, normals_in_doubt
 from cen.data import AlignedDataset, Modality, eval_transform, train_transform
-from cen.data.ranges import with_camera
-from cen.data.source import Source
+from cen.data.readers.source import Source
+from cen.data.tools.training_range import with_camera
 from cen.errors import ConfigError
 from cen.models import ChannelExchangeNetwork, Task, build
 from cen.optim import Schedule, Stage

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from cen.data.files import write_png
+from cen.data.formats.pictures import write_png
 
 SIZE = (24, 32)
 FINE = "fine"

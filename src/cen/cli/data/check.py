@@ -13,7 +13,7 @@ from cen.cli.data.source import add_source, progress, source_of
 from cen.cli.parser import Parser
 
 if TYPE_CHECKING:
-    from cen.data.checking import Report
+    from cen.data.tools.checking import Report
 
 _SHOWN = 20
 # Of more classes than this those that do not occur are counted, not listed.
@@ -35,8 +35,8 @@ def add(parser: Parser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Checks and prints; 1 where something is wrong."""
     source = source_of(args)
-    from cen.data.checking import check_data
-    from cen.data.source import SPLITS
+    from cen.data.readers.source import SPLITS
+    from cen.data.tools.checking import check_data
 
     splits = [args.split] if args.split else list(SPLITS)
     with progress() as bar:
@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _shown(report: Report) -> list[RenderableType]:
     """The report as tables and lines."""
-    from cen.data.checking import told
+    from cen.data.tools.checking import told
 
     shown: list[RenderableType] = []
     rows = []

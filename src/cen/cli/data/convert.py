@@ -31,8 +31,8 @@ def run(args: argparse.Namespace) -> int:
     words.out_folder("--out", args.out)
     if args.out.resolve() == Path(source.root).resolve():
         raise ConfigError(f"--out {args.out}: is the source; give another folder")
-    from cen.data.sharding import write_shards
-    from cen.data.source import SPLITS
+    from cen.data.readers.source import SPLITS
+    from cen.data.tools.sharding import write_shards
 
     with progress() as bar:
         tasks = {str(split): bar.add_task(split, total=None) for split in SPLITS}

@@ -19,7 +19,7 @@ from cen.parsing import nearest
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-    from cen.data.source import Source
+    from cen.data.readers.source import Source
 
 
 def add_source(parser: Parser, verb: str, more: str = "") -> None:
@@ -66,7 +66,7 @@ def source_of(args: argparse.Namespace) -> Source:
     for key in args.free:
         if not key.startswith(("data.", "model.inputs", "model.outputs")):
             raise ConfigError(f"--{key}: says nothing of the data; keys of data. are possible")
-    from cen.data.layouts import LAYOUTS
+    from cen.data.readers.layouts import LAYOUTS
 
     if args.name in LAYOUTS:
         return _of_layout(args)

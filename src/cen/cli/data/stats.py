@@ -29,7 +29,7 @@ def run(args: argparse.Namespace) -> int:
         words.out_file("--out", args.out)
     if args.out is not None and args.out.exists() and not args.force:
         raise ConfigError(f"{args.out}: exists; give another name, or --force to overwrite it")
-    from cen.data.statistics import as_yaml, measure
+    from cen.data.tools.statistics import as_yaml, measure
 
     dataset = source.open("train")
     with progress() as bar:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from torch.utils.data import Dataset
 
-from cen.data.modality import Modality
+from cen.data.fields.modality import Modality
 from cen.data.rooms.labels import LabelSet, label_set
 from cen.data.rooms.render import render_scene
 from cen.data.rooms.splits import scene_index

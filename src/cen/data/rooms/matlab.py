@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from cen.data.matfiles import library
+from cen.data.formats.matfiles import library
 from cen.errors import DataError
 from cen.files import write_bytes
 

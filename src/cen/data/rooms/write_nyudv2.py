@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from cen.data.files import write_png
+from cen.data.formats.pictures import write_png
 from cen.data.rooms.plan import Plan, Rendered, Scene
 from cen.errors import DataError
 from cen.files import write_text

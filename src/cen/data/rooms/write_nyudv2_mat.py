@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from cen.data.nyudv2_classes import LABELED, MAPPING40, MAPPINGS13
-from cen.data.nyudv2_mat import SPLITS
+from cen.data.readers.nyudv2_classes import LABELED, MAPPING40, MAPPINGS13
+from cen.data.readers.nyudv2_mat import SPLITS
 from cen.data.rooms.labels import label_set
 from cen.data.rooms.matlab import Mat73, cell, create_v73, save_v5
 from cen.data.rooms.plan import Plan, Rendered, Scene

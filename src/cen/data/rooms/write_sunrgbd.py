@@ -9,11 +9,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from cen.data.files import write_png
+from cen.data.formats.pictures import write_png
+from cen.data.readers.sunrgbd import ALLSPLIT, CLASSES, META, SEGMENTATION
 from cen.data.rooms.labels import label_set
 from cen.data.rooms.matlab import Mat73, cell, create_v73, save_v5
 from cen.data.rooms.plan import Plan, Rendered, Scene
-from cen.data.sunrgbd import ALLSPLIT, CLASSES, META, SEGMENTATION
 from cen.errors import DataError
 from cen.files import write_atomically, write_bytes, write_text
 

@@ -10,9 +10,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from cen.data.files import write_png
-from cen.data.rooms.plan import Plan, Rendered, Scene
-from cen.data.taskonomy_encodings import (
+from cen.data.formats.pictures import write_png
+from cen.data.readers.taskonomy_files import SUFFIXES
+from cen.data.readers.taskonomy_values import (
     CURVATURE,
     EDGES,
     MISSING_DEPTH,
@@ -20,7 +20,7 @@ from cen.data.taskonomy_encodings import (
     SEMANTIC_SHIFT,
     STEPS,
 )
-from cen.data.taskonomy_files import SUFFIXES
+from cen.data.rooms.plan import Plan, Rendered, Scene
 from cen.errors import DataError
 from cen.files import write_text
 

@@ -1,0 +1,131 @@
+"""Reading one array of a file that holds several: NPZ, MATLAB, HDF5."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cen.data.formats import matfiles
+from cen.data.formats.headers import VALUE_LIMIT, array_header, check_array, check_size
+from cen.errors import DataError
+
+_SHOWN = 8
+
+
+def read_npz(content: NDArray[np.uint8], path: object, variable: str | None) -> NDArray[Any]:
+    """One array of an NPZ file; pickled objects are never loaded.
+
+    Args:
+        content: the whole file.
+        path: what messages call it.
+        variable: the name of the array; None: the only one that is a picture.
+
+    Raises:
+        DataError: the file is damaged, or has no such array of numbers, or several.
+    """
+    try:
+        with zipfile.ZipFile(io.BytesIO(content.data)) as archive:
+            members = {
+                info.filename.removesuffix(".npy"): info
+                for info in archive.infolist()
+                if info.filename.endswith(".npy")
+            }
+            shapes = {}
+            for name, info in members.items():
+                with archive.open(info) as member:
+                    shapes[name] = array_header(member)  # type: ignore[arg-type]
+            kinds = {n: (shape, dtype.kind) for n, (shape, dtype) in shapes.items()}
+            name = _chosen(kinds, variable, path)
+            shape, dtype = shapes[name]
+            check_array(shape, dtype)
+            check_size(shape[0], shape[1], shape[2] if len(shape) == 3 else 1, path)
+            with archive.open(members[name]) as member:
+                read = np.lib.format.read_array(member, allow_pickle=False)
+    except DataError:
+        raise
+    except Exception as error:  # damage, unknown compressions and passwords: of many types
+        raise DataError(f"{path}: not an NPZ file that can be read ({error})") from error
+    return np.asarray(read)
+
+
+def read_mat(path: Path, variable: str | None) -> NDArray[Any]:
+    """One array of a MATLAB file of any version, in MATLAB's order of axes, or of an HDF5 file.
+
+    Raises:
+        DataError: the file is damaged, or has no such array of numbers, or several.
+    """
+    with path.open("rb") as file:
+        head = file.read(520)
+    hdf5 = b"\x89HDF\r\n\x1a\n"
+    if head.startswith(hdf5) or head[512:] == hdf5:
+        return _v73(path, variable, plain=head.startswith(hdf5))
+    matfiles.check_version(path, "v5")
+    try:
+        found = {n: (tuple(shape), kind) for n, shape, kind in _whosmat(path)}
+    except Exception as error:  # SciPy's parser meets damage with whatever goes wrong first.
+        raise DataError(f"{path}: damaged, or cut short ({error})") from error
+    numbers = {n: (shape, "f") for n, (shape, kind) in found.items() if kind not in _NO_NUMBERS}
+    name = _chosen(numbers, variable, path)
+    return matfiles.load_v5(path, [name])[name]
+
+
+_NO_NUMBERS = ("cell", "struct", "char", "object", "function", "opaque", "sparse", "unknown")
+
+
+def _whosmat(path: Path) -> Any:
+    return matfiles.library("scipy.io").whosmat(str(path))
+
+
+def _v73(path: Path, variable: str | None, plain: bool) -> NDArray[Any]:
+    with matfiles.open_v73(path) as file:
+        h5py = matfiles.library("h5py")
+        arrays = {
+            name: file.get(name)
+            for name in file
+            if isinstance(file.get(name, getlink=True), h5py.HardLink)
+        }
+        known = {
+            name: (array.shape, array.dtype.kind)
+            for name, array in arrays.items()
+            if isinstance(array, h5py.Dataset)
+        }
+        name = _chosen(known, variable, path)
+        array = matfiles.read(path, name, matfiles.dataset(path, file, name), limit=VALUE_LIMIT)
+    # MATLAB counts the axes from the other end.
+    return array if plain else array.T
+
+
+def _chosen(
+    found: Mapping[str, tuple[tuple[int, ...], str]], variable: str | None, path: object
+) -> str:
+    """The array that is meant.
+
+    Raises:
+        DataError: there is none, or it is not clear which.
+    """
+    pictures = {
+        name: shape
+        for name, (shape, kind) in found.items()
+        if kind in "uifb" and len(shape) in (2, 3) and (variable is not None or min(shape) > 0)
+    }
+    told = ", ".join(
+        f"{name} ({' × '.join(map(str, shape))})" for name, shape in list(pictures.items())[:_SHOWN]
+    )
+    if variable is not None:
+        if variable not in pictures:
+            raise DataError(
+                f"{path}: has no picture named {variable!r}; there are {told or 'none'}"
+            )
+        return variable
+    if len(pictures) != 1:
+        raise DataError(
+            f"{path}: holds {told or 'no array (H, W) or (H, W, C) of numbers'}"
+            + ("; choose one with variable: NAME" if pictures else "")
+        )
+    return next(iter(pictures))

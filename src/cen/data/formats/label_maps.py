@@ -1,0 +1,205 @@
+"""Label files: reading them, and what class a stored number means."""
+
+from __future__ import annotations
+
+import functools
+import io
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from cen.data.formats.bands import as_channels
+from cen.data.formats.headers import read_header
+from cen.data.formats.lossy import refuse_lossy
+from cen.data.formats.pictures import WHOLE, File, Part, read_array, read_content, upright
+from cen.errors import DataError
+
+if TYPE_CHECKING:
+    from cen.data.fields.modality import Modality
+
+# Greys of a few bits, which Pillow spreads over 0..255: what it multiplies them by.
+_SPREAD = {2: 85, 4: 17}
+# More values than this that are no class are hardly a forgotten class or two.
+_MANY = 8
+
+
+def read_labels(path: File, part: Part = WHOLE) -> NDArray[Any]:
+    """Reads a label map: (H, W) integers; of a palette PNG the indices, not the colours.
+
+    Masks of one bit, and Booleans of NPY files, are 0 and 1.
+
+    Args:
+        path: the file.
+        part: what of it.
+
+    Raises:
+        DataError: the file is missing, cannot be decoded, holds colours, or is of a lossy format.
+    """
+    content = read_content(path)
+    header = read_header(content.data, path)
+    refuse_lossy(content.data, header, path)
+    grey = _grey_png(content) if header.format == "png" else None
+    if part.bands is not None or header.format in ("npy", "npz", "mat", "tiff"):
+        labels = read_array(path, replace(part, picture=False))
+        if labels.ndim == 3 and labels.shape[2] != 3:
+            raise DataError(
+                f"{path}: holds {labels.shape[2]} pictures or bands, a label map is one; choose it "
+                "with bands: [0], counted from 0, or page: 0"
+            )
+        check_integers(labels, path)
+        return labels
+    if grey is not None:
+        labels = grey
+    else:
+        try:
+            # Pillow, because OpenCV turns palette indices into colours.
+            with Image.open(io.BytesIO(content.data)) as image:
+                pictures = getattr(image, "n_frames", 1)
+                labels = np.array(image)
+        # Of a damaged TIFF Pillow says TypeError, of a damaged PNG SyntaxError.
+        except (OSError, ValueError, SyntaxError, TypeError, Image.DecompressionBombError) as error:
+            raise DataError(f"{path}: not a label image that can be decoded ({error})") from error
+        if pictures > 1:
+            raise DataError(f"{path}: holds {pictures} pictures; write each label map into a file")
+        labels = labels.astype(np.uint8) if labels.dtype == np.bool_ else labels
+        if header.format == "png":
+            bits, colour = content[24:26].tolist()
+            labels = labels // _SPREAD.get(bits, 1) if colour == 0 else labels
+    check_integers(labels, path)
+    return upright(labels, header.orientation, part.exif, path)
+
+
+def check_integers(labels: NDArray[Any], path: object) -> None:
+    """Refuses what is no label map.
+
+    Raises:
+        DataError: it has several channels, or other values than integers.
+    """
+    if labels.ndim != 2 or not np.issubdtype(labels.dtype, np.integer):
+        raise DataError(
+            f"{path}: a label image has one integer per pixel, this has shape {labels.shape} "
+            f"and type {labels.dtype}; save class numbers, not colours (in a folder of own files "
+            "'colours:' says which colour is which class)"
+        )
+
+
+def read_colours(path: File) -> NDArray[np.int64]:
+    """Reads a mask of colours: (H, W) of 65536 red + 256 green + blue.
+
+    Raises:
+        DataError: the file cannot be decoded, has other than 8 bits, or is of a lossy format.
+    """
+    content = read_content(path)
+    refuse_lossy(content.data, read_header(content.data, path), path)
+    image = as_channels(read_array(path), 3, str(path))
+    if image.dtype != np.uint8 or image.ndim != 3:
+        raise DataError(f"{path}: a mask of colours has 3 channels of 8 bits, not {image.dtype}")
+    wide = image.astype(np.int64)
+    return np.asarray(wide[..., 0] << 16 | wide[..., 1] << 8 | wide[..., 2])
+
+
+def class_numbers(stored: NDArray[Any], modality: Modality, told: str) -> NDArray[Any]:
+    """Stored labels as class numbers from 0, with ``ignore_index`` for what is no class.
+
+    Args:
+        stored: (H, W) integers.
+        modality: of kind label; its ``values``, ``first``, ``ignore`` say what they mean.
+        told: how messages name the file.
+
+    Raises:
+        DataError: a number that ``values`` does not list.
+    """
+    if modality.values:
+        return _listed(stored, modality, told)
+    if modality.first == 0 and not modality.ignore:
+        return stored
+    labels = stored.astype(np.int64) - modality.first
+    labels[np.isin(stored, modality.ignore)] = modality.ignore_index
+    return labels
+
+
+def stored_numbers(labels: NDArray[Any], modality: Modality) -> NDArray[np.int64] | None:
+    """Numbers from which `class_numbers` makes these labels; None where there are none."""
+    if not modality.values:
+        return labels.astype(np.int64) + modality.first
+    back = {number: stored for stored, number in reversed(modality.values)}
+    if modality.ignore:
+        back[modality.ignore_index] = modality.ignore[0]
+    stored, strange = mapped(labels, back)
+    return None if strange.any() else stored
+
+
+def mapped(
+    stored: NDArray[Any], meanings: Mapping[int, int]
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """What every stored number means, and which of them mean nothing.
+
+    Args:
+        stored: integers of any shape.
+        meanings: from stored numbers to what they mean; at least one.
+
+    Returns:
+        Both of the shape of ``stored``; the first is arbitrary where the second is true.
+    """
+    known = np.array(sorted(meanings), dtype=np.int64)
+    means = np.array([meanings[number] for number in known.tolist()], dtype=np.int64)
+    where = np.searchsorted(known, stored).clip(max=len(known) - 1)
+    return means[where], np.asarray(known[where] != stored)
+
+
+def _listed(stored: NDArray[Any], modality: Modality, told: str) -> NDArray[np.int64]:
+    pairs = (modality.values, modality.ignore, modality.ignore_index)
+    if stored.dtype in (np.uint8, np.uint16):
+        table, unlisted = _table(*pairs)
+        labels, strange = table.take(stored), unlisted.take(stored)
+    else:
+        labels, strange = mapped(stored, _meanings(*pairs))
+    if strange.any():
+        values, counts = np.unique(stored[strange], return_counts=True)
+        some = zip(values[:5].tolist(), counts[:5].tolist(), strict=True)
+        listed = ", ".join(f"{value} ({count} pixels)" for value, count in some)
+        more = f" and {len(values) - 5} more" if len(values) > 5 else ""
+        raise DataError(
+            f"{told}: label {listed}{more} is not listed below values; name its class there, or "
+            f"'ignore'{smoothed(len(values))}"
+        )
+    return labels
+
+
+def smoothed(strange: int) -> str:
+    """The end of a message about so many values that are no class."""
+    if strange < _MANY:
+        return ""
+    return "; so many strange values come of resizing masks smoothly: resize them by nearest only"
+
+
+def _meanings(
+    values: tuple[tuple[int, int], ...], ignore: tuple[int, ...], ignore_index: int
+) -> dict[int, int]:
+    return {**dict(values), **dict.fromkeys(ignore, ignore_index)}
+
+
+@functools.lru_cache(maxsize=16)
+def _table(
+    values: tuple[tuple[int, int], ...], ignore: tuple[int, ...], ignore_index: int
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """What every 16-bit number means; looking it up is faster than to search for it."""
+    return mapped(np.arange(2**16), _meanings(values, ignore, ignore_index))
+
+
+def _grey_png(content: NDArray[np.uint8]) -> NDArray[Any] | None:
+    """A PNG of one 8- or 16-bit value per pixel; None for any other, and for a damaged one."""
+    bits, colour = content[24:26].tolist() if content.size > 25 else (0, -1)
+    if colour != 0 or bits not in (8, 16):
+        return None
+    try:
+        # In half the time that Pillow takes.
+        decoded = cv2.imdecode(content, cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION)
+    except cv2.error:
+        return None
+    return decoded if decoded is not None and decoded.ndim == 2 else None

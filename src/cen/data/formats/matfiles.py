@@ -1,0 +1,275 @@
+"""MATLAB files with errors that name them: v5 through SciPy, v7.3 (HDF5) through h5py.
+
+MATLAB writes two unlike formats under one ending. Small tables (splits, class mappings) are v5
+files, large arrays are v7.3 files, which are HDF5 with the axes in reverse order, behind a block of
+512 bytes. SciPy reads only the former, h5py only the latter; a file of the other kind, or a ZIP
+archive that was never unpacked, is told apart by its first bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cen.data.formats.headers import PIXEL_LIMIT
+from cen.data.formats.pictures import ordinary
+from cen.errors import CenError, DataError
+
+Version = Literal["v5", "v7.3"]
+
+MAX_CELLS = 2**20
+"""Longest cell array and longest text."""
+
+_HDF5 = b"\x89HDF\r\n\x1a\n"
+_OTHERS = (
+    (b"PK\x03\x04", "a ZIP archive; unpack it first"),
+    (b"\x1f\x8b", "a gzip archive; unpack it first"),
+    (b"<", "a web page, perhaps of a download that failed; download it again"),
+    (b"version https://git-lfs", "a Git LFS pointer; fetch the file itself"),
+)
+
+
+def library(name: str) -> Any:
+    """Imports h5py or a part of SciPy, which only these readers need.
+
+    Raises:
+        CenError: it is not installed.
+    """
+    try:
+        return import_module(name)
+    except ImportError as error:
+        package = name.partition(".")[0]
+        raise CenError(
+            f"MATLAB files need {package}, which cannot be imported ({error}); "
+            "run: pip install 'cen[data]'"
+        ) from error
+
+
+def check_version(path: Path, version: Version) -> None:
+    """Refuses what is not a MATLAB file of this version, by its first bytes.
+
+    Raises:
+        DataError: the file is missing or something else; the message says what.
+    """
+    try:
+        with ordinary(path).open("rb") as file:
+            head = file.read(512 + len(_HDF5))
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
+    hdf5 = head.startswith(_HDF5) or head[512:] == _HDF5
+    if version == "v7.3" and hdf5:
+        return
+    five = len(head) >= 128 and head[126:128] in (b"IM", b"MI") and not hdf5
+    if version == "v5" and five and not head.startswith(b"MATLAB 7.3"):
+        return
+    wanted = "MATLAB file of version 7.3 (HDF5)" if version == "v7.3" else "MATLAB file before 7.3"
+    found = next((told for start, told in _OTHERS if head.startswith(start)), None)
+    if not head:
+        found = "empty"
+    elif hdf5 or head.startswith(b"MATLAB 7.3"):
+        found = "of version 7.3 (HDF5)" if hdf5 else "of version 7.3 and cut short"
+    elif five:
+        found = "of an older version"
+    raise DataError(f"{path}: not a {wanted}, but {found or 'something else'}")
+
+
+# -- v5 -------------------------------------------------------------------------------------------
+
+
+def load_v5(path: Path, names: Sequence[str]) -> dict[str, NDArray[Any]]:
+    """Reads some variables of a v5 file, as SciPy gives them (cells and structs as object arrays).
+
+    Args:
+        path: the file.
+        names: the variables; those that it lacks are left out.
+
+    Raises:
+        DataError: the file is damaged, or a variable is implausibly large.
+    """
+    check_version(path, "v5")
+    scipy_io = library("scipy.io")
+    try:
+        for name, shape, _ in scipy_io.whosmat(str(path)):
+            if name in names and np.prod(shape, dtype=np.float64) > PIXEL_LIMIT:
+                raise DataError(
+                    f"{path}: {name} claims to be {_shape(shape)}; is the file damaged?"
+                )
+        loaded = scipy_io.loadmat(str(path), variable_names=list(names))
+    except DataError:
+        raise
+    except Exception as error:  # SciPy's parser meets damage with whatever goes wrong first.
+        raise DataError(f"{path}: damaged, or cut short ({error})") from error
+    return {name: np.asarray(loaded[name]) for name in names if name in loaded}
+
+
+def require(path: Path, variables: dict[str, NDArray[Any]], name: str) -> NDArray[Any]:
+    """One of the variables that ``load_v5`` found.
+
+    Raises:
+        DataError: it is not among them.
+    """
+    if name not in variables:
+        raise DataError(f"{path}: has no variable {name}; is it the right file?")
+    return variables[name]
+
+
+def integers(path: Path, name: str, values: NDArray[Any]) -> NDArray[np.int64]:
+    """A numeric variable of any shape as a list of whole numbers; MATLAB stores them as doubles.
+
+    Raises:
+        DataError: it holds something else.
+    """
+    if values.dtype.kind not in "iuf" or values.size == 0:
+        raise DataError(f"{path}: {name} is no list of numbers")
+    whole = np.asarray(values, dtype=np.float64).ravel()
+    if not np.all(np.isfinite(whole)) or np.any(whole != np.rint(whole)):
+        raise DataError(f"{path}: {name} holds numbers that are not whole")
+    return whole.astype(np.int64)
+
+
+def texts(path: Path, name: str, values: NDArray[Any]) -> list[str]:
+    """A cell array of char arrays, or a single one, as strings.
+
+    Raises:
+        DataError: it holds something else.
+    """
+    cells = values.ravel().tolist() if values.dtype == object else [values]
+    made = []
+    for cell in cells:
+        text = np.asarray(cell)
+        if text.dtype.kind != "U" or text.size > 1:
+            raise DataError(f"{path}: {name} is no cell array of texts")
+        made.append(str(text.ravel()[0]) if text.size else "")
+    return made
+
+
+# -- v7.3 -----------------------------------------------------------------------------------------
+
+
+@contextmanager
+def open_v73(path: Path) -> Iterator[Any]:
+    """Opens a v7.3 file for reading, as an ``h5py.File``.
+
+    Whatever h5py then says of damage is raised as a `DataError` that names the file.
+
+    Raises:
+        DataError: the file is missing, damaged or something else.
+    """
+    check_version(path, "v7.3")
+    h5py = library("h5py")
+    try:
+        with h5py.File(path, "r", locking=False) as file:
+            yield file
+    except (OSError, KeyError, ValueError, RuntimeError, TypeError) as error:
+        if isinstance(error, CenError):
+            raise
+        raise DataError(f"{path}: damaged, or cut short ({error})") from error
+
+
+def dataset(path: Path, group: Any, name: str) -> Any:
+    """The array ``name`` of an open v7.3 file or group, as an ``h5py.Dataset``; nothing is read.
+
+    Raises:
+        DataError: there is none, or it lies outside this file.
+    """
+    return _own(path, name, _member(path, group, name))
+
+
+def struct(path: Path, file: Any, name: str) -> Any:
+    """The struct, or struct array, ``name`` of an open v7.3 file, as an ``h5py.Group``.
+
+    Raises:
+        DataError: there is none.
+    """
+    found = _member(path, file, name)
+    if not isinstance(found, library("h5py").Group):
+        raise DataError(f"{path}: {name} is no struct")
+    return found
+
+
+def dereference(path: Path, file: Any, name: str, reference: Any) -> Any:
+    """The array that an entry of the cell array ``name`` refers to.
+
+    Raises:
+        DataError: it refers to nothing.
+    """
+    try:
+        found = file[reference]
+    except (ValueError, KeyError, TypeError, RuntimeError) as error:
+        raise DataError(f"{path}: an entry of {name} refers to nothing ({error})") from error
+    return _own(path, name, found)
+
+
+def references(path: Path, group: Any, name: str) -> NDArray[Any]:
+    """The object references of a cell array, or of a field of a struct array, as a list.
+
+    Raises:
+        DataError: it holds something else.
+    """
+    h5py = library("h5py")
+    cells = dataset(path, group, name)
+    if h5py.check_ref_dtype(cells.dtype) is not h5py.Reference:
+        raise DataError(f"{path}: {name} is no cell array, but of type {cells.dtype}")
+    return read(path, name, cells, limit=MAX_CELLS).ravel()
+
+
+def read(
+    path: Path, name: str, array: Any, index: int | None = None, limit: int = PIXEL_LIMIT
+) -> NDArray[Any]:
+    """Reads an array, or its part ``index`` along the first axis, which is MATLAB's last.
+
+    Raises:
+        DataError: it is implausibly large.
+    """
+    shape = array.shape if index is None else array.shape[1:]
+    chunks = np.prod(array.chunks or (1,), dtype=np.float64)
+    if np.prod(shape, dtype=np.float64) > limit or array.dtype.itemsize > 16 or chunks > 2**28:
+        raise DataError(f"{path}: {name} claims to be {_shape(shape)}; is the file damaged?")
+    return np.asarray(array[()] if index is None else array[index])
+
+
+def texts_v73(path: Path, file: Any, name: str) -> list[str]:
+    """A cell array of char arrays as strings.
+
+    Raises:
+        DataError: it holds something else.
+    """
+    made = []
+    for reference in references(path, file, name):
+        codes = dereference(path, file, name, reference)
+        # MATLAB stores an empty text as its two sizes, and says so.
+        if codes.dtype == np.uint64 and codes.attrs.get("MATLAB_empty", 0):
+            made.append("")
+            continue
+        if codes.dtype.kind != "u":
+            raise DataError(f"{path}: {name} is no cell array of texts")
+        values = read(path, name, codes, limit=MAX_CELLS).ravel().tolist()
+        made.append("".join(map(chr, values)))
+    return made
+
+
+def _member(path: Path, group: Any, name: str) -> Any:
+    """A member of a group; None for a link, which could lead into any file of the disk."""
+    if name not in group:
+        there = ", ".join(sorted(str(key) for key in group)[:20])
+        raise DataError(f"{path}: has no variable {name}; there are {there}")
+    link = group.get(name, getlink=True)
+    return group[name] if isinstance(link, library("h5py").HardLink) else None
+
+
+def _own(path: Path, name: str, found: Any) -> Any:
+    """Refuses arrays that other files hold: HDF5 would read them from anywhere on the disk."""
+    h5py = library("h5py")
+    if not isinstance(found, h5py.Dataset) or found.external or found.is_virtual:
+        raise DataError(f"{path}: {name} is no array of this file")
+    return found
+
+
+def _shape(shape: Sequence[int]) -> str:
+    return " x ".join(str(length) for length in shape)

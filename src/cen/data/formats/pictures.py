@@ -1,0 +1,309 @@
+"""Reading and writing pictures: errors that name the file, no file that takes all memory."""
+
+from __future__ import annotations
+
+import errno
+import io
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from cen.data.formats.headers import BYTE_LIMIT, Header, read_header
+from cen.errors import DataError
+from cen.files import write_bytes
+
+
+@dataclass(frozen=True)
+class Held:
+    """A file whose bytes are in memory: a member of a shard.
+
+    Attributes:
+        name: what messages call it.
+        content: its bytes.
+    """
+
+    name: str
+    content: NDArray[np.uint8]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+File = str | Path | Held
+
+
+Exif = Literal["turn", "ignore"]
+
+
+@dataclass(frozen=True)
+class Part:
+    """What of a file is read.
+
+    Attributes:
+        bands: which of its bands, from 0, in the order wanted; None: all.
+        page: which of the pictures of a TIFF, from 0; None: the only one, or all of one band each
+            as bands.
+        variable: which array of an NPZ, MATLAB or HDF5 file; None: the only one.
+        exif: of a picture whose header says that it is to be turned: ``"turn"`` does so,
+            ``"ignore"`` reads the pixels as they are stored; None refuses it.
+        picture: whether the values are colours or brightness, as opposed to numbers: matters to
+            palettes and to black and white turned round in TIFF files.
+    """
+
+    bands: tuple[int, ...] | None = None
+    page: int | None = None
+    variable: str | None = None
+    exif: Exif | None = None
+    picture: bool = True
+
+
+WHOLE = Part()
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What a file holds.
+
+    Attributes:
+        values: (H, W), or (H, W, C) in RGB order.
+        nodata: the value that the file itself calls no data (GDAL_NODATA of a TIFF).
+    """
+
+    values: NDArray[Any]
+    nodata: float | None = None
+
+
+def read_array(path: File, part: Part = WHOLE) -> NDArray[Any]:
+    """The values of `read_stored`."""
+    return read_stored(path, part).values
+
+
+def read_stored(path: File, part: Part = WHOLE) -> Stored:
+    """Decodes a picture: (H, W), or (H, W, C) in RGB order.
+
+    PNG, JPEG and what else OpenCV decodes; TIFF of any number of bands (`formats.tiff`); NPY
+    (H, W) or (H, W, C) of numbers; an array of an NPZ, MATLAB or HDF5 file; EXR where this OpenCV
+    has it.
+
+    Args:
+        path: the file; its content decides what it is, not its name.
+        part: what of it.
+
+    Raises:
+        DataError: the file is missing, empty, cut short, of no known kind, larger than the limits
+            of `cen.data.formats.headers`, stored turned, or has no such part.
+    """
+    content = read_content(path)
+    header = read_header(content.data, path)
+    if part.page is not None and header.format != "tiff":
+        raise DataError(f"{path}: page: is for TIFF files, and this is none; leave it out")
+    if part.variable is not None and header.format not in ("npz", "mat"):
+        raise DataError(f"{path}: variable: is for NPZ, MATLAB and HDF5 files, and this is none")
+    nodata = None
+    if header.format == "tiff":
+        values, nodata = _tiff(content, path, part)
+    elif header.format in ("npz", "mat"):
+        values = _plain(_variable(content, header, path, part.variable))
+    elif header.format == "npy":
+        values = _numbers(content, path)
+    else:
+        values = _decode(content, header, path)
+    turned = upright(values, header.orientation, part.exif, path)
+    return Stored(choose(turned, part.bands, path), nodata)
+
+
+def upright(
+    values: NDArray[Any], orientation: int, exif: Exif | None, path: object
+) -> NDArray[Any]:
+    """A picture as its header says that it is to be shown, or as it is stored.
+
+    Args:
+        values: (H, W) or (H, W, C) as stored.
+        orientation: 1 to 8 as in EXIF; 1 is upright.
+        exif: what is done about it, see `Part`.
+        path: what messages call the file.
+
+    Raises:
+        DataError: it is to be turned, and ``exif`` is None.
+    """
+    if orientation == 1 or exif == "ignore":
+        return values
+    if exif is None:
+        raise DataError(
+            f"{path}: is stored {_TURNED[orientation]} (orientation {orientation} in its EXIF "
+            "header): viewers and annotation tools turn it back, sensors beside it do not. Say "
+            "exif: turn if labels and the other files are aligned with what viewers show, exif: "
+            "ignore if with the pixels as stored"
+        )
+    if orientation >= 5:
+        values = values.swapaxes(0, 1)
+    rows = -1 if orientation in (3, 4, 7, 8) else 1
+    columns = -1 if orientation in (2, 3, 6, 7) else 1
+    return np.ascontiguousarray(values[::rows, ::columns])
+
+
+def turned(path: Path) -> str:
+    """The end of a message about a size that is not as expected: whether EXIF explains it."""
+    try:
+        content = read_content(path)
+        orientation = read_header(content.data, path).orientation
+    except DataError:
+        return ""
+    if orientation < 5:
+        return ""
+    return (
+        f"; {path.name} is stored {_TURNED[orientation]} (orientation {orientation} in its EXIF "
+        "header): exif: turn reads it as viewers show it"
+    )
+
+
+_TURNED = {
+    2: "mirrored",
+    3: "upside down",
+    4: "mirrored upside down",
+    5: "mirrored and lying on its side",
+    6: "lying on its side",
+    7: "mirrored and lying on its side",
+    8: "lying on its side",
+}
+
+
+def choose(values: NDArray[Any], bands: tuple[int, ...] | None, path: object) -> NDArray[Any]:
+    """Some bands of a picture.
+
+    Raises:
+        DataError: it has fewer.
+    """
+    if bands is None:
+        return values
+    planes = values[..., None] if values.ndim == 2 else values
+    if max(bands) >= planes.shape[2]:
+        raise DataError(
+            f"{path}: has {planes.shape[2]} bands, counted from 0; bands: {list(bands)} asks for "
+            "others"
+        )
+    chosen = planes[..., bands[0]] if len(bands) == 1 else planes[..., list(bands)]
+    return np.ascontiguousarray(chosen)
+
+
+def write_png(path: Path, values: NDArray[Any]) -> None:
+    """Writes an 8-bit RGB or 8- or 16-bit grey PNG; the file is complete or not there.
+
+    Raises:
+        DataError: the values cannot be encoded.
+    """
+    ordered = np.ascontiguousarray(values[..., ::-1] if values.ndim == 3 else values)
+    try:
+        # Level 3 of 9: a tenth larger than the smallest, several times as fast.
+        _, encoded = cv2.imencode(".png", ordered, (cv2.IMWRITE_PNG_COMPRESSION, 3))
+    except cv2.error as error:
+        kind = f"{values.shape} {values.dtype}"
+        raise DataError(f"{path}: cannot encode an array of {kind} as PNG") from error
+    write_bytes(path, encoded.tobytes(), DataError)
+
+
+def ordinary(path: str | Path) -> Path:
+    """The path of a file that can be read to its end.
+
+    Raises:
+        OSError: it is missing, or a folder, a pipe or a device, which one could wait for for ever.
+    """
+    path = Path(path)
+    if path.stat() and not path.is_file():
+        raise OSError(errno.EINVAL, "it is a folder or no ordinary file", str(path))
+    return path
+
+
+def is_file(path: Path) -> bool:
+    """Whether there is a file; no error of a name that cannot be one."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
+
+
+def read_content(path: File) -> NDArray[np.uint8]:
+    """The bytes of a file.
+
+    Raises:
+        DataError: it is missing, no ordinary file, or larger than ``BYTE_LIMIT``.
+    """
+    if isinstance(path, Held):
+        return path.content
+    try:
+        path = ordinary(path)
+        size = path.stat().st_size
+        if size > BYTE_LIMIT:
+            raise DataError(f"{path}: has {size} bytes, the limit is {BYTE_LIMIT}; cut it up")
+        return np.fromfile(path, dtype=np.uint8)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
+
+
+def _decode(content: NDArray[np.uint8], header: Header, path: File) -> NDArray[Any]:
+    """What OpenCV makes of a file, in RGB order."""
+    if header.format == "cmyk":
+        raise DataError(f"{path}: has four inks (CMYK), as for a printer; convert it to RGB")
+    decoded, reason = None, ""
+    try:
+        decoded = cv2.imdecode(content, cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION)
+    except cv2.error as error:
+        reason = f"; {error.err}"
+    if decoded is None and header.format == "exr":
+        raise DataError(
+            f"{path}: is an EXR file that this OpenCV cannot decode. It is damaged, or OpenCV has "
+            "no OpenEXR: builds with it need the environment variable OPENCV_IO_ENABLE_OPENEXR=1 "
+            "before Python starts; the wheels of opencv-python have none since version 5. Convert "
+            "to TIFF (float) or NPY"
+        )
+    if decoded is None:
+        raise DataError(
+            f"{path}: not an image that OpenCV can decode ({content.size} bytes{reason}); "
+            "is it cut short, or of another type than its name says?"
+        )
+    if decoded.ndim == 3 and decoded.shape[2] in (3, 4):
+        code = cv2.COLOR_BGR2RGB if decoded.shape[2] == 3 else cv2.COLOR_BGRA2RGBA
+        decoded = cv2.cvtColor(decoded, code)
+    if decoded.shape[:2] != (header.height, header.width):
+        raise DataError(f"{path}: has another size than its header says; is it damaged?")
+    return np.asarray(decoded)
+
+
+def _tiff(content: NDArray[np.uint8], path: File, part: Part) -> tuple[NDArray[Any], float | None]:
+    # At first use: it is not needed by data of other formats.
+    from cen.data.formats.tiff import read_tiff
+
+    return read_tiff(content, path, part.page, part.picture)
+
+
+def _variable(
+    content: NDArray[np.uint8], header: Header, path: File, variable: str | None
+) -> NDArray[Any]:
+    from cen.data.formats.containers import read_mat, read_npz  # which imports this module
+
+    if header.format == "npz":
+        return read_npz(content, path, variable)
+    if isinstance(path, Held):
+        raise DataError(f"{path}: is a MATLAB file within another; unpack it")
+    return read_mat(Path(path), variable)
+
+
+def _numbers(content: NDArray[np.uint8], path: File) -> NDArray[Any]:
+    """The array of an NPY file whose header is sound; pickled objects are never loaded."""
+    try:
+        array = np.load(io.BytesIO(content.data), allow_pickle=False)
+    except (ValueError, EOFError, OSError) as error:
+        raise DataError(f"{path}: not an NPY file that can be loaded ({error})") from error
+    return _plain(array)
+
+
+def _plain(array: NDArray[Any]) -> NDArray[Any]:
+    """Numbers in the order and the types of this machine; Booleans are 0 and 1."""
+    if array.dtype == np.bool_ or array.dtype == np.float16:
+        array = array.astype(np.uint8 if array.dtype == np.bool_ else np.float32)
+    array = array[..., 0] if array.ndim == 3 and array.shape[2] == 1 else array
+    return np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("="))

@@ -1,0 +1,1 @@
+"""A reader for each layout of data on disk, on one base class."""

@@ -1,0 +1,325 @@
+"""Reader of anybody's own folder of aligned files, described by a dataset.yaml of a few lines."""
+
+from __future__ import annotations
+
+import dataclasses
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cen.config_data import ModalityConfig
+from cen.data.fields.modality import Modality
+from cen.data.readers.aligned import AlignedDataset, Classes, Split, check_split, cut_validation
+from cen.data.readers.folder_labels import class_colours, class_values, decode_colours, named
+from cen.data.readers.folder_splits import Chosen, check_splits, choose, groups, split_folder
+from cen.data.readers.folder_yaml import Description, FieldConfig, read_description
+from cen.data.readers.nyudv2 import palette_of
+from cen.data.readers.patterns import natural
+from cen.data.transforms import Transform
+from cen.errors import CenWarning, ConfigError, DataError
+
+_TOLD = 3
+
+
+class AlignedFolder(AlignedDataset):
+    """Aligned files of anybody's own sensors, in any folders, described by a dataset.yaml.
+
+    This project's extension. The YAML file says where the files of every field are, what they hold
+    and how they are split; docs/your-own-data.md explains every key::
+
+        modalities:
+          rgb: {pattern: "rgb/{id}.jpg"}
+          thermal: {pattern: "thermal/{id}.tif", kind: continuous, mean: [20], std: [5]}
+        outputs:
+          segmentation: {pattern: "labels/{id}.png", kind: label, classes: [road, person, car]}
+        splits: {test: 0.2}
+
+    A sample is a name for which all fields that are read have a file. Labels are class numbers or,
+    with ``colours``, colours. Raw values by kind: see ``Modality``.
+
+    Args:
+        root: the folder that holds dataset.yaml, or the YAML file itself.
+        split: ``"train"``, ``"validation"`` or ``"test"``.
+        modalities: fields read as inputs; by default those below ``modalities``.
+        targets: fields read as ground truth; by default those below ``outputs``.
+        classes: names or number of the classes of the first label field; None: what the YAML says.
+        validation: share of the training samples that is the validation split, where the YAML does
+            not say it.
+        ignore_index: label value that is no class; None: 255, which then nobody has declared where
+            the YAML does not (see ``undeclared`` of `AlignedDataset`).
+        transform: applied to every sample.
+        seed: of the random transforms.
+
+    Raises:
+        ConfigError: an unknown key or a value that does not fit, with its line.
+        DataError: at once: no files, samples that lack some, two files of one sample, a path that
+            leaves the root, an empty split; on reading: a file that cannot be decoded or is of
+            another type, sizes that differ, a label or colour that is no class.
+    """
+
+    def __init__(
+        self,
+        root: str | Path,
+        split: Split,
+        modalities: Mapping[str, Modality] | None = None,
+        targets: Mapping[str, Modality] | None = None,
+        *,
+        classes: int | Sequence[str] | None = None,
+        validation: float = 0.1,
+        ignore_index: int | None = None,
+        transform: Transform | None = None,
+        seed: int = 0,
+    ) -> None:
+        check_split(split)
+        said = self._said = read_description(root)
+        check_splits(said)
+        if not said.root.is_dir():
+            raise DataError(f"{said.at('root')}: there is no folder {said.root}")
+        self._validation = validation
+        self.ungrouped = said.config.group is None
+        about = said.config.about
+        # The classes of Rooms are not the user's: in a few frames some do not occur.
+        self.own_classes = not (isinstance(about, Mapping) and about.get("name") == "rooms")
+        self._files: dict[str, dict[str, str]] = {}
+        self._folder: str | None = None
+        self._chosen = Chosen((), {})
+        ignored = 255 if ignore_index is None else ignore_index
+        self.fields = {name: _arguments(said, name, ignored) for name in said.fields}
+        self.labels = _labels(said, self.fields, classes)
+        for name, field in said.fields.items():
+            if field.values is not None:
+                values, none = class_values(said, name, self.labels[name].names)
+                more = {"values": values, "ignore": none, "ignore_index": ignored}
+                self.fields[name] = {**self.fields[name], **more}
+        self.undeclared = frozenset(
+            name
+            for name in self.labels
+            if ignore_index is None and _says_nothing(said.fields[name], ignored)
+        )
+        self._colours = {
+            name: class_colours(said, name, self.labels[name].names)
+            for name, field in said.fields.items()
+            if field.colours is not None
+        }
+        self.usual_inputs = tuple(said.config.modalities)
+        self.usual_targets = tuple(said.config.outputs)
+        super().__init__(
+            said.root,
+            split,
+            modalities,
+            targets,
+            ignore_index=ignored,
+            transform=transform,
+            seed=seed,
+        )
+
+    def __len__(self) -> int:
+        return len(self._chosen.names)
+
+    def name(self, index: int) -> str:
+        """What {id} stands for."""
+        return self._chosen.names[index]
+
+    def place(self, index: int) -> str:
+        """The list and the line, or the root and the name."""
+        return self._chosen.places.get(self.name(index), super().place(index))
+
+    def group(self, index: int) -> str:
+        """What the expression ``group`` finds in the name, else the name."""
+        return groups(self._said, [self.name(index)])[0]
+
+    def files(self, index: int) -> dict[str, Path]:
+        """The files of a sample; one that is missing as it would be called."""
+        name = self.name(index)
+        return {
+            field: self.root / (found.get(name) or self._told_file(name, field))
+            for field, found in self._files.items()
+        }
+
+    def extra(self, index: int) -> dict[str, Any]:
+        """``intrinsics`` where the YAML gives them."""
+        given = self._said.config.intrinsics
+        if given is None:
+            return {}
+        across, down, x, y = given
+        return {"intrinsics": np.array(((across, 0.0, x), (0.0, down, y), (0.0, 0.0, 1.0)))}
+
+    def read(self, field: str, index: int, modality: Modality) -> NDArray[Any]:
+        """The raw array of one field of one sample."""
+        path = self.files(index)[field]
+        if field in self._colours:
+            return decode_colours(path, self._colours[field], self.ignore_index)
+        return modality.read(path)
+
+    def check_files(self) -> None:
+        """Finds the files of the fields that are read and the samples of this split."""
+        wanted = list({**self.modalities, **self.targets})
+        if not wanted:
+            return
+        by_folder = any(self._said.patterns[name].by_split for name in wanted)
+        names = self._in_folders(wanted) if by_folder else self._anywhere(wanted)
+        self._require(wanted, names)
+
+    def _anywhere(self, wanted: Sequence[str]) -> Sequence[str]:
+        """Names of this split where it is chosen by lists or shares."""
+        self._find(wanted, None)
+        names = sorted({name for found in self._files.values() for name in found}, key=natural)
+        self._chosen = choose(self._said, self.split, names, self._validation)
+        return self._chosen.names
+
+    def _in_folders(self, wanted: Sequence[str]) -> Sequence[str]:
+        """Names of this split where every split has folders of its own."""
+        said, split = self._said, self.split
+        folder = split_folder(said, split)
+        cut = folder is None and split == "validation"
+        if cut or (split == "train" and split_folder(said, "validation") is None):
+            cut, folder = True, split_folder(said, "train")
+        if folder is None:
+            raise DataError(
+                f"{said.path}: no folder of the {split} split; name it: splits: {{{split}: FOLDER}}"
+            )
+        self._find(wanted, folder)
+        split_ones = [self._files[name] for name in wanted if said.patterns[name].by_split]
+        names = sorted({name for found in split_ones for name in found}, key=natural)
+        if cut:
+            assert split != "test"
+            where = f"{said.root}, {folder}"
+            part = cut_validation(groups(said, names), self._validation, split, where)
+            names = [names[index] for index in part]
+        self._chosen = Chosen(tuple(names), {})
+        return names
+
+    def _find(self, wanted: Sequence[str], folder: str | None) -> None:
+        self._files, self._folder = {}, folder
+        for name in wanted:
+            pattern = self._said.patterns[name]
+            found = pattern.find(self.root, folder)
+            if not found:
+                raise DataError(
+                    f"{pattern.where}: no file matches {pattern.text} in {self.root}"
+                    f"{_example(self.root / pattern.folder(folder))}"
+                )
+            self._files[name] = found
+
+    def _require(self, wanted: Sequence[str], names: Sequence[str]) -> None:
+        """Refuses or skips samples that lack files."""
+        lacks = {name: lost for name in names if (lost := self._lost(name, wanted))}
+        if not lacks:
+            return
+        if len(lacks) == len(names):
+            self._chosen = Chosen((), {})
+            same = {tuple(missed) for missed in lacks.values()}
+            if len(same) == 1 and set(next(iter(same))) < set(wanted):
+                raise DataError(self._without(lacks))
+            told = ", ".join(f"{field} such as {min(self._files[field])!r}" for field in wanted)
+            raise DataError(
+                f"{self._said.path}: no sample has all files; names ({{id}}) found: {told}; the "
+                "same sample must have the same name in every pattern"
+            )
+        told = "; ".join(
+            f"{name} has no {', '.join(fields)} ({self._told_file(name, fields[0])})"
+            for name, fields in list(lacks.items())[:_TOLD]
+        )
+        more = f" and {len(lacks) - _TOLD} more" if len(lacks) > _TOLD else ""
+        text = f"{self._said.path}: {len(lacks)} of {len(names)} samples lack files: {told}{more}"
+        if self._said.config.missing == "error":
+            raise DataError(f"{text}; add them, or say 'missing: skip'")
+        warnings.warn(f"{text}; they are skipped", CenWarning, stacklevel=4)
+        kept = tuple(name for name in names if name not in lacks)
+        self._chosen = Chosen(kept, self._chosen.places)
+
+    def _without(self, lacks: Mapping[str, Sequence[str]]) -> str:
+        """What is wrong where a whole split lacks the same fields, as one without labels does."""
+        name, fields = next(iter(lacks.items()))
+        example = self._told_file(name, fields[0])
+        learnt = all(field in self.targets for field in fields)
+        return (
+            f"{self._said.path}: none of the {len(lacks)} samples of the {self.split} split has "
+            f"{', '.join(fields)} (no file such as {example})"
+            + ("; without ground truth nothing is learnt or measured" if learnt else "")
+            + f"; add the files, or say in splits: which samples are {self.split}"
+        )
+
+    def _lost(self, name: str, wanted: Sequence[str]) -> list[str]:
+        """The fields whose lack makes a sample useless."""
+        lost = [field for field in wanted if name not in self._files[field]]
+        if self.partial and not set(self.targets) <= set(lost):
+            return [field for field in lost if field in self.modalities]
+        return lost
+
+    def _told_file(self, name: str, field: str) -> str:
+        return self._said.patterns[field].path_of(name, self._folder)
+
+
+def _arguments(said: Description, name: str, ignore_index: int) -> dict[str, Any]:
+    """What the YAML says of a field, as arguments of ``Modality.of``."""
+    field = said.fields[name]
+    if field.kind is None and name in said.config.outputs:
+        if named(field) is None:
+            raise ConfigError(f"{said.at(f'outputs.{name}')}: say its kind, such as kind: label")
+        field = dataclasses.replace(field, kind="label")
+    names = [item.name for item in dataclasses.fields(ModalityConfig)] + ["channels"]
+    arguments = {key: getattr(field, key) for key in names if getattr(field, key) is not None}
+    if field.kind == "label" and (field.first or field.ignore is not None):
+        numbers = field.ignore if isinstance(field.ignore, list) else [field.ignore]
+        ignored = [*(n for n in numbers if n is not None), ignore_index]
+        arguments |= {"first": field.first, "ignore": ignored, "ignore_index": ignore_index}
+    try:
+        Modality.of(**arguments)
+    except ConfigError as error:
+        raise ConfigError(f"{said.at(said.key_of(name))}: {error}") from None
+    return arguments
+
+
+def _says_nothing(field: FieldConfig, ignored: int) -> bool:
+    """Whether a label field does not say what its stored ``ignored`` is."""
+    given = field.ignore if isinstance(field.ignore, list) else [field.ignore]
+    return field.values is None and field.colours is None and ignored not in given
+
+
+def _labels(
+    said: Description, fields: Mapping[str, Mapping[str, Any]], classes: int | Sequence[str] | None
+) -> dict[str, Classes]:
+    """The classes of every label field."""
+    labels: dict[str, Classes] = {}
+    for name, field in said.fields.items():
+        if fields[name].get("kind") != "label":
+            _refuse_label_keys(said, name, field)
+            continue
+        given = named(field) if classes is None or labels else classes
+        if given is None:
+            raise ConfigError(
+                f"{said.at(said.key_of(name))}: how many classes? Say classes: [road, person], or "
+                "their number"
+            )
+        names = tuple(str(n) for n in (range(given) if isinstance(given, int) else given))
+        palette = field.palette
+        if field.colours is not None:
+            class_colours(said, name, names)  # refuses what is no colour
+            palette = palette or [field.colours[n] for n in names]
+        if not names or (palette is not None and len(palette) != len(names)):
+            raise ConfigError(
+                f"{said.at(said.key_of(name))}: {len(names)} classes and {len(palette or ())} "
+                "colours in the palette; give one colour for each class"
+            )
+        labels[name] = Classes(names, palette_of({"palette": palette}, len(names)))
+    return labels
+
+
+def _refuse_label_keys(said: Description, name: str, field: FieldConfig) -> None:
+    for key in ("classes", "palette", "colours", "values", "ignore"):
+        if getattr(field, key) is not None:
+            at = said.at(f"{said.key_of(name)}.{key}")
+            raise ConfigError(f"{at}: is for kind: label; this field is of another kind")
+
+
+def _example(folder: Path) -> str:
+    """A few words about what is there instead."""
+    if not folder.is_dir():
+        return f"; there is no folder {folder}"
+    there = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
+    return f"; {folder} holds {', '.join(there[:3])}" if there else f"; {folder} is empty"

@@ -1,0 +1,198 @@
+"""Which samples of a folder of own files belong to a split: by list, by share or by folder."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import get_args
+
+from cen.data.formats.text_lists import composed, forward, read_lines
+from cen.data.readers.aligned import Split, cut_validation
+from cen.data.readers.folder_yaml import Description
+from cen.data.readers.splitting import hashed_split
+from cen.errors import ConfigError, DataError, did_you_mean
+
+TEST_SHARE = 0.2
+"""Share of the samples that is the test split where nothing says so."""
+
+# What the folder of a split is called where the YAML does not say it.
+_FOLDERS = {
+    "train": ("train", "training"),
+    "validation": ("val", "validation", "valid"),
+    "test": ("test", "testing"),
+}
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """Samples of a split.
+
+    Attributes:
+        names: of the samples, in order.
+        places: list and line of those that a list names.
+    """
+
+    names: tuple[str, ...]
+    places: Mapping[str, str]
+
+
+def check_splits(said: Description) -> None:
+    """Refuses splits that do not exist and values that are neither list, folder nor share.
+
+    Raises:
+        ConfigError: naming the key and the line.
+    """
+    by_folder = any(pattern.by_split for pattern in said.patterns.values())
+    for name, value in said.config.splits.items():
+        at = said.at(f"splits.{name}")
+        if name not in get_args(Split):
+            meant = next((split for split, also in _FOLDERS.items() if name in also), name)
+            hint = did_you_mean(meant, get_args(Split))
+            raise ConfigError(f"{at}: no split{hint}; there are {', '.join(get_args(Split))}")
+        if isinstance(value, str):
+            if (
+                not value
+                or ".." in Path(forward(value)).parts
+                or (by_folder and Path(value).is_absolute())
+            ):
+                raise ConfigError(f"{at}: {value!r} leaves the folder of the data")
+        elif by_folder:
+            raise ConfigError(
+                f"{at}: {value!r}; the patterns have {{split}}, so give the name of a folder"
+            )
+        elif isinstance(value, bool) or not isinstance(value, int | float):
+            raise ConfigError(f"{at}: {value!r}; give a list file or a share such as 0.2")
+        elif name == "train":
+            raise ConfigError(f"{at}: training gets what is left; give shares of test, validation")
+        elif isinstance(said.config.splits.get("train"), str) and name == "test":
+            raise ConfigError(
+                f"{at}: a share of what? Training has a list, so give a list here too"
+            )
+
+
+def split_folder(said: Description, split: Split) -> str | None:
+    """The folder that {split} stands for; None where the split has none."""
+    given = said.config.splits.get(split)
+    for name in (given,) if isinstance(given, str) else _FOLDERS[split]:
+        for pattern in said.patterns.values():
+            if pattern.by_split and (said.root / pattern.folder(name)).is_dir():
+                return name
+    return None
+
+
+def choose(said: Description, split: Split, names: Sequence[str], validation: float) -> Chosen:
+    """The samples of a split where patterns have no {split}.
+
+    Args:
+        said: dataset.yaml.
+        split: which split.
+        names: of all samples, sorted.
+        validation: share of what is not test, where dataset.yaml does not say it.
+
+    Raises:
+        DataError: a list cannot be read, names no sample or one of another split; the split is
+            empty.
+        ConfigError: nothing says what the test split is.
+    """
+    splits, known = said.config.splits, set(names)
+    listed: dict[str, dict[str, str]] = {}
+    for name, value in splits.items():
+        if isinstance(value, str):
+            listed[name] = _read_list(said, said.root / forward(value), known, listed)
+    if split == "test" and splits and "test" not in splits:
+        raise ConfigError(f"{said.at('splits')}: says nothing of test; give a list or a share")
+    shares = {k: float(v) for k, v in splits.items() if not isinstance(v, str)}
+    if "validation" in listed:
+        validation = 0.0
+    validation = shares.get("validation", validation)
+    if split in listed and (split != "train" or validation == 0.0):
+        return Chosen(tuple(listed[split]), listed[split])
+    if "train" in listed:
+        pool, places = list(listed["train"]), listed["train"]
+        assert split != "test"
+        part = cut_validation(
+            groups(said, pool), validation, split, f"{said.root / splits['train']}"
+        )
+        return Chosen(tuple(pool[index] for index in part), places)
+    # The other frames of a listed scene are left out: they would show it to the other splits.
+    taken = set(groups(said, [name for rows in listed.values() for name in rows]))
+    pool = [
+        name for name, group in zip(names, groups(said, names), strict=True) if group not in taken
+    ]
+    test = shares.get("test", 0.0 if splits else TEST_SHARE)
+    part = hashed_split(
+        groups(said, pool), split, validation=validation, test=test, where=str(said.path)
+    )
+    return Chosen(tuple(pool[index] for index in part), {})
+
+
+def groups(said: Description, names: Sequence[str]) -> list[str]:
+    """What each sample belongs to: what the expression ``group`` finds in its name, else itself.
+
+    Raises:
+        ConfigError: it is no regular expression.
+        DataError: it does not match a name.
+    """
+    if said.config.group is None:
+        return list(names)
+    try:
+        expression = re.compile(said.config.group)
+    except re.error as error:
+        raise ConfigError(f"{said.at('group')}: is no regular expression ({error})") from None
+    found = []
+    for name in names:
+        match = expression.search(name)
+        if match is None:
+            raise DataError(f"{said.at('group')}: does not match the sample {name!r}")
+        found.append(match[1] if expression.groups else match[0])
+    return found
+
+
+def _read_list(
+    said: Description, path: Path, known: set[str], others: Mapping[str, Mapping[str, str]]
+) -> dict[str, str]:
+    """Names of samples with the place of each."""
+    lines = read_lines(path)
+    found: dict[str, str] = {}
+    for number, line in enumerate(lines, start=1):
+        text, place = line.strip(), f"{path}, line {number}"
+        if not text or text.startswith("#"):
+            continue
+        name = _name_of(said, text, known)
+        if name is None:
+            raise DataError(f"{place}: {_unknown(said, text, known)}")
+        before = found.get(name) or next((o[name] for o in others.values() if name in o), None)
+        if before:
+            raise DataError(f"{place}: {name} is also in {before}; a sample is in one split, once")
+        found[name] = place
+    if not found:
+        raise DataError(f"{path}: the list is empty")
+    return found
+
+
+def _name_of(said: Description, text: str, known: set[str]) -> str | None:
+    """The sample that a line names, by its name or as the path of one of its files."""
+    text = composed(text)
+    if text in known:
+        return text
+    text = forward(text)
+    if text in known:
+        return text
+    for pattern in said.patterns.values():
+        name = pattern.name_of(text)
+        if name in known:
+            return name
+    return None
+
+
+def _unknown(said: Description, text: str, known: set[str]) -> str:
+    if ".." in Path(text).parts or Path(text).is_absolute():
+        return f"{text!r} leaves {said.root}; a line is the name of a sample"
+    # Comparing with a million names would take minutes.
+    hint = did_you_mean(text, known) if len(known) < 10_000 else ""
+    return (
+        f"there is no sample {text!r}{hint}; a line is what {{id}} stands for in the patterns, "
+        f"such as {min(known)!r}"
+    )

@@ -1,0 +1,156 @@
+"""What dataset.yaml says of a folder of anybody's own files: typed, with errors by key and line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from cen import parsing
+from cen.config_data import ModalityConfig
+from cen.data.readers.patterns import Pattern
+from cen.documents import read_yaml
+from cen.errors import ConfigError, DataError
+
+FILE = "dataset.yaml"
+
+IGNORED = "ignore"
+"""In place of a class name: the colour of pixels without a label."""
+
+
+@dataclass
+class FieldConfig(ModalityConfig):
+    """One field: where its files are and what they hold; the other keys are those of a modality.
+
+    Attributes:
+        pattern: Files below the root: {id} is the name of the sample, {split} the folder of a
+            split, * anything without a slash.
+        channels: What the network gets; null: the default of the kind.
+        classes: Names of the classes in the order of their numbers, or how many, for labels.
+        palette: One RGB colour per class, for pictures.
+        colours: For masks that hold colours: the RGB colour of each class by name, and under
+            "ignore" that of pixels without a label.
+        values: For labels that hold numbers: the class of each by its name, several numbers of one
+            class as ``[3, 4]``, and "ignore" for those that are no class; others are refused.
+        first: Stored number of the first class, for labels.
+        ignore: Stored numbers that are no class, for labels, besides ``data.ignore_index``.
+    """
+
+    pattern: str = ""
+    channels: int | None = None
+    classes: int | list[str] | None = None
+    palette: list[list[int]] | None = None
+    colours: dict[str, list[int]] | None = None
+    values: dict[Any, str | int] | None = None
+    first: int = 0
+    ignore: list[int] | int | None = None
+
+
+@dataclass
+class FolderConfig:
+    """A folder of aligned files.
+
+    Attributes:
+        root: Where the files are, from the folder of the YAML file; or absolute.
+        modalities: What a network usually takes, by name.
+        outputs: What it usually learns, by name.
+        splits: For train, validation and test: a list file of sample names, a share (0..1), or,
+            where the patterns have {split}, the name of the folder.
+        group: Regular expression whose first group is what must not be torn apart when shares are
+            taken, such as the scene: ``^([^_]+)_``.
+        missing: A sample that lacks a file is an error, or skipped with a warning.
+        intrinsics: fx, fy, cx, cy of the camera in pixels.
+        about: Anything; it is not read.
+    """
+
+    root: str = "."
+    modalities: dict[str, FieldConfig] = field(default_factory=dict)
+    outputs: dict[str, FieldConfig] = field(default_factory=dict)
+    splits: dict[str, Any] = field(default_factory=dict)
+    group: str | None = None
+    missing: Literal["error", "skip"] = "error"
+    intrinsics: list[float] | None = None
+    about: Any = None
+
+
+@dataclass(frozen=True)
+class Description:
+    """A dataset.yaml that was read.
+
+    Attributes:
+        path: the file.
+        config: what it says.
+        places: where its keys stand.
+        patterns: of every field.
+    """
+
+    path: Path
+    config: FolderConfig
+    places: parsing.Places
+    patterns: Mapping[str, Pattern]
+
+    @property
+    def root(self) -> Path:
+        """The folder of the data."""
+        return self.path.parent / self.config.root
+
+    @property
+    def fields(self) -> dict[str, FieldConfig]:
+        """Modalities, then outputs."""
+        return {**self.config.modalities, **self.config.outputs}
+
+    def key_of(self, name: str) -> str:
+        """The dotted key of a field."""
+        return f"{'modalities' if name in self.config.modalities else 'outputs'}.{name}"
+
+    def at(self, key: str) -> str:
+        """The file, the line and the name of a key."""
+        return self.places.of(key)
+
+
+def read_description(root: str | Path) -> Description:
+    """Reads the dataset.yaml of a folder, or the YAML file itself.
+
+    Raises:
+        DataError: the file is missing or no YAML, or a pattern is impossible.
+        ConfigError: a key is unknown or a value does not fit; the message has the line.
+    """
+    path = Path(root)
+    path = path / FILE if path.is_dir() else path
+    read = read_yaml(path, DataError, f"; a folder needs a {FILE}, see docs/your-own-data.md")
+    values = read.value
+    if not isinstance(values, dict):
+        raise DataError(f"{path}: holds no keys; start with 'modalities:'")
+    known = {key: f"{path}, line {line}" for key, line in read.lines.items()}
+    places = parsing.Places(str(path), known, "folder of data")
+    config: FolderConfig = parsing.parse(_given(values), FolderConfig, "", places)
+    if not config.modalities:
+        raise DataError(f"{path}: modalities: is empty; name at least one, such as rgb")
+    for name in config.outputs:
+        if name in config.modalities:
+            raise ConfigError(
+                f"{places.of(f'outputs.{name}')}: is a modality, too; name it once, and choose in "
+                "the configuration (model.inputs, model.outputs) what it is used for"
+            )
+    if config.intrinsics is not None and len(config.intrinsics) != 4:
+        raise ConfigError(f"{places.of('intrinsics')}: give fx, fy, cx, cy, in pixels")
+    made = Description(path, config, places, {})
+    for name, said in made.fields.items():
+        if not said.pattern:
+            raise ConfigError(
+                f"{made.at(made.key_of(name))}: say where its files are, such as "
+                f'pattern: "{name}/{{id}}.png"'
+            )
+    patterns = {
+        name: Pattern(said.pattern, f"{made.at(f'{made.key_of(name)}.pattern')}")
+        for name, said in made.fields.items()
+    }
+    return Description(path, config, places, patterns)
+
+
+def _given(value: Any) -> Any:
+    """Nested values without those that are null, which mean the default."""
+    if not isinstance(value, Mapping):
+        return value
+    return {key: _given(item) for key, item in value.items() if item is not None}

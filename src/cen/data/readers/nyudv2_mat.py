@@ -1,0 +1,265 @@
+"""Reader of NYUDv2 as its authors distribute it: nyu_depth_v2_labeled.mat."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cen.data.fields.modality import Modality
+from cen.data.formats import matfiles
+from cen.data.readers.aligned import AlignedDataset, Classes, Split, check_split, cut_validation
+from cen.data.readers.nyudv2 import describe, palette_of
+from cen.data.readers.nyudv2_classes import LABELED, choose_mapping
+from cen.data.transforms import Transform
+from cen.errors import ConfigError, DataError
+
+SPLITS = "splits.mat"
+
+# Of the toolbox (camera_params.m, colour camera) for frames of 480 x 640. The toolbox counts pixels
+# from 1 (rgb_plane2rgb_world.m), this project from 0.
+KINECT = (
+    (518.85790117450188, 0.0, 325.58244941119034 - 1.0),
+    (0.0, 519.46961112127485, 253.73616633400465 - 1.0),
+    (0.0, 0.0, 1.0),
+)
+FRAME = (480, 640)
+CROP = (slice(45, 471), slice(41, 601))
+
+Depth = Literal["filled", "raw"]
+_DEPTHS = {"filled": "depths", "raw": "rawDepths"}
+_SPLIT_VARIABLE = {"train": "trainNdxs", "validation": "trainNdxs", "test": "testNdxs"}
+
+
+class NYUDv2Mat(AlignedDataset):
+    """NYU Depth V2, the labelled part, in the authors' MATLAB files.
+
+    1,449 frames of 480 x 640 pixels of a Kinect in 464 rooms: colour, depth projected onto it,
+    labels of 894 kinds of things. N. Silberman, D. Hoiem, P. Kohli, R. Fergus, "Indoor Segmentation
+    and Support Inference from RGBD Images", ECCV 2012. Layout::
+
+        root/nyu_depth_v2_labeled.mat   v7.3: images, depths, rawDepths, labels, names, scenes
+        root/splits.mat                 v5: trainNdxs (795), testNdxs (654), counted from 1
+        root/classMapping40.mat         v5: mapClass (1 x 894), className: for 40 classes
+        root/classMapping13.mat         or class13Mapping.mat, for 13 classes only
+        root/dataset.yaml               optional: palette, intrinsics (this project's extension)
+
+    Frames are read one by one; nothing is kept, and the file is open only while one is read, so
+    worker processes may be forked or spawned. Seen from Python the axes are reversed: ``images`` is
+    (1449, 3, 640, 480) uint8, ``depths`` and ``rawDepths`` (1449, 640, 480) float32 in metres,
+    ``labels`` (1449, 640, 480) uint16 with 0 = unlabelled. The mapping to 40 classes is that of
+    S. Gupta, P. Arbelaez, J. Malik, CVPR 2013, the one to 13 that of C. Couprie et al., ICLR 2013.
+
+    Names, shapes and types are those that the toolbox and public readers agree on; what was
+    looked at on real files is listed in docs/datasets.md. Of the 13-class files two forms are known
+    and read: ``classMapping13.labels13`` (40 to 13) and ``mapClass`` (894 to 13).
+
+    Fields: ``rgb``, ``depth``, ``segmentation``. A sample also has ``intrinsics``.
+
+    Args:
+        root: the folder.
+        split: "train" and "validation" share the official training part, "test" is the official
+            test part. Validation takes whole scenes (the variable ``scenes``).
+        modalities: fields read as inputs; by default rgb and depth.
+        targets: fields read as ground truth; by default segmentation.
+        classes: how many: 13, 40 or 894 (the number that the mapping files and ``names`` offer);
+            or as many names. None: what classMapping40.mat maps to. With 894 classes 255 is one of
+            them: set ``ignore_index`` to another value.
+        validation: share of the training part that is the validation split, 0 <= share < 1.
+        ignore_index: label value of unlabelled pixels.
+        transform: applied to every sample.
+        seed: of the random transforms.
+        depth: "filled": holes closed by the authors' colourisation (``depths``); "raw": as measured
+            (``rawDepths``), 0 = missing.
+        crop: keep rows 45:471 and columns 41:601, as Python counts, where the projected depth is
+            valid (426 x 560): inside the 427 x 561 of the toolbox's get_projection_mask.m.
+
+    Raises:
+        ConfigError: ``ignore_index`` is a class, or an unknown ``depth``.
+        DataError: at once: a missing or damaged file or variable, shapes that disagree, split
+            indices or mapped classes out of range; on reading: a damaged frame, a label beyond the
+            mapping. The message names the file and the image.
+    """
+
+    def __init__(
+        self,
+        root: str | Path,
+        split: Split,
+        modalities: Mapping[str, Modality] | None = None,
+        targets: Mapping[str, Modality] | None = None,
+        *,
+        classes: int | Sequence[str] | None = None,
+        validation: float = 0.1,
+        ignore_index: int = 255,
+        transform: Transform | None = None,
+        seed: int = 0,
+        depth: Depth = "filled",
+        crop: bool = False,
+    ) -> None:
+        check_split(split)
+        if depth not in get_args(Depth):
+            raise ConfigError(f"depth: {depth!r} is none of {', '.join(get_args(Depth))}")
+        folder = Path(root)
+        self._path = folder / LABELED
+        self._depth, self._crop = _DEPTHS[depth], crop
+        self._size, scenes, labels = _survey(self._path, self._depth)
+        if crop and self._size != FRAME:
+            raise DataError(
+                f"{self._path}: crop is meant for frames of 480 x 640, these are "
+                f"{self._size[0]} x {self._size[1]}; leave it off"
+            )
+        self._mapping = choose_mapping(folder, labels, self._names, classes)
+        if 0 <= ignore_index < len(self._mapping.names):
+            raise ConfigError(
+                f"data.ignore_index: {ignore_index} is one of the {len(self._mapping.names)} "
+                "classes; choose another value, such as 65535"
+            )
+        table = self._mapping.table
+        self._classes = np.where(table == 0, ignore_index, table - 1).astype(np.int32)
+        described = describe(folder, ("palette", "intrinsics", "classes"))
+        self._intrinsics = _intrinsics(folder, described, self._size, crop)
+        self._numbers = _numbers(folder / SPLITS, split, len(scenes))
+        if split != "test":
+            groups = [scenes[number - 1] for number in self._numbers]
+            part = cut_validation(groups, validation, split, f"{folder / SPLITS}, trainNdxs")
+            self._numbers = [self._numbers[index] for index in part]
+        self._scenes = [scenes[number - 1] for number in self._numbers]
+        class_names = self._mapping.names
+        self.labels = {
+            "segmentation": Classes(class_names, palette_of(described, len(class_names)))
+        }
+        self.fields = {
+            "rgb": {"kind": "image"},
+            "depth": {"kind": "depth", "unit": 1.0, "missing": 0.0},
+            "segmentation": {"kind": "label"},
+        }
+        super().__init__(
+            root,
+            split,
+            modalities,
+            targets,
+            ignore_index=ignore_index,
+            transform=transform,
+            seed=seed,
+        )
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    def name(self, index: int) -> str:
+        """Number of the image in the file, from 1, with four digits."""
+        return f"{self._numbers[index]:04d}"
+
+    def place(self, index: int) -> str:
+        """The file, the number of the image as MATLAB counts, and its scene."""
+        return f"{self._path}, image {self._numbers[index]} ({self._scenes[index]})"
+
+    def group(self, index: int) -> str:
+        """The scene, such as kitchen_0003."""
+        return self._scenes[index]
+
+    def files(self, index: int) -> dict[str, Path]:
+        """The one file that holds all frames."""
+        return dict.fromkeys(self.fields, self._path)
+
+    def check_files(self) -> None:
+        """Nothing more: the one file was opened."""
+
+    def extra(self, index: int) -> dict[str, Any]:
+        """``intrinsics``: (3, 3) float64 in pixels; absent where they are not known."""
+        return {} if self._intrinsics is None else {"intrinsics": self._intrinsics.copy()}
+
+    def read(self, field: str, index: int, modality: Modality) -> NDArray[Any]:
+        """Reads one frame of one variable and turns its axes."""
+        variable = {"rgb": "images", "depth": self._depth, "segmentation": "labels"}[field]
+        with matfiles.open_v73(self._path) as file:
+            array = matfiles.dataset(self._path, file, variable)
+            frame = matfiles.read(self._path, variable, array, self._numbers[index] - 1).T
+        if self._crop:
+            frame = frame[CROP]
+        if field == "segmentation":
+            return self._classes_of(frame)
+        return modality.from_stored(np.ascontiguousarray(frame), variable)
+
+    def _names(self) -> list[str]:
+        """What the labels of the file are called, from 1."""
+        with matfiles.open_v73(self._path) as file:
+            return matfiles.texts_v73(self._path, file, "names")
+
+    def _classes_of(self, labels: NDArray[Any]) -> NDArray[np.int32]:
+        if labels.max(initial=0) >= len(self._classes):
+            raise DataError(
+                f"label {labels.max()}, but {self._mapping.path} knows 1..{len(self._classes) - 1};"
+                " do the two files belong together?"
+            )
+        return np.asarray(self._classes[labels])
+
+
+def _survey(path: Path, depth: str) -> tuple[tuple[int, int], list[str], int]:
+    """Checks the variables against each other without reading them.
+
+    Returns:
+        (height, width), the scene of every image, the number of labels.
+    """
+    with matfiles.open_v73(path) as file:
+        images = matfiles.dataset(path, file, "images")
+        if images.ndim != 4 or images.shape[1] != 3 or images.dtype != np.uint8:
+            raise DataError(
+                f"{path}: images is {images.shape} {images.dtype}, not (N, 3, W, H) uint8"
+            )
+        count, _, width, height = images.shape
+        for name, kinds in ((depth, "f"), ("labels", "u")):
+            array = matfiles.dataset(path, file, name)
+            if array.shape != (count, width, height) or array.dtype.kind not in kinds:
+                kind = "floating point" if kinds == "f" else "unsigned integers"
+                raise DataError(
+                    f"{path}: {name} is {array.shape} {array.dtype}, but images is {images.shape}; "
+                    f"expected {(count, width, height)} {kind}"
+                )
+        scenes = matfiles.texts_v73(path, file, "scenes")
+        labels = len(matfiles.references(path, file, "names"))
+    if len(scenes) != count:
+        raise DataError(f"{path}: {len(scenes)} scenes for {count} images")
+    return (int(height), int(width)), scenes, labels
+
+
+def _numbers(path: Path, split: Split, count: int) -> list[int]:
+    """Numbers, from 1, of the images of an official split."""
+    found = matfiles.load_v5(path, ("trainNdxs", "testNdxs"))
+    both: dict[str, list[int]] = {}
+    for name in ("trainNdxs", "testNdxs"):
+        numbers = matfiles.integers(path, name, matfiles.require(path, found, name)).tolist()
+        wrong = [number for number in numbers if not 1 <= number <= count]
+        if wrong:
+            raise DataError(f"{path}: {name} names image {wrong[0]}, but there are 1..{count}")
+        if len(set(numbers)) < len(numbers):
+            raise DataError(f"{path}: {name} names an image twice")
+        both[name] = numbers
+    if shared := set(both["trainNdxs"]) & set(both["testNdxs"]):
+        raise DataError(
+            f"{path}: image {min(shared)} is in trainNdxs and in testNdxs; "
+            "nothing can be measured on images that were trained on"
+        )
+    return both[_SPLIT_VARIABLE[split]]
+
+
+def _intrinsics(
+    folder: Path, described: Mapping[str, Any], size: tuple[int, int], crop: bool
+) -> NDArray[np.float64] | None:
+    """Of dataset.yaml if it has them, else the Kinect's for frames of its size."""
+    given = described.get("intrinsics", KINECT if size == FRAME else None)
+    if given is None:
+        return None
+    try:
+        matrix = np.array(given, dtype=np.float64).reshape(3, 3)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{folder / 'dataset.yaml'}: intrinsics: not 3 x 3 numbers") from error
+    if not np.isfinite(matrix).all() or matrix[0, 0] <= 0.0 or matrix[1, 1] <= 0.0:
+        raise DataError(f"{folder / 'dataset.yaml'}: {matrix.tolist()} are no intrinsics")
+    if crop:
+        matrix[0, 2] -= CROP[1].start
+        matrix[1, 2] -= CROP[0].start
+    return matrix

@@ -1,0 +1,160 @@
+"""Files below a root, on this machine or elsewhere, read whole or by ranges."""
+
+from __future__ import annotations
+
+import io
+import math
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import fsspec
+import numpy as np
+from numpy.typing import NDArray
+
+from cen.data.formats.pictures import Held, ordinary
+from cen.errors import DataError
+from cen.fetching import is_url
+
+SCHEMES = ("s3", "gs", "https", "http", "hf", "az", "abfs", "abfss", "gcs", "s3a", "memory")
+"""Where data may lie besides a folder."""
+
+
+class Store:
+    """Where the files of a data set lie: a folder, or a URL that fsspec opens.
+
+    Args:
+        root: a folder or a URL.
+        options: of fsspec.
+    """
+
+    def __init__(self, root: str, options: Mapping[str, Any]) -> None:
+        self.root, self.options = root.rstrip("/"), dict(options)
+        self.local = not is_url(root)
+        scheme = root.partition("://")[0]
+        if not self.local and (scheme not in SCHEMES or "::" in root):
+            # Other file systems of fsspec execute what they read, or chain into such.
+            raise DataError(
+                f"{root}: data are read from a folder or from {', '.join(SCHEMES)}, not so; "
+                "copy them to one of these"
+            )
+
+    def path(self, name: str) -> str:
+        """A file below the root; messages name it so, too."""
+        return f"{self.root}/{name}"
+
+    def size(self, name: str) -> int:
+        """Bytes of a local file; 0 where there is none."""
+        try:
+            return ordinary(self.path(name)).stat().st_size
+        except OSError:
+            return 0
+
+    def read(self, name: str) -> bytes:
+        """A whole file.
+
+        Raises:
+            DataError: it cannot be read.
+        """
+        try:
+            if self.local:
+                return ordinary(self.path(name)).read_bytes()
+            filesystem, path = self._open(name)
+            content: bytes = filesystem.cat_file(path)
+        except Exception as error:  # every kind of storage has errors of its own
+            raise DataError(f"{self.path(name)}: cannot be read ({_reason(error)})") from error
+        return content
+
+    def array(self, name: str) -> NDArray[Any]:
+        """An NPY file, mapped where it is local.
+
+        Raises:
+            DataError: it cannot be read, or is none.
+        """
+        try:
+            if self.local:
+                path = ordinary(self.path(name))
+                mapped: NDArray[Any] = np.lib.format.open_memmap(path, mode="r")
+                return mapped
+        except (OSError, ValueError, EOFError) as error:
+            raise DataError(f"{self.path(name)}: cannot be read ({_reason(error)})") from error
+        return npy_array(Held(self.path(name), np.frombuffer(self.read(name), np.uint8)))
+
+    def ranges(self, names: Sequence[str], ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+        """Ranges (start, stop) of files; over a network many at a time.
+
+        Raises:
+            DataError: naming the file of the first that cannot be read whole.
+        """
+        try:
+            contents: list[Any] = (
+                list(self._local(names, ranges)) if self.local else self._far(names, ranges)
+            )
+        except DataError:
+            raise
+        except Exception as error:
+            raise DataError(f"{self.root}: cannot be read ({_reason(error)})") from error
+        for name, (start, stop), content in zip(names, ranges, contents, strict=True):
+            if isinstance(content, BaseException):
+                reason = _reason(content)
+                raise DataError(f"{self.path(name)}: cannot be read ({reason})") from content
+            if len(content) != stop - start:
+                raise DataError(
+                    f"{self.path(name)}: ends before byte {stop}, where its index says a file is"
+                )
+        return contents
+
+    def _local(self, names: Sequence[str], ranges: Sequence[tuple[int, int]]) -> Iterator[bytes]:
+        opened, file = "", -1
+        try:
+            for name, (start, stop) in zip(names, ranges, strict=True):
+                if name != opened:
+                    if file >= 0:
+                        os.close(file)
+                    file = -1
+                    file, opened = os.open(ordinary(self.path(name)), os.O_RDONLY), name
+                yield os.pread(file, stop - start, start)
+        except OSError as error:
+            raise DataError(f"{self.path(name)}: cannot be read ({_reason(error)})") from error
+        finally:
+            if file >= 0:
+                os.close(file)
+
+    def _far(self, names: Sequence[str], ranges: Sequence[tuple[int, int]]) -> list[Any]:
+        """Bytes, or the error of a range."""
+        filesystem, _ = self._open("")
+        paths = [self._open(name)[1] for name in names]
+        starts, stops = [start for start, _ in ranges], [stop for _, stop in ranges]
+        found: list[Any] = filesystem.cat_ranges(paths, starts, stops, on_error="return")
+        return found
+
+    def _open(self, name: str) -> tuple[Any, str]:
+        """The file system and the path in it. fsspec keeps one per process, also after a fork."""
+        filesystem, path = fsspec.core.url_to_fs(self.path(name), **self.options)
+        return filesystem, str(path)
+
+
+def npy_array(file: Held) -> NDArray[Any]:
+    """The array of an NPY file, after a look at how large its header says it is.
+
+    Raises:
+        DataError: it is damaged, or no array of numbers.
+    """
+    stream = io.BytesIO(file.content.data)
+    try:
+        if np.lib.format.read_magic(stream) != (1, 0):
+            raise ValueError("not version 1.0")
+        shape, columns_first, dtype = np.lib.format.read_array_header_1_0(stream)
+        count = math.prod(shape)
+        if columns_first or dtype.kind not in "uifb":
+            raise ValueError(f"type {dtype}")
+        array = np.frombuffer(file.content, dtype, count, stream.tell()).reshape(shape)
+    except (ValueError, EOFError, OSError) as error:
+        raise DataError(f"{file}: is no NPY file of numbers ({error})") from error
+    # Those who read samples may write into them.
+    return array.copy()
+
+
+def _reason(error: BaseException) -> str:
+    told = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return told or type(error).__name__

@@ -1,0 +1,330 @@
+"""Reader of SUN RGB-D as its authors distribute it."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cen.data.fields.kinds import Beyond
+from cen.data.fields.modality import Modality
+from cen.data.formats import matfiles
+from cen.data.formats.pictures import is_file, ordinary
+from cen.data.readers.aligned import AlignedDataset, Classes, Split, check_split, cut_validation
+from cen.data.readers.nyudv2 import describe, palette_of
+from cen.data.readers.sunrgbd_lists import (
+    frame_labels,
+    group_frames,
+    meta_order,
+    read_split,
+    seglabel,
+)
+from cen.data.transforms import Transform
+from cen.errors import CenWarning, ConfigError, DataError
+
+TOOLBOX = "SUNRGBDtoolbox"
+ALLSPLIT = f"{TOOLBOX}/traintestSUNRGBD/allsplit.mat"
+META = f"{TOOLBOX}/Metadata/SUNRGBDMeta.mat"
+SEGMENTATION = f"{TOOLBOX}/Metadata/SUNRGBD2Dseg.mat"
+CLASSES = f"{TOOLBOX}/Metadata/seg37list.mat"
+
+BIT_ROTATION = 3
+"""Places by which the bits of depth files are rotated left."""
+
+MAX_DEPTH = 8.0
+"""Metres; the toolbox (read3dPoints.m) clips there."""
+
+Depth = Literal["filled", "raw"]
+
+Missing = Literal["error", "skip"]
+_DEPTHS = {"filled": "depth_bfx", "raw": "depth"}
+_PICTURES = (".jpg", ".jpeg", ".png")
+
+
+class SUNRGBD(AlignedDataset):
+    """SUN RGB-D, with the labels of its toolbox.
+
+    10,335 frames of four sensors (Kinect v1 and v2, RealSense, Xtion), of sizes that differ between
+    the sensors; 37 classes; 5,285 frames to train on and 5,050 to test. S. Song, S. Lichtenberg,
+    J. Xiao, "SUN RGB-D: A RGB-D Scene Understanding Benchmark Suite", CVPR 2015; it contains frames
+    of NYUDv2, of the Berkeley B3DO and of SUN3D. Layout::
+
+        root/SUNRGBD/<sensor>/<part>/.../<frame>/image/*.jpg       colour
+                                                 depth/*.png       as measured
+                                                 depth_bfx/*.png   holes filled
+                                                 seg.mat           v5: names, seglabel
+                                                 intrinsics.txt    3 x 3 numbers
+        root/SUNRGBDtoolbox/traintestSUNRGBD/allsplit.mat   v5: alltrain, alltest (folders)
+        root/SUNRGBDtoolbox/Metadata/seg37list.mat          v5: class names
+        root/SUNRGBDtoolbox/Metadata/SUNRGBDMeta.mat        v5: rgbpath of every frame
+        root/SUNRGBDtoolbox/Metadata/SUNRGBD2Dseg.mat       v7.3: seglabel, in the same order
+        root/dataset.yaml                                   optional: palette (this project's)
+
+    Depth files are 16-bit PNG whose bits are rotated left by three places: as the toolbox does,
+    millimetres = value >> 3 | value << 13, 0 = missing, and what lies beyond 8 m is set to 8 m.
+
+    Labels come from SUNRGBD2Dseg.mat, one frame at a time (the whole file fills tens of gigabytes);
+    0 = unlabelled. Where that file is absent they come from each frame's seg.mat, by name: an
+    object whose name is not among the 37 is unlabelled then. Such labels are not those of published
+    figures, and a warning says so. SUNRGBDMeta.mat takes SciPy some seconds to read, once.
+
+    Names, shapes and the split follow the toolbox's documentation and public readers; what was
+    looked at on real files is listed in docs/datasets.md.
+
+    Fields: ``rgb``, ``depth``, ``segmentation``. A sample also has ``intrinsics``.
+
+    Args:
+        root: the folder that holds SUNRGBD and SUNRGBDtoolbox.
+        split: "train" and "validation" share the official training part. Validation takes whole
+            places of SUN3D; in the other parts of the data set, which do not say what shows the
+            same room, blocks of up to 50 consecutive frames (this project's choice).
+        modalities: fields read as inputs; by default rgb and depth.
+        targets: fields read as ground truth; by default segmentation.
+        classes: as many names as seg37list.mat has, or that number. None: the names it has.
+        validation: share of the training part that is the validation split, 0 <= share < 1.
+        ignore_index: label value of unlabelled pixels.
+        transform: applied to every sample.
+        seed: of the random transforms.
+        depth: "filled" (depth_bfx) or "raw" (depth).
+        beyond: what becomes of depth beyond 8 m: "clip" as the toolbox does, or "missing".
+        missing: a frame of the lists that lacks files, or intrinsics, is an "error", or left out
+            with a warning ("skip"), where only a part of the data set is on disk.
+
+    Raises:
+        ConfigError: an unknown ``depth``, ``beyond`` or ``missing``.
+        DataError: at once: a missing or damaged file, a path in a list that leaves the folder, a
+            frame in both splits; on reading: a picture that cannot be decoded, a depth that is not
+            16-bit, sizes that differ, a label that is no class. The message names the file.
+    """
+
+    def __init__(
+        self,
+        root: str | Path,
+        split: Split,
+        modalities: Mapping[str, Modality] | None = None,
+        targets: Mapping[str, Modality] | None = None,
+        *,
+        classes: int | Sequence[str] | None = None,
+        validation: float = 0.1,
+        ignore_index: int = 255,
+        transform: Transform | None = None,
+        seed: int = 0,
+        depth: Depth = "filled",
+        beyond: Beyond = "clip",
+        missing: Missing = "error",
+    ) -> None:
+        check_split(split)
+        choices = ("depth", depth, Depth), ("beyond", beyond, Beyond), ("missing", missing, Missing)
+        for key, value, known in choices:
+            if value not in get_args(known):
+                raise ConfigError(f"{key}: {value!r} is none of {', '.join(get_args(known))}")
+        folder = Path(root)
+        self._depth, self._missing = _DEPTHS[depth], missing
+        names = _class_names(folder / CLASSES)
+        self._label_of = {_plain(name): label for label, name in enumerate(names, start=1)}
+        if classes is not None:
+            count = classes if isinstance(classes, int) else len(classes)
+            if count != len(names):
+                raise DataError(f"{folder / CLASSES}: has {len(names)} classes, not {count}")
+            names = list(names) if isinstance(classes, int) else [str(name) for name in classes]
+        palette = palette_of(describe(folder, ("palette", "classes")), len(names))
+        self.labels = {"segmentation": Classes(tuple(names), palette)}
+        self._frames = read_split(folder / ALLSPLIT, split)
+        if split != "test":
+            groups = group_frames(self._frames)
+            part = cut_validation(groups, validation, split, f"{folder / ALLSPLIT}, alltrain")
+            self._frames = [self._frames[index] for index in part]
+            self._groups = [groups[index] for index in part]
+        else:
+            self._groups = group_frames(self._frames)
+        self._numbers = _numbers(folder, self._frames)
+        self._listed = range(len(self._frames))
+        self._kept: Sequence[int] = self._listed
+        self.fields = {
+            "rgb": {"kind": "image"},
+            "depth": {
+                **{"kind": "depth", "unit": 0.001, "missing": 0.0},
+                **{"bit_rotation": BIT_ROTATION, "farthest": MAX_DEPTH, "beyond": beyond},
+            },
+            "segmentation": {"kind": "label"},
+        }
+        super().__init__(
+            root,
+            split,
+            modalities,
+            targets,
+            ignore_index=ignore_index,
+            transform=transform,
+            seed=seed,
+        )
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def name(self, index: int) -> str:
+        """The frame's folder below SUNRGBD, with dashes: kv1-NYUdata-NYU0001."""
+        return self._frames[self._kept[index]].replace("/", "-")
+
+    def check_files(self) -> None:
+        """Refuses or leaves out frames that lack files.
+
+        Raises:
+            DataError: naming how many do, and some.
+        """
+        self._kept = self._listed
+        if self._missing == "error":
+            try:
+                super().check_files()
+            except DataError as error:
+                raise DataError(
+                    f"{error}; add it, or, of a part of the data set, data.options.missing: skip"
+                ) from None
+            return
+        lacks = {index: lost for index in self._listed if (lost := self._lost(index))}
+        if not lacks:
+            return
+        told = "; ".join(f"{self.place(i)} has no {', '.join(lacks[i])}" for i in list(lacks)[:3])
+        text = (
+            f"{self.root / ALLSPLIT}: {len(lacks)} of {len(self)} frames of the {self.split} split "
+            f"lack files: {told}{' ...' if len(lacks) > 3 else ''}"
+        )
+        if len(lacks) == len(self):
+            raise DataError(f"{text}; nothing is left of this split")
+        warnings.warn(f"{text}; they are left out", CenWarning, stacklevel=4)
+        self._kept = [index for index in self._listed if index not in lacks]
+
+    def _lost(self, index: int) -> list[str]:
+        """What a frame lacks of what is read."""
+        files = self.files(index)
+        read = {**self.modalities, **dict.fromkeys(self.annotated(index))}
+        lost = [field for field in read if not is_file(files[field])]
+        if read and not is_file(self._folder(index) / "intrinsics.txt"):
+            lost.append("intrinsics.txt")
+        return lost
+
+    def place(self, index: int) -> str:
+        """The frame's folder."""
+        return str(self._folder(index))
+
+    def group(self, index: int) -> str:
+        """The place, or a block of neighbouring frames."""
+        return self._groups[self._kept[index]]
+
+    def files(self, index: int) -> dict[str, Path]:
+        """Files of a frame; of a folder with no picture or several: a pattern, which is no file."""
+        folder = self._folder(index)
+        labels = folder / "seg.mat" if self._numbers is None else self.root / SEGMENTATION
+        return {
+            "rgb": _only_picture(folder / "image", "*.jpg"),
+            "depth": _only_picture(folder / self._depth, "*.png"),
+            "segmentation": labels,
+        }
+
+    def extra(self, index: int) -> dict[str, Any]:
+        """``intrinsics``: (3, 3) float64 in pixels.
+
+        Raises:
+            DataError: intrinsics.txt is missing or holds something else.
+        """
+        path = self._folder(index) / "intrinsics.txt"
+        try:
+            numbers = np.array(ordinary(path).read_text(encoding="ascii").split(), dtype=np.float64)
+            matrix = numbers.reshape(3, 3)
+        except OSError as error:
+            raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
+        except ValueError as error:
+            raise DataError(f"{path}: does not hold 3 x 3 numbers") from error
+        if not np.isfinite(matrix).all() or matrix[0, 0] <= 0.0 or matrix[1, 1] <= 0.0:
+            raise DataError(f"{path}: {numbers.tolist()} are no intrinsics")
+        # The toolbox counts pixels from 1 (read_3d_pts_general.m), this project from 0.
+        matrix[:2, 2] -= 1.0
+        return {"intrinsics": matrix}
+
+    def read(self, field: str, index: int, modality: Modality) -> NDArray[Any]:
+        """Reads one picture of a frame."""
+        path = self.files(index)[field]
+        if field == "segmentation":
+            found = (
+                self._by_name(path)
+                if self._numbers is None
+                else frame_labels(path, self._numbers[self._kept[index]])
+            )
+            return self._classes_of(path, found)
+        if not path.is_file():
+            raise DataError(f"{path}: no such file, or several; a frame has one picture there")
+        return modality.read(path)
+
+    def _by_name(self, path: Path) -> NDArray[np.int64]:
+        """Labels of a frame's own seg.mat, in the numbers of seg37list; 0 for other names."""
+        found = matfiles.load_v5(path, ("names", "seglabel"))
+        names = matfiles.texts(path, "names", matfiles.require(path, found, "names"))
+        values = matfiles.require(path, found, "seglabel")
+        flat = matfiles.integers(path, "seglabel", values)
+        if values.ndim != 2 or flat.min() < 0 or flat.max() > len(names):
+            raise DataError(f"{path}: seglabel is no picture of numbers 0..{len(names)}")
+        table = np.array([0, *(self._label_of.get(_plain(name), 0) for name in names)])
+        return np.asarray(table[flat].reshape(values.shape))
+
+    def _classes_of(self, path: Path, labels: NDArray[Any]) -> NDArray[np.int32]:
+        names = self.labels["segmentation"].names
+        if labels.min(initial=0) < 0 or labels.max(initial=0) > len(names):
+            wrong = labels[(labels < 0) | (labels > len(names))][0]
+            raise DataError(f"{path}: label {wrong} outside 0..{len(names)}")
+        classes = labels.astype(np.int32)
+        return np.where(classes == 0, np.int32(self.ignore_index), classes - 1)
+
+    def _folder(self, index: int) -> Path:
+        return self.root / "SUNRGBD" / self._frames[self._kept[index]]
+
+
+def _class_names(path: Path) -> list[str]:
+    found = matfiles.load_v5(path, ("seg37list",))
+    return matfiles.texts(path, "seg37list", matfiles.require(path, found, "seg37list"))
+
+
+def _numbers(root: Path, frames: Sequence[str]) -> list[int] | None:
+    """Where in SUNRGBD2Dseg.mat each frame is; None without that file."""
+    segmentation, meta = root / SEGMENTATION, root / META
+    # A link to nothing, or a folder, was meant to be the file.
+    if not os.path.lexists(segmentation):
+        warnings.warn(
+            f"{segmentation} is missing: labels come from each frame's seg.mat by name, and "
+            "figures are not comparable with published ones",
+            CenWarning,
+            stacklevel=3,
+        )
+        return None
+    order = meta_order(meta, meta.stat().st_mtime_ns if meta.is_file() else 0)
+    with matfiles.open_v73(segmentation) as file:
+        count = len(seglabel(segmentation, file))
+    if count != len(order):
+        raise DataError(
+            f"{segmentation}: {count} frames, but {meta} has {len(order)}; "
+            "do the two files belong together?"
+        )
+    for frame in frames:
+        if frame not in order:
+            raise DataError(f"{meta}: has no frame {frame}, which {root / ALLSPLIT} names")
+    return [order[frame] for frame in frames]
+
+
+def _plain(name: str) -> str:
+    """A name without what differs between annotators: night stand, Night_Stand."""
+    return name.strip().lower().replace("_", " ")
+
+
+def _only_picture(folder: Path, pattern: str) -> Path:
+    try:
+        found = [
+            entry
+            for entry in folder.iterdir()
+            if entry.suffix.lower() in _PICTURES and not entry.name.startswith(".")
+        ]
+    except OSError:
+        found = []
+    return found[0] if len(found) == 1 else folder / pattern

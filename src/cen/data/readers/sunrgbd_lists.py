@@ -1,0 +1,108 @@
+"""The lists of the SUN RGB-D toolbox: its splits, its frames and where their labels are."""
+
+from __future__ import annotations
+
+import posixpath
+from collections import defaultdict
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cen.data.formats import matfiles
+from cen.data.readers.aligned import Split
+from cen.data.readers.patterns import natural
+from cen.errors import DataError
+
+_SPLIT_VARIABLE = {"train": "alltrain", "validation": "alltrain", "test": "alltest"}
+# Frames of one part of the data set that stay together when validation is cut.
+_BLOCK = 50
+
+
+def read_split(path: Path, split: Split) -> list[str]:
+    """Folders of the frames of an official split, below SUNRGBD.
+
+    Args:
+        path: allsplit.mat, which holds absolute paths of its authors' machine.
+        split: which; "train" and "validation" give the same.
+
+    Raises:
+        DataError: the file is damaged, a path leaves SUNRGBD, or a frame occurs twice.
+    """
+    found = matfiles.load_v5(path, ("alltrain", "alltest"))
+    both = {}
+    for name in ("alltrain", "alltest"):
+        entries = matfiles.texts(path, name, matfiles.require(path, found, name))
+        frames = [_relative(path, name, entry) for entry in entries]
+        if not frames:
+            raise DataError(f"{path}: {name} is empty")
+        if len(set(frames)) < len(frames):
+            raise DataError(f"{path}: {name} names a frame twice")
+        both[name] = frames
+    if shared := set(both["alltrain"]) & set(both["alltest"]):
+        raise DataError(
+            f"{path}: {min(shared)} is in alltrain and in alltest; "
+            "nothing can be measured on images that were trained on"
+        )
+    return both[_SPLIT_VARIABLE[split]]
+
+
+def _relative(path: Path, name: str, entry: str) -> str:
+    """The part of an absolute path of the authors' machine below SUNRGBD."""
+    _, marker, inside = entry.partition("SUNRGBD/")
+    parts = [part for part in inside.split("/") if part not in ("", ".")]
+    if not marker or not parts or ".." in parts or "\0" in inside:
+        raise DataError(f"{path}: {name}: {entry!r} is no folder below SUNRGBD")
+    return "/".join(parts)
+
+
+def group_frames(frames: Sequence[str]) -> list[str]:
+    """What is kept on one side of the cut: a place of SUN3D, or a block of neighbouring frames."""
+    parts = defaultdict(list)
+    for frame in frames:
+        folders = frame.split("/")
+        place = 3 if folders[1:2] == ["sun3ddata"] else 2
+        parts["/".join(folders[: min(place, len(folders) - 1)])].append(frame)
+    group = {}
+    for part, members in parts.items():
+        # A small part is still dealt out in ten blocks.
+        block = len(members) if "/sun3ddata/" in part else max(1, min(_BLOCK, len(members) // 10))
+        # The Xtion's names are times without leading zeros.
+        for rank, frame in enumerate(sorted(members, key=natural)):
+            group[frame] = f"{part}, {rank // block:04d}"
+    return [group[frame] for frame in frames]
+
+
+@lru_cache(maxsize=4)
+def meta_order(path: Path, changed: int) -> dict[str, int]:
+    """Frames of SUNRGBDMeta.mat and their places in it. Kept, for it takes seconds to read."""
+    meta = matfiles.require(path, matfiles.load_v5(path, ("SUNRGBDMeta",)), "SUNRGBDMeta")
+    if "rgbpath" not in (meta.dtype.names or ()):
+        raise DataError(f"{path}: SUNRGBDMeta is no struct array with rgbpath")
+    paths = [matfiles.texts(path, "rgbpath", np.asarray(entry)) for entry in meta["rgbpath"].flat]
+    # .../<frame>/image/<picture>
+    folders = [posixpath.dirname(posixpath.dirname("".join(entry))) for entry in paths]
+    return {_relative(path, "rgbpath", folder): n for n, folder in enumerate(folders)}
+
+
+def seglabel(path: Path, file: Any) -> Any:
+    """The references to the labels of all frames, in an open SUNRGBD2Dseg.mat.
+
+    Raises:
+        DataError: the file has no such field.
+    """
+    return matfiles.dataset(path, matfiles.struct(path, file, "SUNRGBD2Dseg"), "seglabel")
+
+
+def frame_labels(path: Path, number: int) -> NDArray[Any]:
+    """Labels of one frame of SUNRGBD2Dseg.mat: (H, W) whole numbers."""
+    with matfiles.open_v73(path) as file:
+        cell = matfiles.read(path, "seglabel", seglabel(path, file), number).ravel()
+        array = matfiles.dereference(path, file, "seglabel", cell[0] if cell.size else None)
+        values = matfiles.read(path, "seglabel", array).T
+    if values.ndim != 2:
+        raise DataError(f"{path}: seglabel of frame {number + 1} is {values.shape}, no picture")
+    return matfiles.integers(path, "seglabel", values).reshape(values.shape)

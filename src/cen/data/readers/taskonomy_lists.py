@@ -1,0 +1,126 @@
+"""Splits of Taskonomy by list: frames by line, or buildings in the authors' CSV."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cen.data.formats.text_lists import forward, read_lines
+from cen.data.readers.taskonomy_files import FRAME, Frames
+from cen.errors import ConfigError, DataError, did_you_mean
+
+_SPLITS = ("train", "validation", "test")
+# The authors' files call the validation split "val".
+_COLUMNS = {"train": "train", "validation": "val", "test": "test"}
+
+
+def listed_frames(
+    lists: Mapping[str, str], frames: Frames
+) -> tuple[dict[str, NDArray[np.int64]], dict[int, str]]:
+    """The frames of each split that the lists name, in their order.
+
+    Args:
+        lists: a file for train, for test and perhaps for validation; paths from the root of the
+            data, or absolute. A line holds a path or name with ``point_1_view_2`` in it, in data of
+            several buildings after the name of the building; {domain} may stand in it.
+        frames: what there is.
+
+    Returns:
+        The frames by split, and the place (list and line) of each.
+
+    Raises:
+        ConfigError: ``lists`` names other splits than these.
+        DataError: a list cannot be read or is empty, names a frame twice or one of another split,
+            or a path that leaves the root.
+    """
+    if (
+        not isinstance(lists, Mapping)
+        or not {"train", "test"} <= set(lists)
+        or not all(isinstance(file, str) for file in lists.values())
+    ):
+        raise ConfigError(
+            f"data.options.lists: {lists!r} must be a CSV of buildings or say "
+            "{train: FILE, test: FILE}"
+        )
+    for name in lists:
+        if name not in _SPLITS:
+            raise ConfigError(
+                f"data.options.lists.{name}: no split{did_you_mean(name, _SPLITS)}; there are "
+                f"{', '.join(_SPLITS)}"
+            )
+    places: dict[int, str] = {}
+    found = {}
+    for name in _SPLITS:
+        if name in lists:
+            own = _frames(frames.root / lists[name], frames, places)
+            places |= own
+            found[name] = np.array(list(own), dtype=np.int64)
+    return found, places
+
+
+def building_splits(path: Path, buildings: tuple[str, ...]) -> dict[str, str]:
+    """The split of every building by the authors' CSV: id,train,val,test with a 1 in one column.
+
+    Raises:
+        DataError: the file cannot be read, has no such columns, or names none of the buildings.
+    """
+    rows = list(csv.DictReader(read_lines(path)))
+    if not rows or not {"id", *_COLUMNS.values()} <= set(rows[0]):
+        raise DataError(f"{path}: is no CSV with the columns id,train,val,test")
+    named = {
+        row["id"].strip().lower(): split
+        for row in rows
+        for split, column in _COLUMNS.items()
+        if (row[column] or "").strip() == "1"
+    }
+    splits = {name: named[name.lower()] for name in buildings if name.lower() in named}
+    if not splits:
+        told = ", ".join(buildings[:3]) if buildings != ("",) else "the data have none by name"
+        raise DataError(f"{path}: names none of the buildings ({told})")
+    return splits
+
+
+def _frames(path: Path, frames: Frames, taken: Mapping[int, str]) -> dict[int, str]:
+    """The frames of one list with their places."""
+    found: dict[int, str] = {}
+    for number, line in enumerate(read_lines(path), start=1):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        place = f"{path}, line {number}"
+        try:
+            key = _key(line.strip(), frames)
+        except DataError as error:
+            raise DataError(f"{place}: {error}") from None
+        before = found.get(key) or taken.get(key)
+        if before:
+            raise DataError(
+                f"{place}: {frames.name(key)} is also in {before}; a frame is in one split, once"
+            )
+        found[key] = place
+    if not found:
+        raise DataError(f"{path}: the list is empty")
+    return found
+
+
+def _key(line: str, frames: Frames) -> int:
+    """The frame that a line names."""
+    path = PurePosixPath(forward(line))
+    if path.is_absolute() or ".." in path.parts:
+        raise DataError(f"path {line!r} leaves {frames.root}; paths are relative to it")
+    match = FRAME.search(path.name)
+    if match is None:
+        raise DataError(f"{line!r} names no frame; a line holds something like point_1_view_2")
+    building = ""
+    if frames.buildings != ("",):
+        above = [part for part in path.parts[:-1] if part in frames.buildings]
+        if not above:
+            raise DataError(
+                f"{line!r} names no building of {frames.root}; a line holds something like "
+                f"{frames.buildings[0]}/point_1_view_2"
+            )
+        building = above[-1]
+    return frames.key(building, int(match[1]), int(match[2]))

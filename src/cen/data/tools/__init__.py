@@ -1,0 +1,1 @@
+"""Tools on top of any reader: checking, statistics, conversion to shards."""

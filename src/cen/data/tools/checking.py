@@ -1,0 +1,375 @@
+"""Checks a whole data set before an hour of training is lost on it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import combinations
+from math import isfinite, log
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cen.data.fields.modality import Modality
+from cen.data.readers.aligned import AlignedDataset, Split
+from cen.data.readers.source import SPLITS, Source
+from cen.data.tools.findings import DepthFacts, Facts, Finding, check_samples
+from cen.data.tools.label_facts import Said, blurred, doubts
+from cen.data.tools.neighbours import parted_film
+from cen.data.tools.normal_facts import NormalFacts, judged
+from cen.data.tools.parallel import over_samples
+from cen.data.tools.value_ranges import ValueRange
+from cen.errors import DataError
+
+UNITS = {
+    0.001: "millimetres",
+    1.0: "metres",
+    0.01: "centimetres",
+    0.0001: "tenths of a millimetre",
+    1 / 512: "1/512 m, as in Taskonomy",
+    1 / 256: "1/256 m, as in KITTI",
+}
+"""Metres per stored value, as depth files have it; the commonest first."""
+
+# Half of the pixels of a usual picture are at least and at most so far away, in metres.
+_NEAR, _FAR = 0.2, 100.0
+_UNUSUAL = 20.0
+_USUAL = 3.0
+_TOLD_DUPLICATES = 1000
+# So many samples that lack files are named one by one.
+_TOLD_MISSING = 20
+
+
+@dataclass
+class Report:
+    """What a check found.
+
+    Attributes:
+        splits: facts of every split that could be opened.
+        findings: everything found, in the order of the splits.
+        classes: names of the classes by label field.
+        units: metres per stored value by depth field.
+        steps: what one stored value is worth, by continuous field.
+        axes: where stored normals point, by field of normals.
+        ignore_index: the label value that is no class.
+    """
+
+    splits: dict[str, Facts] = field(default_factory=dict)
+    findings: list[Finding] = field(default_factory=list)
+    classes: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    units: dict[str, float] = field(default_factory=dict)
+    steps: dict[str, float] = field(default_factory=dict)
+    axes: dict[str, str] = field(default_factory=dict)
+    ignore_index: int = 255
+
+    @property
+    def errors(self) -> list[Finding]:
+        """The findings that are errors."""
+        return [finding for finding in self.findings if finding.severity == "error"]
+
+    def depth(self) -> dict[str, DepthFacts]:
+        """Depth over all splits."""
+        total: dict[str, DepthFacts] = {}
+        for facts in self.splits.values():
+            for name, depth in facts.depth.items():
+                total.setdefault(name, DepthFacts()).add(depth)
+        return total
+
+    def normals(self) -> dict[str, NormalFacts]:
+        """Normals over all splits."""
+        total: dict[str, NormalFacts] = {}
+        for facts in self.splits.values():
+            for name, normals in facts.normals.items():
+                total.setdefault(name, NormalFacts()).add(normals)
+        return total
+
+    def ranges(self) -> dict[str, ValueRange]:
+        """Values of the depth and continuous fields over all splits, by band."""
+        total: dict[str, ValueRange] = {}
+        for facts in self.splits.values():
+            for name, values in facts.ranges.items():
+                total.setdefault(name, ValueRange()).add(values)
+        return total
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            "ok": not self.errors,
+            "splits": {
+                split: {
+                    "samples": facts.samples,
+                    "sizes": {f"{h} x {w}": n for (h, w), n in sorted(facts.sizes.items())},
+                    "labels": {
+                        name: {str(value): n for value, n in sorted(counts.items())}
+                        for name, counts in facts.labels.items()
+                    },
+                    "depth": {name: told(depth) for name, depth in facts.depth.items()},
+                    "ranges": {name: values.to_dict() for name, values in facts.ranges.items()},
+                }
+                for split, facts in self.splits.items()
+            },
+            "classes": {name: list(names) for name, names in self.classes.items()},
+            "units": self.units,
+            "normals": {name: facts.to_dict() for name, facts in self.normals().items()},
+            "findings": [finding.to_dict() for finding in self.findings],
+        }
+
+
+def told(depth: DepthFacts) -> dict[str, float]:
+    """Range, median and share of holes of depth, in metres; NaN where there is none."""
+    some = bool(depth.medians)
+    return {
+        "low": depth.low if some else float("nan"),
+        "median": float(np.median(depth.medians)) if some else float("nan"),
+        "high": depth.high if some else float("nan"),
+        "holes": depth.holes / max(1, depth.pixels),
+    }
+
+
+def check_data(
+    source: Source,
+    splits: Sequence[Split] = SPLITS,
+    *,
+    workers: int | None = None,
+    progress: Callable[[str, int, int], object] | None = None,
+) -> Report:
+    """Reads every file of a data set once and reports what is wrong with it.
+
+    Args:
+        source: the data set.
+        splits: which splits to walk.
+        workers: processes; None: as many as pay.
+        progress: called with (split, samples done, samples in all).
+
+    Returns:
+        The report. Files that cannot be used do not raise: they are findings.
+
+    Raises:
+        ConfigError: a field or an option is unknown.
+        DataError: a process that read was killed.
+    """
+    report = Report()
+    opened: dict[str, AlignedDataset] = {}
+    for split in splits:
+        try:
+            dataset = source.open(split, tolerant=True)
+        except DataError as error:
+            report.findings.append(Finding("layout", split, source.root, (), str(error)))
+            continue
+        opened[split] = dataset
+        facts = report.splits[split] = Facts()
+        for part, more in over_samples(check_samples, dataset, workers=workers):
+            facts.add(more)
+            if progress is not None:
+                progress(split, part.stop, len(dataset))
+        report.findings += _summarised(facts, split, source.root)
+        report.classes = {name: known.names for name, known in dataset.labels.items()}
+        report.units = {n: m.step for n, m in dataset.modalities.items() if m.kind == "depth"}
+        report.units |= {n: m.step for n, m in dataset.targets.items() if m.kind == "depth"}
+        report.axes |= _axes(dataset)
+        read = {**dataset.modalities, **dataset.targets}
+        report.steps = {n: m.step for n, m in read.items() if m.kind == "continuous"}
+        report.ignore_index = dataset.ignore_index
+        report.findings += _judge_grey(facts, split, source.root)
+        report.findings += _judge_nodata(read, facts, split, source.root)
+    report.findings += _repeated(opened, report.splits)
+    report.findings += _judge_neighbours(opened, report, source.root)
+    for dataset in list(opened.values())[:1]:
+        report.findings += _judge_labels(dataset, report, source.root)
+    report.findings += _judge_files(report, source.root)
+    report.findings += _judge_ranges(report, source.root)
+    for name, normals in report.normals().items():
+        for text in judged(name, report.axes.get(name, "+x +y +z"), normals):
+            report.findings.append(Finding("normal", "all", source.root, (), text))
+    for name, depth in report.depth().items():
+        report.findings += _judge_unit(name, report.units[name], depth, source.root)
+    return report
+
+
+def _summarised(facts: Facts, split: str, root: str) -> list[Finding]:
+    """The findings of a split; of a part of a data set one that counts what is not there."""
+    missing = [finding for finding in facts.findings if finding.kind == "missing"]
+    places = list(dict.fromkeys(finding.place for finding in missing))
+    if len(places) <= max(_TOLD_MISSING, facts.samples // 2):
+        return facts.findings
+    files = tuple(file for finding in missing for file in finding.files)
+    text = (
+        f"{len(places)} of {facts.samples} samples lack {len(files)} files, such as "
+        f"{', '.join(files[:2])}; is only a part of the data set there? Then name the samples that "
+        "are in lists of your own, or, where the layout has it, say missing: skip"
+    )
+    others = [finding for finding in facts.findings if finding.kind != "missing"]
+    return [*others, Finding("missing", split, root, files, text)]
+
+
+def _judge_neighbours(
+    opened: Mapping[str, AlignedDataset], report: Report, root: str
+) -> Iterator[Finding]:
+    """Films that splits at random have torn apart."""
+    compared = {split: dataset for split, dataset in opened.items() if dataset.ungrouped}
+    tiny = {split: report.splits[split].thumbnails for split in compared}
+    if compared and all(tiny.values()):
+        text = parted_film(
+            compared, {split: np.concatenate(parts) for split, parts in tiny.items()}
+        )
+        if text is not None:
+            yield Finding("neighbours", "all", root, (), text, "note")
+
+
+def _axes(dataset: AlignedDataset) -> dict[str, str]:
+    """How the stored normals are read, by field."""
+    said = {n: str(f.get("axes", "")) for n, f in dataset.fields.items()}
+    read = {n: m.axes for n, m in {**dataset.modalities, **dataset.targets}.items()}
+    return {name: axes for name, axes in {**said, **read}.items() if axes}
+
+
+def _judge_labels(dataset: AlignedDataset, report: Report, root: str) -> Iterator[Finding]:
+    """Classes that are never learnt, numbers that nobody declared, blended outlines."""
+    training = report.splits.get("train", Facts()).labels
+    for name in (name for name in dataset.targets if name in dataset.labels):
+        said = Said.by(dataset, name)
+        # Of classes that others published, a part of their data need not show all.
+        counts = training.get(name, Counter()) if dataset.own_classes else Counter()
+        for text in doubts(said, counts, "the training split"):
+            yield Finding("label", "train", root, (), text)
+        found = [f.outlines[name] for f in report.splits.values() if name in f.outlines]
+        if found and blurred(*np.sum(found, axis=0).tolist()):
+            text = (
+                f"{name}: of many outlines the pixel in between has a class between those of both "
+                "sides, as if the masks had been resized smoothly; resize labels by nearest only"
+            )
+            yield Finding("label", "all", root, (), text, "note")
+
+
+def _judge_files(report: Report, root: str) -> Iterator[Finding]:
+    """Measured values in files that do not keep them."""
+    total: Counter[tuple[str, str]] = Counter()
+    for facts in report.splits.values():
+        total += facts.lossy
+    for (name, form), count in total.items():
+        text = (
+            f"{name}: {count} files are {form}, whose compression changes values; use the files "
+            "of the sensor, or say kind: image if it is a picture of what was measured"
+        )
+        yield Finding("values", "all", root, (), text, "note")
+
+
+def _judge_grey(facts: Facts, split: str, root: str) -> Iterator[Finding]:
+    """Files with fewer bands than are read of them."""
+    for name, count in facts.grey.items():
+        if count:
+            text = f"{name}: {count} of {facts.samples} pictures are grey, read as three channels"
+            yield Finding("values", split, root, (), text, "note")
+
+
+def _judge_nodata(
+    read: Mapping[str, Modality], facts: Facts, split: str, root: str
+) -> Iterator[Finding]:
+    """What files call no data and the description does not name."""
+    for (name, nodata), count in facts.nodata.items():
+        missing = read[name].missing
+        told = f"{name}: the no-data tag of {count} TIFF files says {nodata:.9g}"
+        if missing == ():
+            text = f"{told}, but missing says that no value is; it is read as measured"
+        elif isfinite(nodata) and nodata not in (missing or ()):
+            others = f", besides {', '.join(f'{one:g}' for one in missing)}" if missing else ""
+            text = f"{told}; it is read as missing{others}"
+        else:
+            continue
+        yield Finding("values", split, root, (), text, "note")
+
+
+def _judge_ranges(report: Report, root: str) -> Iterator[Finding]:
+    """Sentinels that nobody declared: a repeated extreme far outside the rest."""
+    for band, values in report.ranges().items():
+        name = band.partition("[")[0]
+        step = report.units.get(name) or report.steps.get(name, 1.0)
+        for value, count, first, last, absurd in values.strange():
+            share = 100 * count / max(1, values.pixels - values.missing)
+            text = (
+                f"{band}: {count} pixels ({share:.3g} %) are exactly {value:.9g}, while 98 % of "
+                f"the others lie in {first:.4g} to {last:.4g}; if it means that nothing was "
+                f"measured, say missing: {value / step:.9g} for {name}"
+            )
+            yield Finding("values", "all", root, (), text, "error" if absurd else "note")
+
+
+def _judge_unit(name: str, unit: float, depth: DepthFacts, root: str) -> Iterator[Finding]:
+    """Calls out metres read as millimetres and the like."""
+    if not depth.medians:
+        return
+    median = float(np.median(depth.medians))
+    if _NEAR <= median <= _UNUSUAL or median <= 0:
+        return
+    side = "beyond" if median > _UNUSUAL else "nearer than"
+    said = f"{name}: with unit {unit:g} ({_named(unit)}) half of the depth is {side} {median:.3g} m"
+    likely = [other for other in likely_units(median / unit) if other != unit]
+    choices = [
+        f"in {_named(other)}: unit {other:.10g} makes it {median / unit * other:.3g} m"
+        for other in likely
+    ]
+    advice = (
+        f"the files are more likely {', or '.join(choices)}; set data.modalities.{name}.unit"
+        if choices
+        else "no usual unit explains it; is this a depth map?"
+    )
+    severe = median < _NEAR or median > _FAR
+    yield Finding("unit", "all", root, (), f"{said}; {advice}", "error" if severe else "note")
+
+
+def likely_units(stored: float) -> list[float]:
+    """The units that make a median of stored values a usual distance, the commonest first.
+
+    All that bring it within a factor of 2 of 3 m, else the one that comes closest; empty where none
+    makes it the distance of a picture.
+    """
+    distance = {unit: abs(log(stored * unit / _USUAL)) for unit in UNITS}
+    near = [unit for unit in UNITS if distance[unit] <= log(2.0)]
+    best = min(distance, key=lambda unit: distance[unit])
+    return near or [best] * (_NEAR <= stored * best <= _UNUSUAL)
+
+
+def _named(unit: float) -> str:
+    near = [name for known, name in UNITS.items() if abs(known / unit - 1) < 1e-3]
+    return near[0] if near else f"{unit:g} m"
+
+
+def _repeated(
+    opened: Mapping[str, AlignedDataset], facts: Mapping[str, Facts]
+) -> Iterator[Finding]:
+    """Frames of the same content: errors in two splits, notes within one."""
+    hashes = {
+        split: {name: np.concatenate(parts) for name, parts in one.hashes.items() if parts}
+        for split, one in facts.items()
+    }
+    told_of: set[tuple[Any, ...]] = set()
+    for one, other in [(s, s) for s in opened] + list(combinations(opened, 2)):
+        for name in (name for name in hashes[one] if name in hashes[other]):
+            pairs = _equal(hashes[one][name], hashes[other][name], one == other)
+            for a, b in pairs[:_TOLD_DUPLICATES]:
+                if (one, other, a, b) in told_of:
+                    continue
+                told_of.add((one, other, a, b))
+                yield _duplicate(name, opened[one], a, opened[other], b)
+
+
+def _equal(one: NDArray[np.uint64], other: NDArray[np.uint64], same: bool) -> list[tuple[int, int]]:
+    """Pairs of positions with equal numbers that are not 0, each later position once."""
+    values, first = np.unique(one, return_index=True)
+    where = np.searchsorted(values, other).clip(max=len(values) - 1)
+    match = (values[where] == other) & (other != 0)
+    if same:
+        match &= first[where] != np.arange(len(other))
+    return [(int(first[where[b]]), int(b)) for b in np.flatnonzero(match)]
+
+
+def _duplicate(name: str, one: AlignedDataset, a: int, other: AlignedDataset, b: int) -> Finding:
+    files = tuple(str(d.files(i)[name]) for d, i in ((one, a), (other, b)) if name in d.files(i))
+    where = f"{one.place(a)} and {other.place(b)}"
+    if one is other:
+        text = f"the same {name} twice: {where}"
+        return Finding("duplicate", one.split, other.place(b), files, text, "note")
+    text = f"the same {name} in two splits, {one.split} and {other.split}: {where}"
+    return Finding("duplicate", other.split, other.place(b), files, text)

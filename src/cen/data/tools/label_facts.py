@@ -1,0 +1,168 @@
+"""What labels hold as a whole: classes without a pixel, numbers that count for nothing, blur."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from math import gcd
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cen.errors import CenWarning, DataError
+
+if TYPE_CHECKING:
+    from cen.data.readers.aligned import AlignedDataset
+
+# A share of ignored pixels that is worth asking for, where nobody has said that they are.
+_MUCH = 0.1
+# Of the outlines of masks that were never blended, hardly any lies between its two sides.
+_BLURRED, _FEW_OUTLINES = 0.15, 100
+_SECONDS = 5.0
+_LEAST_MAPS = 64
+_NAMED = 5
+
+
+@dataclass(frozen=True)
+class Said:
+    """What is declared of a label field.
+
+    Attributes:
+        field: its name.
+        classes: names of its classes.
+        ignore_index: the label value that is no class.
+        undeclared: nobody said what ``ignore_index`` is in the files.
+    """
+
+    field: str
+    classes: tuple[str, ...]
+    ignore_index: int
+    undeclared: bool
+
+    @classmethod
+    def by(cls, dataset: AlignedDataset, field: str) -> Said:
+        """What an opened data set declares."""
+        names = dataset.labels[field].names
+        return cls(field, names, dataset.ignore_index, field in dataset.undeclared)
+
+
+def doubts(said: Said, training: Mapping[int, int], where: str) -> Iterator[str]:
+    """What is probably wrong with labels, judged by all the pixels of a training split.
+
+    Args:
+        said: what is declared.
+        training: pixels by label value.
+        where: what was looked at, such as "the training split".
+    """
+    total = sum(training.values())
+    if not total:
+        return
+    absent = [n for n, _ in enumerate(said.classes) if not training.get(n)]
+    absent = [number for number in absent if number != said.ignore_index]
+    share = training.get(said.ignore_index, 0) / total
+    told = f"{said.ignore_index} covers {100 * share:.1f} % of the pixels and counts as no label"
+    if absent:
+        some = ", ".join(f"{said.classes[number]} ({number})" for number in absent[:_NAMED])
+        more = f" and {len(absent) - _NAMED} more" if len(absent) > _NAMED else ""
+        what = "class" if len(absent) == 1 else "classes"
+        yield (
+            f"{said.field}: {what} {some}{more} without a pixel in {where}: nothing is learnt of "
+            "it, and no score says so"
+            + (f"; {told}: if it is a class, {_advice(said, absent)}; else" if share else ";")
+            + " correct the labels, or take it out of the classes"
+        )
+    elif said.undeclared and share > _MUCH:
+        yield (
+            f"{said.field}: {told}, which nobody has said: write ignore: {said.ignore_index} in "
+            f"dataset.yaml; or, if it is a class, {_advice(said, absent)}"
+        )
+
+
+def _advice(said: Said, absent: list[int]) -> str:
+    """How to say what the ignored number is."""
+    first, name = said.classes[0], said.classes[absent[0] if absent else -1]
+    example = f"values: {{0: {first}, {said.ignore_index}: {name}}}"
+    return f"say what every number means by {example} in dataset.yaml (layout folder)"
+
+
+def warn_of_labels(dataset: AlignedDataset, seconds: float = _SECONDS) -> None:
+    """Warns of doubtful labels before they are trained on.
+
+    Label maps from all over the split are read until every class was seen and some more, or for
+    some seconds; the warning says how many. Of data whose classes nobody declared, as those of
+    published sets, only some may occur, so nothing is said.
+
+    Args:
+        dataset: a training split.
+        seconds: how long to look, over all label fields.
+    """
+    fields = [name for name in dataset.targets if name in dataset.labels]
+    until = time.monotonic() + seconds
+    for name in fields if dataset.own_classes else []:
+        said = Said.by(dataset, name)
+        training, looked = _look(dataset, said, until)
+        where = "the training split"
+        if looked < len(dataset):
+            where = f"the {looked} of {len(dataset)} training samples that were looked at"
+        for text in doubts(said, training, where):
+            warnings.warn(f"{text}. cen data NAME check reads every file", CenWarning, stacklevel=3)
+
+
+def _look(dataset: AlignedDataset, said: Said, until: float) -> tuple[Counter[int], int]:
+    """Pixels by value of some label maps, and how many samples were looked at."""
+    training: Counter[int] = Counter()
+    # Steps of about the golden ratio: however early it ends, all parts of the split were seen.
+    count = len(dataset)
+    step = next(s for s in range(max(1, round(0.618034 * count)), 2 * count) if gcd(s, count) == 1)
+    for looked in range(count):
+        index = looked * step % count
+        seen = len(training.keys() & set(range(len(said.classes))))
+        done = looked >= _LEAST_MAPS and seen == len(said.classes)
+        if done or (looked and time.monotonic() > until):
+            return training, looked
+        if said.field not in dataset.annotated(index):
+            continue
+        try:
+            value = dataset.read(said.field, index, dataset.targets[said.field])
+        except DataError:  # training itself says what is wrong with it
+            continue
+        training.update(counted(value))
+    return training, count
+
+
+def counted(labels: NDArray[Any]) -> dict[int, int]:
+    """Pixels by value."""
+    if labels.size and labels.min() >= 0 and labels.max() < 2**16:  # some ten times as fast
+        pixels = np.bincount(labels.reshape(-1))
+        return {int(value): int(pixels[value]) for value in np.flatnonzero(pixels)}
+    values, counts = np.unique(labels, return_counts=True)
+    return dict(zip(values.tolist(), counts.tolist(), strict=True))
+
+
+def outlines(labels: NDArray[Any], ignore_index: int) -> tuple[int, int, int]:
+    """How the outlines of classes look along the rows of a label map.
+
+    Returns:
+        Pixels with different classes left and right; those of them whose own lies strictly
+        between, as in outlines that were blended; and pixels that stick out on both sides, as in
+        noise.
+    """
+    wide = labels.astype(np.int64)
+    left, here, right = wide[:, :-2], wide[:, 1:-1], wide[:, 2:]
+    known = (left != ignore_index) & (here != ignore_index) & (right != ignore_index)
+    before, after = np.sign(here - left), np.sign(right - here)
+    different = known & (left != right)
+    between = known & (before * after > 0)
+    spikes = known & (before * after < 0)
+    return int(different.sum()), int(between.sum()), int(spikes.sum())
+
+
+def blurred(different: int, between: int, spikes: int) -> bool:
+    """Whether `outlines`, summed over many maps, look blended."""
+    if different < _FEW_OUTLINES or 2 * spikes > between:
+        return False
+    return between > _BLURRED * different

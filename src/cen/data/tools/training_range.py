@@ -1,0 +1,111 @@
+"""What a network has seen in training: the range of depth, the camera; what lies far from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cen.data.fields.geometry import as_intrinsics
+from cen.data.fields.modality import Modality
+from cen.data.transforms import INTRINSICS
+from cen.errors import DataError
+
+if TYPE_CHECKING:
+    from cen.data.readers.aligned import AlignedDataset
+
+# A picture whose median is this many times below or above those of training is far from them.
+# Rooms of one data set differ by less; wrong units differ by 5, 8, 10 or 1000.
+_FACTOR = 2.5
+_PERCENTILES = (2.0, 98.0)
+
+
+def seen_range(dataset: AlignedDataset, frames: int = 16) -> dict[str, dict[str, Any]]:
+    """How far away things are in a data set, for the metadata of a checkpoint.
+
+    Some frames, evenly spaced, are read; frames that cannot be, or that have no depth, are left
+    out (training itself says what is wrong with them).
+
+    Args:
+        dataset: as opened for training.
+        frames: how many to read at most.
+
+    Returns:
+        By name of the modalities of kind depth: ``low`` and ``high`` (2nd and 98th percentile of
+        all values, metres) and ``medians`` (smallest and largest median of a frame). Names of
+        which nothing is known are left out.
+    """
+    found = {}
+    for name, modality in dataset.modalities.items():
+        if modality.kind != "depth":
+            continue
+        known = []
+        for index in _spread(len(dataset), frames):
+            try:
+                values = dataset.read(name, index, modality)
+            except DataError:
+                continue
+            values = values[np.isfinite(values)]
+            if values.size:
+                known.append(values)
+        if known:
+            low, high = np.percentile(np.concatenate(known), _PERCENTILES).tolist()
+            medians = [float(np.median(values)) for values in known]
+            found[name] = {"low": low, "high": high, "medians": [min(medians), max(medians)]}
+    return found
+
+
+def with_camera(dataset: AlignedDataset, frames: int = 16) -> dict[str, Modality]:
+    """The modalities of a data set, with its camera where an encoding needs one.
+
+    Where some frames, evenly spaced, have the same intrinsics, the data were taken with one camera,
+    and predictions need not be told of it. Where they differ it is left open.
+    """
+    lacking = [m for m in dataset.modalities.values() if m.encoded_by.camera and not m.intrinsics]
+    if not lacking:
+        return dict(dataset.modalities)
+    given = [dataset.extra(index).get(INTRINSICS) for index in _spread(len(dataset), frames)]
+    cameras = [as_intrinsics(one) for one in given if one is not None]
+    same = len(cameras) == len(given) and all(np.array_equal(one, cameras[0]) for one in cameras)
+    # Four numbers say nothing of pixels that are no rectangles.
+    if not same or cameras[0][0, 1] or cameras[0][1, 0]:
+        return dict(dataset.modalities)
+    first = cameras[0]
+    numbers = tuple(float(first[at]) for at in ((0, 0), (1, 1), (0, 2), (1, 2)))
+    return {
+        name: replace(m, intrinsics=numbers) if m in lacking else m
+        for name, m in dataset.modalities.items()
+    }
+
+
+def far_from(values: NDArray[Any], seen: Mapping[str, Any]) -> str | None:
+    """What is strange about a depth map, for a network trained with the range ``seen``.
+
+    Args:
+        values: (H, W) metres, NaN where missing.
+        seen: one entry of `seen_range`.
+
+    Returns:
+        A sentence for a warning, None where nothing is strange.
+    """
+    low, high = seen["medians"]
+    known = values[np.isfinite(values)]
+    if not known.size:
+        return "no depth was measured at all"
+    median = float(np.median(known))
+    if low / _FACTOR <= median <= high * _FACTOR:
+        return None
+    return (
+        f"half of the depths lie below {median:.3g} m, while in training that was {low:.3g} to "
+        f"{high:.3g} m in every picture (2 % lie below {seen['low']:.3g} m, 2 % above "
+        f"{seen['high']:.3g} m). Is the unit of the file another one?"
+    )
+
+
+def _spread(length: int, count: int) -> list[int]:
+    """Up to ``count`` indices, evenly spaced."""
+    places = np.linspace(0, length - 1, min(count, length)).round().astype(int)
+    return sorted(set(places.tolist()))

@@ -1,0 +1,250 @@
+"""Labels whose numbers mean what dataset.yaml says, wherever they are read."""
+
+import io
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+from tests.data.own_folder import SIZE, make_root, say
+
+from cen.data.fields.modality import Modality
+from cen.data.formats.label_maps import read_labels, stored_numbers
+from cen.data.formats.pictures import write_png
+from cen.data.readers.folder import AlignedFolder
+from cen.data.readers.layouts import open_layout
+from cen.data.readers.source import Source
+from cen.data.tools.checking import check_data
+from cen.data.tools.sharding import write_shards
+from cen.data.tools.statistics import measure
+from cen.errors import ConfigError, DataError
+
+VALUES = {0: "background", 255: "road", "3, 4": "road", 7: "ignore"}
+STORED = np.array([[0, 255, 3], [4, 7, 0]])
+MEANT = np.array([[0, 1, 1], [1, 255, 0]])
+
+
+@pytest.fixture
+def root(tmp_path):
+    """Masks of 0, 3, 4, 7 and 255, of which 3, 4 and 255 are the road."""
+    root = make_root(tmp_path)
+    tiled = np.tile(STORED, (SIZE[0] // 2, SIZE[1] // 3 + 1))[:, : SIZE[1]]
+    for path in (root / "labels").iterdir():
+        write_png(path, tiled.astype(np.uint8))
+    say(root, outputs__segmentation={"pattern": "labels/{id}.png", "values": VALUES})
+    return root
+
+
+def meant():
+    return np.tile(MEANT, (SIZE[0] // 2, SIZE[1] // 3 + 1))[:, : SIZE[1]]
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16, np.int32, np.int64])
+def test_numbers_mean_what_values_say(kind):
+    """Many to one; what is ignored becomes ignore_index."""
+    modality = Modality.of(
+        "label", values=((0, 0), (255, 1), (3, 1), (4, 1)), ignore=(7,), ignore_index=99
+    )
+    assert Modality.from_dict(json.loads(json.dumps(modality.to_dict()))) == modality
+    read = modality.from_stored(STORED.astype(kind), "a.png")
+    np.testing.assert_array_equal(read, np.where(MEANT == 255, 99, MEANT))
+    back = stored_numbers(read, modality)
+    np.testing.assert_array_equal(modality.from_stored(back.astype(kind)), read)
+    strange = STORED.astype(kind)
+    strange[0, 0] = 9
+    with pytest.raises(DataError, match=r"a\.png: label 9 \(1 pixels\) is not listed"):
+        modality.from_stored(strange, "a.png")
+
+
+def test_the_reader_the_check_and_the_statistics_take_values(root):
+    data = AlignedFolder(root, "train")
+    assert data.classes == ("background", "road")
+    np.testing.assert_array_equal(data.raw(0)["segmentation"], meant())
+    source = Source("folder", str(root))
+    report = check_data(source)
+    assert not report.errors
+    counts = report.splits["train"].labels["segmentation"]
+    assert set(counts) == {0, 1, 255}
+    assert counts[1] == len(data) * (meant() == 1).sum()
+    pixels = measure(data).classes["segmentation"].pixels
+    assert pixels.tolist() == [counts[0], counts[1]]
+
+
+def test_shards_keep_what_values_say(root, tmp_path_factory):
+    pytest.importorskip("webdataset")
+    for suffix in ("png", "npy"):
+        pattern = f"labels/{{id}}.{suffix}"
+        say(root, outputs__segmentation={"pattern": pattern, "values": VALUES})
+        out = tmp_path_factory.mktemp("shards")
+        write_shards(Source("folder", str(root)), out)
+        shards = open_layout("shards", out, "train")
+        np.testing.assert_array_equal(shards.raw(0)["segmentation"], meant())
+        assert shards.classes == ("background", "road")
+        for path in list((root / "labels").glob("*.png")):
+            np.save(path.with_suffix(".npy"), read_labels(path))
+
+
+def test_what_is_kept_with_a_network_reads_labels_by_values(root):
+    data = open_layout("folder", root, "train", inputs={"segmentation": {"channels": 2}})
+    kept = Modality.from_dict(data.modalities["segmentation"].to_dict())
+    np.testing.assert_array_equal(kept.read(data.files(0)["segmentation"]), meant())
+    by_hand = AlignedFolder(root, "train", {"rgb": Modality.of()}, {"segmentation": kept})
+    np.testing.assert_array_equal(by_hand.raw(0)["segmentation"], meant())
+
+
+def test_a_number_that_is_not_listed_is_told_with_its_file(root):
+    path = AlignedFolder(root, "train").files(0)["segmentation"]
+    write_png(path, np.full(SIZE, 8, np.uint8))
+    with pytest.raises(DataError, match=rf"{path.name}: label 8 \(768 pixels\) is not listed"):
+        AlignedFolder(root, "train").raw(0)
+    many = np.arange(SIZE[0] * SIZE[1], dtype=np.uint16).reshape(SIZE)
+    write_png(path, many)
+    with pytest.raises(DataError, match=r"and 758 more .* resize them by nearest"):
+        AlignedFolder(root, "train").raw(0)
+
+
+@pytest.mark.parametrize(
+    ("keys", "told"),
+    [
+        ({"values": {0: "a", "x": "b"}}, r"'x' is no number"),
+        ({"values": {0: "a", "1, y": "b"}}, r"'1, y' is no number"),
+        ({"values": {0: "a", "0, 1": "b"}}, "0 stands there twice"),
+        ({"values": {0: "a", 1: "c"}, "classes": ["a", "b"]}, "c is no class"),
+        ({"values": {0: "a", 1: "a"}, "classes": ["a", "b"]}, "no number of the class b"),
+        ({"values": {0: "a", 1: "b"}, "first": 1}, "stands beside first"),
+        ({"values": {0: "a", 1: "b"}, "ignore": 7}, "stands beside ignore"),
+        ({"values": {0: "ignore"}, "kind": "label"}, "how many classes"),
+    ],
+)
+def test_values_that_cannot_be_meant_are_refused_with_their_line(root, keys, told):
+    say(root, outputs__segmentation={"pattern": "labels/{id}.png", **keys})
+    with pytest.raises(ConfigError, match=told) as error:
+        AlignedFolder(root, "train")
+    assert "line" in str(error.value)
+
+
+def test_the_lines_of_the_page_do_what_they_say(root):
+    """A list as a key; classes that YAML 1.1 took for truth values are names."""
+    lines = (
+        "modalities: {{rgb: {{pattern: 'rgb/{{id}}.png'}}}}\n"
+        "outputs:\n"
+        "  segmentation:\n"
+        "    pattern: labels/{{id}}.png\n"
+        "    values: {{0: no, 255: yes, [3, 4]: {}, 7: ignore}}\n"
+    )
+    (root / "dataset.yaml").write_text(lines.format("yes"))
+    data = AlignedFolder(root, "train")
+    assert data.classes == ("no", "yes")
+    np.testing.assert_array_equal(data.raw(0)["segmentation"], meant())
+    (root / "dataset.yaml").write_text(
+        lines.format("'on'").replace("values", "classes: [no, yes]\n    values")
+    )
+    with pytest.raises(ConfigError, match=r"line 6: .*values\.\[3, 4\]: on is no class"):
+        AlignedFolder(root, "train")
+
+
+def test_values_are_for_labels(root):
+    say(root, modalities__thermal__values={0: "cold"})
+    with pytest.raises(ConfigError, match="for kind: label"):
+        AlignedFolder(root, "train")
+
+
+def test_masks_of_truth_values_are_0_and_1(tmp_path):
+    truth = np.random.default_rng(0).integers(0, 2, (6, 9)).astype(bool)
+    np.save(tmp_path / "a.npy", truth)
+    for name in ("a.png", "a.tif", "a.bmp"):
+        Image.fromarray(truth).save(tmp_path / name)
+    for path in tmp_path.iterdir():
+        read = read_labels(path)
+        assert read.dtype == np.uint8, path
+        np.testing.assert_array_equal(read, truth, err_msg=str(path))
+
+
+def _grey_png(values, bits):
+    """A grey PNG of a few bits, which Pillow does not write."""
+    import struct
+    import zlib
+
+    def chunk(name, content):
+        body = name + content
+        return struct.pack(">I", len(content)) + body + struct.pack(">I", zlib.crc32(body))
+
+    rows = b""
+    for row in values:
+        text = "".join(f"{value:0{bits}b}" for value in row)
+        text += "0" * (-len(text) % 8)
+        rows += b"\0" + bytes(int(text[at : at + 8], 2) for at in range(0, len(text), 8))
+    height, width = values.shape
+    header = struct.pack(">IIBBBBB", width, height, bits, 0, 0, 0, 0)
+    parts = (chunk(b"IHDR", header), chunk(b"IDAT", zlib.compress(rows)), chunk(b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4, 8])
+def test_numbers_of_a_few_bits_are_not_spread_as_greys(tmp_path, bits):
+    values = np.random.default_rng(0).integers(0, 2**bits, (5, 7))
+    (tmp_path / "a.png").write_bytes(_grey_png(values, bits))
+    np.testing.assert_array_equal(read_labels(tmp_path / "a.png"), values)
+
+
+def test_labels_of_several_pictures_are_refused(tmp_path):
+    pages = [Image.fromarray(np.full((4, 5), n, np.uint8)) for n in (0, 1)]
+    pages[0].save(tmp_path / "a.tif", save_all=True, append_images=pages[1:])
+    with pytest.raises(DataError, match=r"holds 2 pictures or bands.*page: 0"):
+        read_labels(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize(
+    ("form", "options", "name"),
+    [
+        ("JPEG", {"quality": 100}, "JPEG"),
+        ("WEBP", {"quality": 90}, "lossy WebP"),
+        ("AVIF", {}, "AVIF"),
+        ("JPEG2000", {"irreversible": True}, "JPEG 2000"),
+        ("TIFF", {"compression": "jpeg"}, "TIFF with JPEG compression"),
+        ("PNG", {}, None),
+        ("WEBP", {"lossless": True}, None),
+        ("JPEG2000", {}, None),
+        ("TIFF", {"compression": "tiff_lzw"}, None),
+        ("GIF", {}, None),
+    ],
+)
+def test_labels_in_files_that_change_values_are_refused(tmp_path, form, options, name):
+    """Numbers and colours alike, whatever the file is called."""
+    numbers = np.random.default_rng(0).integers(0, 3, SIZE, np.uint8)
+    image = Image.fromarray(numbers)
+    if form == "WEBP":
+        image = image.convert("RGB")
+    try:
+        image.save(stream := io.BytesIO(), form, **options)
+    except (OSError, KeyError):
+        pytest.skip(f"this Pillow does not write {form}")
+    (tmp_path / "a.png").write_bytes(stream.getvalue())
+    if name is None and form != "WEBP":
+        np.testing.assert_array_equal(read_labels(tmp_path / "a.png"), numbers)
+    elif name is None:
+        with pytest.raises(DataError, match="one integer per pixel"):
+            read_labels(tmp_path / "a.png")
+    else:
+        with pytest.raises(DataError, match=f"labels in a {name} file"):
+            read_labels(tmp_path / "a.png")
+
+
+def test_masks_of_colours_in_files_that_change_values_are_refused(root):
+    from tests.data.own_folder import CLASSES, COLOURS
+
+    for path in (root / "labels").glob("*.png"):
+        Image.fromarray(np.zeros((*SIZE, 3), np.uint8)).save(path.with_suffix(".jpg"))
+    field = {"pattern": "labels/{id}.jpg", "classes": CLASSES, "colours": COLOURS}
+    say(root, outputs__segmentation=field)
+    with pytest.raises(DataError, match="labels in a JPEG file"):
+        AlignedFolder(root, "train").raw(0)
+
+
+def test_a_label_as_input_is_checked_as_one_that_is_learnt(root):
+    """Its pixels would be all 0 for a class that there is not."""
+    field = {"pattern": "labels/{id}.png", "classes": 2}
+    say(root, modalities__parts=field | {"kind": "label"}, outputs__segmentation=field)
+    wanted = {"inputs": {"parts": {"channels": 2}}, "outputs": {}}
+    with pytest.raises(DataError, match=r"label 3, 4, 7 outside 0\.\.1"):
+        open_layout("folder", root, "train", **wanted).raw(0)

@@ -1,0 +1,331 @@
+import shutil
+import warnings
+
+import cv2
+import numpy as np
+import pytest
+from tests.data.own_folder import CLASSES, COLOURS, SIZE, all_names, make_root, names, say
+
+from cen.data.fields.modality import Modality
+from cen.data.formats.pictures import write_png
+from cen.data.readers.folder import AlignedFolder
+from cen.data.readers.layouts import open_layout
+from cen.errors import ConfigError, DataError
+
+
+@pytest.fixture
+def root(tmp_path):
+    return make_root(tmp_path)
+
+
+def test_a_few_lines_are_enough(root):
+    data = AlignedFolder(root, "train")
+    sample = data.raw(0)
+    assert list(sample) == ["rgb", "thermal", "segmentation", "name"]
+    assert sample["rgb"].dtype == np.uint8
+    assert sample["thermal"].dtype == np.float32
+    assert 0 < sample["thermal"].mean() < 40
+    assert data.classes == tuple(CLASSES)
+    assert data.palette.shape == (3, 3)
+    parts = all_names(root)
+    assert sorted(n for part in parts.values() for n in part) == [f"{n:02d}" for n in range(10)]
+    assert all(parts.values())
+
+
+def test_the_yaml_file_itself_may_stand_elsewhere(root, tmp_path_factory):
+    elsewhere = tmp_path_factory.mktemp("yaml")
+    say(elsewhere, at="mine.yaml", root=str(root))
+    assert names(elsewhere / "mine.yaml", "train") == names(root, "train")
+
+
+def test_any_number_of_fields(root):
+    for name in ("near_infrared", "polarisation"):
+        shutil.copytree(root / "rgb", root / name)
+    more = {"near_infrared": "image", "polarisation": "continuous"}
+    keys = {f"modalities__{n}": {"pattern": n + "/{id}.png", "kind": k} for n, k in more.items()}
+    keys["modalities__polarisation"]["channels"] = 3
+    say(root, outputs__parts={"pattern": "labels/{id}.png", "classes": 4}, **keys)
+    sample = AlignedFolder(root, "train").raw(0)
+    assert list(sample) == [
+        *("rgb", "thermal", "near_infrared", "polarisation"),
+        *("segmentation", "parts", "name"),
+    ]
+    some = open_layout("folder", root, "test", inputs={"polarisation": {}}, outputs={"parts": {}})
+    assert list(some.raw(0)) == ["polarisation", "parts", "name"]
+    assert some.classes == ("0", "1", "2", "3")
+
+
+def test_formats_and_kinds(root):
+    for name in ("01", "02"):
+        np.save(root / f"rgb/{name}.npy", np.tile(np.float32((0, 0, -1)), (*SIZE, 1)))
+        write_png(root / f"rgb/{name}_d.png", np.full(SIZE, 1500, np.uint16))
+    say(
+        root,
+        modalities__normal={"pattern": "rgb/{id}.npy", "kind": "normal"},
+        modalities__depth={"pattern": "rgb/{id}_d.png", "kind": "depth", "unit": 0.001},
+        modalities__rgb={"pattern": "rgb/{id}.png"},
+        missing="skip",
+        splits={"test": 0.5},
+    )
+    wanted = {"normal": {}, "depth": {}}
+    data = open_layout("folder", root, "test", inputs=wanted, outputs={})
+    sample = data.raw(0)
+    assert (sample["normal"] == (0, 0, -1)).all()
+    np.testing.assert_allclose(sample["depth"], 1.5)
+    other = {"depth": {"unit": 0.01}}
+    data = open_layout("folder", root, "test", inputs=other, outputs={})
+    np.testing.assert_allclose(data.raw(0)["depth"], 15)
+
+
+def test_intrinsics_go_with_every_sample(root):
+    say(root, intrinsics=[50, 51, 16, 12])
+    expected = [[50, 0, 16], [0, 51, 12], [0, 0, 1]]
+    np.testing.assert_array_equal(AlignedFolder(root, "train").raw(0)["intrinsics"], expected)
+    say(root, intrinsics=[50, 51])
+    with pytest.raises(ConfigError, match=r"dataset\.yaml, line \d+: intrinsics: give fx"):
+        AlignedFolder(root, "train")
+
+
+def test_splits_by_list(root):
+    (root / "a.txt").write_text("# first\n03\n01\n\nrgb/04.png\n")
+    (root / "b.txt").write_text("thermal/07.tif\n")
+    say(root, splits={"train": "a.txt", "test": "b.txt"})
+    assert names(root, "train", validation=0.0) == ["03", "01", "04"]
+    assert names(root, "test") == ["07"]
+    data = AlignedFolder(root, "train", validation=0.34)
+    assert len(data) == 2
+    assert data.place(0).endswith("a.txt, line 2")
+    (root / "c.txt").write_text("09")
+    say(root, splits={"train": "a.txt", "test": "b.txt", "validation": "c.txt"})
+    assert names(root, "validation") == ["09"]
+    assert len(names(root, "train")) == 3
+
+
+def test_a_list_for_the_test_split_alone(root):
+    (root / "b.txt").write_text("07\n02\n")
+    say(root, splits={"test": "b.txt", "validation": 0.2})
+    parts = all_names(root)
+    assert parts["test"] == ["07", "02"]
+    assert len(parts["train"]) + len(parts["validation"]) == 8
+    assert not set(parts["test"]) & {*parts["train"], *parts["validation"]}
+
+
+def test_scenes_of_a_list_stay_out_of_the_other_splits(root):
+    scenes = {n: "abc"[min(n // 3, 2)] for n in range(10)}
+    for folder, suffix in (("rgb", "png"), ("thermal", "tif"), ("labels", "png")):
+        for number, scene in scenes.items():
+            (root / folder / f"{number:02d}.{suffix}").rename(
+                root / folder / f"{scene}{number}.{suffix}"
+            )
+    (root / "b.txt").write_text("c7\na2\n")
+    say(root, splits={"test": "b.txt"}, group="^([abc])")
+    assert names(root, "test") == ["c7", "a2"]
+    assert names(root, "train", validation=0.0) == ["b3", "b4", "b5"]
+
+
+def test_shares_hold_scenes_together_and_last(root):
+    for folder, suffix in (("rgb", "png"), ("thermal", "tif"), ("labels", "png")):
+        for number in range(10):
+            file = root / folder / f"{number:02d}.{suffix}"
+            for scene in range(4):
+                shutil.copy(file, root / folder / f"s{scene}_{number}.{suffix}")
+            file.unlink()
+    say(root, splits={"test": 0.4}, group="^(s[0-9])_")
+    parts = all_names(root, validation=0.3)
+    scenes = {split: {name[:2] for name in part} for split, part in parts.items()}
+    assert all(scenes.values())
+    assert sum(len(part) for part in scenes.values()) == 4
+    assert AlignedFolder(root, "test").group(0) in scenes["test"]
+    say(root, group="^(x)")
+    with pytest.raises(DataError, match=r"group: does not match the sample 's0_0'"):
+        AlignedFolder(root, "train")
+    say(root, group="(")
+    with pytest.raises(ConfigError, match="group: is no regular expression"):
+        AlignedFolder(root, "train")
+
+
+@pytest.mark.parametrize("called", ["val", "held"])
+def test_splits_by_folder(root, called):
+    for folder in ("rgb", "thermal", "labels"):
+        for number, file in enumerate(sorted((root / folder).glob("*"))):
+            split = "train" if number < 6 else called if number < 8 else "test"
+            target = root / "all" / split / folder / file.name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.move(file, target)
+    patterns = {
+        "modalities__rgb__pattern": "all/{split}/rgb/{id}.png",
+        "modalities__thermal__pattern": "all/{split}/thermal/{id}.tif",
+        "outputs__segmentation__pattern": "all/{split}/labels/{id}.png",
+    }
+    say(root, **patterns)
+    if called == "val":
+        assert {split: len(part) for split, part in all_names(root).items()} == {
+            "train": 6,
+            "validation": 2,
+            "test": 2,
+        }
+    else:
+        assert len(names(root, "validation", validation=0.34)) == 2
+        assert len(names(root, "train", validation=0.34)) == 4
+        say(root, splits={"validation": "held"}, **patterns)
+        assert names(root, "validation") == ["06", "07"]
+        assert len(names(root, "train")) == 6
+    say(root, splits={"test": 0.2}, **patterns)
+    with pytest.raises(ConfigError, match=r"splits\.test: 0\.2; the patterns have \{split\}"):
+        AlignedFolder(root, "test")
+    say(root, splits={"test": "prüfung"}, **patterns)
+    with pytest.raises(DataError, match="no folder of the test split"):
+        AlignedFolder(root, "test")
+
+
+def test_masks_of_colours(root):
+    for number in range(10):
+        path = root / f"labels/{number:02d}.png"
+        stored = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+        mask = np.array(list(COLOURS.values()), np.uint8)[stored]
+        mask[0, 0] = (0, 0, 0)
+        write_png(path, mask)
+        np.save(root / f"labels/{number:02d}.npy", stored)
+    say(root, outputs__segmentation__colours={**COLOURS, "ignore": [0, 0, 0]})
+    data = AlignedFolder(root, "train")
+    labels = data.raw(0)["segmentation"]
+    assert labels[0, 0] == 255
+    true = np.load(root / f"labels/{data.name(0)}.npy")
+    np.testing.assert_array_equal(labels.ravel()[1:], true.ravel()[1:])
+    assert data.palette.tolist() == list(COLOURS.values())
+    say(root, outputs__segmentation__colours=COLOURS)
+    with pytest.raises(DataError, match=r"labels/\d\d\.png: colour \[0, 0, 0\] \(1 pixels\)"):
+        AlignedFolder(root, "train").raw(0)
+
+
+@pytest.mark.parametrize(
+    ("colours", "message"),
+    [
+        (
+            {"raod": [1, 2, 3]},
+            r"line \d+: outputs\.segmentation\.colours\.raod: is no class .*road",
+        ),
+        ({"road": [1, 2, 3]}, "says no colour of the class person"),
+        ({"road": [1, 2]}, r"\[1, 2\] is no colour"),
+        ({"road": [1, 2, 300]}, r"is no colour; give \[red, green, blue\]"),
+        ({"road": [1, 2, 3], "car": [1, 2, 3]}, "is the colour of another class"),
+    ],
+)
+def test_wrong_colours_are_refused(root, colours, message):
+    say(root, outputs__segmentation__colours=colours)
+    with pytest.raises(ConfigError, match=message):
+        AlignedFolder(root, "train")
+
+
+def test_numbers_that_do_not_start_at_0(root):
+    path = root / "labels/00.png"
+    stored = np.tile(np.array([0, 1, 2, 3, 255, 9, 1, 1], np.uint8), (24, 4))
+    write_png(path, stored)
+    say(root, splits={"train": "a.txt", "test": "b.txt"}, outputs__segmentation__first=1)
+    (root / "a.txt").write_text("00\n")
+    (root / "b.txt").write_text("01\n")
+    with pytest.raises(DataError, match=r"a\.txt, line 1: labels/00\.png: label -1, 8 outside 0"):
+        AlignedFolder(root, "train", validation=0.0).raw(0)
+    say(
+        root,
+        splits={"train": "a.txt", "test": "b.txt"},
+        outputs__segmentation__first=1,
+        outputs__segmentation__ignore=[0, 9],
+    )
+    read = AlignedFolder(root, "train", validation=0.0).raw(0)["segmentation"]
+    assert read[0, :6].tolist() == [255, 0, 1, 2, 255, 255]
+
+
+def test_samples_that_lack_files_are_an_error_or_skipped(root):
+    for number in (2, 5, 6, 7):
+        (root / f"thermal/{number:02d}.tif").unlink()
+    with pytest.raises(DataError, match=r"4 of 7 .*lack files|lack files") as raised:
+        names(root, "train")
+    assert "has no thermal (thermal/" in str(raised.value)
+    assert "say 'missing: skip'" in str(raised.value)
+    say(root, missing="skip")
+    with pytest.warns(UserWarning, match=r"has no thermal \(thermal/\d\d\.tif\).*skipped"):
+        kept = names(root, "train")
+    assert not set(kept) & {"02", "05", "06", "07"}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        some = open_layout("folder", root, "train", inputs={"rgb": {}}, outputs={})
+    assert len(some) > len(kept)
+
+
+def test_partly_annotated_samples_need_one_of_the_outputs(root):
+    shutil.copytree(root / "labels", root / "parts")
+    for folder, number in (("labels", 1), ("labels", 2), ("parts", 2), ("thermal", 3)):
+        next((root / folder).glob(f"{number:02d}.*")).unlink()
+    say(root, outputs__parts={"pattern": "parts/{id}.png", "classes": 3}, missing="skip")
+    found = {}
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        for split in ("train", "validation", "test"):
+            data = AlignedFolder(root, split, {}, {})
+            data.partial = True
+            data.select()
+            found |= {data.name(index): data.annotated(index) for index in range(len(data))}
+            samples = {data.name(index): data.raw(index) for index in range(len(data))}
+            assert all(set(found[n]) <= set(sample) for n, sample in samples.items())
+    assert "has no" in str(told[0].message)
+    assert set(found) == {f"{n:02d}" for n in (0, 1, 4, 5, 6, 7, 8, 9)}
+    assert found["01"] == ("parts",)
+    assert found["00"] == ("segmentation", "parts")
+
+
+def test_what_is_kept_with_a_network_reads_labels_as_the_data_set_does(root):
+    """Numbers that do not start at 0, and some that are no class."""
+    options = {"ignore_index": 99, "outputs": {"segmentation": {}}, "inputs": {"rgb": {}}}
+    for first, ignore in ((3, 7), (3, [7, 8]), (0, 2), (1, None)):
+        say(root, outputs__segmentation__first=first, outputs__segmentation__ignore=ignore or [])
+        data = open_layout("folder", root, "test", **options)
+        numbers = np.arange(SIZE[0] * SIZE[1]).reshape(SIZE) % 3 + first
+        numbers[0, :2] = (99, np.max(ignore) if ignore else 99)
+        write_png(data.files(0)["segmentation"], numbers.astype(np.uint8))
+        expected = numbers - first
+        expected[np.isin(numbers, [*np.ravel(ignore or []), 99])] = 99
+        kept = Modality.from_dict(data.targets["segmentation"].to_dict())
+        np.testing.assert_array_equal(kept.read(data.files(0)["segmentation"]), expected)
+        np.testing.assert_array_equal(data.raw(0)["segmentation"], expected)
+
+
+def test_blocks_are_cut_in_the_order_of_the_numbers(root):
+    """f9 before f10: else a block would hold the neighbours of another one."""
+    for folder in ("rgb", "thermal", "labels"):
+        for path in sorted((root / folder).iterdir()):
+            path.rename(path.with_name(f"f{int(path.stem) + 4}{path.suffix}"))
+    patterns = {f"modalities__{n}__pattern": "train/" + n + "/{id}.png" for n in ("rgb",)}
+    (root / "train").mkdir()
+    for folder in ("rgb", "thermal", "labels"):
+        (root / folder).rename(root / "train" / folder)
+    patterns["modalities__rgb__pattern"] = "{split}/rgb/{id}.png"
+    patterns["modalities__thermal__pattern"] = "{split}/thermal/{id}.tif"
+    patterns["outputs__segmentation__pattern"] = "{split}/labels/{id}.png"
+    say(root, **patterns)
+    assert names(root, "validation", validation=0.2) == ["f6", "f11"]
+    assert names(root, "train", validation=0.2) == [
+        *("f4", "f5", "f7", "f8", "f9", "f10", "f12", "f13")
+    ]
+
+
+def test_a_list_of_another_system_is_read(root):
+    """With a byte-order mark, backslashes, and é as two characters."""
+    for folder in ("rgb", "thermal", "labels"):
+        for path in list((root / folder).iterdir()):
+            path.rename(path.with_name("\u00e9" + path.name))
+    lines = ["e\u030100", "rgb\\e\u030101.png", "\u00e902"]
+    (root / "train.txt").write_text("\ufeff" + "\r\n".join(lines), encoding="utf-8")
+    (root / "test.txt").write_text("e\u030103")
+    (root / "lists").mkdir()
+    (root / "train.txt").rename(root / "lists/train.txt")
+    say(root, splits={"train": "lists\\train.txt", "test": "test.txt"})
+    assert names(root, "train", validation=0.0) == ["\u00e900", "\u00e901", "\u00e902"]
+    assert AlignedFolder(root, "test").raw(0)["segmentation"].shape == SIZE
+
+
+def test_fields_whose_names_are_spelt_on_two_systems_belong_together(root):
+    for folder, letter in (("rgb", "\u00e9"), ("thermal", "e\u0301"), ("labels", "\u00e9")):
+        for path in list((root / folder).iterdir()):
+            path.rename(path.with_name(letter + path.name))
+    assert sum(map(len, all_names(root).values())) == 10

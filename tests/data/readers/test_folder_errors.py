@@ -1,0 +1,223 @@
+"""What is wrong with a folder or its YAML is told by file, key and line."""
+
+import contextlib
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.data.own_folder import make_root, say
+
+from cen.data.formats.pictures import write_png
+from cen.data.readers.folder import AlignedFolder
+from cen.data.readers.layouts import open_layout
+from cen.data.readers.source import Source
+from cen.errors import CenError, ConfigError, DataError
+
+
+@pytest.fixture
+def root(tmp_path):
+    return make_root(tmp_path)
+
+
+def test_a_key_given_twice_is_refused(root):
+    text = (root / "dataset.yaml").read_text()
+    (root / "dataset.yaml").write_text(text + "outputs: {}\n")
+    with pytest.raises(CenError, match=r"outputs: was given in line \d+ already"):
+        AlignedFolder(root, "train")
+
+
+@pytest.mark.parametrize("self_made", [False, True])
+def test_a_yaml_that_would_fill_the_memory_is_refused(root, self_made):
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 9)]
+    bomb = ["about: &a [*a]"] if self_made else [*lines, "about: *a8"]
+    with (root / "dataset.yaml").open("a") as file:
+        file.write("\n".join(bomb))
+    with pytest.raises(DataError, match=r"dataset\.yaml, line \d+: (means|\*a holds itself)"):
+        AlignedFolder(root, "train")
+
+
+def test_a_check_goes_on_where_files_are_missing(root):
+    (root / "thermal/02.tif").unlink()
+    with contextlib.suppress(DataError):
+        for split in ("train", "validation", "test"):
+            data = AlignedFolder(root, split, {}, {})
+            data.select(None, None)
+    missing = [path for i in range(len(data)) for path in data.files(i).values()]
+    assert root / "thermal/02.tif" in missing
+
+
+def test_a_check_tells_what_leaves_no_sample(root):
+    shutil.move(root / "labels", root / "masks")
+    for split in ("train", "validation", "test"):
+        with pytest.raises(DataError, match=r"no file matches labels"):
+            Source("folder", str(root)).open(split, tolerant=True)
+
+
+def test_names_that_do_not_match_are_shown(root):
+    for file in sorted((root / "thermal").glob("*")):
+        file.rename(file.with_name(f"heat_{file.name}"))
+    with pytest.raises(DataError, match=r"rgb such as '\d\d', thermal such as 'heat_\d\d'"):
+        AlignedFolder(root, "train")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"modalitis": {}}, r"dataset\.yaml, line \d+: modalitis: is no key.* mean modalities"),
+        ({"modalities__rgb__patern": "x"}, r"line 4: modalities\.rgb\.patern: .*mean pattern"),
+        (
+            {"modalities__rgb__pattern": None},
+            r"line 2: modalities\.rgb: say where its files are",
+        ),
+        (
+            {"modalities__rgb__pattern": "rgb/a.png"},
+            r"line 3: modalities\.rgb\.pattern: .*no \{id\}",
+        ),
+        ({"modalities__rgb__pattern": "../{id}.png"}, "line 3: .* leaves the folder"),
+        ({"modalities__rgb__kind": "colour"}, r"modalities\.rgb\.kind: 'colour' is not possible"),
+        ({"modalities__rgb__unit": "much"}, r"rgb\.unit: 'much' does not fit; expected: number"),
+        ({"modalities__rgb__std": [0]}, r"line 2: modalities\.rgb: std: 1 numbers for 3"),
+        ({"modalities__rgb__classes": 3}, r"rgb\.classes: is for kind: label"),
+        ({"modalities": {}}, "modalities: is empty"),
+        ({"outputs__segmentation__classes": None}, r"outputs\.segmentation: say its kind"),
+        ({"outputs__segmentation__palette": [[0, 0, 0]]}, "3 classes and 1 colours"),
+        ({"outputs__rgb": {"pattern": "rgb/{id}.png"}}, r"outputs\.rgb: is a modality, too"),
+        ({"splits": {"val": 0.2}}, r"splits\.val: no split \(did you mean 'validation'"),
+        ({"splits": {"train": 0.5}}, r"splits\.train: training gets what is left"),
+        ({"splits": {"test": "../a.txt"}}, r"splits\.test: '\.\./a\.txt' leaves"),
+        ({"splits": {"test": "..\\a.txt"}}, r"splits\.test: .* leaves the folder"),
+        ({"splits": {"test": [1]}}, r"splits\.test: \[1\]; give a list file or a share"),
+        ({"splits": {"train": "a.txt", "test": 0.1}}, r"splits\.test: a share of what"),
+        ({"splits": {"test": 1.5}}, r"test = 1\.5 is no share"),
+        ({"missing": "ignore"}, r"missing: 'ignore' is not possible"),
+        ({"root": "elsewhere"}, r"root: there is no folder .*elsewhere"),
+    ],
+)
+def test_a_wrong_yaml_is_refused_by_key_and_line(root, changes, message):
+    say(root, **changes)
+    with pytest.raises(CenError, match=message):
+        AlignedFolder(root, "train")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("modalities: [rgb", r"dataset\.yaml, line \d+: is not valid YAML"),
+        ("just words", "holds no keys"),
+        ("modalities: rgb", "modalities: 'rgb' holds no keys"),
+        ("", "holds no keys"),
+    ],
+)
+def test_what_is_no_description_is_refused(root, text, message):
+    (root / "dataset.yaml").write_text(text)
+    with pytest.raises(CenError, match=message):
+        AlignedFolder(root, "train")
+    (root / "dataset.yaml").unlink()
+    with pytest.raises(DataError, match=r"dataset\.yaml: cannot be read .*your-own-data"):
+        AlignedFolder(root, "train")
+
+
+def test_files_that_are_not_there_are_told_with_those_that_are(root):
+    shutil.rmtree(root / "labels")
+    with pytest.raises(DataError, match=r"no file matches labels/\{id\}\.png .*no folder .*labels"):
+        AlignedFolder(root, "train")
+    say(root, modalities__thermal__pattern="thermal/{id}.tiff")
+    with pytest.raises(DataError, match=r"matches thermal/\{id\}\.tiff .*thermal holds 00\.tif"):
+        AlignedFolder(root, "train")
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("../../etc/passwd", r"a\.txt, line 2: '\.\./\.\./etc/passwd' leaves"),
+        ("/etc/passwd", "line 2: '/etc/passwd' leaves"),
+        ("77", r"line 2: there is no sample '77'.* such as '00'"),
+        ("01", r"line 2: 01 is also in .*a\.txt, line 1"),
+        ("05", r"a\.txt, line 2|b\.txt, line 1: 05 is also in"),
+    ],
+)
+def test_wrong_lines_of_a_list_are_named(root, line, message):
+    (root / "a.txt").write_text(f"01\n{line}\n")
+    (root / "b.txt").write_text("05\n")
+    say(root, splits={"train": "a.txt", "test": "b.txt"})
+    with pytest.raises(DataError, match=message):
+        AlignedFolder(root, "train")
+
+
+def test_empty_and_absent_lists_are_named(root):
+    say(root, splits={"train": "a.txt", "test": "b.txt"})
+    with pytest.raises(DataError, match=r"a\.txt: cannot read the list"):
+        AlignedFolder(root, "train")
+    (root / "a.txt").write_text("# nothing\n")
+    with pytest.raises(DataError, match=r"a\.txt: the list is empty"):
+        AlignedFolder(root, "train")
+    (root / "a.txt").write_text("01")
+    say(root, splits={"train": "a.txt"})
+    with pytest.raises(ConfigError, match="splits: says nothing of test"):
+        AlignedFolder(root, "test")
+
+
+def test_wrong_files_are_named_when_read(root):
+    say(root, modalities__depth={"pattern": "rgb/{id}.png", "kind": "depth"})
+    data = open_layout("folder", root, "test", inputs={"depth": {}}, outputs={})
+    with pytest.raises(DataError, match=r"rgb/\d\d\.png: 3 channels; depth is a file of one"):
+        data.raw(0)
+    say(root)
+    data = AlignedFolder(root, "test")
+    write_png(root / f"rgb/{data.name(0)}.png", np.zeros((12, 16, 3), np.uint8))
+    with pytest.raises(DataError, match=r"sizes differ: .*rgb/\d\d\.png 12 x 16"):
+        AlignedFolder(root, "test").raw(0)
+
+
+def test_files_of_other_bits_or_swapped_patterns_are_named(root):
+    depth = {"pattern": "labels/{id}.png", "kind": "depth", "unit": 0.001, "bits": 16}
+    say(root, modalities__depth=depth)
+    data = open_layout("folder", root, "test", inputs={"depth": {}}, outputs={})
+    with pytest.raises(DataError, match=r"labels/\d\d\.png: holds values of 8 bits, not of 16"):
+        data.raw(0)
+    say(
+        root,
+        modalities__rgb__pattern="labels/{id}.png",
+        outputs__segmentation__pattern="rgb/{id}.png",
+    )
+    with pytest.raises(DataError, match=r"rgb/\d\d\.png: a label image has one integer"):
+        AlignedFolder(root, "test").raw(0)
+
+
+def test_a_plot_shows_every_picture(root):
+    say(root, intrinsics=[50, 51, 16, 12])
+    data = AlignedFolder(root, "train")
+    figure = data.plot(data.raw(0))
+    titles = [axis.get_title() for axis in figure.axes if axis.get_title()]
+    assert titles == ["rgb", "thermal", "segmentation"]
+
+
+def test_the_configuration_may_name_the_classes(root):
+    data = AlignedFolder(root, "train", classes=["a", "b", "c", "d"])
+    assert data.classes == ("a", "b", "c", "d")
+    assert Path(data.files(0)["segmentation"]).parent.name == "labels"
+
+
+def test_a_split_without_labels_is_told_as_that(root):
+    """Not that names differ: they do not."""
+    (root / "train.txt").write_text("\n".join(f"{n:02d}" for n in range(8)))
+    (root / "test.txt").write_text("08\n09")
+    for name in ("08", "09"):
+        (root / f"labels/{name}.png").unlink()
+    say(root, splits={"train": "train.txt", "test": "test.txt"})
+    AlignedFolder(root, "train")
+    told = (
+        r"none of the 2 samples of the test split has segmentation \(no file such as "
+        r"labels/08\.png\); without ground truth nothing is learnt or measured"
+    )
+    with pytest.raises(DataError, match=told):
+        AlignedFolder(root, "test")
+
+
+def test_what_is_said_of_a_field_that_there_is_not_is_refused(root):
+    """``thermel: {unit: 0.01}`` would leave the unit of thermal what it was, without a word."""
+    with pytest.raises(ConfigError, match=r"data\.modalities\.thermel: no field .*'thermal'"):
+        Source("folder", str(root), given={"thermel": {"unit": 0.01}}).open("train")
+    Source("folder", str(root), given={"thermal": {"unit": 0.01}}).open("train")

@@ -1,0 +1,102 @@
+import numpy as np
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cen.config import Config
+from cen.data.readers.source import Source
+from cen.data.tools.statistics import ClassCounts, DepthRange, Moments, as_yaml, measure
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.integers(0, 40), min_size=1, max_size=6), st.floats(-1e6, 1e6))
+def test_moments_are_those_of_numpy_however_far_from_zero(sizes, offset):
+    rng = np.random.default_rng(0)
+    parts = [offset + rng.normal(size=(2, 1, size)) for size in sizes]
+    total = Moments()
+    for part in parts:
+        total.add(Moments.of(part, np.ones(part.shape[1:], dtype=bool)))
+    values = np.concatenate(parts, axis=2)[:, 0]
+    assert total.count == values.shape[1]
+    if values.shape[1]:
+        np.testing.assert_allclose(total.mean, values.mean(axis=1), rtol=1e-12)
+        np.testing.assert_allclose(total.std, values.std(axis=1), rtol=1e-9, atol=1e-12)
+
+
+def test_missing_pixels_count_for_nothing():
+    planes = np.array([[[1.0, 3.0, 99.0]]])
+    moments = Moments.of(planes, np.array([[True, True, False]]))
+    assert (moments.mean, moments.std, moments.count) == ([2.0], [1.0], 2)
+
+
+def test_depth_range():
+    rng = np.random.default_rng(0)
+    depth = rng.uniform(0.5, 8.0, (100, 100)).astype(np.float32)
+    depth[0] = np.nan
+    total = DepthRange()
+    for half in (depth[:50], depth[50:]):
+        total.add(DepthRange.of(half))
+    found = total.to_dict()
+    assert found["holes"] == pytest.approx(0.01)
+    assert found["low"] == np.nanmin(depth)
+    assert found["high"] == np.nanmax(depth)
+    for percent, name in ((1, "percent_1"), (50, "median"), (99, "percent_99")):
+        assert found[name] == pytest.approx(np.nanpercentile(depth, percent), rel=0.01)
+    assert np.isnan(DepthRange.of(np.full((2, 2), np.nan)).percentile(50))
+
+
+def test_class_weights_are_median_frequency_and_finite():
+    """By hand: two pictures of 8 labelled pixels; class 2 occurs in one of them, class 3 never."""
+    one = np.array([0] * 6 + [1] * 2 + [255] * 2)
+    other = np.array([0] * 4 + [1] * 2 + [2] * 2)
+    counts = ClassCounts.of(one, 4)
+    counts.add(ClassCounts.of(other, 4))
+    np.testing.assert_array_equal(counts.pixels, [10, 4, 2, 0])
+    frequency = np.array([10 / 16, 4 / 16, 2 / 8])
+    np.testing.assert_allclose(counts.weights(), [*(0.25 / frequency), 1.0])
+    assert np.isfinite(ClassCounts.of(np.full(4, 255), 3).weights()).all()
+
+
+@pytest.fixture(scope="module")
+def found(layouts):
+    dataset = Source("nyudv2", str(layouts("nyudv2"))).open("train")
+    return dataset, measure(dataset)
+
+
+def test_statistics_of_a_data_set_are_those_of_numpy_over_all_its_pixels(found):
+    dataset, statistics = found
+    samples = [dataset.raw(index) for index in range(len(dataset))]
+    rgb = np.concatenate([s["rgb"].reshape(-1, 3) for s in samples]) / 255.0
+    depth = np.concatenate([s["depth"].ravel() for s in samples]).astype(np.float64)
+    labels = np.concatenate([s["segmentation"].ravel() for s in samples])
+    told = statistics.to_dict()
+    np.testing.assert_allclose(told["modalities"]["rgb"]["mean"], rgb.mean(axis=0), rtol=1e-5)
+    np.testing.assert_allclose(told["modalities"]["rgb"]["std"], rgb.std(axis=0), rtol=1e-5)
+    np.testing.assert_allclose(told["modalities"]["depth"]["mean"], [np.nanmean(depth)], rtol=1e-5)
+    np.testing.assert_allclose(told["modalities"]["depth"]["std"], [np.nanstd(depth)], rtol=1e-5)
+    pixels = np.bincount(labels, minlength=15)
+    assert told["classes"]["segmentation"]["pixels"] == pixels.tolist()
+    assert told["samples"] == len(dataset) == 7
+
+
+def test_the_number_of_calls_changes_no_digit_that_is_told(found):
+    from cen.data.tools.statistics import Statistics, measure_samples
+
+    dataset, statistics = found
+    total = Statistics()
+    for index in range(len(dataset)):
+        total.add(measure_samples(dataset, range(index, index + 1)))
+    assert total.to_dict() == statistics.to_dict()
+
+
+def test_the_yaml_is_a_configuration(found, tmp_path):
+    _, statistics = found
+    text = as_yaml(statistics, "of a test")
+    (tmp_path / "stats.yaml").write_text(text)
+    config = Config.load(tmp_path / "stats.yaml")
+    told = statistics.to_dict()
+    assert config.data.modalities["depth"].mean == told["modalities"]["depth"]["mean"]
+    assert config.train.class_weights == told["classes"]["segmentation"]["weights"]
+    assert text.startswith("# of a test\n# 7 training samples\n")
+    assert list(yaml.safe_load(text)) == ["data", "train"]

@@ -1,0 +1,91 @@
+"""The range of depth that a checkpoint keeps, and what is said of pictures far from it."""
+
+import json
+
+import numpy as np
+import pytest
+
+from cen.data import Modality, NYUDv2Folder
+from cen.data.tools.training_range import far_from, seen_range, with_camera
+
+
+def test_the_range_of_a_data_set(written):
+    data = NYUDv2Folder(written, "train", validation=0)
+    seen = seen_range(data, frames=len(data))
+    assert list(seen) == ["depth"]
+    assert json.loads(json.dumps(seen)) == seen
+    every = [data.raw(i)["depth"] for i in range(len(data))]
+    values = np.concatenate([v[np.isfinite(v)] for v in every])
+    assert seen["depth"]["low"] == pytest.approx(np.percentile(values, 2))
+    assert seen["depth"]["high"] == pytest.approx(np.percentile(values, 98))
+    medians = [float(np.nanmedian(v)) for v in every]
+    assert seen["depth"]["medians"] == pytest.approx([min(medians), max(medians)])
+    for frame in every:
+        assert far_from(frame, seen["depth"]) is None
+
+
+def test_frames_that_cannot_be_read_are_left_out(written, tmp_path):
+    data = NYUDv2Folder(written, "train", validation=0)
+
+    class Broken:
+        """The same data set with one damaged file."""
+
+        modalities = data.modalities
+
+        def __len__(self):
+            return len(data)
+
+        def read(self, field, index, modality):
+            if index == 0:
+                (tmp_path / "d.png").write_bytes(b"no picture")
+                return Modality.of("depth").read(tmp_path / "d.png")
+            return data.read(field, index, modality)
+
+    found = seen_range(Broken(), frames=len(data))["depth"]
+    whole = seen_range(data, frames=len(data))["depth"]
+    assert found != whole
+    assert found["low"] == pytest.approx(whole["low"], rel=0.3)
+
+
+@pytest.mark.parametrize(
+    ("factor", "strange"),
+    [(1, False), (1.8, False), (0.6, False), (5, True), (10, True), (1000, True), (0.001, True)],
+)
+def test_other_units_are_strange_and_other_rooms_are_not(factor, strange):
+    seen = {"low": 1.0, "high": 6.0, "medians": [2.0, 4.0]}
+    depth = np.linspace(1, 5, 100, dtype=np.float32).reshape(10, 10) * np.float32(factor)
+    depth[0] = np.nan
+    assert (far_from(depth, seen) is not None) == strange
+
+
+def test_without_any_depth():
+    seen = {"low": 1.0, "high": 6.0, "medians": [2.0, 4.0]}
+    assert far_from(np.full((3, 3), np.nan), seen) == "no depth was measured at all"
+
+
+CAMERA = np.array([[30.0, 0, 15.5], [0, 31.0, 11.5], [0, 0, 1]])
+
+
+def with_cameras(root, cameras):
+    """A data set whose frames have these cameras, one after the other."""
+
+    class Taken(NYUDv2Folder):
+        def extra(self, index):
+            return {"intrinsics": cameras[index % len(cameras)]} if cameras else {}
+
+    hha = {"rgb": Modality.of("image"), "depth": Modality.of("depth", 3, encoding="hha")}
+    return Taken(root, "train", hha, validation=0)
+
+
+def test_one_camera_is_kept_with_the_network(written):
+    kept = with_camera(with_cameras(written, [CAMERA]))
+    assert kept["depth"].intrinsics == (30.0, 31.0, 15.5, 11.5)
+    assert kept["rgb"].intrinsics is None
+    other = CAMERA * 1.1
+    other[2, 2] = 1
+    for cameras in ([CAMERA, other], []):
+        data = with_cameras(written, cameras)
+        assert with_camera(data) == data.modalities
+    own = with_cameras(written, [CAMERA])
+    own.modalities["depth"] = Modality.of("depth", 3, encoding="hha", intrinsics=(1, 2, 3, 4))
+    assert with_camera(own)["depth"].intrinsics == (1, 2, 3, 4)

@@ -1,0 +1,137 @@
+import numpy as np
+import pytest
+import tifffile
+
+from cen.data import Modality
+from cen.data.formats.pictures import write_png
+from cen.data.readers.source import Source
+from cen.data.tools.checking import check_data
+from cen.data.tools.statistics import as_yaml, measure
+from cen.data.tools.value_ranges import ValueRange
+
+LOWEST = float(np.finfo(np.float32).min)
+
+
+def field(number: int, value: float | None = None, kind: str = "f4") -> np.ndarray:
+    values = np.random.default_rng(number).uniform(20, 30, (16, 24)).astype(kind)
+    if value is not None:
+        values[:2] = value
+    return values
+
+
+def total(*pictures: np.ndarray) -> ValueRange:
+    made = ValueRange()
+    for picture in pictures:
+        made.add(ValueRange.of(picture))
+    return made
+
+
+@pytest.mark.parametrize("value", [-9999.0, LOWEST, 65535.0, 1e20, -1e20, -50.0])
+def test_a_repeated_extreme_far_from_the_rest_is_no_value(value):
+    found = list(total(field(0), field(1, value), field(2)).strange())
+    assert [(v, count, wrong) for v, count, _, _, wrong in found] == [
+        (np.float32(value), 48, value != -50.0)
+    ]
+    assert 19 < found[0][2] < found[0][3] < 31
+
+
+def test_two_sentinels_in_one_field():
+    assert {v for v, *_ in total(field(0, -9999.0), field(1, 65535.0)).strange()} == {-9999, 65535}
+
+
+def test_values_that_are_values_are_left_alone():
+    binary = (field(0) > 25).astype(np.float32)
+    saturated = np.minimum(field(0), 25)
+    tail = np.random.default_rng(0).lognormal(0, 1.5, (64, 64)).astype(np.float32)
+    speckle = np.where(field(0) > 29, field(0) - 29, 0).astype(np.float32)
+    steps = np.repeat(np.array([[1.5, 2, 3]], np.float32), 9, axis=0)
+    for values in (field(0), binary, saturated, tail, speckle, steps, np.full((9, 9), 3.0)):
+        assert not list(total(values).strange())
+    assert np.isnan(total(np.full((3, 3), np.nan)).to_dict()["low"])
+
+
+def test_the_range_is_that_of_all_pictures():
+    values = np.stack([field(n) for n in range(5)])
+    told = total(*values).to_dict()
+    assert told["low"] == values.min()
+    assert told["high"] == values.max()
+    for key, percent in (("percent_1", 1), ("median", 50), ("percent_99", 99)):
+        assert told[key] == pytest.approx(np.percentile(values, percent), abs=0.25)
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "missing"),
+    [
+        ("f4", LOWEST, [-3.4028235e38]),
+        ("f4", LOWEST, [-3.4e38]),
+        ("f4", 0.1, [0.1]),
+        ("f8", -9999.0, [-9999]),
+        ("u2", 65535, [65535, -1]),
+        ("i2", -32768, [1e20, -32768]),
+        ("f4", np.nan, [-9999]),
+        ("u1", 0, 0),
+    ],
+)
+def test_missing_is_compared_in_the_type_of_the_file(tmp_path, kind, value, missing):
+    np.save(tmp_path / "a.npy", field(0, value, kind))
+    read = Modality.of("continuous", missing=missing, unit=0.5).read(tmp_path / "a.npy")
+    np.testing.assert_array_equal(np.isnan(read), (np.arange(16) < 2)[:, None].repeat(24, 1))
+    modality = Modality.of("continuous", missing=missing)
+    assert Modality.from_dict(modality.to_dict()) == modality
+
+
+YAML = """
+modalities:
+  rgb: {pattern: "rgb/{id}.png"}
+  height: {pattern: "height/{id}.tif", kind: continuous, unit: 0.5MORE}
+outputs:
+  segmentation: {pattern: "labels/{id}.png", kind: label, classes: 2}
+splits: {test: 0.3}
+"""
+
+
+def folder(root, tag: str | None, more: str = "") -> Source:
+    for name in ("rgb", "height", "labels"):
+        (root / name).mkdir()
+    extra = {"extratags": [(42113, 2, len(tag) + 1, tag, True)]} if tag else {}
+    for n in range(8):
+        rgb = np.random.default_rng(n).integers(0, 255, (16, 24, 3)).astype(np.uint8)
+        write_png(root / "rgb" / f"{n}.png", rgb)
+        write_png(root / "labels" / f"{n}.png", (rgb[..., 0] > 99).astype(np.uint8))
+        tifffile.imwrite(root / "height" / f"{n}.tif", field(n, -9999.0), metadata=None, **extra)
+    (root / "dataset.yaml").write_text(YAML.replace("MORE", more))
+    return Source("folder", str(root))
+
+
+def test_an_undeclared_sentinel_is_an_error_of_check(tmp_path):
+    report = check_data(folder(tmp_path, None), workers=1)
+    assert [f.kind for f in report.errors] == ["values"]
+    assert "exactly -4999.5" in report.errors[0].text
+    assert "say missing: -9999 for height" in report.errors[0].text
+    assert report.steps == {"height": 0.5}
+    text = as_yaml(measure(Source("folder", str(tmp_path)).open("train"), workers=1), "x")
+    assert "# height: -5000 to 15, 98 % of it" in text
+    assert "exactly -4999.5, far from the rest" in text
+
+
+def test_the_tag_of_the_file_is_missing(tmp_path):
+    report = check_data(folder(tmp_path, "-9999"), workers=1)
+    assert not report.errors
+    told = report.ranges()["height"].to_dict()
+    assert told["missing"] == pytest.approx(48 / 384)
+    assert 10 <= told["low"] < told["high"] <= 15
+    notes = [f.text for f in report.findings if f.kind == "values"]
+    assert any("no-data tag" in text and "-9999; it is read as missing" in text for text in notes)
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (", missing: [-1]", "-9999; it is read as missing, besides -1"),
+        (", missing: []", "but missing says that no value is"),
+    ],
+)
+def test_a_conflict_with_missing_is_told(tmp_path, more, message):
+    report = check_data(folder(tmp_path, "-9999", more), workers=1)
+    assert any(message in f.text for f in report.findings)
+    assert bool(report.errors) == (more == ", missing: []")

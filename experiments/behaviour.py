@@ -106,7 +106,7 @@ def cen(*words: str, output: Path | None = None) -> bool:
 
 def record(out: Path, only: Sequence[str] = ()) -> None:
     """Writes a record into an empty folder."""
-    from cen.cli.common import shipped
+    from cen.cli.sources import shipped
 
     # Relative paths, so that what is written does not depend on where the record lies.
     out.mkdir(parents=True, exist_ok=True)

@@ -98,7 +98,7 @@ def deviations(config: str, root: str, steps: int = 20) -> list[tuple[float, flo
     """
     from torch.utils.data import default_collate
 
-    from cen.cli.common import load_config
+    from cen.cli.sources import load_config
     from cen.training.fit import _module
     from cen.training.setup import build_network, open_dataset, tasks_of
 

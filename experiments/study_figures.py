@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from cen.cli.common import load_config
+from cen.cli.sources import load_config
 from cen.studies import (
     Choice,
     Store,

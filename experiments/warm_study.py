@@ -23,7 +23,7 @@ from pathlib import Path
 import graphed
 from study_archive import pack
 
-from cen.cli.common import load_config
+from cen.cli.sources import load_config
 from cen.studies import (
     Choice,
     Run,

@@ -14,7 +14,7 @@ from torch.nn import functional
 import cen
 from cen import parsing
 from cen.cli import build_parser
-from cen.cli.common import load_config
+from cen.cli.sources import load_config
 from cen.config import Config
 
 ROOT = Path(__file__).parents[1]

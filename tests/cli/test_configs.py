@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from cen import cli
-from cen.cli import common
+from cen.cli import sources
 from cen.config import Config
 
-NAMES = tuple(common.shipped())
+NAMES = tuple(sources.shipped())
 
 
 def test_ls_prints_names_and_summaries(capsys: pytest.CaptureFixture[str]) -> None:
@@ -30,7 +30,7 @@ def test_cp_gives_the_file_and_never_overwrites_unasked(
     monkeypatch.chdir(tmp_path)
     assert cli.main(["configs", "cp", "rooms-small"]) == 0
     mine = tmp_path / "rooms-small.yaml"
-    assert mine.read_text("utf-8") == common.shipped_one("rooms-small").read_text("utf-8")
+    assert mine.read_text("utf-8") == sources.shipped_one("rooms-small").read_text("utf-8")
     mine.write_text("seed: 3\n")
     assert cli.main(["configs", "cp", "rooms-small", str(tmp_path)]) == 2
     assert "--force" in capsys.readouterr().err
@@ -43,7 +43,7 @@ def test_cp_gives_the_file_and_never_overwrites_unasked(
 
 @pytest.mark.parametrize("name", NAMES)
 def test_header_says_what_a_configuration_is(name: str) -> None:
-    text = common.shipped_one(name).read_text("utf-8")
+    text = sources.shipped_one(name).read_text("utf-8")
     header = text[: text.index("\n\n")]
     assert all(line.startswith("#") for line in header.splitlines())
     for word in ("Command:", "Reproduces:", "Result:", "Cost:"):
@@ -53,14 +53,14 @@ def test_header_says_what_a_configuration_is(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_shipped_file_equals_what_it_loads_to(name: str) -> None:
-    config = common.load_config(name, {})
+    config = sources.load_config(name, {})
     assert Config.from_dict(config.to_dict()) == config
 
 
 @pytest.mark.parametrize(("name", "epochs"), [("101", 100), ("152", 150)])
 def test_released_recipe(name: str, epochs: int) -> None:
     """The numbers of the released code, as the specification of this project gives them."""
-    config = common.load_config(f"nyudv2-refinenet{name}", {})
+    config = sources.load_config(f"nyudv2-refinenet{name}", {})
     train, model, transforms = config.train, config.model, config.data.transforms
     images = 795 - round(795 * config.data.validation)
     steps = epochs * (images // train.batch_size)
@@ -83,5 +83,5 @@ def test_released_recipe(name: str, epochs: int) -> None:
     assert depth.scale is not None
     assert depth.unit * depth.scale == pytest.approx(1 / 5000)
     assert (depth.mean, depth.std) == ([0.0], [1.0])
-    text = common.shipped_one(f"nyudv2-refinenet{name}").read_text("utf-8")
+    text = sources.shipped_one(f"nyudv2-refinenet{name}").read_text("utf-8")
     assert re.search(rf"{images}\n?#? +images has {steps // epochs} steps", text)

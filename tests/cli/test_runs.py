@@ -10,7 +10,7 @@ import pytest
 
 from cen import cli
 from cen.bench import Ratio
-from cen.cli import common
+from cen.cli import sources
 from cen.config import Config
 from cen.models import load
 
@@ -126,7 +126,7 @@ def json_of(words: list[str], capsys: pytest.CaptureFixture[str]) -> dict[str, o
 
 
 def test_every_shipped_configuration_is_tested() -> None:
-    assert set(TINY) == set(common.shipped())
+    assert set(TINY) == set(sources.shipped())
 
 
 @pytest.mark.parametrize("name", TINY)

@@ -12,7 +12,7 @@ from rich.cells import cell_len
 from tests.data.own_folder import CLASSES, make_root, say
 
 from cen import cli
-from cen.cli import common
+from cen.cli import printing
 
 LONG = "a_class_of_things_with_a_very_long_name_that_nobody_shortens"
 
@@ -23,8 +23,8 @@ def test_a_table_folds_words_and_never_figures(
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
     rows = [(str(i), f"{LONG}_{i}", f"{i}.1234567", "99.99 .. 99.999", "84.8 ± 0.8") for i in "123"]
-    shown = common.table(("segmentation", "class", "train %", "interval", "score"), rows)
-    common.emit(argparse.Namespace(json=False), {}, shown)
+    shown = printing.table(("segmentation", "class", "train %", "interval", "score"), rows)
+    printing.emit(argparse.Namespace(json=False), {}, shown)
     lines = re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out).splitlines()
     assert max(map(len, lines)) <= 80
     text = "\n".join(lines)
@@ -66,5 +66,5 @@ def test_text_is_not_broken_into_lines(
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
     text = "class_weights: [" + ", ".join(["0.12345"] * 40) + "]"
-    common.emit(argparse.Namespace(json=False), {}, text)
+    printing.emit(argparse.Namespace(json=False), {}, text)
     assert capsys.readouterr().out == f"{text}\n"

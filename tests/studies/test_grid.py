@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
-from cen.cli import common
+from cen.cli import sources
 from cen.config import Config
 from cen.errors import ConfigError, DataError
 from cen.studies import (
@@ -46,7 +46,7 @@ def study_of(**parts: Any) -> Study:
 
 def runs_of(study: Study, root: Path, choice: Choice | None = None) -> list[Run]:
     names = study.data or {"parts": DataVariant()}
-    return expand(study, choice or Choice(), dict.fromkeys(names, root), common.load_config)
+    return expand(study, choice or Choice(), dict.fromkeys(names, root), sources.load_config)
 
 
 def test_a_grid_is_the_product_with_the_first_seed_of_all_rows_first(root: Path) -> None:
@@ -136,7 +136,7 @@ def test_words_give_the_configuration_back(root: Path) -> None:
         )
     }
     run = runs_of(study_of(rows=rows), root)[0]
-    again = common.load_config(run.base, run.overrides)
+    again = sources.load_config(run.base, run.overrides)
     assert again == run.config
     assert again.model.width is None
     assert again.train.encoder_lr == 1e-7
@@ -263,7 +263,7 @@ def test_data_given_on_the_command_line_are_for_all_rows(root: Path) -> None:
         ("cen", "a"), ("plain", "a"), ("plain", "b")
     ]  # fmt: skip
     other = choose_data(study, [f"folder:{root}"], None)
-    runs = expand(other, Choice(), {"parts": root}, common.load_config)
+    runs = expand(other, Choice(), {"parts": root}, sources.load_config)
     assert [(r.row.name, r.data) for r in runs] == [("cen", "parts"), ("plain", "parts")]
 
 
@@ -272,7 +272,7 @@ def test_everything_holds_what_any_call_asked_for(root: Path) -> None:
     study = study_of(rows=rows, seeds=2)
     choice = Choice({"train.batch_size": "2"}, ["cen"], [3.0])
     earlier = {"budgets": [5.0], "seeds": 6}
-    runs = everything(study, choice, {"parts": root}, common.load_config, earlier)
+    runs = everything(study, choice, {"parts": root}, sources.load_config, earlier)
     assert {run.budget for run in runs} == {1.0, 2.0, 3.0, 5.0}
     assert len(runs) == 2 * 4 * 6
     assert {run.config.train.batch_size for run in runs} == {2}

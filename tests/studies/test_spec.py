@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from cen import parsing
-from cen.cli import common
+from cen.cli import sources
 from cen.errors import ConfigError, DataError
 from cen.studies import (
     Choice,
@@ -105,10 +105,10 @@ def test_shipped_studies_can_be_run(name: str, tmp_path: Path) -> None:
     study = Study.load(shipped()[name])
     roots = roots_of(study, tmp_path, "nowhere")
     small = {"model.width": "4", "model.weights": "null"}
-    image = common.load_config(study.config, {}).model.name == "unet"
+    image = sources.load_config(study.config, {}).model.name == "unet"
     small |= {"model.encoder": "unet5"} if image else {"model.decoder_channels": "4"}
     tasks = {"rgb": Task("image", 3)} if image else {"segmentation": Task("segmentation", 3)}
-    runs = expand(study, Choice(small, seeds=1), roots, common.load_config, may_miss=True)
+    runs = expand(study, Choice(small, seeds=1), roots, sources.load_config, may_miss=True)
     assert len({run.hash for run in runs}) == len(runs)
     assert all(run.config.train.max_steps >= 1200 for run in runs)
     for config in {str(run.config.model): run.config for run in runs}.values():
@@ -204,9 +204,9 @@ def test_words_that_come_to_a_place_are_refused_too(tmp_path: Path, key: str, va
     study = load(tmp_path, GOOD)
     study.set[key] = value
     with pytest.raises(ConfigError, match=r"no file decides|because a file says so"):
-        expand(study, Choice(), {"a": tmp_path}, common.load_config, may_miss=True)
+        expand(study, Choice(), {"a": tmp_path}, sources.load_config, may_miss=True)
     asked = Choice({key: "imagenet" if key == "model.weights" else "{}"})
-    assert expand(study, asked, {"a": tmp_path}, common.load_config, may_miss=True)
+    assert expand(study, asked, {"a": tmp_path}, sources.load_config, may_miss=True)
 
 
 @pytest.mark.parametrize(
@@ -231,7 +231,7 @@ def test_studies_have_bounds(tmp_path: Path, text: str, message: str) -> None:
 def test_more_runs_than_anybody_makes_are_refused_at_once(tmp_path: Path) -> None:
     study = load(tmp_path, GOOD + "seeds: 10000\nbudgets: [1, 2]\n")
     with pytest.raises(ConfigError, match="asks for 40,000 runs"):
-        expand(study, Choice(), {"a": tmp_path}, common.load_config, may_miss=True)
+        expand(study, Choice(), {"a": tmp_path}, sources.load_config, may_miss=True)
 
 
 def test_links_do_not_lead_out_of_the_folder_of_studies(tmp_path: Path) -> None:
@@ -239,7 +239,7 @@ def test_links_do_not_lead_out_of_the_folder_of_studies(tmp_path: Path) -> None:
     outside.mkdir()
     store.root.mkdir()
     (run,) = expand(
-        load(tmp_path, GOOD), Choice(only=["cen"], seeds=1), {"a": tmp_path}, common.load_config,
+        load(tmp_path, GOOD), Choice(only=["cen"], seeds=1), {"a": tmp_path}, sources.load_config,
         may_miss=True,
     )  # fmt: skip
     for name in ("runs", "logs", "locks", "data"):
@@ -259,7 +259,7 @@ def test_links_do_not_lead_out_of_the_folder_of_studies(tmp_path: Path) -> None:
 def test_damaged_runs_are_left_out_with_a_warning(tmp_path: Path) -> None:
     store = Store(tmp_path / "studies", {})
     (run,) = expand(
-        load(tmp_path, GOOD), Choice(only=["cen"], seeds=1), {"a": tmp_path}, common.load_config,
+        load(tmp_path, GOOD), Choice(only=["cen"], seeds=1), {"a": tmp_path}, sources.load_config,
         may_miss=True,
     )  # fmt: skip
     folder = store.folder(run)

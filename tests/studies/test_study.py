@@ -333,11 +333,13 @@ def test_a_run_of_another_configuration_is_refused(finished: Finished) -> None:
 
 def store_of(finished: Finished) -> tuple[Store, list[Any]]:
     """The store, and its finished runs."""
-    from cen.cli import common
+    from cen.cli import sources
 
     study = Study.load(finished.file)
     (root,) = [p for p in (finished.out / "data").iterdir() if p.is_dir()]
-    runs = expand(study, Choice(only=["cen", "rgb"]), {"parts": root.resolve()}, common.load_config)
+    runs = expand(
+        study, Choice(only=["cen", "rgb"]), {"parts": root.resolve()}, sources.load_config
+    )
     store = Store(finished.out, {})
     assert [store.state(run) for run in runs] == ["done"] * 4
     return store, runs

@@ -15,7 +15,7 @@ import yaml
 from rich.cells import cell_len
 from rich.console import Console
 
-from cen.cli import common
+from cen.cli import sources
 from cen.cli import study as study_command
 from cen.errors import DataError
 from cen.studies import (
@@ -79,7 +79,7 @@ def filled(study: Study, tmp_path: Path, choice: Choice | None = None) -> tuple[
     root = tmp_path / "data"
     root.mkdir()
     (root / "dataset.yaml").write_text("name: known\n")
-    runs = expand(study, choice or Choice(), {"parts": root}, common.load_config)
+    runs = expand(study, choice or Choice(), {"parts": root}, sources.load_config)
     store = Store(tmp_path / "out", {})
     for run in runs:
         write_run(store.folder(run), run, SCORES[run.row.name, run.budget][run.seed])

@@ -15,8 +15,7 @@ from pathlib import Path
 from typing import TextIO
 
 from cen.cli import bench, configs, data, evaluate, inspect, predict, report, study, train
-from cen.cli.common import is_helper_process
-from cen.cli.output import TellingOutput
+from cen.cli.output import TellingOutput, is_helper_process
 from cen.cli.parser import Parser
 from cen.errors import CenError, printable
 from cen.signals import ending_raises

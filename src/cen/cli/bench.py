@@ -5,7 +5,7 @@ import re
 import sys
 from pathlib import Path
 
-from cen.cli import common, words
+from cen.cli import printing, words
 from cen.cli.parser import Parser
 
 
@@ -44,7 +44,7 @@ def add(parser: Parser) -> None:
     exchange.add_argument(
         "--compile", action="store_true", help="run the networks under torch.compile"
     )
-    common.add_json(exchange)
+    printing.add_json(exchange)
     data = verbs.add_parser(
         "data",
         help="augmented samples of NYUDv2's size per second and process",
@@ -74,7 +74,7 @@ def add(parser: Parser) -> None:
         default=15,
         help="pairs to measure; default: 15",
     )
-    common.add_json(data)
+    printing.add_json(data)
 
 
 def _device(text: str) -> str:
@@ -102,11 +102,11 @@ def _data(args: argparse.Namespace) -> int:
     ratios = [
         (n, f"{m:.3f}", f"{low:.3f} .. {high:.3f}") for n, (m, low, high) in speeds.ratios.items()
     ]
-    common.emit(
+    printing.emit(
         args,
         speeds.to_dict(),
-        common.table(("pipeline", "samples per second"), rates),
-        common.table(("times", "ratio", "95 % interval"), ratios),
+        printing.table(("pipeline", "samples per second"), rates),
+        printing.table(("times", "ratio", "95 % interval"), ratios),
     )
     return 0
 
@@ -128,5 +128,7 @@ def _exchange(args: argparse.Namespace) -> int:
         for r in ratios
     ]
     head = ("mode", "networks", "ratio", "95 % interval", "seconds of the first")
-    common.emit(args, {"ratios": [ratio.to_dict() for ratio in ratios]}, common.table(head, rows))
+    printing.emit(
+        args, {"ratios": [ratio.to_dict() for ratio in ratios]}, printing.table(head, rows)
+    )
     return 0

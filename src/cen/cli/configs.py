@@ -7,7 +7,7 @@ A header of comment lines starts every shipped file. Its first line is the summa
 import argparse
 from pathlib import Path
 
-from cen.cli import common, words
+from cen.cli import printing, sources, words
 from cen.errors import ConfigError
 from cen.files import write_text
 
@@ -16,7 +16,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     """Declares the options."""
     verbs = parser.add_subparsers(title="commands", metavar="VERB", dest="action", required=True)
     ls = verbs.add_parser("ls", help="list the shipped configurations", description="List them.")
-    common.add_json(ls)
+    printing.add_json(ls)
     cp = verbs.add_parser("cp", help="copy a shipped configuration to a file of your own")
     cp.add_argument("name", metavar="NAME", help="a name that cen configs ls prints")
     cp.add_argument(
@@ -33,12 +33,12 @@ def run(args: argparse.Namespace) -> int:
     """Lists or copies."""
     if args.action == "ls":
         summaries = {
-            name: summary(file.read_text("utf-8")) for name, file in common.shipped().items()
+            name: summary(file.read_text("utf-8")) for name, file in sources.shipped().items()
         }
-        shown = common.table(("name", "what it is"), summaries.items())
-        common.emit(args, {"configs": summaries}, shown)
+        shown = printing.table(("name", "what it is"), summaries.items())
+        printing.emit(args, {"configs": summaries}, shown)
         return 0
-    source = common.shipped_one(args.name)
+    source = sources.shipped_one(args.name)
     target = Path(args.file or f"{args.name}.yaml")
     if target.is_dir():
         target /= f"{args.name}.yaml"

@@ -7,7 +7,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from cen.cli import common, words
+from cen.cli import output, printing, sources, words
 from cen.cli.parser import Parser
 from cen.errors import ConfigError
 
@@ -72,18 +72,18 @@ def add(parser: Parser) -> None:
         help="how a generator is run: eval, instance or released (docs/translation.md); default: "
         "what the run says",
     )
-    common.add_json(parser)
+    printing.add_json(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Evaluates, and prints one line per stream and ensemble."""
-    folder = common.trained_run(args.run_folder)
-    common.need_data(common.config_of(folder, args.free))
+    folder = sources.trained_run(args.run_folder)
+    sources.need_data(sources.config_of(folder, args.free))
     single = _single(args.single)
     from cen.report.tables import evaluation_dict, evaluation_table
     from cen.training import evaluate
 
-    with common.quiet_stdout(args):
+    with printing.quiet_stdout(args):
         result = evaluate(
             folder,
             args.split,
@@ -96,9 +96,9 @@ def run(args: argparse.Namespace) -> int:
             single=single,
             overrides=args.free,
         )
-    if common.is_helper_process():
+    if output.is_helper_process():
         return 0
-    common.emit(args, evaluation_dict(result), evaluation_table(result))
+    printing.emit(args, evaluation_dict(result), evaluation_table(result))
     return 0
 
 
@@ -112,5 +112,5 @@ def _single(pairs: Sequence[str]) -> dict[str, Path]:
         if name in single:
             raise ConfigError(f"--single {word}: {name} is given twice; one run each")
         words.free_path(f"--single {name}", folder)
-        single[name] = common.trained_run(Path(folder))
+        single[name] = sources.trained_run(Path(folder))
     return single

@@ -9,7 +9,7 @@ import argparse
 
 from rich.console import RenderableType
 
-from cen.cli import common, words
+from cen.cli import printing, sources, words
 from cen.cli.parser import Parser
 
 
@@ -31,12 +31,12 @@ def add(parser: Parser) -> None:
     parser.add_argument(
         "--all", action="store_true", help="every layer in place of every stage of the network"
     )
-    common.add_json(parser)
+    printing.add_json(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Reads the network and prints its exchange."""
-    source = common.network_source(args.run_folder)
+    source = sources.network_source(args.run_folder)
     import cen
     from cen.report.tables import inspection_dict, inspection_table
 
@@ -54,5 +54,5 @@ def run(args: argparse.Namespace) -> int:
             f"{cost.parameters / 1e6:.3g} million parameters, {cost.multiply_adds / 1e9:.3g} "
             f"billion multiply-adds for {height} × {width} pixels"
         )
-    common.emit(args, figures, *shown)
+    printing.emit(args, figures, *shown)
     return 0

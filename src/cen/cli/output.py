@@ -91,3 +91,8 @@ def _let_go() -> None:
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)
     os.close(nowhere)
+
+
+def is_helper_process() -> bool:
+    """Whether this process was started by Lightning for a further device: it prints nothing."""
+    return os.environ.get("LOCAL_RANK", "0") != "0"

@@ -8,7 +8,7 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cen.cli import common, words
+from cen.cli import printing, sources, words
 from cen.cli.parser import Parser
 from cen.errors import ConfigError
 from cen.parsing import nearest
@@ -57,12 +57,12 @@ def add(parser: Parser) -> None:
         type=words.factor(1e-9, 1e9),
         help="metres per stored value of these depth files; default: that of the training data",
     )
-    common.add_json(parser)
+    printing.add_json(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Predicts and writes the pictures."""
-    source = common.network_source(args.run_folder)
+    source = sources.network_source(args.run_folder)
     words.out_folder("--out", args.out)
     if not args.free:
         raise ConfigError("cen predict needs the file of at least one modality: --rgb a.png")
@@ -87,7 +87,7 @@ def run(args: argparse.Namespace) -> int:
     figures = {"inputs": args.free, "files": files, "alpha": prediction.alpha, "classes": present}
     rows = [(entry["class"], f"{100 * entry['share']:.1f}") for entry in present]
     written = "\n".join(f"{name}: {file}" for name, file in files.items())
-    common.emit(args, figures, common.table(("class", "% of the image"), rows), written)
+    printing.emit(args, figures, printing.table(("class", "% of the image"), rows), written)
     return 0
 
 
@@ -123,8 +123,8 @@ def _all(args: argparse.Namespace, predictor: "Predictor") -> int:
         figures["outputs"][name] = entry
         rows.append((name, entry["kind"], told))
         written += [f"{name} {key}: {file}" for key, file in entry["files"].items()]
-    shown = common.table(("output", "kind", "what was seen"), rows)
-    common.emit(args, figures, shown, "\n".join(written))
+    shown = printing.table(("output", "kind", "what was seen"), rows)
+    printing.emit(args, figures, shown, "\n".join(written))
     return 0
 
 

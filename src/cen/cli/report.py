@@ -2,7 +2,7 @@
 
 import argparse
 
-from cen.cli import common, words
+from cen.cli import sources, words
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -18,7 +18,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Writes the page, and the picture if asked for."""
-    folder = common.begun_run(args.run_folder)
+    folder = sources.begun_run(args.run_folder)
     if args.overview is not None:
         words.out_picture("--overview", args.overview)
     from cen.report import figure_overview, write_report

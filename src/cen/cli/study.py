@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cen.cli import common, words
+from cen.cli import printing, sources, words
 from cen.cli.parser import Parser
 from cen.errors import ConfigError, TrainingError
 from cen.files import write_text
@@ -84,7 +84,7 @@ def add(parser: Parser) -> None:
         type=words.path,
         help="copy the study file, to make an own one of it, and stop",
     )
-    common.add_json(parser)
+    printing.add_json(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -95,8 +95,8 @@ def run(args: argparse.Namespace) -> int:
     if args.study is None:
         texts = {name: file.read_text("utf-8") for name, file in shipped().items()}
         summaries = {name: _summary(text) for name, text in texts.items()}
-        shown = common.table(("name", "what it asks"), summaries.items())
-        common.emit(args, {"studies": summaries}, shown)
+        shown = printing.table(("name", "what it asks"), summaries.items())
+        printing.emit(args, {"studies": summaries}, shown)
         return 0
     name, file = find_study(args.study)
     if args.copy:
@@ -133,16 +133,16 @@ def _run(args: argparse.Namespace, name: str, file: Path) -> int:
     study = choose_data(whole, args.data, overrides.pop("data.root", None))
     only = [row.strip() for text in args.only for row in text.split(",")]
     choice = Choice(overrides, only, tuple(args.budget), args.seeds)
-    default = common.load_config(study.config, overrides).data.root
+    default = sources.load_config(study.config, overrides).data.root
     roots = roots_of(study, out, default)
     trains = not (args.dry_run or args.table)
     store = Store(out, evaluation_options(study))
     if trains:
         made = {name for name, variant in study.data.items() if variant.make}
-        _refuse(store, expand(study, choice, roots, common.load_config, made))
+        _refuse(store, expand(study, choice, roots, sources.load_config, made))
         for command in make_missing(study, roots, usable_cores(), os.environ):
             print(command, file=sys.stderr)
-    runs = expand(study, choice, roots, common.load_config, may_miss=not trains)
+    runs = expand(study, choice, roots, sources.load_config, may_miss=not trains)
     if args.dry_run:
         return _plan(args, store, runs)
     folder = output_folder(out, name, whole, study, choice)
@@ -241,7 +241,7 @@ def _known(
     asked = {run.hash for run in runs}
     return [
         run
-        for run in everything(study, choice, roots, common.load_config, earlier)
+        for run in everything(study, choice, roots, sources.load_config, earlier)
         if run.hash in asked or in_grid(study, run) or not needs_work(store, run)
     ]
 
@@ -264,7 +264,7 @@ def _write(
     files = write_outputs(folder, study, records, count, command, choice)
     tables = all_tables(study, records)
     if args.json:
-        common.emit(
+        printing.emit(
             args,
             {
                 "runs": count,
@@ -276,8 +276,8 @@ def _write(
     elif sys.stdout.isatty():
         # Markdown is for files and pipes; its lines are longer than a terminal's.
         for made in tables:
-            shown = common.table(made.head, made.rows)
-            common.emit(args, {}, Text(made.title), shown, Text(made.note))
+            shown = printing.table(made.head, made.rows)
+            printing.emit(args, {}, Text(made.title), shown, Text(made.note))
         print(f"page: {files['page']}\nfigures: {files['csv']}")
     elif args.table:
         print(files["tables"].read_text("utf-8"), end="")
@@ -306,9 +306,9 @@ def _plan(args: argparse.Namespace, store: Store, runs: Sequence[Run]) -> int:
     left = [e for e in entries if e["state"] in ("new", "started")]
     steps = sum(e["steps"] for e in left)
     rows = [(e["run"], e["state"], f"{e['steps']:,}", e["hash"]) for e in entries]
-    shown = common.table(("run", "state", "steps", "hash"), rows)
+    shown = printing.table(("run", "state", "steps", "hash"), rows)
     text = f"{len(left)} of {len(seen)} runs to train, {steps:,} steps at most"
-    common.emit(args, {"runs": entries, "steps": steps}, shown, text)
+    printing.emit(args, {"runs": entries, "steps": steps}, shown, text)
     return 0
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from cen import parsing
-from cen.cli import common, words
+from cen.cli import output, printing, sources, words
 from cen.cli.parser import Parser
 from cen.config import Config
 from cen.errors import ConfigError
@@ -39,31 +39,31 @@ def add(parser: Parser) -> None:
         type=words.path,
         help="go on with an interrupted run, as it was configured",
     )
-    common.add_json(parser)
+    printing.add_json(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Trains, and prints the last figures."""
     config, folder = _resumed(args) if args.resume else _fresh(args)
-    common.need_data(config)
+    sources.need_data(config)
     from cen.training import fit
 
-    with common.quiet_stdout(args):
+    with printing.quiet_stdout(args):
         fit(config, folder, resume=bool(args.resume))
-    if common.is_helper_process():
+    if output.is_helper_process():
         return 0
     figures = final_figures(folder)
     rows = [(name, f"{value:.4g}") for name, value in figures["metrics"].items()]
-    shown = common.table((f"after {figures['steps']} steps", "value"), rows)
+    shown = printing.table((f"after {figures['steps']} steps", "value"), rows)
     more = f"run folder: {folder}\nnext: cen evaluate {folder}; cen report {folder}"
-    common.emit(args, figures, shown, more)
+    printing.emit(args, figures, shown, more)
     return 0
 
 
 def _fresh(args: argparse.Namespace) -> tuple[Config, Path]:
     if args.config is None:
         raise ConfigError("cen train needs a configuration: a file or a name of cen configs ls")
-    config = common.load_config(args.config, args.free)
+    config = sources.load_config(args.config, args.free)
     if config.train.devices > 1 and not args.out:
         # Each process runs this very command, at another time.
         raise ConfigError("train.devices: with more than one, name the run folder with --out RUN")
@@ -78,8 +78,8 @@ def _resumed(args: argparse.Namespace) -> tuple[Config, Path]:
         raise ConfigError(
             "--resume goes on with the run's own configuration: leave out CONFIG and --out"
         )
-    folder = common.run_folder(args.resume)
-    return common.config_of(folder, args.free), folder
+    folder = sources.run_folder(args.resume)
+    return sources.config_of(folder, args.free), folder
 
 
 def final_figures(folder: Path) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import RenderableType
 
-from cen.cli import common
+from cen.cli import printing
 from cen.cli.data.source import add_source, progress, source_of
 from cen.cli.parser import Parser
 
@@ -29,7 +29,7 @@ def add(parser: Parser) -> None:
         choices=["train", "validation", "test"],
         help="one split only; default: all three, compared with each other",
     )
-    common.add_json(parser)
+    printing.add_json(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -49,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
                 tasks[split], completed=done, total=total
             ),
         )
-    common.emit(args, report.to_dict(), *_shown(report))
+    printing.emit(args, report.to_dict(), *_shown(report))
     return 1 if report.errors else 0
 
 
@@ -66,7 +66,7 @@ def _shown(report: Report) -> list[RenderableType]:
             size += f" and {len(facts.sizes) - 1} others"
         errors = [f for f in report.errors if f.split == split]
         rows.append((split, str(facts.samples), size, str(len(errors))))
-    shown.append(common.table(("split", "samples", "size", "errors"), rows))
+    shown.append(printing.table(("split", "samples", "size", "errors"), rows))
     depth = {name: told(facts) for name, facts in report.depth().items()}
     if depth:
         head = ("depth", "unit", "nearest m", "median m", "farthest m", "holes %")
@@ -74,7 +74,7 @@ def _shown(report: Report) -> list[RenderableType]:
         for name, d in depth.items():
             metres = [f"{d[key]:.3g}" for key in ("low", "median", "high")]
             lines.append((name, f"{report.units[name]:g}", *metres, f"{100 * d['holes']:.1f}"))
-        shown.append(common.table(head, lines))
+        shown.append(printing.table(head, lines))
     shown += _normals(report)
     shown += _ranges(report)
     shown += [_histogram(report, name) for name in _label_fields(report)]
@@ -91,7 +91,7 @@ def _normals(report: Report) -> list[RenderableType]:
         away = f"{100 * facts.share_away:.1f}"
         rows.append((name, away, facts.depth or "no depth", median, camera))
     head = ("normals", "facing away %", "compared with", "median °", "camera")
-    return [common.table(head, rows)] if rows else []
+    return [printing.table(head, rows)] if rows else []
 
 
 def _ranges(report: Report) -> list[RenderableType]:
@@ -105,7 +105,7 @@ def _ranges(report: Report) -> list[RenderableType]:
         numbers = [f"{told[key]:.4g}" for key in told if key != "missing"]
         rows.append((band, f"{step:g}", *numbers, f"{100 * told['missing']:.1f}"))
     head = ("values", "unit", "min", "1 %", "median", "99 %", "max", "missing %")
-    return [common.table(head, rows)] if rows else []
+    return [printing.table(head, rows)] if rows else []
 
 
 def _label_fields(report: Report) -> list[str]:
@@ -127,7 +127,7 @@ def _histogram(report: Report, name: str) -> RenderableType:
         rows.append((str(value), what, *shares))
     if hidden := len(values) - len(shown):
         rows.append(("...", f"{hidden} classes without a pixel", *("" for _ in counts)))
-    return common.table((name, "class", *(f"{split} %" for split in counts)), rows)
+    return printing.table((name, "class", *(f"{split} %" for split in counts)), rows)
 
 
 def _lines(report: Report) -> list[RenderableType]:

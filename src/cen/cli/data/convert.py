@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from cen.cli import common, words
+from cen.cli import printing, words
 from cen.cli.data.source import add_source, progress, source_of
 from cen.cli.parser import Parser
 from cen.errors import ConfigError
@@ -22,7 +22,7 @@ def add(parser: Parser) -> None:
         default=1000,
         help="samples in a shard; default: 1000",
     )
-    common.add_json(parser)
+    printing.add_json(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -48,9 +48,9 @@ def run(args: argparse.Namespace) -> int:
     size = sum(file.stat().st_size for file in args.out.rglob("*.tar"))
     told = f"{size / 2**30:.2f} GiB" if size >= 2**30 else f"{size / 2**20:.2f} MiB"
     rows = [(split, str(count), str(-(-count // args.samples))) for split, count in counts.items()]
-    shown = common.table(("split", "samples", "shards"), rows)
+    shown = printing.table(("split", "samples", "shards"), rows)
     more = (
         f"{told} in {args.out}\nnext: cen train CONFIG --data.layout shards --data.root {args.out}"
     )
-    common.emit(args, {"out": str(args.out), "samples": counts, "bytes": size}, shown, more)
+    printing.emit(args, {"out": str(args.out), "samples": counts, "bytes": size}, shown, more)
     return 0

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cen.cli import common, words
+from cen.cli import sources, words
 from cen.cli.parser import Parser
 from cen.config import Config
 from cen.errors import ConfigError
@@ -70,12 +70,12 @@ def source_of(args: argparse.Namespace) -> Source:
 
     if args.name in LAYOUTS:
         return _of_layout(args)
-    known = [*LAYOUTS, *common.shipped()]
+    known = [*LAYOUTS, *sources.shipped()]
     if args.name not in known and os.sep not in args.name and not Path(args.name).suffix:
         raise ConfigError(f"{args.name}: no layout and no configuration{nearest(args.name, known)}")
     root = {"data.root": args.root} if args.root else {}
-    config = common.load_config(args.name, {**args.free, **root})
-    common.need_data(config)
+    config = sources.load_config(args.name, {**args.free, **root})
+    sources.need_data(config)
     from cen.training.setup import data_source
 
     return _with_fields(data_source(config), args.fields)

@@ -5,7 +5,7 @@ They are printed as YAML, as a configuration takes them.
 
 import argparse
 
-from cen.cli import common, words
+from cen.cli import printing, words
 from cen.cli.data.source import add_source, progress, source_of
 from cen.cli.parser import Parser
 from cen.errors import ConfigError
@@ -19,7 +19,7 @@ def add(parser: Parser) -> None:
         "--out", metavar="FILE", type=words.path, help="also write the YAML to a file"
     )
     parser.add_argument("--force", action="store_true", help="overwrite the file if it exists")
-    common.add_json(parser)
+    printing.add_json(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -42,5 +42,5 @@ def run(args: argparse.Namespace) -> int:
     text = as_yaml(statistics, f"cen data {args.name} stats {source.root}")
     if args.out is not None:
         write_text(args.out, text, ConfigError)
-    common.emit(args, statistics.to_dict(), text.rstrip("\n"))
+    printing.emit(args, statistics.to_dict(), text.rstrip("\n"))
     return 0

@@ -129,25 +129,38 @@ def bench_exchange(
             name: _step(net.to(target), inputs, labels, mode, compiled)
             for name, net in networks(encoder, width, decoder_channels).items()
         }
-        if progress is not None:
-            progress(f"{mode}: warming up")
-        for _ in range(2):
-            for step in steps.values():
-                _timed(step, target)
-        times: dict[str, list[float]] = {name: [] for name in steps}
-        order = list(steps)
-        for turn in range(rounds):
-            # Rotating the order keeps any effect of the predecessor from favouring one network.
-            for name in order[turn % 3 :] + order[: turn % 3]:
-                times[name].append(_timed(steps[name], target))
-            if progress is not None:
-                progress(f"{mode}: round {turn + 1} of {rounds}")
+        times = _take_turns(steps, rounds, target, mode, progress)
         pairs = [("exchange", "no exchange"), ("exchange", "plain batch norm")]
         for pair, (median, low, high) in zip(pairs, paired_ratios(times, pairs), strict=True):
             seconds = float(np.median(times[pair[0]]))
             label = " / ".join(pair)
             ratios.append(Ratio(label, mode, compiled, median, low, high, rounds, seconds))
     return ratios
+
+
+def _take_turns(
+    steps: Mapping[str, Callable[[], Any]],
+    rounds: int,
+    device: torch.device,
+    mode: Mode,
+    progress: Callable[[str], None] | None,
+) -> dict[str, list[float]]:
+    """Seconds of every step in every round, after two calls of each to warm up."""
+    if progress is not None:
+        progress(f"{mode}: warming up")
+    for _ in range(2):
+        for step in steps.values():
+            _timed(step, device)
+    times: dict[str, list[float]] = {name: [] for name in steps}
+    order = list(steps)
+    for turn in range(rounds):
+        # Rotating the order keeps any effect of the predecessor from favouring one network.
+        first = turn % len(order)
+        for name in order[first:] + order[:first]:
+            times[name].append(_timed(steps[name], device))
+        if progress is not None:
+            progress(f"{mode}: round {turn + 1} of {rounds}")
+    return times
 
 
 def networks(

@@ -4,6 +4,7 @@ import argparse
 import re
 import sys
 from pathlib import Path
+from typing import Any
 
 from cen.cli import printing, words
 from cen.cli.parser import Parser
@@ -12,7 +13,19 @@ from cen.cli.parser import Parser
 def add(parser: Parser) -> None:
     """Declares the options."""
     verbs = parser.add_subparsers(title="commands", metavar="VERB", dest="action", required=True)
-    exchange = verbs.add_parser(
+    for verb in (_add_exchange(verbs), _add_data(verbs)):
+        verb.add_argument(
+            "--rounds",
+            metavar="N",
+            type=words.whole(6),
+            default=15,
+            help="pairs to measure; default: 15",
+        )
+        printing.add_json(verb)
+
+
+def _add_exchange(verbs: Any) -> argparse.ArgumentParser:
+    exchange: argparse.ArgumentParser = verbs.add_parser(
         "exchange",
         help="time of exchange in RefineNet with two modalities",
         description="Three networks take turns in one process: stream norms with exchange, "
@@ -32,20 +45,16 @@ def add(parser: Parser) -> None:
         help="default: 240 320",
     )
     exchange.add_argument(
-        "--rounds",
-        metavar="N",
-        type=words.whole(6),
-        default=15,
-        help="pairs to measure; default: 15",
-    )
-    exchange.add_argument(
         "--device", metavar="DEVICE", type=_device, default="cpu", help="cpu (default) or cuda"
     )
     exchange.add_argument(
         "--compile", action="store_true", help="run the networks under torch.compile"
     )
-    printing.add_json(exchange)
-    data = verbs.add_parser(
+    return exchange
+
+
+def _add_data(verbs: Any) -> argparse.ArgumentParser:
+    data: argparse.ArgumentParser = verbs.add_parser(
         "data",
         help="augmented samples of NYUDv2's size per second and process",
         description="Reading 480 x 640 RGB, depth and mask, random scale, mirror and 500 x 500 "
@@ -67,14 +76,7 @@ def add(parser: Parser) -> None:
         default=12,
         help="samples per turn; default: 12",
     )
-    data.add_argument(
-        "--rounds",
-        metavar="N",
-        type=words.whole(6),
-        default=15,
-        help="pairs to measure; default: 15",
-    )
-    printing.add_json(data)
+    return data
 
 
 def _device(text: str) -> str:

@@ -10,7 +10,6 @@ from torch import Tensor
 from cen.errors import ConfigError, DataError, ShapeError
 from cen.losses import (
     depth_loss,
-    edge_counts,
     edge_loss,
     fusion_loss,
     image_loss,
@@ -122,13 +121,6 @@ def test_a_network_without_streams_has_the_ensemble_alone() -> None:
     torch.testing.assert_close(losses.total, depth_loss(prediction, target))
 
 
-def test_a_kind_without_a_loss_is_refused() -> None:
-    task = Task("depth", 1)
-    object.__setattr__(task, "kind", "depths")  # a kind of somebody's own
-    with pytest.raises(ConfigError, match=r"'d' is of kind 'depths'.*did you mean 'depth'"):
-        fusion_loss({"d": outputs(1)}, {"d": torch.zeros(2, 1, 4, 5)}, {"d": task})
-
-
 @pytest.mark.parametrize(("kind", "channels"), [("depth", 1), ("normal", 3), ("edge", 1)])
 def test_an_output_without_ground_truth_teaches_nothing(kind, channels) -> None:
     """A sample of the other sort is in the batch: its loss is that of the sample alone."""
@@ -158,8 +150,8 @@ def test_edges_of_a_part_are_balanced_by_the_whole() -> None:
     torch.manual_seed(0)
     logits, target = torch.randn(2, 1, 4, 5), (torch.rand(2, 1, 4, 5) > 0.7).float()
     target[0, :, 2:] = torch.nan
-    counts = edge_counts(target)
-    parts = [edge_loss(logits[k : k + 1], target[k : k + 1], counts[0] / counts[1]) for k in (0, 1)]
+    tally = Task("edge", 1).rules.tally(target)
+    parts = [edge_loss(logits[k : k + 1], target[k : k + 1], tally[0] / tally[1]) for k in (0, 1)]
     torch.testing.assert_close((10 * parts[0] + 20 * parts[1]) / 30, edge_loss(logits, target))
 
 
@@ -182,7 +174,7 @@ TASKS = {"s": Task("segmentation", 3)}
         ({"class_weights": {"s": torch.ones(2)}}, ShapeError, "class weights"),
         ({"class_weights": {"s": torch.tensor([1, math.nan, 1])}}, DataError, "finite"),
         ({"class_weights": {"s": torch.tensor([1, -1, 1])}}, DataError, "negative"),
-        ({"edge_shares": {"t": torch.ones(())}}, ConfigError, "no output"),
+        ({"tallies": {"t": torch.ones(2)}}, ConfigError, "no output"),
     ],
 )
 def test_arguments_that_do_not_fit(given, error, words) -> None:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from cen.arguments import choice
 from cen.errors import DataError, ShapeError
-from cen.pairs import check_numbers
+from cen.tasks.pairs import check_numbers
 
 Adversarial = Literal["bce", "least_squares"]
 

@@ -22,7 +22,7 @@ from cen.errors import ConfigError, described, did_you_mean
 from cen.exchange import Streams
 from cen.losses import sum_weighted
 from cen.models import ChannelExchangeNetwork, Task
-from cen.pairs import check_numbers
+from cen.tasks.pairs import check_numbers
 
 
 class Weighted(NamedTuple):

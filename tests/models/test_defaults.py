@@ -12,9 +12,9 @@ from cen.exchange import exchange_layers
 from cen.models import build, builders
 from cen.models.pspnet import PSPNetDecoder
 from cen.models.refinenet import RefineNetDecoder
-from cen.models.task import Task
 from cen.models.unet import UNetDecoder
 from cen.network_defaults import DEFAULTS
+from cen.tasks import Task
 from cen.training.setup import build_network
 
 ENCODERS = {"refinenet": "resnet18", "pspnet": "resnet18", "unet": "unet3", "cycle": "unet3"}

@@ -1,7 +1,13 @@
-"""Metrics of dense prediction: pure functions, and thin accumulating classes built on them."""
+"""Metrics of dense prediction: classes that accumulate what `cen.tasks` counts, and distances."""
 
-from cen.metrics.depth import DepthMetric, DepthScores, depth_scores, depth_sums
-from cen.metrics.edges import EdgeMetric, EdgeScores, edge_counts, edge_scores
+from cen.metrics.accumulation import (
+    DepthMetric,
+    EdgeMetric,
+    ImageMetric,
+    NormalMetric,
+    OutputMetric,
+    SegmentationMetric,
+)
 from cen.metrics.features import Features, load_features
 from cen.metrics.frechet import (
     DistanceScores,
@@ -11,14 +17,11 @@ from cen.metrics.frechet import (
     score_names,
     to_bytes,
 )
-from cen.metrics.image import ImageMetric, ImageScores, image_scores, image_sums
-from cen.metrics.normals import NormalMetric, NormalScores, angles, normal_counts, normal_scores
-from cen.metrics.segmentation import (
-    SegmentationMetric,
-    SegmentationScores,
-    confusion_matrix,
-    segmentation_scores,
-)
+from cen.tasks.depth import DepthScores, depth_scores, depth_sums
+from cen.tasks.edge import EdgeScores, edge_counts, edge_scores
+from cen.tasks.image import ImageScores, image_scores, image_sums
+from cen.tasks.normal import NormalScores, angles, normal_counts, normal_scores
+from cen.tasks.segmentation import SegmentationScores, confusion_matrix, segmentation_scores
 
 __all__ = [
     "DepthMetric",
@@ -32,6 +35,7 @@ __all__ = [
     "ImageScores",
     "NormalMetric",
     "NormalScores",
+    "OutputMetric",
     "SegmentationMetric",
     "SegmentationScores",
     "angles",

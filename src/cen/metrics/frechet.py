@@ -16,10 +16,10 @@ from torchmetrics.image.kid import KernelInceptionDistance
 
 from cen.arguments import whole
 from cen.errors import ConfigError, DataError, ShapeError, described
-from cen.masks import same_shape
-from cen.metrics.common import plain_scores
 from cen.metrics.features import Features
-from cen.pairs import check_numbers, check_together, looks
+from cen.tasks.image import Image
+from cen.tasks.kind import plain_scores
+from cen.tasks.pairs import check_numbers, check_together, looks
 
 Protocol = Literal["clean", "released"]
 
@@ -302,7 +302,7 @@ class ImageDistance(nn.Module):
         if missing := [column for column in self.columns if column not in generated]:
             raise ConfigError(f"no generated images for {missing[0]!r}, given: {list(generated)}")
         for column in self.columns:
-            same_shape("image", generated[column], real)
+            Image.check_same(generated[column], real)
         outside = torch.isfinite(real) & (real.abs() > _LARGEST_PIXEL)
         if looks(real) and bool(outside.any()):
             raise DataError(

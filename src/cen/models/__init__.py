@@ -18,7 +18,7 @@ from cen.models.refinenet import RefineNetDecoder
 from cen.models.released import load_released, released_state_dict, save_released
 from cen.models.resnet import ResNet
 from cen.models.stems import adapt_channels
-from cen.models.task import Task
+from cen.tasks import Task
 
 __all__ = [
     "ChannelExchangeNetwork",

@@ -15,7 +15,7 @@ from cen.models.baselines import FUSIONS, PLACES, AlignedNetwork, FusedNetwork
 from cen.models.network import FUSED, ChannelExchangeNetwork, decoder_names
 from cen.models.options import as_rule, check_choices
 from cen.models.stems import TILED, private_stem
-from cen.models.task import Task
+from cen.tasks import Task
 
 KINDS = ("exchange", "ensemble", "align", *FUSIONS)
 """What ``fusion`` of `cen.build` takes."""

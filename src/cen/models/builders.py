@@ -22,10 +22,10 @@ from cen.models.pretrained import load_pretrained
 from cen.models.pspnet import PSPNetDecoder
 from cen.models.refinenet import RefineNetDecoder
 from cen.models.resnet import LAYOUTS, ResNet
-from cen.models.task import Task
 from cen.models.unet import FirstNorm, Statistics, UNetDecoder, UNetEncoder
 from cen.models.unet import encoders as unet_encoders
 from cen.network_defaults import DEFAULTS
+from cen.tasks import Task
 
 Sharing = Literal["private", "shared"]
 

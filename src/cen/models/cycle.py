@@ -19,11 +19,11 @@ from cen.exchange import ExchangeRule, Streams, convert_layers
 from cen.models.network import ChannelExchangeNetwork, Encoder, Output, resize, weighted_sum
 from cen.models.options import as_rule, check_choices, check_fields
 from cen.models.stems import TILED, private_stem, tile
-from cen.models.task import Task
 from cen.models.unet import FirstNorm, Statistics, UNetDecoder, UNetEncoder
 from cen.models.unet import encoders as unet_encoders
 from cen.network_defaults import DEFAULTS
-from cen.pairs import check_labels, check_numbers
+from cen.tasks import Task
+from cen.tasks.pairs import check_labels, check_numbers
 
 Feed = tuple[tuple[float, ...], tuple[float, ...]]
 """Factor and summand per channel that make an input of a ground truth or a prediction."""

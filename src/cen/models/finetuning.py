@@ -14,7 +14,7 @@ from cen.models.baselines import FusedNetwork
 from cen.models.builders import build
 from cen.models.network import ChannelExchangeNetwork
 from cen.models.stems import adapt_channels
-from cen.models.task import Task
+from cen.tasks import Task
 
 
 def finetune(

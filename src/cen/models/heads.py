@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from cen.models.task import Task
+from cen.tasks import Task
 
 
 def classifier(channels: int, task: Task, kernel: int) -> nn.Conv2d:

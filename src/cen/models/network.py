@@ -14,8 +14,8 @@ from cen.errors import DataError, ShapeError, StreamError, described, did_you_me
 from cen.exchange import Streams
 from cen.exchange.streams import check_tensors
 from cen.models.stems import tile
-from cen.models.task import Task
-from cen.pairs import check_finite, check_together
+from cen.tasks import Task
+from cen.tasks.pairs import check_finite, check_together
 
 SMALLEST = 32
 """Smallest height and width of an input of an encoder that does not say otherwise."""

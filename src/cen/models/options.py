@@ -13,7 +13,7 @@ from torch import nn
 from cen.arguments import choice, mapping, number, whole
 from cen.errors import ConfigError, StreamError, described, did_you_mean
 from cen.exchange import ExchangeRule
-from cen.models.task import Task
+from cen.tasks import Task
 
 MOST_FIELDS = 256
 """Most inputs, and most outputs, of a network."""

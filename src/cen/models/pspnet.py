@@ -19,7 +19,7 @@ from torch.nn import functional as F
 
 from cen.models.heads import classifier
 from cen.models.options import check_decoder
-from cen.models.task import Task
+from cen.tasks import Task
 
 BINS = (1, 2, 3, 6)
 """Sides of the grids to which the deepest feature map is averaged."""

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from cen.models.heads import classifier
 from cen.models.options import check_decoder
-from cen.models.task import Task
+from cen.tasks import Task
 
 
 class Conv(nn.Module):

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from cen.errors import ConfigError
 from cen.models.options import check_dropout
-from cen.models.task import Task
+from cen.tasks import Task
 
 Statistics = Literal["running", "instance"]
 FirstNorm = Literal["batch", "instance"]

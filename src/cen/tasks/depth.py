@@ -1,15 +1,17 @@
-"""Depth scores over all valid pixels of a data set (method.md 3.3; this project's extension)."""
+"""Depth: metres, one channel (method.md 3.3; this project's extension)."""
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
-import torch
-from torch import Tensor
+from cen.tasks.kind import Kind, Score, plain_scores, summed
+from cen.tasks.masks import absolute_error
+from cen.tasks.pairs import check_finite
 
-from cen.masks import same_shape, valid_depth
-from cen.metrics.common import SumMetric, counted, plain_scores
-from cen.pairs import check_finite
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from torch import Tensor
 
 
 class DepthScores(NamedTuple):
@@ -33,6 +35,73 @@ class DepthScores(NamedTuple):
         return plain_scores(self)
 
 
+class Depth(Kind):
+    """Distances in metres; 0, negative or not finite where they were not measured."""
+
+    name = "depth"
+    fixed_channels = 1
+    fields = ("depth",)
+    losses = ("l1",)
+    scores: ClassVar[Mapping[str, Score]] = {
+        "rmse": Score("RMSE", "", higher=False, text="root of the mean squared error"),
+        "abs_rel": Score("abs-rel", "", higher=False, text="mean of |error| / true depth"),
+        "delta1": Score("δ<1.25", text="share of pixels within a factor of 1.25 of the truth"),
+    }
+    main_score = "rmse"
+    headline_score = "abs_rel"
+    headline_worst = 1.0
+
+    def valid(self, target: Tensor) -> Tensor:
+        """Where depth was measured."""
+        return valid_depth(target)
+
+    def loss(
+        self,
+        prediction: Tensor,
+        target: Tensor,
+        class_weights: Tensor | None = None,
+        tally: Tensor | None = None,
+    ) -> Tensor:
+        """Mean absolute error over valid pixels."""
+        self.check(prediction, target)
+        return absolute_error(prediction, target.float(), valid_depth(target))
+
+    def counts(self) -> dict[str, Tensor]:
+        """See `depth_sums`."""
+        import torch
+
+        return {"sums": torch.zeros(4, dtype=torch.float64)}
+
+    def count(self, decided: Tensor, target: Tensor) -> dict[str, Tensor]:
+        """See `depth_sums`."""
+        return {"sums": depth_sums(decided, target)}
+
+    def score(self, counts: Mapping[str, Tensor]) -> DepthScores:
+        """See `DepthScores`."""
+        return depth_scores(counts["sums"])
+
+    @classmethod
+    def expected(cls, array: NDArray[Any]) -> str | None:
+        """(H, W), or with an axis of one."""
+        flat = array.ndim == 2 or 1 in (array.shape[0], array.shape[-1])
+        return None if flat else "(H, W)"
+
+    def further_files(self, array: NDArray[Any]) -> dict[str, NDArray[Any]]:
+        """``millimetres``, uint16: 0 where depth is 0 or less; none where it is so everywhere."""
+        import numpy as np
+
+        if not (np.isfinite(array) & (array > 0)).any():
+            return {}
+        return {
+            "millimetres": (1000 * np.nan_to_num(array)).round().clip(0, 65535).astype(np.uint16)
+        }
+
+
+def valid_depth(target: Tensor) -> Tensor:
+    """Where depth was measured: finite and above 0; bool of the shape of ``target``."""
+    return target.isfinite() & (target > 0)
+
+
 def depth_sums(prediction: Tensor, target: Tensor) -> Tensor:
     """What depth scores are made of, summed over valid pixels.
 
@@ -49,7 +118,9 @@ def depth_sums(prediction: Tensor, target: Tensor) -> Tensor:
         ShapeError: the shapes differ or are not those of depth.
         DataError: a type or (on the CPU) a value does not fit.
     """
-    same_shape("depth", prediction, target)
+    import torch
+
+    Depth.check_same(prediction, target)
     valid = valid_depth(target)
     check_finite(prediction, valid)
     truth = torch.where(valid, target, 1).double()
@@ -63,29 +134,10 @@ def depth_sums(prediction: Tensor, target: Tensor) -> Tensor:
 
 def depth_scores(sums: Tensor) -> DepthScores:
     """The scores of what :func:`depth_sums` counted, added up over a data set."""
-    squares, relative, within, count = counted(sums, (4,), "depth sums")
+    squares, relative, within, count = summed(sums, (4,), "depth sums")
     return DepthScores(
         rmse=(squares / count).sqrt(),
         abs_rel=relative / count,
         delta1=within / count,
         pixels=count.long(),
     )
-
-
-class DepthMetric(SumMetric):
-    """Accumulates depth scores over batches and processes, on valid pixels only.
-
-    Args:
-        **kwargs: passed to :class:`torchmetrics.Metric`.
-    """
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(4, **kwargs)
-
-    def update(self, pred: Tensor, target: Tensor) -> None:
-        """Count one batch; see :func:`depth_sums`."""
-        self.sums += depth_sums(pred, target)
-
-    def compute(self) -> DepthScores:
-        """The scores of everything counted so far, over all processes."""
-        return depth_scores(self.sums)

@@ -1,22 +1,26 @@
-"""Edge scores over all valid pixels of a data set (method.md 3.3; this project's extension)."""
+"""Edges: strengths in 0..1, one logit (method.md 3.3; this project's extension)."""
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
-import torch
-from torch import Tensor
-from torchmetrics import Metric
+from cen.errors import DataError
+from cen.tasks.kind import Kind, Score, plain_scores, summed
+from cen.tasks.masks import masked_mean, resize
+from cen.tasks.pairs import check_finite, check_numbers, check_range, looks, or_nan
 
-from cen.masks import same_shape, valid_pixels
-from cen.metrics.common import counted, plain_scores
-from cen.pairs import check_finite, check_range
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from torch import Tensor
 
 LEVELS = 100
 """Thresholds tried: 0.01, 0.02, ..., 0.99."""
 
 EDGE = 0.5
 """From this strength on, a graded truth counts as an edge."""
+
+_RANGE = "strengths in 0..1"
 
 
 class EdgeScores(NamedTuple):
@@ -39,6 +43,113 @@ class EdgeScores(NamedTuple):
         return plain_scores(self)
 
 
+class Edge(Kind):
+    """Strengths of edges in 0..1, predicted as logits; NaN where unknown."""
+
+    name = "edge"
+    fixed_channels = 1
+    fields = ("edge",)
+    classifies = True
+    losses = ("balanced_cross_entropy",)
+    scores: ClassVar[Mapping[str, Score]] = {
+        "max_f": Score("max-F", text="greatest F over thresholds, counted over the data set"),
+        "threshold": Score("at", "", text="the threshold of max-F"),
+    }
+    main_score = "max_f"
+    headline_score = "max_f"
+
+    def loss(
+        self,
+        prediction: Tensor,
+        target: Tensor,
+        class_weights: Tensor | None = None,
+        tally: Tensor | None = None,
+    ) -> Tensor:
+        """See `edge_loss`."""
+        share = None if tally is None else tally[0] / tally[1].clamp(min=1)
+        return edge_loss(prediction, target, share)
+
+    def tally(self, target: Tensor) -> Tensor:
+        """Strength of all edges and number of valid pixels, (2,); their quotient is the share."""
+        return _strength(target)
+
+    def activate(self, values: Tensor) -> Tensor:
+        """Probabilities."""
+        return values.sigmoid()
+
+    def comparable(self, values: Tensor) -> Tensor:
+        """The logits (this project's choice)."""
+        return values
+
+    def decide(self, values: Tensor) -> Tensor:
+        """Probabilities in float32."""
+        return values.float().sigmoid()
+
+    def counts(self) -> dict[str, Tensor]:
+        """See `edge_counts`."""
+        import torch
+
+        return {"counts": torch.zeros(2, LEVELS, dtype=torch.int64)}
+
+    def count(self, decided: Tensor, target: Tensor) -> dict[str, Tensor]:
+        """See `edge_counts`."""
+        return {"counts": edge_counts(decided, target)}
+
+    def score(self, counts: Mapping[str, Tensor]) -> EdgeScores:
+        """See `EdgeScores`."""
+        return edge_scores(counts["counts"])
+
+    @classmethod
+    def expected(cls, array: NDArray[Any]) -> str | None:
+        """(H, W)."""
+        return None if array.ndim == 2 else "(H, W)"
+
+
+def edge_loss(logits: Tensor, target: Tensor, share: Tensor | None = None) -> Tensor:
+    """Class-balanced binary cross-entropy over valid pixels (method.md 3.3; ours).
+
+    Edge and other pixels get weights by the share of the other kind in the batch.
+
+    Args:
+        logits: (B, 1, h, w).
+        target: (B, 1, H, W) in [0, 1]; NaN where missing.
+        share: The share of edges, a scalar in 0..1, where the batch is a part of a larger one.
+    """
+    from torch.nn.functional import binary_cross_entropy_with_logits
+
+    Edge.check(logits, target)
+    outside = _outside(target)
+    check_range(outside, target, "edge", _RANGE, "target")
+    target = target.float()
+    if share is None:
+        edges, pixels = _strength(target)
+        share = edges / pixels.clamp(min=1)
+    else:
+        check_numbers(share, "the share of edges", "")
+        if looks(share) and not 0 <= share <= 1:
+            raise DataError(f"the share of edges is in 0..1, not {share:.4g}")
+    valid = target.isfinite()
+    clean = target.where(valid, 0)
+    losses = binary_cross_entropy_with_logits(
+        resize(logits.float(), clean), clean, reduction="none"
+    )
+    loss = masked_mean(losses * (clean * (1 - share) + (1 - clean) * share), valid)
+    return or_nan(loss, outside, target)
+
+
+def _strength(target: Tensor) -> Tensor:
+    """Strength of all edges and number of valid pixels, (2,); their quotient is the share."""
+    import torch
+
+    valid = target.isfinite()
+    return torch.stack([target.where(valid, 0).sum(), valid.sum().to(target.dtype)])
+
+
+def _outside(target: Tensor) -> Tensor:
+    """Whether a strength is outside 0..1, a bool scalar; holes are not."""
+    return (target.isfinite() & ((target < 0) | (target > 1))).any()
+
+
 def edge_counts(probabilities: Tensor, target: Tensor) -> Tensor:
     """How many pixels of either truth have which probability.
 
@@ -56,10 +167,12 @@ def edge_counts(probabilities: Tensor, target: Tensor) -> Tensor:
         ShapeError: the shapes differ.
         DataError: a type or (on the CPU) a value does not fit.
     """
-    same_shape("edge", probabilities, target)
-    check_range("edge", target)
-    check_range("edge", probabilities, "prediction")
-    valid = valid_pixels("edge", target)
+    import torch
+
+    Edge.check_same(probabilities, target)
+    check_range(_outside(target), target, "edge", _RANGE, "target")
+    check_range(_outside(probabilities), probabilities, "edge", _RANGE, "prediction")
+    valid = target.isfinite()
     check_finite(probabilities, valid)
     level = (probabilities.double() * LEVELS).floor().long().clamp(0, LEVELS - 1)
     cell = (target >= EDGE).long() * LEVELS + level
@@ -71,7 +184,9 @@ def edge_counts(probabilities: Tensor, target: Tensor) -> Tensor:
 
 def edge_scores(counts: Tensor) -> EdgeScores:
     """The scores of what :func:`edge_counts` counted, added up over a data set."""
-    others, edges = counted(counts, (2, LEVELS), "edge counts")
+    import torch
+
+    others, edges = summed(counts, (2, LEVELS), "edge counts")
     pixels = counts.detach().cpu().sum()
     # From bin k on: what is called an edge at the threshold k / 100.
     hits, wrong = edges.flip(0).cumsum(0).flip(0)[1:], others.flip(0).cumsum(0).flip(0)[1:]
@@ -81,28 +196,3 @@ def edge_scores(counts: Tensor) -> EdgeScores:
         return EdgeScores(nan, nan, pixels)
     best = int(f.argmax())
     return EdgeScores(f[best], torch.tensor((best + 1) / LEVELS, dtype=torch.float64), pixels)
-
-
-class EdgeMetric(Metric):
-    """Accumulates edge scores over batches and processes, on valid pixels only.
-
-    Args:
-        **kwargs: passed to :class:`torchmetrics.Metric`.
-    """
-
-    full_state_update = False
-    is_differentiable = False
-    counts: Tensor
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        empty = torch.zeros(2, LEVELS, dtype=torch.int64)
-        self.add_state("counts", default=empty, dist_reduce_fx="sum")
-
-    def update(self, pred: Tensor, target: Tensor) -> None:
-        """Count one batch of probabilities; see :func:`edge_counts`."""
-        self.counts += edge_counts(pred, target)
-
-    def compute(self) -> EdgeScores:
-        """The scores of everything counted so far, over all processes."""
-        return edge_scores(self.counts)

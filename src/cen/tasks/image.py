@@ -1,18 +1,19 @@
-"""Errors of generated images: MAE and RMSE, and PSNR and SSIM where a range is declared."""
+"""Images: pictures in [-1, 1], and continuous values like them, of any number of channels."""
 
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
-
-import torch
-from torch import Tensor
-from torchmetrics.functional.image import structural_similarity_index_measure
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from cen.errors import ConfigError, ShapeError, described
-from cen.masks import same_shape
-from cen.metrics.common import SumMetric, counted, plain_scores
-from cen.pairs import check_finite
+from cen.tasks.kind import Kind, Score, as_array, plain_scores, summed
+from cen.tasks.masks import absolute_error
+from cen.tasks.pairs import check_finite
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from torch import Tensor
 
 HIGHEST_PSNR = 100.0
 """What an image without any error counts as, in dB; its PSNR is infinite."""
@@ -46,6 +47,75 @@ class ImageScores(NamedTuple):
         return plain_scores(self)
 
 
+class Image(Kind):
+    """What a generator makes: a picture in [-1, 1], or standardised values without a range."""
+
+    name = "image"
+    fields = ("image", "continuous", "normal")
+    generated = True
+    losses = ("l1",)
+    scores: ClassVar[Mapping[str, Score]] = {
+        "rmse": Score("RMSE", "", higher=False, text="root of the mean squared error"),
+        "mae": Score("MAE", "", higher=False, text="mean absolute error"),
+        "psnr": Score("PSNR", "dB", text="peak signal-to-noise ratio"),
+        "ssim": Score("SSIM", "", text="structural similarity"),
+        "fid": Score("FID", "", higher=False, text="Fréchet distance of Inception features"),
+        "kid": Score(
+            "KID ×100", "", higher=False, text="kernel distance of Inception features, times 100"
+        ),
+        "frechet_efficientnet_lite0": Score(
+            "Fréchet (EfficientNet-Lite0)",
+            "",
+            higher=False,
+            text="Fréchet distance of EfficientNet-Lite0's features; not comparable with FID",
+        ),
+        "kernel_efficientnet_lite0": Score(
+            "kernel ×100 (EfficientNet-Lite0)",
+            "",
+            higher=False,
+            text="kernel distance of EfficientNet-Lite0's features; not comparable with KID",
+        ),
+    }
+    main_score = "mae"
+    headline_score = "mae"
+    headline_worst = 2.0
+
+    def loss(
+        self,
+        prediction: Tensor,
+        target: Tensor,
+        class_weights: Tensor | None = None,
+        tally: Tensor | None = None,
+    ) -> Tensor:
+        """Mean absolute error over all finite values."""
+        self.check(prediction, target)
+        return absolute_error(prediction, target.float(), self.valid(target))
+
+    def counts(self) -> dict[str, Tensor]:
+        """See `image_sums`."""
+        import torch
+
+        return {"sums": torch.zeros(6, dtype=torch.float64)}
+
+    def count(self, decided: Tensor, target: Tensor) -> dict[str, Tensor]:
+        """See `image_sums`; of pictures in [-1, 1]."""
+        return {"sums": image_sums(decided, target)}
+
+    def score(self, counts: Mapping[str, Tensor]) -> ImageScores:
+        """See `ImageScores`."""
+        return image_scores(counts["sums"])
+
+    def array(self, values: Tensor) -> NDArray[Any]:
+        """A picture of 1 or 3 channels in uint8; values of other channels in float32."""
+        if len(values) not in (1, 3):
+            return as_array(values)
+        return as_array((127.5 * (values + 1)).nan_to_num().round().clamp(0, 255).byte())
+
+    def truth(self, target: Tensor) -> NDArray[Any]:
+        """As `array`."""
+        return self.array(target.float())
+
+
 Range = tuple[float, float]
 """Least and greatest value that an image can have."""
 
@@ -71,7 +141,10 @@ def image_sums(prediction: Tensor, target: Tensor, limits: Range | None = (-1.0,
         DataError: a type or (on the CPU) a value does not fit.
         ConfigError: the limits are no range.
     """
-    same_shape("image", prediction, target)
+    import torch
+    from torchmetrics.functional.image import structural_similarity_index_measure
+
+    Image.check_same(prediction, target)
     valid = torch.isfinite(target)
     check_finite(prediction, valid)
     truth = torch.where(valid, target, 0).double()
@@ -94,7 +167,7 @@ def image_sums(prediction: Tensor, target: Tensor, limits: Range | None = (-1.0,
         found = structural_similarity_index_measure(
             (guess - low) / peak, (truth - low) / peak, data_range=1.0, reduction="none"
         )
-        assert isinstance(found, Tensor)
+        assert isinstance(found, torch.Tensor)
         ssim = torch.where(there, found, 0)
     sums = (error.abs(), squares, values, psnr, ssim, there)
     return torch.stack([value.double().sum() for value in sums])
@@ -102,7 +175,7 @@ def image_sums(prediction: Tensor, target: Tensor, limits: Range | None = (-1.0,
 
 def image_scores(sums: Tensor) -> ImageScores:
     """The scores of what :func:`image_sums` counted, added up over a data set."""
-    absolute, squares, values, psnr, ssim, images = counted(sums, (6,), "image sums")
+    absolute, squares, values, psnr, ssim, images = summed(sums, (6,), "image sums")
     return ImageScores(
         mae=absolute / values,
         rmse=(squares / values).sqrt(),
@@ -118,24 +191,3 @@ def _range(limits: Range) -> tuple[float, float]:
     if not (-math.inf < low < high < math.inf):
         raise ConfigError(f"limits are a range such as (-1.0, 1.0), not {described(limits)}")
     return low, high - low
-
-
-class ImageMetric(SumMetric):
-    """Accumulates the scores of generated images over batches and processes.
-
-    Args:
-        limits: as for :func:`image_sums`.
-        **kwargs: passed to :class:`torchmetrics.Metric`.
-    """
-
-    def __init__(self, limits: Range | None = (-1.0, 1.0), **kwargs: Any) -> None:
-        super().__init__(6, **kwargs)
-        self.limits = limits
-
-    def update(self, pred: Tensor, target: Tensor) -> None:
-        """Count one batch; see :func:`image_sums`."""
-        self.sums += image_sums(pred, target, self.limits)
-
-    def compute(self) -> ImageScores:
-        """The scores of everything counted so far, over all processes."""
-        return image_scores(self.sums)

@@ -1,65 +1,31 @@
-"""Which pixels of a ground truth count: one definition for losses, metrics and their balance."""
+"""Means over the pixels that count, for kinds whose values are compared one by one."""
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
-from cen.errors import ShapeError
-from cen.pairs import check_pair, check_together
-
-
-def valid_depth(target: Tensor) -> Tensor:
-    """Where depth was measured: finite and above 0; bool of the shape of ``target``."""
-    return torch.isfinite(target) & (target > 0)
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
-def valid_normals(target: Tensor) -> Tensor:
-    """Where there is a normal: finite and no zero vector.
+def resize(values: Tensor, target: Tensor) -> Tensor:
+    """A prediction (B, C, h, w) at the size of a ground truth (..., H, W), bilinear."""
+    from torch.nn.functional import interpolate
 
-    Args:
-        target: (B, 3, H, W) unit vectors.
-
-    Returns:
-        (B, H, W) bool.
-    """
-    return torch.isfinite(target).all(1) & (target.square().sum(1) > 0.25)
+    size = target.shape[-2:]
+    if values.shape[-2:] == size:
+        return values
+    return interpolate(values, size=size, mode="bilinear", align_corners=False)
 
 
-def valid_pixels(kind: str, target: Tensor, ignore_index: int = 255) -> Tensor:
-    """Where a ground truth counts, by the kind of its output.
-
-    Args:
-        kind: "segmentation", "depth", "normal", "edge" or "image".
-        target: (B, H, W) labels of a segmentation, else (B, C, H, W).
-        ignore_index: label of pixels that do not count.
-
-    Returns:
-        Bool, (B, H, W) for segmentation and normals, else the shape of ``target``.
-    """
-    if kind == "segmentation":
-        return target != ignore_index
-    if kind == "normal":
-        return valid_normals(target)
-    return valid_depth(target) if kind == "depth" else torch.isfinite(target)
+def masked_mean(values: Tensor, valid: Tensor) -> Tensor:
+    """The mean where ``valid``; 0 where that is nowhere."""
+    # where, not multiplication: NaN · 0 is NaN.
+    return values.where(valid, 0).sum() / valid.sum().clamp(min=1)
 
 
-def same_shape(kind: str, prediction: Tensor, target: Tensor) -> None:
-    """Refuses a prediction and a truth that broadcasting would compare silently.
-
-    Args:
-        kind: "depth", "normal", "edge" or "image".
-        prediction: (B, C, H, W), floating point.
-        target: the same.
-
-    Raises:
-        ShapeError: the shapes differ or are not those of the kind.
-        DataError: one is no floating point tensor, there are no samples, or the devices differ.
-    """
-    check_together(prediction, target)
-    if prediction.shape != target.shape:
-        raise ShapeError(
-            f"prediction {tuple(prediction.shape)} and target {tuple(target.shape)} differ in "
-            "shape; resize the prediction to the truth, and give both as (B, C, H, W)"
-        )
-    check_pair(kind, prediction, target)
+def absolute_error(prediction: Tensor, target: Tensor, valid: Tensor) -> Tensor:
+    """Mean absolute error over valid values of a ground truth in float32."""
+    # The NaN must go before the subtraction: a masked NaN still makes the gradient NaN.
+    clean = target.where(valid, 0)
+    return masked_mean((resize(prediction.float(), clean) - clean).abs(), valid)

@@ -1,20 +1,23 @@
-"""Scores of surface normals over all valid pixels (method.md 3.3; this project's extension)."""
+"""Surface normals: unit vectors, three channels (method.md 3.3; this project's extension)."""
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
-import torch
-from torch import Tensor
+from cen.tasks.kind import Kind, Score, plain_scores, summed
+from cen.tasks.masks import masked_mean, resize
+from cen.tasks.pairs import check_finite, check_range, or_nan
 
-from cen.masks import same_shape, valid_normals
-from cen.metrics.common import SumMetric, counted, plain_scores
-from cen.pairs import check_finite, check_range
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from torch import Tensor
 
 BINS = 18_000
 """Bins of the histogram of angles, 0.01° each."""
 
 _LIMITS = (11.25, 22.5, 30.0)
+_LONGEST = 1.5
 
 
 class NormalScores(NamedTuple):
@@ -41,6 +44,98 @@ class NormalScores(NamedTuple):
         return plain_scores(self)
 
 
+class Normal(Kind):
+    """Unit vectors (x right, y down, z forward); NaN or zero where there is none."""
+
+    name = "normal"
+    fixed_channels = 3
+    fields = ("normal",)
+    directions = True
+    losses = ("cosine",)
+    scores: ClassVar[Mapping[str, Score]] = {
+        "mean_angle": Score("mean °", "°", higher=False, text="mean angle to the true normal"),
+        "median_angle": Score(
+            "median °", "°", higher=False, text="median angle to the true normal"
+        ),
+        "within_11": Score("<11.25°", text="share of pixels within 11.25° of the true normal"),
+        "within_22": Score("<22.5°", text="share of pixels within 22.5°"),
+        "within_30": Score("<30°", text="share of pixels within 30°"),
+    }
+    main_score = "mean_angle"
+    headline_score = "mean_angle"
+    headline_worst = 90.0
+
+    def valid(self, target: Tensor) -> Tensor:
+        """Where there is a normal, (B, H, W)."""
+        return valid_normals(target)
+
+    def loss(
+        self,
+        prediction: Tensor,
+        target: Tensor,
+        class_weights: Tensor | None = None,
+        tally: Tensor | None = None,
+    ) -> Tensor:
+        """1 − cosine of the angle between the two, over valid pixels."""
+        from torch.nn.functional import cosine_similarity
+
+        self.check(prediction, target)
+        outside = _too_long(target)
+        check_range(outside, target, self.name, "unit vectors", "target")
+        target = target.float()
+        valid = valid_normals(target)
+        truth = target.where(valid[:, None], 1)
+        cosine = cosine_similarity(resize(prediction.float(), truth), truth, dim=1)
+        return or_nan(masked_mean(1 - cosine, valid), outside, target)
+
+    def constrain(self, values: Tensor) -> Tensor:
+        """Unit length: the loss leaves the lengths open, and α alone shall weigh the streams."""
+        from torch.nn.functional import normalize
+
+        return normalize(values, dim=1)
+
+    def counts(self) -> dict[str, Tensor]:
+        """See `normal_counts`."""
+        import torch
+
+        return {
+            "sums": torch.zeros(4, dtype=torch.float64),
+            "histogram": torch.zeros(BINS, dtype=torch.int64),
+        }
+
+    def count(self, decided: Tensor, target: Tensor) -> dict[str, Tensor]:
+        """See `normal_counts`."""
+        sums, histogram = normal_counts(decided, target)
+        return {"sums": sums, "histogram": histogram}
+
+    def score(self, counts: Mapping[str, Tensor]) -> NormalScores:
+        """See `NormalScores`."""
+        return normal_scores(counts["sums"], counts["histogram"])
+
+    @classmethod
+    def expected(cls, array: NDArray[Any]) -> str | None:
+        """(H, W, 3)."""
+        return None if array.shape[2:] == (3,) else "(H, W, 3)"
+
+
+def valid_normals(target: Tensor) -> Tensor:
+    """Where there is a normal: finite and no zero vector.
+
+    Args:
+        target: (B, 3, H, W) unit vectors.
+
+    Returns:
+        (B, H, W) bool.
+    """
+    return target.isfinite().all(1) & (target.square().sum(1) > 0.25)
+
+
+def _too_long(target: Tensor) -> Tensor:
+    """Whether a vector is too long to be a unit vector, a bool scalar; holes are none."""
+    squares = target.float().square().sum(1)
+    return (squares.isfinite() & (squares > _LONGEST**2)).any()
+
+
 def angles(prediction: Tensor, target: Tensor) -> Tensor:
     """Angle between vectors in degrees, (B, 3, H, W) twice to (B, H, W) float32.
 
@@ -51,7 +146,9 @@ def angles(prediction: Tensor, target: Tensor) -> Tensor:
         ShapeError: the shapes differ or are not those of normals.
         DataError: a type does not fit.
     """
-    same_shape("normal", prediction, target)
+    import torch
+
+    Normal.check_same(prediction, target)
     a, b = prediction.float(), target.float()
     sine, cosine = torch.linalg.cross(a, b, dim=1).norm(dim=1), (a * b).sum(1)
     found = torch.rad2deg(torch.atan2(sine, cosine))
@@ -75,8 +172,10 @@ def normal_counts(prediction: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         ShapeError: the shapes differ or there are not three channels.
         DataError: a type or (on the CPU) a value does not fit.
     """
-    same_shape("normal", prediction, target)
-    check_range("normal", target)
+    import torch
+
+    Normal.check_same(prediction, target)
+    check_range(_too_long(target), target, "normal", "unit vectors", "target")
     valid = valid_normals(target)
     check_finite(prediction, valid[:, None])
     found = angles(prediction, torch.where(valid[:, None], target, 1))
@@ -91,8 +190,8 @@ def normal_counts(prediction: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
 
 def normal_scores(sums: Tensor, histogram: Tensor) -> NormalScores:
     """The scores of what :func:`normal_counts` counted, added up over a data set."""
-    total, *below = counted(sums, (4,), "sums of normals")
-    counts = counted(histogram, (BINS,), "the histogram of angles").long()
+    total, *below = summed(sums, (4,), "sums of normals")
+    counts = summed(histogram, (BINS,), "the histogram of angles").long()
     pixels = counts.sum()
     within_11, within_22, within_30 = (count / pixels for count in below)
     return NormalScores(total / pixels, _median(counts), within_11, within_22, within_30, pixels)
@@ -100,6 +199,8 @@ def normal_scores(sums: Tensor, histogram: Tensor) -> NormalScores:
 
 def _median(counts: Tensor) -> Tensor:
     """Median of a histogram, interpolated inside its bin."""
+    import torch
+
     pixels = counts.sum().double()
     cumulative = counts.cumsum(0).double()
     if not pixels:
@@ -107,28 +208,3 @@ def _median(counts: Tensor) -> Tensor:
     bin_ = int(torch.searchsorted(cumulative, pixels / 2))
     before = cumulative[bin_] - counts[bin_]
     return (bin_ + (pixels / 2 - before) / counts[bin_]) * (180 / BINS)
-
-
-class NormalMetric(SumMetric):
-    """Accumulates the scores of normals over batches and processes, on valid pixels only.
-
-    Args:
-        **kwargs: passed to :class:`torchmetrics.Metric`.
-    """
-
-    histogram: Tensor
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(4, **kwargs)
-        empty = torch.zeros(BINS, dtype=torch.int64)
-        self.add_state("histogram", default=empty, dist_reduce_fx="sum")
-
-    def update(self, pred: Tensor, target: Tensor) -> None:
-        """Count one batch; see :func:`normal_counts`."""
-        sums, histogram = normal_counts(pred, target)
-        self.sums += sums
-        self.histogram += histogram
-
-    def compute(self) -> NormalScores:
-        """The scores of everything counted so far, over all processes."""
-        return normal_scores(self.sums, self.histogram)

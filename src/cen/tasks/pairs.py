@@ -1,4 +1,4 @@
-"""What a prediction and a ground truth must be before they are compared; torch alone.
+"""What a prediction and a ground truth must be before they are compared.
 
 Shapes, types and devices are looked at always, which costs nothing. Values are looked at on the CPU
 only: elsewhere it would wait for the device in every step. There, and in a compiled graph, a loss
@@ -7,26 +7,32 @@ of values out of range is NaN, which training looks into.
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor
-from torch._subclasses.fake_tensor import FakeTensor
+from typing import TYPE_CHECKING
 
 from cen.errors import DataError, ShapeError, described
 
-CHANNELS = {"depth": 1, "normal": 3, "edge": 1}
-"""Channels of the kinds that have a fixed number."""
-
-_LONGEST_NORMAL = 1.5
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
-def check_pair(kind: str, prediction: Tensor, target: Tensor, name: str = "target") -> None:
+def check_pair(
+    kind: str,
+    prediction: Tensor,
+    target: Tensor,
+    name: str = "target",
+    *,
+    channels: int | None = None,
+    labels: bool = False,
+) -> None:
     """Refuses what broadcasting, resizing or conversion would compare silently.
 
     Args:
-        kind: "segmentation", "depth", "normal", "edge" or "image".
+        kind: what messages call the kind of the output.
         prediction: (B, C, h, w), floating point; of any scale, but the view of the target.
-        target: (B, H, W) integers or bool of a segmentation, else (B, C, H, W) floating point.
+        target: (B, H, W) integers or bool where these are labels, else (B, C, H, W) floating point.
         name: what messages call the target.
+        channels: C; None: any number.
+        labels: whether the target holds class numbers.
 
     Raises:
         ShapeError: the shapes do not fit: dimensions, batch, channels, or another aspect ratio.
@@ -34,12 +40,10 @@ def check_pair(kind: str, prediction: Tensor, target: Tensor, name: str = "targe
     """
     check_together(prediction, target, name)
     shape = tuple(prediction.shape)
-    wanted = CHANNELS.get(kind)
-    if prediction.ndim != 4 or wanted not in (None, shape[1]):
-        raise ShapeError(f"a prediction ({kind}) is (B, {wanted or 'C'}, h, w), got {shape}")
+    if prediction.ndim != 4 or channels not in (None, shape[1]):
+        raise ShapeError(f"a prediction ({kind}) is (B, {channels or 'C'}, h, w), got {shape}")
     if not prediction.is_floating_point():
         raise DataError(f"a prediction must be floating point, got {prediction.dtype}")
-    labels = kind == "segmentation"
     expected = shape[:1] if labels else shape[:2]
     if target.ndim != (3 if labels else 4) or tuple(target.shape[: len(expected)]) != expected:
         form = "(B, H, W)" if labels else f"(B, {shape[1]}, H, W)"
@@ -73,6 +77,8 @@ def check_together(
     Raises:
         DataError: one of these.
     """
+    from torch import Tensor
+
     for what, value in ((other, prediction), (name, target)):
         if not isinstance(value, Tensor):
             raise DataError(f"{what} must be a tensor, got {described(value)}")
@@ -96,6 +102,8 @@ def check_numbers(values: object, name: str, shape: str | None = None) -> None:
         DataError: no tensor, or of integers or complex numbers.
         ShapeError: the dimensions.
     """
+    from torch import Tensor
+
     if not isinstance(values, Tensor):
         raise DataError(f"{name} must be a tensor, got {described(values)}")
     if not values.is_floating_point():
@@ -111,12 +119,19 @@ def check_labels(labels: object, name: str) -> None:
     Raises:
         DataError: the type is another one.
     """
+    from torch import Tensor
+
     if not isinstance(labels, Tensor):
         raise DataError(f"{name} must be a tensor, got {described(labels)}")
     if labels.is_floating_point() or labels.is_complex():
         raise DataError(
             f"{name} must hold integer class labels, got {labels.dtype}; convert them with .long()"
         )
+
+
+def foreign_labels(labels: Tensor, classes: int, ignore_index: int) -> Tensor:
+    """Where labels are neither a class nor ``ignore_index``, bool."""
+    return ((labels < 0) | (labels >= classes)) & (labels != ignore_index)
 
 
 def labels_of(target: Tensor, classes: int, ignore_index: int, name: str = "target") -> Tensor:
@@ -129,45 +144,33 @@ def labels_of(target: Tensor, classes: int, ignore_index: int, name: str = "targ
         DataError: a label is neither a class nor ``ignore_index`` (on the CPU).
     """
     labels = target.long()
-    outside = ((labels < 0) | (labels >= classes)) & (labels != ignore_index)
+    outside = foreign_labels(labels, classes, ignore_index)
     if looks(labels) and bool(outside.any()):
         wrong = int(labels[outside][0])
         raise DataError(
             f"{name} holds the label {wrong}, but there are {classes} classes (0..{classes - 1}) "
             f"and {ignore_index} for pixels that do not count; map the labels or set ignore_index"
         )
-    return torch.where(outside, ignore_index, labels)
+    return labels.where(~outside, ignore_index)
 
 
-def out_of_range(kind: str, target: Tensor, classes: int = 0, ignore_index: int = 255) -> Tensor:
-    """Whether values of a ground truth cannot be meant, a bool scalar that is not read back.
-
-    Labels that are no class, edges outside 0..1, normals longer than 1.5. Holes are in range.
-    """
-    if kind == "segmentation":
-        labels = target.long()
-        return (((labels < 0) | (labels >= classes)) & (labels != ignore_index)).any()
-    if kind == "edge":
-        return (torch.isfinite(target) & ((target < 0) | (target > 1))).any()
-    if kind == "normal":
-        squares = target.float().square().sum(1)
-        return (torch.isfinite(squares) & (squares > _LONGEST_NORMAL**2)).any()
-    return torch.zeros((), dtype=torch.bool, device=target.device)
-
-
-def check_range(kind: str, target: Tensor, name: str = "target") -> None:
-    """Refuses edges outside 0..1 and normals that are no unit vectors (on the CPU).
+def check_range(outside: Tensor, target: Tensor, kind: str, expected: str, name: str) -> None:
+    """Refuses a ground truth of which something is ``outside`` its range (on the CPU).
 
     Raises:
         DataError: naming the extremes.
     """
-    if looks(target) and bool(out_of_range(kind, target)):
-        known = target[torch.isfinite(target)]
-        should = {"edge": "strengths in 0..1", "normal": "unit vectors"}[kind]
+    if looks(target) and bool(outside):
+        known = target[target.isfinite()]
         raise DataError(
-            f"{name} ({kind}) must be {should}, NaN where missing; it holds {known.min():.4g} to "
+            f"{name} ({kind}) must be {expected}, NaN where missing; it holds {known.min():.4g} to "
             f"{known.max():.4g}, so scale it first"
         )
+
+
+def or_nan(loss: Tensor, outside: Tensor, target: Tensor) -> Tensor:
+    """The loss; NaN where something is ``outside`` its range and values are not looked at."""
+    return loss if looks(target) else loss.where(~outside, float("nan"))
 
 
 def check_finite(values: Tensor, counted: Tensor, name: str = "prediction") -> None:
@@ -178,7 +181,7 @@ def check_finite(values: Tensor, counted: Tensor, name: str = "prediction") -> N
     """
     if not looks(values):
         return
-    wrong = counted & ~torch.isfinite(values)
+    wrong = counted & ~values.isfinite()
     if bool(wrong.any()):
         raise DataError(
             f"{name} holds NaN or infinity in {int(wrong.sum())} of {wrong.numel()} values; the "
@@ -188,6 +191,10 @@ def check_finite(values: Tensor, counted: Tensor, name: str = "prediction") -> N
 
 def looks(values: Tensor) -> bool:
     """Whether values are looked at: on the CPU, outside a compiled or exported graph."""
+    import torch
+
     if torch.compiler.is_compiling():
         return False
+    from torch._subclasses.fake_tensor import FakeTensor
+
     return values.device.type == "cpu" and not isinstance(values, FakeTensor)

@@ -1,20 +1,33 @@
-"""Segmentation scores from one confusion matrix over the whole data set.
+"""Segmentation: one logit per class; labels (B, H, W) as ground truth.
 
-The released CEN code scores this way: one matrix is summed over all images and the scores are read
-from it once, instead of averaging the scores of single images. Its treatment of absent classes is
-kept too, and stated at :func:`segmentation_scores`.
+Scores come from one confusion matrix over the whole data set. The released CEN code scores this
+way: one matrix is summed over all images and the scores are read from it once, instead of averaging
+the scores of single images. Its treatment of absent classes is kept too, and stated at
+:func:`segmentation_scores`.
 """
 
-from typing import Any, NamedTuple
+from __future__ import annotations
 
-import torch
-from torch import Tensor
-from torchmetrics import Metric
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from cen.arguments import whole
 from cen.errors import DataError, ShapeError, described
-from cen.metrics.common import plain_scores
-from cen.pairs import check_labels, check_together
+from cen.tasks.kind import Kind, Score, extreme, plain_scores
+from cen.tasks.masks import resize
+from cen.tasks.pairs import (
+    check_labels,
+    check_together,
+    foreign_labels,
+    labels_of,
+    looks,
+    or_nan,
+)
+from cen.tasks.segmentation_losses import LOSSES
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from torch import Tensor
 
 
 class SegmentationScores(NamedTuple):
@@ -39,6 +52,122 @@ class SegmentationScores(NamedTuple):
     def to_dict(self) -> dict[str, Any]:
         """The scores as plain numbers and lists for JSON; ``None`` stands for nan."""
         return plain_scores(self)
+
+
+class Segmentation(Kind):
+    """A class for every pixel."""
+
+    name = "segmentation"
+    fields = ("label",)
+    labels = True
+    classifies = True
+    losses = tuple(LOSSES)
+    scores: ClassVar[Mapping[str, Score]] = {
+        "mean_iou": Score("mIoU", text="mean over classes of intersection over union"),
+        "pixel_accuracy": Score("pixel acc", text="share of pixels labelled correctly"),
+        "mean_accuracy": Score("mean acc", text="mean over classes of the share of pixels found"),
+    }
+    main_score = "mean_iou"
+    headline_score = "mean_iou"
+
+    def valid(self, target: Tensor) -> Tensor:
+        """Where there is a label."""
+        return target != self.ignore_index
+
+    def loss(
+        self,
+        prediction: Tensor,
+        target: Tensor,
+        class_weights: Tensor | None = None,
+        tally: Tensor | None = None,
+    ) -> Tensor:
+        """The chosen one of `cen.tasks.segmentation_losses`, at the size of the labels."""
+        self.check(prediction, target)
+        classes = prediction.shape[1]
+        if class_weights is not None:
+            class_weights = _checked_weights(class_weights, classes)
+        outside = foreign_labels(target.long(), classes, self.ignore_index).any()
+        labels = labels_of(target, classes, self.ignore_index)
+        logits = resize(prediction.float(), labels)
+        measure = LOSSES[self.loss_name or self.losses[0]]
+        return or_nan(measure(logits, labels, class_weights, self.ignore_index), outside, target)
+
+    def counted(self, target: Tensor, class_weights: Tensor | None = None) -> Tensor:
+        """Labelled pixels, times their weights, or what else the chosen loss is a mean of."""
+        measure = LOSSES[self.loss_name or self.losses[0]]
+        return measure.counted(target, class_weights, self.ignore_index)
+
+    def missing(self, size: Sequence[int]) -> Tensor:
+        """Ignored pixels."""
+        import torch
+
+        return torch.full(tuple(size), self.ignore_index, dtype=torch.int64)
+
+    def excess(self, target: Tensor) -> Tensor:
+        """A class number that is none counts as beyond all limits."""
+        outside = foreign_labels(target, self.channels, self.ignore_index)
+        return extreme((target.float().abs() + 2).where(outside, 0))
+
+    def excess_text(self, excess: float) -> str:
+        """The label."""
+        return f"a label of magnitude {excess - 2:.0f}, with {self.channels} classes"
+
+    def activate(self, values: Tensor) -> Tensor:
+        """Probabilities of the classes."""
+        return values.softmax(1)
+
+    def decide(self, values: Tensor) -> Tensor:
+        """Class numbers, (B, H, W)."""
+        return values.argmax(1)
+
+    def planes(self, target: Tensor) -> Tensor:
+        """Labels as one channel per class, (B, channels, H, W); all 0 where ignored."""
+        import torch
+
+        classes = torch.arange(self.channels, device=target.device).view(1, -1, 1, 1)
+        return (target[:, None] == classes).float()
+
+    def counts(self) -> dict[str, Tensor]:
+        """See `confusion_matrix`."""
+        import torch
+
+        return {"matrix": torch.zeros(self.channels, self.channels, dtype=torch.int64)}
+
+    def count(self, decided: Tensor, target: Tensor) -> dict[str, Tensor]:
+        """See `confusion_matrix`."""
+        return {"matrix": confusion_matrix(decided, target, self.channels, self.ignore_index)}
+
+    def score(self, counts: Mapping[str, Tensor]) -> SegmentationScores:
+        """See `segmentation_scores`."""
+        return segmentation_scores(counts["matrix"])
+
+    def array(self, values: Tensor) -> NDArray[Any]:
+        """(H, W) class numbers, uint8 (uint16 with more than 256 classes)."""
+        return values.argmax(0).numpy().astype("uint8" if self.channels <= 256 else "uint16")
+
+    def truth(self, target: Tensor) -> NDArray[Any]:
+        """(H, W) class numbers in a type that holds the ignored label, too."""
+        narrow = self.channels <= 255 and self.ignore_index <= 255
+        return target.numpy().astype("uint8" if narrow else "uint16")
+
+    @classmethod
+    def expected(cls, array: NDArray[Any]) -> str | None:
+        """(H, W) class numbers."""
+        if array.ndim != 2:
+            return "(H, W)"
+        return None if array.dtype.kind in "iu" else "whole numbers"
+
+
+def _checked_weights(weights: Tensor, classes: int) -> Tensor:
+    """Class weights as float32."""
+    from torch import Tensor
+
+    if not isinstance(weights, Tensor) or weights.shape != (classes,):
+        raise ShapeError(f"class weights are a tensor ({classes},), got {described(weights)}")
+    weights = weights.float()
+    if looks(weights) and not bool((weights.isfinite() & (weights >= 0)).all()):
+        raise DataError(f"class weights are finite and not negative, got {weights.tolist()}")
+    return weights
 
 
 def confusion_matrix(
@@ -66,6 +195,8 @@ def confusion_matrix(
             needs the values; an accelerator stops with an index assertion instead) a counted
             prediction is outside the classes.
     """
+    import torch
+
     _check(pred, target, classes)
     pred, target = pred.flatten().long(), target.flatten().long()
     counted = (target >= 0) & (target < classes)
@@ -105,9 +236,11 @@ def segmentation_scores(matrix: Tensor) -> SegmentationScores:
         ShapeError: the matrix is not square.
         DataError: it holds other things than counts.
     """
+    from torch import Tensor
+
     if not isinstance(matrix, Tensor) or matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
         raise ShapeError(f"a confusion matrix is square (C, C), got {described(matrix)}")
-    counts = matrix.detach().cpu().to(torch.float64)
+    counts = matrix.detach().cpu().double()
     if not bool((counts >= 0).all()):
         raise DataError("a confusion matrix holds counts, but there are negative ones or NaN in it")
     hits, true, predicted = counts.diagonal(), counts.sum(1), counts.sum(0)
@@ -119,46 +252,8 @@ def segmentation_scores(matrix: Tensor) -> SegmentationScores:
         mean_iou=iou.nanmean(),
         accuracy=accuracy,
         iou=iou,
-        pixels=true.to(torch.int64),
+        pixels=true.long(),
     )
-
-
-class SegmentationMetric(Metric):
-    """Accumulates one confusion matrix over batches and processes; the scores are read at the end.
-
-    Args:
-        classes: number of classes C.
-        ignore_index: true label that is not scored, see :func:`confusion_matrix`.
-        **kwargs: passed to :class:`torchmetrics.Metric`.
-
-    Example:
-        >>> import torch
-        >>> metric = SegmentationMetric(classes=3)
-        >>> metric.update(torch.tensor([0, 0, 1, 1]), torch.tensor([0, 1, 1, 255]))
-        >>> scores = metric.compute()
-        >>> round(scores.pixel_accuracy.item(), 3), scores.iou.tolist()
-        (0.667, [0.5, 0.5, nan])
-    """
-
-    full_state_update = False
-    higher_is_better = True
-    is_differentiable = False
-    matrix: Tensor
-
-    def __init__(self, classes: int, ignore_index: int | None = 255, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.classes = whole("classes", classes)
-        self.ignore_index = ignore_index
-        empty = torch.zeros(classes, classes, dtype=torch.int64)
-        self.add_state("matrix", default=empty, dist_reduce_fx="sum")
-
-    def update(self, pred: Tensor, target: Tensor) -> None:
-        """Count one batch of label maps of one shape; see :func:`confusion_matrix`."""
-        self.matrix += confusion_matrix(pred, target, self.classes, self.ignore_index)
-
-    def compute(self) -> SegmentationScores:
-        """The scores of everything counted so far, over all processes."""
-        return segmentation_scores(self.matrix)
 
 
 def _check(pred: Tensor, target: Tensor, classes: int) -> None:

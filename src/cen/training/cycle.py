@@ -11,7 +11,6 @@ from torch import Tensor
 
 from cen.data import Modality
 from cen.errors import ConfigError
-from cen.losses import KINDS, edge_loss, segmentation_loss
 from cen.models import CycleFusionNetwork, Output, Task
 from cen.models.cycle import Feed, fused
 from cen.models.network import resize
@@ -68,22 +67,15 @@ class CycleTerm(DensePrediction):
         inputs[drawn] = seen.to(inputs[drawn].dtype)
         others = [name for name in names if name != drawn]
         rebuilt = net(inputs, size, targets=others)
-        shares = self._edge_shares(targets) or {}
+        tallies, weights = self._tallies(targets), self._class_weights()
         losses = {
-            name: self._match(name, rebuilt[name], targets[name], shares.get(name))
+            name: net.outputs[name].rules.loss(
+                fused(rebuilt[name]), targets[name], weights.get(name), tallies.get(name)
+            )
             for name in others
         }
         balanced, _ = self._balance(losses, targets)
         return torch.stack(list(balanced.values())).mean()
-
-    def _match(self, name: str, output: Output, target: Tensor, share: Tensor | None) -> Tensor:
-        task = self.net.outputs[name]
-        if task.kind == "segmentation":
-            weight = self._class_weights().get(name)
-            return segmentation_loss(fused(output), target, weight, task.ignore_index)
-        if task.kind == "edge":
-            return edge_loss(fused(output), target, share)
-        return KINDS[task.kind](fused(output), target)
 
 
 class CycleFusion(CycleTerm):

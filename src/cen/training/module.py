@@ -12,8 +12,7 @@ from torch import Tensor
 
 from cen import exchange
 from cen.errors import ConfigError, ShapeError
-from cen.losses import edge_counts, fusion_loss, output_losses
-from cen.masks import valid_pixels
+from cen.losses import fusion_loss, output_losses
 from cen.models import ChannelExchangeNetwork, CycleFusionNetwork, Output
 from cen.optim import OptimizerName, Schedule, build_optimizer, param_groups
 from cen.training.modes import GeneratorMode, generating
@@ -103,11 +102,7 @@ class DensePrediction(LightningModule):
             )
         weights = None if class_weights is None else torch.tensor(class_weights).float()
         for name, task in net.outputs.items():
-            if (
-                weights is not None
-                and task.kind == "segmentation"
-                and len(weights) != task.channels
-            ):
+            if weights is not None and task.rules.labels and len(weights) != task.channels:
                 raise ConfigError(
                     f"train.class_weights holds {len(weights)} weights, but {name!r} has"
                     f" {task.channels} classes; give one for each"
@@ -170,7 +165,7 @@ class DensePrediction(LightningModule):
             targets,
             self.net.outputs,
             self._class_weights(),
-            edge_shares=self._edge_shares(targets),
+            tallies=self._tallies(targets),
         )
         terms, present = self._balance(losses.terms, targets)
         parts = output_losses(terms)
@@ -236,7 +231,7 @@ class DensePrediction(LightningModule):
             return {}
         # The losses are computed in float32, also where precision is 64-true.
         tasks = self.net.outputs.items()
-        return {name: weights.float() for name, task in tasks if task.kind == "segmentation"}
+        return {name: weights.float() for name, task in tasks if task.rules.labels}
 
     def _gradient_scale(self) -> float:
         """What losses are multiplied by before they are differentiated (float16 only)."""
@@ -282,23 +277,21 @@ class DensePrediction(LightningModule):
         factor = dict(zip(names, share, strict=True))
         return {key: term * factor[key.split("/")[0]] for key, term in terms.items()}, present
 
-    def _edge_shares(self, targets: Mapping[str, Tensor]) -> dict[str, Tensor] | None:
-        """Share of edges in the batches of all processes; None for a process alone."""
-        names = [name for name, task in self.net.outputs.items() if task.kind == "edge"]
-        if self.trainer.world_size == 1 or not names:
-            return None
-        counts = torch.stack([edge_counts(targets[name]) for name in names])
-        torch.distributed.all_reduce(counts)
-        return dict(zip(names, counts[:, 0] / counts[:, 1].clamp(min=1), strict=True))
+    def _tallies(self, targets: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """What losses need to know of the batches of all processes; nothing for a process alone."""
+        if self.trainer.world_size == 1:
+            return {}
+        tallies = {}
+        for name, task in self.net.outputs.items():
+            tally = task.rules.tally(targets[name])
+            if tally is not None:
+                torch.distributed.all_reduce(tally)
+                tallies[name] = tally
+        return tallies
 
     def _counted(self, name: str, target: Tensor) -> Tensor:
         """How much weight the pixels of a batch have in the loss of an output."""
-        task = self.net.outputs[name]
-        counted = valid_pixels(task.kind, target, task.ignore_index)
-        weights = self._class_weights().get(name)
-        if weights is None:
-            return counted.sum().float()
-        return (weights[torch.where(counted, target, 0)] * counted).sum()
+        return self.net.outputs[name].rules.counted(target, self._class_weights().get(name))
 
 
 def targets_of(net: ChannelExchangeNetwork, batch: Batch) -> dict[str, Tensor]:

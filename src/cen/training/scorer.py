@@ -15,7 +15,7 @@ from cen.data import Modality
 from cen.metrics import Features, ImageDistance
 from cen.metrics.frechet import Protocol
 from cen.models import ChannelExchangeNetwork, CycleFusionNetwork, Output, Task
-from cen.pairs import check_finite
+from cen.tasks.pairs import check_finite
 from cen.training.data import evaluation_loader, reading_in_processes
 from cen.training.mirrors import mirror, mirror_truth, vector_fields
 from cen.training.modes import GeneratorMode, generating

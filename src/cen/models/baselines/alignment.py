@@ -20,7 +20,7 @@ from torch.nn import functional as F
 
 from cen.errors import ShapeError
 from cen.models.network import ChannelExchangeNetwork, split_rows
-from cen.pairs import check_numbers, check_together
+from cen.tasks.pairs import check_numbers, check_together
 
 GRID = 4
 """Side of the grid to which feature maps are averaged before they are compared."""

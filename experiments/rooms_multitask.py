@@ -27,7 +27,7 @@ from typing import Any
 
 from runs import complete
 
-from cen.models.checkpoint import read_header
+from cen.models.network_file import read_header
 from cen.scores import SCORES, main_score, relative_gains
 
 # No penalty, whatever is said for the other rows on the command line.

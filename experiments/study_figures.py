@@ -20,7 +20,7 @@ from cen.studies import (
     roots_of,
 )
 from cen.studies.figures import budget_curves, learning_curves, sweep_curves
-from cen.studies.store import read_json
+from cen.studies.run_store import read_json
 
 
 def main(name: str, out: Path, pictures: Path) -> None:

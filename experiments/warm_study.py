@@ -102,7 +102,7 @@ def _arguments() -> argparse.Namespace:
 def _import_all() -> None:
     import cen.models.costs
     import cen.training
-    import cen.training.evaluate  # noqa: F401
+    import cen.training.evaluation  # noqa: F401
 
 
 def _runs(out: Path, part: str) -> list[Item]:

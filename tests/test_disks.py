@@ -18,7 +18,7 @@ from safetensors.torch import save_file
 from cen import cli
 from cen.errors import CenError, CheckpointError, DataError
 from cen.files import remove_unfinished, write_atomically, write_text
-from cen.training import checkpoint
+from cen.training import run_checkpoint
 
 TINY = ["--train.steps=4", "--train.validate_every=2", "--train.checkpoint_every=2"]
 TINY += ["--train.batch_size=2", "--model.width=4", "--train.accelerator=cpu"]
@@ -110,7 +110,7 @@ def test_a_disk_that_fills_up_ends_a_run_as_failed(
 ) -> None:
     """The resumable checkpoint does not fit any more; what was there before stays."""
     run = tmp_path / "run"
-    real = checkpoint.Trainer.save_checkpoint
+    real = run_checkpoint.Trainer.save_checkpoint
 
     def fills(trainer: Any, path: Path, *args: Any, **kwargs: Any) -> None:
         if trainer.global_step > 2:
@@ -118,7 +118,7 @@ def test_a_disk_that_fills_up_ends_a_run_as_failed(
             full()
         real(trainer, path, *args, **kwargs)
 
-    monkeypatch.setattr(checkpoint.Trainer, "save_checkpoint", fills)
+    monkeypatch.setattr(run_checkpoint.Trainer, "save_checkpoint", fills)
     words = ["train", "rooms-small", "--data.root", str(rooms), "--out", str(run), *TINY]
     assert cli.main(words) == 2
     said = capsys.readouterr().err.strip().splitlines()[-1]
@@ -138,14 +138,14 @@ def test_a_run_folder_that_vanishes_ends_the_run(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     run, kept = tmp_path / "run", tmp_path / "elsewhere"
-    real = checkpoint.RunCheckpoint.on_train_batch_end
+    real = run_checkpoint.RunCheckpoint.on_train_batch_end
 
     def moved(self: Any, trainer: Any, *args: Any) -> None:
         if trainer.global_step == 3:
             run.rename(kept)
         real(self, trainer, *args)
 
-    monkeypatch.setattr(checkpoint.RunCheckpoint, "on_train_batch_end", moved)
+    monkeypatch.setattr(run_checkpoint.RunCheckpoint, "on_train_batch_end", moved)
     words = ["train", "rooms-small", "--data.root", str(rooms), "--out", str(run), *TINY]
     assert cli.main(words) == 2
     assert f"{run} is gone: the run folder was removed or renamed" in capsys.readouterr().err

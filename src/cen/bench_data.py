@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from cen.bench import paired_ratios
+from cen.bench_exchange import paired_ratios
 from cen.data import NYUDv2Folder, train_transform, write_rooms
 from cen.data.sampling import sample_rng
 from cen.data.transforms import Transform

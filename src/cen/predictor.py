@@ -16,6 +16,7 @@ from cen.absence import absence
 from cen.data import Modality
 from cen.data.formats.pictures import write_png
 from cen.data.tools.training_range import far_from
+from cen.dense_output import DenseOutput
 from cen.errors import (
     CenWarning,
     ConfigError,
@@ -23,10 +24,9 @@ from cen.errors import (
     did_you_mean,
 )
 from cen.files import write_bytes
-from cen.given import check_array, common_size, of_unit, source_of, stored_modalities
 from cen.models import ChannelExchangeNetwork, Output, load
 from cen.outputs import read_prediction, read_streams
-from cen.predicted import DenseOutput
+from cen.prediction_inputs import check_array, common_size, of_unit, source_of, stored_modalities
 from cen.report.colours import Image, as_palette, colorize, overlay, palette, to_picture
 from cen.report.legend import legend_entries, legend_png
 

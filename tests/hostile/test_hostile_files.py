@@ -21,7 +21,7 @@ from cen.data.readers.folder_yaml import read_description
 from cen.documents import parse_json, parse_yaml
 from cen.errors import CenError
 from cen.models import build, save
-from cen.models.files import read_tensors
+from cen.models.foreign_weights import read_tensors
 from cen.report import write_report
 from cen.report.panels import load_panel
 from cen.runfiles import TYPES, read_run_file

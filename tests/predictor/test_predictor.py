@@ -232,7 +232,7 @@ def test_an_encoding_is_part_of_the_saved_network(net, scene, tmp_path):
 
 def test_arrays_of_every_kind_are_checked(net):
     """An array must be what reading a file gives."""
-    from cen.given import check_array
+    from cen.prediction_inputs import check_array
 
     good = {
         "normal": (Modality.of("normal"), np.zeros((4, 5, 3), np.float32)),

@@ -18,7 +18,7 @@ import pytest
 import yaml
 
 from cen import cli
-from cen.models.checkpoint import read_header
+from cen.models.network_file import read_header
 from cen.studies import Scheduler, Slot, Store, Study, expand
 from cen.studies.grid import Choice
 from cen.studies.scheduler import Outcome

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import torch
-from tests.training.test_translation import Pictures, Watch, network, translation
+from tests.training.generation.test_translation import Pictures, Watch, network, translation
 
 from cen.training import train_network
 

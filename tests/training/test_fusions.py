@@ -17,10 +17,10 @@ from cen.errors import ConfigError
 from cen.losses import fusion_loss
 from cen.optim import Schedule, build_optimizer, param_groups
 from cen.training import train_network
+from cen.training.absent_streams import absent_rows, kept
 from cen.training.module import DensePrediction
 from cen.training.rate import RateController
-from cen.training.rows import absent_rows, kept
-from cen.training.scorer import score_network
+from cen.training.scoring_pass import score_network
 
 
 def config_of(model: dict[str, Any], **train: Any) -> Config:

@@ -17,7 +17,7 @@ from cen.errors import ConfigError
 from cen.losses import fusion_loss
 from cen.optim import Schedule
 from cen.training import score_network, train_network
-from cen.training.data import FusionData
+from cen.training.batches import FusionData
 from cen.training.module import DensePrediction, draw_modalities, step_seed
 
 

@@ -19,9 +19,9 @@ from cen.metrics import depth_scores, depth_sums
 from cen.report.panels import load_panel
 from cen.scores import headline
 from cen.training import CompleteBatches, fill_in, score_network, train_network
-from cen.training.data import collate, group_by_size
+from cen.training.batches import collate, group_by_size
 from cen.training.module import targets_of
-from cen.training.panels import write_panels
+from cen.training.sample_panels import write_panels
 
 
 def train(

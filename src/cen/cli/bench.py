@@ -114,7 +114,7 @@ def _data(args: argparse.Namespace) -> int:
 
 
 def _exchange(args: argparse.Namespace) -> int:
-    from cen.bench import bench_exchange
+    from cen.bench_exchange import bench_exchange
 
     ratios = bench_exchange(
         encoder=args.encoder,

@@ -67,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
     if not args.free:
         raise ConfigError("cen predict needs the file of at least one modality: --rgb a.png")
     import cen
-    from cen.given import check_unit
+    from cen.prediction_inputs import check_unit
 
     net = cen.load(source)
     for name in args.free:

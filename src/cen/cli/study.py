@@ -235,7 +235,7 @@ def _known(
 ) -> list[Run]:
     """The runs that tables speak of: of the study file, of this call, and made by earlier calls."""
     from cen.studies import everything, in_grid, needs_work
-    from cen.studies.store import read_json
+    from cen.studies.run_store import read_json
 
     earlier = read_json(folder / "study.json").get("asked", {})
     asked = {run.hash for run in runs}

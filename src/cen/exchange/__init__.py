@@ -2,11 +2,11 @@
 
 Depends on torch alone. Read in this order: ``streams`` (who rides on the batch axis),
 ``functional`` (the exchange as a pure function), ``norm`` and ``norms`` (the only layers that know
-about streams), ``convert`` (any network becomes multi-stream).
+about streams), ``conversion`` (any network becomes multi-stream).
 """
 
 from cen.exchange.conv import StreamConv2d
-from cen.exchange.convert import convert, convert_layers
+from cen.exchange.conversion import convert, convert_layers
 from cen.exchange.functional import (
     exchange,
     group_parts,

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from cen.errors import CheckpointError, ConfigError, ShapeError, did_you_mean
 from cen.metrics.efficientnet import EfficientNetLite0
 from cen.metrics.inception import Inception
-from cen.models.files import read_tensors, require_fit
+from cen.models.foreign_weights import read_tensors, require_fit
 from cen.models.pretrained import download
 
 INCEPTION_URL = (

@@ -3,14 +3,14 @@
 Read in this order: ``resnet``, ``refinenet``, ``pspnet`` and ``unet`` (ordinary single-stream
 networks), ``network`` (named inputs through streams to named outputs), ``assembly`` and
 ``builders`` (how parts become one network), ``baselines`` (what it is compared with), ``costs``,
-``checkpoint``, ``released`` and ``pretrained`` (weights), ``finetuning``.
+``network_file``, ``released`` and ``pretrained`` (weights), ``finetuning``.
 """
 
 from cen.models.builders import build, builders, encoders
-from cen.models.checkpoint import load, read_header, save
 from cen.models.cycle import CycleFusionNetwork
 from cen.models.finetuning import finetune
 from cen.models.network import ChannelExchangeNetwork, Output
+from cen.models.network_file import load, read_header, save
 from cen.models.patchgan import PatchGAN
 from cen.models.pretrained import save_encoder
 from cen.models.pspnet import PSPNetDecoder

@@ -13,8 +13,8 @@ import torch
 from cen import schema
 from cen.errors import CheckpointError, ConfigError, described, did_you_mean
 from cen.exchange import ExchangeRule
-from cen.models.arguments import check_arguments
 from cen.models.assembly import assemble
+from cen.models.builder_arguments import check_arguments
 from cen.models.cycle import cycle
 from cen.models.network import ChannelExchangeNetwork
 from cen.models.options import check_choices, check_fields, exchanges_in_decoder, rule_of

@@ -15,7 +15,7 @@ from torch import Tensor
 from cen.errors import CheckpointError, StreamError, did_you_mean
 from cen.files import write_atomically
 from cen.models.baselines import FusedNetwork
-from cen.models.files import read_tensors, require_fit
+from cen.models.foreign_weights import read_tensors, require_fit
 from cen.models.network import ChannelExchangeNetwork
 from cen.models.resnet import ResNet
 

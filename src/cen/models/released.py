@@ -20,7 +20,13 @@ from cen.exchange import ExchangeRule, StreamNorm
 from cen.exchange.norms import PARTIAL_STATISTICS
 from cen.files import write_atomically
 from cen.models.builders import build
-from cen.models.files import read_pickle, require_fit, require_shapes, shadow_of, tensors_of
+from cen.models.foreign_weights import (
+    read_pickle,
+    require_fit,
+    require_shapes,
+    shadow_of,
+    tensors_of,
+)
 from cen.models.network import ChannelExchangeNetwork
 from cen.models.patchgan import PatchGAN
 from cen.models.released_unet import (

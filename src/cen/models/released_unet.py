@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from cen.errors import CheckpointError
 from cen.exchange import ExchangeRule, StreamNorm, exchange_layers
 from cen.models.builders import build
-from cen.models.files import require_fit, require_shapes, shadow_of
+from cen.models.foreign_weights import require_fit, require_shapes, shadow_of
 from cen.models.network import ChannelExchangeNetwork
 from cen.models.patchgan import PatchGAN
 from cen.models.unet import block_widths

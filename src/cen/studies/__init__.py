@@ -6,9 +6,7 @@ each, into folders named by the hash of what they compute. Tables, intervals and
 from those folders alone. Nothing here imports torch before a network has to be counted.
 """
 
-from cen.studies.board import Board
 from cen.studies.columns import Column, parse_column
-from cen.studies.costs import costs_of
 from cen.studies.datasets import choose_data, make_missing, roots_of
 from cen.studies.grid import (
     Choice,
@@ -22,13 +20,15 @@ from cen.studies.grid import (
 )
 from cen.studies.identity import data_identity, run_hash
 from cen.studies.intervals import Difference, Summary, paired_difference, summarise
-from cen.studies.outputs import all_tables, output_folder, write_outputs
+from cen.studies.progress import Board
+from cen.studies.resources import Slot, chosen_threads, make_slots, usable_cores, visible_gpus
 from cen.studies.results import Record, collect, csv_text, note_figures
+from cen.studies.run_costs import costs_of
+from cen.studies.run_store import Store, needs_work
 from cen.studies.scheduler import Outcome, Scheduler
-from cen.studies.slots import Slot, chosen_threads, make_slots, usable_cores, visible_gpus
 from cen.studies.spec import Study, find_study, shipped
-from cen.studies.store import Store, needs_work
-from cen.studies.tables import Table, comparison_tables, published_table, score_tables
+from cen.studies.study_files import all_tables, output_folder, write_outputs
+from cen.studies.study_tables import Table, comparison_tables, published_table, score_tables
 
 __all__ = [
     "Board",

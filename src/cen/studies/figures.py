@@ -18,7 +18,7 @@ from cen.studies.columns import Column
 from cen.studies.intervals import summarise
 from cen.studies.results import Record, by_seed
 from cen.studies.spec import Study
-from cen.studies.tables import grouped
+from cen.studies.study_tables import grouped
 
 
 def learning_curves(study: Study, records: Sequence[Record]) -> list[Captioned]:

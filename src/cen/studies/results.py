@@ -12,14 +12,14 @@ from typing import Any
 
 from cen.errors import CenError, DataError
 from cen.files import write_text
-from cen.models.checkpoint import read_header
+from cen.models.network_file import read_header
 from cen.report.summary import evaluation_dict
 from cen.runfiles import read_run_file
 from cen.scores import mean_headline
 from cen.studies.columns import Column
-from cen.studies.costs import costs_of
 from cen.studies.grid import Run
-from cen.studies.store import Store, read_json, write_json
+from cen.studies.run_costs import costs_of
+from cen.studies.run_store import Store, read_json, write_json
 
 _FACTS = (
     "hash",

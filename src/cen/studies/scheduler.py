@@ -18,8 +18,8 @@ from typing import Literal
 
 from cen.errors import CenError
 from cen.studies.grid import Run
-from cen.studies.slots import Slot
-from cen.studies.store import Store
+from cen.studies.resources import Slot
+from cen.studies.run_store import Store
 
 _POLL = 0.2
 _RETRY = 5.0

@@ -16,7 +16,7 @@ from cen.report.templating import Drawing, drawing, render_page
 from cen.studies.figures import budget_curves, learning_curves, read, sweep_curves
 from cen.studies.results import Record
 from cen.studies.spec import Study
-from cen.studies.tables import (
+from cen.studies.study_tables import (
     comparison_tables,
     grouped,
     published_table,
@@ -32,7 +32,7 @@ def render(study: Study, records: Sequence[Record], facts: Mapping[str, Any]) ->
     Args:
         study: The study.
         records: Its finished runs.
-        facts: What :func:`cen.studies.outputs.study_facts` gives.
+        facts: What :func:`cen.studies.study_files.study_facts` gives.
     """
     read.cache_clear()  # runs may have gone on since an earlier page
     curves = (

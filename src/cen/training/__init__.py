@@ -5,26 +5,26 @@ people who put them together otherwise. Losses, optimiser groups and schedules t
 Lightning are in :mod:`cen.losses` and :mod:`cen.optim`.
 """
 
-from cen.training.callbacks import ExchangeMonitor, FiniteLoss, RunProgress, StepLog
-from cen.training.checkpoint import RunCheckpoint
-from cen.training.complete import CompleteBatches, fill_in
-from cen.training.data import (
+from cen.training.absent_streams import absent_rows, kept
+from cen.training.batches import (
     EvaluationBatches,
     FusionData,
     StepLoader,
     evaluation_loader,
     group_by_size,
 )
-from cen.training.discriminators import load_discriminators, make_discriminators
-from cen.training.evaluate import evaluate
+from cen.training.callbacks import ExchangeMonitor, FiniteLoss, RunProgress, StepLog
+from cen.training.evaluation import evaluate
 from cen.training.fit import fit, train_network
-from cen.training.modes import GeneratorMode, generating
+from cen.training.fusion_scores import FusionScores, subsets
+from cen.training.generation.discriminators import load_discriminators, make_discriminators
+from cen.training.generation.generator_statistics import GeneratorMode, generating
+from cen.training.generation.translation import Translation
 from cen.training.module import DensePrediction, draw_modalities, predict, step_seed
+from cen.training.partial_labels import CompleteBatches, fill_in
 from cen.training.rate import RateController
-from cen.training.rows import absent_rows, kept
-from cen.training.scorer import score_network
-from cen.training.scoring import FusionScores, subsets
-from cen.training.translation import Translation
+from cen.training.run_checkpoint import RunCheckpoint
+from cen.training.scoring_pass import score_network
 
 __all__ = [
     "CompleteBatches",

@@ -18,8 +18,8 @@ from torch import Tensor
 from cen.errors import TrainingError
 from cen.exchange import exchange_layers, inspect
 from cen.scores import SCORES, mean_headline
-from cen.training.blame import BatchFacts
-from cen.training.files import read_json, write_json
+from cen.training.batch_facts import BatchFacts
+from cen.training.json_files import read_json, write_json
 from cen.training.logs import log_figures
 from cen.training.module import DensePrediction
 

@@ -18,21 +18,22 @@ from cen.data.tools.training_range import seen_range
 from cen.errors import CheckpointError, ConfigError
 from cen.fetching import is_url
 from cen.models import ChannelExchangeNetwork, CycleFusionNetwork
-from cen.models.checkpoint import IN_RUN_FOLDER, read_header
+from cen.models.network_file import IN_RUN_FOLDER, read_header
+from cen.training.batches import FusionData, reading_in_processes
 from cen.training.callbacks import ExchangeMonitor, FiniteLoss, RunProgress, StepLog
-from cen.training.checkpoint import RunCheckpoint, StopAsked, StopRequest
-from cen.training.cycle import CycleFusion, CycleTranslation, feeds_of
-from cen.training.data import FusionData, reading_in_processes
-from cen.training.discriminators import make_discriminators
-from cen.training.files import first_process
+from cen.training.generation.cycle_fusion import CycleFusion, CycleTranslation, feeds_of
+from cen.training.generation.discriminators import make_discriminators
+from cen.training.generation.translation import Translation
+from cen.training.json_files import first_process
+from cen.training.lightning_hints import quiet
 from cen.training.logs import run_loggers
 from cen.training.machine import check_batch, check_machine
 from cen.training.module import DensePrediction
-from cen.training.panels import PanelsInTraining
 from cen.training.processes import alone, keep_signals, together
-from cen.training.quiet import quiet
 from cen.training.resume import LAST, Restored, check_network, read_checkpoint
+from cen.training.run_checkpoint import RunCheckpoint, StopAsked, StopRequest
 from cen.training.runs import claim_run, ends_of, finish_run, start_run
+from cen.training.sample_panels import PanelsInTraining
 from cen.training.setup import (
     build_network,
     check_normals,
@@ -41,7 +42,6 @@ from cen.training.setup import (
     open_dataset,
     tasks_of,
 )
-from cen.training.translation import Translation
 from cen.weighting import make_weighting
 
 

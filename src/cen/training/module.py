@@ -15,10 +15,10 @@ from cen.errors import ConfigError, ShapeError
 from cen.losses import fusion_loss, output_losses
 from cen.models import ChannelExchangeNetwork, CycleFusionNetwork, Output
 from cen.optim import OptimizerName, Schedule, build_optimizer, param_groups
-from cen.training.modes import GeneratorMode, generating
+from cen.training.absent_streams import absent_rows, kept
+from cen.training.fusion_scores import FusionScores, subsets
+from cen.training.generation.generator_statistics import GeneratorMode, generating
 from cen.training.rate import RateController
-from cen.training.rows import absent_rows, kept
-from cen.training.scoring import FusionScores, subsets
 from cen.weighting import FixedWeighting, GradientWeighting, UncertaintyWeighting
 
 Batch = Mapping[str, Any]

@@ -11,7 +11,7 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from cen.errors import CenError, CheckpointError
-from cen.models.files import reason_of, require_fit, tensors_of
+from cen.models.foreign_weights import reason_of, require_fit, tensors_of
 
 LAST = Path("checkpoints") / "last.ckpt"
 """The checkpoint, from the run folder."""

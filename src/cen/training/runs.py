@@ -19,7 +19,7 @@ from filelock import FileLock, Timeout
 from cen.config import Config
 from cen.errors import CheckpointError, ConfigError
 from cen.files import contained, remove_unfinished
-from cen.training.files import first_process, read_json, write_json
+from cen.training.json_files import first_process, read_json, write_json
 
 _PACKAGES = (
     "cen",

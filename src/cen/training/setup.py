@@ -153,7 +153,7 @@ def build_network(
     Args:
         config: the configuration.
         tasks: the tasks of its data, see :func:`tasks_of`.
-        feeds: of a cycle network, see :func:`cen.training.cycle.feeds_of`.
+        feeds: of a cycle network, see :func:`cen.training.generation.cycle_fusion.feeds_of`.
         resumed: its weights come from a checkpoint, so those it once started from are not read.
 
     Raises:

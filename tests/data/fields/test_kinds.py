@@ -10,7 +10,7 @@ from cen.data import Modality, Transform, train_transform
 from cen.data.formats.pictures import write_png
 from cen.data.plotting import plot_sample
 from cen.errors import ConfigError, DataError
-from cen.training.scorer import mirror
+from cen.training.scoring_pass import mirror
 
 generator = np.random.default_rng(0)
 

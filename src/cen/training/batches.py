@@ -17,7 +17,7 @@ from cen.data import EvaluationShard, StepBatches
 from cen.errors import ConfigError, DataError
 from cen.models import Task
 from cen.signals import end_helpers, leave_signals_to_parent
-from cen.training.complete import CompleteBatches, fill_in, known_targets
+from cen.training.partial_labels import CompleteBatches, fill_in, known_targets
 
 Sample = dict[str, Any]
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from cen.errors import CheckpointError
-from cen.models.files import read_pickle, read_tensors
+from cen.models.foreign_weights import read_pickle, read_tensors
 
 SCALAR = np.float64(0).__reduce__()[0]
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from cen.bench import bench_exchange, networks, paired_ratios
+from cen.bench_exchange import bench_exchange, networks, paired_ratios
 from cen.errors import ConfigError
 from cen.exchange import exchange_layers, inspect
 

@@ -9,7 +9,7 @@ import torch
 
 import cen
 from cen.optim import OptimizerName, build_optimizer, param_groups
-from cen.training.rows import absent_rows, kept
+from cen.training.absent_streams import absent_rows, kept
 
 
 def network() -> Any:

@@ -14,9 +14,9 @@ from cen.adversarial import Adversarial, adversarial_loss, shown_to_discriminato
 from cen.errors import ConfigError
 from cen.models import ChannelExchangeNetwork, Output, PatchGAN
 from cen.optim import build_optimizer, param_groups
-from cen.training.discriminators import tiled
+from cen.training.absent_streams import absent_rows, kept
+from cen.training.generation.discriminators import tiled
 from cen.training.module import Batch, DensePrediction, inputs_of, targets_of
-from cen.training.rows import absent_rows, kept
 from cen.weighting import FixedWeighting
 
 

@@ -14,8 +14,8 @@ from cen.data import Modality
 from cen.data.formats.pictures import write_png
 from cen.metrics import image_scores, image_sums
 from cen.models import Output, Task
-from cen.training.scoring import FusionScores
-from cen.training.units import file_units
+from cen.training.file_units import file_units
+from cen.training.fusion_scores import FusionScores
 
 TASKS = {"heat": Task("image", 1)}
 

@@ -18,7 +18,13 @@ from cen.errors import CenWarning, CheckpointError, described
 from cen.exchange import keep_partial_statistics
 from cen.files import write_atomically
 from cen.models.builders import build, check_description
-from cen.models.files import existing, read_tensors, require_fit, require_shapes, shadow_of
+from cen.models.foreign_weights import (
+    existing,
+    read_tensors,
+    require_fit,
+    require_shapes,
+    shadow_of,
+)
 from cen.models.network import ChannelExchangeNetwork
 from cen.weightfiles import HEADER
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import cen
-from cen.training.blame import BatchFacts
+from cen.training.batch_facts import BatchFacts
 
 
 @pytest.fixture(scope="module")

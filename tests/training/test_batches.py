@@ -8,7 +8,7 @@ from tests.training.toy import Blocks
 
 from cen.data import StepBatches
 from cen.errors import ConfigError
-from cen.training.data import EvaluationBatches, StepLoader, evaluation_loader, group_by_size
+from cen.training.batches import EvaluationBatches, StepLoader, evaluation_loader, group_by_size
 
 
 @pytest.mark.parametrize("world", [1, 2, 3])

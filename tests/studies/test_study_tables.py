@@ -35,12 +35,12 @@ from cen.studies import (
     published_table,
     score_tables,
 )
-from cen.studies.board import Estimate, span
 from cen.studies.figures import budget_curves, learning_curves, sweep_curves
 from cen.studies.intervals import Difference
-from cen.studies.outputs import write_outputs
+from cen.studies.progress import Estimate, span
 from cen.studies.spec import Comparison, DataVariant, Published, RowSpec, Sweep
-from cen.studies.tables import verdict
+from cen.studies.study_files import write_outputs
+from cen.studies.study_tables import verdict
 
 # mIoU of the ensemble by row, budget and seed.
 SCORES = {

@@ -14,8 +14,8 @@ from cen.errors import ConfigError
 from cen.models import CycleFusionNetwork, Output, Task
 from cen.models.cycle import Feed, fused
 from cen.models.network import resize
+from cen.training.generation.translation import Translation
 from cen.training.module import DensePrediction, inputs_of, label_size
-from cen.training.translation import Translation
 
 # Keeps this draw apart from those of `step_seed` and `draw_modalities`.
 _DRAW = 2

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 from lightning.pytorch import Callback
-from tests.training.test_translation import Pictures, rows, state
+from tests.training.generation.test_translation import Pictures, rows, state
 from torch.nn import functional as F
 from torch.utils.data import default_collate
 
@@ -20,7 +20,7 @@ from cen.errors import ConfigError, ShapeError
 from cen.models import Task
 from cen.models.cycle import fused
 from cen.training import evaluate, fit, score_network, train_network
-from cen.training.cycle import feeds_of
+from cen.training.generation.cycle_fusion import feeds_of
 from cen.training.module import targets_of
 from cen.training.setup import build_network
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from cen.studies.store import read_json, write_json
+from cen.studies.run_store import read_json, write_json
 
 
 def costs_of(run: Path, root: str | Path) -> dict[str, Any]:

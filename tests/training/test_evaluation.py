@@ -15,8 +15,8 @@ from cen.errors import DataError
 from cen.metrics import confusion_matrix, segmentation_scores
 from cen.models import Task
 from cen.scores import mean_headline
-from cen.training.scorer import score_network
-from cen.training.scoring import subsets
+from cen.training.fusion_scores import subsets
+from cen.training.scoring_pass import score_network
 
 
 def test_subsets_of_three() -> None:

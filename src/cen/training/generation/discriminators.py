@@ -11,7 +11,7 @@ from cen.adversarial import shown_to_discriminator
 from cen.config import Config
 from cen.errors import CheckpointError
 from cen.models import ChannelExchangeNetwork, PatchGAN, load
-from cen.models.files import require_fit, tensors_of
+from cen.models.foreign_weights import require_fit, tensors_of
 from cen.models.stems import TILED
 from cen.models.unet import Statistics
 from cen.training.resume import LAST, read_checkpoint

@@ -16,9 +16,12 @@ from cen.metrics import Features, ImageDistance
 from cen.metrics.frechet import Protocol
 from cen.models import ChannelExchangeNetwork, CycleFusionNetwork, Output, Task
 from cen.tasks.pairs import check_finite
-from cen.training.data import evaluation_loader, reading_in_processes
-from cen.training.mirrors import mirror, mirror_truth, vector_fields
-from cen.training.modes import GeneratorMode, generating
+from cen.training.batches import evaluation_loader, reading_in_processes
+from cen.training.file_units import FileUnit, file_units
+from cen.training.flips import mirror, mirror_truth, vector_fields
+from cen.training.fusion_scores import FusionScores, Subset, subsets
+from cen.training.generation.generator_statistics import GeneratorMode, generating
+from cen.training.lightning_hints import quiet
 from cen.training.module import (
     Batch,
     inputs_of,
@@ -28,9 +31,6 @@ from cen.training.module import (
     targets_of,
 )
 from cen.training.processes import keep_signals, together
-from cen.training.quiet import quiet
-from cen.training.scoring import FusionScores, Subset, subsets
-from cen.training.units import FileUnit, file_units
 
 
 def score_network(

@@ -15,14 +15,14 @@ from cen.metrics import Features, load_features
 from cen.metrics.frechet import Protocol
 from cen.models import ChannelExchangeNetwork, load
 from cen.scores import relative_gains
-from cen.training.complete import known_targets
-from cen.training.files import first_process, write_json
+from cen.training.file_units import file_units
+from cen.training.generation.generator_statistics import GeneratorMode
+from cen.training.json_files import first_process, write_json
 from cen.training.machine import check_machine
-from cen.training.modes import GeneratorMode
-from cen.training.panels import write_panels
-from cen.training.scorer import score_network
+from cen.training.partial_labels import known_targets
+from cen.training.sample_panels import write_panels
+from cen.training.scoring_pass import score_network
 from cen.training.setup import check_normals, metadata, open_dataset
-from cen.training.units import file_units
 
 
 def evaluate(

@@ -27,8 +27,8 @@ from cen.training import (
     score_network,
     train_network,
 )
+from cen.training.generation.translation import Translation
 from cen.training.setup import build_network
-from cen.training.translation import Translation
 
 
 class Pictures(Dataset[dict[str, Any]]):

@@ -11,7 +11,7 @@ from torchmetrics import Metric
 
 from cen.metrics import DepthMetric, EdgeMetric, ImageMetric, NormalMetric, SegmentationMetric
 from cen.models import Output, Task
-from cen.training.units import FileUnit
+from cen.training.file_units import FileUnit
 
 Subset = tuple[str, ...]
 

@@ -12,8 +12,8 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from cen.errors import CenError
 from cen.studies.grid import Run
+from cen.studies.run_store import Store, read_json
 from cen.studies.scheduler import Outcome
-from cen.studies.store import Store, read_json
 
 _LOOK = 1.0
 

@@ -15,9 +15,9 @@ from cen.errors import DataError
 from cen.files import contained, write_text
 from cen.studies.grid import Choice
 from cen.studies.results import Record, write_csv
+from cen.studies.run_store import read_json, write_json
 from cen.studies.spec import Study
-from cen.studies.store import read_json, write_json
-from cen.studies.tables import (
+from cen.studies.study_tables import (
     Table,
     comparison_tables,
     published_table,

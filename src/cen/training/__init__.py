@@ -18,8 +18,8 @@ from cen.training.evaluation import evaluate
 from cen.training.fit import fit, train_network
 from cen.training.fusion_scores import FusionScores, subsets
 from cen.training.generation.discriminators import load_discriminators, make_discriminators
-from cen.training.generation.generator_statistics import GeneratorMode, generating
 from cen.training.generation.translation import Translation
+from cen.training.generator_statistics import GeneratorMode, generating
 from cen.training.module import DensePrediction, draw_modalities, predict, step_seed
 from cen.training.partial_labels import CompleteBatches, fill_in
 from cen.training.rate import RateController

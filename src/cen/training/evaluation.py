@@ -16,7 +16,7 @@ from cen.metrics.frechet import Protocol
 from cen.models import ChannelExchangeNetwork, load
 from cen.scores import relative_gains
 from cen.training.file_units import file_units
-from cen.training.generation.generator_statistics import GeneratorMode
+from cen.training.generator_statistics import GeneratorMode
 from cen.training.json_files import first_process, write_json
 from cen.training.machine import check_machine
 from cen.training.partial_labels import known_targets

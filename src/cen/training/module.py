@@ -17,7 +17,7 @@ from cen.models import ChannelExchangeNetwork, CycleFusionNetwork, Output
 from cen.optim import OptimizerName, Schedule, build_optimizer, param_groups
 from cen.training.absent_streams import absent_rows, kept
 from cen.training.fusion_scores import FusionScores, subsets
-from cen.training.generation.generator_statistics import GeneratorMode, generating
+from cen.training.generator_statistics import GeneratorMode, generating
 from cen.training.rate import RateController
 from cen.weighting import FixedWeighting, GradientWeighting, UncertaintyWeighting
 

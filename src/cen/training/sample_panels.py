@@ -17,7 +17,7 @@ from cen.files import contained
 from cen.models import ChannelExchangeNetwork, CycleFusionNetwork
 from cen.outputs import read_prediction, read_streams, read_truth
 from cen.report.panels import Panel, PanelOutput, save_panel
-from cen.training.generation.generator_statistics import GeneratorMode, generating
+from cen.training.generator_statistics import GeneratorMode, generating
 from cen.training.module import predict
 from cen.training.partial_labels import fill_in
 

@@ -20,7 +20,7 @@ from cen.training.batches import evaluation_loader, reading_in_processes
 from cen.training.file_units import FileUnit, file_units
 from cen.training.flips import mirror, mirror_truth, vector_fields
 from cen.training.fusion_scores import FusionScores, Subset, subsets
-from cen.training.generation.generator_statistics import GeneratorMode, generating
+from cen.training.generator_statistics import GeneratorMode, generating
 from cen.training.lightning_hints import quiet
 from cen.training.module import (
     Batch,

@@ -1,0 +1,142 @@
+"""Who may import whom: imports go down only, and never in a circle.
+
+The floors are those of CONTRIBUTING, read off the source: every import counts, also one inside a
+function or for type checking alone.
+"""
+
+import ast
+import re
+import sys
+from collections.abc import Iterator
+from functools import cache
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).parents[1] / "src"
+
+FLOORS = (
+    "errors",
+    # What needs neither torch nor any other room.
+    "arguments documents fetching files parsing runfiles schema signals weightfiles",
+    "config config_data config_ranges checks conventions network_defaults scores",
+    "exchange",
+    "folding",
+    "tasks",
+    "models",
+    "data metrics losses weighting adversarial optim",
+    "report",
+    "absence outputs prediction_inputs dense_output",
+    "predictor training bench_exchange bench_data",
+    "training.generation",
+    "training.fit training.__init__",
+    "studies",
+    "cli __init__",
+)
+"""From the ground up; rooms of one floor may use each other. A name is that of a file or folder."""
+
+HEIGHT = {f"cen.{room}": floor for floor, rooms in enumerate(FLOORS) for room in rooms.split()}
+
+UNFINISHED: dict[str, set[str]] = {}
+"""Imports up that still have to go, by module."""
+
+CIRCLES: list[set[str]] = [
+    {"cen.checks", "cen.config"},
+    {
+        "cen.models.assembly",
+        "cen.models.baselines.__init__",
+        "cen.models.baselines.alignment",
+        "cen.models.baselines.fused",
+        "cen.models.builders",
+        "cen.models.cycle",
+        "cen.models.finetuning",
+        "cen.models.network",
+        "cen.models.pretrained",
+    },
+    {"cen.data.formats.containers", "cen.data.formats.matfiles", "cen.data.formats.pictures"},
+    {
+        "cen.data.fields.encodings",
+        "cen.data.fields.kinds",
+        "cen.data.fields.modality",
+        "cen.data.fields.numbers",
+        "cen.data.fields.stored",
+        "cen.data.formats.label_maps",
+    },
+]
+"""Circles that still have to go."""
+
+
+@cache
+def files() -> dict[str, Path]:
+    """The file of every module, packages as ``package.__init__``."""
+    found = SOURCE.glob("cen/**/*.py")
+    return {".".join(path.relative_to(SOURCE).with_suffix("").parts): path for path in found}
+
+
+@cache
+def imports(module: str) -> set[str]:
+    """The modules of this package that a module names in imports."""
+    found = set()
+    for node in ast.walk(ast.parse(files()[module].read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{module}: relative import"
+            found |= {f"{node.module}.{alias.name}" for alias in node.names} | {str(node.module)}
+    named = {name if name in files() else f"{name}.__init__" for name in found}
+    return named & set(files()) - {module, *_packages_of(module)}
+
+
+def _packages_of(module: str) -> Iterator[str]:
+    """A module is a part of its packages: what it imports from them is their other parts."""
+    parts = module.split(".")
+    for length in range(1, len(parts)):
+        yield ".".join([*parts[:length], "__init__"])
+
+
+def height(module: str) -> int:
+    """The floor of a module: that of the longest name that it begins with."""
+    parts = module.split(".")
+    for length in range(len(parts), 1, -1):
+        if (room := ".".join(parts[:length])) in HEIGHT:
+            return HEIGHT[room]
+    raise AssertionError(f"{module} is on no floor; add it to FLOORS")
+
+
+def test_there_is_much_to_look_at() -> None:
+    assert len(files()) > 150
+    assert "cen.exchange.streams" in imports("cen.models.network")
+    assert "cen.data.__init__" in imports("cen.predictor")
+
+
+def test_every_room_of_the_floors_exists() -> None:
+    begun = {".".join(name.split(".")[:length]) for name in files() for length in range(1, 5)}
+    assert set(HEIGHT) <= begun
+
+
+def test_imports_go_down_only() -> None:
+    up = {
+        module: {other for other in imports(module) if height(other) > height(module)}
+        for module in files()
+    }
+    assert {module: others for module, others in up.items() if others} == UNFINISHED
+
+
+def test_the_exchange_needs_torch_alone() -> None:
+    own = {name for name in files() if name.startswith("cen.exchange.")}
+    for module in own:
+        assert imports(module) <= own | {"cen.errors", "cen.arguments"}
+        others = set(re.findall(r"^ *(?:from|import) (\w+)", files()[module].read_text(), re.M))
+        assert others <= {"cen", "torch", *sys.stdlib_module_names}
+
+
+def test_no_imports_in_a_circle() -> None:
+    graph = {module: set(imports(module)) for module in files()}
+    for circle in CIRCLES:
+        for module in circle:
+            graph[module] -= circle
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(" imports ".join(reversed(error.args[1])))

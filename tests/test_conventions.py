@@ -17,8 +17,8 @@ import cen
 from cen.config import Config
 from cen.conventions import CONVENTIONS, REVERSED_AXES, normals_in_doubt
 from cen.data import write_rooms
+from cen.data.readers.opening import DatasetRecipe
 from cen.data.readers.shards import Shards
-from cen.data.readers.source import Source
 from cen.data.readers.taskonomy import Taskonomy
 from cen.data.tools.sharding import write_shards
 from cen.errors import CenWarning, ConfigError
@@ -118,7 +118,7 @@ def test_metadata_of_any_form_are_no_reason_to_fail(metadata: dict[str, Any]) ->
 def test_older_shards_are_told_of(root: Path, tmp_path: Path) -> None:
     out = tmp_path / "shards"
     wanted: dict[str, dict[str, Any]] = {"rgb": {}, "normal": {}}
-    write_shards(Source("taskonomy", str(root), inputs=wanted, outputs={}), out)
+    write_shards(DatasetRecipe("taskonomy", str(root), inputs=wanted, outputs={}), out)
     path = out / "shards.yaml"
     said = yaml.safe_load(path.read_text())
     assert (said.pop("conventions"), said.pop("rendered")) == (CONVENTIONS, False)

@@ -106,7 +106,7 @@ class DataConfig:
 
     Attributes:
         root: Folder of the data set.
-        layout: How the data are laid out on disk, a key of ``cen.data.readers.layouts.LAYOUTS``;
+        layout: How the data are laid out on disk, a key of ``cen.data.readers.registry.LAYOUTS``;
             ``nyudv2``: the folder of the released code (docs/data.md).
         options: Options of the layout's own, such as ``columns`` for ``nyudv2`` (docs/data.md).
         classes: Number of classes, or their names in the order of the label values; null: what

@@ -13,7 +13,7 @@ import yaml
 from cen import cli
 from cen.data.formats.label_maps import read_labels
 from cen.data.formats.pictures import write_png
-from cen.data.readers.layouts import open_layout
+from cen.data.readers.opening import open_layout
 
 LAYOUTS = ("nyudv2", "nyudv2-mat", "sunrgbd", "taskonomy", "folder")
 

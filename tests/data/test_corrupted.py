@@ -17,7 +17,8 @@ import pytest
 from tests.data.corruptions import FINE, SIZE, VARIANTS, Variant
 
 from cen.data import write_rooms
-from cen.data.readers.source import SPLITS, Source
+from cen.data.readers.opening import DatasetRecipe
+from cen.data.readers.splitting import SPLITS
 from cen.data.tools.checking import check_data
 from cen.data.tools.sharding import write_shards
 from cen.errors import CenError
@@ -34,7 +35,7 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     made = {
         name: write_rooms(root / name, name, size=SIZE, train=6, test=2, seed=5) for name in names
     }
-    write_shards(Source("nyudv2", str(made["nyudv2"])), root / "shards", per_shard=3)
+    write_shards(DatasetRecipe("nyudv2", str(made["nyudv2"])), root / "shards", per_shard=3)
     return {**made, "shards": root / "shards"}
 
 
@@ -52,9 +53,9 @@ def alarm() -> Iterator[None]:
     signal.signal(signal.SIGALRM, before)
 
 
-def source(layout: str, root: Path) -> Source:
+def source(layout: str, root: Path) -> DatasetRecipe:
     fields = {"folder": ("rgb", "depth", "segmentation")}.get(layout, ())
-    return Source(layout, str(root), fields=fields, common={"validation": 0.25})
+    return DatasetRecipe(layout, str(root), fields=fields, common={"validation": 0.25})
 
 
 def fingerprint(root: Path) -> str:
@@ -70,7 +71,7 @@ def fingerprint(root: Path) -> str:
     return found.hexdigest()
 
 
-def read_all(data: Source) -> list[CenError]:
+def read_all(data: DatasetRecipe) -> list[CenError]:
     """Reads as training does; anything but a typed error is a defect and raised."""
     errors = []
     for split in SPLITS:
@@ -126,13 +127,13 @@ import resource, sys
 from pathlib import Path
 import cen.data.readers.nyudv2_mat, cen.data.readers.sunrgbd, cen.data.readers.shards
 from cen.data.tools.checking import check_data
-from cen.data.readers.source import Source
+from cen.data.readers.opening import DatasetRecipe
 # What is imported already counts; a bomb would need 800 million bytes and more for one picture.
 used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (used + 400_000_000,) * 2)
 for layout, root in zip(sys.argv[1::2], sys.argv[2::2]):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    report = check_data(Source(layout, root, common={"validation": 0.25}), ("train",))
+    report = check_data(DatasetRecipe(layout, root, common={"validation": 0.25}), ("train",))
     grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
     texts = [finding.text for finding in report.errors]
     assert texts, layout

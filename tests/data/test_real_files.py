@@ -10,7 +10,7 @@ import pytest
 from cen.cli import main
 from cen.data.fields.geometry import normals_from_depth, rays
 from cen.data.fields.modality import Modality
-from cen.data.readers.layouts import open_layout
+from cen.data.readers.opening import open_layout
 from cen.data.readers.taskonomy import DOMAINS
 
 REAL = next(

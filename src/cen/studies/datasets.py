@@ -63,7 +63,7 @@ def _check_place(text: str, layout: str, place: str) -> None:
     Raises:
         ConfigError: Naming the word.
     """
-    from cen.data.readers.layouts import LAYOUTS
+    from cen.data.readers.registry import LAYOUTS
 
     if layout not in LAYOUTS:
         raise ConfigError(f"--data {shown(text)}: {layout} is no layout{nearest(layout, LAYOUTS)}")

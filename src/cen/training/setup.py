@@ -9,7 +9,7 @@ from cen.config import Config, ModelConfig, OutputConfig
 from cen.config_data import ModalityConfig
 from cen.conventions import CONVENTIONS, REVERSED_AXES, normals_in_doubt
 from cen.data import AlignedDataset, Modality, eval_transform, train_transform
-from cen.data.readers.source import Source
+from cen.data.readers.opening import DatasetRecipe
 from cen.data.tools.training_range import with_camera
 from cen.errors import ConfigError
 from cen.models import ChannelExchangeNetwork, Task, build
@@ -62,7 +62,7 @@ def open_dataset(config: Config, split: Literal["train", "validation", "test"]) 
     return dataset
 
 
-def data_source(config: Config) -> Source:
+def data_source(config: Config) -> DatasetRecipe:
     """The data of a run: its layout, and the fields that the network takes and learns."""
     data = config.data
     given = {name: _given(said) for name, said in data.modalities.items()}
@@ -70,7 +70,7 @@ def data_source(config: Config) -> Source:
         name: {**given.get(name, {}), "channels": channels}
         for name, channels in config.model.inputs.items()
     }
-    return Source(
+    return DatasetRecipe(
         data.layout,
         data.root,
         # A cycle network makes its inputs of the ground truth.

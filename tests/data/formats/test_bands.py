@@ -8,7 +8,7 @@ from PIL import Image
 
 from cen.data import Modality
 from cen.data.readers.folder import AlignedFolder
-from cen.data.readers.source import Source
+from cen.data.readers.opening import DatasetRecipe
 from cen.errors import ConfigError, DataError
 
 rng = np.random.default_rng(0)
@@ -194,7 +194,7 @@ def test_bands_in_a_folder_in_its_check_and_in_its_shards(tmp_path, name):
     sample = folder.raw(0)
     assert sample["rgb"].shape == (12, 16, 3)
     assert sample["thermal"].shape == (12, 16)
-    source = Source("folder", str(root))
+    source = DatasetRecipe("folder", str(root))
     assert not check_data(source, workers=1).errors
     write_shards(source, tmp_path / "shards", workers=1)
     shards = Shards(tmp_path / "shards", "train")
@@ -220,11 +220,11 @@ def test_sizes_that_differ_by_a_turned_photo_say_so(tmp_path):
     (tmp_path / "dataset.yaml").write_text(text.replace("EXIF", "ignore"))
     with pytest.raises(DataError, match=r"sizes differ.*orientation 6.*exif: turn"):
         AlignedFolder(tmp_path, "train").raw(0)
-    errors = check_data(Source("folder", str(tmp_path)), workers=1).errors
+    errors = check_data(DatasetRecipe("folder", str(tmp_path)), workers=1).errors
     assert errors
     assert all("sizes differ" in f.text and "exif: turn" in f.text for f in errors)
     (tmp_path / "dataset.yaml").write_text(text.replace("EXIF", "turn"))
-    assert not check_data(Source("folder", str(tmp_path)), workers=1).errors
+    assert not check_data(DatasetRecipe("folder", str(tmp_path)), workers=1).errors
 
 
 def test_grey_files_read_as_colours_are_told(tmp_path):
@@ -239,6 +239,6 @@ def test_grey_files_read_as_colours_are_told(tmp_path):
     text = YAML.replace("SUFFIX", "png").replace(", bands: [0, 1, 2]", "")
     text = "\n".join(line for line in text.splitlines() if "thermal" not in line)
     (tmp_path / "dataset.yaml").write_text(text)
-    report = check_data(Source("folder", str(tmp_path)), workers=1)
+    report = check_data(DatasetRecipe("folder", str(tmp_path)), workers=1)
     assert not report.errors
     assert any("pictures are grey, read as three channels" in f.text for f in report.findings)

@@ -12,8 +12,7 @@ from cen.data.fields.modality import Modality
 from cen.data.formats.label_maps import read_labels, stored_numbers
 from cen.data.formats.pictures import write_png
 from cen.data.readers.folder import AlignedFolder
-from cen.data.readers.layouts import open_layout
-from cen.data.readers.source import Source
+from cen.data.readers.opening import DatasetRecipe, open_layout
 from cen.data.tools.checking import check_data
 from cen.data.tools.sharding import write_shards
 from cen.data.tools.statistics import measure
@@ -60,7 +59,7 @@ def test_the_reader_the_check_and_the_statistics_take_values(root):
     data = AlignedFolder(root, "train")
     assert data.classes == ("background", "road")
     np.testing.assert_array_equal(data.raw(0)["segmentation"], meant())
-    source = Source("folder", str(root))
+    source = DatasetRecipe("folder", str(root))
     report = check_data(source)
     assert not report.errors
     counts = report.splits["train"].labels["segmentation"]
@@ -76,7 +75,7 @@ def test_shards_keep_what_values_say(root, tmp_path_factory):
         pattern = f"labels/{{id}}.{suffix}"
         say(root, outputs__segmentation={"pattern": pattern, "values": VALUES})
         out = tmp_path_factory.mktemp("shards")
-        write_shards(Source("folder", str(root)), out)
+        write_shards(DatasetRecipe("folder", str(root)), out)
         shards = open_layout("shards", out, "train")
         np.testing.assert_array_equal(shards.raw(0)["segmentation"], meant())
         assert shards.classes == ("background", "road")

@@ -10,8 +10,7 @@ from tests.data.own_folder import make_root, say
 
 from cen.data.formats.pictures import write_png
 from cen.data.readers.folder import AlignedFolder
-from cen.data.readers.layouts import open_layout
-from cen.data.readers.source import Source
+from cen.data.readers.opening import DatasetRecipe, open_layout
 from cen.errors import CenError, ConfigError, DataError
 
 
@@ -52,7 +51,7 @@ def test_a_check_tells_what_leaves_no_sample(root):
     shutil.move(root / "labels", root / "masks")
     for split in ("train", "validation", "test"):
         with pytest.raises(DataError, match=r"no file matches labels"):
-            Source("folder", str(root)).open(split, tolerant=True)
+            DatasetRecipe("folder", str(root)).open(split, tolerant=True)
 
 
 def test_names_that_do_not_match_are_shown(root):
@@ -219,5 +218,5 @@ def test_a_split_without_labels_is_told_as_that(root):
 def test_what_is_said_of_a_field_that_there_is_not_is_refused(root):
     """``thermel: {unit: 0.01}`` would leave the unit of thermal what it was, without a word."""
     with pytest.raises(ConfigError, match=r"data\.modalities\.thermel: no field .*'thermal'"):
-        Source("folder", str(root), given={"thermel": {"unit": 0.01}}).open("train")
-    Source("folder", str(root), given={"thermal": {"unit": 0.01}}).open("train")
+        DatasetRecipe("folder", str(root), given={"thermel": {"unit": 0.01}}).open("train")
+    DatasetRecipe("folder", str(root), given={"thermal": {"unit": 0.01}}).open("train")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from cen.data import Modality, write_rooms
-from cen.data.readers.layouts import open_layout
+from cen.data.readers.opening import open_layout
 from cen.data.readers.rooms_layout import FIELDS, RoomsLayout
 from cen.data.rooms import render_scene
 from cen.errors import ConfigError, DataError

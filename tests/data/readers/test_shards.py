@@ -16,9 +16,9 @@ from torch.utils.data import DataLoader
 
 from cen import cli
 from cen.data import StepBatches, eval_transform
-from cen.data.readers.layouts import LAYOUTS
+from cen.data.readers.opening import DatasetRecipe
+from cen.data.readers.registry import LAYOUTS
 from cen.data.readers.shards import Shards
-from cen.data.readers.source import Source
 from cen.data.tools.sharding import write_shards
 from cen.errors import DataError
 
@@ -29,7 +29,7 @@ LAYOUTS_ON_DISK = sorted(set(LAYOUTS) - {"rooms", "shards"})
 def shards(layouts, tmp_path_factory):
     """The NYUDv2 layout as shards of 3 samples."""
     out = tmp_path_factory.mktemp("shards") / "nyudv2"
-    write_shards(Source("nyudv2", str(layouts("nyudv2"))), out, per_shard=3)
+    write_shards(DatasetRecipe("nyudv2", str(layouts("nyudv2"))), out, per_shard=3)
     return out
 
 
@@ -53,7 +53,7 @@ def assert_same(one, other):
 
 @pytest.mark.parametrize("layout", LAYOUTS_ON_DISK)
 def test_every_field_of_every_layout_comes_back_to_the_last_bit(layout, layouts, tmp_path):
-    source = Source(layout, str(layouts(layout)), fields=("all",))
+    source = DatasetRecipe(layout, str(layouts(layout)), fields=("all",))
     counts = write_shards(source, tmp_path / "out", per_shard=3)
     # The validation split of a few samples by chance may be empty.
     assert set(counts) >= {"train", "test"}
@@ -69,7 +69,7 @@ def test_every_field_of_every_layout_comes_back_to_the_last_bit(layout, layouts,
 
 def test_files_that_speak_for_themselves_are_taken_over(shards, layouts):
     after = Shards(shards, "train")
-    source = Source("nyudv2", str(layouts("nyudv2"))).open("train")
+    source = DatasetRecipe("nyudv2", str(layouts("nyudv2"))).open("train")
     content = (shards / "train" / "000000.tar").read_bytes()
     for path in source.files(0).values():
         assert path.read_bytes() in content
@@ -151,7 +151,7 @@ def test_two_processes_read_every_sample_once_and_go_on_in_the_middle(shards, tm
 
 
 def test_the_order_is_that_of_the_source(shards, layouts):
-    source = Source("nyudv2", str(layouts("nyudv2"))).open("train")
+    source = DatasetRecipe("nyudv2", str(layouts("nyudv2"))).open("train")
     found = []
     for dataset in (source, Shards(shards, "train")):
         dataset.transform = eval_transform(dataset.modalities, targets=dataset.targets)
@@ -162,7 +162,7 @@ def test_the_order_is_that_of_the_source(shards, layouts):
 
 
 def test_an_interrupted_conversion_goes_on(layouts, shards, tmp_path):
-    source, out = Source("nyudv2", str(layouts("nyudv2"))), tmp_path / "out"
+    source, out = DatasetRecipe("nyudv2", str(layouts("nyudv2"))), tmp_path / "out"
 
     class StopError(Exception):
         pass
@@ -187,7 +187,9 @@ def test_an_interrupted_conversion_goes_on(layouts, shards, tmp_path):
 
 
 def test_processes_write_what_one_writes(layouts, shards, tmp_path):
-    write_shards(Source("nyudv2", str(layouts("nyudv2"))), tmp_path / "out", per_shard=3, workers=2)
+    write_shards(
+        DatasetRecipe("nyudv2", str(layouts("nyudv2"))), tmp_path / "out", per_shard=3, workers=2
+    )
     for path in shards.rglob("*.*"):
         assert (tmp_path / "out" / path.relative_to(shards)).read_bytes() == path.read_bytes()
 
@@ -195,7 +197,7 @@ def test_processes_write_what_one_writes(layouts, shards, tmp_path):
 def test_a_folder_of_anything_else_is_not_written_into(layouts, tmp_path):
     (tmp_path / "mine.txt").write_text("mine")
     with pytest.raises(DataError, match="holds other files"):
-        write_shards(Source("nyudv2", str(layouts("nyudv2"))), tmp_path)
+        write_shards(DatasetRecipe("nyudv2", str(layouts("nyudv2"))), tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 
 
@@ -281,7 +283,7 @@ def test_partly_annotated_data_stay_so(layouts, tmp_path):
     shutil.copytree(layouts("nyudv2"), root)
     for path in sorted((root / "masks").glob("train_*"))[::2]:
         path.unlink()
-    source = Source("nyudv2", str(root), partial=True)
+    source = DatasetRecipe("nyudv2", str(root), partial=True)
     write_shards(source, tmp_path / "out", ("train",), per_shard=3)
     before, after = source.open("train"), Shards(tmp_path / "out", "train")
     found = [after.annotated(index) for index in range(len(after))]

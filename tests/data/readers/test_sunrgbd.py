@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader
 
 from cen.data import Modality, Rooms, open_layout, write_rooms
 from cen.data.formats.pictures import write_png
-from cen.data.readers.source import Source
+from cen.data.readers.opening import DatasetRecipe
 from cen.data.readers.sunrgbd import SUNRGBD
 from cen.data.readers.sunrgbd_lists import group_frames
 from cen.data.rooms.matlab import cell, save_v5
@@ -373,13 +373,13 @@ def test_check_counts_what_is_not_there(tmp_path):
     frames = [p.parent for p in (root / "SUNRGBD").rglob("image") if "train_" in p.parent.name]
     for frame in sorted(frames)[3:]:
         shutil.rmtree(frame)
-    source = Source("sunrgbd", str(root), common={"validation": 0.0})
+    source = DatasetRecipe("sunrgbd", str(root), common={"validation": 0.0})
     found = check_data(source, ["train"], workers=1).errors
     assert [finding.kind for finding in found] == ["missing"]
     assert found[0].text.startswith("47 of 50 samples lack 94 files")
     assert len(found[0].files) == 94
     options = {"missing": "skip"}
-    source = Source("sunrgbd", str(root), common={"validation": 0.0}, options=options)
+    source = DatasetRecipe("sunrgbd", str(root), common={"validation": 0.0}, options=options)
     with pytest.warns(CenWarning, match="47 of 50 frames"):
         assert not check_data(source, ["train"], workers=1).errors
 

@@ -13,7 +13,7 @@ from cen import cli
 from cen.data import write_rooms
 from cen.data.fields.modality import Modality
 from cen.data.formats.pictures import write_png
-from cen.data.readers.layouts import open_layout
+from cen.data.readers.opening import open_layout
 from cen.data.readers.taskonomy import CLASSES, DOMAINS, Taskonomy
 from cen.data.transforms import eval_transform
 from cen.errors import ConfigError, DataError

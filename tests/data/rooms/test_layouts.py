@@ -5,7 +5,7 @@ import pytest
 import yaml
 
 from cen.data import render_scene, write_rooms
-from cen.data.readers.layouts import open_layout
+from cen.data.readers.opening import open_layout
 from cen.data.rooms import label_set, scene_index
 from cen.data.rooms.plan import Plan
 from cen.data.rooms.write import WRITERS, _writer

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from cen.data.formats.pictures import write_png
-from cen.data.readers.source import Source
+from cen.data.readers.opening import DatasetRecipe
 from cen.data.tools.checking import Report, check_data, likely_units
 from cen.data.tools.parallel import default_workers, over_samples
 from cen.errors import ConfigError, DataError
@@ -25,7 +25,7 @@ def kinds(report: Report) -> set[str]:
 def test_sound_data_are_counted(layouts):
     seen = []
     report = check_data(
-        Source("nyudv2", str(layouts("nyudv2"))), progress=lambda *words: seen.append(words)
+        DatasetRecipe("nyudv2", str(layouts("nyudv2"))), progress=lambda *words: seen.append(words)
     )
     assert report.findings == []
     told = json.loads(json.dumps(report.to_dict()))
@@ -41,7 +41,9 @@ def test_every_missing_file_is_told(root):
     for name in ("train_00000", "train_00005", "test_00001"):
         (root / "depth" / f"{name}.png").unlink()
     (root / "rgb" / "train_00005.png").unlink()
-    report = check_data(Source("nyudv2", str(root), common={"validation": 0.0}), ("train", "test"))
+    report = check_data(
+        DatasetRecipe("nyudv2", str(root), common={"validation": 0.0}), ("train", "test")
+    )
     assert [finding.kind for finding in report.findings] == ["missing"] * 4
     assert {finding.files[0].removeprefix(f"{root}/") for finding in report.findings} == {
         "depth/train_00000.png",
@@ -56,7 +58,7 @@ def test_labels_are_counted_where_they_are_wrong(root):
     mask = np.zeros((32, 40), np.uint8)
     mask[:3], mask[3] = 77, 88
     write_png(root / "masks" / "test_00000.png", mask)
-    report = check_data(Source("nyudv2", str(root)))
+    report = check_data(DatasetRecipe("nyudv2", str(root)))
     (finding,) = report.findings
     assert (finding.kind, finding.split) == ("label", "test")
     assert "label 77 (120 pixels), 88 (40 pixels) outside 0..14" in finding.text
@@ -74,7 +76,7 @@ def test_labels_are_counted_where_they_are_wrong(root):
 )
 def test_a_wrong_unit_is_told_with_the_likely_one(layouts, unit, severity, text):
     given = {"depth": {"unit": unit}}
-    report = check_data(Source("nyudv2", str(layouts("nyudv2")), given=given), ("test",))
+    report = check_data(DatasetRecipe("nyudv2", str(layouts("nyudv2")), given=given), ("test",))
     (finding,) = report.findings
     assert (finding.kind, finding.severity) == ("unit", severity)
     assert text in finding.text
@@ -100,7 +102,9 @@ def test_the_same_frame_in_two_splits_is_an_error_and_within_one_a_note(root):
     for name in ("test_00002", "train_00001"):
         for folder in ("rgb", "depth", "masks"):
             shutil.copy(root / folder / "train_00000.png", root / folder / f"{name}.png")
-    report = check_data(Source("nyudv2", str(root), common={"validation": 0.0}), ("train", "test"))
+    report = check_data(
+        DatasetRecipe("nyudv2", str(root), common={"validation": 0.0}), ("train", "test")
+    )
     assert [(f.kind, f.severity, f.split) for f in report.findings] == [
         ("duplicate", "note", "train"),
         ("duplicate", "error", "test"),
@@ -113,7 +117,9 @@ def test_the_same_frame_in_two_splits_is_an_error_and_within_one_a_note(root):
 def test_pictures_without_content_are_no_copies_of_each_other(root):
     for name in ("train_00000", "test_00000"):
         write_png(root / "depth" / f"{name}.png", np.zeros((32, 40), np.uint16))
-    report = check_data(Source("nyudv2", str(root), common={"validation": 0.0}), ("train", "test"))
+    report = check_data(
+        DatasetRecipe("nyudv2", str(root), common={"validation": 0.0}), ("train", "test")
+    )
     assert "duplicate" not in kinds(report)
     assert "depth" in kinds(report)
 
@@ -124,16 +130,16 @@ def test_frames_of_other_sizes_are_counted_not_refused(root):
         values = rng.integers(0, 9, (40, 48, *channels), dtype=np.uint8)
         values = values.astype(np.uint16) * 500 if folder == "depth" else values
         write_png(root / folder / "test_00000.png", values)
-    report = check_data(Source("nyudv2", str(root)), ("test",))
+    report = check_data(DatasetRecipe("nyudv2", str(root)), ("test",))
     assert report.findings == []
     assert report.splits["test"].sizes == {(32, 40): 2, (40, 48): 1}
 
 
 def test_a_wrong_field_is_misuse_and_a_broken_split_a_finding(root):
     with pytest.raises(ConfigError, match="thermal"):
-        check_data(Source("nyudv2", str(root), fields=("rgb", "thermal")))
+        check_data(DatasetRecipe("nyudv2", str(root), fields=("rgb", "thermal")))
     (root / "val.txt").unlink()
-    report = check_data(Source("nyudv2", str(root)))
+    report = check_data(DatasetRecipe("nyudv2", str(root)))
     assert [(f.kind, f.split) for f in report.findings] == [("layout", "test")]
     assert list(report.splits) == ["train", "validation"]
 
@@ -150,7 +156,7 @@ def _dies(dataset, part):
 
 
 def test_processes_give_results_in_order_and_their_death_is_an_error(layouts):
-    dataset = Source("nyudv2", str(layouts("nyudv2"))).open("train")
+    dataset = DatasetRecipe("nyudv2", str(layouts("nyudv2"))).open("train")
     alone = list(over_samples(_squares, dataset, workers=1, chunk=2))
     assert list(over_samples(_squares, dataset, workers=2, chunk=2)) == alone
     assert [x for _, part in alone for x in part] == [0, 1, 4, 9, 16, 25, 36]

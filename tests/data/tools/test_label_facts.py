@@ -10,7 +10,7 @@ from tests.data.own_folder import SIZE, make_root, say
 from cen.config import Config
 from cen.data.formats.pictures import write_png
 from cen.data.readers.folder import AlignedFolder
-from cen.data.readers.source import Source
+from cen.data.readers.opening import DatasetRecipe
 from cen.data.tools.checking import check_data
 from cen.data.tools.label_facts import blurred, outlines, warn_of_labels
 from cen.errors import CenWarning, ConfigError
@@ -31,7 +31,7 @@ def fill(root, *values, share=0.5):
 
 
 def told(root, **common):
-    report = check_data(Source("folder", str(root), common=common))
+    report = check_data(DatasetRecipe("folder", str(root), common=common))
     return [f.text for f in report.errors if f.kind == "label"]
 
 
@@ -141,5 +141,5 @@ def test_blended_outlines_are_a_note_of_check(root):
         small = np.zeros((12, 16), np.uint8)
         cv2.circle(small, (8, 6), 4, 20, -1)
         write_png(path, cv2.resize(small, SIZE[::-1], interpolation=cv2.INTER_LINEAR))
-    report = check_data(Source("folder", str(root)))
+    report = check_data(DatasetRecipe("folder", str(root)))
     assert any("resized smoothly" in f.text for f in report.findings if f.severity == "note")

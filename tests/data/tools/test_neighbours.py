@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from cen.data.formats.pictures import write_png
-from cen.data.readers.source import Source
+from cen.data.readers.opening import DatasetRecipe
 from cen.data.tools.checking import check_data
 
 SIZE = (24, 32)
@@ -32,7 +32,7 @@ def notes(root, **more):
         **more,
     }
     (root / "dataset.yaml").write_text(yaml.safe_dump(said))
-    report = check_data(Source("folder", str(root)))
+    report = check_data(DatasetRecipe("folder", str(root)))
     assert report.errors == []
     return [finding.text for finding in report.findings if finding.kind == "neighbours"]
 

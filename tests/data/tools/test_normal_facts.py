@@ -11,7 +11,7 @@ from cen import cli
 from cen.data import Modality, write_rooms
 from cen.data.fields.geometry import rays
 from cen.data.fields.stored import parse_axes
-from cen.data.readers.source import Source
+from cen.data.readers.opening import DatasetRecipe
 from cen.data.tools.checking import check_data
 from cen.data.tools.normal_facts import _SIGNED, NormalFacts, _axes_of, compare, judged
 
@@ -148,7 +148,7 @@ def test_check_calls_out_a_turned_z(rooms, layout):
     given = {"normal": {"axes": "+x +y -z"}}
     depth = "depth_zbuffer" if layout == "taskonomy" else "depth"
     options = {"size": [48, 64], "train": 8, "test": 2} if layout == "rooms" else {}
-    source = Source(
+    source = DatasetRecipe(
         layout, str(rooms.get(layout, "")), inputs={**given, depth: {}}, options=options
     )
     told = [f.text for f in check_data(source, workers=1).findings if f.kind == "normal"]

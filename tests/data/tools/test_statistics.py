@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cen.config import Config
-from cen.data.readers.source import Source
+from cen.data.readers.opening import DatasetRecipe
 from cen.data.tools.statistics import ClassCounts, DepthRange, Moments, as_yaml, measure
 
 
@@ -60,7 +60,7 @@ def test_class_weights_are_median_frequency_and_finite():
 
 @pytest.fixture(scope="module")
 def found(layouts):
-    dataset = Source("nyudv2", str(layouts("nyudv2"))).open("train")
+    dataset = DatasetRecipe("nyudv2", str(layouts("nyudv2"))).open("train")
     return dataset, measure(dataset)
 
 

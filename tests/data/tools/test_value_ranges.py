@@ -4,7 +4,7 @@ import tifffile
 
 from cen.data import Modality
 from cen.data.formats.pictures import write_png
-from cen.data.readers.source import Source
+from cen.data.readers.opening import DatasetRecipe
 from cen.data.tools.checking import check_data
 from cen.data.tools.statistics import as_yaml, measure
 from cen.data.tools.value_ranges import ValueRange
@@ -90,7 +90,7 @@ splits: {test: 0.3}
 """
 
 
-def folder(root, tag: str | None, more: str = "") -> Source:
+def folder(root, tag: str | None, more: str = "") -> DatasetRecipe:
     for name in ("rgb", "height", "labels"):
         (root / name).mkdir()
     extra = {"extratags": [(42113, 2, len(tag) + 1, tag, True)]} if tag else {}
@@ -100,7 +100,7 @@ def folder(root, tag: str | None, more: str = "") -> Source:
         write_png(root / "labels" / f"{n}.png", (rgb[..., 0] > 99).astype(np.uint8))
         tifffile.imwrite(root / "height" / f"{n}.tif", field(n, -9999.0), metadata=None, **extra)
     (root / "dataset.yaml").write_text(YAML.replace("MORE", more))
-    return Source("folder", str(root))
+    return DatasetRecipe("folder", str(root))
 
 
 def test_an_undeclared_sentinel_is_an_error_of_check(tmp_path):
@@ -109,7 +109,7 @@ def test_an_undeclared_sentinel_is_an_error_of_check(tmp_path):
     assert "exactly -4999.5" in report.errors[0].text
     assert "say missing: -9999 for height" in report.errors[0].text
     assert report.steps == {"height": 0.5}
-    text = as_yaml(measure(Source("folder", str(tmp_path)).open("train"), workers=1), "x")
+    text = as_yaml(measure(DatasetRecipe("folder", str(tmp_path)).open("train"), workers=1), "x")
     assert "# height: -5000 to 15, 98 % of it" in text
     assert "exactly -4999.5, far from the rest" in text
 

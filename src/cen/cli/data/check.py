@@ -35,7 +35,7 @@ def add(parser: Parser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Checks and prints; 1 where something is wrong."""
     source = source_of(args)
-    from cen.data.readers.source import SPLITS
+    from cen.data.readers.splitting import SPLITS
     from cen.data.tools.checking import check_data
 
     splits = [args.split] if args.split else list(SPLITS)

@@ -31,7 +31,7 @@ def run(args: argparse.Namespace) -> int:
     words.out_folder("--out", args.out)
     if args.out.resolve() == Path(source.root).resolve():
         raise ConfigError(f"--out {args.out}: is the source; give another folder")
-    from cen.data.readers.source import SPLITS
+    from cen.data.readers.splitting import SPLITS
     from cen.data.tools.sharding import write_shards
 
     with progress() as bar:

@@ -19,7 +19,7 @@ from cen.parsing import nearest
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-    from cen.data.readers.source import Source
+    from cen.data.readers.opening import DatasetRecipe
 
 
 def add_source(parser: Parser, verb: str, more: str = "") -> None:
@@ -57,7 +57,7 @@ def add_source(parser: Parser, verb: str, more: str = "") -> None:
     )
 
 
-def source_of(args: argparse.Namespace) -> Source:
+def source_of(args: argparse.Namespace) -> DatasetRecipe:
     """The data set that the words name.
 
     Raises:
@@ -66,7 +66,7 @@ def source_of(args: argparse.Namespace) -> Source:
     for key in args.free:
         if not key.startswith(("data.", "model.inputs", "model.outputs")):
             raise ConfigError(f"--{key}: says nothing of the data; keys of data. are possible")
-    from cen.data.readers.layouts import LAYOUTS
+    from cen.data.readers.registry import LAYOUTS
 
     if args.name in LAYOUTS:
         return _of_layout(args)
@@ -81,7 +81,7 @@ def source_of(args: argparse.Namespace) -> Source:
     return _with_fields(data_source(config), args.fields)
 
 
-def _of_layout(args: argparse.Namespace) -> Source:
+def _of_layout(args: argparse.Namespace) -> DatasetRecipe:
     rendered = args.name == "rooms"
     if args.root is None and not rendered:
         raise ConfigError(f"cen data {args.name} {args.action} needs ROOT, where the data are")
@@ -95,7 +95,7 @@ def _of_layout(args: argparse.Namespace) -> Source:
     return _with_fields(replace(data_source(config), inputs=None, outputs=None), args.fields)
 
 
-def _with_fields(source: Source, fields: str | None) -> Source:
+def _with_fields(source: DatasetRecipe, fields: str | None) -> DatasetRecipe:
     names = [] if fields is None else [name.strip() for name in fields.split(",")]
     return replace(source, fields=tuple(names))
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +15,8 @@ from cen.data.fields.geometry import as_intrinsics
 from cen.data.fields.modality import Modality
 from cen.data.formats.label_maps import smoothed
 from cen.data.formats.pictures import is_file, turned
+from cen.data.readers.dataset_yaml import Classes
+from cen.data.readers.splitting import Split, check_split, cut_validation
 from cen.data.sampling import Key, sample_rng, split_key
 from cen.data.transforms import INTRINSICS, Sample, Transform
 from cen.errors import ConfigError, DataError, did_you_mean
@@ -23,27 +24,29 @@ from cen.errors import ConfigError, DataError, did_you_mean
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-Split = Literal["train", "validation", "test"]
 Fields = Mapping[str, Mapping[str, Any]]
 
-_BLOCKS = 5
 _LARGEST_BYTE = 255
 
 
 @dataclass(frozen=True)
-class Classes:
-    """What the values of a label field mean.
+class Frame:
+    """The files of one sample, of a reader that lists them when it is opened.
 
     Attributes:
-        names: class names; the position is the label value.
-        palette: (C, 3) uint8 RGB colours, for pictures.
+        name: of the sample, unique in its split.
+        files: by field.
+        place: where it is listed, for messages; empty: nowhere.
+        group: the room, building or scene that it belongs to; empty: it stands alone.
     """
 
-    names: tuple[str, ...]
-    palette: NDArray[np.uint8]
+    name: str
+    files: Mapping[str, Path]
+    place: str = ""
+    group: str = ""
 
 
-class AlignedDataset(Dataset[Sample], ABC):
+class AlignedDataset(Dataset[Sample]):
     """A data set of aligned pictures: each sample has the same fields, all of one size.
 
     A field is one picture of a sample under its name: ``rgb``, ``depth``, ``segmentation``. A run
@@ -53,23 +56,28 @@ class AlignedDataset(Dataset[Sample], ABC):
     (epoch, index) to draw other random transforms in every epoch; the random numbers depend on
     (seed, epoch, index) alone.
 
-    A reader calls this constructor after it has opened its layout (it sets ``fields`` and
-    ``labels`` first) and implements ``__len__``, `name`, `read` and `files`.
+    A reader implements `open`, which says what the fields are and fills ``frames``; one whose
+    samples are not files of their own overrides `__len__`, `name`, `files` and `read` instead.
 
     Args:
         root: the folder or file of the data set.
         split: "train", "validation" or "test".
         modalities: fields read as inputs, and how; None for ``usual_inputs``.
         targets: fields read as ground truth; None for ``usual_targets``.
-        ignore_index: label value that is no class.
+        classes: names of the classes, or their number; None: what the data set says.
+        validation: share of an official training list that is the validation split.
+        ignore_index: label value that is no class; None: what the data set says, else 255.
         transform: applied to every sample.
         seed: of the random transforms.
+        **options: the reader's own, see its `open`.
 
     Attributes:
         fields: every field the data set can give, with the arguments of `Modality.of` that
             describe its files.
         labels: what the values of every label field mean.
         modalities, targets: as read.
+        frames: the samples of this split.
+        address: the root as it was given, which may be a URL.
         partial: whether a sample may lack the files of some targets, see `annotated`.
         undeclared: label fields whose stored ``ignore_index`` neither the data set nor the user
             has said to be no class.
@@ -79,7 +87,8 @@ class AlignedDataset(Dataset[Sample], ABC):
         own_classes: whether the user declares the classes, rather than whoever published the data;
             each of them should then occur.
         ungrouped: whether the user could say what belongs together, and has not.
-        known: names of fields that such data may have, where these are more than ``fields``.
+        possible_fields: names of fields that such data may have, where these are more than
+            ``fields``.
 
     Raises:
         ConfigError: a modality or target is no field of the data set.
@@ -89,7 +98,7 @@ class AlignedDataset(Dataset[Sample], ABC):
     partial: bool = False
     undeclared: frozenset[str] = frozenset()
     own_classes: bool = False
-    known: Sequence[str] = ()
+    possible_fields: Sequence[str] = ()
     ungrouped: bool = False
     along_ray: frozenset[str] = frozenset()
     rendered: bool = False
@@ -106,16 +115,54 @@ class AlignedDataset(Dataset[Sample], ABC):
         modalities: Mapping[str, Modality] | None = None,
         targets: Mapping[str, Modality] | None = None,
         *,
-        ignore_index: int = 255,
+        classes: int | Sequence[str] | None = None,
+        validation: float = 0.1,
+        ignore_index: int | None = None,
         transform: Transform | None = None,
         seed: int = 0,
+        **options: Any,
     ) -> None:
         check_split(split)
-        self.root, self.split, self.seed = Path(root), split, seed
-        self.ignore_index, self.transform = ignore_index, transform
+        self.root, self.address, self.split, self.seed = Path(root), str(root), split, seed
+        self.validation, self.transform = validation, transform
+        self.ignore_declared = ignore_index is not None
+        self.ignore_index = 255 if ignore_index is None else ignore_index
+        self.frames: Sequence[Frame] = ()
         self.modalities: dict[str, Modality] = {}
         self.targets: dict[str, Modality] = {}
+        self.open(classes, **options)
         self.select(modalities, targets)
+
+    def open(self, classes: int | Sequence[str] | None, *args: Any, **options: Any) -> None:
+        """Finds the samples of the split: sets ``fields``, ``labels`` and ``frames``.
+
+        A reader declares its own options here, as keywords with defaults; they are the keys of
+        ``data.options`` in a configuration.
+
+        Args:
+            classes: as given to the constructor.
+            *args: none.
+            **options: the reader's own.
+
+        Raises:
+            ConfigError: an option is out of its range.
+            DataError: the layout is not there, damaged, or the split is empty.
+        """
+        raise NotImplementedError
+
+    def cut(self, groups: Sequence[str], where: str) -> list[int]:
+        """Which samples of an official list belong to this split: of a test list all.
+
+        Args:
+            groups: of each sample of the list, what must not be torn apart.
+            where: what the list is called in messages.
+
+        Raises:
+            DataError: the split would be empty.
+        """
+        if self.split == "test":
+            return list(range(len(groups)))
+        return cut_validation(groups, self.validation, self.split, where)
 
     def select(
         self,
@@ -161,25 +208,25 @@ class AlignedDataset(Dataset[Sample], ABC):
                     told = self._told(files, field)
                     raise DataError(f"{self.place(index)}: no file {told} in {self.root}")
 
-    @abstractmethod
     def __len__(self) -> int:
         """Number of samples in this split."""
+        return len(self.frames)
 
-    @abstractmethod
     def name(self, index: int) -> str:
         """Name of a sample, unique in the split."""
+        return self.frames[index].name
 
-    @abstractmethod
     def read(self, field: str, index: int, modality: Modality) -> NDArray[Any]:
         """The raw array of one field of one sample.
 
         Raises:
             DataError: naming the file that cannot be used.
         """
+        return modality.read(self.files(index)[field])
 
-    @abstractmethod
-    def files(self, index: int) -> dict[str, Path]:
+    def files(self, index: int) -> Mapping[str, Path]:
         """The files of a sample by field (a container of many samples counts for each)."""
+        return self.frames[index].files
 
     def annotated(self, index: int) -> tuple[str, ...]:
         """The targets that a sample has ground truth for: all, unless the data are partial."""
@@ -190,11 +237,13 @@ class AlignedDataset(Dataset[Sample], ABC):
 
     def place(self, index: int) -> str:
         """Where a sample comes from, for error messages."""
-        return f"{self.root}, {self.name(index)}"
+        listed = self.frames[index].place if self.frames else ""
+        return listed or f"{self.root}, {self.name(index)}"
 
     def group(self, index: int) -> str:
         """The room, building or scene that a sample belongs to; by default its own name."""
-        return self.name(index)
+        group = self.frames[index].group if self.frames else ""
+        return group or self.name(index)
 
     def extra(self, index: int) -> dict[str, Any]:
         """Further entries of a sample, such as ``intrinsics``: (3, 3) float64, in pixels."""
@@ -312,79 +361,3 @@ class AlignedDataset(Dataset[Sample], ABC):
         if path is None:
             return field
         return str(path.relative_to(self.root) if path.is_relative_to(self.root) else path)
-
-
-def check_split(split: str) -> None:
-    """Refuses a split that does not exist.
-
-    Raises:
-        DataError: naming those that do.
-    """
-    if split not in get_args(Split):
-        raise DataError(f"no split {split!r}; there are {', '.join(get_args(Split))}")
-
-
-def cut_validation(
-    groups: Sequence[str], share: float, split: Literal["train", "validation"], where: str
-) -> list[int]:
-    """Which samples of a training list belong to the training or the validation split.
-
-    Frames of one room must not stand on both sides. Where the groups say which frames belong
-    together, whole groups are held out, until their share is reached; where every sample is a
-    group of its own, contiguous blocks are, because neighbouring frames often show one room.
-    Several of them, evenly spaced, so that the validation split is not one kind of room only.
-
-    Args:
-        groups: the group of each sample, in the order of the list.
-        share: of the list that is the validation split, 0 <= share < 1.
-        split: which of the two is wanted.
-        where: what the list is called in messages.
-
-    Returns:
-        Indices into the list, ascending.
-
-    Raises:
-        DataError: the share is out of range or leaves the split empty.
-    """
-    if not 0.0 <= share < 1.0:
-        raise DataError(f"validation: {share} is no share of {where}, 0 <= share < 1")
-    wanted = round(share * len(groups))
-    known = len(set(groups)) < len(groups)
-    held = _whole_groups(groups, wanted) if known else _blocks(len(groups), wanted)
-    part = np.flatnonzero(held == (split == "validation")).tolist()
-    if not part:
-        unit = f"{len(set(groups))} scenes" if known else f"{len(groups)} lines"
-        raise DataError(f"{where}: validation = {share} of {unit} leaves the {split} split empty")
-    return [int(index) for index in part]
-
-
-def _whole_groups(groups: Sequence[str], wanted: int) -> NDArray[np.bool_]:
-    """Evenly spaced whole groups with ``wanted`` samples in all, or as close as they come."""
-    names, member, counts = np.unique(np.array(groups), return_inverse=True, return_counts=True)
-    held = np.zeros(len(names), dtype=bool)
-    # Bit-reversed order spreads any number of groups over the sorted names.
-    bits = max(1, int(len(names) - 1).bit_length())
-    order = sorted(range(len(names)), key=lambda n: int(f"{n:0{bits}b}"[::-1], 2))
-    total = 0
-    for group in order[::-1]:
-        # A tie is held out: of few frames a validation split rather than none.
-        if abs(total + int(counts[group]) - wanted) <= abs(total - wanted):
-            held[group] = True
-            total += int(counts[group])
-    return np.asarray(held[member])
-
-
-def _blocks(length: int, wanted: int) -> NDArray[np.bool_]:
-    """Up to five contiguous blocks, evenly spaced."""
-    held = np.zeros(length, dtype=bool)
-    blocks = min(_BLOCKS, wanted)
-    end = 0
-    for block in range(blocks):
-        done = wanted * block // blocks
-        size = wanted * (block + 1) // blocks - done
-        centre = (2 * block + 1) * length // (2 * blocks)
-        # Where nearly all is held out, rounding must push no block into the next or over the end.
-        first = max(end, min(centre - size // 2, length - (wanted - done)))
-        end = first + size
-        held[first:end] = True
-    return held

@@ -13,13 +13,12 @@ from numpy.typing import NDArray
 
 from cen.config_data import ModalityConfig
 from cen.data.fields.modality import Modality
-from cen.data.readers.aligned import AlignedDataset, Classes, Split, check_split, cut_validation
+from cen.data.readers.aligned import AlignedDataset
+from cen.data.readers.dataset_yaml import Classes, palette_of
 from cen.data.readers.folder_labels import class_colours, class_values, decode_colours, named
 from cen.data.readers.folder_splits import Chosen, check_splits, choose, groups, split_folder
 from cen.data.readers.folder_yaml import Description, FieldConfig, read_description
-from cen.data.readers.nyudv2 import palette_of
 from cen.data.readers.patterns import natural
-from cen.data.transforms import Transform
 from cen.errors import CenWarning, ConfigError, DataError
 
 _TOLD = 3
@@ -61,25 +60,13 @@ class AlignedFolder(AlignedDataset):
             another type, sizes that differ, a label or colour that is no class.
     """
 
-    def __init__(
-        self,
-        root: str | Path,
-        split: Split,
-        modalities: Mapping[str, Modality] | None = None,
-        targets: Mapping[str, Modality] | None = None,
-        *,
-        classes: int | Sequence[str] | None = None,
-        validation: float = 0.1,
-        ignore_index: int | None = None,
-        transform: Transform | None = None,
-        seed: int = 0,
-    ) -> None:
-        check_split(split)
-        said = self._said = read_description(root)
+    def open(self, classes: int | Sequence[str] | None) -> None:
+        """Reads dataset.yaml; the files are looked for once it is known which fields are read."""
+        said = self._said = read_description(self.root)
+        self.root, ignored = said.root, self.ignore_index
         check_splits(said)
         if not said.root.is_dir():
             raise DataError(f"{said.at('root')}: there is no folder {said.root}")
-        self._validation = validation
         self.ungrouped = said.config.group is None
         about = said.config.about
         # The classes of Rooms are not the user's: in a few frames some do not occur.
@@ -87,7 +74,6 @@ class AlignedFolder(AlignedDataset):
         self._files: dict[str, dict[str, str]] = {}
         self._folder: str | None = None
         self._chosen = Chosen((), {})
-        ignored = 255 if ignore_index is None else ignore_index
         self.fields = {name: _arguments(said, name, ignored) for name in said.fields}
         self.labels = _labels(said, self.fields, classes)
         for name, field in said.fields.items():
@@ -98,7 +84,7 @@ class AlignedFolder(AlignedDataset):
         self.undeclared = frozenset(
             name
             for name in self.labels
-            if ignore_index is None and _says_nothing(said.fields[name], ignored)
+            if not self.ignore_declared and _says_nothing(said.fields[name], ignored)
         )
         self._colours = {
             name: class_colours(said, name, self.labels[name].names)
@@ -107,15 +93,6 @@ class AlignedFolder(AlignedDataset):
         }
         self.usual_inputs = tuple(said.config.modalities)
         self.usual_targets = tuple(said.config.outputs)
-        super().__init__(
-            said.root,
-            split,
-            modalities,
-            targets,
-            ignore_index=ignored,
-            transform=transform,
-            seed=seed,
-        )
 
     def __len__(self) -> int:
         return len(self._chosen.names)
@@ -168,7 +145,7 @@ class AlignedFolder(AlignedDataset):
         """Names of this split where it is chosen by lists or shares."""
         self._find(wanted, None)
         names = sorted({name for found in self._files.values() for name in found}, key=natural)
-        self._chosen = choose(self._said, self.split, names, self._validation)
+        self._chosen = choose(self._said, self.split, names, self.validation)
         return self._chosen.names
 
     def _in_folders(self, wanted: Sequence[str]) -> Sequence[str]:
@@ -186,9 +163,7 @@ class AlignedFolder(AlignedDataset):
         split_ones = [self._files[name] for name in wanted if said.patterns[name].by_split]
         names = sorted({name for found in split_ones for name in found}, key=natural)
         if cut:
-            assert split != "test"
-            where = f"{said.root}, {folder}"
-            part = cut_validation(groups(said, names), self._validation, split, where)
+            part = self.cut(groups(said, names), f"{said.root}, {folder}")
             names = [names[index] for index in part]
         self._chosen = Chosen(tuple(names), {})
         return names

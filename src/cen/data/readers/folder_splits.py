@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import get_args
 
 from cen.data.formats.text_lists import composed, forward, read_lines
-from cen.data.readers.aligned import Split, cut_validation
 from cen.data.readers.folder_yaml import Description
-from cen.data.readers.splitting import hashed_split
+from cen.data.readers.splitting import Split, cut_validation, hashed_split
 from cen.errors import ConfigError, DataError, did_you_mean
 
 TEST_SHARE = 0.2

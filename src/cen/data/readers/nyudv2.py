@@ -3,32 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from cen.data.fields.modality import Modality
 from cen.data.formats.text_lists import existing, forward, read_lines
-from cen.data.readers.aligned import AlignedDataset, Classes, Split, check_split, cut_validation
-from cen.data.transforms import Transform
-from cen.documents import read_yaml
-from cen.errors import DataError, did_you_mean
+from cen.data.readers.aligned import AlignedDataset, Frame
+from cen.data.readers.dataset_yaml import Classes, class_names, describe, palette_of
+from cen.errors import DataError
 
 COLUMNS = ("rgb", "segmentation", "depth")
 _LABELS = "segmentation"
 _LIST = {"train": "train.txt", "validation": "train.txt", "test": "val.txt"}
-
-
-@dataclass(frozen=True)
-class _Row:
-    """One line of a list: where it stands and its files by column."""
-
-    place: str
-    files: Mapping[str, str]
 
 
 class NYUDv2Folder(AlignedDataset):
@@ -73,145 +59,36 @@ class NYUDv2Folder(AlignedDataset):
             differ, a label outside the classes. The message names the list, the line and the file.
     """
 
-    def __init__(
-        self,
-        root: str | Path,
-        split: Split,
-        modalities: Mapping[str, Modality] | None = None,
-        targets: Mapping[str, Modality] | None = None,
-        *,
-        classes: int | Sequence[str] | None = None,
-        validation: float = 0.1,
-        ignore_index: int = 255,
-        transform: Transform | None = None,
-        seed: int = 0,
-        columns: Sequence[str] = COLUMNS,
+    def open(
+        self, classes: int | Sequence[str] | None, *, columns: Sequence[str] = COLUMNS
     ) -> None:
-        check_split(split)
-        if not Path(root).is_dir():
-            raise DataError(f"{root}: no such folder; see docs/data.md for the layout")
-        described = describe(root, ("classes", "palette", "depth_unit"))
+        """Reads the list of the split; see the class for ``columns``."""
+        if not self.root.is_dir():
+            raise DataError(f"{self.root}: no such folder; see docs/data.md for the layout")
+        described = describe(self.root, ("classes", "palette", "depth_unit"))
         # Those of Rooms are not the user's: in a few frames some do not occur.
         self.own_classes = described.get("name") != "rooms"
-        names = class_names(classes, described, Path(root))
+        names = class_names(classes, described, self.root)
         self.labels = {_LABELS: Classes(names, palette_of(described, len(names)))}
-        known: dict[str, dict[str, Any]] = {
+        special: dict[str, dict[str, Any]] = {
             "depth": {"kind": "depth", "unit": described.get("depth_unit")},
             _LABELS: {"kind": "label"},
         }
-        self.fields = {name: known.get(name, {"kind": "image"}) for name in columns}
-        self.known = tuple({*columns, *COLUMNS})
-        path = Path(root) / _LIST[split]
-        rows = _read_list(path, Path(root), columns)
-        if split != "test":
-            places = [row.place for row in rows]
-            rows = [rows[index] for index in cut_validation(places, validation, split, str(path))]
-        self._rows = rows
-        super().__init__(
-            root,
-            split,
-            modalities,
-            targets,
-            ignore_index=ignore_index,
-            transform=transform,
-            seed=seed,
-        )
-
-    def __len__(self) -> int:
-        return len(self._rows)
+        self.fields = {name: special.get(name, {"kind": "image"}) for name in columns}
+        self.possible_fields = tuple({*columns, *COLUMNS})
+        path = self.root / _LIST[self.split]
+        frames = _read_list(path, self.root, columns)
+        self.frames = [frames[n] for n in self.cut([frame.place for frame in frames], str(path))]
 
     def name(self, index: int) -> str:
         """Stem of the sample's first input."""
         first = next(iter(self.modalities), next(iter(self.fields)))
-        return Path(self._rows[index].files[first]).stem
-
-    def place(self, index: int) -> str:
-        """The list and the line."""
-        return self._rows[index].place
-
-    def files(self, index: int) -> dict[str, Path]:
-        """The files of one line."""
-        return {name: self.root / file for name, file in self._rows[index].files.items()}
-
-    def read(self, field: str, index: int, modality: Modality) -> NDArray[Any]:
-        """Reads one file of one line."""
-        return modality.read(self.root / self._rows[index].files[field])
+        return self.frames[index].files[first].stem
 
 
-def describe(root: str | Path, keys: Sequence[str]) -> dict[str, Any]:
-    """What dataset.yaml in a data folder says; empty if there is none.
-
-    Args:
-        root: the folder.
-        keys: what the reader takes of it; beside them ``about`` may hold anything.
-
-    Raises:
-        DataError: it is no YAML mapping, or has other keys, which would be passed over silently.
-    """
-    path = Path(root) / "dataset.yaml"
-    if not path.is_file():
-        return {}
-    described = read_yaml(path, DataError).value
-    if not isinstance(described, dict):
-        raise DataError(f"{path}: must hold keys and values, such as 'classes: [floor, wall]'")
-    # What Rooms writes of itself is beside the keys in one layout.
-    for key in [] if described.get("name") == "rooms" else described:
-        if key not in (*keys, "about"):
-            raise DataError(
-                f"{path}: {key}: is no key of this layout{did_you_mean(key, keys)}; there are "
-                f"{', '.join(keys)}, and about for anything else"
-            )
-    return described
-
-
-def palette_of(described: Mapping[str, Any], classes: int) -> NDArray[np.uint8]:
-    """(C, 3) RGB colours: those of dataset.yaml if it has one per class, else well separated ones.
-
-    Raises:
-        DataError: dataset.yaml holds something else than RGB colours.
-    """
-    given = described.get("palette")
-    if given is not None:
-        try:
-            colours = np.array(given, dtype=np.uint8).reshape(len(given), 3)
-        except (TypeError, ValueError, OverflowError) as error:
-            raise DataError(
-                f"dataset.yaml: palette: must be a list of [red, green, blue], 0..255 ({error})"
-            ) from error
-        if len(colours) == classes:
-            return colours
-    # Steps of the golden ratio keep any number of hues apart.
-    hues = np.arange(classes) * 0.618034 % 1.0
-    levels = 0.55 + 0.45 * (np.arange(classes) % 3) / 2.0
-    waves = 0.5 + 0.5 * np.cos(2.0 * np.pi * (hues[:, None] + np.array((0.0, 1 / 3, 2 / 3))))
-    bright = 255.0 * levels[:, None] * (0.15 + 0.85 * waves)
-    return np.asarray(np.rint(bright), dtype=np.uint8)
-
-
-def class_names(
-    classes: int | Sequence[str] | None, described: Mapping[str, Any], root: Path
-) -> tuple[str, ...]:
-    """The names of the classes: as given, else as dataset.yaml says; a number makes names of it.
-
-    Raises:
-        DataError: neither says it, or it is no number or list.
-    """
-    given = described.get("classes") if classes is None else classes
-    if given is None:
-        raise DataError(
-            f"{root}: how many classes? Set data.classes, or write dataset.yaml with 'classes:'"
-        )
-    if not isinstance(given, int | Sequence) or isinstance(given, str):
-        raise DataError(f"{root}: classes must be their number or a list of names, not {given!r}")
-    names = tuple(str(n) for n in (range(given) if isinstance(given, int) else given))
-    if not names:
-        raise DataError(f"{root}: there must be at least one class")
-    return names
-
-
-def _read_list(path: Path, root: Path, columns: Sequence[str]) -> list[_Row]:
+def _read_list(path: Path, root: Path, columns: Sequence[str]) -> list[Frame]:
     lines = read_lines(path)
-    rows = []
+    frames = []
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
@@ -227,7 +104,8 @@ def _read_list(path: Path, root: Path, columns: Sequence[str]) -> list[_Row]:
             inside = Path(os.path.normpath(file))
             if not file or inside.is_absolute() or inside.parts[:1] == ("..",):
                 raise DataError(f"{place}: path {file!r} leaves {root}; paths are relative to it")
-        rows.append(_Row(place, dict(zip(columns, files, strict=True))))
-    if not rows:
+        paths = {name: root / file for name, file in zip(columns, files, strict=True)}
+        frames.append(Frame(files[0], paths, place))
+    if not frames:
         raise DataError(f"{path}: the list is empty")
-    return rows
+    return frames

@@ -9,12 +9,13 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from cen.data.fields.kinds import one_of
 from cen.data.fields.modality import Modality
 from cen.data.formats import matfiles
-from cen.data.readers.aligned import AlignedDataset, Classes, Split, check_split, cut_validation
-from cen.data.readers.nyudv2 import describe, palette_of
+from cen.data.readers.aligned import AlignedDataset
+from cen.data.readers.dataset_yaml import Classes, describe, palette_of
 from cen.data.readers.nyudv2_classes import LABELED, choose_mapping
-from cen.data.transforms import Transform
+from cen.data.readers.splitting import Split
 from cen.errors import ConfigError, DataError
 
 SPLITS = "splits.mat"
@@ -84,25 +85,16 @@ class NYUDv2Mat(AlignedDataset):
             mapping. The message names the file and the image.
     """
 
-    def __init__(
+    def open(
         self,
-        root: str | Path,
-        split: Split,
-        modalities: Mapping[str, Modality] | None = None,
-        targets: Mapping[str, Modality] | None = None,
+        classes: int | Sequence[str] | None,
         *,
-        classes: int | Sequence[str] | None = None,
-        validation: float = 0.1,
-        ignore_index: int = 255,
-        transform: Transform | None = None,
-        seed: int = 0,
         depth: Depth = "filled",
         crop: bool = False,
     ) -> None:
-        check_split(split)
-        if depth not in get_args(Depth):
-            raise ConfigError(f"depth: {depth!r} is none of {', '.join(get_args(Depth))}")
-        folder = Path(root)
+        """Checks the files against each other; see the class for ``depth`` and ``crop``."""
+        one_of("depth", depth, get_args(Depth))
+        folder = self.root
         self._path = folder / LABELED
         self._depth, self._crop = _DEPTHS[depth], crop
         self._size, scenes, labels = _survey(self._path, self._depth)
@@ -112,22 +104,21 @@ class NYUDv2Mat(AlignedDataset):
                 f"{self._size[0]} x {self._size[1]}; leave it off"
             )
         self._mapping = choose_mapping(folder, labels, self._names, classes)
-        if 0 <= ignore_index < len(self._mapping.names):
+        class_names = self._mapping.names
+        if 0 <= self.ignore_index < len(class_names):
             raise ConfigError(
-                f"data.ignore_index: {ignore_index} is one of the {len(self._mapping.names)} "
+                f"data.ignore_index: {self.ignore_index} is one of the {len(class_names)} "
                 "classes; choose another value, such as 65535"
             )
         table = self._mapping.table
-        self._classes = np.where(table == 0, ignore_index, table - 1).astype(np.int32)
+        self._classes = np.where(table == 0, self.ignore_index, table - 1).astype(np.int32)
         described = describe(folder, ("palette", "intrinsics", "classes"))
         self._intrinsics = _intrinsics(folder, described, self._size, crop)
-        self._numbers = _numbers(folder / SPLITS, split, len(scenes))
-        if split != "test":
-            groups = [scenes[number - 1] for number in self._numbers]
-            part = cut_validation(groups, validation, split, f"{folder / SPLITS}, trainNdxs")
-            self._numbers = [self._numbers[index] for index in part]
-        self._scenes = [scenes[number - 1] for number in self._numbers]
-        class_names = self._mapping.names
+        numbers = _numbers(folder / SPLITS, self.split, len(scenes))
+        groups = [scenes[number - 1] for number in numbers]
+        part = self.cut(groups, f"{folder / SPLITS}, trainNdxs")
+        self._numbers = [numbers[index] for index in part]
+        self._scenes = [groups[index] for index in part]
         self.labels = {
             "segmentation": Classes(class_names, palette_of(described, len(class_names)))
         }
@@ -136,15 +127,6 @@ class NYUDv2Mat(AlignedDataset):
             "depth": {"kind": "depth", "unit": 1.0, "missing": 0.0},
             "segmentation": {"kind": "label"},
         }
-        super().__init__(
-            root,
-            split,
-            modalities,
-            targets,
-            ignore_index=ignore_index,
-            transform=transform,
-            seed=seed,
-        )
 
     def __len__(self) -> int:
         return len(self._numbers)

@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cen.data.fields.modality import Modality
-from cen.data.readers.aligned import AlignedDataset, Classes, Split, check_split, cut_validation
+from cen.data.readers.aligned import AlignedDataset
+from cen.data.readers.dataset_yaml import Classes
 from cen.data.rooms.labels import LabelSet, label_set
 from cen.data.rooms.render import render_scene
 from cen.data.rooms.splits import scene_index
-from cen.data.transforms import Transform
 from cen.errors import ConfigError, DataError, shown
 
 _LABELS = "segmentation"
@@ -68,18 +68,10 @@ class RoomsLayout(AlignedDataset):
         DataError: no such split, or an empty one.
     """
 
-    def __init__(
+    def open(
         self,
-        root: str | Path,
-        split: Split,
-        modalities: Mapping[str, Modality] | None = None,
-        targets: Mapping[str, Modality] | None = None,
+        classes: int | Sequence[str] | None,
         *,
-        classes: int | Sequence[str] | None = None,
-        validation: float = 0.1,
-        ignore_index: int = 255,
-        transform: Transform | None = None,
-        seed: int = 0,
         size: Sequence[int] = (96, 128),
         labels: LabelSet = "parts",
         train: int = 1000,
@@ -87,7 +79,7 @@ class RoomsLayout(AlignedDataset):
         scenes: int = 0,
         annotated: Mapping[str, float] | None = None,
     ) -> None:
-        check_split(split)
+        """Chooses the scenes; see the class for the options."""
         _check_options(size, {"train": train, "test": test, "scenes": scenes})
         try:
             known = label_set(labels)
@@ -97,23 +89,12 @@ class RoomsLayout(AlignedDataset):
         self.size, self.labels_of, self.scenes = (int(size[0]), int(size[1])), labels, scenes
         self.labels = {_LABELS: Classes(known.classes, np.array(known.palette, dtype=np.uint8))}
         self.fields = FIELDS
-        self._all = list(range(test))
-        if split != "test":
-            names = [f"scene {number}" for number in range(train)]
-            self._all = cut_validation(names, validation, split, "Rooms")
+        count = test if self.split == "test" else train
+        self._all = self.cut([f"scene {number}" for number in range(count)], "Rooms")
         shares = _shares(annotated)
-        self._shares = shares if split != "test" else {}
+        self._shares = shares if self.split != "test" else {}
         self.partial = bool(self._shares)
         self._kept: dict[int, dict[str, NDArray[Any]]] = {}
-        super().__init__(
-            root,
-            split,
-            modalities,
-            targets,
-            ignore_index=ignore_index,
-            transform=transform,
-            seed=seed,
-        )
 
     def select(
         self,

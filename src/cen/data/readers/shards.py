@@ -21,10 +21,11 @@ from numpy.typing import NDArray
 from cen.conventions import normals_in_doubt
 from cen.data.fields.modality import Modality
 from cen.data.formats.pictures import Held
-from cen.data.readers.aligned import AlignedDataset, Classes, Split, check_split
+from cen.data.readers.aligned import AlignedDataset
+from cen.data.readers.dataset_yaml import Classes
 from cen.data.readers.shard_storage import Store, npy_array
 from cen.data.sampling import Key, split_key
-from cen.data.transforms import Sample, Transform
+from cen.data.transforms import Sample
 from cen.documents import parse_json, parse_yaml
 from cen.errors import CenWarning, DataError
 
@@ -69,43 +70,25 @@ class Shards(AlignedDataset):
             or too short; on reading: a range cannot be read or decoded.
     """
 
-    def __init__(
-        self,
-        root: str | Path,
-        split: Split,
-        modalities: Mapping[str, Modality] | None = None,
-        targets: Mapping[str, Modality] | None = None,
-        *,
-        classes: int | Sequence[str] | None = None,
-        validation: float = 0.1,
-        ignore_index: int | None = None,
-        transform: Transform | None = None,
-        seed: int = 0,
-        storage: Mapping[str, Any] | None = None,
+    def open(
+        self, classes: int | Sequence[str] | None, *, storage: Mapping[str, Any] | None = None
     ) -> None:
-        check_split(split)
-        self.store = Store(str(root), storage or {})
+        """Reads shards.yaml; see the class for ``storage``."""
+        self.store = Store(self.address, storage or {})
         said = _description(self.store)
-        if isinstance(said["splits"], dict) and split not in said["splits"]:
+        if isinstance(said["splits"], dict) and self.split not in said["splits"]:
             known = ", ".join(said["splits"])
-            raise DataError(f"{self.store.path(DESCRIPTION)}: has no split {split}, only {known}")
-        self._take(said, split)
+            raise DataError(
+                f"{self.store.path(DESCRIPTION)}: has no split {self.split}, only {known}"
+            )
+        self._take(said)
         _warn_of_normals(said, self.store.path(DESCRIPTION))
         _check_classes(classes, self.labels, self.store)
         self._columns = {name: column for column, name in enumerate([*self.fields, ABOUT])}
         self._index: NDArray[np.uint32] | None = None
         self._held: dict[Member, Held] = {}
-        super().__init__(
-            root,
-            split,
-            modalities,
-            targets,
-            ignore_index=self._ignored if ignore_index is None else ignore_index,
-            transform=transform,
-            seed=seed,
-        )
 
-    def _take(self, said: Mapping[str, Any], split: str) -> None:
+    def _take(self, said: Mapping[str, Any]) -> None:
         """Takes over what shards.yaml says.
 
         Raises:
@@ -122,14 +105,15 @@ class Shards(AlignedDataset):
             }
             self.usual_inputs = tuple(said["inputs"])
             self.usual_targets = tuple(said["targets"])
-            self.length = int(said["splits"][split])
+            self.length = int(said["splits"][self.split])
             self.per_shard = int(said["samples_per_shard"])
             self.partial = bool(said.get("partial", False))
             self.along_ray = frozenset(map(str, said.get("along_ray", ())))
             self.rendered = bool(said.get("rendered", False))
             self.own_classes = bool(said.get("own_classes", False))
             self.undeclared = frozenset(map(str, said.get("undeclared", ())))
-            self._ignored = int(said.get("ignore_index", 255))
+            if not self.ignore_declared:
+                self.ignore_index = int(said.get("ignore_index", 255))
             if min(self.length, self.per_shard) < 1:
                 raise ValueError("there must be samples")
         except (TypeError, ValueError, KeyError, AttributeError, OverflowError) as error:

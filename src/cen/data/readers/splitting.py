@@ -1,13 +1,100 @@
-"""Splits that stay what they are when files are added: by a hash of what belongs together."""
+"""Splits: what belongs together stays together, and splits stay what they are when files are added.
+
+`cut_validation` cuts a validation split from an official training list; `hashed_split` makes all
+three splits of data that have none.
+"""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, get_args
 
-from cen.data.readers.aligned import Split, cut_validation
+import numpy as np
+from numpy.typing import NDArray
+
 from cen.errors import DataError
+
+Split = Literal["train", "validation", "test"]
+SPLITS: tuple[Split, ...] = get_args(Split)
+
+_BLOCKS = 5
+
+
+def check_split(split: str) -> None:
+    """Refuses a split that does not exist.
+
+    Raises:
+        DataError: naming those that do.
+    """
+    if split not in SPLITS:
+        raise DataError(f"no split {split!r}; there are {', '.join(SPLITS)}")
+
+
+def cut_validation(
+    groups: Sequence[str], share: float, split: Literal["train", "validation"], where: str
+) -> list[int]:
+    """Which samples of a training list belong to the training or the validation split.
+
+    Frames of one room must not stand on both sides. Where the groups say which frames belong
+    together, whole groups are held out, until their share is reached; where every sample is a
+    group of its own, contiguous blocks are, because neighbouring frames often show one room.
+    Several of them, evenly spaced, so that the validation split is not one kind of room only.
+
+    Args:
+        groups: the group of each sample, in the order of the list.
+        share: of the list that is the validation split, 0 <= share < 1.
+        split: which of the two is wanted.
+        where: what the list is called in messages.
+
+    Returns:
+        Indices into the list, ascending.
+
+    Raises:
+        DataError: the share is out of range or leaves the split empty.
+    """
+    if not 0.0 <= share < 1.0:
+        raise DataError(f"validation: {share} is no share of {where}, 0 <= share < 1")
+    wanted = round(share * len(groups))
+    known = len(set(groups)) < len(groups)
+    held = _whole_groups(groups, wanted) if known else _blocks(len(groups), wanted)
+    part = np.flatnonzero(held == (split == "validation")).tolist()
+    if not part:
+        unit = f"{len(set(groups))} scenes" if known else f"{len(groups)} lines"
+        raise DataError(f"{where}: validation = {share} of {unit} leaves the {split} split empty")
+    return [int(index) for index in part]
+
+
+def _whole_groups(groups: Sequence[str], wanted: int) -> NDArray[np.bool_]:
+    """Evenly spaced whole groups with ``wanted`` samples in all, or as close as they come."""
+    names, member, counts = np.unique(np.array(groups), return_inverse=True, return_counts=True)
+    held = np.zeros(len(names), dtype=bool)
+    # Bit-reversed order spreads any number of groups over the sorted names.
+    bits = max(1, int(len(names) - 1).bit_length())
+    order = sorted(range(len(names)), key=lambda n: int(f"{n:0{bits}b}"[::-1], 2))
+    total = 0
+    for group in order[::-1]:
+        # A tie is held out: of few frames a validation split rather than none.
+        if abs(total + int(counts[group]) - wanted) <= abs(total - wanted):
+            held[group] = True
+            total += int(counts[group])
+    return np.asarray(held[member])
+
+
+def _blocks(length: int, wanted: int) -> NDArray[np.bool_]:
+    """Up to five contiguous blocks, evenly spaced."""
+    held = np.zeros(length, dtype=bool)
+    blocks = min(_BLOCKS, wanted)
+    end = 0
+    for block in range(blocks):
+        done = wanted * block // blocks
+        size = wanted * (block + 1) // blocks - done
+        centre = (2 * block + 1) * length // (2 * blocks)
+        # Where nearly all is held out, rounding must push no block into the next or over the end.
+        first = max(end, min(centre - size // 2, length - (wanted - done)))
+        end = first + size
+        held[first:end] = True
+    return held
 
 
 def hashed_number(group: str, salt: str) -> float:

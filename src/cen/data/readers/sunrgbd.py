@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cen.data.fields.kinds import Beyond
+from cen.data.fields.kinds import Beyond, one_of
 from cen.data.fields.modality import Modality
 from cen.data.formats import matfiles
 from cen.data.formats.pictures import is_file, ordinary
-from cen.data.readers.aligned import AlignedDataset, Classes, Split, check_split, cut_validation
-from cen.data.readers.nyudv2 import describe, palette_of
+from cen.data.readers.aligned import AlignedDataset
+from cen.data.readers.dataset_yaml import Classes, describe, palette_of
 from cen.data.readers.sunrgbd_lists import (
     frame_labels,
     group_frames,
@@ -24,8 +24,7 @@ from cen.data.readers.sunrgbd_lists import (
     read_split,
     seglabel,
 )
-from cen.data.transforms import Transform
-from cen.errors import CenWarning, ConfigError, DataError
+from cen.errors import CenWarning, DataError
 
 TOOLBOX = "SUNRGBDtoolbox"
 ALLSPLIT = f"{TOOLBOX}/traintestSUNRGBD/allsplit.mat"
@@ -102,28 +101,19 @@ class SUNRGBD(AlignedDataset):
             16-bit, sizes that differ, a label that is no class. The message names the file.
     """
 
-    def __init__(
+    def open(
         self,
-        root: str | Path,
-        split: Split,
-        modalities: Mapping[str, Modality] | None = None,
-        targets: Mapping[str, Modality] | None = None,
+        classes: int | Sequence[str] | None,
         *,
-        classes: int | Sequence[str] | None = None,
-        validation: float = 0.1,
-        ignore_index: int = 255,
-        transform: Transform | None = None,
-        seed: int = 0,
         depth: Depth = "filled",
         beyond: Beyond = "clip",
         missing: Missing = "error",
     ) -> None:
-        check_split(split)
-        choices = ("depth", depth, Depth), ("beyond", beyond, Beyond), ("missing", missing, Missing)
-        for key, value, known in choices:
-            if value not in get_args(known):
-                raise ConfigError(f"{key}: {value!r} is none of {', '.join(get_args(known))}")
-        folder = Path(root)
+        """Reads the lists of the toolbox; see the class for the options."""
+        one_of("depth", depth, get_args(Depth))
+        one_of("beyond", beyond, get_args(Beyond))
+        one_of("missing", missing, get_args(Missing))
+        folder = self.root
         self._depth, self._missing = _DEPTHS[depth], missing
         names = _class_names(folder / CLASSES)
         self._label_of = {_plain(name): label for label, name in enumerate(names, start=1)}
@@ -134,14 +124,11 @@ class SUNRGBD(AlignedDataset):
             names = list(names) if isinstance(classes, int) else [str(name) for name in classes]
         palette = palette_of(describe(folder, ("palette", "classes")), len(names))
         self.labels = {"segmentation": Classes(tuple(names), palette)}
-        self._frames = read_split(folder / ALLSPLIT, split)
-        if split != "test":
-            groups = group_frames(self._frames)
-            part = cut_validation(groups, validation, split, f"{folder / ALLSPLIT}, alltrain")
-            self._frames = [self._frames[index] for index in part]
-            self._groups = [groups[index] for index in part]
-        else:
-            self._groups = group_frames(self._frames)
+        listed = read_split(folder / ALLSPLIT, self.split)
+        groups = group_frames(listed)
+        part = self.cut(groups, f"{folder / ALLSPLIT}, alltrain")
+        self._frames = [listed[index] for index in part]
+        self._groups = [groups[index] for index in part]
         self._numbers = _numbers(folder, self._frames)
         self._listed = range(len(self._frames))
         self._kept: Sequence[int] = self._listed
@@ -153,15 +140,6 @@ class SUNRGBD(AlignedDataset):
             },
             "segmentation": {"kind": "label"},
         }
-        super().__init__(
-            root,
-            split,
-            modalities,
-            targets,
-            ignore_index=ignore_index,
-            transform=transform,
-            seed=seed,
-        )
 
     def __len__(self) -> int:
         return len(self._kept)

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cen.data.formats import matfiles
-from cen.data.readers.aligned import Split
 from cen.data.readers.patterns import natural
+from cen.data.readers.splitting import Split
 from cen.errors import DataError
 
 _SPLIT_VARIABLE = {"train": "alltrain", "validation": "alltrain", "test": "alltest"}

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from cen.conventions import REVERSED_AXES
 from cen.data.fields.geometry import Matrix
 from cen.data.fields.modality import Modality
-from cen.data.readers.aligned import AlignedDataset, Classes, Split, check_split, cut_validation
-from cen.data.readers.nyudv2 import class_names, describe, palette_of
+from cen.data.readers.aligned import AlignedDataset
+from cen.data.readers.dataset_yaml import Classes, class_names, describe, palette_of
 from cen.data.readers.splitting import hashed_split
 from cen.data.readers.taskonomy_files import (
     POINT_INFO,
@@ -33,7 +33,7 @@ from cen.data.readers.taskonomy_values import (
     SEMANTIC_SHIFT,
     STEPS,
 )
-from cen.data.transforms import INTRINSICS, Transform
+from cen.data.transforms import INTRINSICS
 from cen.errors import CenWarning, DataError
 
 CLASSES = (
@@ -158,50 +158,34 @@ class Taskonomy(AlignedDataset):
     usual_inputs: tuple[str, ...] = ("rgb", "depth_zbuffer")
     usual_targets: tuple[str, ...] = (_SEMANTIC,)
 
-    def __init__(
+    def open(
         self,
-        root: str | Path,
-        split: Split,
-        modalities: Mapping[str, Modality] | None = None,
-        targets: Mapping[str, Modality] | None = None,
+        classes: int | Sequence[str] | None,
         *,
-        classes: int | Sequence[str] | None = None,
-        validation: float = 0.1,
-        ignore_index: int = 255,
-        transform: Transform | None = None,
-        seed: int = 0,
         lists: str | Mapping[str, str] | None = None,
         test: float = 0.2,
     ) -> None:
-        check_split(split)
-        self._frames: Frames = read_frames(Path(root), DOMAINS)
+        """Finds out the layout, its domains and its frames; see the class for the options."""
+        root = self.root
+        self._frames: Frames = read_frames(root, DOMAINS)
         described = describe(root, ("classes", "palette", "lists", "axes"))
-        names = class_names(classes, {"classes": CLASSES, **described}, Path(root))
-        self.known = tuple(DOMAINS)
+        names = class_names(classes, {"classes": CLASSES, **described}, root)
+        self.possible_fields = tuple(DOMAINS)
         self.fields = {name: DOMAINS[name] for name in DOMAINS if name in self._frames.domains}
         about = described.get("about")
         self.rendered = isinstance(about, Mapping) and about.get("name") == "rooms"
         if "normal" in self.fields:
             self.fields["normal"] = {
                 **DOMAINS["normal"],
-                "axes": _axes(described, self.rendered, Path(root)),
+                "axes": _axes(described, self.rendered, root),
             }
         if _SEMANTIC in self.fields:
-            self.fields[_SEMANTIC] = {**DOMAINS[_SEMANTIC], "ignore_index": ignore_index}
+            self.fields[_SEMANTIC] = {**DOMAINS[_SEMANTIC], "ignore_index": self.ignore_index}
         self.labels = {_SEMANTIC: Classes(names, palette_of(described, len(names)))}
         self._lists: str | Mapping[str, str] | None = lists or described.get("lists")
-        self._shares = {"validation": validation, "test": test}
+        self._shares = {"validation": self.validation, "test": test}
         self._keys = np.zeros(0, np.int64)
         self._places: Mapping[int, str] = {}
-        super().__init__(
-            root,
-            split,
-            modalities,
-            targets,
-            ignore_index=ignore_index,
-            transform=transform,
-            seed=seed,
-        )
 
     def __len__(self) -> int:
         return len(self._keys)
@@ -275,10 +259,7 @@ class Taskonomy(AlignedDataset):
         if self.split in found and (self.split != "train" or "validation" in found):
             return found[self.split]
         keys = found["train"]
-        share = self._shares["validation"]
-        where = str(self.root / lists["train"])
-        assert self.split != "test"
-        return keys[cut_validation(self._frames.groups(keys), share, self.split, where)]
+        return keys[self.cut(self._frames.groups(keys), str(self.root / lists["train"]))]
 
     def _complete(self, wanted: Sequence[str]) -> NDArray[np.int64]:
         """Frames that have all the wanted files, with a warning that names some of the others."""

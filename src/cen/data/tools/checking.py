@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cen.data.fields.modality import Modality
-from cen.data.readers.aligned import AlignedDataset, Split
-from cen.data.readers.source import SPLITS, Source
+from cen.data.readers.aligned import AlignedDataset
+from cen.data.readers.opening import DatasetRecipe
+from cen.data.readers.splitting import SPLITS, Split
 from cen.data.tools.findings import DepthFacts, Facts, Finding, check_samples
 from cen.data.tools.label_facts import Said, blurred, doubts
 from cen.data.tools.neighbours import parted_film
@@ -129,7 +130,7 @@ def told(depth: DepthFacts) -> dict[str, float]:
 
 
 def check_data(
-    source: Source,
+    source: DatasetRecipe,
     splits: Sequence[Split] = SPLITS,
     *,
     workers: int | None = None,

@@ -19,9 +19,10 @@ from numpy.typing import NDArray
 from cen.conventions import CONVENTIONS
 from cen.data.fields.modality import Modality
 from cen.data.formats.label_maps import stored_numbers
-from cen.data.readers.aligned import AlignedDataset, Split
+from cen.data.readers.aligned import AlignedDataset
+from cen.data.readers.opening import DatasetRecipe
 from cen.data.readers.shards import ABOUT, DESCRIPTION, HEADER, INDEX
-from cen.data.readers.source import SPLITS, Source
+from cen.data.readers.splitting import SPLITS, Split
 from cen.data.tools.parallel import over_samples
 from cen.errors import ConfigError, DataError
 from cen.files import write_atomically, write_text
@@ -34,7 +35,7 @@ _LONGEST_KEY = 60
 
 
 def write_shards(
-    source: Source,
+    source: DatasetRecipe,
     out: str | Path,
     splits: Sequence[Split] = SPLITS,
     *,
@@ -100,7 +101,7 @@ def _need_webdataset() -> None:
 
 
 def _description(
-    source: Source, opened: Mapping[Split, AlignedDataset], per_shard: int
+    source: DatasetRecipe, opened: Mapping[Split, AlignedDataset], per_shard: int
 ) -> dict[str, Any]:
     dataset = next(iter(opened.values()))
     read = {**dataset.modalities, **dataset.targets}

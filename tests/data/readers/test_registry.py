@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from cen.data import open_layout
-from cen.data.readers.layouts import LAYOUTS, reader, reader_options
+from cen.data.readers.registry import LAYOUTS, reader, reader_options
 from cen.errors import ConfigError
 
 

@@ -1,0 +1,193 @@
+"""Opening a data set as a configuration or a command describes it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from cen.data.fields.modality import Modality
+from cen.data.readers.aligned import AlignedDataset
+from cen.data.readers.registry import reader, reader_options
+from cen.data.readers.splitting import Split
+from cen.errors import ConfigError, DataError, did_you_mean
+
+FieldOptions = Mapping[str, Mapping[str, Any]]
+"""What the user says of fields, by name: arguments of `Modality.of`."""
+
+
+def open_layout(
+    layout: str,
+    root: str | Path,
+    split: Split,
+    *,
+    inputs: FieldOptions | None = None,
+    outputs: FieldOptions | None = None,
+    options: Mapping[str, Any] | None = None,
+    **common: Any,
+) -> AlignedDataset:
+    """Opens one split of a data set.
+
+    Args:
+        layout: a key of `cen.data.LAYOUTS`.
+        root: where the data set is.
+        split: "train", "validation" or "test".
+        inputs: fields to read as inputs; for each, arguments of `Modality.of` that differ from
+            what the data set says of it (None counts as not given). None: the usual ones.
+        outputs: fields to read as ground truth, likewise.
+        options: the layout's own options, see `reader_options`.
+        **common: classes, validation, ignore_index, seed.
+
+    Raises:
+        ConfigError: an unknown layout, field or option, or a description that is impossible.
+        DataError: the data set cannot be used.
+    """
+    own_options = reader_options(layout)
+    for name in options or {}:
+        if name not in own_options:
+            hint = did_you_mean(name, own_options)
+            own = (
+                f"its options are {', '.join(own_options)}" if own_options else "it has no options"
+            )
+            raise ConfigError(f"data.options.{name}: layout {layout} has none{hint}; {own}")
+    dataset = reader(layout)(root, split, {}, {}, **{**dict(options or {}), **common})
+    # What a data set says of its fields is known once it is open.
+    dataset.select(
+        None if inputs is None else described(dataset, inputs, "data.modalities"),
+        None if outputs is None else described(dataset, outputs, "model.outputs"),
+    )
+    return dataset
+
+
+def described(dataset: AlignedDataset, wanted: FieldOptions, key: str) -> dict[str, Modality]:
+    """The modalities wanted: what the data set says of them, overruled by what the user says.
+
+    Raises:
+        ConfigError: naming the key, an unknown field or an impossible description.
+    """
+    fields, root = dataset.fields, dataset.root
+    made = {}
+    for name, given in wanted.items():
+        if name not in fields:
+            hint = did_you_mean(name, fields)
+            raise ConfigError(
+                f"{key}.{name}: no field of the data in {root}{hint}; there are {', '.join(fields)}"
+            )
+        own = {option: value for option, value in given.items() if value is not None}
+        said = dict(fields[name])
+        if own.get("kind", said.get("kind", "image")) != said.get("kind", "image"):
+            said = {}  # what is said of a depth means nothing to an image
+        try:
+            made[name] = Modality.of(**{**said, **own})
+        except ConfigError as error:
+            _check_said(root, name, said)
+            raise ConfigError(f"{key}.{name}: {error}") from None
+        except TypeError as error:
+            raise DataError(f"{root}: field {name} is described wrongly: {error}") from None
+    return made
+
+
+def _check_said(root: Path, name: str, said: Mapping[str, Any]) -> None:
+    """Tells a data set that describes a field wrongly from a user who does.
+
+    Raises:
+        DataError: what the data set says of the field is impossible by itself.
+    """
+    try:
+        Modality.of(**said)
+    except ConfigError as error:
+        raise DataError(f"{root}: field {name} is described wrongly: {error}") from None
+
+
+@dataclass(frozen=True)
+class DatasetRecipe:
+    """A data set as a command names it: what opens any of its splits, again and again.
+
+    Attributes:
+        layout: name of the layout.
+        root: where the data set is.
+        inputs, outputs: fields to read and what the user says of them; None: the usual ones.
+        given: what the user says of fields, whether they are read or not.
+        options: the layout's own options.
+        common: classes, validation, ignore_index, seed.
+        partial: samples may lack the files of some outputs.
+        fields: read these fields in place of ``inputs`` and ``outputs``; ("all",) for all.
+    """
+
+    layout: str
+    root: str
+    inputs: FieldOptions | None = None
+    outputs: FieldOptions | None = None
+    given: FieldOptions = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
+    common: Mapping[str, Any] = field(default_factory=dict)
+    fields: tuple[str, ...] = ()
+    partial: bool = False
+
+    def open(self, split: Split, *, tolerant: bool = False) -> AlignedDataset:
+        """Opens one split, without transforms.
+
+        Args:
+            split: which.
+            tolerant: go on where files are missing; reading them fails then.
+
+        Raises:
+            ConfigError: an unknown layout, field or option.
+            DataError: the data set cannot be used.
+        """
+        dataset = open_layout(
+            self.layout,
+            self.root,
+            split,
+            inputs={},
+            outputs={},
+            options=self.options,
+            **self.common,
+        )
+        self._check_given(dataset)
+        dataset.partial = dataset.partial or self.partial
+        inputs, outputs = self._wanted(dataset)
+        modalities = described(dataset, inputs, "data.modalities")
+        targets = described(dataset, outputs, "model.outputs")
+        # Every missing file shall be told, not the first one alone. The fields are chosen before
+        # the files are looked for.
+        try:
+            dataset.select(modalities, targets)
+        except DataError:
+            # Without samples there is nothing that could tell more than this error.
+            if not tolerant or not len(dataset):
+                raise
+        return dataset
+
+    def _check_given(self, dataset: AlignedDataset) -> None:
+        """Refuses what is said of a field that there is not: a depth would silently keep its unit.
+
+        Raises:
+            ConfigError: with the nearest field.
+        """
+        for name in self.given:
+            if name not in dataset.fields and name not in dataset.possible_fields:
+                raise ConfigError(
+                    f"data.modalities.{name}: no field of the data in {dataset.root}"
+                    f"{did_you_mean(name, dataset.fields)}; there are {', '.join(dataset.fields)}"
+                )
+
+    def _wanted(self, dataset: AlignedDataset) -> tuple[FieldOptions, FieldOptions]:
+        """The fields to read as inputs and as ground truth, with what the user says of them."""
+        if not self.fields and self.inputs is not None:
+            return self.inputs, self.outputs or {}
+        usual = (*dataset.usual_inputs, *dataset.usual_targets)
+        names: Iterable[str] = self.fields or [name for name in usual if name in dataset.fields]
+        if self.fields == ("all",):
+            names = dataset.fields
+        given = {**(self.outputs or {}), **(self.inputs or {}), **self.given}
+        true = [
+            name
+            for name in names
+            if name in dataset.usual_targets or dataset.fields.get(name, {}).get("kind") == "label"
+        ]
+        return (
+            {name: given.get(name, {}) for name in names if name not in true},
+            {name: given.get(name, {}) for name in true},
+        )

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from cen import parsing
-from cen.config import Config, walk
-from cen.config_data import ModalityConfig
+from cen.config import Config
 from cen.errors import ConfigError
+from cen.options.constraints import walk
+from cen.options.data_options import ModalityConfig
 
 
 @pytest.fixture
@@ -105,7 +106,7 @@ def test_mapping_on_the_command_line_is_replaced_and_then_extended(file: Path) -
         ("train.steps.x", "1", "--train.steps.x: train.steps is a single value"),
         ("train.stages.0.steps", "1", "0 is no index of a list of 0"),
         ("model.inputs", "{}", "model.inputs: is empty"),
-        ("model.inputs.rgb", "0", "model.inputs.rgb: 0 channels"),
+        ("model.inputs.rgb", "0", "model.inputs.rgb: 0 is out of range"),
         ("data.modalities.rgb.mean", "[1, 2]", "2 numbers for 3 channels"),
         ("data.modalities", "[1]", "holds no keys"),
         ("model.inputs", "{rgb: 3", "is not valid YAML"),

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 import cen
-from cen.checks import AGGREGATORS
 from cen.errors import ConfigError, DataError, ShapeError
 from cen.models import Task
+from cen.options.training_options import AGGREGATORS
 from cen.weighting import (
     FixedWeighting,
     GradientWeighting,

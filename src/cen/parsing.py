@@ -9,11 +9,10 @@ import copy
 import dataclasses
 import difflib
 import functools
-import types
 import typing
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import docstring_parser
 import yaml
@@ -21,6 +20,7 @@ from jsonargparse import ArgumentError, ArgumentParser
 
 from cen.documents import join, parse_yaml
 from cen.errors import ConfigError, shown
+from cen.options.constraints import Within, is_union
 
 
 @dataclass(frozen=True)
@@ -149,7 +149,7 @@ def _refuse_unquoted(value: Any, hint: Any, key: str, places: Places) -> None:
 
 
 def _takes_texts(hint: Any) -> bool:
-    parts = typing.get_args(hint) if _is_union(hint) else (hint,)
+    parts = typing.get_args(hint) if is_union(hint) else (hint,)
     return any(typing.get_origin(p) is list and typing.get_args(p) == (str,) for p in parts)
 
 
@@ -164,7 +164,7 @@ def _checker(hint: Any) -> ArgumentParser:
 def _choices(hint: Any) -> tuple[Any, ...] | None:
     """The values of a Literal, also of one that may be null; None for other types."""
     choices: list[Any] = []
-    for part in typing.get_args(hint) if _is_union(hint) else (hint,):
+    for part in typing.get_args(hint) if is_union(hint) else (hint,):
         if typing.get_origin(part) is Literal:
             choices += typing.get_args(part)
         elif part is type(None):
@@ -172,10 +172,6 @@ def _choices(hint: Any) -> tuple[Any, ...] | None:
         else:
             return None
     return tuple(choices)
-
-
-def _is_union(hint: Any) -> bool:
-    return typing.get_origin(hint) in (types.UnionType, typing.Union)
 
 
 def _mapping(value: Any, key: str, places: Places) -> Mapping[str, Any]:
@@ -275,7 +271,7 @@ def keys(cls: Any, prefix: str = "") -> Iterator[Key]:
 
     The entries of a mapping or list of dataclasses are written ``<name>`` and ``<index>``.
     """
-    hints = typing.get_type_hints(cls)
+    hints = typing.get_type_hints(cls, include_extras=True)
     texts = {
         item.arg_name: " ".join((item.description or "").split())
         for item in docstring_parser.parse(cls.__doc__ or "").params
@@ -298,12 +294,16 @@ def keys(cls: Any, prefix: str = "") -> Iterator[Key]:
 def describe_type(hint: Any) -> str:
     """A type as people write it: ``number``, ``one of own, any``, ``list of text, or null``."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if _is_union(hint):
+    if is_union(hint):
         return ", or ".join(describe_type(argument) for argument in arguments)
+    if origin is Annotated:
+        ranges = [f" ({limit})" for limit in arguments[1:] if isinstance(limit, Within)]
+        return describe_type(arguments[0]) + "".join(ranges)
     if origin is Literal:
         return "one of " + ", ".join(str(argument) for argument in arguments)
     if origin is tuple:
-        return f"list of {len(arguments)} " + describe_type(arguments[0]) + "s"
+        one, space, limits = describe_type(arguments[0]).partition(" (")
+        return f"list of {len(arguments)} {one}s{space}{limits}"
     if origin is list:
         return "list of " + describe_type(arguments[0])
     if origin is dict:

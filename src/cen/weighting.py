@@ -17,11 +17,11 @@ import torch
 from torch import Tensor, nn
 
 from cen.arguments import mapping
-from cen.checks import check_weighting
 from cen.errors import ConfigError, described, did_you_mean
 from cen.exchange import Streams
 from cen.losses import sum_weighted
 from cen.models import ChannelExchangeNetwork, Task
+from cen.options.training_options import check_weighting
 from cen.tasks.pairs import check_numbers
 
 
@@ -163,7 +163,7 @@ class GradientWeighting(FixedWeighting):
 
     Args:
         weights: fixed weight of each output, multiplied onto its loss beforehand.
-        name: the aggregator, as TorchJD calls it; see `cen.checks.AGGREGATORS`.
+        name: the aggregator, as TorchJD calls it; see `cen.options.training_options.AGGREGATORS`.
         shared: the parameters that several outputs depend on, see `shared_parameters`.
 
     Raises:

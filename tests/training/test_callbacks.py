@@ -11,7 +11,7 @@ import torch
 from rich.cells import cell_len
 from tests.training.toy import TASKS, Scenes, several_config
 
-from cen.config import OutputConfig
+from cen.options.network_options import OutputConfig
 from cen.training import train_network
 from cen.training.setup import build_network
 

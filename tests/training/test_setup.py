@@ -15,9 +15,9 @@ from tests.training.toy import same
 
 import cen
 from cen.config import Config
-from cen.config_data import ModalityConfig
 from cen.data import write_rooms
 from cen.errors import ConfigError
+from cen.options.data_options import ModalityConfig
 from cen.report.panels import load_panel
 from cen.training import evaluate, fit
 from cen.training.setup import metadata, open_dataset

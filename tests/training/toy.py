@@ -10,8 +10,9 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from cen.config import Config, OutputConfig
+from cen.config import Config
 from cen.models import ChannelExchangeNetwork, Task
+from cen.options.network_options import OutputConfig
 from cen.training.setup import build_network
 
 CLASSES = ("left", "middle", "right")

@@ -175,14 +175,13 @@ def _refuse(store: Store, runs: Sequence[Run]) -> None:
     Raises:
         ConfigError: A batch cannot be dealt out to the devices, or these are not there.
     """
-    from cen.checks import check_devices
     from cen.studies import needs_work
 
     asked: set[tuple[str, int]] = set()
     for run in runs:
         how = run.config.train
         if needs_work(store, run):
-            check_devices(run.config)
+            how.check_devices()
             asked.add((how.accelerator, how.devices))
     # The import takes seconds, which the usual study need not wait for.
     for accelerator, devices in sorted(asked):

@@ -10,7 +10,7 @@ import torch
 from lightning.pytorch import Callback, Trainer
 from torch.utils.data import Dataset
 
-from cen.config import Config, TrainConfig
+from cen.config import Config
 from cen.conventions import normals_in_doubt
 from cen.data import AlignedDataset
 from cen.data.tools.label_facts import warn_of_labels
@@ -19,6 +19,7 @@ from cen.errors import CheckpointError, ConfigError
 from cen.fetching import is_url
 from cen.models import ChannelExchangeNetwork, CycleFusionNetwork
 from cen.models.network_file import IN_RUN_FOLDER, read_header
+from cen.options.training_options import TrainConfig
 from cen.training.batches import FusionData, reading_in_processes
 from cen.training.callbacks import ExchangeMonitor, FiniteLoss, RunProgress, StepLog
 from cen.training.generation.cycle_fusion import CycleFusion, CycleTranslation, feeds_of

@@ -10,7 +10,6 @@ import torch
 from lightning.pytorch.accelerators import CUDAAccelerator, MPSAccelerator
 from torch.utils.data import Dataset
 
-from cen.checks import check_devices
 from cen.config import Config
 from cen.errors import ConfigError
 
@@ -50,7 +49,7 @@ def check_batch(config: Config, train: Dataset[Any]) -> None:
     Raises:
         ConfigError: Naming the keys.
     """
-    check_devices(config)
+    config.train.check_devices()
     batch = config.train.batch_size
     how = config.data.transforms
     size = how.crop or how.resize

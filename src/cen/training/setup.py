@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from cen.config import Config, ModelConfig, OutputConfig
-from cen.config_data import ModalityConfig
+from cen.config import Config
 from cen.conventions import CONVENTIONS, REVERSED_AXES, normals_in_doubt
 from cen.data import AlignedDataset, Modality, eval_transform, train_transform
 from cen.data.readers.opening import DatasetRecipe
@@ -14,6 +13,8 @@ from cen.data.tools.training_range import with_camera
 from cen.errors import ConfigError
 from cen.models import ChannelExchangeNetwork, Task, build
 from cen.optim import Schedule, Stage
+from cen.options.data_options import ModalityConfig
+from cen.options.network_options import ModelConfig, OutputConfig
 
 FIELD_KINDS: Mapping[str, tuple[str, ...]] = {
     "segmentation": ("label",),

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cen.config_data import ModalityConfig
 from cen.data.fields.modality import Modality
 from cen.data.readers.aligned import AlignedDataset
 from cen.data.readers.dataset_yaml import Classes, palette_of
@@ -20,6 +19,7 @@ from cen.data.readers.folder_splits import Chosen, check_splits, choose, groups,
 from cen.data.readers.folder_yaml import Description, FieldConfig, read_description
 from cen.data.readers.patterns import natural
 from cen.errors import CenWarning, ConfigError, DataError
+from cen.options.data_options import ModalityConfig
 
 _TOLD = 3
 

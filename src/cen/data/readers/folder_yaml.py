@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from cen import parsing
-from cen.config_data import ModalityConfig
 from cen.data.readers.patterns import Pattern
 from cen.documents import read_yaml
 from cen.errors import ConfigError, DataError
+from cen.options.data_options import ModalityConfig
 
 FILE = "dataset.yaml"
 

@@ -1,10 +1,14 @@
-"""The ``data`` part of a configuration: which files are read, and as what.
-
-Torch-free, like :mod:`cen.config`, of which it is a part.
-"""
+"""The ``data`` part of a configuration: which files are read, and as what."""
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from cen.errors import ConfigError, shown
+from cen.options.constraints import Size, Within
+
+_Zoom = Annotated[float, Within(0.01, 100)]
+_Crop = Annotated[int, Within(32, 16384)]
+_Classes = Annotated[int, Within(2, 2**16)]
 
 
 @dataclass
@@ -71,6 +75,30 @@ class ModalityConfig:
     fill: float | None = None
     interpolation: Literal["nearest", "linear", "cubic"] | None = None
 
+    def check(self, name: str, channels: int | None) -> None:
+        """Refuses what no single key shows.
+
+        Args:
+            name: The modality.
+            channels: Its channels as an input of the network; None where it is none.
+
+        Raises:
+            ConfigError: Naming the key, its value and what would be right.
+        """
+        place = f"data.modalities.{name}"
+        # A depth declared as an image would lose its unit.
+        if self.kind == "image" and (self.unit is not None or self.missing is not None):
+            raise ConfigError(
+                f"{place}: unit and missing are for kind: depth, but its kind is image; say kind: "
+                "depth"
+            )
+        for key, numbers in (("mean", self.mean), ("std", self.std)):
+            if channels is not None and numbers is not None and len(numbers) != channels:
+                raise ConfigError(
+                    f"{place}.{key}: {len(numbers)} numbers for {channels} channels of "
+                    f"model.inputs.{name}; give one for each"
+                )
+
 
 @dataclass
 class TransformConfig:
@@ -91,12 +119,12 @@ class TransformConfig:
         divide_depth: Divide depth by the factor of ``scale``, as if the camera had come closer.
     """
 
-    resize: tuple[int, int] | None = None
-    shorter_side: int | None = None
-    scale: tuple[float, float] | None = None
+    resize: tuple[Size, Size] | None = None
+    shorter_side: Size | None = None
+    scale: tuple[_Zoom, _Zoom] | None = None
     flip: bool = True
-    rotate: float | None = None
-    crop: tuple[int, int] | None = None
+    rotate: Annotated[float, Within(0, 180)] | None = None
+    crop: tuple[_Crop, _Crop] | None = None
     divide_depth: bool = False
 
 
@@ -126,10 +154,28 @@ class DataConfig:
     root: str = "data/rooms"
     layout: str = "nyudv2"
     options: dict[str, Any] = field(default_factory=dict)
-    classes: int | list[str] | None = None
-    ignore_index: int | None = None
-    validation: float = 0.1
+    classes: _Classes | list[str] | None = None
+    ignore_index: Annotated[int, Within(0, 65535)] | None = None
+    validation: Annotated[float, Within(0, 0.9)] = 0.1
     modalities: dict[str, ModalityConfig] = field(default_factory=dict)
     partial: bool = False
     transforms: TransformConfig = field(default_factory=TransformConfig)
-    workers: int = 0
+    workers: Annotated[int, Within(0, 1024)] = 0
+
+    def check(self) -> None:
+        """Refuses what no single key shows.
+
+        Raises:
+            ConfigError: Naming the key, its value and what would be right.
+        """
+        scale = self.transforms.scale
+        if scale is not None and scale[0] > scale[1]:
+            raise ConfigError(
+                f"data.transforms.scale: {list(scale)} falls; give the smaller one first"
+            )
+        names = self.classes if isinstance(self.classes, list) else []
+        if len(set(names)) < len(names):
+            twice = next(name for name in names if names.count(name) > 1)
+            raise ConfigError(
+                f"data.classes: {shown(twice)} is there twice; give each its own name"
+            )

@@ -1,0 +1,133 @@
+"""What a field of the options takes beyond its type, written beside it with ``Annotated``."""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import typing
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from cen.errors import ConfigError, shown
+
+_HUGE = 1e9
+
+
+@dataclass(frozen=True)
+class Within:
+    """The least and the greatest number, both included; of a list, that of every entry."""
+
+    low: float
+    high: float = _HUGE
+
+    def refuse(self, key: str, value: float) -> None:
+        """Refuses a number that is out of range.
+
+        Raises:
+            ConfigError: Naming the key, its value and what would be right.
+        """
+        if self.low <= value <= self.high:
+            return
+        one_sided = self.high == _HUGE and value < self.low
+        right = f"at least {self.low}" if one_sided else f"between {self.low} and {self.high:.10g}"
+        raise ConfigError(f"{key}: {shown(value)} is out of range; it must be {right}")
+
+    def __str__(self) -> str:
+        """The range as the documentation writes it."""
+        if self.high == _HUGE:
+            return f"at least {self.low:.10g}"
+        return f"{self.low:.10g} to {self.high:.10g}"
+
+
+Count = Annotated[int, Within(1)]
+"""How many of something."""
+
+Size = Annotated[int, Within(1, 16384)]
+"""A length in pixels."""
+
+Width = Annotated[int, Within(1, 8192)]
+"""Channels of a layer."""
+
+Channels = Annotated[int, Within(1, 2**16)]
+"""Channels of a field of the data, or classes: more is no data, and would take all memory."""
+
+Seed = Annotated[int, Within(0, 2**32 - 1)]
+"""Where random numbers start."""
+
+Amount = Annotated[float, Within(0)]
+"""A factor or a rate."""
+
+Share = Annotated[float, Within(0, 1)]
+"""A probability or a part of a whole."""
+
+
+def is_union(hint: Any) -> bool:
+    """Whether a type is one of several."""
+    return typing.get_origin(hint) in (types.UnionType, typing.Union)
+
+
+def walk(config: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yields the dotted key and value of every field that is no dataclass itself."""
+    for item in dataclasses.fields(config):
+        value = getattr(config, item.name)
+        if dataclasses.is_dataclass(value):
+            yield from walk(value, f"{prefix}{item.name}.")
+        else:
+            yield prefix + item.name, value
+
+
+def check_ranges(options: Any, prefix: str = "") -> None:
+    """Refuses numbers that are out of the range beside their field, in depth.
+
+    Args:
+        options: An instance of a dataclass.
+        prefix: What its keys begin with, such as ``model.``.
+
+    Raises:
+        ConfigError: Naming the key, its value and what would be right.
+    """
+    hints = typing.get_type_hints(type(options), include_extras=True)
+    for item in dataclasses.fields(options):
+        _check(getattr(options, item.name), hints[item.name], prefix + item.name)
+
+
+def _check(value: Any, hint: Any, key: str) -> None:
+    arguments = typing.get_args(hint)
+    if dataclasses.is_dataclass(value):
+        check_ranges(value, f"{key}.")
+    elif is_union(hint):
+        for part in arguments:
+            _check(value, part, key)
+    elif isinstance(value, Mapping) and typing.get_origin(hint) is dict:
+        for name, entry in value.items():
+            _check(entry, arguments[1], f"{key}.{name}")
+    elif isinstance(value, list | tuple) and typing.get_origin(hint) in (list, tuple):
+        for index, entry in enumerate(value):
+            place = f"{key}[{index}]" if dataclasses.is_dataclass(entry) else key
+            _check(entry, arguments[0], place)
+    elif typing.get_origin(hint) is Annotated and isinstance(value, int | float):
+        for limit in hint.__metadata__:
+            if isinstance(limit, Within):
+                limit.refuse(key, value)
+    elif typing.get_origin(hint) is Annotated:
+        _check(value, arguments[0], key)
+
+
+def check_finite(value: Any, key: str) -> None:
+    """Refuses NaN, infinities and what no computer's number holds, however deep they lie.
+
+    Raises:
+        ConfigError: Naming the key.
+    """
+    parts: Iterable[tuple[object, Any]] = ()
+    if isinstance(value, dict):
+        parts = value.items()
+    elif isinstance(value, list):
+        parts = enumerate(value)
+    for name, part in parts:
+        # The one number that may be NaN: what a file writes for "not measured".
+        if name != "missing":
+            check_finite(part, f"{key}.{name}" if key else str(name))
+    if isinstance(value, int | float) and not abs(value) < 2**63:
+        raise ConfigError(f"{key}: {shown(value)} is out of range; give a finite number")

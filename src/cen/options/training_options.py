@@ -1,0 +1,185 @@
+"""The ``train`` part of a configuration: how the network is trained."""
+
+from dataclasses import dataclass, field
+from typing import Annotated, Literal
+
+from cen.errors import ConfigError, described, did_you_mean
+from cen.options.constraints import Amount, Count, Share, Within
+
+AGGREGATORS = ("UPGrad", "DualProj", "MGDA", "PCGrad", "AlignedMTL", "IMTLG", "Mean", "Random")
+"""Aggregators of TorchJD that make weights of the Gramian of the gradients alone."""
+
+_STATE = "keeps a state from step to step that no checkpoint holds, so a run could not be resumed"
+_MATRIX = "needs every single gradient value rather than their inner products"
+_NUMBER = "has a number of its own to be chosen, for which there is no key"
+_REFUSED = {
+    **dict.fromkeys(("NashMTL", "GradVac", "ExcessMTL", "PCD", "MoDo", "SDMGrad"), _STATE),
+    **dict.fromkeys(("ConFIG", "GradDrop", "TrimmedMean"), _MATRIX),
+    **dict.fromkeys(("CAGrad", "FairGrad", "Krum", "CRMOGM"), _NUMBER),
+    "Sum": "is the same as Mean here",
+    "Constant": "is what model.outputs.NAME.weight with train.weighting fixed is for",
+}
+
+
+def check_weighting(name: str) -> None:
+    """Refuses a weighting that is unknown or cannot be used, with the reason.
+
+    Raises:
+        ConfigError: Naming what can be used.
+    """
+    known = ("fixed", "uncertainty", *AGGREGATORS)
+    name = name if isinstance(name, str) else described(name)
+    if name in known:
+        return
+    if name in _REFUSED:
+        raise ConfigError(
+            f"train.weighting: {name} of TorchJD {_REFUSED[name]}; use {', '.join(AGGREGATORS)}"
+        )
+    same = [word for word in known if word.lower() == name.lower()]
+    hint = did_you_mean(same[0] if same else name, known)
+    raise ConfigError(f"train.weighting: no weighting {name!r}{hint}; known: {', '.join(known)}")
+
+
+@dataclass
+class StageConfig:
+    """One stage of a staged schedule: constant rates and a fresh optimiser.
+
+    Attributes:
+        steps: Length of the stage in optimiser steps.
+        encoder_lr: Learning rate of the encoder.
+        decoder_lr: Learning rate of the decoder, the heads and α.
+    """
+
+    steps: Count = 1000
+    encoder_lr: Amount = 5e-4
+    decoder_lr: Amount = 3e-3
+
+
+@dataclass
+class TrainConfig:
+    """How the network is trained. Everything is counted in optimiser steps.
+
+    Attributes:
+        steps: Length of the run; null: the sum of ``stages``. Fewer than that stops early.
+        batch_size: Samples per step, over all devices together.
+        optimizer: The optimiser; its state is fresh at the start and at every stage.
+        encoder_lr: Learning rate of the encoder.
+        decoder_lr: Learning rate of the decoder, the heads and α.
+        momentum: Momentum of SGD; the first β of Adam.
+        weight_decay: Weight decay (docs/training.md says of which parameters).
+        schedule: How the rates fall: ``poly`` (power 0.9), ``cosine``, ``constant``, or
+            ``staged``, which follows ``stages``.
+        stages: The stages of schedule ``staged``.
+        warmup: Steps in which the rates rise linearly to their value.
+        sparsity: λ, the weight of the ℓ1 penalty on the scales, counted once per step.
+        sparsity_warmup: The share of the run, from its start, over which λ rises from 0.
+        alignment: Weight of the loss that ``model.fusion: align`` adds; nothing else reads it.
+        exchange_rate: Share of own channels that shall be exchanged at the end: λ is then steered
+            to it instead of staying fixed (this project's extension); null: λ stays.
+        exchange_rate_by: By when: the share of the learning that is done by then, counted in
+            learning rates summed over steps. Read with ``exchange_rate`` alone.
+        freeze_statistics: The encoder's norms keep the running statistics they start with, as in
+            the released segmentation runs; only sensible with pretrained weights.
+        modality_dropout: Probability with which a step leaves out modalities at random, so that
+            the network learns to do without them (this project's extension).
+        clip_norm: Greatest norm of the gradient; null: not clipped.
+        class_weights: One weight per class in the cross-entropy; null: all 1.
+        weighting: How the losses of several outputs are weighed: ``fixed`` (``weight`` of each),
+            ``uncertainty`` (learned), or a gradient aggregator of TorchJD by name, such as
+            ``UPGrad`` or ``PCGrad`` (docs/multitask.md).
+        every_output: Each batch holds ground truth for every output, for data where some samples
+            have none for some; a sample may then be read more than once in an epoch.
+        adversarial: Discriminators for the outputs of kind image, and the form of their loss:
+            ``bce`` (released) or ``least_squares``; ``none``: no discriminator.
+        l1: Weight of the absolute error of images beside the adversarial loss.
+        cycle_weight: Weight of the cycle term of model.name cycle; 0: the directions are merely
+            trained together.
+        generator_mode: How a generator is evaluated: ``eval``: without dropout, with running
+            statistics if it keeps any; ``instance``: with those of the image at hand;
+            ``released``: these and dropout, as the released code did.
+        precision: Number format, as Lightning names it.
+        accelerator: ``cpu``, ``gpu``, or ``auto``: a GPU where there is one.
+        devices: Number of GPUs, or of CPU processes.
+        log_every: Steps from one line of metrics.csv to the next.
+        validate_every: Steps from one validation to the next.
+        checkpoint_every: Steps from one resumable checkpoint to the next.
+    """
+
+    steps: Count | None = 1000
+    batch_size: Annotated[int, Within(1, 1000000)] = 8
+    optimizer: Literal["sgd", "adam", "adamw"] = "adam"
+    encoder_lr: Amount = 1e-3
+    decoder_lr: Amount = 1e-3
+    momentum: Share = 0.9
+    weight_decay: Amount = 0.0
+    schedule: Literal["poly", "cosine", "staged", "constant"] = "poly"
+    stages: list[StageConfig] = field(default_factory=list)
+    warmup: Annotated[int, Within(0)] = 0
+    sparsity: Amount = 1e-3
+    sparsity_warmup: Share = 0.0
+    alignment: Amount = 0.1
+    exchange_rate: Share | None = None
+    exchange_rate_by: Annotated[float, Within(0.05, 0.9)] = 0.75
+    freeze_statistics: bool = False
+    modality_dropout: Share = 0.0
+    clip_norm: Annotated[float, Within(1e-12)] | None = None
+    class_weights: list[Amount] | None = None
+    weighting: str = "fixed"
+    every_output: bool = False
+    adversarial: Literal["none", "bce", "least_squares"] = "none"
+    l1: Amount = 100.0
+    cycle_weight: Amount = 10.0
+    generator_mode: Literal["eval", "instance", "released"] = "eval"
+    precision: Literal["32-true", "bf16-mixed", "16-mixed", "64-true"] = "32-true"
+    accelerator: Literal["auto", "cpu", "gpu"] = "auto"
+    devices: Annotated[int, Within(1, 1024)] = 1
+    log_every: Count = 10
+    validate_every: Count = 200
+    checkpoint_every: Count = 200
+
+    @property
+    def max_steps(self) -> int:
+        """Steps of the whole run: ``steps``, or where it is null the sum of the stages."""
+        return self.steps if self.steps is not None else sum(s.steps for s in self.stages)
+
+    def check(self) -> None:
+        """Refuses what no single key shows.
+
+        Raises:
+            ConfigError: Naming the key, its value and what would be right.
+        """
+        check_weighting(self.weighting)
+        if self.sparsity_warmup and self.exchange_rate is not None:
+            raise ConfigError(
+                "train.sparsity_warmup: is not for train.exchange_rate, which steers λ itself; "
+                "leave one of them out"
+            )
+        if (self.schedule == "staged") != bool(self.stages):
+            raise ConfigError(
+                "train.stages: must be given with train.schedule staged, and only then"
+            )
+        if self.steps is None and not self.stages:
+            raise ConfigError(
+                "train.steps: is null; give a number, or train.stages that add up to one"
+            )
+        if self.stages and self.max_steps > sum(stage.steps for stage in self.stages):
+            raise ConfigError("train.steps: is more than train.stages add up to; lengthen a stage")
+        if self.adversarial != "none" and self.clip_norm is not None:
+            raise ConfigError("train.clip_norm: is not for adversarial training; leave it out")
+        if self.adversarial != "none" and self.weighting != "fixed":
+            raise ConfigError(
+                f"train.weighting: {self.weighting}, but adversarial training takes fixed weights "
+                "only"
+            )
+
+    def check_devices(self) -> None:
+        """Refuses a batch that cannot be dealt out to the devices; evaluation needs no such batch.
+
+        Raises:
+            ConfigError: Naming the keys.
+        """
+        if self.batch_size % self.devices:
+            raise ConfigError(
+                f"train.batch_size {self.batch_size} cannot be dealt out evenly to {self.devices} "
+                "devices; it is counted over all of them together, so make it a multiple of them"
+            )

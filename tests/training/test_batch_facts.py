@@ -1,11 +1,20 @@
 """A batch that cannot be right is named by its sample and field; holes are none."""
 
 import re
+import subprocess
+import sys
 
+import numpy as np
 import pytest
+import tifffile
 import torch
 
 import cen
+from cen import cli
+from cen.data.formats.pictures import write_png
+from cen.data.readers.folder import AlignedFolder
+from cen.errors import TrainingError
+from cen.training import FiniteLoss
 from cen.training.batch_facts import BatchFacts
 
 
@@ -50,6 +59,106 @@ def test_sample_field_and_value_are_named(net, field, value, words):
     assert re.search(words, fault)
     facts.clear()
     assert facts.fault() is None
+
+
+def test_the_file_is_named(net, tmp_path):
+    """By the data set that the sample is of; a sample that it does not know has none."""
+    (tmp_path / "dataset.yaml").write_text(
+        "modalities: {rgb: {pattern: 'rgb/{id}.png'}, thermal: {pattern: 'heat/{id}.png', "
+        "kind: continuous}}\nsplits: {train: train.txt}\n"
+    )
+    (tmp_path / "train.txt").write_text("north/a\nsouth/b\n")
+    for folder in ("rgb", "heat"):
+        for name in ("north/a", "south/b"):
+            write_png(tmp_path / folder / f"{name}.png", np.zeros((4, 4), np.uint8))
+    dataset = AlignedFolder(tmp_path, "train")
+    facts, wrong = BatchFacts(net), batch()
+    wrong["thermal"][1] = 1e20
+    facts.note(wrong)
+    assert str(facts.fault(dataset)).endswith(f" in {tmp_path / 'heat/south/b.png'}")
+    wrong["name"] = ["x", "y"]
+    facts.note(wrong)
+    facts.clear()
+    facts.note(wrong)
+    assert str(facts.fault(dataset)).endswith("(after normalisation)")
+
+
+def test_a_fault_of_another_process_is_told_by_all(tmp_path):
+    """Process 0 of two has clean data, process 1 the bad sample."""
+    script = (
+        "import sys, torch\n"
+        "from cen.training.batch_facts import first_of_all\n"
+        "rank = int(sys.argv[2])\n"
+        "torch.distributed.init_process_group('gloo', init_method=f'file://{sys.argv[1]}', "
+        "rank=rank, world_size=2)\n"
+        "print(first_of_all('sample b' if rank else None), first_of_all(None))\n"
+        "torch.distributed.destroy_process_group()\n"
+    )
+    command = [sys.executable, "-c", script, str(tmp_path / "store")]
+    both = [
+        subprocess.Popen([*command, str(rank)], stdout=subprocess.PIPE, text=True)
+        for rank in range(2)
+    ]
+    assert [process.communicate(timeout=200)[0].strip() for process in both] == [
+        "sample b None"
+    ] * 2
+
+
+@pytest.mark.parametrize(("value", "stops"), [(1e20, False), (-3.4e38, True)])
+def test_training_names_sample_field_and_file(value, stops, tmp_path, capsys):
+    """A sensor that writes such a value where it measured nothing, in one of the files.
+
+    A norm that divides by the smaller one hides it from the loss, and all else of the field, too.
+    """
+    root, rng = tmp_path / "data", np.random.default_rng(0)
+    (root / "heat").mkdir(parents=True)
+    for name in "abcd":
+        write_png(root / "rgb" / f"{name}.png", rng.integers(0, 255, (32, 32, 3), dtype=np.uint8))
+        write_png(root / "mask" / f"{name}.png", rng.integers(0, 2, (32, 32), dtype=np.uint8))
+        heat = rng.normal(20, 5, (32, 32)).astype(np.float32)
+        if name == "c":
+            heat[3, 4] = value
+        tifffile.imwrite(root / "heat" / f"{name}.tif", heat)
+    (root / "dataset.yaml").write_text(
+        "modalities:\n  rgb: {pattern: 'rgb/{id}.png'}\n"
+        "  heat: {pattern: 'heat/{id}.tif', kind: continuous, mean: [20], std: [5]}\n"
+        "outputs: {mask: {pattern: 'mask/{id}.png', kind: label, classes: [no, yes]}}\n"
+        "splits: {train: train.txt, test: test.txt}\n"
+    )
+    (root / "train.txt").write_text("a\nb\nc\n")
+    (root / "test.txt").write_text("d\n")
+    words = ["train", "folder-example", "--data.root", str(root), "--out", str(tmp_path / "run")]
+    words += ["--model.inputs={rgb: 3, heat: 1}", "--model.outputs={mask: {}}"]
+    words += ["--model.width=4", "--model.decoder_channels=4", "--train.steps=3"]
+    words += ["--train.batch_size=3", "--data.validation=0", "--train.accelerator=cpu"]
+    assert cli.main(words) == (2 if stops else 0)
+    said = " ".join(capsys.readouterr().err.split())
+    assert ("because of the data: " in said) == stops
+    assert "sample c: heat holds" in said
+    assert str(root / "heat" / "c.tif") in said
+    assert "lower train.encoder_lr" not in said
+
+
+class TwoProcesses:
+    """A trainer's view of a run whose other process has found a fault."""
+
+    world_size, global_step, train_dataloader = 2, 7, None
+
+    class strategy:  # noqa: N801 (the trainer's attribute)
+        @staticmethod
+        def reduce_boolean_decision(bad, all):
+            return True
+
+
+def test_a_process_with_clean_data_names_the_sample_of_the_other(net, monkeypatch):
+    watch = FiniteLoss()
+    watch._facts = BatchFacts(net)
+    watch._facts.note(batch())
+    told = "sample south/b: thermal holds 1e+20"
+    monkeypatch.setattr("cen.training.callbacks.first_of_all", lambda fault: fault or told)
+    with pytest.raises(TrainingError, match=r"south/b") as found:
+        watch.check(TwoProcesses)
+    assert "Its data are finite" not in str(found.value)
 
 
 def test_holes_are_no_fault(net):

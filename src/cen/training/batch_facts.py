@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from cen.data import AlignedDataset
 from cen.models import ChannelExchangeNetwork
 
 _LARGEST_INPUT = 1e4
@@ -53,15 +55,21 @@ class BatchFacts:
         """Forgets the steps noted so far."""
         self._steps = []
 
-    def fault(self) -> str | None:
-        """The first sample and field that cannot be meant, as part of a sentence; None if clean."""
+    def fault(self, dataset: object = None) -> str | None:
+        """The first sample and field that cannot be meant, as part of a sentence; None if clean.
+
+        Args:
+            dataset: where the samples come from; one that has files lends the name of the file.
+        """
         for names, facts in self._steps:
             for field, extremes in facts.items():
                 for row, share in enumerate(extremes.tolist()):
                     if share <= 1:  # NaN is not
                         continue
                     sample = names[row] if row < len(names) else f"number {row} of its batch"
-                    return f"sample {sample}: {field} holds {self._value(field, share)}"
+                    file = file_of(dataset, sample, field)
+                    where = "" if file is None else f" in {file}"
+                    return f"sample {sample}: {field} holds {self._value(field, share)}{where}"
         return None
 
     def _value(self, field: str, share: float) -> str:
@@ -71,6 +79,21 @@ class BatchFacts:
         if task.kind == "segmentation":
             return f"a label of magnitude {share - 2:.0f}, with {task.channels} classes"
         return f"{share * _LARGEST_TARGET:.4g}"
+
+
+def file_of(dataset: object, sample: str, field: str) -> Path | None:
+    """The file that a field of a sample is read from; None where the data set has no files."""
+    if not isinstance(dataset, AlignedDataset):
+        return None
+    index = next((i for i in range(len(dataset)) if dataset.name(i) == sample), None)
+    return None if index is None else dataset.files(index).get(field)
+
+
+def first_of_all(fault: str | None) -> str | None:
+    """What the first process that found a fault says, on every process; all must call it."""
+    found: list[str | None] = [None] * torch.distributed.get_world_size()
+    torch.distributed.all_gather_object(found, fault)
+    return next((told for told in found if told is not None), None)
 
 
 def _extreme(values: Tensor) -> Tensor:

@@ -15,10 +15,10 @@ from rich.progress import ProgressColumn
 from rich.table import Column
 from torch import Tensor
 
-from cen.errors import TrainingError
+from cen.errors import CenWarning, TrainingError
 from cen.exchange import exchange_layers, inspect
 from cen.scores import SCORES, mean_headline
-from cen.training.batch_facts import BatchFacts
+from cen.training.batch_facts import BatchFacts, first_of_all
 from cen.training.json_files import read_json, write_json
 from cen.training.logs import log_figures
 from cen.training.module import DensePrediction
@@ -30,6 +30,11 @@ _HISTORY = 100
 _WIDE = 110
 _SHORTEST_BAR = 1
 _FIRST = ("loss", "mIoU", "score", "exchange")
+
+_DECLARE = (
+    "Declare such values with data.modalities.NAME.missing or take the sample out (cen data check"
+    " finds others)"
+)
 
 
 class StepLog(Callback):
@@ -190,6 +195,9 @@ class ExchangeMonitor(Callback):
 class FiniteLoss(Callback):
     """Stops a run whose loss is no longer a finite number; its last good checkpoint stays.
 
+    Names the sample, field and file of values that cannot be meant, as a warning where the loss is
+    finite in spite of them.
+
     On the CPU the loss is looked at in every step. On an accelerator, or with several processes,
     it is remembered on the device and looked at every ``every`` steps and before each checkpoint,
     together with the weights.
@@ -202,6 +210,7 @@ class FiniteLoss(Callback):
         self.every = every
         self._bad: Tensor | None = None
         self._facts: BatchFacts | None = None
+        self._warned = False
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -217,6 +226,10 @@ class FiniteLoss(Callback):
             self.check(trainer, module)
         elif trainer.world_size == 1 and bad.device.type == "cpu":
             self.check(trainer)
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Looks before weights that are no numbers are scored."""
+        self.check(trainer, _module(pl_module))
 
     def check(self, trainer: Trainer, module: DensePrediction | None = None) -> None:
         """Looks now.
@@ -239,15 +252,19 @@ class FiniteLoss(Callback):
             bad = trainer.strategy.reduce_boolean_decision(bad, all=False)
         facts, fault = self._facts, None
         if facts is not None:
-            fault = facts.fault() if bad else None
+            fault = facts.fault(getattr(trainer.train_dataloader, "dataset", None))
             facts.clear()
-        if fault is not None:
+        if bad and trainer.world_size > 1:
+            fault = first_of_all(fault)  # the bad sample may be another process's
+        if fault is not None and bad:
             raise TrainingError(
                 f"the loss is not finite in step {trainer.global_step} or shortly before, because"
-                f" of the data: {fault}. Declare such values with data.modalities.NAME.missing or"
-                " take the sample out (cen data check finds others); the last good checkpoint was"
-                " kept"
+                f" of the data: {fault}. {_DECLARE}; the last good checkpoint was kept"
             )
+        if fault is not None and not self._warned:
+            # A norm takes what is so large as its scale, and the rest of the field for nothing.
+            self._warned = True
+            warnings.warn(f"{fault}, which cannot be meant. {_DECLARE}", CenWarning, stacklevel=2)
         if bad:
             raise TrainingError(
                 f"the loss is not finite in step {trainer.global_step} or shortly before; the last"

@@ -6,11 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torchmetrics import Metric
 
+from cen.errors import DataError
 from cen.metrics import DepthMetric, EdgeMetric, ImageMetric, NormalMetric, SegmentationMetric
 from cen.models import Output, Task
+from cen.tasks.pairs import looks
 from cen.training.file_units import FileUnit
 
 Subset = tuple[str, ...]
@@ -30,6 +33,15 @@ _READ: Mapping[str, Callable[[Tensor], Tensor]] = {
 }
 
 
+def _not_finite(key: str, count: int) -> str:
+    output, column = key.split("/", 1)
+    who = column.replace("streams/", "stream ")
+    return (
+        f"the prediction of {output!r} ({who}) holds NaN or infinity in {count} values; the "
+        "network or what it was given is not finite (cen data check looks at the files)"
+    )
+
+
 def subsets(inputs: Sequence[str]) -> list[Subset]:
     """Every non-empty subset of the modalities, the full one first, in the network's order."""
     names = tuple(inputs)
@@ -37,11 +49,33 @@ def subsets(inputs: Sequence[str]) -> list[Subset]:
     return [subset for size in sizes for subset in combinations(names, size)]
 
 
+class _Infinite(Metric):
+    """Numbers of values that are not finite, by prediction."""
+
+    full_state_update = False
+    is_differentiable = False
+    found: Tensor
+
+    def __init__(self, predictions: int) -> None:
+        super().__init__()
+        empty = torch.zeros(predictions, dtype=torch.int64)
+        self.add_state("found", default=empty, dist_reduce_fx="sum")
+
+    def update(self, count: Tensor, at: int) -> None:
+        """Adds to those of one prediction."""
+        self.found[at] += count
+
+    def compute(self) -> list[int]:
+        """Their numbers, over all processes."""
+        return [int(count) for count in self.found.tolist()]
+
+
 class FusionScores(nn.Module):
     """Metrics of the outputs of a network, each of the kind of its output.
 
     One per output for each stream and for the ensemble. Counts are summed over processes when the
-    scores are read.
+    scores are read. Predictions that are not finite are refused, as the greatest of NaN logits
+    would be class 0: at once on the CPU, elsewhere when the scores are read.
 
     Args:
         inputs: the modalities that the network is given, in its order.
@@ -71,6 +105,7 @@ class FusionScores(nn.Module):
                 for column in ("ensemble", *(f"streams/{name}" for name in known if name != output))
             }
         )
+        self.infinite = _Infinite(len(self.metrics))
 
     def _metric(self, output: str, task: Task) -> Metric:
         unit = self.units.get(output)
@@ -82,6 +117,9 @@ class FusionScores(nn.Module):
         Args:
             outputs: what the network returned at the size of the targets, (B, C, H, W) each.
             targets: ground truth by output name, as in the losses.
+
+        Raises:
+            DataError: a prediction is not finite (on the CPU).
         """
         for name in self.tasks:
             self._count(name, "ensemble", outputs[name].ensemble, targets[name])
@@ -93,7 +131,13 @@ class FusionScores(nn.Module):
 
         The innermost dicts are those of ``to_dict`` of the scores of the output's kind, for
         instance :meth:`cen.metrics.SegmentationScores.to_dict`.
+
+        Raises:
+            DataError: a prediction was not finite.
         """
+        for key, count in zip(self.metrics, self.infinite.compute(), strict=True):
+            if count:
+                raise DataError(_not_finite(key, count))
         scores: dict[str, dict[str, Any]] = {}
         for key, metric in self.metrics.items():
             output, column = key.split("/", 1)
@@ -107,12 +151,16 @@ class FusionScores(nn.Module):
 
     def reset(self) -> None:
         """Forgets everything counted so far."""
-        for metric in self.metrics.values():
+        for metric in (*self.metrics.values(), self.infinite):
             metric.reset()  # type: ignore[operator]
 
     def _count(self, output: str, column: str, values: Tensor, target: Tensor) -> None:
         read = _READ.get(self.tasks[output].kind)
-        metric = self.metrics[f"{output}/{column}"]
+        key = f"{output}/{column}"
+        metric, wrong = self.metrics[key], (~torch.isfinite(values)).sum()
+        if looks(values) and wrong:
+            raise DataError(_not_finite(key, int(wrong)))
+        self.infinite.update(wrong, list(self.metrics).index(key))
         if (unit := self.units.get(output)) is not None:
             values, target = unit.values(values.float()), unit.values(target.float())
         metric.update(values if read is None else read(values), target)  # type: ignore[operator]

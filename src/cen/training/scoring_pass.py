@@ -15,7 +15,6 @@ from cen.data import Modality
 from cen.metrics import Features, ImageDistance
 from cen.metrics.frechet import Protocol
 from cen.models import ChannelExchangeNetwork, CycleFusionNetwork, Output, Task
-from cen.tasks.pairs import check_finite
 from cen.training.batches import evaluation_loader, reading_in_processes
 from cen.training.file_units import FileUnit, file_units
 from cen.training.flips import mirror, mirror_truth, vector_fields
@@ -190,7 +189,6 @@ class _Evaluation(LightningModule):
                 for scores in self.scores.values():
                     assert isinstance(scores, FusionScores)
                     outputs = self._predict(group, scores.inputs)
-                    _refuse_infinite(outputs)
                     scores.update(outputs, targets)
                     if len(scores.inputs) == len(self.net.inputs):
                         self._measure(outputs, targets)
@@ -286,18 +284,6 @@ def _described(dataset: Dataset[Any], what: str) -> Mapping[str, Modality]:
     """How fields of a data set are read; nothing is known of data sets of one's own."""
     found = getattr(dataset, what, {})
     return found if isinstance(found, Mapping) else {}
-
-
-def _refuse_infinite(outputs: Mapping[str, Output]) -> None:
-    """Refuses predictions that are not finite: the greatest of NaN logits would be class 0.
-
-    Raises:
-        DataError: naming the output (on the CPU, where looking costs nothing).
-    """
-    for name, output in outputs.items():
-        for values in (*output.streams.values(), output.ensemble):
-            every = torch.ones((), dtype=torch.bool, device=values.device)
-            check_finite(values, every, f"the prediction of {name!r}")
 
 
 def _resized(image: Tensor, scale: float) -> Tensor:

@@ -21,7 +21,7 @@ from cen.errors import ConfigError
 from cen.fetching import refuse_fetched
 from cen.files import write_text
 from cen.options.constraints import Seed, check_finite, check_ranges, walk
-from cen.options.data_options import DataConfig
+from cen.options.data_options import ELSEWHERE, DataConfig
 from cen.options.network_options import ModelConfig
 from cen.options.training_options import TrainConfig
 
@@ -71,7 +71,8 @@ class Config:
         for key, value in (overrides or {}).items():
             parsing.override(base, key, value, cls)
             known[key] = f"--{key}"
-        config: Config = parsing.parse(base, cls, "", parsing.Places(source, known))
+        places = parsing.Places(source, known, elsewhere=ELSEWHERE)
+        config: Config = parsing.parse(base, cls, "", places)
         config.check()
         return config
 

@@ -332,9 +332,13 @@ class _Loader(_Base):  # type: ignore[misc]
         for key_node, value_node in node.value:
             key = self.construct_object(key_node, deep=True)
             key = tuple(key) if isinstance(key, list) else key
-            if not isinstance(key, Hashable):
+            parts = key if isinstance(key, tuple) else (key,)
+            if not all(isinstance(part, Hashable) for part in parts):
                 raise yaml.constructor.ConstructorError(
-                    None, None, "a mapping cannot be a key", key_node.start_mark
+                    None,
+                    None,
+                    "a key is a word, a number or a list of these, no mapping and no list of lists",
+                    key_node.start_mark,
                 )
             made[key] = self.construct_object(value_node, deep=True)
         return made

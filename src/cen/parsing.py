@@ -31,11 +31,13 @@ class Places:
         source: What is named where nothing better is known.
         known: Better names by dotted key, such as ``a.yaml, line 3``.
         what: What the keys are keys of, for the message about an unknown one.
+        elsewhere: Keys that somebody may look for here, and where they are said.
     """
 
     source: str = "configuration"
     known: Mapping[str, str] = field(default_factory=dict)
     what: str = "configuration"
+    elsewhere: Mapping[str, str] = field(default_factory=dict)
 
     def of(self, key: str) -> str:
         """The place and name of a key: where it, one below it or one above it was written."""
@@ -109,7 +111,8 @@ def _parse_dataclass(values: Mapping[str, Any], cls: Any, key: str, places: Plac
     for name in values:
         if name not in hints:
             path = join(key, name)
-            near = nearest(str(name), hints)
+            elsewhere = places.elsewhere.get(str(name))
+            near = f"; {elsewhere}" if elsewhere else nearest(str(name), hints)
             raise ConfigError(f"{places.of(path)}: is no key of a {places.what}{near}")
     given = {name: parse(v, hints[name], join(key, name), places) for name, v in values.items()}
     return cls(**given)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from cen.absence import absence
 from cen.data import Modality
 from cen.data.formats.pictures import write_png
-from cen.data.tools.training_range import far_from
+from cen.data.tools.training_range import far_from, without_colours
 from cen.dense_output import DenseOutput
 from cen.errors import (
     CenWarning,
@@ -98,7 +98,8 @@ class Predictor:
     Everything that was chosen for the inputs when the network was trained (units, encodings,
     clipping, filling of holes, normalisation, ``data.transforms.resize``) is kept with it, so the
     files are enough; what is predicted has their size. Depth far
-    from that of training is warned of (``CenWarning``): mostly its unit is another one.
+    from that of training is warned of (``CenWarning``): mostly its unit is another one; so is a
+    grey picture where the network has seen colours.
 
     A network that was trained without ``train.modality_dropout`` never missed a modality: each
     subset is warned of once (``CenWarning``), with the figures of the run's own evaluation.
@@ -305,10 +306,12 @@ class Predictor:
     def _compare(
         self, given: Mapping[str, str | Path | NDArray[Any]], values: Mapping[str, NDArray[Any]]
     ) -> None:
-        """Warns of depth far from that of training."""
-        seen = self.net.metadata.get("seen") or {}
+        """Warns of depth far from that of training, and of colours that are none."""
+        known = self.net.metadata.get("seen") or {}
         for name, value in values.items():
-            strange = far_from(value, seen[name]) if name in seen else None
+            seen, modality = known.get(name) or {}, self.modalities[name]
+            far = far_from(value, seen) if "medians" in seen else None
+            strange = far or without_colours(value, modality, seen)
             if strange:
                 source = source_of(name, given[name])
                 warnings.warn(f"{source}: {strange}", CenWarning, stacklevel=3)

@@ -64,7 +64,7 @@ def plot_sample(
             image = axis.imshow(raw, cmap=colormaps["viridis_r"].with_extremes(bad="black"))
             figure.colorbar(image, ax=axis, label="metres", shrink=0.8)
         elif raw.ndim == 2:
-            labels = np.issubdtype(raw.dtype, np.integer)
+            labels = kind == "label" or (not kind and np.issubdtype(raw.dtype, np.integer))
             axis.imshow(raw, cmap="tab20" if labels else "gray")
         else:
             axis.imshow(fields[name].picture(raw) if name in fields else _colours(raw))

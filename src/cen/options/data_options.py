@@ -10,6 +10,14 @@ _Zoom = Annotated[float, Within(0.01, 100)]
 _Crop = Annotated[int, Within(32, 16384)]
 _Classes = Annotated[int, Within(2, 2**16)]
 
+_OF_FILES = "the dataset.yaml of a folder (data.layout folder, docs/your-own-data.md) says it"
+
+ELSEWHERE = {
+    **dict.fromkeys(("values", "colours", "palette", "first", "ignore", "pattern"), _OF_FILES),
+    "classes": f"data.classes names them, or {_OF_FILES}",
+}
+"""Where what is no key of a configuration is said, for messages."""
+
 
 @dataclass
 class ModalityConfig:

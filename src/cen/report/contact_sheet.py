@@ -13,7 +13,6 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
-from numpy.typing import NDArray
 
 from cen.data.fields.stored import shown
 from cen.data.readers.aligned import AlignedDataset
@@ -110,16 +109,11 @@ def _draw(
         ramp = colormaps["viridis_r"].with_extremes(bad=_HOLE)
         axis.imshow(value, cmap=ramp, vmin=limits[0], vmax=limits[1])
     else:
-        axis.imshow(_colours(value), cmap="gray")
-
-
-def _colours(value: NDArray[Any]) -> NDArray[Any]:
-    """Values as something to look at: colours, normals, or one grey plane from dark to bright."""
-    if value.ndim == 3 and value.shape[2] == 3:
-        if value.dtype == np.uint8:
-            return value
-        return shown(value, "normal")
-    return value if value.ndim == 2 else np.asarray(value[..., 0])
+        kind = {**dataset.modalities, **dataset.targets}[name].kind
+        picture = shown(value, kind)
+        missing = ~np.isfinite(value)
+        picture[missing if value.ndim == 2 else missing.any(axis=2)] = NEUTRAL
+        axis.imshow(picture)
 
 
 def _legend(figure: Figure, dataset: AlignedDataset, samples: Sequence[dict[str, Any]]) -> None:

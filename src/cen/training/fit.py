@@ -15,6 +15,7 @@ from cen.conventions import normals_in_doubt
 from cen.data import AlignedDataset
 from cen.data.tools.label_facts import warn_of_labels
 from cen.data.tools.training_range import seen_range
+from cen.data.tools.value_ranges import warn_of_values
 from cen.errors import CheckpointError, ConfigError
 from cen.fetching import is_url
 from cen.models import ChannelExchangeNetwork, CycleFusionNetwork
@@ -78,6 +79,7 @@ def fit(
     tasks = tasks_of(config, train)
     if not resume and first_process():
         warn_of_labels(train)
+        warn_of_values(train)
     said = {
         **metadata(train),
         "seen": seen_range(train),

@@ -129,3 +129,22 @@ def test_depth_of_16_bits_is_the_same_in_large_and_small_files(tmp_path):
         np.testing.assert_array_equal(large[:100, :100], modality.read(tmp_path / "small.png"))
         assert np.isnan(large[0, hole])
         assert not np.isnan(large[0, 1 - hole])
+
+
+@pytest.mark.parametrize(
+    ("kind", "option", "told"),
+    [
+        ("label", {"missing": 0}, "missing: is for kind .*ignore says which"),
+        ("image", {"missing": [-9999]}, "missing: .*not for kind image.*kind: continuous"),
+        ("image", {"unit": 0.001}, "unit: is for kind depth or edge or continuous"),
+        ("label", {"unit": 2}, "unit: .*not for kind label"),
+        ("continuous", {"axes": "+x -y -z"}, "axes: is for kind normal"),
+        ("continuous", {"beyond": "missing"}, "beyond: is for kind depth"),
+    ],
+)
+def test_options_that_would_change_nothing_are_refused(kind, option, told):
+    """``missing: 0`` of a label, taken without a word, would train 0 as the first class."""
+    with pytest.raises(ConfigError, match=told):
+        Modality.of(kind, **option)
+    # Checkpoints of a time when they were taken, to no effect, are loaded.
+    assert Modality.from_dict({"kind": kind, **option}) == Modality.of(kind)

@@ -16,7 +16,7 @@ from cen.data.readers.opening import DatasetRecipe, open_layout
 from cen.data.tools.checking import check_data
 from cen.data.tools.sharding import write_shards
 from cen.data.tools.statistics import measure
-from cen.errors import ConfigError, DataError
+from cen.errors import CenError, ConfigError, DataError
 
 VALUES = {0: "background", 255: "road", "3, 4": "road", 7: "ignore"}
 STORED = np.array([[0, 255, 3], [4, 7, 0]])
@@ -113,6 +113,8 @@ def test_a_number_that_is_not_listed_is_told_with_its_file(root):
         ({"values": {0: "a", 1: "b"}, "first": 1}, "stands beside first"),
         ({"values": {0: "a", 1: "b"}, "ignore": 7}, "stands beside ignore"),
         ({"values": {0: "ignore"}, "kind": "label"}, "how many classes"),
+        ({"values": {0: "a", True: "b"}}, "is no number"),
+        ({"values": {0: "a", "1-9": "b"}}, "'1-9' is no number"),
     ],
 )
 def test_values_that_cannot_be_meant_are_refused_with_their_line(root, keys, told):
@@ -189,7 +191,7 @@ def test_numbers_of_a_few_bits_are_not_spread_as_greys(tmp_path, bits):
 def test_labels_of_several_pictures_are_refused(tmp_path):
     pages = [Image.fromarray(np.full((4, 5), n, np.uint8)) for n in (0, 1)]
     pages[0].save(tmp_path / "a.tif", save_all=True, append_images=pages[1:])
-    with pytest.raises(DataError, match=r"holds 2 pictures or bands.*page: 0"):
+    with pytest.raises(DataError, match=r"several bands or pages.*page: 0"):
         read_labels(tmp_path / "a.tif")
 
 
@@ -247,3 +249,91 @@ def test_a_label_as_input_is_checked_as_one_that_is_learnt(root):
     wanted = {"inputs": {"parts": {"channels": 2}}, "outputs": {}}
     with pytest.raises(DataError, match=r"label 3, 4, 7 outside 0\.\.1"):
         open_layout("folder", root, "train", **wanted).raw(0)
+
+
+def palette_png(path, bits=8):
+    image = Image.fromarray(np.tile(np.array([[0, 1], [2, 3]], np.uint8), (4, 4)), "P")
+    image.putpalette([0, 0, 0, 200, 10, 10, 10, 200, 10, 9, 9, 9])
+    image.save(path, bits=bits)
+    return np.tile([[0, 1], [2, 3]], (4, 4))
+
+
+@pytest.mark.parametrize("bits", [2, 4, 8])
+def test_bands_of_a_palette_are_its_indices(tmp_path, bits):
+    """Not the red of its colours, which OpenCV makes of it."""
+    meant = palette_png(tmp_path / "a.png", bits)
+    modality = Modality.of("label", bands=[0])
+    np.testing.assert_array_equal(modality.read(tmp_path / "a.png"), meant)
+
+
+def test_bands_of_a_mask_of_one_bit_are_0_and_1(tmp_path):
+    mask = np.tile([[True, False], [False, True]], (4, 4))
+    Image.fromarray(mask).save(tmp_path / "a.png")
+    read = Modality.of("label", bands=[0]).read(tmp_path / "a.png")
+    np.testing.assert_array_equal(read, mask.astype(int))
+
+
+def test_a_band_of_a_picture_is_read_in_its_own_bits(tmp_path):
+    deep = np.arange(4 * 4 * 3, dtype=np.uint16).reshape(4, 4, 3) * 1000
+    write_png(tmp_path / "a.png", deep)
+    for band in range(3):
+        read = Modality.of("label", bands=[band]).read(tmp_path / "a.png")
+        np.testing.assert_array_equal(read, deep[..., band])
+
+
+@pytest.mark.parametrize(("part", "told"), [({"page": 0}, "page"), ({"variable": "x"}, "variable")])
+def test_what_would_choose_nothing_of_a_label_file_is_refused(tmp_path, part, told):
+    """As of any other file: the same key twice, once obeyed and once not, is a trap."""
+    write_png(tmp_path / "a.png", np.zeros((4, 4), np.uint8))
+    with pytest.raises(DataError, match=rf"a\.png: {told}: is for"):
+        Modality.of("label", **part).read(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        (np.zeros((4, 4)), r"type float64; save the class numbers as integers"),
+        (np.zeros((4, 4, 3), np.uint8), r"several bands or pages; .*not colours.* page: 0"),
+        (np.zeros((4, 4, 2), np.uint8), r"several bands or pages; .*bands: \[0\]"),
+    ],
+)
+def test_what_is_no_label_map_is_told_by_its_own_cause(tmp_path, values, told):
+    np.save(tmp_path / "a.npy", values)
+    with pytest.raises(DataError, match=told):
+        read_labels(tmp_path / "a.npy")
+
+
+def coloured(root, **more):
+    colours = {"road": [0, 0, 0], "person": [255, 0, 0], "car": [0, 255, 0]}
+    say(root, outputs__segmentation={"pattern": "labels/{id}.png", "colours": colours, **more})
+    return np.array([colours[name] for name in colours], np.uint8)
+
+
+def test_masks_of_colours_are_turned_as_the_field_says(root):
+    meant = np.random.default_rng(0).integers(0, 3, SIZE)
+    table = coloured(root, exif="turn")
+    upside_down = Image.Exif()
+    upside_down[274] = 3
+    for path in (root / "labels").iterdir():
+        stored = np.ascontiguousarray(table[meant][::-1, ::-1])
+        Image.fromarray(stored).save(path, exif=upside_down)
+    np.testing.assert_array_equal(AlignedFolder(root, "train").raw(0)["segmentation"], meant)
+    coloured(root, exif="ignore")
+    read = AlignedFolder(root, "train").raw(0)["segmentation"]
+    np.testing.assert_array_equal(read, meant[::-1, ::-1])
+
+
+@pytest.mark.parametrize("more", [{"bands": [0]}, {"first": 1}, {"ignore": 7}])
+def test_keys_that_mean_nothing_beside_colours_are_refused(root, more):
+    coloured(root, **more)
+    key = next(iter(more))
+    with pytest.raises(ConfigError, match=rf"line \d+.*{key}: means nothing beside colours"):
+        AlignedFolder(root, "train")
+
+
+@pytest.mark.parametrize("key", ["[3, [4]]", "{3: 4}", "[{3: 4}, 5]"])
+def test_a_key_that_is_no_list_of_numbers_is_refused_with_its_line(root, key):
+    text = (root / "dataset.yaml").read_text()
+    (root / "dataset.yaml").write_text(text.replace("3, 4: road", f"? {key}\n      : road"))
+    with pytest.raises(CenError, match=r"dataset\.yaml, line \d+: .*a key is a word, a number"):
+        AlignedFolder(root, "train")

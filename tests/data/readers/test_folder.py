@@ -94,7 +94,7 @@ def test_splits_by_list(root):
     assert names(root, "test") == ["07"]
     data = AlignedFolder(root, "train", validation=0.34)
     assert len(data) == 2
-    assert data.place(0).endswith("a.txt, line 2")
+    assert data.place(0).endswith("a.txt, line 3")
     (root / "c.txt").write_text("09")
     say(root, splits={"train": "a.txt", "test": "b.txt", "validation": "c.txt"})
     assert names(root, "validation") == ["09"]
@@ -329,3 +329,16 @@ def test_fields_whose_names_are_spelt_on_two_systems_belong_together(root):
         for path in list((root / folder).iterdir()):
             path.rename(path.with_name(letter + path.name))
     assert sum(map(len, all_names(root).values())) == 10
+
+
+def test_blocks_of_a_list_are_cut_in_the_order_of_the_numbers(root):
+    """A list as ``ls`` writes it has f10 before f4; the samples keep its order."""
+    for folder in ("rgb", "thermal", "labels"):
+        for path in sorted((root / folder).iterdir()):
+            path.rename(path.with_name(f"f{int(path.stem) + 4}{path.suffix}"))
+    listed = sorted(f"f{n}" for n in range(4, 14))
+    (root / "train.txt").write_text("\n".join(f"./rgb/{name}.png" for name in listed))
+    say(root, splits={"train": "train.txt"})
+    assert names(root, "validation", validation=0.2) == ["f11", "f6"]
+    kept = [name for name in listed if name not in ("f6", "f11")]
+    assert names(root, "train", validation=0.2) == kept

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from tests.data.own_folder import make_root, say
 
+from cen.config import Config
 from cen.data.formats.pictures import write_png
 from cen.data.readers.folder import AlignedFolder
 from cen.data.readers.opening import DatasetRecipe, open_layout
@@ -92,6 +93,12 @@ def test_names_that_do_not_match_are_shown(root):
         ({"splits": {"test": 1.5}}, r"test = 1\.5 is no share"),
         ({"missing": "ignore"}, r"missing: 'ignore' is not possible"),
         ({"root": "elsewhere"}, r"root: there is no folder .*elsewhere"),
+        ({"outputs__segmentation__classes": ["a", "b", "a"]}, "'a' is empty or stands twice"),
+        ({"outputs__segmentation__classes": ["a", " "]}, "' ' is empty or stands twice"),
+        ({"outputs__segmentation__classes": 0}, "classes: there are none"),
+        ({"intrinsics": [0, 50, 16, 12]}, r"line \d+: intrinsics: .*first two above 0"),
+        ({"values": {0: "road"}}, r"values: is no key.*below the name of a field, as in outputs"),
+        ({"outputs__segmentation__missing": 0}, r"outputs\.segmentation: missing: .* ignore says"),
     ],
 )
 def test_a_wrong_yaml_is_refused_by_key_and_line(root, changes, message):
@@ -191,6 +198,12 @@ def test_a_plot_shows_every_picture(root):
     figure = data.plot(data.raw(0))
     titles = [axis.get_title() for axis in figure.axes if axis.get_title()]
     assert titles == ["rgb", "thermal", "segmentation"]
+
+
+def test_what_is_looked_for_in_a_configuration_is_told_where_it_stands():
+    for key in ("values", "first", "ignore", "colours"):
+        with pytest.raises(ConfigError, match=rf"{key}: is no key.*dataset\.yaml.* says it"):
+            Config.from_dict({"data": {"modalities": {"segmentation": {key: {0: "road"}}}}})
 
 
 def test_the_configuration_may_name_the_classes(root):

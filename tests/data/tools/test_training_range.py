@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from cen.data import Modality, NYUDv2Folder
-from cen.data.tools.training_range import far_from, seen_range, with_camera
+from cen.data.tools.training_range import far_from, seen_range, with_camera, without_colours
 
 
 def test_the_range_of_a_data_set(written):
     data = NYUDv2Folder(written, "train", validation=0)
     seen = seen_range(data, frames=len(data))
-    assert list(seen) == ["depth"]
+    assert list(seen) == ["rgb", "depth"]
     assert json.loads(json.dumps(seen)) == seen
     every = [data.raw(i)["depth"] for i in range(len(data))]
     values = np.concatenate([v[np.isfinite(v)] for v in every])
@@ -89,3 +89,16 @@ def test_one_camera_is_kept_with_the_network(written):
     own = with_cameras(written, [CAMERA])
     own.modalities["depth"] = Modality.of("depth", 3, encoding="hha", intrinsics=(1, 2, 3, 4))
     assert with_camera(own)["depth"].intrinsics == (1, 2, 3, 4)
+
+
+def test_whether_pictures_have_colours_is_kept(written):
+    data = NYUDv2Folder(written, "train", {"rgb": Modality.of()}, validation=0)
+    assert seen_range(data) == {"rgb": {"grey": 0.0}}
+    grey = Modality.of("image", bands=[0, 0, 0])
+    seen = seen_range(NYUDv2Folder(written, "train", {"rgb": grey}, validation=0))
+    assert seen == {"rgb": {"grey": 1.0}}
+    picture = np.full((4, 4, 3), 7, np.uint8)
+    assert without_colours(picture, grey, seen["rgb"]) is None
+    assert "is grey" in str(without_colours(picture, Modality.of(), {"grey": 0.0}))
+    picture[0, 0, 1] = 8
+    assert without_colours(picture, Modality.of(), {"grey": 0.0}) is None

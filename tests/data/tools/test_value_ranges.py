@@ -1,3 +1,5 @@
+import warnings
+
 import numpy as np
 import pytest
 import tifffile
@@ -7,7 +9,8 @@ from cen.data.formats.pictures import write_png
 from cen.data.readers.opening import DatasetRecipe
 from cen.data.tools.checking import check_data
 from cen.data.tools.statistics import as_yaml, measure
-from cen.data.tools.value_ranges import ValueRange
+from cen.data.tools.value_ranges import ValueRange, warn_of_values
+from cen.errors import CenWarning
 
 LOWEST = float(np.finfo(np.float32).min)
 
@@ -70,6 +73,8 @@ def test_the_range_is_that_of_all_pictures():
         ("i2", -32768, [1e20, -32768]),
         ("f4", np.nan, [-9999]),
         ("u1", 0, 0),
+        ("f2", -9999.0, [-9999]),
+        ("f2", 65504.0, [65504, 1e20]),
     ],
 )
 def test_missing_is_compared_in_the_type_of_the_file(tmp_path, kind, value, missing):
@@ -135,3 +140,63 @@ def test_a_conflict_with_missing_is_told(tmp_path, more, message):
     report = check_data(folder(tmp_path, "-9999", more), workers=1)
     assert any(message in f.text for f in report.findings)
     assert bool(report.errors) == (more == ", missing: []")
+
+
+def test_the_value_that_is_advised_is_the_one_in_the_file(tmp_path):
+    """65.535 m are 65535 mm, not the 65535.0037 that 32-bit floats make of it."""
+    source = folder(tmp_path, None)
+    for n in range(8):
+        stored = (1000 * (2 + np.arange(16 * 24) % 7)).astype(np.uint16).reshape(16, 24)
+        stored[:2] = 65535
+        (tmp_path / "height" / f"{n}.tif").unlink()
+        tifffile.imwrite(tmp_path / "height" / f"{n}.tif", stored)
+    text = YAML.replace("kind: continuous, unit: 0.5MORE", "kind: depthMORE")
+    (tmp_path / "dataset.yaml").write_text(text.replace("MORE", ""))
+    errors = [f.text for f in check_data(source, workers=1).errors]
+    assert any(text.endswith("say missing: 65535 for height") for text in errors)
+    (tmp_path / "dataset.yaml").write_text(text.replace("MORE", ", missing: [0, 65535]"))
+    assert not [f for f in check_data(source, workers=1).errors if f.kind == "values"]
+
+
+@pytest.mark.parametrize("value", [-9999.0, 1e20, LOWEST])
+def test_training_warns_of_a_sentinel_that_nobody_declared(tmp_path, value):
+    source = folder(tmp_path, None)
+    for n in range(8):
+        tifffile.imwrite(tmp_path / "height" / f"{n}.tif", field(n, value), metadata=None)
+    with pytest.warns(CenWarning, match=r"height: \d+ pixels .* are exactly .*say missing"):
+        warn_of_values(source.open("train"))
+    declared = YAML.replace("MORE", f", missing: [{value:.9e}]")
+    (tmp_path / "dataset.yaml").write_text(declared)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warn_of_values(source.open("train"))
+
+
+def test_training_warns_of_negative_depth(tmp_path):
+    source = folder(tmp_path, None)
+    for n in range(8):
+        depth = np.linspace(1, 5, 384, dtype=np.float32).reshape(16, 24)
+        depth[:2] = -1
+        tifffile.imwrite(tmp_path / "height" / f"{n}.tif", depth, metadata=None)
+    text = YAML.replace("kind: continuous, unit: 0.5MORE", "kind: depth, unit: 1")
+    (tmp_path / "dataset.yaml").write_text(text)
+    with pytest.warns(CenWarning, match="negative depth, down to -1 m.*say missing: -1"):
+        warn_of_values(source.open("train"))
+
+
+def test_pictures_of_floats_have_holes_too(tmp_path):
+    """The no-data tag of a picture of any type and number of bands is not trained on."""
+    picture = np.repeat(field(0, -9999.0)[..., None], 4, axis=2)
+    tag = {"extratags": [(42113, 2, 6, "-9999", True)], "photometric": "minisblack"}
+    tifffile.imwrite(tmp_path / "a.tif", picture, metadata=None, planarconfig="contig", **tag)
+    modality = Modality.of("image", 4, mean=[0] * 4, std=[1] * 4, scale=1)
+    read = modality.read(tmp_path / "a.tif")
+    np.testing.assert_array_equal(np.isnan(read), picture == -9999)
+    assert modality.to_network(read).min() >= 0  # holes are fill
+    source = folder(tmp_path, None)
+    for n in range(8):
+        np.save(tmp_path / "height" / f"{n}.npy", picture)
+    text = YAML.replace("{id}.tif", "{id}.npy").replace("continuous, unit: 0.5MORE", "image")
+    (tmp_path / "dataset.yaml").write_text(text.replace("kind: image", "kind: image, channels: 4"))
+    errors = [f.text for f in check_data(source, workers=1).errors]
+    assert any("height[3]: " in text and "exactly -9999" in text for text in errors), errors

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from cen.data.fields.encodings import ENCODINGS, IMAGENET_MEAN, IMAGENET_STD
@@ -37,6 +37,23 @@ INTERPOLATION: dict[str, Interpolation] = {
 }
 """How a kind is resized; those not named linearly."""
 
+_MEASURED = ("depth", "normal", "edge", "continuous")
+_MEANT_FOR: dict[str, tuple[tuple[str, ...], tuple[Any, ...]]] = {
+    **dict.fromkeys(("fill_holes", "intrinsics", "farthest"), (("depth",), (None,))),
+    "bit_rotation": (("depth",), (0,)),
+    "beyond": (("depth",), ("clip",)),
+    "axes": (("normal",), ("+x +y +z",)),
+    "missing": (_MEASURED, (None, ())),
+    "unit": (("depth", "edge", "continuous"), (None, 1.0)),
+}
+"""Kinds for which an option means something, and what it is where it is not given."""
+
+_INSTEAD = {
+    ("missing", "label"): "; of a label ignore says which stored numbers are no class",
+    ("missing", "image"): "; values that were measured are kind: continuous",
+    ("unit", "image"): "; values that were measured are kind: continuous or kind: depth",
+}
+
 _BITS = (8, 16, 32, 64)
 # Bits of a depth file that may be rotated.
 _WORD = 16
@@ -68,6 +85,13 @@ def check(modality: Modality) -> None:
     _check_stored(modality)
     _check_values(modality)
     _check_kind(modality)
+
+
+def meaningful(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments of a modality without those that once could be said of any kind, to no effect."""
+    kind = arguments.get("kind", "image")
+    silent = [n for n in ("missing", "unit", "axes", "beyond") if kind not in _MEANT_FOR[n][0]]
+    return {name: value for name, value in arguments.items() if name not in silent}
 
 
 def normalisation(
@@ -143,9 +167,12 @@ def _check_kind(modality: Modality) -> None:
         raise ConfigError(f"unit: must be given for kind {kind} with encoding {encoding}")
     if kind == "label" and modality.interpolation != "nearest":
         raise ConfigError("interpolation: labels are resized by nearest only")
-    for name in ("fill_holes", "intrinsics", "farthest", "bit_rotation"):
-        if getattr(modality, name) not in (None, 0) and kind != "depth":
-            raise ConfigError(f"{name}: is for kind depth, not for kind {kind}")
+    for name, (kinds, usual) in _MEANT_FOR.items():
+        if kind not in kinds and getattr(modality, name) not in usual:
+            raise ConfigError(
+                f"{name}: is for kind {' or '.join(kinds)}, not for kind {kind}"
+                f"{_INSTEAD.get((name, kind), '')}"
+            )
     if modality.farthest is not None and modality.farthest <= 0:
         raise ConfigError(f"farthest: {modality.farthest} is no distance")
 

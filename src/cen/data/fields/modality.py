@@ -247,7 +247,7 @@ class Modality:
         known = [field.name for field in fields(cls)]
         if unknown := [key for key in values if key not in known]:
             raise ConfigError(f"{unknown[0]}: no key of a modality; there are {', '.join(known)}")
-        return cls.of(**from_file(values, get_type_hints(cls.of)))
+        return cls.of(**kinds.meaningful(from_file(values, get_type_hints(cls.of))))
 
     def read(self, path: File) -> NDArray[Any]:
         """Reads a file of this modality; see docs/modalities.md for the formats.

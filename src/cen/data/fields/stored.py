@@ -49,7 +49,7 @@ def raw_values(
             "original file, or declare its bits"
         )
     if kind == "image":
-        return _image(stored, modality, told)
+        return _image(stored, modality, told, nodata)
     if kind == "label":
         check_integers(stored, told)
         return class_numbers(stored, modality, told)
@@ -92,10 +92,10 @@ def equal_to(stored: NDArray[Any], value: float) -> NDArray[np.bool_]:
     is, too. Integers cannot be what is no integer or beyond their range.
     """
     if stored.dtype.kind == "f":
-        if abs(value) > _NOTHING:
-            with np.errstate(over="ignore"):
+        with np.errstate(over="ignore"):
+            if abs(value) > _NOTHING:
                 return np.asarray(np.abs(stored / value - 1) < _NEAR)
-        return np.asarray(stored == stored.dtype.type(value))
+            return np.asarray(stored == stored.dtype.type(value))
     limits = np.iinfo(stored.dtype)
     if value != int(value) or not limits.min <= value <= limits.max:
         return np.zeros(stored.shape, dtype=bool)
@@ -121,7 +121,9 @@ def parse_axes(axes: str) -> tuple[tuple[int, ...], tuple[float, ...]]:
     return channels, tuple(-1.0 if words[c].startswith("-") else 1.0 for c in channels)
 
 
-def _image(stored: NDArray[Any], modality: Modality, told: str) -> NDArray[Any]:
+def _image(
+    stored: NDArray[Any], modality: Modality, told: str, nodata: float | None
+) -> NDArray[Any]:
     stored = as_channels(stored, modality.channels, told)
     # Any number of bands may be of any type; colours and grey have 8 bits unless declared.
     if modality.channels in (1, 3) and stored.dtype != np.uint8 and modality.bits in (None, 8):
@@ -130,6 +132,8 @@ def _image(stored: NDArray[Any], modality: Modality, told: str) -> NDArray[Any]:
             f"kind: depth or kind: continuous, say bits: {8 * stored.dtype.itemsize}, or convert "
             "the file"
         )
+    if stored.dtype.kind == "f":
+        return _scaled(stored, all_missing(modality, nodata), np.float64(1.0))
     return stored
 
 

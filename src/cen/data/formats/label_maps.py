@@ -14,9 +14,19 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from cen.data.formats.bands import as_channels
-from cen.data.formats.headers import read_header
+from cen.data.formats.headers import Header, read_header
 from cen.data.formats.lossy import refuse_lossy
-from cen.data.formats.pictures import WHOLE, File, Part, read_array, read_content, upright
+from cen.data.formats.pictures import (
+    WHOLE,
+    File,
+    Part,
+    check_part,
+    choose,
+    decode,
+    read_array,
+    read_content,
+    upright,
+)
 from cen.errors import DataError
 
 if TYPE_CHECKING:
@@ -24,6 +34,8 @@ if TYPE_CHECKING:
 
 # Greys of a few bits, which Pillow spreads over 0..255: what it multiplies them by.
 _SPREAD = {2: 85, 4: 17}
+# The type of PNG that holds indices of colours.
+_PALETTE = 3
 # More values than this that are no class are hardly a forgotten class or two.
 _MANY = 8
 
@@ -43,35 +55,18 @@ def read_labels(path: File, part: Part = WHOLE) -> NDArray[Any]:
     content = read_content(path)
     header = read_header(content.data, path)
     refuse_lossy(content.data, header, path)
-    grey = _grey_png(content) if header.format == "png" else None
-    if part.bands is not None or header.format in ("npy", "npz", "mat", "tiff"):
+    if header.format in ("npy", "npz", "mat", "tiff"):
         labels = read_array(path, replace(part, picture=False))
-        if labels.ndim == 3 and labels.shape[2] != 3:
-            raise DataError(
-                f"{path}: holds {labels.shape[2]} pictures or bands, a label map is one; choose it "
-                "with bands: [0], counted from 0, or page: 0"
-            )
-        check_integers(labels, path)
-        return labels
-    if grey is not None:
-        labels = grey
     else:
-        try:
-            # Pillow, because OpenCV turns palette indices into colours.
-            with Image.open(io.BytesIO(content.data)) as image:
-                pictures = getattr(image, "n_frames", 1)
-                labels = np.array(image)
-        # Of a damaged TIFF Pillow says TypeError, of a damaged PNG SyntaxError.
-        except (OSError, ValueError, SyntaxError, TypeError, Image.DecompressionBombError) as error:
-            raise DataError(f"{path}: not a label image that can be decoded ({error})") from error
-        if pictures > 1:
-            raise DataError(f"{path}: holds {pictures} pictures; write each label map into a file")
-        labels = labels.astype(np.uint8) if labels.dtype == np.bool_ else labels
-        if header.format == "png":
-            bits, colour = content[24:26].tolist()
-            labels = labels // _SPREAD.get(bits, 1) if colour == 0 else labels
+        check_part(header, part, path)
+        stored = _grey_png(content) if header.format == "png" else None
+        if stored is None and part.bands is not None and not _few_values(content, header):
+            stored = decode(content, header, path)
+        if stored is None:
+            stored = _stored_numbers(content, header, path)
+        labels = choose(upright(stored, header.orientation, part.exif, path), part.bands, path)
     check_integers(labels, path)
-    return upright(labels, header.orientation, part.exif, path)
+    return labels
 
 
 def check_integers(labels: NDArray[Any], path: object) -> None:
@@ -80,23 +75,34 @@ def check_integers(labels: NDArray[Any], path: object) -> None:
     Raises:
         DataError: it has several channels, or other values than integers.
     """
-    if labels.ndim != 2 or not np.issubdtype(labels.dtype, np.integer):
+    if labels.ndim == 2 and np.issubdtype(labels.dtype, np.integer):
+        return
+    told = f"{path}: a label image has one integer per pixel, this has shape {labels.shape}"
+    if labels.ndim == 2:
         raise DataError(
-            f"{path}: a label image has one integer per pixel, this has shape {labels.shape} "
-            f"and type {labels.dtype}; save class numbers, not colours (in a folder of own files "
-            "'colours:' says which colour is which class)"
+            f"{told} and type {labels.dtype}; save the class numbers as integers, such as "
+            "labels.astype('uint8')"
         )
+    raise DataError(
+        f"{told}: several bands or pages; save class numbers, not colours (in a folder of own "
+        "files 'colours:' says which colour is which class), or choose what holds the numbers with "
+        "bands: [0], counted from 0, or of a TIFF with page: 0"
+    )
 
 
-def read_colours(path: File) -> NDArray[np.int64]:
+def read_colours(path: File, part: Part = WHOLE) -> NDArray[np.int64]:
     """Reads a mask of colours: (H, W) of 65536 red + 256 green + blue.
+
+    Args:
+        path: the file.
+        part: what of it.
 
     Raises:
         DataError: the file cannot be decoded, has other than 8 bits, or is of a lossy format.
     """
     content = read_content(path)
     refuse_lossy(content.data, read_header(content.data, path), path)
-    image = as_channels(read_array(path), 3, str(path))
+    image = as_channels(read_array(path, part), 3, str(path))
     if image.dtype != np.uint8 or image.ndim != 3:
         raise DataError(f"{path}: a mask of colours has 3 channels of 8 bits, not {image.dtype}")
     wide = image.astype(np.int64)
@@ -190,6 +196,34 @@ def _table(
 ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     """What every 16-bit number means; looking it up is faster than to search for it."""
     return mapped(np.arange(2**16), _meanings(values, ignore, ignore_index))
+
+
+def _few_values(content: NDArray[np.uint8], header: Header) -> bool:
+    """Whether a picture holds numbers that decoders turn into colours or spread over 0..255."""
+    bits, colour = content[24:26].tolist() if header.format == "png" else (8, -1)
+    return colour == _PALETTE or (colour == 0 and bits < 8)
+
+
+def _stored_numbers(content: NDArray[np.uint8], header: Header, path: object) -> NDArray[Any]:
+    """The numbers of a picture, of a palette its indices: OpenCV turns these into colours.
+
+    Raises:
+        DataError: it cannot be decoded, or is a film of several.
+    """
+    try:
+        with Image.open(io.BytesIO(content.data)) as image:
+            pictures = getattr(image, "n_frames", 1)
+            labels = np.array(image)
+    # Of a damaged TIFF Pillow says TypeError, of a damaged PNG SyntaxError.
+    except (OSError, ValueError, SyntaxError, TypeError, Image.DecompressionBombError) as error:
+        raise DataError(f"{path}: not a label image that can be decoded ({error})") from error
+    if pictures > 1:
+        raise DataError(f"{path}: holds {pictures} pictures; write each label map into a file")
+    labels = labels.astype(np.uint8) if labels.dtype == np.bool_ else labels
+    if header.format == "png":
+        bits, colour = content[24:26].tolist()
+        labels = labels // _SPREAD.get(bits, 1) if colour == 0 else labels
+    return labels
 
 
 def _grey_png(content: NDArray[np.uint8]) -> NDArray[Any] | None:

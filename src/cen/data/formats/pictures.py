@@ -99,10 +99,7 @@ def read_stored(path: File, part: Part = WHOLE) -> Stored:
     """
     content = read_content(path)
     header = read_header(content.data, path)
-    if part.page is not None and header.format != "tiff":
-        raise DataError(f"{path}: page: is for TIFF files, and this is none; leave it out")
-    if part.variable is not None and header.format not in ("npz", "mat"):
-        raise DataError(f"{path}: variable: is for NPZ, MATLAB and HDF5 files, and this is none")
+    check_part(header, part, path)
     nodata = None
     if header.format == "tiff":
         values, nodata = _tiff(content, path, part)
@@ -111,9 +108,21 @@ def read_stored(path: File, part: Part = WHOLE) -> Stored:
     elif header.format == "npy":
         values = _numbers(content, path)
     else:
-        values = _decode(content, header, path)
+        values = decode(content, header, path)
     turned = upright(values, header.orientation, part.exif, path)
     return Stored(choose(turned, part.bands, path), nodata)
+
+
+def check_part(header: Header, part: Part, path: object) -> None:
+    """Refuses what would choose nothing of a file.
+
+    Raises:
+        DataError: a page of what is no TIFF, or an array of what holds no named ones.
+    """
+    if part.page is not None and header.format != "tiff":
+        raise DataError(f"{path}: page: is for TIFF files, and this is none; leave it out")
+    if part.variable is not None and header.format not in ("npz", "mat"):
+        raise DataError(f"{path}: variable: is for NPZ, MATLAB and HDF5 files, and this is none")
 
 
 def upright(
@@ -244,8 +253,12 @@ def read_content(path: File) -> NDArray[np.uint8]:
         raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
 
 
-def _decode(content: NDArray[np.uint8], header: Header, path: File) -> NDArray[Any]:
-    """What OpenCV makes of a file, in RGB order."""
+def decode(content: NDArray[np.uint8], header: Header, path: object) -> NDArray[Any]:
+    """What OpenCV makes of a picture, in RGB order, as it is stored.
+
+    Raises:
+        DataError: it makes nothing of it.
+    """
     if header.format == "cmyk":
         raise DataError(f"{path}: has four inks (CMYK), as for a printer; convert it to RGB")
     decoded, reason = None, ""
@@ -303,7 +316,6 @@ def _numbers(content: NDArray[np.uint8], path: File) -> NDArray[Any]:
 
 def _plain(array: NDArray[Any]) -> NDArray[Any]:
     """Numbers in the order and the types of this machine; Booleans are 0 and 1."""
-    if array.dtype == np.bool_ or array.dtype == np.float16:
-        array = array.astype(np.uint8 if array.dtype == np.bool_ else np.float32)
+    array = array.astype(np.uint8) if array.dtype == np.bool_ else array
     array = array[..., 0] if array.ndim == 3 and array.shape[2] == 1 else array
     return np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("="))

@@ -144,7 +144,7 @@ def _page(
         array = array.dtype.type(np.iinfo(array.dtype).max >> (8 * array.itemsize - bits)) - array
     if picture and isinstance(bits, int) and bits < 8:
         array = np.asarray(array.astype(np.uint16) * 255 // (2**bits - 1), dtype=np.uint8)
-    return array.astype(np.float32) if array.dtype == np.float16 else array
+    return array
 
 
 def _as_type(nodata: float | None, dtype: np.dtype[Any]) -> Any:

@@ -129,7 +129,7 @@ class AlignedFolder(AlignedDataset):
         """The raw array of one field of one sample."""
         path = self.files(index)[field]
         if field in self._colours:
-            return decode_colours(path, self._colours[field], self.ignore_index)
+            return decode_colours(path, self._colours[field], self.ignore_index, modality.part)
         return modality.read(path)
 
     def check_files(self) -> None:
@@ -276,7 +276,14 @@ def _labels(
         if field.colours is not None:
             class_colours(said, name, names)  # refuses what is no colour
             palette = palette or [field.colours[n] for n in names]
-        if not names or (palette is not None and len(palette) != len(names)):
+        twice = [label for label in names if names.count(label) > 1 or not label.strip()]
+        if twice or not names:
+            raise ConfigError(
+                f"{said.at(said.key_of(name))}: classes: "
+                + (f"{twice[0]!r} is empty or stands twice" if twice else "there are none")
+                + "; give every class a name of its own"
+            )
+        if palette is not None and len(palette) != len(names):
             raise ConfigError(
                 f"{said.at(said.key_of(name))}: {len(names)} classes and {len(palette or ())} "
                 "colours in the palette; give one colour for each class"

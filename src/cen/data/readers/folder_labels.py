@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cen.data.formats.label_maps import mapped, read_colours, smoothed
+from cen.data.formats.pictures import WHOLE, Part
 from cen.data.readers.folder_yaml import IGNORED, Description, FieldConfig
 from cen.errors import ConfigError, DataError, did_you_mean
 
@@ -28,6 +29,10 @@ def class_colours(said: Description, name: str, classes: Sequence[str]) -> dict[
     """
     given = said.fields[name].colours or {}
     at = f"{said.key_of(name)}.colours"
+    for other in ("bands", "first", "ignore"):
+        if getattr(said.fields[name], other):
+            where = said.at(f"{said.key_of(name)}.{other}")
+            raise ConfigError(f"{where}: means nothing beside colours, which say it all")
     numbers = {**{label: number for number, label in enumerate(classes)}, IGNORED: _UNLABELLED}
     colours: dict[int, int] = {}
     for label, colour in given.items():
@@ -46,13 +51,15 @@ def class_colours(said: Description, name: str, classes: Sequence[str]) -> dict[
     return colours
 
 
-def decode_colours(path: Path, colours: dict[int, int], ignore_index: int) -> NDArray[np.int64]:
+def decode_colours(
+    path: Path, colours: dict[int, int], ignore_index: int, part: Part = WHOLE
+) -> NDArray[np.int64]:
     """(H, W) class numbers of a mask that holds colours.
 
     Raises:
         DataError: the file cannot be decoded, or has a colour that is no class.
     """
-    codes = read_colours(path)
+    codes = read_colours(path, part)
     numbers, strange = mapped(codes, colours)
     if np.any(strange):
         values, counts = np.unique(codes[strange], return_counts=True)

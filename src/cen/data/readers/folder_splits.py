@@ -10,6 +10,7 @@ from typing import get_args
 
 from cen.data.formats.text_lists import composed, forward, read_lines
 from cen.data.readers.folder_yaml import Description
+from cen.data.readers.patterns import natural
 from cen.data.readers.splitting import Split, cut_validation, hashed_split
 from cen.errors import ConfigError, DataError, did_you_mean
 
@@ -109,12 +110,13 @@ def choose(said: Description, split: Split, names: Sequence[str], validation: fl
     if split in listed and (split != "train" or validation == 0.0):
         return Chosen(tuple(listed[split]), listed[split])
     if "train" in listed:
-        pool, places = list(listed["train"]), listed["train"]
+        pool, places = sorted(listed["train"], key=natural), listed["train"]
         assert split != "test"
         part = cut_validation(
             groups(said, pool), validation, split, f"{said.root / splits['train']}"
         )
-        return Chosen(tuple(pool[index] for index in part), places)
+        kept = {pool[index] for index in part}
+        return Chosen(tuple(name for name in places if name in kept), places)
     # The other frames of a listed scene are left out: they would show it to the other splits.
     taken = set(groups(said, [name for rows in listed.values() for name in rows]))
     pool = [
@@ -176,7 +178,7 @@ def _name_of(said: Description, text: str, known: set[str]) -> str | None:
     text = composed(text)
     if text in known:
         return text
-    text = forward(text)
+    text = forward(text).removeprefix("./")
     if text in known:
         return text
     for pattern in said.patterns.values():

@@ -19,6 +19,12 @@ IGNORED = "ignore"
 """In place of a class name: the colour of pixels without a label."""
 
 
+_OF_A_FIELD = dict.fromkeys(
+    ("values", "colours", "classes", "palette", "ignore", "first", "pattern", "kind", "bands"),
+    "it stands below the name of a field, as in outputs: {segmentation: {...}}",
+)
+
+
 @dataclass
 class FieldConfig(ModalityConfig):
     """One field: where its files are and what they hold; the other keys are those of a modality.
@@ -123,7 +129,7 @@ def read_description(root: str | Path) -> Description:
     if not isinstance(values, dict):
         raise DataError(f"{path}: holds no keys; start with 'modalities:'")
     known = {key: f"{path}, line {line}" for key, line in read.lines.items()}
-    places = parsing.Places(str(path), known, "folder of data")
+    places = parsing.Places(str(path), known, "folder of data", _OF_A_FIELD)
     config: FolderConfig = parsing.parse(_given(values), FolderConfig, "", places)
     if not config.modalities:
         raise DataError(f"{path}: modalities: is empty; name at least one, such as rgb")
@@ -133,8 +139,11 @@ def read_description(root: str | Path) -> Description:
                 f"{places.of(f'outputs.{name}')}: is a modality, too; name it once, and choose in "
                 "the configuration (model.inputs, model.outputs) what it is used for"
             )
-    if config.intrinsics is not None and len(config.intrinsics) != 4:
-        raise ConfigError(f"{places.of('intrinsics')}: give fx, fy, cx, cy, in pixels")
+    camera = config.intrinsics
+    if camera is not None and (len(camera) != 4 or not min(camera[:2]) > 0):
+        raise ConfigError(
+            f"{places.of('intrinsics')}: give fx, fy, cx, cy, in pixels; the first two above 0"
+        )
     made = Description(path, config, places, {})
     for name, said in made.fields.items():
         if not said.pattern:

@@ -21,7 +21,7 @@ from cen.data.tools.label_facts import Said, blurred, doubts
 from cen.data.tools.neighbours import parted_film
 from cen.data.tools.normal_facts import NormalFacts, judged
 from cen.data.tools.parallel import over_samples
-from cen.data.tools.value_ranges import ValueRange
+from cen.data.tools.value_ranges import ValueRange, told_strange
 from cen.errors import DataError
 
 UNITS = {
@@ -171,7 +171,8 @@ def check_data(
         report.units |= {n: m.step for n, m in dataset.targets.items() if m.kind == "depth"}
         report.axes |= _axes(dataset)
         read = {**dataset.modalities, **dataset.targets}
-        report.steps = {n: m.step for n, m in read.items() if m.kind == "continuous"}
+        measured = {band.partition("[")[0] for band in facts.ranges}
+        report.steps = {n: m.step for n, m in read.items() if n in measured and m.kind != "depth"}
         report.ignore_index = dataset.ignore_index
         report.findings += _judge_grey(facts, split, source.root)
         report.findings += _judge_nodata(read, facts, split, source.root)
@@ -287,13 +288,7 @@ def _judge_ranges(report: Report, root: str) -> Iterator[Finding]:
     for band, values in report.ranges().items():
         name = band.partition("[")[0]
         step = report.units.get(name) or report.steps.get(name, 1.0)
-        for value, count, first, last, absurd in values.strange():
-            share = 100 * count / max(1, values.pixels - values.missing)
-            text = (
-                f"{band}: {count} pixels ({share:.3g} %) are exactly {value:.9g}, while 98 % of "
-                f"the others lie in {first:.4g} to {last:.4g}; if it means that nothing was "
-                f"measured, say missing: {value / step:.9g} for {name}"
-            )
+        for text, absurd in told_strange(band, values, step):
             yield Finding("values", "all", root, (), text, "error" if absurd else "note")
 
 

@@ -251,7 +251,8 @@ class _Sample:
             if known.size and not (known.min() >= 0 and known.max() <= 1):
                 text = f"{name}: edges from {known.min():.4g} to {known.max():.4g}, not in 0..1"
                 self.found("values", (name,), text)
-        if modality.kind in ("depth", "continuous"):
+        floats = modality.kind == "image" and value.dtype.kind == "f"
+        if floats or modality.kind in ("depth", "continuous"):
             self._measure(name, value)
         if modality.kind == "image" and modality.channels == 3:
             self.facts.grey[name] += is_grey(value)

@@ -1,8 +1,8 @@
-"""What a network has seen in training: the range of depth, the camera; what lies far from it."""
+"""What a network has seen in training: range of depth, colours, camera; what lies far from it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from cen.data.fields.geometry import as_intrinsics
 from cen.data.fields.modality import Modality
+from cen.data.formats.bands import is_grey
 from cen.data.transforms import INTRINSICS
 from cen.errors import DataError
 
@@ -24,10 +25,10 @@ _PERCENTILES = (2.0, 98.0)
 
 
 def seen_range(dataset: AlignedDataset, frames: int = 16) -> dict[str, dict[str, Any]]:
-    """How far away things are in a data set, for the metadata of a checkpoint.
+    """How far away things are in a data set, and whether its pictures have colours.
 
-    Some frames, evenly spaced, are read; frames that cannot be, or that have no depth, are left
-    out (training itself says what is wrong with them).
+    For the metadata of a checkpoint. Some frames, evenly spaced, are read; frames that cannot be,
+    or that have no depth, are left out (training itself says what is wrong with them).
 
     Args:
         dataset: as opened for training.
@@ -35,27 +36,36 @@ def seen_range(dataset: AlignedDataset, frames: int = 16) -> dict[str, dict[str,
 
     Returns:
         By name of the modalities of kind depth: ``low`` and ``high`` (2nd and 98th percentile of
-        all values, metres) and ``medians`` (smallest and largest median of a frame). Names of
-        which nothing is known are left out.
+        all values, metres) and ``medians`` (smallest and largest median of a frame). By name of
+        the colour pictures: ``grey``, the share of frames without colours. Names of which nothing
+        is known are left out.
     """
-    found = {}
+    found: dict[str, dict[str, Any]] = {}
     for name, modality in dataset.modalities.items():
-        if modality.kind != "depth":
+        coloured = modality.kind == "image" and modality.channels == 3
+        if modality.kind != "depth" and not coloured:
             continue
-        known = []
-        for index in _spread(len(dataset), frames):
-            try:
-                values = dataset.read(name, index, modality)
-            except DataError:
-                continue
-            values = values[np.isfinite(values)]
-            if values.size:
-                known.append(values)
+        read = [values for _, values in some_frames(dataset, name, modality, frames)]
+        if coloured and read:
+            found[name] = {"grey": sum(map(is_grey, read)) / len(read)}
+        known = [] if coloured else [values[np.isfinite(values)] for values in read]
+        known = [values for values in known if values.size]
         if known:
             low, high = np.percentile(np.concatenate(known), _PERCENTILES).tolist()
             medians = [float(np.median(values)) for values in known]
             found[name] = {"low": low, "high": high, "medians": [min(medians), max(medians)]}
     return found
+
+
+def some_frames(
+    dataset: AlignedDataset, name: str, modality: Modality, frames: int = 16
+) -> Iterator[tuple[int, NDArray[Any]]]:
+    """Yields index and raw values of some frames, evenly spaced, of those that can be read."""
+    for index in _spread(len(dataset), frames):
+        try:
+            yield index, dataset.read(name, index, modality)
+        except DataError:
+            continue
 
 
 def with_camera(dataset: AlignedDataset, frames: int = 16) -> dict[str, Modality]:
@@ -103,6 +113,27 @@ def far_from(values: NDArray[Any], seen: Mapping[str, Any]) -> str | None:
         f"{high:.3g} m in every picture (2 % lie below {seen['low']:.3g} m, 2 % above "
         f"{seen['high']:.3g} m). Is the unit of the file another one?"
     )
+
+
+def without_colours(
+    values: NDArray[Any], modality: Modality, seen: Mapping[str, Any]
+) -> str | None:
+    """What is strange about a grey picture, for a network that was trained with colours.
+
+    Args:
+        values: raw.
+        modality: what they are.
+        seen: one entry of `seen_range`; empty where nothing is known.
+
+    Returns:
+        A sentence for a warning, None where nothing is strange.
+    """
+    if modality.kind != "image" or modality.channels != 3 or seen.get("grey"):
+        return None
+    if not is_grey(values):
+        return None
+    network = "has seen colours in training" if seen else "takes colours"
+    return f"is grey, read as three equal channels, but the network {network}; the right file?"
 
 
 def _spread(length: int, count: int) -> list[int]:

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from math import isfinite
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from cen.data.tools.training_range import some_frames
+from cen.errors import CenWarning
+
+if TYPE_CHECKING:
+    from cen.data.fields.modality import Modality
+    from cen.data.readers.aligned import AlignedDataset
 
 # Of every picture so many percentiles are kept, evenly spaced; those of all are taken from them.
 _KEPT = 51
@@ -108,3 +117,59 @@ def bands_of(name: str, values: NDArray[Any]) -> Iterator[tuple[str, NDArray[Any
         return
     for band in range(values.shape[2]):
         yield f"{name}[{band}]", values[..., band]
+
+
+def told_strange(band: str, values: ValueRange, step: float) -> Iterator[tuple[str, bool]]:
+    """What `ValueRange.strange` finds, in words.
+
+    Args:
+        band: name of the field, or of one of its bands.
+        values: of many pictures.
+        step: what one stored value is worth.
+
+    Yields:
+        A sentence, and whether the value can be no measurement.
+    """
+    for value, count, first, last, absurd in values.strange():
+        share = 100 * count / max(1, values.pixels - values.missing)
+        text = (
+            f"{band}: {count} pixels ({share:.3g} %) are exactly {value:.9g}, while 98 % of the "
+            f"others lie in {first:.4g} to {last:.4g}; if it means that nothing was measured, say "
+            f"missing: {_stored(value, step):.9g} for {band.partition('[')[0]}"
+        )
+        yield text, absurd
+
+
+def _stored(value: float, step: float) -> float:
+    """What a file holds where this was read: 65.535004 m of a step of 1 mm are 65535."""
+    stored = value / step
+    whole = float(round(stored)) if isfinite(stored) else stored
+    return whole if abs(stored - whole) <= 1e-6 * abs(stored) else stored
+
+
+def warn_of_values(dataset: AlignedDataset) -> None:
+    """Warns of values that can be no measurements before they are trained on, by some frames."""
+    for name, modality in {**dataset.modalities, **dataset.targets}.items():
+        if modality.kind not in ("depth", "continuous", "image"):
+            continue
+        ranges: dict[str, ValueRange] = {}
+        for _, frame in some_frames(dataset, name, modality):
+            if frame.dtype.kind != "f":
+                break  # a picture of whole numbers
+            for band, values in bands_of(name, frame):
+                ranges.setdefault(band, ValueRange()).add(ValueRange.of(values))
+        for band, found in ranges.items():
+            for text in _impossible(band, found, modality):
+                told = f"{text}. cen data NAME check reads every file"
+                warnings.warn(told, CenWarning, stacklevel=3)
+
+
+def _impossible(band: str, values: ValueRange, modality: Modality) -> list[str]:
+    """What can be no measurement, in words."""
+    said = [text for text, absurd in told_strange(band, values, modality.step) if absurd]
+    low = min(values.lows, default=0.0)
+    if modality.kind == "depth" and low < 0 and not said:
+        stored = _stored(low, modality.step)
+        text = f"{band}: negative depth, down to {low:.4g} m; if it means that nothing was measured"
+        said = [f"{text}, say missing: {stored:.9g}"]
+    return said

@@ -1,0 +1,100 @@
+"""Figures show what is read: the band, the page, the turn and the class that are meant."""
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+from tests.data.own_folder import SIZE, make_root, say
+
+from cen.data.fields.modality import Modality
+from cen.data.formats.pictures import write_png
+from cen.data.readers.folder import AlignedFolder
+from cen.report.contact_sheet import contact_sheet
+
+RNG = np.random.default_rng(0)
+RGB = RNG.integers(0, 256, (*SIZE, 3)).astype(np.uint8)
+RGB.reshape(-1)[:2] = 0, 255
+HEAT = RNG.integers(0, 256, SIZE).astype(np.uint8)
+MASK = RNG.integers(0, 3, SIZE).astype(np.uint8)
+
+
+@pytest.fixture
+def plain(tmp_path):
+    """One file for each picture, nothing to choose or to turn."""
+    (tmp_path / "plain").mkdir()
+    root = make_root(tmp_path / "plain")
+    for path in (root / "rgb").iterdir():
+        write_png(path, RGB)
+        write_png(root / "labels" / path.name, MASK)
+        tifffile.imwrite(root / "thermal" / f"{path.stem}.tif", HEAT)
+    return root
+
+
+@pytest.fixture
+def parts(tmp_path):
+    """The same in other files: bands of one, pages of one, upside down, other numbers."""
+    (tmp_path / "parts").mkdir()
+    root = make_root(tmp_path / "parts")
+    header = Image.Exif()
+    header[274] = 3
+    for path in (root / "rgb").iterdir():
+        bands = np.dstack([RGB, HEAT])[::-1, ::-1]
+        Image.fromarray(np.ascontiguousarray(bands), "RGBA").save(path, exif=header)
+        write_png(root / "labels" / path.name, np.array([0, 255, 7], np.uint8)[MASK])
+        with tifffile.TiffWriter(root / "thermal" / f"{path.stem}.tif") as file:
+            file.write(RGB, photometric="rgb")
+            file.write(HEAT, photometric="minisblack")
+    values = {0: "road", 255: "person", 7: "car"}
+    say(
+        root,
+        modalities__rgb={"pattern": "rgb/{id}.png", "bands": [0, 1, 2], "exif": "turn"},
+        modalities__thermal={"pattern": "thermal/{id}.tif", "kind": "continuous", "page": 1},
+        outputs__segmentation={"pattern": "labels/{id}.png", "values": values},
+    )
+    return root
+
+
+def sheet(root, tmp_path):
+    """The pixels of a contact sheet."""
+    with Image.open(contact_sheet(AlignedFolder(root, "test"), [0], tmp_path / "s.png")) as image:
+        return np.array(image)
+
+
+def test_a_sheet_of_parts_is_that_of_the_plain_files(plain, parts, tmp_path):
+    np.testing.assert_array_equal(sheet(parts, tmp_path), sheet(plain, tmp_path))
+
+
+def test_a_figure_of_parts_is_that_of_the_plain_files(plain, parts):
+    shown = []
+    for root in (plain, parts):
+        data = AlignedFolder(root, "test")
+        axes = data.plot(data.raw(0)).axes
+        shown.append({a.get_title(): a.images[0].get_array() for a in axes if a.get_title()})
+    assert list(shown[0]) == ["rgb", "thermal", "segmentation"]
+    for name in shown[0]:
+        np.testing.assert_array_equal(shown[1][name], shown[0][name], err_msg=name)
+    np.testing.assert_array_equal(shown[1]["rgb"], RGB)
+    np.testing.assert_array_equal(shown[1]["thermal"], HEAT)
+
+
+def test_a_grey_band_is_shown_as_grey_and_not_as_classes(parts):
+    grey = {"heat": Modality.of("image", 1, bands=[3], exif="turn")}
+    say(parts, modalities__heat={"pattern": "rgb/{id}.png", "bands": [3], "exif": "turn"})
+    data = AlignedFolder(parts, "test", grey, {})
+    (axis,) = [axis for axis in data.plot(data.raw(0)).axes if axis.get_title() == "heat"]
+    np.testing.assert_array_equal(axis.images[0].get_array(), HEAT)
+    assert axis.images[0].get_cmap().name == "gray"
+
+
+@pytest.mark.parametrize("kind", ["deep", "three", "floats"])
+def test_a_sheet_shows_colours_of_any_type(plain, tmp_path, kind):
+    """16-bit colours and three continuous bands are no normals."""
+    expected = sheet(plain, tmp_path)
+    said = {"pattern": "rgb/{id}.npy", "kind": "continuous", "channels": 3}
+    stored = {"deep": RGB * np.uint16(257), "three": RGB, "floats": RGB / np.float32(255)}[kind]
+    if kind == "deep":
+        said = {"pattern": "rgb/{id}.npy", "bits": 16}
+    for path in (plain / "rgb").iterdir():
+        np.save(path.with_suffix(".npy"), stored)
+    say(plain, modalities__rgb=said)
+    np.testing.assert_array_equal(sheet(plain, tmp_path), expected)

@@ -14,7 +14,8 @@ from cen.data.formats.pictures import write_png
 from cen.errors import DataError
 from cen.files import write_atomically, write_bytes
 from cen.report.colours import Image, palette
-from cen.report.painting import depth_bar, depth_limits, paint
+from cen.report.painting import depth_bar, paint, scale_limits
+from cen.tasks import KINDS
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class DenseOutput:
     def picture(self) -> Image:
         """The values painted, (H, W, 3) uint8: depth in colours, normals as colours, edges grey."""
         values = self.values if self.shown is None else self.shown
-        return paint(self.kind, values, palette(0), depth_limits([values]))
+        return paint(self.kind, values, palette(0))
 
     def facts(self) -> dict[str, Any]:
         """A few figures: the range of the values, α."""
@@ -70,11 +71,10 @@ class DenseOutput:
         if self.values.dtype != np.uint8:
             paths["values"] = folder / f"{prefix}values.npy"
             write_atomically(paths["values"], partial(_save_array, self.values), DataError)
-        limits = depth_limits([self.values]) if self.kind == "depth" else None
-        if limits is not None:
-            stored = (1000 * np.nan_to_num(self.values)).round().clip(0, 65535).astype(np.uint16)
-            paths["millimetres"] = folder / f"{prefix}millimetres.png"
-            write_png(paths["millimetres"], stored)
+        for name, stored in KINDS[self.kind].further_files(self.values).items():
+            paths[name] = folder / f"{prefix}{name}.png"
+            write_png(paths[name], stored)
+        if (limits := scale_limits(self.kind, [self.values])) is not None:
             paths["scale"] = folder / f"{prefix}scale.png"
             write_bytes(paths["scale"], _scale(limits))
         return paths

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
 from cen.data import Modality
-from cen.models import Output, Task
+from cen.models import Output
+from cen.tasks import Task
 
 
 def read_prediction(task: Task, values: Tensor, target: Modality | None = None) -> NDArray[Any]:
@@ -32,30 +30,14 @@ def read_prediction(task: Task, values: Tensor, target: Modality | None = None) 
         (H, W) or (H, W, C) float32 in their unit.
     """
     values = values.detach().float().cpu()
-    if task.kind == "segmentation":
-        return values.argmax(0).numpy().astype(np.uint8 if task.channels <= 256 else np.uint16)
-    if task.kind == "depth":
-        return values[0].numpy()
-    if task.kind == "normal":
-        return F.normalize(values, dim=0).permute(1, 2, 0).contiguous().numpy()
-    if task.kind == "edge":
-        return values[0].sigmoid().numpy()
-    if target is not None and target.kind in ("continuous", "normal"):
+    if task.rules.generated and target is not None and target.kind in ("continuous", "normal"):
         return target.from_target(values.numpy())
-    return _image(values)
+    return task.rules.array(values)
 
 
 def read_truth(task: Task, target: Tensor) -> NDArray[Any]:
     """The ground truth of one sample, laid out like `read_prediction`, NaN where there is none."""
-    target = target.detach().cpu()
-    if task.kind == "segmentation":
-        narrow = task.channels <= 255 and task.ignore_index <= 255
-        return target.numpy().astype(np.uint8 if narrow else np.uint16)
-    if task.kind in ("depth", "edge"):
-        return target[0].float().numpy()
-    if task.kind == "normal":
-        return target.float().permute(1, 2, 0).contiguous().numpy()
-    return _image(target.float())
+    return task.rules.truth(target.detach().cpu())
 
 
 def read_streams(
@@ -65,11 +47,3 @@ def read_streams(
     return {
         name: read_prediction(task, values[0], target) for name, values in output.streams.items()
     }
-
-
-def _image(values: Tensor) -> NDArray[Any]:
-    picture = values.permute(1, 2, 0).contiguous()
-    if picture.shape[-1] not in (1, 3):
-        return picture.numpy()
-    eight = torch.nan_to_num(127.5 * (picture + 1)).round().clamp(0, 255).to(torch.uint8).numpy()
-    return eight[..., 0] if eight.shape[-1] == 1 else eight

@@ -215,7 +215,7 @@ class Predictor:
         found: dict[str, Prediction | DenseOutput] = {}
         for name, result in results.items():
             task = self.net.outputs[name]
-            if task.kind == "segmentation":
+            if task.rules.labels:
                 found[name] = self._segmentation(name, result, picture, False)
             else:
                 found[name] = self._dense(name, result)
@@ -263,7 +263,7 @@ class Predictor:
             values,
             read_streams(task, result, target),
             alpha,
-            picture if task.kind == "image" else None,
+            picture if task.rules.generated else None,
         )
 
     def _tell_missing(self, inputs: Mapping[str, Any]) -> None:
@@ -324,7 +324,7 @@ class Predictor:
 
 def _segmentation(net: ChannelExchangeNetwork, output: str | None) -> str | None:
     """The segmentation that is asked for, or else the only one; None where it is not clear."""
-    known = [name for name, task in net.outputs.items() if task.kind == "segmentation"]
+    known = [name for name, task in net.outputs.items() if task.rules.labels]
     if output is None:
         return known[0] if len(known) == 1 else None
     if output in known:

@@ -5,75 +5,21 @@ No torch here: tables and pages read stored scores with it.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from cen.errors import ConfigError
-
-
-@dataclass(frozen=True)
-class Score:
-    """How one score is shown.
-
-    Attributes:
-        head: short column head.
-        unit: what stands behind the value; ``"%"`` for shares in 0..1, printed times 100.
-        higher: whether a greater value is a better one.
-        text: what it is, in a sentence part.
-    """
-
-    head: str
-    unit: str = "%"
-    higher: bool = True
-    text: str = ""
-
+from cen.tasks import KINDS, Kind, Score
 
 SCORES: dict[str, Score] = {
-    "mean_iou": Score("mIoU", text="mean over classes of intersection over union"),
-    "pixel_accuracy": Score("pixel acc", text="share of pixels labelled correctly"),
-    "mean_accuracy": Score("mean acc", text="mean over classes of the share of pixels found"),
-    "rmse": Score("RMSE", "", higher=False, text="root of the mean squared error"),
-    "mae": Score("MAE", "", higher=False, text="mean absolute error"),
-    "abs_rel": Score("abs-rel", "", higher=False, text="mean of |error| / true depth"),
-    "delta1": Score("δ<1.25", text="share of pixels within a factor of 1.25 of the truth"),
-    "mean_angle": Score("mean °", "°", higher=False, text="mean angle to the true normal"),
-    "median_angle": Score("median °", "°", higher=False, text="median angle to the true normal"),
-    "within_11": Score("<11.25°", text="share of pixels within 11.25° of the true normal"),
-    "within_22": Score("<22.5°", text="share of pixels within 22.5°"),
-    "within_30": Score("<30°", text="share of pixels within 30°"),
-    "max_f": Score("max-F", text="greatest F over thresholds, counted over the data set"),
-    "threshold": Score("at", "", text="the threshold of max-F"),
-    "psnr": Score("PSNR", "dB", text="peak signal-to-noise ratio"),
-    "ssim": Score("SSIM", "", text="structural similarity"),
-    "fid": Score("FID", "", higher=False, text="Fréchet distance of Inception features"),
-    "kid": Score(
-        "KID ×100", "", higher=False, text="kernel distance of Inception features, times 100"
-    ),
-    "frechet_efficientnet_lite0": Score(
-        "Fréchet (EfficientNet-Lite0)",
-        "",
-        higher=False,
-        text="Fréchet distance of EfficientNet-Lite0's features; not comparable with FID",
-    ),
-    "kernel_efficientnet_lite0": Score(
-        "kernel ×100 (EfficientNet-Lite0)",
-        "",
-        higher=False,
-        text="kernel distance of EfficientNet-Lite0's features; not comparable with KID",
-    ),
+    name: score for kind in KINDS.values() for name, score in kind.scores.items()
 }
 """Every scalar score by name; others are printed with four digits, and more counts as better."""
 
-# The score by which an output is judged, found by a score that only its kind has.
-_MAIN = {
-    "mean_iou": "mean_iou",
-    "abs_rel": "rmse",
-    "mean_angle": "mean_angle",
-    "max_f": "max_f",
-    "mae": "mae",
-}
+
+def _kind_of(names: Collection[str]) -> type[Kind] | None:
+    """The kind that scores are of, told by the one that no other kind has."""
+    return next((kind for kind in KINDS.values() if kind.headline_score in names), None)
 
 
 def main_score(names: Collection[str]) -> str | None:
@@ -85,7 +31,8 @@ def main_score(names: Collection[str]) -> str | None:
     Args:
         names: the scores that are there.
     """
-    return next((main for mark, main in _MAIN.items() if mark in names), None)
+    kind = _kind_of(names)
+    return None if kind is None else kind.main_score
 
 
 def headline(scores: Mapping[str, Any]) -> float | None:
@@ -100,12 +47,8 @@ def headline(scores: Mapping[str, Any]) -> float | None:
     Returns:
         None where the score is undefined (nothing was labelled).
     """
-    main = main_score(scores)
-    value = scores.get("abs_rel" if main == "rmse" else main or "")
-    if value is None or not math.isfinite(value):
-        return None
-    whole = {"rmse": 1.0, "mean_angle": 90.0, "mae": 2.0}.get(main or "")
-    return float(value) if whole is None else max(0.0, 1.0 - value / whole)
+    kind = _kind_of(scores)
+    return None if kind is None else kind.headline(scores)
 
 
 def mean_headline(scores: Mapping[str, Mapping[str, Any]]) -> float | None:

@@ -125,7 +125,7 @@ class UncertaintyWeighting(FixedWeighting):
         if missing := [name for name in weights if name not in tasks]:
             raise ConfigError(f"no task is given for {missing[0]!r}, which has a weight")
         self.log_variances = nn.Parameter(torch.zeros(len(weights)))
-        classifies = [tasks[name].kind in ("segmentation", "edge") for name in weights]
+        classifies = [tasks[name].rules.classifies for name in weights]
         factors = torch.tensor([1.0 if yes else 0.5 for yes in classifies])
         self.register_buffer("factors", factors, persistent=False)
 

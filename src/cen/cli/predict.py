@@ -79,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
     if args.unit is not None:
         # A predictor may be used for other files later; this command is not.
         check_unit({name: predictor.modalities[name] for name in args.free})
-    if [task.kind for task in net.outputs.values()] != ["segmentation"]:
+    if [task.rules.labels for task in net.outputs.values()] != [True]:
         return _all(args, predictor)
     prediction = predictor(args.free, intrinsics=args.intrinsics)
     files = {name: str(file) for name, file in prediction.save(args.out).items()}

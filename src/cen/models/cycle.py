@@ -12,17 +12,17 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from cen.errors import ConfigError, ShapeError, StreamError, described, did_you_mean
 from cen.exchange import ExchangeRule, Streams, convert_layers
-from cen.models.network import ChannelExchangeNetwork, Encoder, Output, resize, weighted_sum
+from cen.models.network import ChannelExchangeNetwork, Encoder, Output, resize
 from cen.models.options import as_rule, check_choices, check_fields
 from cen.models.stems import TILED, private_stem, tile
 from cen.models.unet import FirstNorm, Statistics, UNetDecoder, UNetEncoder
 from cen.models.unet import encoders as unet_encoders
 from cen.network_defaults import DEFAULTS
 from cen.tasks import Task
+from cen.tasks.kind import weighted_sum
 from cen.tasks.pairs import check_labels, check_numbers
 
 Feed = tuple[tuple[float, ...], tuple[float, ...]]
@@ -126,17 +126,15 @@ class CycleFusionNetwork(ChannelExchangeNetwork):
             DataError: the type does not fit.
         """
         task = self._task(name)
-        if task.kind == "segmentation":
+        if task.rules.labels:
             check_labels(value, f"modality {name!r}")
-            classes = torch.arange(task.channels, device=value.device).view(1, -1, 1, 1)
-            return (value[:, None] == classes).float()
+            return task.rules.planes(value)
         check_numbers(value, f"modality {name!r}", "B, C, H, W")
         if value.shape[1] != task.channels:
             raise ShapeError(
                 f"modality {name!r} has {task.channels} channels, got {tuple(value.shape)}"
             )
-        known = torch.isfinite(value)
-        return torch.where(known, self._affine(name, torch.where(known, value, 0)), 0)
+        return torch.where(torch.isfinite(value), self._affine(name, task.rules.planes(value)), 0)
 
     def reenter(self, name: str, output: Output) -> Tensor:
         """A prediction as an input: what `fused` gives, in the form of ground truth.
@@ -149,14 +147,8 @@ class CycleFusionNetwork(ChannelExchangeNetwork):
         task = self._task(name)
         if not isinstance(output, Output):
             raise ConfigError(f"a prediction is a cen.models.Output, not {described(output)}")
-        value = fused(output)
-        if task.kind == "segmentation":
-            return value.softmax(1)
-        if task.kind == "edge":
-            value = value.sigmoid()
-        elif task.kind == "normal":
-            value = F.normalize(value, dim=1)
-        return self._affine(name, value)
+        value = task.rules.activate(fused(output))
+        return value if task.rules.labels else self._affine(name, value)
 
     def alpha_weights(self) -> dict[str, dict[str, float]]:
         """The ensemble's weight of every source, by target; `cen.inspect` reads it."""
@@ -224,9 +216,8 @@ class CycleFusionNetwork(ChannelExchangeNetwork):
             streams = {name: resize(value, size) for name, value in streams.items()}
         scalars, every = self.alpha[target], self.sources(target)
         alpha = torch.softmax(torch.stack([scalars[every.index(name)] for name in sources]), 0)
-        ensemble = weighted_sum([value.detach() for value in streams.values()], alpha)
-        if self.outputs[target].kind == "normal":
-            ensemble = F.normalize(ensemble, dim=1)
+        detached = [value.detach() for value in streams.values()]
+        ensemble = self.outputs[target].rules.constrain(weighted_sum(detached, alpha))
         return Output(streams, ensemble, alpha)
 
     def _affine(self, name: str, value: Tensor) -> Tensor:

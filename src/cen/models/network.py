@@ -266,11 +266,7 @@ class ChannelExchangeNetwork(nn.Module):
             scalars = torch.stack([scalars[order.index(key)] for key in streams])
         alpha = torch.softmax(scalars, 0)
         values = [value.detach() for value in streams.values()]
-        if self.outputs[name].kind != "normal":
-            return Output(streams, weighted_sum(values, alpha), alpha)
-        # The loss leaves the lengths of the streams' vectors open; alpha alone shall weigh them.
-        ensemble = weighted_sum([F.normalize(value, dim=1) for value in values], alpha)
-        return Output(streams, F.normalize(ensemble, dim=1), alpha)
+        return Output(streams, self.outputs[name].rules.ensemble(values, alpha), alpha)
 
 
 def check_image(name: str, image: Tensor, first: Tensor) -> None:
@@ -285,14 +281,6 @@ def check_image(name: str, image: Tensor, first: Tensor) -> None:
             f"input {name!r} is of {image.dtype}; give normalised floating point values "
             "(Modality.normalise), not stored integers"
         )
-
-
-def weighted_sum(values: Sequence[Tensor], weights: Tensor) -> Tensor:
-    """The sum of (B, C, H, W) tensors weighted with the entries of ``weights``, (S,)."""
-    total = values[0] * weights[0].to(values[0].dtype)
-    for index, value in enumerate(values[1:], 1):
-        total = total + value * weights[index].to(value.dtype)
-    return total
 
 
 def split_rows(packed: Tensor, *sizes: int) -> Tensor:

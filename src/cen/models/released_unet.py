@@ -109,10 +109,10 @@ def generator_state_dict(net: ChannelExchangeNetwork) -> dict[str, Tensor]:
             or in the decoder.
     """
     options = net.config
-    tasks = [task.kind for task in net.outputs.values()]
+    generated = [task.rules.generated for task in net.outputs.values()]
     if (
         options["name"] != "unet"
-        or tasks != ["image"]
+        or generated != [True]
         or (options["norm"], options["convolution"]) != ("private", "shared")
         or options["statistics"] != "running"
         or options.get("first_norm") is not None

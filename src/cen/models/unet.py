@@ -215,7 +215,7 @@ class UNetHead(nn.Module):
     def __init__(self, channels: int, task: Task) -> None:
         super().__init__()
         self.conv = nn.ConvTranspose2d(channels, task.channels, 4, 2, 1)
-        self.bounded = task.kind == "image"
+        self.bounded = task.rules.generated
         draw_weights(self)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -18,7 +18,7 @@ from cen.report.curves import (
     score_series,
     score_title,
 )
-from cen.report.painting import depth_limits, paint
+from cen.report.painting import paint, scale_limits
 from cen.report.panels import Panel
 from cen.report.runfolder import RunFolder, read_run
 from cen.report.samples import (
@@ -95,8 +95,7 @@ def _marks(run: RunFolder, output: str, colours: Image) -> list[Patch]:
 def _pictures(panel: Panel, output: str, colours: Image) -> dict[str, Image]:
     pictures = {f"input {name}": to_picture(value) for name, value in panel.inputs.items()}
     shown = predictions(panel, output)
-    depth = kind_of(panel, output) == "depth"
-    limits = depth_limits(shown.values()) if depth else None
+    limits = scale_limits(kind_of(panel, output), shown.values())
     for name, value in shown.items():
         pictures[name] = paint(kind_of(panel, output), value, colours, limits)
     return pictures

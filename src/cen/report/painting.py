@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from cen.report.colours import NEUTRAL, Image, colorize, colorize_depth, to_picture
 
+Array = NDArray[Any]
 Limits = tuple[float, float]
 
 
@@ -16,25 +19,39 @@ def paint(kind: str, values: ArrayLike, colours: Image, limits: Limits | None = 
     """One prediction, or its truth, as a picture. Missing values are neutral grey.
 
     Args:
-        kind: "segmentation": (H, W) class ids; "depth": (H, W) metres; "normal": (H, W, 3) unit
-            vectors; "edge": (H, W) strengths in 0..1; "image": as for `to_picture`.
-        values: the prediction.
+        kind: the kind of the output, as in `cen.Task`.
+        values: the prediction, as `cen.outputs.read_prediction` lays it out.
         colours: (C, 3) palette of a segmentation.
-        limits: nearest and farthest depth of the scale; by default of this picture alone.
+        limits: see `scale_limits`; by default of this picture alone.
 
     Returns:
         (H, W, 3).
     """
-    array = np.asarray(values)
-    if kind == "segmentation":
-        return colorize(array, colours)
-    if kind == "depth":
-        return colorize_depth(array, limits)
-    if kind == "normal":
-        return paint_normals(array)
-    if kind == "edge":
-        return paint_edges(array)
-    return to_picture(array)
+    return _painter(kind).paint(np.asarray(values), colours, limits)
+
+
+def scale_limits(kind: str, maps: Iterable[ArrayLike]) -> Limits | None:
+    """The ends of the colour scale that maps share; None for kinds that need no scale."""
+    return depth_limits(maps) if _painter(kind).scaled else None
+
+
+def how_to_read(kind: str) -> str:
+    """How the pictures of a kind are read, a sentence; "" where they speak for themselves."""
+    return _painter(kind).key
+
+
+def error_text(kind: str, values: ArrayLike, truth: ArrayLike, classes: int = 0) -> str:
+    """How right a prediction is, in a word or two for a caption; "" where nothing is known.
+
+    Args:
+        kind: the kind of the output.
+        values: the prediction.
+        truth: its truth, of the same shape.
+        classes: number of classes of a segmentation.
+    """
+    guess, true = np.asarray(values), np.asarray(truth)
+    error = _painter(kind).error
+    return "" if guess.shape != true.shape or error is None else error(guess, true, classes)
 
 
 def paint_normals(normals: ArrayLike) -> Image:
@@ -75,29 +92,58 @@ def depth_bar(limits: Limits, size: tuple[int, int] = (12, 240)) -> Image:
     return colorize_depth(np.tile(ramp, (size[0], 1)), limits)
 
 
-def error_text(kind: str, values: ArrayLike, truth: ArrayLike, classes: int = 0) -> str:
-    """How right a prediction is, in a word or two for a caption; "" where nothing is known.
+def _right(guess: Array, true: Array, classes: int) -> str:
+    counted = (true >= 0) & (true < classes)
+    return f"{100 * float((guess == true)[counted].mean()):.0f} % right" if counted.any() else ""
 
-    Args:
-        kind: the kind of the output.
-        values: the prediction.
-        truth: its truth, of the same shape.
-        classes: number of classes of a segmentation.
-    """
-    guess, true = np.asarray(values), np.asarray(truth)
-    if guess.shape != true.shape:
-        return ""
-    if kind == "segmentation":
-        counted = (true >= 0) & (true < classes)
-        return (
-            f"{100 * float((guess == true)[counted].mean()):.0f} % right" if counted.any() else ""
-        )
+
+def _angle(guess: Array, true: Array, classes: int) -> str:
     guess, true = guess.astype(np.float64), true.astype(np.float64)
-    if kind == "normal":
-        known = np.isfinite(true).all(-1)
-        dots = (guess * true).sum(-1)[known].clip(-1, 1)
-        return f"{np.degrees(np.arccos(dots)).mean():.1f}° off" if known.any() else ""
-    known = np.isfinite(true) & ((true > 0) if kind == "depth" else True)
-    if kind == "depth" and known.any():
-        return f"RMSE {np.sqrt(((guess - true)[known] ** 2).mean()):.2f} m"
-    return ""
+    known = np.isfinite(true).all(-1)
+    dots = (guess * true).sum(-1)[known].clip(-1, 1)
+    return f"{np.degrees(np.arccos(dots)).mean():.1f}° off" if known.any() else ""
+
+
+def _distance(guess: Array, true: Array, classes: int) -> str:
+    guess, true = guess.astype(np.float64), true.astype(np.float64)
+    known = np.isfinite(true) & (true > 0)
+    return f"RMSE {np.sqrt(((guess - true)[known] ** 2).mean()):.2f} m" if known.any() else ""
+
+
+@dataclass(frozen=True)
+class _Painter:
+    """How one kind of output is shown.
+
+    Attributes:
+        paint: makes a picture of an array, a palette and the limits of a scale.
+        error: makes the text of `error_text` of a prediction, its truth and a number of classes.
+        key: how the pictures are read.
+        scaled: whether the pictures of a row share a scale of depth.
+    """
+
+    paint: Callable[[Array, Image, Limits | None], Image] = lambda array, *_: to_picture(array)
+    error: Callable[[Array, Array, int], str] | None = None
+    key: str = ""
+    scaled: bool = False
+
+
+_PAINTERS: Mapping[str, _Painter] = {
+    "segmentation": _Painter(lambda array, colours, _: colorize(array, colours), _right),
+    "depth": _Painter(
+        lambda array, _, limits: colorize_depth(array, limits),
+        _distance,
+        "Depth: bright is near, dark is far; one scale for all pictures of a row.",
+        scaled=True,
+    ),
+    "normal": _Painter(
+        lambda array, *_: paint_normals(array),
+        _angle,
+        "Normals: red is x (right), green is y (down), blue is towards us.",
+    ),
+    "edge": _Painter(lambda array, *_: paint_edges(array), key="Edges: black is certain."),
+}
+"""By the kind of the output; others are shown as pictures."""
+
+
+def _painter(kind: str) -> _Painter:
+    return _PAINTERS.get(kind, _Painter())

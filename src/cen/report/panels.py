@@ -19,8 +19,12 @@ from numpy.typing import NDArray
 from cen.errors import DataError
 from cen.files import write_bytes
 from cen.runfiles import MOST_CLASSES
+from cen.tasks import KINDS
 
 Array = NDArray[Any]
+
+_FIRST_KIND = "segmentation"
+"""The kind of outputs in panels that do not say it, as older versions wrote them."""
 
 _OUTPUT = re.compile(r"outputs/(.+?)/(truth|ensemble|kind|streams/(.+))")
 
@@ -40,7 +44,7 @@ class PanelOutput:
     truth: Array | None
     streams: Mapping[str, Array]
     ensemble: Array | None
-    kind: str = "segmentation"
+    kind: str = _FIRST_KIND
 
 
 @dataclass(frozen=True)
@@ -80,7 +84,7 @@ def save_panel(path: str | Path, panel: Panel) -> Path:
     arrays: dict[str, Any] = {"name": np.array(panel.name)}
     arrays |= {f"inputs/{name}": np.asarray(value) for name, value in panel.inputs.items()}
     for name, output in panel.outputs.items():
-        if output.kind != "segmentation":
+        if output.kind != _FIRST_KIND:
             arrays[f"outputs/{name}/kind"] = np.array(output.kind)
         if output.truth is not None:
             arrays[f"outputs/{name}/truth"] = np.asarray(output.truth)
@@ -97,9 +101,6 @@ _MOST_BYTES = 2**28
 _MOST_ARRAYS = 1000
 _MOST_PIXELS = 2**24
 _MOST_SIDE = 2**15
-_VECTORS = ("normal",)
-_FLAT = ("segmentation", "edge")
-_KINDS = ("segmentation", "depth", "normal", "edge", "image")
 
 
 def _check_sizes(path: Path) -> None:
@@ -127,25 +128,23 @@ def _check_output(name: str, entry: Mapping[str, Any]) -> None:
     Raises:
         DataError: naming the array.
     """
-    kind = entry.get("kind", "segmentation")
-    if kind not in _KINDS:
-        raise DataError(f"outputs/{name} is of kind {kind[:40]!a}; there are {', '.join(_KINDS)}")
+    name_of_kind = entry.get("kind", _FIRST_KIND)
+    kind = KINDS.get(name_of_kind)
+    if kind is None:
+        raise DataError(
+            f"outputs/{name} is of kind {name_of_kind[:40]!a}; there are {', '.join(KINDS)}"
+        )
     maps = {"truth": entry["truth"], "ensemble": entry["ensemble"], **entry["streams"]}
     for part, value in maps.items():
         if value is None:
             continue
         place = f"outputs/{name}/{part}"
         _check_picture(place, value)
-        shape = f"{place} is {value.dtype} {value.shape}; expected of kind {kind}: "
-        if kind in _FLAT and value.ndim != 2:
-            raise DataError(f"{shape}(H, W)")
-        if kind == "depth" and value.ndim == 3 and 1 not in (value.shape[0], value.shape[-1]):
-            raise DataError(f"{shape}(H, W)")
-        if kind in _VECTORS and value.shape[2:] != (3,):
-            raise DataError(f"{shape}(H, W, 3)")
-        if kind == "segmentation" and value.dtype.kind not in "iu":
-            raise DataError(f"{shape}whole numbers")
-        if kind == "segmentation" and int(value.max()) >= MOST_CLASSES:
+        if expected := kind.expected(value):
+            raise DataError(
+                f"{place} is {value.dtype} {value.shape}; expected of kind {kind.name}: {expected}"
+            )
+        if kind.labels and int(value.max()) >= MOST_CLASSES:
             raise DataError(f"{place} holds class {int(value.max())}; 65535 is the highest")
 
 
@@ -186,14 +185,12 @@ def load_panel(path: str | Path) -> Panel:
         if key.startswith("inputs/"):
             inputs[key.removeprefix("inputs/")] = value
         elif match := _OUTPUT.fullmatch(key):
-            name, kind, stream = match.groups()
+            name, part, stream = match.groups()
             entry = found.setdefault(name, {"truth": None, "streams": {}, "ensemble": None})
             if stream:
                 entry["streams"][stream] = value
-            elif kind == "kind":
-                entry["kind"] = str(value)
             else:
-                entry[kind] = value
+                entry[part] = str(value) if part == "kind" else value
     try:
         for key, value in inputs.items():
             _check_picture(f"inputs/{key}", value)

@@ -16,7 +16,7 @@ from cen.report import facts
 from cen.report.colours import Image, as_palette, to_picture
 from cen.report.curves import exchange_curves, training_curves
 from cen.report.exchange_map import exchange_map
-from cen.report.painting import depth_bar, depth_limits, error_text, paint
+from cen.report.painting import depth_bar, error_text, how_to_read, paint, scale_limits
 from cen.report.panels import Panel
 from cen.report.runfolder import RunFolder, read_run
 from cen.report.samples import (
@@ -40,13 +40,6 @@ from cen.report.summary import (
 )
 from cen.report.templating import Drawing, drawing, render_page
 from cen.scores import SCORES, format_score, main_score
-
-_KEYS = {
-    "depth": "Depth: bright is near, dark is far; one scale for all pictures of a row.",
-    "normal": "Normals: red is x (right), green is y (down), blue is towards us.",
-    "edge": "Edges: black is certain.",
-}
-"""How the pictures of a kind of output are read."""
 
 
 class Card(NamedTuple):
@@ -208,7 +201,7 @@ def _pictures(run: RunFolder) -> list[dict[str, Any]]:
             {
                 "name": output,
                 "classes": [{"name": names[i], "colour": colours[i].tolist()} for i in shown],
-                "how_to_read": [_KEYS[kind] for kind in sorted(kinds) if kind in _KEYS],
+                "how_to_read": [key for kind in sorted(kinds) if (key := how_to_read(kind))],
                 "panels": [
                     {"name": panel.name, "images": list(_panel(panel, output, colours))}
                     for panel in run.panels
@@ -222,7 +215,7 @@ def _panel(panel: Panel, output: str, colours: Image) -> Iterator[Picture]:
     for name, value in panel.inputs.items():
         yield Picture(picture(to_picture(value), photo=True), name, name, "input ", photo=True)
     shown, kind = predictions(panel, output), kind_of(panel, output)
-    limits = depth_limits(shown.values()) if kind == "depth" else None
+    limits = scale_limits(kind, shown.values())
     for name, value in shown.items():
         score = ""
         if name != "truth" and "truth" in shown:

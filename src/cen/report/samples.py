@@ -5,6 +5,7 @@ import numpy as np
 from cen.report.colours import Image, as_palette
 from cen.report.panels import Array, Panel
 from cen.report.runfolder import RunFolder
+from cen.tasks import KINDS
 
 
 def is_labels(value: Array) -> bool:
@@ -54,6 +55,6 @@ def class_names(run: RunFolder, output: str, count: int) -> list[str]:
 
 def _seen(run: RunFolder, output: str) -> set[int]:
     """All non-negative ids in the label maps of an output."""
-    panels = [panel for panel in run.panels if kind_of(panel, output) == "segmentation"]
+    panels = [panel for panel in run.panels if KINDS[kind_of(panel, output)].labels]
     maps = (v for panel in panels for v in predictions(panel, output).values() if is_labels(v))
     return {int(c) for value in maps for c in np.unique(value) if c >= 0}

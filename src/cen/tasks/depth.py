@@ -86,7 +86,8 @@ class Depth(Kind):
         flat = array.ndim == 2 or 1 in (array.shape[0], array.shape[-1])
         return None if flat else "(H, W)"
 
-    def further_files(self, array: NDArray[Any]) -> dict[str, NDArray[Any]]:
+    @classmethod
+    def further_files(cls, array: NDArray[Any]) -> dict[str, NDArray[Any]]:
         """``millimetres``, uint16: 0 where depth is 0 or less; none where it is so everywhere."""
         import numpy as np
 

@@ -158,6 +158,10 @@ class Kind(ABC):
         """Sums over ground truth that the loss needs of the whole step; None: of nothing."""
         return None
 
+    def planes(self, target: Tensor) -> Tensor:
+        """Ground truth as (B, channels, H, W) numbers, 0 where there is none."""
+        return target.where(target.isfinite(), 0)
+
     def missing(self, size: Sequence[int]) -> Tensor:
         """The ground truth of a sample that has none, of (H, W): nothing in it counts."""
         import torch
@@ -238,7 +242,8 @@ class Kind(ABC):
         """What a stored (H, W) or (H, W, C) should be; None where it is laid out like `array`."""
         return None
 
-    def further_files(self, array: NDArray[Any]) -> dict[str, NDArray[Any]]:
+    @classmethod
+    def further_files(cls, array: NDArray[Any]) -> dict[str, NDArray[Any]]:
         """Integers by name that are written as PNG beside the values and the picture."""
         return {}
 

@@ -121,7 +121,7 @@ class Segmentation(Kind):
         return values.argmax(1)
 
     def planes(self, target: Tensor) -> Tensor:
-        """Labels as one channel per class, (B, channels, H, W); all 0 where ignored."""
+        """1 in the channel of the label's class, else 0; all 0 where ignored."""
         import torch
 
         classes = torch.arange(self.channels, device=target.device).view(1, -1, 1, 1)

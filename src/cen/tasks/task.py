@@ -77,6 +77,10 @@ class Task:
         """What is done with an output of this kind: its loss, scores, arrays, and all else."""
         return KINDS[self.kind](self.channels, self.ignore_index, self.loss)
 
+    def same_kind(self, other: Task) -> bool:
+        """Whether the values of both mean the same; channels and classes may differ."""
+        return self.kind == other.kind
+
     @classmethod
     def of(cls, value: object) -> Task:
         """The task meant by ``value``: a number of classes, a task, or what `to_dict` gave.

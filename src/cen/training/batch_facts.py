@@ -11,9 +11,9 @@ from torch import Tensor
 
 from cen.data import AlignedDataset
 from cen.models import ChannelExchangeNetwork
+from cen.tasks.kind import extreme
 
 _LARGEST_INPUT = 1e4
-_LARGEST_TARGET = 1e6
 
 
 class BatchFacts:
@@ -35,18 +35,12 @@ class BatchFacts:
         for name in self._net.inputs:
             value = batch.get(name)
             if isinstance(value, Tensor) and name not in self._net.outputs:
-                facts[name] = _extreme(value) / _LARGEST_INPUT
+                facts[name] = extreme(value) / _LARGEST_INPUT
         for name, task in self._net.outputs.items():
             value = batch.get(name)
             if not isinstance(value, Tensor):
                 continue
-            if task.kind == "segmentation":
-                outside = ((value < 0) | (value >= task.channels)) & (value != task.ignore_index)
-                # A class number that is none counts as beyond all limits.
-                facts[name] = _extreme(torch.where(outside, value.float().abs() + 2, 0))
-            else:
-                known = torch.where(torch.isfinite(value), value, 0)
-                facts[name] = _extreme(known) / _LARGEST_TARGET
+            facts[name] = task.rules.excess(value)
         samples = batch.get("name")
         names = [str(item) for item in samples] if isinstance(samples, list | tuple) else []
         self._steps.append((names, facts))
@@ -76,9 +70,7 @@ class BatchFacts:
         task = self._net.outputs.get(field)
         if task is None:
             return f"{share * _LARGEST_INPUT:.4g} (after normalisation)"
-        if task.kind == "segmentation":
-            return f"a label of magnitude {share - 2:.0f}, with {task.channels} classes"
-        return f"{share * _LARGEST_TARGET:.4g}"
+        return task.rules.excess_text(share)
 
 
 def file_of(dataset: object, sample: str, field: str) -> Path | None:
@@ -94,9 +86,3 @@ def first_of_all(fault: str | None) -> str | None:
     found: list[str | None] = [None] * torch.distributed.get_world_size()
     torch.distributed.all_gather_object(found, fault)
     return next((told for told in found if told is not None), None)
-
-
-def _extreme(values: Tensor) -> Tensor:
-    """The greatest magnitude of each sample, (B,) float32; NaN where there is one."""
-    flat = values.detach().flatten(1)
-    return flat.abs().amax(1).float() if flat.numel() else flat.new_zeros(len(flat))

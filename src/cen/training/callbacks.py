@@ -78,8 +78,8 @@ class StepLog(Callback):
                         figures[f"val/{output}/{column}/{score}"] = values[score]
         log_figures(trainer, figures)
         if (mean := mean_headline(scores)) is not None:
-            kinds = [task.kind for task in module.net.outputs.values()]
-            module.shown["mIoU" if kinds == ["segmentation"] else "score"] = mean
+            labels = [task.rules.labels for task in module.net.outputs.values()]
+            module.shown["mIoU" if labels == [True] else "score"] = mean
 
 
 class ExchangeMonitor(Callback):

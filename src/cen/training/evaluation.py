@@ -150,7 +150,7 @@ def _refuse_image_options(
     Raises:
         ConfigError: naming the options, which would change nothing.
     """
-    if any(task.kind == "image" for task in net.outputs.values()):
+    if any(task.rules.generated for task in net.outputs.values()):
         return
     asked = {
         "features": features not in (None, "auto"),
@@ -173,7 +173,7 @@ def _features(
         return None
     if name != "auto":
         return load_features(name, weights)
-    if not any(task.kind == "image" for task in net.outputs.values()):
+    if not any(task.rules.generated for task in net.outputs.values()):
         return None
     try:
         return load_features("efficientnet_lite0", weights)
@@ -192,7 +192,7 @@ def _image_facts(
     net: ChannelExchangeNetwork, mode: GeneratorMode, features: Features | None, protocol: Protocol
 ) -> dict[str, Any]:
     """How figures of generated images came about."""
-    if not any(task.kind == "image" for task in net.outputs.values()):
+    if not any(task.rules.generated for task in net.outputs.values()):
         return {}
     facts: dict[str, Any] = {"generator_mode": mode}
     if features is not None:
@@ -204,7 +204,7 @@ def _check_classes(
     net: ChannelExchangeNetwork, classes: Mapping[str, tuple[str, ...]], root: str
 ) -> None:
     for name, task in net.outputs.items():
-        if task.kind != "segmentation" or task.classes is None:
+        if task.classes is None:
             continue
         found, known = tuple(classes[name]), tuple(task.classes)
         if known != found:
@@ -233,7 +233,7 @@ def _check_single(
                 f" {', '.join(net.outputs)}"
             )
         other = load(run)
-        if name not in other.outputs or other.outputs[name].kind != net.outputs[name].kind:
+        if name not in other.outputs or not other.outputs[name].same_kind(net.outputs[name]):
             raise ConfigError(
                 f"--single {name}={run}: that network predicts {', '.join(other.outputs)}; name a"
                 f" run that predicts {name}, of kind {net.outputs[name].kind}"

@@ -52,7 +52,7 @@ def file_units(tasks: Mapping[str, Task], targets: Mapping[str, Modality]) -> di
     found = {}
     for name, task in tasks.items():
         target = targets.get(name)
-        if task.kind != "image" or target is None or target.kind != "continuous":
+        if not task.rules.generated or target is None or target.kind != "continuous":
             continue
         if target.encoding != "raw":
             continue

@@ -130,7 +130,7 @@ def _grids(
     net: ChannelExchangeNetwork, validation: Dataset[Any] | None, run_dir: Path
 ) -> tuple[Callback, ...]:
     """Pictures during training, for networks that generate images."""
-    images = any(task.kind == "image" for task in net.outputs.values())
+    images = any(task.rules.generated for task in net.outputs.values())
     if validation is None or not images:
         return ()
     return (PanelsInTraining(run_dir / "panels", validation),)

@@ -42,5 +42,5 @@ def vector_fields(tasks: Mapping[str, Task], targets: Mapping[str, Modality]) ->
     return frozenset(
         name
         for name, task in tasks.items()
-        if task.kind == "normal" or (name in targets and targets[name].vectors)
+        if task.rules.directions or (name in targets and targets[name].vectors)
     )

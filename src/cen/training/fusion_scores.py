@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
@@ -11,26 +11,12 @@ from torch import Tensor, nn
 from torchmetrics import Metric
 
 from cen.errors import DataError
-from cen.metrics import DepthMetric, EdgeMetric, ImageMetric, NormalMetric, SegmentationMetric
+from cen.metrics import ImageMetric, OutputMetric
 from cen.models import Output, Task
 from cen.tasks.pairs import looks
 from cen.training.file_units import FileUnit
 
 Subset = tuple[str, ...]
-
-METRICS: Mapping[str, Callable[[Task], Metric]] = {
-    "segmentation": lambda task: SegmentationMetric(task.channels, task.ignore_index),
-    "depth": lambda task: DepthMetric(),
-    "normal": lambda task: NormalMetric(),
-    "edge": lambda task: EdgeMetric(),
-    "image": lambda task: ImageMetric(),
-}
-"""What counts the predictions of each kind of output."""
-
-_READ: Mapping[str, Callable[[Tensor], Tensor]] = {
-    "segmentation": lambda logits: logits.argmax(1),
-    "edge": lambda logits: logits.float().sigmoid(),
-}
 
 
 def _not_finite(key: str, count: int) -> str:
@@ -107,9 +93,9 @@ class FusionScores(nn.Module):
         )
         self.infinite = _Infinite(len(self.metrics))
 
-    def _metric(self, output: str, task: Task) -> Metric:
+    def _metric(self, output: str, task: Task) -> OutputMetric[Any]:
         unit = self.units.get(output)
-        return METRICS[task.kind](task) if unit is None else ImageMetric(unit.limits)
+        return OutputMetric(task.rules) if unit is None else ImageMetric(unit.limits)
 
     def update(self, outputs: Mapping[str, Output], targets: Mapping[str, Tensor]) -> None:
         """Counts one batch.
@@ -155,7 +141,6 @@ class FusionScores(nn.Module):
             metric.reset()  # type: ignore[operator]
 
     def _count(self, output: str, column: str, values: Tensor, target: Tensor) -> None:
-        read = _READ.get(self.tasks[output].kind)
         key = f"{output}/{column}"
         metric, wrong = self.metrics[key], (~torch.isfinite(values)).sum()
         if looks(values) and wrong:
@@ -163,4 +148,4 @@ class FusionScores(nn.Module):
         self.infinite.update(wrong, list(self.metrics).index(key))
         if (unit := self.units.get(output)) is not None:
             values, target = unit.values(values.float()), unit.values(target.float())
-        metric.update(values if read is None else read(values), target)  # type: ignore[operator]
+        metric.update(self.tasks[output].rules.decide(values), target)  # type: ignore[operator]

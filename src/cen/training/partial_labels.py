@@ -12,7 +12,6 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from cen.data import StepBatches
@@ -165,9 +164,5 @@ def fill_in(
     size = next(pictures).shape[-2:]
     filled = dict(sample)
     for name in lacking:
-        task = outputs[name]
-        if task.kind == "segmentation":
-            filled[name] = torch.full(size, task.ignore_index, dtype=torch.int64)
-        else:
-            filled[name] = torch.full((task.channels, *size), torch.nan)
+        filled[name] = outputs[name].rules.missing(size)
     return filled

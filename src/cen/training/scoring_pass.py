@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 from torch import Tensor, nn
-from torch.nn.functional import interpolate, normalize
+from torch.nn.functional import interpolate
 from torch.utils.data import DataLoader, Dataset
 
 from cen.data import Modality
@@ -176,7 +176,7 @@ class _Evaluation(LightningModule):
                         features, ("ensemble", *(s for s in shown if s != name)), protocol=protocol
                     )
                     for name, task in net.outputs.items()
-                    if task.kind == "image" and task.channels in (1, 3)
+                    if task.rules.generated and task.channels in (1, 3)
                 }
             )
         self.result: dict[str, dict[str, Any]] = {}
@@ -242,7 +242,7 @@ class _Evaluation(LightningModule):
         outputs: dict[str, Output] = self.net(inputs, size=label_size(self.net, batch))
         return {
             name: _comparable(
-                output, self.net.outputs[name].kind, mirrored, vectors=name in self.vectors
+                output, self.net.outputs[name], mirrored, vectors=name in self.vectors
             )
             for name, output in outputs.items()
         }
@@ -291,15 +291,11 @@ def _resized(image: Tensor, scale: float) -> Tensor:
     return interpolate(image, size, mode="bilinear", align_corners=False)
 
 
-def _comparable(output: Output, kind: str, mirrored: bool, *, vectors: bool) -> Output:
-    """Class probabilities, unit normals, or what else the mean over variants is taken of."""
+def _comparable(output: Output, task: Task, mirrored: bool, *, vectors: bool) -> Output:
+    """What the mean over variants is taken of, the right way round."""
 
     def of(values: Tensor) -> Tensor:
-        values = values.float()
-        if kind == "segmentation":
-            values = values.softmax(1)
-        elif kind == "normal":
-            values = normalize(values, dim=1)
+        values = task.rules.comparable(values.float())
         return mirror_truth(values, vectors) if mirrored else values
 
     streams = {name: of(values) for name, values in output.streams.items()}

@@ -11,19 +11,11 @@ from cen.data import AlignedDataset, Modality, eval_transform, train_transform
 from cen.data.readers.opening import DatasetRecipe
 from cen.data.tools.training_range import with_camera
 from cen.errors import ConfigError
-from cen.models import ChannelExchangeNetwork, Task, build
+from cen.models import ChannelExchangeNetwork, build
 from cen.optim import Schedule, Stage
 from cen.options.data_options import ModalityConfig
 from cen.options.network_options import ModelConfig, OutputConfig
-
-FIELD_KINDS: Mapping[str, tuple[str, ...]] = {
-    "segmentation": ("label",),
-    "depth": ("depth",),
-    "normal": ("normal",),
-    "edge": ("edge",),
-    "image": ("image", "continuous", "normal"),
-}
-"""Which kinds of fields each kind of output can be learnt from."""
+from cen.tasks import KINDS, Task
 
 
 def open_dataset(config: Config, split: Literal["train", "validation", "test"]) -> AlignedDataset:
@@ -97,11 +89,11 @@ def check_outputs(config: Config, dataset: AlignedDataset) -> None:
         ConfigError: naming the output, what the field is, and what fits.
     """
     for name, output in config.model.outputs.items():
-        found = dataset.targets[name].kind
-        if found not in FIELD_KINDS[output.kind]:
-            fits = [kind for kind, fields in FIELD_KINDS.items() if found in fields]
+        found, rules = dataset.targets[name].kind, KINDS[output.kind]
+        if found not in rules.fields:
+            fits = [kind.name for kind in KINDS.values() if found in kind.fields]
             # A translation learns the picture that an encoding makes of a depth or of edges.
-            picture = output.kind == "image" and found in ("depth", "edge")
+            picture = rules.generated and found in ("depth", "edge")
             raise ConfigError(
                 f"model.outputs.{name}.kind: {output.kind}, but the field {name} of the data in"
                 f" {config.data.root} is of kind {found}; say kind: {' or '.join(fits)}"
@@ -117,7 +109,7 @@ def tasks_of(config: Config, dataset: AlignedDataset) -> dict[str, Task]:
     """The tasks of a run: its outputs with the classes and channels of its data."""
     tasks = {}
     for name, output in config.model.outputs.items():
-        classes = dataset.labels[name].names if output.kind == "segmentation" else None
+        classes = dataset.labels[name].names if KINDS[output.kind].labels else None
         channels = _channels(name, output, dataset.targets[name], classes)
         tasks[name] = Task(output.kind, channels, classes, dataset.ignore_index)
     return tasks

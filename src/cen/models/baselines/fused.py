@@ -7,7 +7,6 @@ from typing import Any, Protocol, cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from cen.models.network import FUSED, ChannelExchangeNetwork, Output, resize
 
@@ -84,8 +83,7 @@ class FusedNetwork(ChannelExchangeNetwork):
             prediction: Tensor = self.heads[name](self.fusion[name](x, rows) if late else x)
             if size is not None:
                 prediction = resize(prediction, size)
-            if self.outputs[name].kind == "normal":
-                prediction = F.normalize(prediction, dim=1)
+            prediction = self.outputs[name].rules.constrain(prediction)
             predictions[name] = Output({}, prediction, prediction.new_zeros(0))
         return predictions
 

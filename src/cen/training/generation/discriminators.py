@@ -40,7 +40,7 @@ def make_discriminators(
             statistics=statistics,
         )
         for name, task in net.outputs.items()
-        if task.kind == "image"
+        if task.rules.generated
     }  # fmt: skip
 
 

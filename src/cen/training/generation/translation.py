@@ -72,7 +72,7 @@ class Translation(DensePrediction):
     ) -> None:
         super().__init__(net, **options)
         self.automatic_optimization = False
-        images = [name for name, task in net.outputs.items() if task.kind == "image"]
+        images = [name for name, task in net.outputs.items() if task.rules.generated]
         if not images or set(discriminators) != set(images):
             raise ConfigError(
                 f"train.adversarial needs a discriminator for each output of kind image; the "

@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 import cen
+from cen import cli
 from cen.data import Modality
+from cen.data.formats.pictures import write_png
 from cen.errors import CenWarning
 
 RGB = np.zeros((64, 64, 3), np.uint8)
@@ -72,3 +74,28 @@ def test_a_loaded_network_is_warned_of_without_a_figure(tmp_path):
 def test_nothing_is_said_after_dropout_or_of_older_files(tmp_path, metadata):
     run = saved(tmp_path / "run", **metadata)
     assert told(cen.Predictor(run), {"rgb": RGB}) == []
+
+
+def pictures(folder):
+    return [f"--{name}={folder / name}.png" for name in ("rgb", "ir")]
+
+
+def test_predict_warns_on_stderr_with_the_figure_of_the_run(tmp_path, capsys):
+    """Of the run folder and of a file in it; not where every modality is given."""
+    run = saved(tmp_path / "run", modality_dropout=0.0)
+    evaluated(run)
+    (run / "config.yaml").write_text("seed: 1\n")
+    for name, array in (("rgb", RGB), ("ir", IR)):
+        write_png(tmp_path / f"{name}.png", array)
+    rgb, ir = pictures(tmp_path)
+    for source in (run, run / "best.safetensors"):
+        words = ["predict", str(source), rgb, "-o", str(tmp_path / "out"), "--json"]
+        assert cli.main(words) == 0
+        printed = capsys.readouterr()
+        (line,) = [line for line in printed.err.splitlines() if "missing" in line]
+        assert line.startswith("cen: warning: ir missing: ")
+        assert "mIoU 7.3 % instead of 80.6 %" in line
+        assert "train.modality_dropout" in line
+        assert json.loads(printed.out)["inputs"] == {"rgb": str(tmp_path / "rgb.png")}
+    assert cli.main(["predict", str(run), rgb, ir, "-o", str(tmp_path / "out")]) == 0
+    assert "missing" not in capsys.readouterr().err

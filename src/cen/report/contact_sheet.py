@@ -100,7 +100,9 @@ def _draw(
         axis.set_ylabel(sample["name"][-24:], fontsize=7)
     if name not in sample:
         told = sample.get("error", "none")
-        axis.text(0.5, 0.5, told, wrap=True, ha="center", va="center", fontsize=5, color="red")
+        where = {"ha": "center", "va": "center", "wrap": True}
+        message = axis.text(0.5, 0.5, told, fontsize=5, color="red", **where)
+        message.set_in_layout(False)  # a long one would take all the room of the pictures
         return
     value = sample[name]
     if name in dataset.labels:

@@ -100,8 +100,9 @@ def _draw(
         axis.set_ylabel(sample["name"][-24:], fontsize=7)
     if name not in sample:
         told = sample.get("error", "none")
-        where = {"ha": "center", "va": "center", "wrap": True}
-        message = axis.text(0.5, 0.5, told, fontsize=5, color="red", **where)
+        message = axis.text(0.5, 0.5, told, wrap=True, fontsize=5, color="red")
+        message.set_horizontalalignment("center")
+        message.set_verticalalignment("center")
         message.set_in_layout(False)  # a long one would take all the room of the pictures
         return
     value = sample[name]

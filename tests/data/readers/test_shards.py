@@ -5,6 +5,7 @@ import pickle
 import shutil
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 
 import fsspec
@@ -219,9 +220,35 @@ def moved_index(path):
     np.save(path, table)
 
 
+def made(kind):
+    """Makes the first file of a shard a link or a device that leads elsewhere."""
+
+    def change(root):
+        path = root / "train" / "000000.tar"
+        path.chmod(0o644)
+        content = bytearray(path.read_bytes())
+        header = tarfile.TarInfo.frombuf(content[:512], "utf-8", "strict")
+        header.type, header.linkname = kind, "/etc/passwd"
+        content[:512] = header.tobuf(tarfile.USTAR_FORMAT)[:512]
+        path.write_bytes(content)
+
+    return change
+
+
+def enlarged(root):
+    path = root / "train" / "index.npy"
+    table = np.load(path)
+    table[0, 0, 1] = 2**32 - 1
+    np.save(path, table)
+    with (root / "train" / "000000.tar").open("r+b") as file:
+        file.truncate(2**33)  # a file with a hole takes no room
+
+
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
+        *((made(k), r"000000\.tar: '.*' is a link or a device") for k in (b"1", b"2", b"3", b"6")),
+        (enlarged, r"has 4294967295 bytes, the limit is"),
         (lambda r: (r / "shards.yaml").unlink(), r"shards\.yaml: cannot be read"),
         (
             lambda r: (r / "shards.yaml").write_text("a: [1"),

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from cen.conventions import normals_in_doubt
 from cen.data.fields.modality import Modality
+from cen.data.formats.headers import BYTE_LIMIT
 from cen.data.formats.pictures import Held
 from cen.data.readers.aligned import AlignedDataset
 from cen.data.readers.dataset_yaml import Classes
@@ -264,9 +265,13 @@ class Shards(AlignedDataset):
     def _ranges(self, members: Sequence[Member]) -> dict[Member, Held]:
         table = self._table()
         places = [table[index, self._columns[field]].tolist() for index, field in members]
-        for (index, field), (offset, _) in zip(members, places, strict=True):
+        for (index, field), (offset, size) in zip(members, places, strict=True):
             if offset < HEADER:
                 raise DataError(f"{self.place(index)}: has no {field}")
+            if size > BYTE_LIMIT:
+                raise DataError(
+                    f"{self.place(index)}: {field} has {size} bytes, the limit is {BYTE_LIMIT}"
+                )
         shards = [self._shard(index) for index, _ in members]
         # The tar header is read along: it says what kind of file it is, and that it is the one.
         ranges = [(offset - HEADER, offset + size) for offset, size in places]
@@ -334,7 +339,9 @@ def _unwrapped(content: bytes, field: str, told: str) -> Held:
         header = tarfile.TarInfo.frombuf(content[:HEADER], "utf-8", "surrogateescape")
     except tarfile.HeaderError as error:
         raise DataError(f"{told}: no file where its index says one is ({error})") from error
+    if not header.isreg():
+        raise DataError(f"{told}: {header.name!r} is a link or a device, no file")
     found = header.name.rpartition("/")[2].partition(".")[2]
     if found.partition(".")[0] != field or header.size != len(content) - HEADER:
-        raise DataError(f"{told}: holds {header.name} where its index says {field} is")
+        raise DataError(f"{told}: holds {header.name!r} where its index says {field} is")
     return Held(f"{told}: {header.name}", np.frombuffer(content, np.uint8, offset=HEADER))

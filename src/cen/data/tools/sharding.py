@@ -273,14 +273,23 @@ def _index_of(
     index = np.zeros((samples, len(columns), 2), dtype=np.uint32)
     place = {name: column for column, name in enumerate(columns)}
     key, row = "", -1
-    with tarfile.open(shard) as tar:
-        for member in tar:
-            start, _, rest = member.name.partition(".")
-            if start != key:
-                key, row = start, row + 1
-            if member.offset_data + member.size > _LARGEST:
-                raise DataError(f"{shard}: is larger than 4 GiB; put fewer samples into a shard")
-            index[row, place[rest.partition(".")[0]]] = member.offset_data, member.size
+    foreign = f"{shard}: is no shard of this conversion; delete it and start anew"
+    try:
+        with tarfile.open(shard, "r:") as tar:  # as it is written: nothing is unpacked
+            for member in tar:
+                start, _, rest = member.name.partition(".")
+                if start != key:
+                    key, row = start, row + 1
+                if member.offset_data + member.size > _LARGEST:
+                    raise DataError(
+                        f"{shard}: is larger than 4 GiB; put fewer samples into a shard"
+                    )
+                column = place[rest.partition(".")[0]]
+                if not member.isreg() or index[row, column].any():
+                    raise DataError(foreign)
+                index[row, column] = member.offset_data, member.size
+    except (tarfile.TarError, KeyError, IndexError) as error:
+        raise DataError(foreign) from error
     starts = index[:, [place[name] for name in needed], 0]
     if row + 1 != samples or (starts < HEADER).any():
         raise DataError(f"{shard}: does not hold {samples} whole samples; delete it and start anew")

@@ -19,7 +19,7 @@ from cen.errors import ConfigError, DataError, ShapeError, described
 from cen.metrics.features import Features
 from cen.tasks.image import Image
 from cen.tasks.kind import plain_scores
-from cen.tasks.pairs import check_numbers, check_together, looks
+from cen.tasks.pairs import check_numbers, check_together
 
 Protocol = Literal["clean", "released"]
 
@@ -30,7 +30,6 @@ SUBSETS = 50
 """Number of subsets, where there are more images than one subset takes."""
 
 _LARGEST_FEATURE = 1e30
-_LARGEST_PIXEL = 1.001
 
 
 class DistanceScores(NamedTuple):
@@ -296,18 +295,13 @@ class ImageDistance(nn.Module):
 
         Raises:
             ShapeError: the images have neither one nor three channels, or the shapes differ.
-            DataError: no floating point images, or (on the CPU) true images outside [-1, 1].
+            DataError: no floating point images.
             ConfigError: a column is missing.
         """
         if missing := [column for column in self.columns if column not in generated]:
             raise ConfigError(f"no generated images for {missing[0]!r}, given: {list(generated)}")
         for column in self.columns:
             Image.check_same(generated[column], real)
-        outside = torch.isfinite(real) & (real.abs() > _LARGEST_PIXEL)
-        if looks(real) and bool(outside.any()):
-            raise DataError(
-                f"true images must be in [-1, 1], got {real[outside][0]:.4g}; scale them first"
-            )
         # In double precision, because the kernel takes the third power.
         truth = self.features(to_bytes(real, self.protocol)).double()
         for index, column in enumerate(self.columns):

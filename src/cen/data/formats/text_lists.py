@@ -17,8 +17,10 @@ def read_lines(path: Path) -> list[str]:
     """
     try:
         return ordinary(path).read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
         raise DataError(f"{path}: cannot read the list ({error}); save it as UTF-8") from error
+    except OSError as error:
+        raise DataError(f"{path}: cannot read the list ({error})") from error
 
 
 def composed(name: str) -> str:

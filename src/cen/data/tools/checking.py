@@ -153,6 +153,7 @@ def check_data(
     """
     report = Report()
     opened: dict[str, AlignedDataset] = {}
+    read: dict[str, Modality] = {}
     for split in splits:
         try:
             dataset = source.open(split, tolerant=True)
@@ -170,7 +171,7 @@ def check_data(
         report.units = {n: m.step for n, m in dataset.modalities.items() if m.kind == "depth"}
         report.units |= {n: m.step for n, m in dataset.targets.items() if m.kind == "depth"}
         report.axes |= _axes(dataset)
-        read = {**dataset.modalities, **dataset.targets}
+        read |= {**dataset.modalities, **dataset.targets}
         measured = {band.partition("[")[0] for band in facts.ranges}
         report.steps = {n: m.step for n, m in read.items() if n in measured and m.kind != "depth"}
         report.ignore_index = dataset.ignore_index
@@ -181,7 +182,7 @@ def check_data(
     for dataset in list(opened.values())[:1]:
         report.findings += _judge_labels(dataset, report, source.root)
     report.findings += _judge_files(report, source.root)
-    report.findings += _judge_ranges(report, source.root)
+    report.findings += _judge_ranges(report, read, source.root)
     for name, normals in report.normals().items():
         for text in judged(name, report.axes.get(name, "+x +y +z"), normals):
             report.findings.append(Finding("normal", "all", source.root, (), text))
@@ -283,12 +284,10 @@ def _judge_nodata(
         yield Finding("values", split, root, (), text, "note")
 
 
-def _judge_ranges(report: Report, root: str) -> Iterator[Finding]:
+def _judge_ranges(report: Report, read: Mapping[str, Modality], root: str) -> Iterator[Finding]:
     """Sentinels that nobody declared: a repeated extreme far outside the rest."""
     for band, values in report.ranges().items():
-        name = band.partition("[")[0]
-        step = report.units.get(name) or report.steps.get(name, 1.0)
-        for text, absurd in told_strange(band, values, step):
+        for text, absurd in told_strange(band, values, read[band.partition("[")[0]]):
             yield Finding("values", "all", root, (), text, "error" if absurd else "note")
 
 

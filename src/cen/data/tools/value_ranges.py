@@ -119,13 +119,13 @@ def bands_of(name: str, values: NDArray[Any]) -> Iterator[tuple[str, NDArray[Any
         yield f"{name}[{band}]", values[..., band]
 
 
-def told_strange(band: str, values: ValueRange, step: float) -> Iterator[tuple[str, bool]]:
+def told_strange(band: str, values: ValueRange, modality: Modality) -> Iterator[tuple[str, bool]]:
     """What `ValueRange.strange` finds, in words.
 
     Args:
         band: name of the field, or of one of its bands.
         values: of many pictures.
-        step: what one stored value is worth.
+        modality: of the field.
 
     Yields:
         A sentence, and whether the value can be no measurement.
@@ -135,9 +135,16 @@ def told_strange(band: str, values: ValueRange, step: float) -> Iterator[tuple[s
         text = (
             f"{band}: {count} pixels ({share:.3g} %) are exactly {value:.9g}, while 98 % of the "
             f"others lie in {first:.4g} to {last:.4g}; if it means that nothing was measured, say "
-            f"missing: {_stored(value, step):.9g} for {band.partition('[')[0]}"
+            f"{_declared(value, modality)} for {band.partition('[')[0]}"
         )
         yield text, absurd
+
+
+def _declared(value: float, modality: Modality) -> str:
+    """How to say that a value is missing, besides those that are already said to be."""
+    told = [f"{one:.9g}" for one in (*(modality.missing or ()), _stored(value, modality.step))]
+    numbers = told[0] if len(told) == 1 else f"[{', '.join(told)}]"
+    return f"{'kind: continuous and ' * (modality.kind == 'image')}missing: {numbers}"
 
 
 def _stored(value: float, step: float) -> float:
@@ -166,10 +173,9 @@ def warn_of_values(dataset: AlignedDataset) -> None:
 
 def _impossible(band: str, values: ValueRange, modality: Modality) -> list[str]:
     """What can be no measurement, in words."""
-    said = [text for text, absurd in told_strange(band, values, modality.step) if absurd]
+    said = [text for text, absurd in told_strange(band, values, modality) if absurd]
     low = min(values.lows, default=0.0)
     if modality.kind == "depth" and low < 0 and not said:
-        stored = _stored(low, modality.step)
         text = f"{band}: negative depth, down to {low:.4g} m; if it means that nothing was measured"
-        said = [f"{text}, say missing: {stored:.9g}"]
+        said = [f"{text}, say {_declared(low, modality)}"]
     return said

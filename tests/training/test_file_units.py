@@ -59,6 +59,20 @@ def test_pictures_keep_their_range() -> None:
     assert usual.ssim.item() != pytest.approx(other.ssim.item())
 
 
+@pytest.mark.parametrize(("encoding", "white"), [("jet", 255.0), ("minmax", 1.0)])
+def test_encodings_beyond_minus_one_to_one_are_scored_on_their_own_range(
+    encoding: str, white: float
+) -> None:
+    modality = Modality.of("continuous", encoding=encoding, clip=[0.0, 9.0])
+    tasks = {"heat": Task("image", modality.channels)}
+    (unit,) = file_units(tasks, {"heat": modality}).values()
+    assert unit.limits == pytest.approx((0.0, white))
+    assert f"encoding {encoding}, which runs from 0 to {white:g}" in unit.text("heat")
+    ends = torch.stack([(torch.tensor(v) - torch.tensor(modality.mean)) / torch.tensor(modality.std)
+                        for v in (0.0, 1.0)])[:, :, None, None]  # fmt: skip
+    assert unit.values(ends).amax((1, 2, 3)).tolist() == pytest.approx([0.0, white], abs=1e-3)
+
+
 @pytest.mark.filterwarnings("ignore:This DataLoader will create")
 def test_evaluate_and_report_say_the_unit(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -19,12 +19,14 @@ class FileUnit(NamedTuple):
         offset: per channel, what is added then.
         limits: least and greatest value, where the field declares them (``clip``); else None.
         unit: what one stored value is worth.
+        encoding: of the picture that stands in place of the values of the files, else "raw".
     """
 
     factor: tuple[float, ...]
     offset: tuple[float, ...]
     limits: tuple[float, float] | None
     unit: float
+    encoding: str = "raw"
 
     def values(self, numbers: Tensor) -> Tensor:
         """(B, C, H, W) as the network has them, as values of the files."""
@@ -34,6 +36,9 @@ class FileUnit(NamedTuple):
 
     def text(self, name: str) -> str:
         """In which unit the scores of an output are, in a sentence."""
+        if self.encoding != "raw" and self.limits is not None:
+            scale = f"{self.limits[0]:g} to {self.limits[1]:g}"
+            return f"{name}: scores of its encoding {self.encoding}, which runs from {scale}"
         worth = "stored values" if self.unit == 1 else f"stored values times {self.unit:g}"
         if self.limits is None:
             why = f"no PSNR and SSIM, as no range is declared (data.modalities.{name}.clip)"
@@ -43,7 +48,7 @@ class FileUnit(NamedTuple):
 
 
 def file_units(tasks: Mapping[str, Task], targets: Mapping[str, Modality]) -> dict[str, FileUnit]:
-    """The outputs that are continuous values, and not the picture that an encoding makes of them.
+    """The outputs that are continuous values, and pictures of an encoding that are not in [-1, 1].
 
     Args:
         tasks: the outputs.
@@ -54,15 +59,21 @@ def file_units(tasks: Mapping[str, Task], targets: Mapping[str, Modality]) -> di
         target = targets.get(name)
         if not task.rules.generated or target is None or target.kind != "continuous":
             continue
-        if target.encoding != "raw":
-            continue
+        encoded = target.encoding != "raw"
+        if encoded and {*target.mean, *target.std} == {0.5}:
+            continue  # in [-1, 1], as pictures are
         # The network has (value * scale - mean) / std.
         pairs = list(zip(target.mean, target.std, strict=True))
         repeat = task.channels // len(pairs)
         found[name] = FileUnit(
             tuple(std / target.scale for _, std in pairs) * repeat,
             tuple(mean / target.scale for mean, _ in pairs) * repeat,
-            None if target.clip is None else (float(target.clip[0]), float(target.clip[1])),
+            (0.0, 1 / target.scale) if encoded else _range(target),
             1.0 if target.unit is None else float(target.unit),
+            target.encoding,
         )
     return found
+
+
+def _range(target: Modality) -> tuple[float, float] | None:
+    return None if target.clip is None else (float(target.clip[0]), float(target.clip[1]))

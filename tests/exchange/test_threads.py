@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from cen.exchange import ExchangeRule, MultiStream, Streams, convert
-from cen.exchange.norms import StreamBatchNorm
+from cen.exchange.batch_norm import StreamBatchNorm
 
 STREAMS = ("rgb", "depth", "thermal")
 SUBSETS = [s for n in (1, 2, 3) for s in itertools.combinations(STREAMS, n)]

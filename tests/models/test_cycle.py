@@ -149,7 +149,7 @@ def test_parts_and_penalty_are_per_target():
     layer = next(iter(exchange_layers(net).values()))
     assert layer.own.sum().item() == 3 * layer.num_features
     own = [layer.weight[row][layer.own[row]].abs().sum() for row in range(len(net.encoder_streams))]
-    torch.testing.assert_close(layer.penalty(), torch.stack(own).sum())
+    torch.testing.assert_close(sparsity(layer), torch.stack(own).sum())
     assert sparsity(net).requires_grad
 
 

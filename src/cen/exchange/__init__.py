@@ -1,39 +1,31 @@
 """The method: channels exchanged between streams, guided by the scales of their norms.
 
 Depends on torch alone. Read in this order: ``streams`` (who rides on the batch axis),
-``functional`` (the exchange as a pure function), ``norm`` and ``norms`` (the only layers that know
-about streams), ``conversion`` (any network becomes multi-stream).
+``functional`` (the paper's equation), ``rule`` and ``stream_norm`` (the layer that calls it),
+``running_statistics``, ``batch_norm``, ``instance_norm`` and ``group_norm`` (how it normalises),
+``penalty`` (what drives scales to 0), ``multistream`` and ``conversion`` (any network becomes
+multi-stream).
+
+Beside it stand what reads it, ``inspection``; what several processes need, ``sync_batch_norm``;
+``shared_norms``, for the warnings of a conversion; and ablations and extensions, each in a file:
+``random_guidance``, ``private_convolution``, ``partial_statistics``.
 """
 
-from cen.exchange.conv import StreamConv2d
+from cen.exchange.batch_norm import StreamBatchNorm, freeze_statistics
 from cen.exchange.conversion import convert, convert_layers
-from cen.exchange.functional import (
-    exchange,
-    group_parts,
-    parts,
-    random_parts,
-    replaced_channels,
-)
+from cen.exchange.functional import exchange, group_parts, parts, replaced_channels
+from cen.exchange.group_norm import StreamGroupNorm
 from cen.exchange.inspection import Inspection, LayerExchange, inspect
+from cen.exchange.instance_norm import StreamInstanceNorm, instance_statistics
 from cen.exchange.multistream import MultiStream
-from cen.exchange.norm import (
-    ExchangeRule,
-    StreamNorm,
-    exchange_layers,
-    exchange_rate,
-    sparsity,
-    total_penalty,
-)
-from cen.exchange.norms import (
-    StreamBatchNorm,
-    StreamGroupNorm,
-    StreamInstanceNorm,
-    freeze_statistics,
-    instance_statistics,
-    keep_partial_statistics,
-)
+from cen.exchange.partial_statistics import keep_partial_statistics
+from cen.exchange.penalty import exchange_layers, exchange_rate, sparsity, total_penalty
+from cen.exchange.private_convolution import StreamConv2d
+from cen.exchange.random_guidance import random_parts
+from cen.exchange.rule import ExchangeRule
+from cen.exchange.stream_norm import StreamNorm
 from cen.exchange.streams import Streams
-from cen.exchange.sync import StreamSyncBatchNorm, synchronise
+from cen.exchange.sync_batch_norm import StreamSyncBatchNorm, synchronise
 
 __all__ = [
     "ExchangeRule",

@@ -14,13 +14,16 @@ from torch.nn.parameter import is_lazy
 
 from cen.arguments import choice
 from cen.errors import CenWarning, ConfigError, ConversionError, described
-from cen.exchange.conv import StreamConv2d
+from cen.exchange.batch_norm import StreamBatchNorm
+from cen.exchange.group_norm import StreamGroupNorm
+from cen.exchange.instance_norm import StreamInstanceNorm
 from cen.exchange.multistream import MultiStream
-from cen.exchange.norm import ExchangeRule, StreamNorm
-from cen.exchange.norms import StreamBatchNorm, StreamGroupNorm, StreamInstanceNorm
+from cen.exchange.private_convolution import StreamConv2d
+from cen.exchange.rule import ExchangeRule
 from cen.exchange.shared_norms import named, shared_norms
+from cen.exchange.stream_norm import StreamNorm
 from cen.exchange.streams import Streams
-from cen.exchange.sync import StreamSyncBatchNorm
+from cen.exchange.sync_batch_norm import StreamSyncBatchNorm
 
 WeakScales = Literal["refuse", "reset", "keep"]
 Where = str | Collection[str] | Callable[[str, nn.Module], bool] | None
@@ -277,8 +280,9 @@ def _stream_layer(
     tied: dict[int, nn.Parameter],
 ) -> nn.Module:
     stream_norm = _stream_norm(layer, streams, rule)
+    if rule is not None:
+        stream_norm.chosen = rule.chosen(stream_norm.num_features, streams.groups, name)
     stream_norm.load_plain(layer)
-    stream_norm.draw(name)
     for key in ("weight", "bias"):
         # Parameters that two norms share go on being shared.
         shared = tied.setdefault(id(getattr(layer, key)), getattr(stream_norm, key))

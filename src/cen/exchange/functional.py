@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Literal
@@ -60,33 +59,6 @@ def group_parts(channels: int, groups: Groups) -> Tensor:
     return own
 
 
-def random_parts(channels: int, groups: Groups, rate: float, key: str) -> Tensor:
-    """Own channels drawn at random, the same for the same key (ablation: exchange unguided).
-
-    A part of n channels gives ``rate · n`` of them in the mean: the fraction is rounded up or down
-    at random, so that the rate over many layers is the one asked for. A stream that is alone in its
-    group gives none.
-
-    Args:
-        channels: Number of channels C ≥ 1.
-        groups: Stream indices per group; together 0..S-1.
-        rate: Share of the own channels, in 0..1.
-        key: What the draw follows from.
-
-    Returns:
-        (S, C) bool.
-    """
-    draw = random.Random(key)  # by the text itself, on every machine and device alike
-    chosen = [[False] * channels for group in groups for _ in group]
-    for group in groups:
-        for position, stream in enumerate(group):
-            part = part_range(channels, len(group), position)
-            count = int(rate * len(part) + draw.random()) if len(group) > 1 else 0
-            for channel in draw.sample(part, min(count, len(part))):
-                chosen[stream][channel] = True
-    return torch.tensor(chosen)
-
-
 def replaced_channels(scale: Tensor, threshold: float, own: Tensor | None = None) -> Tensor:
     """Which channels give way: |γ| < θ, inside the own part if ``own`` is given (paper, eq. 2).
 
@@ -102,12 +74,15 @@ def replaced_channels(scale: Tensor, threshold: float, own: Tensor | None = None
     return small if own is None else small & own
 
 
-def mix_wide(wide: Tensor, replaced: Tensor, groups: Groups) -> Tensor:
-    """Exchange on the wide view; the inner step of :func:`exchange` and of the stream norms.
+def exchange_wide(wide: Tensor, replaced: Tensor, groups: Groups) -> Tensor:
+    """Equation 2 of the paper on the wide view: y' = y, but the mean of the others where replaced.
+
+    What every stream norm calls, and :func:`exchange`.
 
     Args:
         wide: (B, S·C, *) features of the streams that are present, before the exchange.
-        replaced: (S, C) bool. Without effect for a stream that is alone in its group.
+        replaced: (S, C) bool, see :func:`replaced_channels`. Without effect for a stream that is
+            alone in its group.
         groups: Positions of the streams per group; together 0..S-1. Static, so that nothing is
             copied from the host on the hot path.
 
@@ -209,4 +184,4 @@ def exchange(
     own = group_parts(channels, groups).to(scale.device) if scope == "own" else None
     replaced = replaced_channels(scale, threshold, own)
     members = [list(group) for group in groups if len(group)]
-    return narrow(mix_wide(widen(features, streams), replaced, members), streams)
+    return narrow(exchange_wide(widen(features, streams), replaced, members), streams)

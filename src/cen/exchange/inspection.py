@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from cen.exchange.norm import StreamNorm, exchange_layers
+from cen.exchange.penalty import exchange_layers
+from cen.exchange.stream_norm import StreamNorm
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from cen.errors import CenWarning
-from cen.exchange.norm import StreamNorm
+from cen.exchange.stream_norm import StreamNorm
 
 _FUNCTIONS: Mapping[Any, str] = {
     F.layer_norm: "F.layer_norm",

@@ -16,8 +16,7 @@ import torch
 from torch import Tensor
 
 from cen.errors import CheckpointError, StreamError
-from cen.exchange import ExchangeRule, StreamNorm
-from cen.exchange.norms import PARTIAL_STATISTICS
+from cen.exchange import ExchangeRule, StreamNorm, partial_statistics
 from cen.files import write_atomically
 from cen.models.builders import build
 from cen.models.foreign_weights import (
@@ -284,7 +283,7 @@ def _mapping(net: ChannelExchangeNetwork) -> Iterator[tuple[str, int | None, str
         )
     for key in net.state_dict():
         layer, _, tensor = key.rpartition(".")
-        if tensor in PARTIAL_STATISTICS:
+        if tensor in partial_statistics.NAMES:
             continue  # the released code runs with all streams
         if layer in norms:
             released = _encoder_name(layer)

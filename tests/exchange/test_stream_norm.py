@@ -265,7 +265,7 @@ def test_the_penalty_of_many_layers_is_the_sum_of_theirs_with_its_gradient() -> 
             expected += float((norm.weight.abs() * counted)[[0, 2]].sum())
     total = sparsity(net, ["c", "a"])
     assert float(total) == expected
-    assert float(total) == sum(float(norm.penalty(["c", "a"])) for norm in net)
+    assert float(total) == sum(float(sparsity(norm, ["c", "a"])) for norm in net)
     total.backward()
     grad = net[0].weight.grad
     assert grad is not None

@@ -8,7 +8,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from cen.exchange.norms import StreamBatchNorm
+from cen.exchange.batch_norm import StreamBatchNorm
 
 
 class _AllReduce(torch.autograd.Function):

@@ -1,81 +1,17 @@
-"""Normalisation layers that know about streams: private γ, β and statistics, and the exchange."""
+"""A normalisation layer that knows about streams: private γ and β, and the exchange behind it."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from collections.abc import Collection
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from cen.arguments import choice, number, whole
-from cen.errors import ConfigError, ShapeError, described
-from cen.exchange.functional import (
-    Scope,
-    group_parts,
-    mix_wide,
-    random_parts,
-    replaced_channels,
-)
+from cen.errors import ShapeError
+from cen.exchange.functional import exchange_wide, group_parts, replaced_channels
+from cen.exchange.rule import ExchangeRule
 from cen.exchange.streams import Streams, narrow, widen
-
-Penalty = Literal["own", "all", "none"]
-Guide = Literal["scale", "random"]
-
-
-@dataclass(frozen=True)
-class ExchangeRule:
-    """How a norm layer exchanges channels.
-
-    Attributes:
-        threshold: θ; a channel with |γ| below it is replaced. Paper: 2e-2 for segmentation, 1e-2
-            for translation.
-        scope: "own": a stream gives way in its own part only (paper); "any": in every channel
-            (released code).
-        penalty: Which scales :func:`cen.sparsity` counts: the stream's own part (paper), all
-            channels, or none (both ablations of the paper).
-        enabled: False keeps the penalty but replaces nothing (ablation of the paper).
-        guide: "scale": γ says which channels are replaced (paper). "random": a fixed share of each
-            own part is replaced from the start, whatever its scales are (this project's ablation).
-        rate: The share that guide "random" replaces, in 0..1.
-        seed: The draw of guide "random"; every layer draws for itself.
-
-    Raises:
-        ConfigError: A value is out of range, or the values do not go together.
-    """
-
-    threshold: float = 2e-2
-    scope: Scope = "own"
-    penalty: Penalty = "own"
-    enabled: bool = True
-    guide: Guide = "scale"
-    rate: float = 0.0
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        def keep(name: str, value: float) -> None:
-            object.__setattr__(self, name, value)  # plain numbers, which a checkpoint can hold
-
-        keep("threshold", number("threshold", self.threshold, what="a number of at least 0"))
-        choice("scope", self.scope, get_args(Scope))
-        choice("penalty", self.penalty, get_args(Penalty))
-        choice("enabled", self.enabled, (True, False))
-        choice("guide", self.guide, get_args(Guide))
-        keep("rate", number("rate", self.rate, what="a share between 0 and 1", high=1))
-        keep("seed", whole("seed", self.seed, -(2**63)))
-        if self.guide == "random" and self.scope != "own":
-            raise ConfigError(
-                "guide 'random' draws from each stream's own part, so that no channel is taken "
-                "from every stream; it needs scope 'own'"
-            )
-        if self.guide == "random" and not self.rate:
-            raise ConfigError("guide 'random' needs a rate above 0, the share that it replaces")
-        if self.guide == "scale" and self.rate:
-            raise ConfigError(
-                f"rate is the share that guide 'random' replaces, got {self.rate!r} with guide "
-                f"'scale'; leave it out, or set guide='random'"
-            )
 
 
 class StreamNorm(nn.Module):
@@ -121,20 +57,8 @@ class StreamNorm(nn.Module):
         self.register_buffer("own", own, persistent=False)
         self.register_buffer("partnered", partnered, persistent=False)
         self.register_buffer("owned", own & partnered, persistent=False)
-        self.register_buffer("chosen", None)
-        self.draw("")
-
-    def draw(self, key: str) -> None:
-        """Draws what guide "random" replaces; with another guide there is nothing to draw.
-
-        Args:
-            key: Tells the layers of a network apart: the layer's qualified name.
-        """
-        rule = self.exchange
-        if rule is not None and rule.guide == "random":
-            groups = self.streams.groups
-            chosen = random_parts(self.num_features, groups, rule.rate, f"{rule.seed}/{key}")
-            self.chosen = chosen.to(self.weight.device)
+        chosen = None if exchange is None else exchange.chosen(num_features, streams.groups)
+        self.register_buffer("chosen", chosen)
 
     def extra_repr(self) -> str:
         """What ``print(net)`` shows of the layer."""
@@ -185,7 +109,7 @@ class StreamNorm(nn.Module):
         # its own values.
         places = {stream: place for place, stream in enumerate(active)}
         present = [[places[i] for i in g if i in places] for g in self.streams.groups]
-        return mix_wide(wide, replaced, [group for group in present if group])
+        return exchange_wide(wide, replaced, [group for group in present if group])
 
     def _rows(self, per_stream: Tensor) -> Tensor:
         """The rows of the active streams; the tensor itself when all are."""
@@ -207,15 +131,10 @@ class StreamNorm(nn.Module):
         own = self.own if self.exchange.scope == "own" else None
         return replaced_channels(self.weight, self.exchange.threshold, own) & self.partnered
 
-    def penalty(self, streams: Collection[str] | None = None) -> Tensor:
-        """Σ |γ| over the channels the rule penalises, of ``streams`` (default: all); a scalar.
-
-        Streams without a partner in their group are not penalised: they have nobody to take from.
-        """
-        return total_penalty([(self, streams)], self.weight.device)
-
     def counted(self, streams: Collection[str] | None = None) -> Tensor:
         """(S, C) bool: the scales that the rule penalises, of ``streams`` (default: all).
+
+        Streams without a partner in their group are not penalised: they have nobody to take from.
 
         Raises:
             StreamError: A name in ``streams`` is unknown.
@@ -253,77 +172,3 @@ class StreamNorm(nn.Module):
             if value is not None and target is not None and value.shape == target.shape[1:]:
                 state_dict[prefix + name] = value.expand(target.shape)
         super()._load_from_state_dict(state_dict, prefix, *args)
-
-
-def exchange_layers(net: nn.Module) -> dict[str, StreamNorm]:
-    """The norms of a network that have an exchange rule, by qualified name, each once.
-
-    Raises:
-        ConfigError: ``net`` is no network.
-    """
-    if not isinstance(net, nn.Module):
-        raise ConfigError(f"exchange is read off a network (nn.Module), not {described(net)}")
-    return {
-        name: module
-        for name, module in net.named_modules()
-        if isinstance(module, StreamNorm) and module.exchange is not None
-    }
-
-
-def sparsity(net: nn.Module, streams: Collection[str] | None = None) -> Tensor:
-    """The penalty Σ_l Σ_s Σ_{c in part s} |γ_{s,l,c}| (paper, equation 4), counted once.
-
-    Multiply by λ and add it to the task loss inside the training step, so that DDP sees it. The
-    released code adds the term once per output; here a layer used in several places or a network
-    with several outputs still counts it once.
-
-    Args:
-        net: Any network with stream norms.
-        streams: Count these streams only (those present in the step); default: all.
-
-    Returns:
-        A scalar; 0 for a network that exchanges nothing.
-
-    Raises:
-        ConfigError: ``net`` is no network.
-        StreamError: A name in ``streams`` is unknown to a layer.
-    """
-    layers = exchange_layers(net).values()
-    device = next((p.device for p in net.parameters()), None)
-    return total_penalty([(layer, streams) for layer in layers], device)
-
-
-def total_penalty(
-    layers: Sequence[tuple[StreamNorm, Collection[str] | None]], device: torch.device | None
-) -> Tensor:
-    """The penalty of several layers, each with the streams that count in it (None: all).
-
-    All scales at once: on a GPU, a sum per layer costs more launches than the layer itself.
-
-    Args:
-        layers: Layers and names of streams.
-        device: Where the scalar lies if no layer is penalised.
-
-    Raises:
-        StreamError: A name is unknown to its layer.
-    """
-    counted = [layer.counted(streams).flatten() for layer, streams in layers]
-    if not counted:
-        return torch.zeros((), device=device)
-    scales = torch.cat([layer.weight.flatten() for layer, _ in layers])
-    return torch.where(torch.cat(counted), scales.abs(), 0).sum()
-
-
-def exchange_rate(net: nn.Module) -> Tensor:
-    """Share of the own channels that are replaced, over all exchanging layers and streams.
-
-    Streams without a partner do not count. A scalar in [0, 1] on the network's device (no
-    synchronisation); 0 for a network that exchanges nothing.
-    """
-    layers = list(exchange_layers(net).values())
-    if not layers:
-        device = next((p.device for p in net.parameters()), None)
-        return torch.zeros((), device=device)
-    own = torch.stack([layer.owned.sum() for layer in layers]).sum()
-    gone = torch.stack([(layer.own & layer.replaced()).sum() for layer in layers]).sum()
-    return gone / own.clamp(min=1)

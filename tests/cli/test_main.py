@@ -35,6 +35,16 @@ def test_help_names_every_verb_and_imports_nothing_heavy() -> None:
     assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 1.5
 
 
+def test_a_study_is_planned_without_torch_and_matplotlib(tmp_path: Path) -> None:
+    done = python(
+        "import sys\nfrom cen.cli import main\n"
+        f"code = main(['study', 'fusion', '--dry-run', '--out', {str(tmp_path)!r}])\n"
+        "print(code, [m for m in ('torch', 'matplotlib') if m in sys.modules], file=sys.stderr)"
+    )
+    assert "144 of 144 runs to train" in done.stdout
+    assert done.stderr.strip() == "0 []"
+
+
 @pytest.mark.parametrize("verb", VERBS)
 def test_help_of_a_verb(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stop:

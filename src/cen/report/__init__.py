@@ -1,19 +1,8 @@
-"""Pictures, tables and pages, made from the files of a run folder alone (no torch needed)."""
+"""Pictures, tables and pages, made from the files of a run folder alone (no torch needed).
 
-from cen.report.colours import colorize, colorize_depth, overlay, palette
-from cen.report.overview import figure_overview
-from cen.report.panels import Panel, PanelOutput, load_panel, save_panel
-from cen.report.run_page import write_report
+The names are imported when first used: tables need no matplotlib.
+"""
 
-__all__ = [
-    "Panel",
-    "PanelOutput",
-    "colorize",
-    "colorize_depth",
-    "figure_overview",
-    "load_panel",
-    "overlay",
-    "palette",
-    "save_panel",
-    "write_report",
-]
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cen.errors import CenError, DataError
+from cen.errors import CenError, CheckpointError, DataError
 from cen.files import write_text
-from cen.models.network_file import read_header
 from cen.report.summary import evaluation_dict
 from cen.runfiles import read_run_file
 from cen.scores import mean_headline
@@ -20,6 +19,7 @@ from cen.studies.columns import Column
 from cen.studies.grid import Run
 from cen.studies.run_costs import costs_of
 from cen.studies.run_store import Store, read_json, write_json
+from cen.weightfiles import read_header
 
 _FACTS = (
     "hash",
@@ -198,7 +198,10 @@ def _validation(folder: Path) -> float | None:
     file = folder / "best.safetensors"
     if not file.is_file():
         return None
-    return mean_headline(read_header(file)["metadata"].get("metrics") or {})
+    header = read_header(file)
+    if header is None:
+        raise CheckpointError(f"{file} holds weights but does not say of which network")
+    return mean_headline(header["metadata"].get("metrics") or {})
 
 
 def _machine(machine: Any) -> str | None:

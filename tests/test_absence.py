@@ -18,7 +18,12 @@ IR = np.zeros((64, 64, 3), np.uint8)
 
 def saved(folder, **metadata):
     net = cen.build(
-        "refinenet", encoder="resnet18", inputs={"rgb": 3, "ir": 3}, outputs={"segmentation": 3}
+        "refinenet",
+        encoder="resnet18",
+        inputs={"rgb": 3, "ir": 3},
+        outputs={"segmentation": 3},
+        width=4,
+        decoder_channels=4,
     )
     described = {name: Modality("image").to_dict() for name in ("rgb", "ir")}
     folder.mkdir(exist_ok=True)

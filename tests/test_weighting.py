@@ -191,7 +191,14 @@ def test_every_aggregator_can_be_had_or_says_why() -> None:
     ],
 )
 def test_other_weightings_are_refused_with_a_reason(name: str, message: str) -> None:
-    net = cen.build("refinenet", encoder="resnet18", inputs={"rgb": 3}, outputs={"s": 3}, width=4)
+    net = cen.build(
+        "refinenet",
+        encoder="resnet18",
+        inputs={"rgb": 3},
+        outputs={"s": 3},
+        width=4,
+        decoder_channels=4,
+    )
     with pytest.raises(ConfigError, match=message):
         make_weighting(name, {"s": 1.0}, net)
 

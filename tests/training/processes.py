@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from lightning.pytorch import Callback
 from tests.training.toy import (
+    REFINENET,
     TASKS,
     Blocks,
     Scenes,
@@ -46,6 +47,7 @@ class Gradients(Callback):
 def work(out: Path, devices: int) -> None:
     """Trains two steps and evaluates; process 0 saves what it found."""
     config = toy_config(
+        REFINENET,
         steps=2,
         devices=devices,
         class_weights=[1.0, 2.0, 0.5],
@@ -99,7 +101,12 @@ def several(out: Path, devices: int, weighting: str) -> dict[str, Any]:
 def missing(out: Path, devices: int) -> dict[str, Any]:
     """Gradients of one step from which a modality was left out, the same one in all processes."""
     config = toy_config(
-        steps=1, devices=devices, modality_dropout=0.99, sparsity=1e-2, validate_every=5
+        REFINENET,
+        steps=1,
+        devices=devices,
+        modality_dropout=0.99,
+        sparsity=1e-2,
+        validate_every=5,
     )
     config.model.dropout = 0.0
     net, gradients = toy_network(config), Gradients()
@@ -111,7 +118,7 @@ def missing(out: Path, devices: int) -> dict[str, Any]:
 
 def cycle(out: Path, devices: int) -> dict[str, Any]:
     """Gradients of one step of cycle fusion, whose samples differ in how much truth they have."""
-    config = toy_config(steps=1, devices=devices, validate_every=5)
+    config = toy_config(REFINENET, steps=1, devices=devices, validate_every=5)
     torch.manual_seed(0)
     net = build(
         "cycle",

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 from lightning.pytorch import Callback
-from tests.training.toy import Blocks, same, tensors, toy_config, toy_network
+from tests.training.toy import REFINENET, Blocks, same, tensors, toy_config, toy_network
 
 import cen
 from cen.config import Config
@@ -96,7 +96,7 @@ def test_columns_of_the_metrics(finished: Path) -> None:
         "val/segmentation/streams/depth/mean_iou",
         "alpha/segmentation/rgb",
         "exchange/rate",
-        "exchange/encoder.layer1.0.bn1/rgb",
+        "exchange/encoder.downs.0.norm/rgb",
         "lambda",
         "lr",
     ):
@@ -135,7 +135,7 @@ def test_best_is_the_highest_validated(finished: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "kills"),
     [
-        ({"modality_dropout": 0.4, "weight_decay": 1e-3}, (7, 9)),
+        ({"model": REFINENET, "modality_dropout": 0.4, "weight_decay": 1e-3}, (7, 9)),
         ({"exchange_rate": 0.3, "checkpoint_every": 5}, (6, 11)),  # saved after a validation
         ({"validate_every": 1, "checkpoint_every": 1, "steps": 5}, (1, 4)),
         (
@@ -293,7 +293,7 @@ def test_a_damaged_checkpoint_is_named(tmp_path: Path) -> None:
 
 def test_without_validation_there_is_no_best(tmp_path: Path) -> None:
     config = toy_config(steps=3)
-    train_network(config, tmp_path / "run", toy_network(), Blocks(10), None, progress=False)
+    train_network(config, tmp_path / "run", toy_network(config), Blocks(10), None, progress=False)
     assert not (tmp_path / "run" / "best.safetensors").exists()
     assert cen.load(tmp_path / "run" / "last.safetensors").metadata["step"] == 3
 
@@ -310,7 +310,10 @@ def test_warnings_say_which_knob_to_turn(tmp_path: Path) -> None:
         train_network(config, tmp_path / "all", net, Blocks(10), None, progress=False)
 
 
-def test_progress_bar_shows_the_figures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_progress_bar_shows_the_figures(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
     train(toy_config(steps=6), tmp_path / "run", progress=True)
     shown = capsys.readouterr().out
     for word in ("6/6", "loss", "mIoU", "exchange", "α"):

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from tests.training.toy import Blocks, toy_config, toy_network
+from tests.training.toy import REFINENET, Blocks, toy_config, toy_network
 
 import cen
 from cen.config import Config
@@ -24,7 +24,7 @@ from cen.training.scoring_pass import score_network
 
 
 def config_of(model: dict[str, Any], **train: Any) -> Config:
-    config = toy_config(**train)
+    config = toy_config(REFINENET, **train)
     return Config.from_dict(config.to_dict(), {f"model.{key}": v for key, v in model.items()})
 
 
@@ -72,7 +72,7 @@ def test_random_channels_are_drawn_anew_for_every_seed() -> None:
 
 
 def test_the_penalty_rises_over_its_warmup() -> None:
-    config = toy_config()
+    config = toy_config(REFINENET)
     batch = torch.utils.data.default_collate([Blocks(8)[i] for i in range(4)])
     module = DensePrediction(
         toy_network(config), schedule=Schedule(steps=8), sparsity=0.5, sparsity_warmup=0.5

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +86,7 @@ class Scenes(Blocks):
 
 def several_config(names: Sequence[str] = tuple(TASKS), **train: Any) -> Config:
     """`toy_config` with several outputs, named as in `TASKS`."""
-    config = toy_config(**train)
+    config = toy_config(REFINENET, **train)
     config.model.outputs = {name: OutputConfig(TASKS[name].kind) for name in names}
     config.model.decoder_exchange = True
     return config
@@ -98,15 +98,20 @@ def several_network(config: Config) -> ChannelExchangeNetwork:
     return build_network(config, {name: TASKS[name] for name in config.model.outputs})
 
 
-def toy_config(**train: Any) -> Config:
-    """A configuration; the arguments are keys of ``train``."""
-    model = {
-        "encoder": "resnet18",
-        "width": 4,
-        "decoder_channels": 4,
-        "decoder_norm": "batch",
-        "dropout": 0.1,
-    }
+UNET = {"name": "unet", "encoder": "unet4", "width": 4, "dropout": 0.1}
+"""The network that is trained soonest, for what does not depend on the network."""
+
+REFINENET = {
+    "encoder": "resnet18",
+    "width": 4,
+    "decoder_channels": 4,
+    "decoder_norm": "batch",
+    "dropout": 0.1,
+}
+
+
+def toy_config(model: Mapping[str, Any] = UNET, **train: Any) -> Config:
+    """A configuration; the further arguments are keys of ``train``."""
     defaults = {
         "steps": 12,
         "batch_size": 4,
@@ -117,13 +122,15 @@ def toy_config(**train: Any) -> Config:
     }
     if "stages" in train:
         del defaults["steps"]
-    return Config.from_dict({"model": model, "train": defaults | train})
+    return Config.from_dict({"model": dict(model), "train": defaults | train})
 
 
 def toy_network(config: Config | None = None) -> ChannelExchangeNetwork:
     """The network of a toy configuration, the same every time."""
     torch.manual_seed(0)
-    return build_network(config or toy_config(), {"segmentation": Task("segmentation", 3, CLASSES)})
+    return build_network(
+        config or toy_config(REFINENET), {"segmentation": Task("segmentation", 3, CLASSES)}
+    )
 
 
 def tensors(path: Path) -> dict[str, torch.Tensor]:

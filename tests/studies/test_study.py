@@ -4,7 +4,9 @@ import contextlib
 import csv
 import io
 import json
+import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -18,8 +20,9 @@ import pytest
 import yaml
 
 from cen import cli
+from cen.cli import sources
 from cen.models.network_file import read_header
-from cen.studies import Scheduler, Slot, Store, Study, expand
+from cen.studies import Scheduler, Slot, Store, Study, expand, make_missing, roots_of
 from cen.studies.grid import Choice
 from cen.studies.scheduler import Outcome
 
@@ -68,7 +71,19 @@ def evaluation(folder: Path) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def finished(mini: Path, tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    """The study after one call, which trains a run and one that fails in processes of their own.
+
+    The others are there before: their commands, as the study gives them, are run in this process.
+    """
     out = tmp_path_factory.mktemp("studies")
+    study = Study.load(mini)
+    roots = roots_of(study, out, "data")
+    list(make_missing(study, roots, 1, os.environ))
+    store = Store(out, {})
+    for run in expand(study, Choice(only=["cen", "rgb"]), roots, sources.load_config):
+        while (run.row.name, run.seed) != ("cen", 0) and (words := store.command(run)):
+            assert cli.main(words) == 0
+            store.note(run, words[0], 1.0, 1)
     said = call(str(mini), "--out", str(out), "--jobs", "2")
     return Finished(mini, out, said)
 
@@ -259,7 +274,7 @@ def test_the_shipped_studies_are_listed_and_copied(tmp_path: Path) -> None:
 def test_a_stopped_study_goes_on(mini: Path, finished: Finished, tmp_path: Path) -> None:
     """Ctrl-C in the middle of a training: saved, told, and resumed by the same command."""
     words = [str(mini), "--out", str(finished.out), "--only", "cen", "--seeds", "1"]
-    words += ["--train.steps", "120", "--train.validate_every", "120"]
+    words += ["--train.steps", "60", "--train.validate_every", "60"]
     words += ["--train.checkpoint_every", "10"]
     command = [sys.executable, "-m", "cen.cli", "study", *words]
     with (tmp_path / "err").open("w") as err:
@@ -277,17 +292,23 @@ def test_a_stopped_study_goes_on(mini: Path, finished: Finished, tmp_path: Path)
     assert "the same command goes on" in (tmp_path / "err").read_text()
     info = json.loads((folder / "run.json").read_text())
     assert info["status"] == "interrupted"
-    assert 0 < info["step"] < 120
+    assert 0 < info["step"] < 60
     assert not (folder / "evaluation.json").exists()
+    # The same command goes on with it: what it would start is run in this process.
+    for state, command in (
+        ("started", f"cen train --resume {folder}"),
+        ("trained", "cen evaluate"),
+    ):
+        (planned,) = json.loads(call(*words, "--dry-run", "--json").out)["runs"]
+        assert planned["state"] == state
+        assert planned["command"].startswith(command)
+        assert cli.main(shlex.split(planned["command"])[1:]) == 0
     said = call(*words)
-    assert said.code == 0, said.err
-    assert "done" in said.err
-    log = (finished.out / "logs" / f"{folder.name}.log").read_text()
-    assert f"$ cen train --resume {folder}" in log
-    assert json.loads((folder / "run.json").read_text())["step"] == 120
+    assert (said.code, said.err.count("was done before")) == (0, 1)
+    assert json.loads((folder / "run.json").read_text())["step"] == 60
     with (folder / "metrics.csv").open() as handle:
         steps = [int(line["step"]) for line in csv.DictReader(handle) if line["train/loss"]]
-    assert steps == list(range(1, 121))
+    assert steps == list(range(1, 61))
     assert evaluation(folder)["split"] == "test"
 
 
@@ -333,8 +354,6 @@ def test_a_run_of_another_configuration_is_refused(finished: Finished) -> None:
 
 def store_of(finished: Finished) -> tuple[Store, list[Any]]:
     """The store, and its finished runs."""
-    from cen.cli import sources
-
     study = Study.load(finished.file)
     (root,) = [p for p in (finished.out / "data").iterdir() if p.is_dir()]
     runs = expand(

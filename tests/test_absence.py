@@ -12,8 +12,8 @@ from cen.data import Modality
 from cen.data.formats.pictures import write_png
 from cen.errors import CenWarning
 
-RGB = np.zeros((64, 64, 3), np.uint8)
-IR = np.zeros((64, 64, 3), np.uint8)
+RGB = np.full((64, 64, 3), (0, 0, 9), np.uint8)  # no grey, which would be warned of, too
+IR = RGB
 
 
 def saved(folder, **metadata):

@@ -102,16 +102,17 @@ def test_labels_as_an_input_are_mapped_as_in_training(tmp_path):
     save(net, tmp_path / "run" / "best.safetensors")
     stored = np.random.default_rng(2).choice([0, 255, 7, 9], size=(45, 61)).astype(np.uint8)
     cv2.imwrite(str(tmp_path / "m.png"), stored)
-    made = Predictor(tmp_path / "run")({"rgb": RGB, "mask": tmp_path / "m.png"})
+    kept = Predictor(tmp_path / "run")
+    made = kept({"rgb": RGB, "mask": tmp_path / "m.png"})
     meant = np.select([stored == 0, stored == 9], [0, 99], 1)
-    as_array = Predictor(tmp_path / "run")({"rgb": RGB, "mask": meant})
+    as_array = kept({"rgb": RGB, "mask": meant})
     np.testing.assert_array_equal(made.labels, as_array.labels)
-    other = Predictor(tmp_path / "run")({"rgb": RGB, "mask": 1 - np.clip(meant, 0, 1)})
+    other = kept({"rgb": RGB, "mask": 1 - np.clip(meant, 0, 1)})
     assert not np.array_equal(other.streams["mask"], made.streams["mask"])
     stored[0, 0] = 5
     cv2.imwrite(str(tmp_path / "m.png"), stored)
     with pytest.raises(DataError, match=r"m\.png: label 5 \(1 pixels\) is not listed"):
-        Predictor(tmp_path / "run")({"rgb": RGB, "mask": tmp_path / "m.png"})
+        kept({"rgb": RGB, "mask": tmp_path / "m.png"})
 
 
 def test_the_command_reads_bands_and_turned_photos(net, expected, tmp_path, capsys):

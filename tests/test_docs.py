@@ -92,6 +92,15 @@ class Small(nn.Module):
         return y
 
 
+@pytest.mark.parametrize("page", ["CONTRIBUTING.md", "docs/architecture.md"])
+def test_files_of_the_package_that_a_page_names_are_there(page: str) -> None:
+    named = set(re.findall(r"`((?:src/cen/|tests/)?[\w/]+(?:\.py|/))`", (ROOT / page).read_text()))
+    places = (ROOT, ROOT / "src/cen", *(ROOT / "src/cen").rglob("*/"))
+    missing = [n for n in named if "NAME" not in n and not any((p / n).exists() for p in places)]
+    assert len(named) > 10
+    assert not missing
+
+
 def test_code_of_the_readme_runs(scene: dict[str, Any]) -> None:
     for block in code_of("README.md"):
         exec(block, scene)

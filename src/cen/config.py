@@ -24,6 +24,7 @@ from cen.options.constraints import Seed, check_finite, check_ranges, walk
 from cen.options.data_options import ELSEWHERE, DataConfig
 from cen.options.network_options import ModelConfig
 from cen.options.training_options import TrainConfig
+from cen.tasks import KINDS
 
 
 @dataclass
@@ -134,7 +135,8 @@ class Config:
                 "data.transforms.scale: gives images of different sizes, which make no batch; "
                 "set data.transforms.crop, too"
             )
-        if train.adversarial != "none" and "image" not in {o.kind for o in model.outputs.values()}:
+        generated = any(KINDS[output.kind].generated for output in model.outputs.values())
+        if train.adversarial != "none" and not generated:
             raise ConfigError(
                 "train.adversarial: needs an output of kind image in model.outputs; say none to "
                 "train without a discriminator"

@@ -6,8 +6,7 @@ from typing import Annotated, Literal
 
 from cen.errors import ConfigError
 from cen.options.constraints import Amount, Channels, Count, Seed, Share, Width, Within
-
-_FIXED_CHANNELS = {"depth": 1, "normal": 3, "edge": 1}
+from cen.tasks import KINDS, KindName
 
 
 @dataclass
@@ -20,11 +19,14 @@ class OutputConfig:
         channels: Channels of the output; null: the classes of a segmentation, 1 for depth and
             edges, 3 for normals, the channels of the field for images.
         weight: Weight of the output's loss, above 0; multiplied onto what ``train.weighting`` says.
+        loss: Of a segmentation ``cross_entropy``, ``label_smoothing``, ``focal``, ``ohem``,
+            ``dice`` or ``lovasz`` (docs/multitask.md); null: cross_entropy. Other kinds have one.
     """
 
-    kind: Literal["segmentation", "depth", "normal", "edge", "image"] = "segmentation"
+    kind: KindName = "segmentation"
     channels: Channels | None = None
     weight: float = 1.0
+    loss: str | None = None
 
     def check(self, key: str) -> None:
         """Refuses what the types of the fields do not show.
@@ -40,7 +42,9 @@ class OutputConfig:
                 f"{key}.weight: {self.weight} is out of range; give a number above 0, or leave "
                 "the output out"
             )
-        fixed = _FIXED_CHANNELS.get(self.kind)
+        if self.loss is not None:
+            KINDS[self.kind].check_loss(f"{key}.loss: {self.kind}", self.loss)
+        fixed = KINDS[self.kind].fixed_channels
         if fixed is not None and self.channels not in (None, fixed):
             raise ConfigError(
                 f"{key}.channels: {self.channels}, but kind {self.kind} has {fixed}; leave "

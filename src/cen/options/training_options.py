@@ -83,7 +83,7 @@ class TrainConfig:
         modality_dropout: Probability with which a step leaves out modalities at random, so that
             the network learns to do without them (this project's extension).
         clip_norm: Greatest norm of the gradient; null: not clipped.
-        class_weights: One weight per class in the cross-entropy; null: all 1.
+        class_weights: One weight per class in the loss of segmentations; null: all 1.
         weighting: How the losses of several outputs are weighed: ``fixed`` (``weight`` of each),
             ``uncertainty`` (learned), or a gradient aggregator of TorchJD by name, such as
             ``UPGrad`` or ``PCGrad`` (docs/multitask.md).

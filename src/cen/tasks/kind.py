@@ -100,7 +100,8 @@ class Kind(ABC):
         if loss not in cls.losses:
             hint = did_you_mean(loss, cls.losses) if isinstance(loss, str) else ""
             raise ConfigError(
-                f"{place} has no loss {described(loss)}{hint}; give {' or '.join(cls.losses)}"
+                f"{place} has no loss {described(loss)}{hint}; the kind {cls.name} has "
+                f"{', '.join(cls.losses)}"
             )
 
     @classmethod

@@ -111,7 +111,7 @@ def tasks_of(config: Config, dataset: AlignedDataset) -> dict[str, Task]:
     for name, output in config.model.outputs.items():
         classes = dataset.labels[name].names if KINDS[output.kind].labels else None
         channels = _channels(name, output, dataset.targets[name], classes)
-        tasks[name] = Task(output.kind, channels, classes, dataset.ignore_index)
+        tasks[name] = Task(output.kind, channels, classes, dataset.ignore_index, output.loss)
     return tasks
 
 

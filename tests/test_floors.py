@@ -19,11 +19,11 @@ SOURCE = Path(__file__).parents[1] / "src"
 FLOORS = (
     "errors",
     # What needs neither torch nor any other room.
-    "arguments documents fetching files runfiles schema signals weightfiles",
+    "arguments documents fetching files options.constraints runfiles schema signals weightfiles",
     # It imports torch where something is computed alone.
     "tasks",
     "options parsing",
-    "config conventions network_defaults scores",
+    "config conventions scores",
     "exchange",
     "folding",
     "models",

@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from numbers import Integral, Real
-from typing import Any
+from types import NoneType
+from typing import Any, Literal, get_args, get_origin
 
 from cen.errors import ConfigError, described
+from cen.options.constraints import Within, is_union, limits
 
 
 def whole(name: str, value: object, least: int = 1) -> int:
@@ -42,6 +44,16 @@ def number(name: str, value: object, *, what: str, low: float = 0, high: float =
     return value if isinstance(value, int | float) else float(value)  # type: ignore[arg-type]
 
 
+def probability(name: str, value: object) -> float:
+    """A probability below 1, such as that of a dropout layer.
+
+    Raises:
+        ConfigError: ``value`` is another thing or out of range.
+    """
+    what = "a probability of at least 0 and below 1"
+    return number(name, value, what=what, high=math.nextafter(1, 0))
+
+
 def choice(name: str, value: object, choices: Sequence[str | bool | None]) -> None:
     """Refuses a value that is none of the choices.
 
@@ -62,3 +74,51 @@ def mapping(name: str, value: object, example: str) -> Mapping[Any, Any]:
     if not isinstance(value, Mapping):
         raise ConfigError(f"{name} is a dict such as {example}, not {described(value)}")
     return value
+
+
+def option(name: str, value: object, hint: Any) -> Any:
+    """The value of an argument that has the type of a field of `cen.options`.
+
+    Args:
+        name: The argument.
+        value: Its value.
+        hint: The type with its ranges: a number, text, true or false, a Literal, a list of whole
+            numbers, or one of these or None.
+
+    Returns:
+        The same; numbers of NumPy have become those of Python, which a checkpoint can hold.
+
+    Raises:
+        ConfigError: Naming the argument, its value and what would be right.
+    """
+    hint, outer = limits(hint)
+    parts = get_args(hint) if is_union(hint) else (hint,)
+    if value is None and NoneType in parts:
+        return None
+    plain, added = limits(parts[0])
+    if plain is bool or get_origin(plain) is Literal:
+        some = (True, False) if plain is bool else get_args(plain)
+        choice(name, value, (*some, *((None,) if NoneType in parts else ())))
+        return value
+    if plain is str and not isinstance(value, str):
+        raise ConfigError(f"{name} is text, not {described(value)}")
+    if get_origin(plain) is list:
+        if not isinstance(value, Sequence) or isinstance(value, str):
+            raise ConfigError(
+                f"{name} is a list of whole numbers such as [3, 4], not {described(value)}"
+            )
+        return [option(f"an entry of {name}", entry, get_args(plain)[0]) for entry in value]
+    for limit in (*outer, *added):
+        if isinstance(limit, Within):
+            value = _number(name, value, plain, limit)
+    return value
+
+
+def _number(name: str, value: object, plain: Any, limit: Within) -> float:
+    if plain is int:
+        found: float = whole(name, value, int(limit.low))
+    else:
+        found = number(name, value, what=f"a number of {limit}", low=limit.low)
+    if found not in limit:
+        raise ConfigError(f"{name} is a number of {limit}, not {described(value)}")
+    return found

@@ -277,7 +277,8 @@ def keys(cls: Any, prefix: str = "") -> Iterator[Key]:
     hints = typing.get_type_hints(cls, include_extras=True)
     texts = {
         item.arg_name: " ".join((item.description or "").split())
-        for item in docstring_parser.parse(cls.__doc__ or "").params
+        for base in reversed(cls.__mro__)
+        for item in docstring_parser.parse(base.__doc__ or "").params
     }
     for item in dataclasses.fields(cls):
         name, hint = join(prefix, item.name), hints[item.name]

@@ -4,6 +4,7 @@ import inspect
 from typing import Any
 
 import pytest
+import torch
 
 import cen
 from cen.config import Config
@@ -13,7 +14,7 @@ from cen.models import build, builders
 from cen.models.pspnet import PSPNetDecoder
 from cen.models.refinenet import RefineNetDecoder
 from cen.models.unet import UNetDecoder
-from cen.network_defaults import DEFAULTS
+from cen.options.network_options import unset
 from cen.tasks import Task
 from cen.training.setup import build_network
 
@@ -56,10 +57,12 @@ def network(name: str, options: dict[str, Any], rule: dict[str, Any], several: b
     if cycle:
         tasks = {"rgb": IMAGE, "depth": DEPTH, "edge": Task("edge", 1)}
     given = {"encoder": ENCODERS[name], **options}
+    torch.manual_seed(0)
     direct = build(name, inputs=inputs, outputs=tasks, exchange=rule or None, **given)
     outputs = {key: {"kind": task.kind} for key, task in tasks.items()}
     model = {"name": name, "inputs": inputs, "outputs": outputs, **given, **rule}
     config = Config.from_dict({"data": {"layout": "taskonomy"}, "model": model})
+    torch.manual_seed(0)
     return direct, build_network(config, tasks)
 
 
@@ -84,22 +87,38 @@ def test_build_and_train_of_the_same_options_give_the_same_network(
     assert repr(direct) == repr(trained)
     assert direct.config == trained.config
     one, other = direct.state_dict(), trained.state_dict()
-    assert {k: v.shape for k, v in one.items()} == {k: v.shape for k, v in other.items()}
+    assert list(one) == list(other)
+    assert all(torch.equal(value, other[key]) for key, value in one.items())
+
+
+@pytest.mark.parametrize("name", builders)
+def test_what_is_left_out_is_the_same_everywhere(name: str) -> None:
+    names = ("rgb", "depth", "edge") if name == "cycle" else ("rgb", "depth")
+    fields = dict.fromkeys(names, 1)
+    tasks = dict.fromkeys(names if name == "cycle" else ("image",), Task("image", 1))
+    outputs = {key: {"kind": "image"} for key in tasks}
+    config = Config.from_dict({"model": {"name": name, "inputs": fields, "outputs": outputs}})
+    with torch.device("meta"):
+        direct = build(name, inputs=fields, outputs=tasks)
+        trained = build_network(config, tasks)
+    assert direct.config == trained.config
+    assert direct.config["encoder"] == ("unet8" if name in ("unet", "cycle") else "resnet50")
+    assert repr(direct) == repr(trained)
 
 
 @pytest.mark.parametrize("name", builders)
 def test_defaults_are_those_that_the_pages_give(name: str) -> None:
     direct, _ = network(name, {}, {}, several=False)
     layers = exchange_layers(direct).values()
-    assert {layer.exchange.threshold for layer in layers} == {DEFAULTS[name].threshold}
-    assert direct.config["dropout"] == DEFAULTS[name].dropout
+    assert {layer.exchange.threshold for layer in layers} == {unset(name, "threshold")}
+    assert direct.config["dropout"] == unset(name, "dropout")
 
 
 @pytest.mark.parametrize("name", builders)
 def test_a_part_of_a_rule_leaves_the_rest_to_the_network(name: str) -> None:
     direct, _ = network(name, {}, {"penalty": "all"}, several=False)
     rules = {layer.exchange for layer in exchange_layers(direct).values()}
-    assert rules == {cen.ExchangeRule(DEFAULTS[name].threshold, penalty="all")}
+    assert rules == {cen.ExchangeRule(unset(name, "threshold"), penalty="all")}
 
 
 def test_decoders_by_themselves_have_the_same_defaults() -> None:
@@ -109,9 +128,9 @@ def test_decoders_by_themselves_have_the_same_defaults() -> None:
         (UNetDecoder, "unet"),
     ):
         known = inspect.signature(kind).parameters
-        assert known["dropout"].default == DEFAULTS[name].dropout
+        assert known["dropout"].default == unset(name, "dropout")
         if "channels" in known:
-            assert known["channels"].default == DEFAULTS[name].channels
+            assert known["channels"].default == unset(name, "decoder_channels")
 
 
 def test_an_unknown_field_of_a_rule_is_told_with_the_nearest() -> None:

@@ -11,14 +11,12 @@ from torch import nn
 
 from cen.errors import ConfigError
 from cen.exchange import ExchangeRule, Streams, convert_layers
-from cen.models.baselines import FUSIONS, PLACES, AlignedNetwork, FusedNetwork
+from cen.models.baselines import FUSIONS, AlignedNetwork, FusedNetwork
+from cen.models.description import NetworkDescription
 from cen.models.network import FUSED, ChannelExchangeNetwork, decoder_names
-from cen.models.options import as_rule, check_choices
 from cen.models.stems import TILED, private_stem
+from cen.options.network_options import NetworkOptions
 from cen.tasks import Task
-
-KINDS = ("exchange", "ensemble", "align", *FUSIONS)
-"""What ``fusion`` of `cen.build` takes."""
 
 
 class PlainEncoder(Protocol):
@@ -44,44 +42,37 @@ class PlainDecoder(Protocol):
 
 
 def assemble(
-    encoder: nn.Module,
-    decoder: nn.Module,
-    inputs: Mapping[str, int],
-    tasks: Mapping[str, Task],
-    config: Mapping[str, Any],
-    pretrained: bool = False,
+    encoder: nn.Module, decoder: nn.Module, description: NetworkDescription
 ) -> ChannelExchangeNetwork:
     """Turn a plain encoder and decoder, whose modules it takes over, into a network of streams.
 
     Args:
         encoder: plain encoder, a `PlainEncoder`.
         decoder: plain decoder, a `PlainDecoder`.
-        inputs: channels of each input.
-        tasks: task of each output.
-        config: all the arguments of `build`, for the options and to be kept with the network.
-        pretrained: the encoder's weights are worth keeping.
+        description: what was asked for; it is kept with the network.
 
     Raises:
         ConfigError: if the options do not go together.
     """
-    fusion = config["fusion"]
-    place = check_fusion(config, inputs, cast(PlainDecoder, decoder))
+    options, tasks = description.options, description.tasks
+    fusion, inputs = options.fusion, options.inputs
+    place = check_fusion(options, cast(PlainDecoder, decoder))
     # Stage of the encoder after which the inputs have become one stream; None: not in the encoder.
     stages = cast(PlainEncoder, encoder).stages
     joined = {"early": 0, "middle": len(stages) // 2}.get(place) if fusion in FUSIONS else None
-    private = fusion == "exchange" and config["norm"] == "private"
-    exchanging = as_rule(config["exchange"], ExchangeRule()) if private else None
+    private = fusion == "exchange" and options.norm == "private"
+    exchanging = description.rule if private else None
     streams = Streams(tuple(inputs))
     early = fusion in FUSIONS and place == "early"
-    stems = make_stems(encoder, inputs, config, early, not pretrained)
-    convert_encoder(encoder, streams, joined, exchanging, config)
+    stems = make_stems(encoder, options, early)
+    convert_encoder(encoder, streams, joined, exchanging, options)
     one = fusion in FUSIONS and place != "late"
     decoder_streams = convert_decoder(
-        decoder, (FUSED,) if one else tuple(inputs), tasks, exchanging, config
+        decoder, (FUSED,) if one else tuple(inputs), tasks, exchanging, options
     )
     heads = {name: cast(PlainDecoder, decoder).make_head(task) for name, task in tasks.items()}
     if fusion not in FUSIONS:
-        sharing = {"norm": "shared", "convolution": config["convolution"]}
+        sharing: dict[str, Any] = {"norm": "shared", "convolution": options.convolution}
         heads = {name: convert_layers(head, streams, **sharing) for name, head in heads.items()}
     parts: dict[str, Any] = {
         "encoder": encoder,
@@ -92,7 +83,7 @@ def assemble(
         "outputs": tasks,
         "encoder_streams": streams,
         "decoder_streams": decoder_streams,
-        "config": config,
+        "config": description.to_dict(),
     }
     if fusion == "align":
         return AlignedNetwork(place=place, **parts)
@@ -102,22 +93,19 @@ def assemble(
     return ChannelExchangeNetwork(**parts)
 
 
-def check_fusion(
-    config: Mapping[str, Any], inputs: Mapping[str, int], decoder: PlainDecoder
-) -> str:
+def check_fusion(options: NetworkOptions, decoder: PlainDecoder) -> str:
     """The place of the fusion, the default filled in; ``""`` for streams that are not fused.
 
     Raises:
-        ConfigError: if the names are unknown or do not fit the network.
+        ConfigError: if it does not fit the network.
     """
-    fusion, place, stages = config["fusion"], config["fusion_at"], config["exchange_stages"]
-    check_choices(("fusion", fusion, KINDS), ("fusion_at", place, (None, *PLACES)))
-    if fusion != "exchange" and (config["decoder_exchange"] or stages is not None):
+    fusion, place, stages = options.fusion, options.fusion_at, options.exchange_stages
+    if fusion != "exchange" and (options.decoder_exchange or stages is not None):
         raise ConfigError(
             f"fusion={fusion!r} exchanges no channels; leave out decoder_exchange and "
             "exchange_stages"
         )
-    if stages is not None and not stages and not config["decoder_exchange"]:
+    if stages is not None and not stages and not options.decoder_exchange:
         raise ConfigError(
             "exchange_stages is empty and decoder_exchange off, so nothing would be exchanged; "
             "streams without exchange are fusion='ensemble'"
@@ -129,10 +117,10 @@ def check_fusion(
                 "none; leave it out"
             )
         return ""
-    if len(inputs) < 2:
+    if len(options.inputs) < 2:
         raise ConfigError(
-            f"fusion={fusion!r} needs at least 2 inputs, not {len(inputs)}; a single modality "
-            "alone is fusion='exchange' with one input"
+            f"fusion={fusion!r} needs at least 2 inputs, not {len(options.inputs)}; a single "
+            "modality alone is fusion='exchange' with one input"
         )
     several = len(decoder.reads) > 1
     if place == "all" and fusion in FUSIONS and not several:
@@ -143,28 +131,21 @@ def check_fusion(
     return place or ("all" if several or fusion == "align" else "late")
 
 
-def make_stems(
-    encoder: nn.Module,
-    inputs: Mapping[str, int],
-    config: Mapping[str, Any],
-    early: bool,
-    fresh: bool,
-) -> dict[str, nn.Module]:
+def make_stems(encoder: nn.Module, options: NetworkOptions, early: bool) -> dict[str, nn.Module]:
     """The private first convolutions; the shared one is removed where no input uses it.
 
     Args:
         encoder: the plain encoder.
-        inputs: channels of each input.
-        config: the arguments of `build`.
+        options: those of the network; with pretrained weights the stems start from the shared.
         early: the inputs are fused early.
-        fresh: draw weights for them; otherwise they start from the shared one's.
     """
+    inputs, fresh = options.inputs, options.weights is None
     conv1 = cast(PlainEncoder, encoder).conv1
-    if early and config["fusion"] == "concat":
+    if early and options.fusion == "concat":
         stems: dict[str, nn.Module] = {FUSED: private_stem(conv1, sum(inputs.values()), fresh)}
         unused = True
     else:
-        private = config["convolution"] == "private"
+        private = options.convolution == "private"
         stems = {
             name: private_stem(conv1, 3 if channels in TILED else channels, fresh)
             for name, channels in inputs.items()
@@ -182,7 +163,7 @@ def convert_encoder(
     streams: Streams,
     joined: int | None,
     rule: ExchangeRule | None,
-    config: Mapping[str, Any],
+    options: NetworkOptions,
 ) -> None:
     """Make the encoder's layers those of streams, and those behind the fusion of one stream.
 
@@ -191,9 +172,9 @@ def convert_encoder(
         streams: the streams of the inputs.
         joined: the stage after which the inputs have become one, 0 before the first; None: none.
         rule: how channels are exchanged, or None.
-        config: the arguments of `build`.
+        options: those of the network.
     """
-    sharing = {"norm": config["norm"], "convolution": config["convolution"]}
+    sharing: dict[str, Any] = {"norm": options.norm, "convolution": options.convolution}
     if joined == 0:
         convert_layers(encoder, Streams((FUSED,)), **sharing)
         return
@@ -208,7 +189,7 @@ def convert_encoder(
         for name, module in zip(later, behind, strict=True):
             encoder.set_submodule(name, module)
         return
-    where = exchanging_norms(plain, config["exchange_stages"])
+    where = exchanging_norms(plain, options.exchange_stages)
     convert_layers(encoder, streams, where=where, exchange=rule if where else None, **sharing)
 
 
@@ -253,7 +234,7 @@ def convert_decoder(
     names: Sequence[str],
     tasks: Mapping[str, Task],
     rule: ExchangeRule | None,
-    config: Mapping[str, Any],
+    options: NetworkOptions,
 ) -> Streams:
     """Make the decoder's layers those of streams.
 
@@ -262,17 +243,16 @@ def convert_decoder(
         names: the streams that the encoder gives.
         tasks: task of each output.
         rule: how channels are exchanged, or None.
-        config: the arguments of `build`.
+        options: those of the network.
 
     Returns:
         The decoder's streams: ``names``, or one per output and name.
     """
-    normed = config.get("decoder_norm") != "none"
-    convolution = config["convolution"]
+    normed, convolution = options.decoder_norm != "none", options.convolution
     # Without norms or convolutions of its own no output's decoder streams would differ from those
     # of another: then the outputs share them.
-    private = normed and config["norm"] == "private"
-    separate = len(tasks) > 1 and config["task_streams"] == "private"
+    private = normed and options.norm == "private"
+    separate = len(tasks) > 1 and options.task_streams == "private"
     separate = separate and (private or convolution == "private")
     groups = [decoder_names(tasks, [name]) for name in names] if separate else [names]
     streams = Streams(decoder_names(tasks, names) if separate else names, groups)
@@ -285,8 +265,8 @@ def convert_decoder(
         decoder,
         streams,
         where=lambda name, _: not fnmatchcase(name, firsts),
-        exchange=rule if config["decoder_exchange"] else None,
-        norm=config["norm"],
+        exchange=rule if options.decoder_exchange else None,
+        norm=options.norm,
         convolution=convolution,
     )
     return streams

@@ -2,32 +2,24 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
-from pathlib import Path
-from typing import Any, Literal, NamedTuple, get_type_hints
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 import torch
 
-from cen import schema
-from cen.errors import CheckpointError, ConfigError, described, did_you_mean
-from cen.exchange import ExchangeRule
+from cen.arguments import choice
+from cen.errors import ConfigError, described, did_you_mean
 from cen.models.assembly import assemble
-from cen.models.builder_arguments import check_arguments
 from cen.models.cycle import cycle
+from cen.models.description import NetworkDescription
 from cen.models.network import ChannelExchangeNetwork
-from cen.models.options import check_choices, check_fields, exchanges_in_decoder, rule_of
 from cen.models.pretrained import load_pretrained
 from cen.models.pspnet import PSPNetDecoder
 from cen.models.refinenet import RefineNetDecoder
 from cen.models.resnet import LAYOUTS, ResNet
-from cen.models.unet import FirstNorm, Statistics, UNetDecoder, UNetEncoder
 from cen.models.unet import encoders as unet_encoders
-from cen.network_defaults import DEFAULTS
-from cen.tasks import Task
-
-Sharing = Literal["private", "shared"]
+from cen.models.unet import make_unet
 
 encoders: dict[str, int] = {f"resnet{depth}": depth for depth in LAYOUTS}
 """Depth of the ResNet by the name of the encoder."""
@@ -38,10 +30,16 @@ def build(name: str, **arguments: Any) -> ChannelExchangeNetwork:
 
     Args:
         name: a key of `builders`: ``"refinenet"``, ``"pspnet"``, ``"unet"`` or ``"cycle"``.
-        **arguments: what the builder takes; see `dense` (RefineNet and PSPNet), `unet` and `cycle`.
+        **arguments: the options of the network, those of a configuration
+            (`cen.options.network_options.NetworkOptions`), and: ``outputs``: number of classes (a
+            segmentation) or `Task` of each output, by name. ``exchange``: when and where a channel
+            is replaced and which scales are penalised, an `ExchangeRule` or a dict of its fields;
+            None for the paper's, or none at all with shared norms. ``feeds``, of a cycle network:
+            by name, factors and summands per channel with which a ground truth or a prediction
+            becomes an input; none where both are alike.
 
     Raises:
-        ConfigError: if a name or a value is unknown.
+        ConfigError: if a name or a value is unknown, or options do not go together.
         StreamError: if the name of an input or output cannot be used.
         CheckpointError: if the pretrained weights cannot be used.
     """
@@ -50,10 +48,10 @@ def build(name: str, **arguments: Any) -> ChannelExchangeNetwork:
         if isinstance(name, str) and (name in encoders or name in unet_encoders):
             hint = "; it is an encoder: give encoder= and the name of a decoder"
         raise ConfigError(f"unknown network {described(name)}{hint}; known: {', '.join(builders)}")
-    checked = check_arguments(name, builders[name], arguments)
-    if _largest(checked) > _USUAL:
-        _refuse_too_large(name, checked)
-    return builders[name](**checked)
+    description = NetworkDescription.of(name, arguments)
+    if _largest(description) > _USUAL:
+        _refuse_too_large(description)
+    return builders[name](description)
 
 
 MOST_WEIGHTS = 2**31
@@ -62,67 +60,35 @@ MOST_WEIGHTS = 2**31
 _USUAL = 256  # channels up to which no network comes near
 
 
-def _largest(arguments: Mapping[str, Any]) -> int:
-    """The greatest number of channels among arguments of `build`."""
-    sizes = [arguments.get(key) for key in ("width", "decoder_channels")]
-    for key in ("inputs", "outputs"):
-        fields = arguments.get(key)
-        values = list(fields.values()) if isinstance(fields, Mapping) else []
-        sizes += [v.get("channels") if isinstance(v, Mapping) else v for v in values]
-    sizes = [size.channels if isinstance(size, Task) else size for size in sizes]
-    return max((size for size in sizes if isinstance(size, int)), default=0)
+def _largest(description: NetworkDescription) -> int:
+    """The greatest number of channels of a network."""
+    options = description.options
+    sizes = [options.width or 0, options.decoder_channels or 0, *options.inputs.values()]
+    return max(*sizes, *(task.channels for task in description.tasks.values()))
 
 
-def _refuse_too_large(name: str, arguments: Mapping[str, Any]) -> None:
+def _refuse_too_large(description: NetworkDescription) -> None:
     """Refuses sizes that would fill the memory before anything else is said of them.
 
     Raises:
         ConfigError: naming the sizes.
     """
+    fresh = replace(description, options=replace(description.options, weights=None))
     try:
         with torch.device("meta"):
-            shadow = builders[name](**{k: v for k, v in arguments.items() if k != "weights"})
+            shadow = builders[description.options.name](fresh)
         count = sum(parameter.numel() for parameter in shadow.parameters())
     except (RuntimeError, OverflowError):  # what PyTorch says of sizes beyond all bounds
         count = MOST_WEIGHTS + 1
     if count > MOST_WEIGHTS:
         raise ConfigError(
-            f"a network with {_largest(arguments)} channels has more than {MOST_WEIGHTS} weights; "
-            "lower its width, decoder_channels, or the channels of inputs and outputs"
+            f"a network with {_largest(description)} channels has more than {MOST_WEIGHTS} "
+            "weights; lower its width, decoder_channels, or the channels of inputs and outputs"
         )
 
 
-def check_description(config: Mapping[str, Any], place: str) -> None:
-    """Checks arguments of `build` that come from a file, before any of them is acted on.
-
-    Args:
-        config: the arguments, with ``name``.
-        place: what messages call them.
-
-    Raises:
-        CheckpointError: an argument is unknown or of another type. ``weights`` is unknown: a file
-            with weights of its own has no business to name others.
-    """
-    name = config["name"]
-    hints = _hints(builders[name]) if name in builders else {}
-    if name in builders:
-        schema.check_arguments(config, {**hints, "name": str}, place, CheckpointError)
-    for output, task in dict(config.get("outputs") or {}).items():
-        if isinstance(task, Mapping):
-            schema.check_arguments(task, _hints(Task), f"{place}.outputs.{output}", CheckpointError)
-    if config.get("exchange") is not None:
-        rule = _hints(ExchangeRule)
-        schema.check_arguments(config["exchange"], rule, f"{place}.exchange", CheckpointError)
-
-
-def _hints(made: Any) -> dict[str, Any]:
-    """The types of what a builder or a dataclass takes, but for files and classes of Python."""
-    hints = get_type_hints(made.func if isinstance(made, partial) else made)
-    return {key: hint for key, hint in hints.items() if key not in ("return", "weights")}
-
-
 class DenseDecoder(NamedTuple):
-    """A decoder for a ResNet; what it takes unless told otherwise is in `cen.network_defaults`.
+    """A decoder for a ResNet.
 
     Attributes:
         make: the decoder.
@@ -140,145 +106,33 @@ DECODERS = {
 """The decoders that `dense` builds, by name."""
 
 
-def dense(
-    name: str,
-    *,
-    encoder: str = "resnet50",
-    inputs: Mapping[str, int],
-    outputs: Mapping[str, int | Task | Mapping[str, Any]],
-    width: int | None = None,
-    decoder_channels: int | None = None,
-    decoder_norm: Literal["none", "batch"] | None = None,
-    decoder_exchange: bool | None = None,
-    task_streams: Sharing = "private",
-    exchange: ExchangeRule | Mapping[str, Any] | None = None,
-    exchange_stages: Sequence[int] | None = None,
-    norm: Sharing = "private",
-    convolution: Sharing = "shared",
-    fusion: str = "exchange",
-    fusion_at: str | None = None,
-    dropout: float | None = None,
-    weights: str | Path | None = None,
-) -> ChannelExchangeNetwork:
+def dense(description: NetworkDescription) -> ChannelExchangeNetwork:
     """A ResNet encoder with a decoder for dense prediction.
 
-    Args:
-        name: ``"refinenet"`` (output stride 4) or ``"pspnet"`` (a dilated encoder, output stride
-            8).
-        encoder: ``"resnet18"``, ``"resnet34"``, ``"resnet50"``, ``"resnet101"`` or
-            ``"resnet152"``.
-        inputs: channels of each input, by name; one stream each, in this order.
-        outputs: number of classes (a segmentation) or `Task` of each output, by name.
-        width: channels of the encoder's stem; None for the released 64.
-        decoder_channels: channels of the decoder (RefineNet's deepest level has twice as many);
-            None for the released 256 of RefineNet and the 512 of PSPNet's paper.
-        decoder_norm: ``"none"``, or ``"batch"``: a stream norm behind every convolution of the
-            decoder. None takes ``"none"`` for RefineNet with one output, as released for encoders
-            pretrained on ImageNet, and ``"batch"`` for PSPNet, as in its paper, and for several
-            outputs, which need norms to differ (this project's extension).
-        decoder_exchange: exchange channels after the decoder's norms too (this project's
-            extension): among the inputs with one output, among the outputs of the same input with
-            several, then from the second norm on, the first seeing the same values for each.
-            None: with several outputs alone, where nothing else switches the exchange off.
-        task_streams: with several outputs, ``"private"`` gives each a stream of its own in the
-            decoder; ``"shared"`` runs the decoder once for all, which have but their heads to
-            themselves (ablation).
-        exchange: when and where a channel is replaced and which scales are penalised; None for
-            the defaults of `ExchangeRule`, those of the paper's segmentation, or none at all with
-            shared norms.
-        exchange_stages: numbers of the encoder's stages, from 1 to 4, that exchange (ablation);
-            None for all.
-        norm: ``"private"`` scales, shifts and statistics per stream, or ``"shared"`` (ablation;
-            the exchange must be off).
-        convolution: convolutions ``"shared"`` by the streams, or ``"private"`` (ablation).
-        fusion: ``"exchange"``, or one of the baselines of docs/baselines.md, which read no
-            exchange rule: ``"ensemble"``, ``"concat"``, ``"average"``, ``"sum"``,
-            ``"attention"``, ``"gate"``, ``"align"``.
-        fusion_at: where a baseline fuses or aligns: ``"early"``, ``"middle"``, ``"late"`` or
-            ``"all"``; None for ``"all"``, or ``"late"`` where PSPNet is fused.
-        dropout: probability of the decoder's dropout; None for the released 0.5 of RefineNet and
-            0.1 of PSPNet.
-        weights: ``"imagenet"``, a URL or a local file with ImageNet weights of the encoder; every
-            stream's norms start from them. None for random weights.
-
     Raises:
-        ConfigError: if a name or a value is unknown, or options do not go together.
-        StreamError: if the name of an input or output cannot be used.
+        ConfigError: if the encoder is unknown, or options do not go together.
         CheckpointError: if the pretrained weights cannot be used.
     """
+    options = description.options
+    encoder, channels = options.resolved("encoder"), options.resolved("decoder_channels")
     if encoder not in encoders:
         known = ", ".join(encoders)
         hint = did_you_mean(encoder, encoders)
         raise ConfigError(f"unknown encoder {encoder!r}{hint}; known: {known}")
-    kind, defaults = DECODERS[name], DEFAULTS[name]
-    tasks = check_fields(inputs, outputs)
-    if decoder_norm is None:
-        decoder_norm = defaults.norm if len(tasks) == 1 else "batch"
-    check_choices(
-        ("decoder_norm", decoder_norm, ("none", "batch")),
-        ("norm", norm, ("private", "shared")),
-        ("task_streams", task_streams, ("private", "shared")),
-        ("convolution", convolution, ("private", "shared")),
-    )
-    dropout = defaults.dropout if dropout is None else dropout
-    rule = rule_of(exchange, ExchangeRule(defaults.threshold), norm=norm, fusion=fusion)
-    decoder_exchange = exchanges_in_decoder(
-        decoder_exchange,
-        tasks,
-        rule,
-        norms=decoder_norm == "batch",
-        task_streams=task_streams,
-        norm=norm,
-        fusion=fusion,
-    )
-    config = {
-        "name": name,
-        "encoder": encoder,
-        "inputs": dict(inputs),
-        "outputs": {key: task.to_dict() for key, task in tasks.items()},
-        "width": width,
-        "decoder_channels": decoder_channels,
-        "decoder_norm": decoder_norm,
-        "decoder_exchange": decoder_exchange,
-        "task_streams": task_streams,
-        "exchange": dataclasses.asdict(rule),
-        "exchange_stages": None if exchange_stages is None else list(exchange_stages),
-        "norm": norm,
-        "convolution": convolution,
-        "fusion": fusion,
-        "fusion_at": fusion_at,
-        "dropout": dropout,
-    }
-    plain = ResNet(encoders[encoder], 64 if width is None else width, kind.output_stride)
-    if weights is not None:
-        load_pretrained(plain, weights)
+    kind = DECODERS[options.name]
+    plain = ResNet(encoders[encoder], options.width or 64, kind.output_stride)
+    if options.weights is not None:
+        load_pretrained(plain, options.weights)
     decoder = kind.make(
         plain.channels,
-        decoder_channels or defaults.channels or plain.channels[-1],
-        norm=decoder_norm == "batch",
-        dropout=dropout,
+        channels,
+        norm=options.decoder_norm == "batch",
+        dropout=options.resolved("dropout"),
     )
-    return assemble(plain, decoder, inputs, tasks, config, pretrained=weights is not None)
+    return assemble(plain, decoder, description)
 
 
-def unet(
-    *,
-    encoder: str = "unet8",
-    inputs: Mapping[str, int],
-    outputs: Mapping[str, int | Task | Mapping[str, Any]],
-    width: int | None = None,
-    decoder_exchange: bool | None = None,
-    task_streams: Sharing = "private",
-    exchange: ExchangeRule | Mapping[str, Any] | None = None,
-    norm: Sharing = "private",
-    convolution: Literal["shared"] = "shared",
-    exchange_stages: Sequence[int] | None = None,
-    fusion: str = "exchange",
-    fusion_at: str | None = None,
-    dropout: float | None = None,
-    statistics: Statistics = "running",
-    first_norm: FirstNorm | None = None,
-) -> ChannelExchangeNetwork:
+def unet(description: NetworkDescription) -> ChannelExchangeNetwork:
     """The U-Net generator of image translation.
 
     Channels are exchanged after the norms of the second to the last encoder convolution but one.
@@ -286,92 +140,15 @@ def unet(
     stream per output and input (this project's extension). Images are given in [-1, 1] (tanh),
     other outputs as they are, at the size of the input rounded down to even numbers.
 
-    Args:
-        encoder: ``"unet8"`` halves the image eight times, as released for 256x256; ``"unet3"`` to
-            ``"unet9"`` are for other sizes, at least 2**n pixels high and wide.
-        inputs: channels of each input, by name; one stream each, in this order.
-        outputs: number of classes (a segmentation) or `Task` of each output, by name.
-        width: channels after the first convolution; None for the released 64.
-        decoder_exchange: exchange channels after the decoder's norms too (this project's
-            extension); see `dense`.
-        task_streams: with several outputs, ``"private"`` gives each a stream of its own in the
-            decoder; ``"shared"`` runs the decoder once for all, which have but their heads to
-            themselves (ablation).
-        exchange: when and where a channel is replaced and which scales are penalised; None for
-            the defaults of `ExchangeRule` with the paper's threshold for translation, 1e-2.
-        norm: ``"private"`` scales, shifts and statistics per stream, or ``"shared"`` (ablation).
-        convolution: ``"shared"``; private convolutions are for `dense` only.
-        exchange_stages: numbers of the encoder's convolutions, that exchange (ablation); None for
-            all that have a norm: neither the first, without ``first_norm``, nor the deepest.
-        fusion: see `dense`.
-        fusion_at: see `dense`.
-        dropout: probability in the decoder's first blocks; see `UNetDecoder`. None for the
-            released 0.5.
-        statistics: ``"running"``: the instance norms keep running statistics, which eval mode
-            uses (as released). ``"instance"``: they always use those of the image at hand.
-        first_norm: a norm behind the encoder's first convolution too, ``"batch"`` or
-            ``"instance"``, after which channels are exchanged (this project's extension, for
-            small images: the released network first exchanges at a quarter of the image's size).
-            None for none, as released.
-
     Raises:
-        ConfigError: if a name or a value is unknown.
-        StreamError: if the name of an input or output cannot be used.
+        ConfigError: if the encoder is unknown, or convolutions shall be private.
     """
-    if encoder not in unet_encoders:
-        hint = did_you_mean(encoder, unet_encoders)
-        known = ", ".join(unet_encoders)
-        raise ConfigError(f"unknown encoder {encoder!r} of a U-Net{hint}; known: {known}")
-    tasks = check_fields(inputs, outputs)
-    check_choices(
-        ("norm", norm, ("private", "shared")),
-        ("task_streams", task_streams, ("private", "shared")),
-        ("convolution", convolution, ("shared",)),
-        ("statistics", statistics, ("running", "instance")),
-        ("first_norm", first_norm, (None, "batch", "instance")),
-    )
-    defaults = DEFAULTS["unet"]
-    dropout = defaults.dropout if dropout is None else dropout
-    rule = rule_of(exchange, ExchangeRule(defaults.threshold), norm=norm, fusion=fusion)
-    decoder_exchange = exchanges_in_decoder(
-        decoder_exchange,
-        tasks,
-        rule,
-        norms=True,
-        task_streams=task_streams,
-        norm=norm,
-        fusion=fusion,
-    )
-    config = {
-        "name": "unet",
-        "encoder": encoder,
-        "inputs": dict(inputs),
-        "outputs": {key: task.to_dict() for key, task in tasks.items()},
-        "width": width,
-        "decoder_exchange": decoder_exchange,
-        "task_streams": task_streams,
-        "exchange": dataclasses.asdict(rule),
-        "norm": norm,
-        "convolution": convolution,
-        "exchange_stages": None if exchange_stages is None else list(exchange_stages),
-        "fusion": fusion,
-        "fusion_at": fusion_at,
-        "dropout": dropout,
-        "statistics": statistics,
-        "first_norm": first_norm,
-    }
-    plain = UNetEncoder(
-        unet_encoders[encoder],
-        64 if width is None else width,
-        statistics=statistics,
-        first_norm=first_norm,
-    )
-    decoder = UNetDecoder(plain.channels, dropout=dropout, statistics=statistics)
-    return assemble(plain, decoder, inputs, tasks, config)
+    choice("convolution", description.options.convolution, ("shared",))
+    return assemble(*make_unet(description.options), description)
 
 
-builders: dict[str, Callable[..., ChannelExchangeNetwork]] = {
-    **{name: partial(dense, name) for name in DECODERS},
+builders: dict[str, Callable[[NetworkDescription], ChannelExchangeNetwork]] = {
+    **dict.fromkeys(DECODERS, dense),
     "unet": unet,
     "cycle": cycle,
 }

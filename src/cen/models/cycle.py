@@ -6,7 +6,6 @@ project's reading (docs/translation.md), the smallest consistent extension of mu
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, cast
 
@@ -14,13 +13,11 @@ import torch
 from torch import Tensor, nn
 
 from cen.errors import ConfigError, ShapeError, StreamError, described, did_you_mean
-from cen.exchange import ExchangeRule, Streams, convert_layers
+from cen.exchange import Streams, convert_layers
+from cen.models.description import NetworkDescription
 from cen.models.network import ChannelExchangeNetwork, Encoder, Output, resize
-from cen.models.options import as_rule, check_choices, check_fields
 from cen.models.stems import TILED, private_stem, tile
-from cen.models.unet import FirstNorm, Statistics, UNetDecoder, UNetEncoder
-from cen.models.unet import encoders as unet_encoders
-from cen.network_defaults import DEFAULTS
+from cen.models.unet import make_unet
 from cen.tasks import Task
 from cen.tasks.kind import weighted_sum
 from cen.tasks.pairs import check_labels, check_numbers
@@ -232,98 +229,44 @@ def fused(output: Output) -> Tensor:
     return weighted_sum(list(output.streams.values()), output.alpha.detach())
 
 
-def cycle(
-    *,
-    encoder: str = "unet8",
-    inputs: Mapping[str, int],
-    outputs: Mapping[str, int | Task | Mapping[str, Any]],
-    feeds: Mapping[str, Sequence[Sequence[float]]] | None = None,
-    width: int | None = None,
-    decoder_exchange: bool | None = None,
-    exchange: ExchangeRule | Mapping[str, Any] | None = None,
-    dropout: float | None = None,
-    statistics: Statistics = "running",
-    first_norm: FirstNorm | None = None,
-) -> CycleFusionNetwork:
+def cycle(description: NetworkDescription) -> CycleFusionNetwork:
     """A U-Net for cycle multimodal fusion (this project's reading of the paper's scenario).
 
-    Args:
-        encoder: ``"unet3"`` to ``"unet9"``, as for the translation network.
-        inputs: channels of each modality as an input, by name; at least three. A segmentation has
-            one per class.
-        outputs: the same names; what each modality is as a prediction.
-        feeds: by name, factors and summands per channel with which a ground truth or a prediction
-            becomes an input; none where both are alike.
-        width: channels after the first convolution; None for 64.
-        decoder_exchange: exchange channels after the decoder's norms too; None: no.
-        exchange: as for the translation network.
-        dropout: as for the translation network.
-        statistics: as for the translation network.
-        first_norm: as for the translation network.
+    Every modality is an input and an output, and there are at least three. A segmentation has one
+    channel per class as an input, too.
 
     Raises:
         ConfigError: if there are fewer than three modalities, or names, channels or values do not
             fit.
-        StreamError: if a name cannot be used.
     """
-    if encoder not in unet_encoders:
-        hint = did_you_mean(encoder, unet_encoders)
-        known = ", ".join(unet_encoders)
-        raise ConfigError(f"unknown encoder {encoder!r} of a U-Net{hint}; known: {known}")
-    tasks = check_fields(inputs, outputs, apart=False)
-    check_cycle(inputs, tasks)
-    check_choices(
-        ("statistics", statistics, ("running", "instance")),
-        ("first_norm", first_norm, (None, "batch", "instance")),
-    )
-    defaults = DEFAULTS["cycle"]
-    dropout = defaults.dropout if dropout is None else dropout
-    rule = as_rule(exchange, ExchangeRule(defaults.threshold))
-    kept = {name: (tuple(a), tuple(b)) for name, (a, b) in (feeds or {}).items()}
-    for name, parts in kept.items():
-        if name not in inputs or any(len(part) != inputs[name] for part in parts):
+    options, tasks, rule = description.options, description.tasks, description.rule
+    check_cycle(options.inputs, tasks)
+    feeds = {name: (tuple(a), tuple(b)) for name, (a, b) in description.feeds.items()}
+    for name, parts in feeds.items():
+        if any(len(part) != options.inputs.get(name) for part in parts):
             raise ConfigError(f"feeds of {name!r}: give one factor and summand per input channel")
-    config = {
-        "name": "cycle",
-        "encoder": encoder,
-        "inputs": dict(inputs),
-        "outputs": {key: task.to_dict() for key, task in tasks.items()},
-        "feeds": {name: [list(part) for part in parts] for name, parts in kept.items()},
-        "width": width,
-        "decoder_exchange": bool(decoder_exchange),
-        "exchange": dataclasses.asdict(rule),
-        "dropout": dropout,
-        "statistics": statistics,
-        "first_norm": first_norm,
-    }
-    plain = UNetEncoder(
-        unet_encoders[encoder],
-        64 if width is None else width,
-        statistics=statistics,
-        first_norm=first_norm,
-    )
-    decoder = UNetDecoder(plain.channels, dropout=dropout, statistics=statistics)
+    plain, decoder = make_unet(options)
     stems = {
         name: private_stem(plain.conv1, channels)
-        for name, channels in inputs.items()
+        for name, channels in options.inputs.items()
         if channels not in TILED
     }
-    if len(stems) == len(inputs):
+    if len(stems) == len(options.inputs):
         cast(Any, plain).conv1 = None
-    groups = [[f"{t}/{s}" for s in inputs if s != t] for t in tasks]
+    groups = [[f"{t}/{s}" for s in options.inputs if s != t] for t in tasks]
     streams = Streams([name for group in groups for name in group], groups)
     convert_layers(plain, streams, where=plain.exchanging, exchange=rule)
-    convert_layers(decoder, streams, exchange=rule if decoder_exchange else None)
+    convert_layers(decoder, streams, exchange=rule if options.decoder_exchange else None)
     return CycleFusionNetwork(
         streams=streams,
-        feeds=kept,
+        feeds=feeds,
         encoder=plain,
         decoder=decoder,
         stems=stems,
         heads={name: decoder.make_head(task) for name, task in tasks.items()},
-        inputs=inputs,
+        inputs=options.inputs,
         outputs=tasks,
-        config=config,
+        config=description.to_dict(),
     )
 
 

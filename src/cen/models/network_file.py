@@ -17,7 +17,8 @@ from cen.conventions import normals_in_doubt
 from cen.errors import CenWarning, CheckpointError, described
 from cen.exchange import keep_partial_statistics
 from cen.files import write_atomically
-from cen.models.builders import build, check_description
+from cen.models.builders import build
+from cen.models.description import check_description
 from cen.models.foreign_weights import (
     existing,
     read_tensors,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from functools import partial
 from pathlib import Path
@@ -12,7 +13,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from cen.errors import CheckpointError, StreamError, did_you_mean
+from cen.errors import CheckpointError, ConfigError, StreamError, described, did_you_mean
 from cen.files import write_atomically
 from cen.models.baselines import FusedNetwork
 from cen.models.foreign_weights import read_tensors, require_fit
@@ -44,9 +45,15 @@ def load_pretrained(encoder: ResNet, weights: str | Path) -> None:
             writes. The classifier (``fc``) is left out.
 
     Raises:
+        ConfigError: if ``weights`` is no text and no path.
         CheckpointError: if the width is not the pretrained one, the file cannot be fetched or
             read, or its keys or shapes are those of another network.
     """
+    if not isinstance(weights, str | os.PathLike):
+        raise ConfigError(
+            f"weights is 'imagenet' or the path of a file, not {described(weights)}; load what is "
+            "in memory with load_state_dict"
+        )
     name = f"ResNet-{encoder.depth}"
     if str(weights) == "imagenet" and encoder.width != 64:
         raise CheckpointError(

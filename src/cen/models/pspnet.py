@@ -17,8 +17,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from cen.arguments import probability, whole
 from cen.models.heads import classifier
-from cen.models.options import check_decoder
 from cen.tasks import Task
 
 BINS = (1, 2, 3, 6)
@@ -73,7 +73,8 @@ class PSPNetDecoder(nn.Module):
         dropout: float = 0.1,
     ) -> None:
         super().__init__()
-        check_decoder(channels, dropout)
+        whole("decoder_channels", channels)
+        probability("dropout", dropout)
         deepest = in_channels[-1]
         level = max(1, deepest // len(BINS))
         self.channels = channels

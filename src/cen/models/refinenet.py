@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from cen.arguments import probability, whole
 from cen.models.heads import classifier
-from cen.models.options import check_decoder
 from cen.tasks import Task
 
 
@@ -160,7 +160,8 @@ class RefineNetDecoder(nn.Module):
         dropout: float = 0.5,
     ) -> None:
         super().__init__()
-        check_decoder(channels, dropout)
+        whole("decoder_channels", channels)
+        probability("dropout", dropout)
         self.channels = channels
         self.reads = tuple(range(len(in_channels)))
         self.dropout = nn.Dropout(dropout)

@@ -14,8 +14,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from cen.errors import ConfigError
-from cen.models.options import check_dropout
+from cen.arguments import probability
+from cen.errors import ConfigError, did_you_mean
+from cen.options.network_options import NetworkOptions
 from cen.tasks import Task
 
 Statistics = Literal["running", "instance"]
@@ -179,7 +180,7 @@ class UNetDecoder(nn.Module):
         statistics: Statistics = "running",
     ) -> None:
         super().__init__()
-        check_dropout(dropout)
+        probability("dropout", dropout)
         depth = len(in_channels)
         outs = in_channels[-2::-1]
         ins = [in_channels[-1], *(2 * width for width in outs)]
@@ -249,3 +250,25 @@ def _fit(x: Tensor, skip: Tensor) -> Tensor:
     """``x`` at the size of ``skip``, which is a row or column larger where it was odd."""
     down, right = skip.shape[-2] - x.shape[-2], skip.shape[-1] - x.shape[-1]
     return F.pad(x, (0, right, 0, down), mode="replicate") if down or right else x
+
+
+def make_unet(options: NetworkOptions) -> tuple[UNetEncoder, UNetDecoder]:
+    """A plain encoder and decoder.
+
+    Raises:
+        ConfigError: if there is no such encoder.
+    """
+    encoder = options.resolved("encoder")
+    if encoder not in encoders:
+        hint = did_you_mean(encoder, encoders)
+        raise ConfigError(
+            f"unknown encoder {encoder!r} of a U-Net{hint}; known: {', '.join(encoders)}"
+        )
+    plain = UNetEncoder(
+        encoders[encoder],
+        options.width or 64,
+        statistics=options.statistics,
+        first_norm=options.first_norm,
+    )
+    dropout = options.resolved("dropout")
+    return plain, UNetDecoder(plain.channels, dropout=dropout, statistics=options.statistics)

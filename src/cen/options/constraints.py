@@ -16,10 +16,17 @@ _HUGE = 1e9
 
 @dataclass(frozen=True)
 class Within:
-    """The least and the greatest number, both included; of a list, that of every entry."""
+    """The least and the greatest number; of a list, that of every entry.
+
+    Attributes:
+        low: The least, included.
+        high: The greatest.
+        below: The greatest is not included.
+    """
 
     low: float
     high: float = _HUGE
+    below: bool = False
 
     def refuse(self, key: str, value: float) -> None:
         """Refuses a number that is out of range.
@@ -27,14 +34,21 @@ class Within:
         Raises:
             ConfigError: Naming the key, its value and what would be right.
         """
-        if self.low <= value <= self.high:
+        if value in self:
             return
         one_sided = self.high == _HUGE and value < self.low
         right = f"at least {self.low}" if one_sided else f"between {self.low} and {self.high:.10g}"
+        right = str(self) if self.below else right
         raise ConfigError(f"{key}: {shown(value)} is out of range; it must be {right}")
+
+    def __contains__(self, value: float) -> bool:
+        """Whether a number is within; NaN is not."""
+        return self.low <= value <= self.high and not (self.below and value == self.high)
 
     def __str__(self) -> str:
         """The range as the documentation writes it."""
+        if self.below:
+            return f"at least {self.low:.10g} and below {self.high:.10g}"
         if self.high == _HUGE:
             return f"at least {self.low:.10g}"
         return f"{self.low:.10g} to {self.high:.10g}"
@@ -60,6 +74,29 @@ Amount = Annotated[float, Within(0)]
 
 Share = Annotated[float, Within(0, 1)]
 """A probability or a part of a whole."""
+
+Dropout = Annotated[float, Within(0, 1, below=True)]
+"""The probability of a dropout layer."""
+
+
+class Networks:
+    """Which networks have an option; without it all have.
+
+    Args:
+        *names: Networks by the names of their decoders.
+        **unset: Further ones, with what null means for them.
+    """
+
+    def __init__(self, *names: str, **unset: object) -> None:
+        self.names = (*names, *unset)
+        self.unset = unset
+
+
+def limits(hint: Any) -> tuple[Any, list[Any]]:
+    """A type and what ``Annotated`` adds to it; nothing for other types."""
+    if typing.get_origin(hint) is Annotated:
+        return typing.get_args(hint)[0], list(hint.__metadata__)
+    return hint, []
 
 
 def is_union(hint: Any) -> bool:
@@ -106,12 +143,12 @@ def _check(value: Any, hint: Any, key: str) -> None:
         for index, entry in enumerate(value):
             place = f"{key}[{index}]" if dataclasses.is_dataclass(entry) else key
             _check(entry, arguments[0], place)
-    elif typing.get_origin(hint) is Annotated and isinstance(value, int | float):
-        for limit in hint.__metadata__:
-            if isinstance(limit, Within):
-                limit.refuse(key, value)
     elif typing.get_origin(hint) is Annotated:
-        _check(value, arguments[0], key)
+        plain, added = limits(hint)
+        for limit in added:
+            if isinstance(limit, Within) and isinstance(value, int | float):
+                limit.refuse(key, value)
+        _check(value, plain, key)
 
 
 def check_finite(value: Any, key: str) -> None:

@@ -1,11 +1,25 @@
 """The ``model`` part of a configuration: which network is built, and what it predicts."""
 
 import math
-from dataclasses import dataclass, field
-from typing import Annotated, Literal
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from functools import cache
+from typing import Annotated, Any, Literal
 
 from cen.errors import ConfigError
-from cen.options.constraints import Amount, Channels, Count, Seed, Share, Width, Within
+from cen.options.constraints import (
+    Amount,
+    Channels,
+    Count,
+    Dropout,
+    Networks,
+    Seed,
+    Share,
+    Width,
+    Within,
+    limits,
+)
 from cen.tasks import KINDS, KindName
 
 
@@ -52,42 +66,40 @@ class OutputConfig:
             )
 
 
+_DENSE = ("refinenet", "pspnet")
+_UNETS = ("unet", "cycle")
+_FUSING = (*_DENSE, "unet")
+
+
 @dataclass
-class ModelConfig:
-    """Which network is built (the arguments of ``cen.build``).
+class NetworkOptions:
+    """What every network is built of: keys of ``model``, and arguments of `cen.build`.
 
     Attributes:
-        name: The decoder, a key of ``cen.models.builders``: refinenet, pspnet, unet, or cycle, a
-            U-Net in which every modality is in turn the target.
+        name: The decoder, a key of ``cen.models.builders``: refinenet (output stride 4), pspnet (a
+            dilated encoder, output stride 8), unet, or cycle, a U-Net in which every modality is in
+            turn the target.
         encoder: The encoder: resnet18, resnet34, resnet50, resnet101 or resnet152; with unet and
-            cycle unet3 to unet9, by how often they halve the image.
+            cycle unet3 to unet9, by how often they halve the image, which is at least 2 to that
+            power pixels high and wide. null: resnet50; unet8 with unet and cycle, as released.
         inputs: Channels of every modality that the network takes; each is one stream.
-        outputs: What the network predicts, by name.
         task_streams: With several outputs: ``private``: the decoder has a stream for each, with
             norms of its own; ``shared``: one decoder with a head for each (ablation).
         width: Channels of the encoder's stem; null: 64, as released.
         decoder_channels: Channels of the decoder; null: 256 for refinenet, as released, 512 for
             pspnet, as in its paper.
-        decoder_norm: Norm layers in the decoder; null: none with one output, as released for
-            refinenet; batch with several, and for pspnet.
-        decoder_exchange: Exchange in the decoder's norms too (this project's extension); null:
-            with several outputs alone.
+        decoder_norm: Norm layers behind the decoder's convolutions; null: none with one output, as
+            released for refinenet; batch with several, which need norms to differ (this project's
+            extension), and for pspnet.
+        decoder_exchange: Exchange in the decoder's norms too (this project's extension): among the
+            inputs with one output, among the outputs of the same input with several, then from the
+            second norm on. null: with several outputs alone, where nothing else switches it off.
         fusion: How the modalities meet: ``exchange`` (the method), or a baseline: ``ensemble``
             (streams that exchange nothing), ``concat``, ``average``, ``sum``, ``attention``,
             ``gate``, ``align`` (docs/baselines.md).
         fusion_at: Where a baseline fuses or aligns: early, middle, late, or at all stages; null:
             all, or late where pspnet is fused.
-        exchange: Exchange channels at all; false: streams that share convolutions only.
         exchange_stages: Stages of the encoder, counted from 1, that exchange; null: all.
-        threshold: θ, the magnitude below which a scale marks its channel as exchanged; null: the
-            paper's 0.02 for segmentation networks, 0.01 for unet and cycle.
-        scope: ``own``: a stream gives away channels of its own part only (the paper);
-            ``any``: any channel below the threshold (the released code).
-        penalty: The scales that the penalty pulls at: a stream's own part, all, or none.
-        guide: What says which channels are exchanged: their ``scale``, or ``random``: a fixed
-            random share of each own part, from the start (ablation).
-        random_rate: The share of each own part that guide random exchanges.
-        random_seed: The draw of guide random; the run's seed is added to it.
         norm: Norm layers private to a stream, or shared by all (ablation).
         convolution: Convolutions shared by all streams, or private to each (ablation).
         dropout: Probability of the decoder's dropout layers; null: 0.5, as released, and 0.1 for
@@ -97,41 +109,110 @@ class ModelConfig:
             released), or always those of the image at hand (``instance``).
         first_norm: A norm behind the first convolution of unet too, after which channels are
             exchanged; null: none, as released. For small images.
+    """
+
+    name: str = "refinenet"
+    encoder: Annotated[
+        str | None, Networks(refinenet="resnet50", pspnet="resnet50", unet="unet8", cycle="unet8")
+    ] = None
+    inputs: dict[str, Channels] = field(default_factory=lambda: {"rgb": 3, "depth": 1})
+    task_streams: Annotated[Literal["private", "shared"], Networks(*_FUSING)] = "private"
+    width: Width | None = None
+    decoder_channels: Annotated[Width | None, Networks(refinenet=256, pspnet=512)] = None
+    decoder_norm: Annotated[
+        Literal["none", "batch"] | None, Networks(refinenet="none", pspnet="batch")
+    ] = None
+    decoder_exchange: bool | None = None
+    fusion: Annotated[
+        Literal["exchange", "ensemble", "concat", "average", "sum", "attention", "gate", "align"],
+        Networks(*_FUSING),
+    ] = "exchange"
+    fusion_at: Annotated[Literal["early", "middle", "late", "all"] | None, Networks(*_FUSING)] = (
+        None
+    )
+    exchange_stages: Annotated[list[Count] | None, Networks(*_FUSING)] = None
+    norm: Annotated[Literal["private", "shared"], Networks(*_FUSING)] = "private"
+    convolution: Annotated[Literal["shared", "private"], Networks(*_FUSING)] = "shared"
+    dropout: Annotated[Dropout | None, Networks(refinenet=0.5, pspnet=0.1, unet=0.5, cycle=0.5)] = (
+        None
+    )
+    weights: Annotated[str | None, Networks(*_DENSE)] = None
+    statistics: Annotated[Literal["running", "instance"], Networks(*_UNETS)] = "running"
+    first_norm: Annotated[Literal["batch", "instance"] | None, Networks(*_UNETS)] = None
+
+    def resolved(self, option: str) -> Any:
+        """The value of an option; where it is null, what that means for this network."""
+        value = getattr(self, option)
+        return unset(self.name, option) if value is None else value
+
+
+@dataclass
+class ModelConfig(NetworkOptions):
+    """Which network is built, and by which rule it exchanges.
+
+    Attributes:
+        outputs: What the network predicts, by name.
+        exchange: Exchange channels at all; false: streams that share convolutions only.
+        threshold: θ, the magnitude below which a scale marks its channel as exchanged; null: the
+            paper's 0.02 for segmentation networks, 0.01 for unet and cycle.
+        scope: ``own``: a stream gives away channels of its own part only (the paper);
+            ``any``: any channel below the threshold (the released code).
+        penalty: The scales that the penalty pulls at: a stream's own part, all, or none.
+        guide: What says which channels are exchanged: their ``scale``, or ``random``: a fixed
+            random share of each own part, from the start (ablation).
+        random_rate: The share of each own part that guide random exchanges.
+        random_seed: The draw of guide random; the run's seed is added to it.
         discriminator_width: Channels of the discriminator's first convolution; null: 64.
         discriminator_layers: Convolutions of the discriminator that halve; 3 as released.
     """
 
-    name: str = "refinenet"
-    encoder: str = "resnet50"
-    inputs: dict[str, Channels] = field(default_factory=lambda: {"rgb": 3, "depth": 1})
     outputs: dict[str, OutputConfig] = field(
         default_factory=lambda: {"segmentation": OutputConfig()}
     )
-    task_streams: Literal["private", "shared"] = "private"
-    width: Width | None = None
-    decoder_channels: Width | None = None
-    decoder_norm: Literal["none", "batch"] | None = None
-    decoder_exchange: bool | None = None
-    fusion: Literal[
-        "exchange", "ensemble", "concat", "average", "sum", "attention", "gate", "align"
-    ] = "exchange"
-    fusion_at: Literal["early", "middle", "late", "all"] | None = None
     exchange: bool = True
-    exchange_stages: list[Count] | None = None
-    threshold: Amount | None = None
+    threshold: Annotated[
+        Amount | None, Networks(refinenet=2e-2, pspnet=2e-2, unet=1e-2, cycle=1e-2)
+    ] = None
     scope: Literal["own", "any"] = "own"
     penalty: Literal["own", "all", "none"] = "own"
     guide: Literal["scale", "random"] = "scale"
     random_rate: Share = 0.0
     random_seed: Seed = 0
-    norm: Literal["private", "shared"] = "private"
-    convolution: Literal["shared", "private"] = "shared"
-    dropout: Share | None = None
-    weights: str | None = None
-    statistics: Literal["running", "instance"] = "running"
-    first_norm: Literal["batch", "instance"] | None = None
     discriminator_width: Width | None = None
     discriminator_layers: Annotated[int, Within(1, 16)] = 3
+
+    def arguments(self) -> dict[str, Any]:
+        """The arguments of `cen.build` but for outputs and the exchange rule, as configured.
+
+        Raises:
+            ConfigError: A key is not for this network.
+        """
+        own = options_of(self.name)
+        for item in fields(NetworkOptions):
+            # The discriminators heed the statistics, whatever the generator is.
+            unread = item.name not in (*own, "statistics")
+            if unread and getattr(self, item.name) != item.default:
+                raise ConfigError(
+                    f"model.{item.name}: is not for model.name {self.name}; leave it out"
+                )
+        return {name: getattr(self, name) for name in own}
+
+    def rule(self, seed: int) -> dict[str, Any]:
+        """The fields of the exchange rule that are configured.
+
+        Args:
+            seed: That of the run: another draw for every one, so that the spread over seeds is that
+                of the draw, too.
+        """
+        return {
+            "scope": self.scope,
+            "penalty": self.penalty,
+            "enabled": self.exchange,
+            "guide": self.guide,
+            "rate": self.random_rate,
+            "seed": self.random_seed + seed,
+            **({} if self.threshold is None else {"threshold": self.threshold}),
+        }
 
     def check(self) -> None:
         """Refuses what no single key shows.
@@ -164,3 +245,31 @@ class ModelConfig:
                     "of model.inputs or predict another field"
                 )
             output.check(key)
+
+
+@cache
+def options_of(network: str) -> Mapping[str, Any]:
+    """The types of the options that a network has, by name, ranges included.
+
+    Args:
+        network: The name of its decoder; one of somebody's own has them all.
+    """
+    hints = typing.get_type_hints(NetworkOptions, include_extras=True)
+    return {
+        name: hint
+        for name, hint in hints.items()
+        if network not in (*_DENSE, *_UNETS)
+        or all(network in m.names for m in limits(hint)[1] if isinstance(m, Networks))
+    }
+
+
+def unset(network: str, option: str) -> Any:
+    """What null means for a network where an option is left out; None if it does not depend on it.
+
+    Args:
+        network: The name of its decoder.
+        option: A key of ``model``.
+    """
+    hint = typing.get_type_hints(ModelConfig, include_extras=True)[option]
+    found = [m.unset.get(network) for m in limits(hint)[1] if isinstance(m, Networks)]
+    return found[0] if found else None

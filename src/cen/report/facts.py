@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from cen.network_defaults import DEFAULTS
+from cen.options.network_options import unset
 from cen.report.runfolder import RunFolder
 
 
@@ -15,7 +15,7 @@ def headline(run: RunFolder) -> str:
     model = _part(run, "model")
     inputs = " + ".join(model.get("inputs") or {}) or "inputs"
     names = ", ".join(_outputs(run)) or "segmentation"
-    network = " ".join(str(model[key]) for key in ("name", "encoder") if model.get(key))
+    network = " ".join(part for part in (_text(model.get("name")), _encoder(model)) if part)
     return f"{network + ': ' if network else ''}{inputs} → {names}"
 
 
@@ -109,7 +109,7 @@ def _network(model: Mapping[str, Any]) -> str:
     if not model:
         return ""
     channels = ", ".join(f"{name} ({n})" for name, n in (model.get("inputs") or {}).items())
-    parts = [_text(model.get("encoder")), f"{_text(model.get('name'))} decoder", channels]
+    parts = [_encoder(model), f"{_text(model.get('name'))} decoder", channels]
     parts += [
         f"{key.replace('_', ' ')} {model[key]}"
         for key in ("width", "decoder_channels")
@@ -120,6 +120,10 @@ def _network(model: Mapping[str, Any]) -> str:
     if model.get("weights"):
         parts.append(f"starts from {model['weights']}")
     return ", ".join(part for part in parts if part)
+
+
+def _encoder(model: Mapping[str, Any]) -> str:
+    return _text(model.get("encoder") or unset(_text(model.get("name")), "encoder"))
 
 
 def _training(train: Mapping[str, Any]) -> str:
@@ -157,8 +161,8 @@ def _exchange(model: Mapping[str, Any], train: Mapping[str, Any]) -> str:
         everywhere = len(model.get("outputs") or ()) > 1 and model.get("name") != "cycle"
     where = "encoder and decoder" if everywhere else "encoder"
     threshold = model.get("threshold")
-    if threshold is None and (defaults := DEFAULTS.get(str(model.get("name")))):
-        threshold = defaults.threshold
+    if threshold is None:
+        threshold = unset(str(model.get("name")), "threshold")
     return f"θ = {threshold}, scope {model.get('scope')}, {pull}, in the {where}"
 
 

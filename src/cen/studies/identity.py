@@ -12,11 +12,12 @@ from typing import Any
 from cen.config import MOVABLE, Config
 from cen.documents import read_yaml
 from cen.errors import DataError
-from cen.network_defaults import DEFAULTS
+from cen.options.network_options import unset
 
 # Defaults that have changed, as they were when runs were first hashed: a key that has its value of
 # then does not count, so that those runs keep their names.
 _FORMER = {
+    "model.encoder": "resnet50",
     "model.decoder_norm": "none",
     "model.decoder_exchange": False,
     "model.threshold": 2e-2,
@@ -140,10 +141,8 @@ def _as_before(flat: dict[str, Any]) -> dict[str, Any]:
         key: _FORMER_OF_DATA[key] if value is None and key in _FORMER_OF_DATA else value
         for key, value in flat.items()
     }
-    known = DEFAULTS.get(flat["model.name"])
-    meant: dict[str, Any] = {}
-    if known is not None:
-        meant = {"model.threshold": known.threshold, "model.dropout": known.dropout}
+    left = ("encoder", "threshold", "dropout")
+    meant = {f"model.{key}": unset(flat["model.name"], key) for key in left}
     if len(flat["model.outputs"]) == 1 and flat["model.name"] != "pspnet":
         meant |= {"model.decoder_norm": "none", "model.decoder_exchange": False}
     same = {key for key, value in meant.items() if value == _FORMER[key]}

@@ -14,7 +14,7 @@ from cen.errors import ConfigError
 from cen.models import ChannelExchangeNetwork, build
 from cen.optim import Schedule, Stage
 from cen.options.data_options import ModalityConfig
-from cen.options.network_options import ModelConfig, OutputConfig
+from cen.options.network_options import OutputConfig
 from cen.tasks import KINDS, Task
 
 
@@ -128,12 +128,6 @@ def _channels(
     return known
 
 
-_DENSE = ("decoder_channels", "decoder_norm", "weights")
-_STREAMS = ("task_streams", "fusion", "fusion_at", "exchange_stages", "norm", "convolution")
-_NOT_READ = {"unet": _DENSE, "cycle": (*_DENSE, *_STREAMS)}
-"""Keys of ``model`` that a U-Net does not read, by the network's name."""
-
-
 def build_network(
     config: Config,
     tasks: Mapping[str, Task],
@@ -152,39 +146,12 @@ def build_network(
     Raises:
         ConfigError: a key is not for this network, or a value does not fit.
     """
-    model = config.model
-    unread = _NOT_READ.get(model.name, ("first_norm",))
-    for key in unread:
-        if getattr(model, key) != getattr(ModelConfig, key):
-            raise ConfigError(f"model.{key}: is not for model.name {model.name}; leave it out")
-    rule = {
-        "scope": model.scope,
-        "penalty": model.penalty,
-        "enabled": model.exchange,
-        "guide": model.guide,
-        "rate": model.random_rate,
-        # Another draw for every seed of a run: the spread over seeds is that of the draw, too.
-        "seed": model.random_seed + config.seed,
-        **({} if model.threshold is None else {"threshold": model.threshold}),
-    }
-    options = {key: getattr(model, key) for key in (*_DENSE, *_STREAMS) if key not in unread}
-    if model.name in _NOT_READ:
-        options |= {"statistics": model.statistics, "first_norm": model.first_norm}
+    arguments = config.model.arguments()
     if resumed:
-        options.pop("weights", None)
-    if model.name == "cycle":
-        options["feeds"] = feeds
-    return build(
-        model.name,
-        encoder=model.encoder,
-        inputs=model.inputs,
-        outputs=tasks,
-        width=model.width,
-        decoder_exchange=model.decoder_exchange,
-        exchange=rule,
-        dropout=model.dropout,
-        **options,
-    )
+        arguments.pop("weights", None)
+    if config.model.name == "cycle":
+        arguments["feeds"] = feeds
+    return build(outputs=tasks, exchange=config.model.rule(config.seed), **arguments)
 
 
 def make_schedule(config: Config) -> Schedule:

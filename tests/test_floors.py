@@ -55,15 +55,6 @@ CIRCLES: list[set[str]] = [
         "cen.models.network",
         "cen.models.pretrained",
     },
-    {"cen.data.formats.containers", "cen.data.formats.matfiles", "cen.data.formats.pictures"},
-    {
-        "cen.data.fields.encodings",
-        "cen.data.fields.kinds",
-        "cen.data.fields.modality",
-        "cen.data.fields.numbers",
-        "cen.data.fields.stored",
-        "cen.data.formats.label_maps",
-    },
 ]
 """Circles that still have to go."""
 

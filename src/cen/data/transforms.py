@@ -36,8 +36,8 @@ class Transform:
 
     Geometry is right for each kind: labels are never blended, depth is not blended with holes,
     vectors turn with the picture, ``intrinsics`` follow every step. Clipping, filling of holes and
-    the encodings that look at more than one pixel (``Modality.early``: HHA, normals from depth,
-    jet and min-max over the picture) come before the geometry, the others after it.
+    the encodings that look at more than one pixel (``Modality.before_geometry``: HHA, normals from
+    depth, jet and min-max over the picture) come before the geometry, the others after it.
 
     Attributes:
         modalities: entries of the sample that become (C, H, W) float32 for the network.
@@ -166,7 +166,7 @@ class Transform:
             return self._nearest(modality, values, view)
         if view.scaled != view.size:
             values = modality.resize(values, view.scaled)
-            if self.divide_depth and modality.kind == "depth" and not modality.early:
+            if self.divide_depth and modality.in_metres:
                 values = values / np.float32(view.zoom(self.resize))
         if view.mirror:
             values = modality.mirror(values)
@@ -181,7 +181,7 @@ class Transform:
             width = view.scaled[1]
             columns = slice(width - columns.stop, width - columns.start)
         values = geometry.resize_part(values, view.scaled, (rows, columns))
-        if self.divide_depth and modality.kind == "depth" and not modality.early:
+        if self.divide_depth and modality.in_metres:
             values = values / np.float32(view.zoom(self.resize))
         return modality.mirror(values) if view.mirror else values
 
@@ -193,10 +193,9 @@ class Transform:
         return view.window.padded(numbers, modality.fill)
 
     def _truth(self, modality: Modality, values: NDArray[Any], view: _View) -> Tensor:
-        # Continuous values alone are encoded as ground truth, too.
-        prepared = modality.prepare(values) if modality.kind == "continuous" else values
+        prepared = modality.prepare_target(values)
         truth = modality.target(self._placed(modality, prepared, view))
-        empty = self.ignore_index if modality.kind == "label" else np.nan
+        empty = self.ignore_index if modality.field_kind.classes else np.nan
         if view.turn:
             truth[..., ~view.reached] = empty
         return view.window.padded(truth, empty)

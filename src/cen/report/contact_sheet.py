@@ -14,7 +14,6 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from cen.data.fields.stored import shown
 from cen.data.readers.aligned import AlignedDataset
 from cen.errors import DataError
 from cen.files import write_bytes
@@ -112,8 +111,7 @@ def _draw(
         ramp = colormaps["viridis_r"].with_extremes(bad=_HOLE)
         axis.imshow(value, cmap=ramp, vmin=limits[0], vmax=limits[1])
     else:
-        kind = {**dataset.modalities, **dataset.targets}[name].kind
-        picture = shown(value, kind)
+        picture = {**dataset.modalities, **dataset.targets}[name].picture(value)
         missing = ~np.isfinite(value)
         picture[missing if value.ndim == 2 else missing.any(axis=2)] = NEUTRAL
         axis.imshow(picture)

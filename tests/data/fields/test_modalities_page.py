@@ -38,7 +38,7 @@ def test_the_table_of_encodings_is_complete():
         told = kinds if rows[name] == "all" else set(rows[name].split(", "))
         assert told == set(encoding.kinds), name
         line = next(line for line in PAGE.splitlines() if line.startswith(f"| `{name}` |"))
-        assert line.endswith("before |") == (encoding.whole and name != "jet"), name
+        assert line.endswith("before |") == (encoding.before_geometry and name != "jet"), name
 
 
 def test_figures_of_the_page():

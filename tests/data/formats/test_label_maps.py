@@ -8,8 +8,9 @@ import pytest
 from PIL import Image
 from tests.data.own_folder import SIZE, make_root, say
 
+from cen.data.fields.label_field import stored_numbers
 from cen.data.fields.modality import Modality
-from cen.data.formats.label_maps import read_labels, stored_numbers
+from cen.data.formats.label_maps import read_labels
 from cen.data.formats.pictures import write_png
 from cen.data.readers.folder import AlignedFolder
 from cen.data.readers.opening import DatasetRecipe, open_layout

@@ -10,7 +10,7 @@ import pytest
 from cen import cli
 from cen.data import Modality, write_rooms
 from cen.data.fields.geometry import rays
-from cen.data.fields.stored import parse_axes
+from cen.data.fields.normal_field import parse_axes
 from cen.data.readers.opening import DatasetRecipe
 from cen.data.tools.checking import check_data
 from cen.data.tools.normal_facts import _SIGNED, NormalFacts, _axes_of, compare, judged

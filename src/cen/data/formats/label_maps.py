@@ -1,12 +1,10 @@
-"""Label files: reading them, and what class a stored number means."""
+"""Label files: maps of one number per pixel, and masks of colours."""
 
 from __future__ import annotations
 
-import functools
 import io
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import cv2
 import numpy as np
@@ -14,23 +12,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from cen.data.formats.bands import as_channels
+from cen.data.formats.file_bytes import File, read_content
 from cen.data.formats.headers import Header, read_header
 from cen.data.formats.lossy import refuse_lossy
-from cen.data.formats.pictures import (
-    WHOLE,
-    File,
-    Part,
-    check_part,
-    choose,
-    decode,
-    read_array,
-    read_content,
-    upright,
-)
+from cen.data.formats.pictures import WHOLE, Part, check_part, choose, decode, read_array, upright
 from cen.errors import DataError
-
-if TYPE_CHECKING:
-    from cen.data.fields.modality import Modality
 
 # Greys of a few bits, which Pillow spreads over 0..255: what it multiplies them by.
 _SPREAD = {2: 85, 4: 17}
@@ -109,93 +95,11 @@ def read_colours(path: File, part: Part = WHOLE) -> NDArray[np.int64]:
     return np.asarray(wide[..., 0] << 16 | wide[..., 1] << 8 | wide[..., 2])
 
 
-def class_numbers(stored: NDArray[Any], modality: Modality, told: str) -> NDArray[Any]:
-    """Stored labels as class numbers from 0, with ``ignore_index`` for what is no class.
-
-    Args:
-        stored: (H, W) integers.
-        modality: of kind label; its ``values``, ``first``, ``ignore`` say what they mean.
-        told: how messages name the file.
-
-    Raises:
-        DataError: a number that ``values`` does not list.
-    """
-    if modality.values:
-        return _listed(stored, modality, told)
-    if modality.first == 0 and not modality.ignore:
-        return stored
-    labels = stored.astype(np.int64) - modality.first
-    labels[np.isin(stored, modality.ignore)] = modality.ignore_index
-    return labels
-
-
-def stored_numbers(labels: NDArray[Any], modality: Modality) -> NDArray[np.int64] | None:
-    """Numbers from which `class_numbers` makes these labels; None where there are none."""
-    if not modality.values:
-        return labels.astype(np.int64) + modality.first
-    back = {number: stored for stored, number in reversed(modality.values)}
-    if modality.ignore:
-        back[modality.ignore_index] = modality.ignore[0]
-    stored, strange = mapped(labels, back)
-    return None if strange.any() else stored
-
-
-def mapped(
-    stored: NDArray[Any], meanings: Mapping[int, int]
-) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """What every stored number means, and which of them mean nothing.
-
-    Args:
-        stored: integers of any shape.
-        meanings: from stored numbers to what they mean; at least one.
-
-    Returns:
-        Both of the shape of ``stored``; the first is arbitrary where the second is true.
-    """
-    known = np.array(sorted(meanings), dtype=np.int64)
-    means = np.array([meanings[number] for number in known.tolist()], dtype=np.int64)
-    where = np.searchsorted(known, stored).clip(max=len(known) - 1)
-    return means[where], np.asarray(known[where] != stored)
-
-
-def _listed(stored: NDArray[Any], modality: Modality, told: str) -> NDArray[np.int64]:
-    pairs = (modality.values, modality.ignore, modality.ignore_index)
-    if stored.dtype in (np.uint8, np.uint16):
-        table, unlisted = _table(*pairs)
-        labels, strange = table.take(stored), unlisted.take(stored)
-    else:
-        labels, strange = mapped(stored, _meanings(*pairs))
-    if strange.any():
-        values, counts = np.unique(stored[strange], return_counts=True)
-        some = zip(values[:5].tolist(), counts[:5].tolist(), strict=True)
-        listed = ", ".join(f"{value} ({count} pixels)" for value, count in some)
-        more = f" and {len(values) - 5} more" if len(values) > 5 else ""
-        raise DataError(
-            f"{told}: label {listed}{more} is not listed below values; name its class there, or "
-            f"'ignore'{smoothed(len(values))}"
-        )
-    return labels
-
-
 def smoothed(strange: int) -> str:
     """The end of a message about so many values that are no class."""
     if strange < _MANY:
         return ""
     return "; so many strange values come of resizing masks smoothly: resize them by nearest only"
-
-
-def _meanings(
-    values: tuple[tuple[int, int], ...], ignore: tuple[int, ...], ignore_index: int
-) -> dict[int, int]:
-    return {**dict(values), **dict.fromkeys(ignore, ignore_index)}
-
-
-@functools.lru_cache(maxsize=16)
-def _table(
-    values: tuple[tuple[int, int], ...], ignore: tuple[int, ...], ignore_index: int
-) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """What every 16-bit number means; looking it up is faster than to search for it."""
-    return mapped(np.arange(2**16), _meanings(values, ignore, ignore_index))
 
 
 def _few_values(content: NDArray[np.uint8], header: Header) -> bool:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from cen.data.formats.file_bytes import read_content
 from cen.data.formats.headers import Header, read_header
-from cen.data.formats.pictures import read_content
 from cen.errors import DataError
 
 _JPEG2000 = (b"\0\0\0\x0cjP  \r\n\x87\n", b"\xff\x4f\xff\x51")

@@ -17,8 +17,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from cen.data.formats.file_bytes import ordinary
 from cen.data.formats.headers import PIXEL_LIMIT
-from cen.data.formats.pictures import ordinary
 from cen.errors import CenError, DataError
 
 Version = Literal["v5", "v7.3"]

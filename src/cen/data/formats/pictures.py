@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import io
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,29 +11,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from cen.data.formats.headers import BYTE_LIMIT, Header, read_header
+from cen.data.formats.containers import read_mat, read_npz
+from cen.data.formats.file_bytes import File, InMemoryFile, read_content
+from cen.data.formats.headers import Header, read_header
 from cen.errors import DataError
 from cen.files import write_bytes
-
-
-@dataclass(frozen=True)
-class Held:
-    """A file whose bytes are in memory: a member of a shard.
-
-    Attributes:
-        name: what messages call it.
-        content: its bytes.
-    """
-
-    name: str
-    content: NDArray[np.uint8]
-
-    def __str__(self) -> str:
-        return self.name
-
-
-File = str | Path | Held
-
 
 Exif = Literal["turn", "ignore"]
 
@@ -215,44 +196,6 @@ def write_png(path: Path, values: NDArray[Any]) -> None:
     write_bytes(path, encoded.tobytes(), DataError)
 
 
-def ordinary(path: str | Path) -> Path:
-    """The path of a file that can be read to its end.
-
-    Raises:
-        OSError: it is missing, or a folder, a pipe or a device, which one could wait for for ever.
-    """
-    path = Path(path)
-    if path.stat() and not path.is_file():
-        raise OSError(errno.EINVAL, "it is a folder or no ordinary file", str(path))
-    return path
-
-
-def is_file(path: Path) -> bool:
-    """Whether there is a file; no error of a name that cannot be one."""
-    try:
-        return path.is_file()
-    except (OSError, ValueError):
-        return False
-
-
-def read_content(path: File) -> NDArray[np.uint8]:
-    """The bytes of a file.
-
-    Raises:
-        DataError: it is missing, no ordinary file, or larger than ``BYTE_LIMIT``.
-    """
-    if isinstance(path, Held):
-        return path.content
-    try:
-        path = ordinary(path)
-        size = path.stat().st_size
-        if size > BYTE_LIMIT:
-            raise DataError(f"{path}: has {size} bytes, the limit is {BYTE_LIMIT}; cut it up")
-        return np.fromfile(path, dtype=np.uint8)
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
-
-
 def decode(content: NDArray[np.uint8], header: Header, path: object) -> NDArray[Any]:
     """What OpenCV makes of a picture, in RGB order, as it is stored.
 
@@ -296,11 +239,9 @@ def _tiff(content: NDArray[np.uint8], path: File, part: Part) -> tuple[NDArray[A
 def _variable(
     content: NDArray[np.uint8], header: Header, path: File, variable: str | None
 ) -> NDArray[Any]:
-    from cen.data.formats.containers import read_mat, read_npz  # which imports this module
-
     if header.format == "npz":
         return read_npz(content, path, variable)
-    if isinstance(path, Held):
+    if isinstance(path, InMemoryFile):
         raise DataError(f"{path}: is a MATLAB file within another; unpack it")
     return read_mat(Path(path), variable)
 

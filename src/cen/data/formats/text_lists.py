@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 from pathlib import Path
 
-from cen.data.formats.pictures import ordinary
+from cen.data.formats.file_bytes import ordinary
 from cen.errors import DataError
 
 

@@ -13,8 +13,9 @@ from torch.utils.data import Dataset
 
 from cen.data.fields.geometry import as_intrinsics
 from cen.data.fields.modality import Modality
+from cen.data.formats.file_bytes import is_file
 from cen.data.formats.label_maps import smoothed
-from cen.data.formats.pictures import is_file, turned
+from cen.data.formats.pictures import turned
 from cen.data.readers.dataset_yaml import Classes
 from cen.data.readers.splitting import Split, check_split, cut_validation
 from cen.data.sampling import Key, sample_rng, split_key

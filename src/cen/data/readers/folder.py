@@ -129,7 +129,9 @@ class AlignedFolder(AlignedDataset):
         """The raw array of one field of one sample."""
         path = self.files(index)[field]
         if field in self._colours:
-            return decode_colours(path, self._colours[field], self.ignore_index, modality.part)
+            return decode_colours(
+                path, self._colours[field], self.ignore_index, modality.part(picture=False)
+            )
         return modality.read(path)
 
     def check_files(self) -> None:

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from cen.data.formats.label_maps import mapped, read_colours, smoothed
+from cen.data.fields.label_field import mapped
+from cen.data.formats.label_maps import read_colours, smoothed
 from cen.data.formats.pictures import WHOLE, Part
 from cen.data.readers.folder_yaml import IGNORED, Description, FieldConfig
 from cen.errors import ConfigError, DataError, did_you_mean

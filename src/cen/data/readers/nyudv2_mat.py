@@ -9,8 +9,8 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from cen.data.fields.kinds import one_of
 from cen.data.fields.modality import Modality
+from cen.data.fields.option_checks import one_of
 from cen.data.formats import matfiles
 from cen.data.readers.aligned import AlignedDataset
 from cen.data.readers.dataset_yaml import Classes, describe, palette_of

@@ -12,7 +12,7 @@ import fsspec
 import numpy as np
 from numpy.typing import NDArray
 
-from cen.data.formats.pictures import Held, ordinary
+from cen.data.formats.file_bytes import InMemoryFile, ordinary
 from cen.errors import DataError
 from cen.fetching import is_url
 
@@ -78,7 +78,7 @@ class Store:
                 return mapped
         except (OSError, ValueError, EOFError) as error:
             raise DataError(f"{self.path(name)}: cannot be read ({_reason(error)})") from error
-        return npy_array(Held(self.path(name), np.frombuffer(self.read(name), np.uint8)))
+        return npy_array(InMemoryFile(self.path(name), np.frombuffer(self.read(name), np.uint8)))
 
     def ranges(self, names: Sequence[str], ranges: Sequence[tuple[int, int]]) -> list[bytes]:
         """Ranges (start, stop) of files; over a network many at a time.
@@ -134,7 +134,7 @@ class Store:
         return filesystem, str(path)
 
 
-def npy_array(file: Held) -> NDArray[Any]:
+def npy_array(file: InMemoryFile) -> NDArray[Any]:
     """The array of an NPY file, after a look at how large its header says it is.
 
     Raises:

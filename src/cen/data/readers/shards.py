@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 
 from cen.conventions import normals_in_doubt
 from cen.data.fields.modality import Modality
+from cen.data.formats.file_bytes import InMemoryFile
 from cen.data.formats.headers import BYTE_LIMIT
-from cen.data.formats.pictures import Held
 from cen.data.readers.aligned import AlignedDataset
 from cen.data.readers.dataset_yaml import Classes
 from cen.data.readers.shard_storage import Store, npy_array
@@ -87,7 +87,7 @@ class Shards(AlignedDataset):
         _check_classes(classes, self.labels, self.store)
         self._columns = {name: column for column, name in enumerate([*self.fields, ABOUT])}
         self._index: NDArray[np.uint32] | None = None
-        self._held: dict[Member, Held] = {}
+        self._held: dict[Member, InMemoryFile] = {}
 
     def _take(self, said: Mapping[str, Any]) -> None:
         """Takes over what shards.yaml says.
@@ -248,7 +248,7 @@ class Shards(AlignedDataset):
             self._index = table
         return self._index
 
-    def _member(self, index: int, field: str) -> Held:
+    def _member(self, index: int, field: str) -> InMemoryFile:
         if (index, field) in self._held:
             return self._held[index, field]
         return next(iter(self._ranges([(index, field)]).values()))
@@ -262,7 +262,7 @@ class Shards(AlignedDataset):
         ]
         self._held = self._ranges(wanted)
 
-    def _ranges(self, members: Sequence[Member]) -> dict[Member, Held]:
+    def _ranges(self, members: Sequence[Member]) -> dict[Member, InMemoryFile]:
         table = self._table()
         places = [table[index, self._columns[field]].tolist() for index, field in members]
         for (index, field), (offset, size) in zip(members, places, strict=True):
@@ -333,7 +333,7 @@ def _check_classes(
         )
 
 
-def _unwrapped(content: bytes, field: str, told: str) -> Held:
+def _unwrapped(content: bytes, field: str, told: str) -> InMemoryFile:
     """The file after its tar header, which must be of the field that was looked for."""
     try:
         header = tarfile.TarInfo.frombuf(content[:HEADER], "utf-8", "surrogateescape")
@@ -344,4 +344,4 @@ def _unwrapped(content: bytes, field: str, told: str) -> Held:
     found = header.name.rpartition("/")[2].partition(".")[2]
     if found.partition(".")[0] != field or header.size != len(content) - HEADER:
         raise DataError(f"{told}: holds {header.name!r} where its index says {field} is")
-    return Held(f"{told}: {header.name}", np.frombuffer(content, np.uint8, offset=HEADER))
+    return InMemoryFile(f"{told}: {header.name}", np.frombuffer(content, np.uint8, offset=HEADER))

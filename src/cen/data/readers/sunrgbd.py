@@ -11,10 +11,11 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from cen.data.fields.kinds import Beyond, one_of
+from cen.data.fields.description import Beyond
 from cen.data.fields.modality import Modality
+from cen.data.fields.option_checks import one_of
 from cen.data.formats import matfiles
-from cen.data.formats.pictures import is_file, ordinary
+from cen.data.formats.file_bytes import is_file, ordinary
 from cen.data.readers.aligned import AlignedDataset
 from cen.data.readers.dataset_yaml import Classes, describe, palette_of
 from cen.data.readers.sunrgbd_lists import (

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from cen.data.fields.geometry import Matrix, as_intrinsics, normals_from_depth, rays
 from cen.data.fields.modality import Modality
-from cen.data.fields.stored import parse_axes
-from cen.data.formats.pictures import is_file
+from cen.data.fields.normal_field import parse_axes
+from cen.data.formats.file_bytes import is_file
 from cen.errors import CenError, DataError
 
 if TYPE_CHECKING:

@@ -17,8 +17,8 @@ import yaml
 from numpy.typing import NDArray
 
 from cen.conventions import CONVENTIONS
+from cen.data.fields.label_field import stored_numbers
 from cen.data.fields.modality import Modality
-from cen.data.formats.label_maps import stored_numbers
 from cen.data.readers.aligned import AlignedDataset
 from cen.data.readers.opening import DatasetRecipe
 from cen.data.readers.shards import ABOUT, DESCRIPTION, HEADER, INDEX
@@ -252,7 +252,7 @@ def _as_png(value: NDArray[Any], modality: Modality) -> NDArray[Any] | None:
     if modality.kind != "depth" or not modality.missing:
         return None
     known = np.isfinite(value)
-    steps = np.rint(np.where(known, value, 0.0).astype(np.float64) / modality.step)
+    steps = np.rint(np.where(known, value, 0.0).astype(np.float64) / modality.unit_or_one)
     hole = modality.missing[0]
     if not (float(hole).is_integer() and 0 <= hole < 2**16 and steps.min() >= 0):
         return None

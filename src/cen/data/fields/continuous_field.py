@@ -1,0 +1,36 @@
+"""Any other measured values: temperature, reshading, curvature, heights."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cen.data.fields.description import FieldDescription
+from cen.data.fields.field_kind import FieldKind, check_channels
+from cen.data.fields.missing import measured, missing_in_file
+
+
+class ContinuousField(FieldKind):
+    """(H, W) or (H, W, C) float32, NaN where missing."""
+
+    name = "continuous"
+    by_bands = True
+    encoded_truth = True
+    own_options = ("missing", "unit", "clip")
+
+    def raw_values(
+        self, stored: NDArray[Any], field: FieldDescription, source: str, nodata: float | None
+    ) -> NDArray[Any]:
+        """Stored values times their unit."""
+        check_channels(stored, self.stored_channels(field), source)
+        return measured(stored, missing_in_file(field, nodata), field.unit_or_one)
+
+    def truth(self, field: FieldDescription, prepared: NDArray[Any]) -> NDArray[np.float32]:
+        """Encoded and normalised like an input."""
+        return self.normalise(field, prepared)
+
+    def from_truth(self, field: FieldDescription, values: NDArray[Any]) -> NDArray[Any]:
+        """Decoded like an input."""
+        return self.denormalise(field, values)

@@ -1,0 +1,51 @@
+"""Edges: how strong one is at every pixel."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cen.data.fields.description import FieldDescription
+from cen.data.fields.field_kind import FieldKind
+from cen.data.fields.missing import measured, missing_in_file
+from cen.data.formats.bands import as_channels
+from cen.errors import DataError
+
+# Edges above white are rounding or a wrong unit; twice as much is no rounding.
+_BRIGHTEST = 2.0
+
+
+class EdgeField(FieldKind):
+    """(H, W) float32 in 0..1, NaN where missing; white of an integer file is 1."""
+
+    name = "edge"
+    unit = None
+    network_channels = (1, 3)
+    single = True
+    picture = True
+    own_options = ("missing", "unit", "clip")
+    file_options = ("clip",)
+
+    def check(self, field: FieldDescription) -> None:
+        """A unit where an encoding needs one."""
+        if field.encoding != "raw":
+            super().check(field)
+
+    def raw_values(
+        self, stored: NDArray[Any], field: FieldDescription, source: str, nodata: float | None
+    ) -> NDArray[Any]:
+        """Strengths; those above white count as 1."""
+        stored = as_channels(stored, 1, source)
+        unit = field.unit
+        if unit is None:
+            unit = 1.0 / np.iinfo(stored.dtype).max if stored.dtype.kind in "ui" else 1.0
+        values = measured(stored, missing_in_file(field, nodata), unit)
+        highest = float(np.nanmax(values, initial=0.0))
+        if field.clip is None and highest > _BRIGHTEST:
+            raise DataError(
+                f"{source}: an edge has a strength of 0 to 1, here up to {highest:g}; set unit to "
+                "what one stored value is worth, or clip: [0, 1] where more than white is meant"
+            )
+        return np.clip(values, 0.0, 1.0)

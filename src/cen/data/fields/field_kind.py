@@ -1,0 +1,214 @@
+"""What a kind of field is: the base class of the six kinds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cen.data.fields.description import FieldDescription
+from cen.data.fields.encodings import ENCODINGS, Encoding, before_geometry
+from cen.data.fields.geometry import Interpolation
+from cen.data.fields.normalisation import destandardised, rounded, standardised
+from cen.data.formats.bands import wrong_channels
+from cen.data.formats.file_bytes import File
+from cen.data.formats.pictures import Stored, read_stored
+from cen.errors import ConfigError, DataError
+
+Normalisation = tuple[float, Sequence[float], Sequence[float]]
+
+
+class FieldKind:
+    """One kind of field: its stored form, units, holes, channels, normalisation and ground truth.
+
+    What is here is right for measured numbers, with NaN where nothing was measured; a kind
+    overrides what differs. Kinds have no state: the options of a field are its description.
+
+    Attributes:
+        name: as ``kind`` of a description.
+        unit: what one stored value is worth unless something else is said.
+        missing: the stored value that is missing unless something else is said.
+        interpolation: how it is resized unless something else is said.
+        usual_channels: what a network gets unless something else is said.
+        network_channels: how many a network may get; None: any number.
+        single: raw values have one channel, whatever the network gets.
+        by_bands: a network gets as many channels as bands are chosen.
+        picture: values are colours or brightness, as opposed to numbers.
+        directions: values are vectors, which turn with the picture.
+        classes: values are class numbers.
+        encoded_truth: ground truth is encoded and normalised as inputs are, since nothing else
+            says its range.
+        own_options: options that mean something for this kind, but not for every one.
+        file_options: those of them that say how files are stored.
+        instead: what to do instead of giving an option that is not for this kind.
+    """
+
+    name: ClassVar[str]
+    unit: ClassVar[float | None] = 1.0
+    missing: ClassVar[float | None] = None
+    interpolation: ClassVar[Interpolation] = "linear"
+    usual_channels: ClassVar[int] = 1
+    network_channels: ClassVar[tuple[int, ...] | None] = None
+    single: ClassVar[bool] = False
+    by_bands: ClassVar[bool] = False
+    picture: ClassVar[bool] = False
+    directions: ClassVar[bool] = False
+    classes: ClassVar[bool] = False
+    encoded_truth: ClassVar[bool] = False
+    own_options: ClassVar[tuple[str, ...]] = ()
+    file_options: ClassVar[tuple[str, ...]] = ()
+    instead: ClassVar[Mapping[str, str]] = {}
+
+    # -- options ----------------------------------------------------------------------------------
+
+    def defaults(
+        self,
+        encoding: Encoding,
+        channels: int | None,
+        bands: int | Sequence[int] | None,
+        bits: int | None,
+    ) -> dict[str, Any]:
+        """Options of a field of this kind where nothing is said."""
+        count = self.usual_channels if channels is None else channels
+        if channels is None and self.by_bands and isinstance(bands, Sequence):
+            count = len(bands)
+        if channels is None and encoding.colours:
+            count = 3
+        scale, mean, std = self.normalisation(count, bits)
+        if encoding is not ENCODINGS["raw"]:
+            repeats = count // len(encoding.mean)
+            scale, mean, std = encoding.scale, encoding.mean * repeats, encoding.std * repeats
+        return {
+            "channels": count,
+            "unit": self.unit if encoding.unit is None else encoding.unit,
+            "missing": self.missing,
+            "scale": scale,
+            "mean": mean,
+            "std": std,
+            "interpolation": self.interpolation,
+        }
+
+    def normalisation(self, count: int, bits: int | None) -> Normalisation:
+        """Scale, mean and deviation of raw values with ``count`` channels."""
+        return 1.0, (0.0,) * count, (1.0,) * count
+
+    def stored_channels(self, field: FieldDescription) -> int:
+        """Channels of raw values."""
+        return 1 if self.single or ENCODINGS[field.encoding].colours else field.channels
+
+    def check(self, field: FieldDescription) -> None:
+        """Refuses options that no field of this kind can have.
+
+        Raises:
+            ConfigError: naming the option.
+        """
+        if field.unit is None:
+            raise ConfigError(
+                f"unit: must be given for kind {self.name} with encoding {field.encoding}"
+            )
+
+    # -- files ------------------------------------------------------------------------------------
+
+    def read_file(self, path: File, field: FieldDescription) -> Stored:
+        """The stored values of a file.
+
+        Raises:
+            DataError: it is missing, cannot be decoded, or has no such part.
+        """
+        return read_stored(path, field.part(self.picture))
+
+    def raw_values(
+        self, stored: NDArray[Any], field: FieldDescription, source: str, nodata: float | None
+    ) -> NDArray[Any]:
+        """What the values of a file mean.
+
+        Args:
+            stored: (H, W) or (H, W, C) as decoded.
+            field: says what they are.
+            source: how messages name the file.
+            nodata: what the file itself calls no data.
+
+        Raises:
+            DataError: other channels or types than declared.
+        """
+        raise NotImplementedError
+
+    # -- numbers of a network ---------------------------------------------------------------------
+
+    def normalise(self, field: FieldDescription, prepared: NDArray[Any]) -> NDArray[np.float32]:
+        """(C, H, W) float32 as the network sees them, NaN where missing."""
+        values = prepared
+        if field.encoding != "raw" and not before_geometry(field):
+            values = np.asarray(prepared, np.float32)
+            values = ENCODINGS[field.encoding].encode(values, field, None)
+        return standardised(field, self.planes(field, values))
+
+    def denormalise(self, field: FieldDescription, numbers: NDArray[Any]) -> NDArray[Any]:
+        """Raw values of what `normalise` gives, or what an encoding without inverse shows."""
+        values, encoding = destandardised(field, numbers), ENCODINGS[field.encoding]
+        if encoding.picture:
+            return rounded(values, np.uint8)
+        # One channel shown as three holds three times the same.
+        if self.stored_channels(field) == 1 and not has_directions(field, self):
+            values = values[..., 0]
+        return encoding.decode(values, field) if encoding.decode else values
+
+    def planes(self, field: FieldDescription, values: NDArray[Any]) -> NDArray[Any]:
+        """(H, W, C) with the channels that the network gets.
+
+        Raises:
+            DataError: the values have others.
+        """
+        planes = values[..., None] if values.ndim == 2 else values
+        if planes.shape[2] == 1 and self.stored_channels(field) == 1:
+            planes = np.broadcast_to(planes, (*planes.shape[:2], field.channels))
+        if planes.shape[2] != field.channels:
+            raise DataError(f"{planes.shape[2]} channels, but this modality has {field.channels}")
+        return planes
+
+    # -- ground truth -----------------------------------------------------------------------------
+
+    def truth(self, field: FieldDescription, prepared: NDArray[Any]) -> NDArray[Any]:
+        """Ground truth of raw values: (C, H, W) float32, NaN where missing."""
+        planes = (prepared[..., None] if prepared.ndim == 2 else prepared).astype(np.float32)
+        return np.ascontiguousarray(planes.transpose(2, 0, 1))
+
+    def from_truth(self, field: FieldDescription, values: NDArray[Any]) -> NDArray[Any]:
+        """Raw values of what `truth` gives."""
+        planes = values.astype(np.float32).transpose(1, 2, 0)
+        return planes[..., 0] if planes.shape[2] == 1 else planes
+
+    # -- to look at -------------------------------------------------------------------------------
+
+    def shown(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Raw values as a picture: (H, W, 3) uint8; depth stays metres, a label class numbers.
+
+        Of several bands the first is shown, from its darkest to its brightest value.
+        """
+        band = values if values.ndim == 2 or values.shape[2] == 3 else values[..., 0]
+        finite = band[np.isfinite(band)]
+        low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
+        return as_picture((band.astype(np.float64) - low) * (255.0 / max(high - low, 1e-9)))
+
+
+def has_directions(field: FieldDescription, kind: FieldKind) -> bool:
+    """Whether values are vectors once they are prepared."""
+    return kind.directions or field.encoding == "normals"
+
+
+def as_picture(values: NDArray[Any]) -> NDArray[np.uint8]:
+    """(H, W) or (H, W, 3) values of 0..255 as (H, W, 3) uint8, black where missing."""
+    colours = np.clip(np.rint(np.nan_to_num(values)), 0, 255).astype(np.uint8)
+    return np.repeat(colours[..., None], 3, axis=2) if colours.ndim == 2 else colours
+
+
+def check_channels(stored: NDArray[Any], channels: int, source: str) -> None:
+    """Refuses values with another number of channels.
+
+    Raises:
+        DataError: naming both numbers.
+    """
+    if (1 if stored.ndim == 2 else stored.shape[2]) != channels:
+        raise DataError(f"{source}: {wrong_channels(stored, channels)}")

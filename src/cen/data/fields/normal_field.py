@@ -1,0 +1,76 @@
+"""Surface normals; where they point is said in `cen.data.fields.geometry`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cen.data.fields.description import FieldDescription
+from cen.data.fields.field_kind import FieldKind, as_picture
+from cen.data.fields.geometry import unit_length
+from cen.data.fields.missing import equal_to, missing_in_file
+from cen.errors import ConfigError, DataError
+
+# A stored normal whose length is not near 1 is none: (128, 128, 128) and (0, 0, 0) of 8 bits.
+_SHORTEST, _LONGEST = 0.5, 1.5
+_AXES = {"x": 0, "y": 1, "z": 2}
+
+
+class NormalField(FieldKind):
+    """(H, W, 3) float32 unit vectors with x right, y down, z forward, NaN where missing."""
+
+    name = "normal"
+    usual_channels = 3
+    network_channels = (3,)
+    directions = True
+    own_options = ("missing", "axes")
+
+    def stored_channels(self, field: FieldDescription) -> int:
+        """Three."""
+        return 3
+
+    def raw_values(
+        self, stored: NDArray[Any], field: FieldDescription, source: str, nodata: float | None
+    ) -> NDArray[Any]:
+        """Unit vectors in the axes of CEN."""
+        if stored.ndim != 3 or stored.shape[2] != 3:
+            channels = 1 if stored.ndim == 2 else stored.shape[2]
+            raise DataError(f"{source}: {channels} channels; normals have three")
+        if stored.dtype.kind in "ui":
+            vectors = stored * (2.0 / np.iinfo(stored.dtype).max) - 1.0
+        else:
+            vectors = stored.astype(np.float64)
+        length = np.linalg.norm(vectors, axis=2)
+        with np.errstate(invalid="ignore"):
+            nothing = ~((length > _SHORTEST) & (length < _LONGEST))
+        for value in missing_in_file(field, nodata):
+            nothing |= equal_to(stored, value).all(axis=2)
+        axes, signs = parse_axes(field.axes)
+        normals = unit_length(vectors[..., axes] * np.array(signs))
+        normals[nothing] = np.nan
+        return normals
+
+    def shown(self, values: NDArray[Any]) -> NDArray[Any]:
+        """X is red, y green and what faces us blue, as everywhere in pictures of CEN."""
+        return as_picture(127.5 + 127.5 * values * np.array((1, 1, -1), dtype=np.float32))
+
+
+def parse_axes(axes: str) -> tuple[tuple[int, ...], tuple[float, ...]]:
+    """Channel and sign of x, y and z in ``"+x -y +z"``, which names each stored channel.
+
+    Raises:
+        ConfigError: the text does not name each axis once.
+    """
+    words = axes.split()
+    names = [word.lstrip("+-") for word in words]
+    if sorted(names) != ["x", "y", "z"] or any(
+        word[1:] != n for word, n in zip(words, names, strict=True) if word != n
+    ):
+        raise ConfigError(
+            f"axes: {axes!r} does not say what the three channels are; in CEN x points right, y "
+            "down, z forward: '+x +y +z', or '+x -y -z' where y points up and z to the camera"
+        )
+    channels = tuple(names.index(axis) for axis in _AXES)
+    return channels, tuple(-1.0 if words[c].startswith("-") else 1.0 for c in channels)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
+from cen.data.readers.registry import check_layout
 from cen.errors import ConfigError, shown
 from cen.options.constraints import Size, Within
 
@@ -176,6 +177,7 @@ class DataConfig:
         Raises:
             ConfigError: Naming the key, its value and what would be right.
         """
+        check_layout(self.layout)
         scale = self.transforms.scale
         if scale is not None and scale[0] > scale[1]:
             raise ConfigError(

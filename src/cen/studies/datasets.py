@@ -13,6 +13,7 @@ from typing import Any
 
 from filelock import FileLock
 
+from cen.data.readers.registry import LAYOUTS
 from cen.errors import ConfigError, DataError, shown
 from cen.files import contained, path_problem
 from cen.parsing import nearest
@@ -63,8 +64,6 @@ def _check_place(text: str, layout: str, place: str) -> None:
     Raises:
         ConfigError: Naming the word.
     """
-    from cen.data.readers.registry import LAYOUTS
-
     if layout not in LAYOUTS:
         raise ConfigError(f"--data {shown(text)}: {layout} is no layout{nearest(layout, LAYOUTS)}")
     if problem := path_problem(place):

@@ -14,7 +14,7 @@ from cen.config import Config
 from cen.data.formats.pictures import write_png
 from cen.data.readers.folder import AlignedFolder
 from cen.data.readers.folder_yaml import FieldConfig, read_description
-from cen.data.readers.registry import reader_options
+from cen.data.readers.opening import reader_options
 
 PAGE = Path(__file__).parents[3] / "docs" / "your-own-data.md"
 BLOCKS = re.findall(r"```yaml\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)

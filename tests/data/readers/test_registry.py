@@ -2,9 +2,17 @@ from pathlib import Path
 
 import pytest
 
+from cen.config import Config
 from cen.data import open_layout
-from cen.data.readers.registry import LAYOUTS, reader, reader_options
+from cen.data.readers.opening import reader, reader_options
+from cen.data.readers.registry import LAYOUTS
 from cen.errors import ConfigError
+
+
+def test_a_configuration_names_the_layouts_that_there_are() -> None:
+    with pytest.raises(ConfigError, match=r"data.layout: no layout 'taskonmy'.*'taskonomy'"):
+        Config.from_dict({"data": {"layout": "taskonmy"}})
+    assert Config.from_dict({"data": {"layout": "taskonomy"}}).data.layout in LAYOUTS
 
 
 @pytest.mark.parametrize("layout", sorted(LAYOUTS))

@@ -6,9 +6,10 @@ import yaml
 
 from cen.data import render_scene, write_rooms
 from cen.data.readers.opening import open_layout
+from cen.data.readers.registry import ROOMS_WRITERS
 from cen.data.rooms import label_set, scene_index
 from cen.data.rooms.plan import Plan
-from cen.data.rooms.write import WRITERS, _writer
+from cen.data.rooms.write import _writer
 from cen.data.rooms.write_taskonomy import ROOMS_CURVATURE
 
 SIZE, SEED = (32, 48), 3
@@ -110,6 +111,6 @@ def test_folders_give_the_camera(root):
     np.testing.assert_allclose(given, plan.intrinsics(plan.scenes[0]))
 
 
-@pytest.mark.parametrize("layout", WRITERS)
+@pytest.mark.parametrize("layout", ROOMS_WRITERS)
 def test_every_layout_has_a_writer(layout):
     assert callable(_writer(layout))

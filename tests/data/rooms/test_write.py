@@ -4,7 +4,7 @@ import yaml
 
 from cen.cli import build_parser
 from cen.data import NYUDv2Folder, Rooms, write_rooms
-from cen.data.rooms.write import WRITERS
+from cen.data.readers.registry import ROOMS_WRITERS
 from cen.errors import DataError
 
 
@@ -73,8 +73,8 @@ def test_a_folder_of_anything_else_is_left_alone(tmp_path):
 
 def test_the_command_line_knows_every_layout():
     actions = build_parser().parse(["data", "rooms", "x", "--layout", "nyudv2"])
-    assert actions.layout in WRITERS
-    for layout in WRITERS:
+    assert actions.layout in ROOMS_WRITERS
+    for layout in ROOMS_WRITERS:
         assert build_parser().parse(["data", "rooms", "x", "--layout", layout]).layout == layout
 
 

@@ -5,6 +5,7 @@ import argparse
 from cen.cli import words
 from cen.cli.data.source import progress
 from cen.cli.parser import Parser
+from cen.data.readers.registry import ROOMS_WRITERS
 
 
 def add(rooms: Parser) -> None:
@@ -14,7 +15,7 @@ def add(rooms: Parser) -> None:
     rooms.add_argument(
         "--layout",
         metavar="layout",
-        choices=["nyudv2", "nyudv2-mat", "sunrgbd", "taskonomy", "folder"],
+        choices=list(ROOMS_WRITERS),
         default="nyudv2",
         help="file layout: nyudv2 (folders of the released code), nyudv2-mat (the authors' .mat), "
         "sunrgbd, taskonomy, or folder (one folder per domain and a dataset.yaml); "

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from cen.cli import sources, words
 from cen.cli.parser import Parser
 from cen.config import Config
+from cen.data.readers.registry import LAYOUTS
 from cen.errors import ConfigError
 from cen.parsing import nearest
 
@@ -66,8 +67,6 @@ def source_of(args: argparse.Namespace) -> DatasetRecipe:
     for key in args.free:
         if not key.startswith(("data.", "model.inputs", "model.outputs")):
             raise ConfigError(f"--{key}: says nothing of the data; keys of data. are possible")
-    from cen.data.readers.registry import LAYOUTS
-
     if args.name in LAYOUTS:
         return _of_layout(args)
     known = [*LAYOUTS, *sources.shipped()]

@@ -40,9 +40,10 @@ class AlignedFolder(AlignedDataset):
     A sample is a name for which all fields that are read have a file. Labels are class numbers or,
     with ``colours``, colours. Raw values by kind: see ``Modality``.
 
+    Arguments that are not named here are those of every reader, see `AlignedDataset`.
+
     Args:
         root: the folder that holds dataset.yaml, or the YAML file itself.
-        split: ``"train"``, ``"validation"`` or ``"test"``.
         modalities: fields read as inputs; by default those below ``modalities``.
         targets: fields read as ground truth; by default those below ``outputs``.
         classes: names or number of the classes of the first label field; None: what the YAML says.
@@ -50,8 +51,6 @@ class AlignedFolder(AlignedDataset):
             not say it.
         ignore_index: label value that is no class; None: 255, which then nobody has declared where
             the YAML does not (see ``undeclared`` of `AlignedDataset`).
-        transform: applied to every sample.
-        seed: of the random transforms.
 
     Raises:
         ConfigError: an unknown key or a value that does not fit, with its line.

@@ -34,9 +34,9 @@ class NYUDv2Folder(AlignedDataset):
     ECCV 2012; 40 classes: S. Gupta, P. Arbelaez, J. Malik, CVPR 2013.
 
     A sample is a dict: ``rgb`` (H, W, 3) uint8, ``depth`` (H, W) float32 metres with NaN where
-    nothing was measured, ``segmentation`` (H, W) uint8, ``name``; with a transform what that makes
-    of it. The key of a sample is its index, or (epoch, index) to draw other random transforms in
-    every epoch; the random numbers depend on (seed, epoch, index) alone.
+    nothing was measured, ``segmentation`` (H, W) uint8, ``name``.
+
+    Arguments that are not named here are those of every reader, see `AlignedDataset`.
 
     Args:
         root: the folder.
@@ -46,9 +46,6 @@ class NYUDv2Folder(AlignedDataset):
             of ``Modality.of`` and the depth unit of dataset.yaml.
         classes: class names or their number; None: what dataset.yaml says.
         validation: share of train.txt that is the validation split, 0 <= share < 1.
-        ignore_index: label value that is no class.
-        transform: applied to every sample.
-        seed: of the random transforms.
         targets: which columns are read as ground truth; by default the labels.
         columns: what the columns of the lists hold. A column more is a field more, an 8-bit image
             unless ``modalities`` says otherwise.

@@ -60,19 +60,16 @@ class NYUDv2Mat(AlignedDataset):
 
     Fields: ``rgb``, ``depth``, ``segmentation``. A sample also has ``intrinsics``.
 
+    Arguments that are not named here are those of every reader, see `AlignedDataset`.
+
     Args:
         root: the folder.
         split: "train" and "validation" share the official training part, "test" is the official
             test part. Validation takes whole scenes (the variable ``scenes``).
-        modalities: fields read as inputs; by default rgb and depth.
-        targets: fields read as ground truth; by default segmentation.
         classes: how many: 13, 40 or 894 (the number that the mapping files and ``names`` offer);
             or as many names. None: what classMapping40.mat maps to. With 894 classes 255 is one of
             them: set ``ignore_index`` to another value.
         validation: share of the training part that is the validation split, 0 <= share < 1.
-        ignore_index: label value of unlabelled pixels.
-        transform: applied to every sample.
-        seed: of the random transforms.
         depth: "filled": holes closed by the authors' colourisation (``depths``); "raw": as measured
             (``rawDepths``), 0 = missing.
         crop: keep rows 45:471 and columns 41:601, as Python counts, where the projected depth is

@@ -2,19 +2,39 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from cen.data.fields.modality import Modality
 from cen.data.readers.aligned import AlignedDataset
-from cen.data.readers.registry import reader, reader_options
+from cen.data.readers.registry import LAYOUTS, check_layout
 from cen.data.readers.splitting import Split
 from cen.errors import ConfigError, DataError, did_you_mean
 
 FieldOptions = Mapping[str, Mapping[str, Any]]
 """What the user says of fields, by name: arguments of `Modality.of`."""
+
+
+def reader(layout: str) -> type[AlignedDataset]:
+    """The reader of a layout.
+
+    Raises:
+        ConfigError: there is no such layout.
+    """
+    check_layout(layout)
+    module, _, name = LAYOUTS[layout].rpartition(".")
+    found: type[AlignedDataset] = getattr(import_module(module), name)
+    return found
+
+
+def reader_options(layout: str) -> dict[str, Any]:
+    """The options that are a layout's own, with their defaults (keys of ``data.options``)."""
+    parameters = inspect.signature(reader(layout).open).parameters.values()
+    return {p.name: p.default for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY}
 
 
 def open_layout(

@@ -1,19 +1,12 @@
-"""The layouts of data on disk by name: the one line that makes a reader known.
+"""The layouts of data on disk by name: the line that makes a reader known.
 
-Configurations, commands and their choices follow from it. Nothing here imports torch; a reader is
-imported when it is used.
+Choices of configurations and commands, and the errors about them, follow from it. Nothing is
+imported here: a reader, or a writer, is when it is used.
 """
 
 from __future__ import annotations
 
-import inspect
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
-
 from cen.errors import ConfigError, did_you_mean
-
-if TYPE_CHECKING:
-    from cen.data.readers.aligned import AlignedDataset
 
 LAYOUTS: dict[str, str] = {
     "nyudv2": "cen.data.readers.nyudv2.NYUDv2Folder",
@@ -26,22 +19,22 @@ LAYOUTS: dict[str, str] = {
 }
 """Where the reader of each layout is."""
 
+ROOMS_WRITERS: dict[str, str] = {
+    "nyudv2": "cen.data.rooms.write_nyudv2.write",
+    "nyudv2-mat": "cen.data.rooms.write_nyudv2_mat.write",
+    "sunrgbd": "cen.data.rooms.write_sunrgbd.write",
+    "taskonomy": "cen.data.rooms.write_taskonomy.write",
+    "folder": "cen.data.rooms.write_folder.write",
+}
+"""What writes Rooms in a layout (see ``cen.data.rooms.plan.Plan``)."""
 
-def reader(layout: str) -> type[AlignedDataset]:
-    """The reader of a layout.
+
+def check_layout(layout: str) -> None:
+    """Refuses a name that no reader is registered under.
 
     Raises:
-        ConfigError: there is no such layout.
+        ConfigError: with the nearest that is.
     """
     if layout not in LAYOUTS:
         hint = did_you_mean(layout, LAYOUTS)
         raise ConfigError(f"data.layout: no layout {layout!r}{hint}; known: {', '.join(LAYOUTS)}")
-    module, _, name = LAYOUTS[layout].rpartition(".")
-    found: type[AlignedDataset] = getattr(import_module(module), name)
-    return found
-
-
-def reader_options(layout: str) -> dict[str, Any]:
-    """The options that are a layout's own, with their defaults (keys of ``data.options``)."""
-    parameters = inspect.signature(reader(layout).open).parameters.values()
-    return {p.name: p.default for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY}

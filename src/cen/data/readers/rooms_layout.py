@@ -44,16 +44,12 @@ class RoomsLayout(AlignedDataset):
     kept in memory, in each process that reads. The scenes and their splits are those of the written
     layouts: ``train`` scenes, of which ``validation`` are held out in blocks, and ``test`` others.
 
+    Arguments that are not named here are those of every reader, see `AlignedDataset`.
+
     Args:
         root: not used; nothing is read or written.
-        split: "train", "validation" or "test".
-        modalities: fields read as inputs, see `AlignedDataset`.
-        targets: fields read as ground truth.
         classes: None, or the class names of the label set once more.
         validation: share of the training scenes that is the validation split.
-        ignore_index: label value that is no class; Rooms has none such.
-        transform: applied to every sample.
-        seed: of the random transforms.
         size: height and width in pixels.
         labels: which label set ``segmentation`` is, "parts" or "functions".
         train: number of training scenes, the validation split included.

@@ -54,16 +54,15 @@ class Shards(AlignedDataset):
     the source to the last bit. The validation split is the one that was cut when the shards were
     written.
 
+    Arguments that are not named here are those of every reader, see `AlignedDataset`.
+
     Args:
         root: a folder, or a URL that fsspec opens (``s3://``, ``gs://``, ``https://``, ``hf://``;
             some need a package of their own, such as s3fs).
-        split: "train", "validation" or "test".
         modalities, targets: which fields are read; None: those of the data set that was converted.
         classes: must be None, or agree with the classes in shards.yaml.
         validation: plays no part here.
         ignore_index: label value that is no class; None: what shards.yaml says.
-        transform: applied to every sample.
-        seed: of the random transforms.
         storage: options of fsspec for the root, such as ``{anon: true}``.
 
     Raises:

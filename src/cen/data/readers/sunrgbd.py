@@ -78,18 +78,15 @@ class SUNRGBD(AlignedDataset):
 
     Fields: ``rgb``, ``depth``, ``segmentation``. A sample also has ``intrinsics``.
 
+    Arguments that are not named here are those of every reader, see `AlignedDataset`.
+
     Args:
         root: the folder that holds SUNRGBD and SUNRGBDtoolbox.
         split: "train" and "validation" share the official training part. Validation takes whole
             places of SUN3D; in the other parts of the data set, which do not say what shows the
             same room, blocks of up to 50 consecutive frames (this project's choice).
-        modalities: fields read as inputs; by default rgb and depth.
-        targets: fields read as ground truth; by default segmentation.
         classes: as many names as seg37list.mat has, or that number. None: the names it has.
         validation: share of the training part that is the validation split, 0 <= share < 1.
-        ignore_index: label value of unlabelled pixels.
-        transform: applied to every sample.
-        seed: of the random transforms.
         depth: "filled" (depth_bfx) or "raw" (depth).
         beyond: what becomes of depth beyond 8 m: "clip" as the toolbox does, or "missing".
         missing: a frame of the lists that lacks files, or intrinsics, is an "error", or left out

@@ -131,17 +131,15 @@ class Taskonomy(AlignedDataset):
     buildings. Frames that lack a file of a field that is read are left out with a warning, since
     the authors' own files are not complete; of a list they are an error.
 
+    Arguments that are not named here are those of every reader, see `AlignedDataset`.
+
     Args:
         root: the folder.
-        split: ``"train"``, ``"validation"`` or ``"test"``.
         modalities: domains read as inputs; by default rgb and depth_zbuffer.
         targets: domains read as ground truth; by default segment_semantic.
         classes: names or number of the classes of segment_semantic; None: what dataset.yaml says,
             else those of Taskonomy.
         validation: share of what is not test.
-        ignore_index: label value that is no class.
-        transform: applied to every sample.
-        seed: of the random transforms.
         lists: the split by files, relative to the root or absolute. ``{train: FILE, test: FILE}``,
             perhaps with ``validation``, whose lines hold a path or a name with ``point_1_view_2``
             (such as the released lists of 1,000 and 500 frames), or one CSV of buildings with the

@@ -9,24 +9,14 @@ from typing import Any
 
 import yaml
 
+from cen.data.readers.registry import ROOMS_WRITERS
 from cen.data.rooms.labels import LabelSet, label_set
-from cen.data.rooms.plan import VERSION, Plan
+from cen.data.rooms.plan import Plan
 from cen.documents import read_yaml
 from cen.errors import ConfigError, DataError
 from cen.files import remove_unfinished, write_text
 
-__all__ = ["VERSION", "WRITERS", "write_rooms"]
-
 Writer = Callable[[Plan], dict[str, Any]]
-
-WRITERS: dict[str, str] = {
-    "nyudv2": "cen.data.rooms.write_nyudv2.write",
-    "nyudv2-mat": "cen.data.rooms.write_nyudv2_mat.write",
-    "sunrgbd": "cen.data.rooms.write_sunrgbd.write",
-    "taskonomy": "cen.data.rooms.write_taskonomy.write",
-    "folder": "cen.data.rooms.write_folder.write",
-}
-"""The writer of each layout (see ``plan.Plan``); imported when it is used."""
 
 # Stands in a folder that is not finished yet, so that an interrupted write can be continued and a
 # folder of anything else is never written into.
@@ -51,7 +41,7 @@ def write_rooms(
 
     Args:
         out: the folder; made if absent. It must be empty, or hold this very data set.
-        layout: a key of ``WRITERS``, which is also the layout to read it with; docs/datasets.md.
+        layout: a key of ``ROOMS_WRITERS``; also the layout to read it with, see docs/datasets.md.
         labels: ``"parts"`` or ``"functions"``.
         size: height and width in pixels.
         train: number of scenes of the training split.
@@ -68,8 +58,8 @@ def write_rooms(
         DataError: the folder holds something else or cannot be written.
         ValueError: an argument out of range.
     """
-    if layout not in WRITERS:
-        raise ValueError(f"no layout {layout!r}; there are {', '.join(WRITERS)}")
+    if layout not in ROOMS_WRITERS:
+        raise ValueError(f"no layout {layout!r}; there are {', '.join(ROOMS_WRITERS)}")
     if min(train, test) < 1:
         raise ValueError(f"each split needs a scene, got train={train} and test={test}")
     label_set(labels)
@@ -89,7 +79,7 @@ def write_rooms(
 
 
 def _writer(layout: str) -> Writer:
-    module, _, name = WRITERS[layout].rpartition(".")
+    module, _, name = ROOMS_WRITERS[layout].rpartition(".")
     writer: Writer = getattr(import_module(module), name)
     return writer
 

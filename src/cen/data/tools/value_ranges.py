@@ -142,7 +142,9 @@ def told_strange(band: str, values: ValueRange, modality: Modality) -> Iterator[
 
 def _declared(value: float, modality: Modality) -> str:
     """How to say that a value is missing, besides those that are already said to be."""
-    told = [f"{one:.9g}" for one in (*(modality.missing or ()), _stored(value, modality.unit_or_one))]
+    told = [
+        f"{one:.9g}" for one in (*(modality.missing or ()), _stored(value, modality.unit_or_one))
+    ]
     numbers = told[0] if len(told) == 1 else f"[{', '.join(told)}]"
     return f"{'kind: continuous and ' * (modality.kind == 'image')}missing: {numbers}"
 

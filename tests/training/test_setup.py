@@ -46,7 +46,7 @@ def test_every_key_of_a_modality_arrives(root: Path) -> None:
         "fill_holes": "nearest",
         "intrinsics": [50.0, 50.0, 27.5, 19.5],
         "bits": 16,
-        "axes": "+x -y -z",
+        "axes": "+x +y +z",  # others are for normals
         "bands": [0],
         "page": 1,
         "variable": "depth",

@@ -10,10 +10,7 @@ from torch import Tensor
 from cen.errors import ConfigError, DataError, ShapeError
 from cen.losses import (
     depth_loss,
-    edge_loss,
     fusion_loss,
-    image_loss,
-    normal_loss,
     segmentation_loss,
 )
 from cen.models import Output, Task
@@ -42,40 +39,6 @@ def test_a_batch_without_labels_costs_nothing(weight: Tensor | None) -> None:
     assert loss.item() == 0
     assert logits.grad is not None
     assert torch.equal(logits.grad, torch.zeros_like(logits))
-
-
-@pytest.mark.parametrize("loss", [depth_loss, image_loss])
-def test_absolute_errors_leave_out_missing_values(loss) -> None:
-    target = torch.tensor([[[[1.0, math.nan], [3.0, 2.0]]]])
-    prediction = torch.tensor([[[[1.5, 7.0], [2.0, 2.0]]]], requires_grad=True)
-    value = loss(prediction, target)
-    value.backward()
-    assert value.item() == pytest.approx((0.5 + 1.0) / 3)
-    assert prediction.grad is not None
-    assert prediction.grad.isfinite().all()
-    assert prediction.grad[0, 0, 0, 1] == 0
-
-
-def test_depth_ignores_zeros() -> None:
-    assert depth_loss(torch.ones(1, 1, 1, 2), torch.tensor([[[[0.0, 3.0]]]])).item() == 2
-
-
-def test_normals_are_compared_by_angle() -> None:
-    target = torch.tensor([[1.0, 0, 0], [0, 1.0, 0], [0, 0, 0]]).T.reshape(1, 3, 1, 3)
-    prediction = torch.tensor([[2.0, 0, 0], [3.0, 3.0, 0], [1.0, 1, 1]]).T.reshape(1, 3, 1, 3)
-    expected = (0 + 1 - 2**-0.5) / 2
-    assert normal_loss(prediction, target).item() == pytest.approx(expected, abs=1e-6)
-
-
-def test_edges_are_balanced() -> None:
-    target = torch.tensor([[[[1.0, 0, 0, 0, math.nan]]]])
-    logits = torch.zeros(1, 1, 1, 5, requires_grad=True)
-    loss = edge_loss(logits, target)
-    loss.backward()
-    assert loss.item() == pytest.approx(math.log(2) * (0.75 + 3 * 0.25) / 4)
-    assert logits.grad is not None
-    # Edge and other pixels pull equally hard in sum.
-    assert logits.grad.sum().item() == pytest.approx(0, abs=1e-7)
 
 
 def test_the_sum_over_streams_and_ensemble() -> None:
@@ -145,16 +108,6 @@ def test_an_output_without_ground_truth_teaches_nothing(kind, channels) -> None:
     assert loss(slice(1, 2)).item() == 0
 
 
-def test_edges_of_a_part_are_balanced_by_the_whole() -> None:
-    """The mean over two halves, weighed by their pixels, is the loss of both together."""
-    torch.manual_seed(0)
-    logits, target = torch.randn(2, 1, 4, 5), (torch.rand(2, 1, 4, 5) > 0.7).float()
-    target[0, :, 2:] = torch.nan
-    tally = Task("edge", 1).rules.tally(target)
-    parts = [edge_loss(logits[k : k + 1], target[k : k + 1], tally[0] / tally[1]) for k in (0, 1)]
-    torch.testing.assert_close((10 * parts[0] + 20 * parts[1]) / 30, edge_loss(logits, target))
-
-
 SEGMENTED = {"s": Output({}, torch.rand(1, 3, 4, 4), torch.ones(0))}
 LABELS = {"s": torch.zeros(1, 4, 4).long()}
 TASKS = {"s": Task("segmentation", 3)}
@@ -190,9 +143,3 @@ def test_class_weights_of_another_type_are_computed_with_as_float32(dtype) -> No
         fusion_loss(SEGMENTED, LABELS, TASKS, {"s": w}).total for w in (weight, weight.to(dtype))
     ]
     assert losses[0] == losses[1]
-
-
-@pytest.mark.parametrize("share", [torch.rand(3), torch.tensor(7.0), torch.tensor(1), 0.5])
-def test_a_share_of_edges_that_is_none(share) -> None:
-    with pytest.raises((ShapeError, DataError), match="share of edges"):
-        edge_loss(torch.zeros(1, 1, 4, 4), torch.zeros(1, 1, 4, 4), share)

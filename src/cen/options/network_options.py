@@ -33,8 +33,8 @@ class OutputConfig:
         channels: Channels of the output; null: the classes of a segmentation, 1 for depth and
             edges, 3 for normals, the channels of the field for images.
         weight: Weight of the output's loss, above 0; multiplied onto what ``train.weighting`` says.
-        loss: Of a segmentation ``cross_entropy``, ``label_smoothing``, ``focal``, ``ohem``,
-            ``dice`` or ``lovasz`` (docs/multitask.md); null: cross_entropy. Other kinds have one.
+        loss: Of a segmentation ``cross_entropy``, ``dice`` or another (docs/multitask.md); null:
+            the first of the kind.
     """
 
     kind: KindName = "segmentation"

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from cen.errors import CenError
-from cen.models import ChannelExchangeNetwork, CycleFusionNetwork
+from cen.models import ChannelExchangeNetwork
 from cen.runfiles import read_run_file
 from cen.scores import SCORES, format_score, main_score
 
@@ -25,7 +25,7 @@ def absence(
     """
     missing = [name for name in net.inputs if name not in given]
     trained = net.metadata.get("modality_dropout")
-    if not missing or trained is None or trained or isinstance(net, CycleFusionNetwork):
+    if not missing or trained is None or trained or net.cyclic:
         return None
     present = "+".join(name for name in net.inputs if name in given)
     found = None

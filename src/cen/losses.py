@@ -19,6 +19,7 @@ from torch import Tensor
 from cen.arguments import number
 from cen.errors import CenError, ConfigError, described, did_you_mean
 from cen.models import Output
+from cen.stream import Stream
 from cen.tasks import Task
 from cen.tasks.edge import edge_loss
 
@@ -40,11 +41,11 @@ class LossTerms(NamedTuple):
 
     Attributes:
         total: Scalar, the sum of all terms, each times the weight of its output.
-        terms: Scalars by "output/stream" and "output/ensemble", without the weights.
+        terms: Scalars by output and stream, and by output and "ensemble", without the weights.
     """
 
     total: Tensor
-    terms: dict[str, Tensor]
+    terms: dict[Stream, Tensor]
 
     def by_output(self) -> dict[str, Tensor]:
         """The loss of each output: the sum of its terms, without the weight."""
@@ -136,7 +137,7 @@ def fusion_loss(
         DataError: A target has a type, a device or values that do not fit; the message names the
             output.
     """
-    terms: dict[str, Tensor] = {}
+    terms: dict[Stream, Tensor] = {}
     _check_outputs(outputs, weights or {}, class_weights or {}, tallies or {})
     for name, output in outputs.items():
         _check_given("target", name, targets)
@@ -145,7 +146,7 @@ def fusion_loss(
         of_classes, tally = (class_weights or {}).get(name), (tallies or {}).get(name)
         for part, values in (*output.streams.items(), ("ensemble", output.ensemble)):
             try:
-                terms[f"{name}/{part}"] = rules.loss(values, targets[name], of_classes, tally)
+                terms[Stream(name, part)] = rules.loss(values, targets[name], of_classes, tally)
             except CenError as error:
                 raise type(error)(f"output {name!r}, {part}: {error}") from error
     if not weights:
@@ -177,11 +178,11 @@ def _check_given(what: str, name: str, known: Mapping[str, object]) -> None:
         raise ConfigError(f"no {what} for output {name!r}, given: {list(known)}{hint}")
 
 
-def output_losses(terms: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Terms by "output/part" added up per output."""
+def output_losses(terms: Mapping[Stream, Tensor]) -> dict[str, Tensor]:
+    """Terms added up per output."""
     parts: dict[str, list[Tensor]] = {}
     for key, term in terms.items():
-        parts.setdefault(key.split("/")[0], []).append(term)
+        parts.setdefault(key.output, []).append(term)
     return {name: torch.stack(values).sum() for name, values in parts.items()}
 
 

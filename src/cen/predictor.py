@@ -24,7 +24,8 @@ from cen.errors import (
     did_you_mean,
 )
 from cen.files import write_bytes
-from cen.models import ChannelExchangeNetwork, Output, load
+from cen.models import ChannelExchangeNetwork, Output
+from cen.models.network_file import opened
 from cen.outputs import read_prediction, read_streams
 from cen.prediction_inputs import check_array, common_size, of_unit, source_of, stored_modalities
 from cen.report.colours import Image, as_palette, colorize, overlay, palette, to_picture
@@ -139,7 +140,7 @@ class Predictor:
     ) -> None:
         self._source = net if isinstance(net, str | Path) else source
         self._told: set[frozenset[str]] = set()
-        self.net = net if isinstance(net, ChannelExchangeNetwork) else load(net)
+        self.net = opened(net)
         if device is not None:
             self.net.to(device)
         self._evaluating = _Evaluating(self.net)

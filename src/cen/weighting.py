@@ -21,6 +21,7 @@ from cen.errors import ConfigError, described, did_you_mean
 from cen.exchange import Streams
 from cen.losses import sum_weighted
 from cen.models import ChannelExchangeNetwork, Task
+from cen.models.network import check_network
 from cen.options.training_options import check_weighting
 from cen.tasks.pairs import check_numbers
 
@@ -241,8 +242,7 @@ def make_weighting(
     Raises:
         ConfigError: the weights are not those of the network's outputs; see the classes above.
     """
-    if not isinstance(net, ChannelExchangeNetwork):
-        raise ConfigError(f"the network is one of cen.build, not {described(net)}")
+    check_network(net)
     for output in weights:
         if output not in net.outputs:
             hint = did_you_mean(output, net.outputs)
@@ -265,8 +265,7 @@ def shared_parameters(net: ChannelExchangeNetwork) -> list[nn.Parameter]:
     All of the encoder and its stems, and those of the decoder that do not belong to single streams
     where it has streams of its own for each output.
     """
-    # Streams of the decoder are named output/input where each output has its own.
-    separate = "/" in net.decoder_streams.names[0]
+    separate = net.outputs_apart
     private: set[int] = set()
     for module in net.decoder.modules():
         streams = getattr(module, "streams", None)

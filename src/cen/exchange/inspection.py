@@ -101,7 +101,7 @@ def inspect(net: nn.Module, task_gradient_below: float | None = None) -> Inspect
             layers.append(
                 LayerExchange(
                     name=name,
-                    stream=stream,
+                    stream=str(stream),
                     channels=layer.num_features,
                     own=own,
                     own_start=int(parts[s].int().argmax()) if own else 0,

@@ -18,6 +18,7 @@ from cen.models.description import NetworkDescription
 from cen.models.network import ChannelExchangeNetwork, Encoder, Output, resize
 from cen.models.stems import TILED, private_stem, tile
 from cen.models.unet import make_unet
+from cen.stream import Stream
 from cen.tasks import Task
 from cen.tasks.kind import weighted_sum
 from cen.tasks.pairs import check_labels, check_numbers
@@ -29,7 +30,7 @@ Feed = tuple[tuple[float, ...], tuple[float, ...]]
 class CycleFusionNetwork(ChannelExchangeNetwork):
     """K modalities; each is predicted from the K − 1 others, in one packed pass.
 
-    There is one stream per direction, named ``"target/source"``. All K (K − 1) of them share every
+    There is one stream per direction, `Stream` (target, source). All K (K − 1) of them share every
     convolution; norms are private per stream, channels are exchanged among the sources of the same
     target alone, and every target has a head and an ensemble of its own. The streams of a target do
     not see it, so nothing of a hidden modality reaches its own prediction. Use `cen.build` with the
@@ -44,16 +45,25 @@ class CycleFusionNetwork(ChannelExchangeNetwork):
         alpha: the ensemble's scalars of each target, one per source, before the softmax.
     """
 
+    cyclic = True
+
     def __init__(self, *, streams: Streams, feeds: Mapping[str, Feed], **parts: Any) -> None:
         super().__init__(encoder_streams=streams, decoder_streams=streams, **parts)
+        self._every = [name for name in streams.names if isinstance(name, Stream)]
         self.feeds = dict(feeds)
         self.alpha = nn.ParameterDict(
             {name: nn.Parameter(torch.ones(len(self.inputs) - 1)) for name in self.outputs}
         )
 
-    def sources(self, target: str) -> tuple[str, ...]:
+    def sources(self, output: str) -> tuple[str, ...]:
         """The modalities that a target is predicted from, in order."""
-        return tuple(name for name in self.inputs if name != target)
+        return tuple(name for name in self.inputs if name != output)
+
+    def predicted_from(self, present: Collection[str]) -> dict[str, Task]:
+        """All with all modalities, each hidden from its own prediction; else those not there."""
+        if len(present) == len(self.inputs):
+            return dict(self.outputs)
+        return {name: task for name, task in self.outputs.items() if name not in present}
 
     def forward(
         self,
@@ -79,11 +89,11 @@ class CycleFusionNetwork(ChannelExchangeNetwork):
         present = self._check(inputs)
         inputs = self._of_weights(inputs)
         directions = self._directions(present, targets)
-        names = [f"{target}/{source}" for target, sources in directions for source in sources]
-        with self.encoder_streams.activate(names):
-            order = [self.encoder_streams.names[i] for i in self.encoder_streams.active]
-            firsts = self._firsts(inputs, {name.split("/")[1] for name in order})
-            packed = torch.stack([firsts[name.split("/")[1]] for name in order], 1).flatten(0, 1)
+        wanted = {target for target, _ in directions}
+        order = [s for s in self._every if s.output in wanted and s.input in present]
+        with self.encoder_streams.activate(order):
+            firsts = self._firsts(inputs, {stream.input for stream in order})
+            packed = torch.stack([firsts[stream.input] for stream in order], 1).flatten(0, 1)
             decoded: Tensor = self.decoder(cast(Encoder, self.encoder).body(packed))
             decoded = self.encoder_streams.replayed(decoded)
         rows = torch.unflatten(decoded, 0, (-1, len(order)))
@@ -147,15 +157,6 @@ class CycleFusionNetwork(ChannelExchangeNetwork):
         value = task.rules.activate(fused(output))
         return value if task.rules.labels else self._affine(name, value)
 
-    def alpha_weights(self) -> dict[str, dict[str, float]]:
-        """The ensemble's weight of every source, by target; `cen.inspect` reads it."""
-        return {
-            name: dict(
-                zip(self.sources(name), torch.softmax(alpha.detach(), 0).tolist(), strict=True)
-            )
-            for name, alpha in self.alpha.items()
-        }
-
     def adapt(self, **changes: Any) -> ChannelExchangeNetwork:
         """Not offered: a new modality would bring directions to all the others."""
         raise ConfigError("a cycle network cannot take over weights for other modalities")
@@ -202,10 +203,10 @@ class CycleFusionNetwork(ChannelExchangeNetwork):
         target: str,
         sources: Sequence[str],
         rows: Tensor,
-        order: Sequence[str],
+        order: Sequence[Stream],
         size: Sequence[int] | None,
     ) -> Output:
-        first = order.index(f"{target}/{sources[0]}")
+        first = next(place for place, stream in enumerate(order) if stream.output == target)
         own = rows[:, first : first + len(sources)]
         values = torch.unflatten(self.heads[target](own.flatten(0, 1)), 0, own.shape[:2])
         streams = {name: values[:, k] for k, name in enumerate(sources)}
@@ -253,7 +254,7 @@ def cycle(description: NetworkDescription) -> CycleFusionNetwork:
     }
     if len(stems) == len(options.inputs):
         cast(Any, plain).conv1 = None
-    groups = [[f"{t}/{s}" for s in options.inputs if s != t] for t in tasks]
+    groups = [[Stream(t, s) for s in options.inputs if s != t] for t in tasks]
     streams = Streams([name for group in groups for name in group], groups)
     convert_layers(plain, streams, where=plain.exchanging, exchange=rule)
     convert_layers(decoder, streams, exchange=rule if options.decoder_exchange else None)

@@ -14,6 +14,7 @@ from cen.models.baselines import FusedNetwork
 from cen.models.builders import build
 from cen.models.network import ChannelExchangeNetwork
 from cen.models.stems import adapt_channels
+from cen.stream import Stream, input_of
 from cen.tasks import Task
 
 
@@ -130,17 +131,20 @@ def _rows(old: tuple[str, ...], new: tuple[str, ...]) -> list[int]:
 
 def _closest(name: str, known: tuple[str, ...]) -> str:
     """The stream itself, else one of the same input, else of the same output, else the first."""
-    output, _, modality = name.rpartition("/")
     for candidate in known:
         if candidate == name:
             return candidate
     for candidate in known:
-        if candidate.rpartition("/")[2] == modality:
+        if input_of(candidate) == input_of(name):
             return candidate
     for candidate in known:
-        if output and candidate.rpartition("/")[0] == output:
+        if _same_output(candidate, name):
             return candidate
     return known[0]
+
+
+def _same_output(one: str, other: str) -> bool:
+    return isinstance(one, Stream) and isinstance(other, Stream) and one.output == other.output
 
 
 def _carry_stems(old: ChannelExchangeNetwork, new: ChannelExchangeNetwork) -> None:

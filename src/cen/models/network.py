@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from cen.errors import DataError, ShapeError, StreamError, described, did_you_mean
+from cen.errors import ConfigError, DataError, ShapeError, StreamError, described, did_you_mean
 from cen.exchange import Streams
 from cen.exchange.streams import check_tensors
 from cen.models.stems import tile
+from cen.stream import Stream, input_of
 from cen.tasks import Task
 from cen.tasks.pairs import check_finite, check_together
 
@@ -54,7 +55,7 @@ class ChannelExchangeNetwork(nn.Module):
     The streams ride on the batch axis (sample-major: row ``b * S + s``) through ordinary layers;
     the stream norms inside tell them apart and exchange channels. One output: the decoder runs one
     stream per input. Several outputs (this project's reading of the paper's multitask scenario):
-    it runs one per output and input, named ``"output/input"``, the encoder features being repeated
+    it runs one per output and input, each named by a `Stream`, the encoder features being repeated
     for each output; a decoder without private layers runs once for all. Use `cen.build` to make
     one.
 
@@ -67,13 +68,17 @@ class ChannelExchangeNetwork(nn.Module):
         inputs: channels of each input, by name, in the order of the streams.
         outputs: task of each output, by name.
         encoder_streams: one stream per input.
-        decoder_streams: one stream per input; or one per output and input, output by output.
+        decoder_streams: one stream per input; or one `Stream` per output and input, output by
+            output.
         config: the arguments of `cen.build` that make this network, as plain JSON-able values.
 
     Attributes:
+        cyclic: whether inputs and outputs are the same, each predicted from the others.
         alpha: the ensemble's scalars of each output, one per input, before the softmax.
         metadata: what a checkpoint says beside the weights (classes, preprocessing, ...).
     """
+
+    cyclic = False
 
     def __init__(
         self,
@@ -146,11 +151,29 @@ class ChannelExchangeNetwork(nn.Module):
 
     def alpha_weights(self) -> dict[str, dict[str, float]]:
         """The ensemble's weight of every stream, by output and input; `cen.inspect` reads it."""
-        weights = {}
-        for name in self.outputs:
-            alpha = torch.softmax(self.alpha[name].detach(), 0).tolist()
-            weights[name] = dict(zip(self.inputs, alpha, strict=True))
-        return weights
+        return {
+            name: dict(
+                zip(self.sources(name), torch.softmax(alpha.detach(), 0).tolist(), strict=True)
+            )
+            for name, alpha in self.alpha.items()
+        }
+
+    @property
+    def outputs_apart(self) -> bool:
+        """Whether each output has streams of its own in the decoder."""
+        return isinstance(self.decoder_streams.names[0], Stream)
+
+    def sources(self, output: str) -> tuple[str, ...]:
+        """The inputs that an output is predicted from, in order: the entries of its alpha."""
+        return tuple(self.inputs)
+
+    def predicted_from(self, present: Collection[str]) -> dict[str, Task]:
+        """The outputs that are scored when some inputs are there: all of them."""
+        return dict(self.outputs)
+
+    def enter(self, name: str, value: Tensor) -> Tensor:
+        """What the network takes in of a value of a sample: the value itself."""
+        return value
 
     def adapt(
         self,
@@ -235,8 +258,9 @@ class ChannelExchangeNetwork(nn.Module):
 
     def _decode(self, features: Sequence[Tensor], streams: Sequence[str]) -> dict[str, Tensor]:
         """What the decoder makes of packed features for each output, packed alike."""
-        separate = "/" in self.decoder_streams.names[0]
-        names = decoder_names(self.outputs, streams) if separate else list(streams)
+        separate = self.outputs_apart
+        every = self.decoder_streams.names
+        names = [name for name in every if input_of(name) in streams] if separate else streams
         copies = len(self.outputs) if separate else 1
         with self.decoder_streams.activate(names):
             decoded: Tensor = self.decoder(self._repeat(features, copies, len(streams)))
@@ -302,6 +326,21 @@ def resize(logits: Tensor, size: Sequence[int]) -> Tensor:
     return F.interpolate(logits, (size[0], size[1]), mode="bicubic", align_corners=False)
 
 
-def decoder_names(outputs: Iterable[str], inputs: Iterable[str]) -> list[str]:
-    """Names of the streams of a decoder that keeps outputs apart: ``"output/input"``."""
-    return [f"{output}/{name}" for output, name in itertools.product(outputs, inputs)]
+def decoder_names(outputs: Iterable[str], inputs: Iterable[str]) -> list[Stream]:
+    """Names of the streams of a decoder that keeps outputs apart."""
+    return [Stream(output, name) for output, name in itertools.product(outputs, inputs)]
+
+
+def networks_in(module: nn.Module) -> list[ChannelExchangeNetwork]:
+    """The networks in a module: itself, or what DDP and the like are wrapped around."""
+    return [part for part in module.modules() if isinstance(part, ChannelExchangeNetwork)]
+
+
+def check_network(net: object) -> None:
+    """Refuses what is no network of `cen.build`.
+
+    Raises:
+        ConfigError: saying what it is.
+    """
+    if not isinstance(net, ChannelExchangeNetwork):
+        raise ConfigError(f"the network is one of cen.build, not {described(net)}")

@@ -107,6 +107,11 @@ def load(path: str | Path) -> ChannelExchangeNetwork:
     return net.eval()
 
 
+def opened(net: ChannelExchangeNetwork | str | Path) -> ChannelExchangeNetwork:
+    """A network as it is, or the one of a file or run folder; see `load`."""
+    return net if isinstance(net, ChannelExchangeNetwork) else load(net)
+
+
 def _warn_of_normals(path: Path, metadata: Mapping[str, Any]) -> None:
     """Tells of a network that was trained when Taskonomy's normals were read with a wrong z."""
     if names := normals_in_doubt(metadata):

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from cen.exchange import Streams
-from cen.models import ChannelExchangeNetwork
-from cen.models.network import FUSED
+from cen.models.network import FUSED, networks_in
+from cen.stream import input_of
 
 Row = tuple[nn.Parameter, int]
 
@@ -25,7 +25,7 @@ def absent_rows(net: nn.Module, present: Collection[str]) -> list[Row]:
     """Rows (parameter, index on axis 0) that belong to streams of absent modalities.
 
     Covers every layer with a ``streams`` attribute and per-stream parameters, and the logits of
-    alpha. A stream "task/modality" is absent with its modality; what the modalities were fused to
+    alpha. A stream of an output is absent with its modality; what the modalities were fused to
     is never absent.
 
     Args:
@@ -44,19 +44,17 @@ def absent_rows(net: nn.Module, present: Collection[str]) -> list[Row]:
 
 
 def _alpha_rows(net: nn.Module, present: Collection[str]) -> list[Row]:
-    # Searched for rather than taken from the top: DDP and the like wrap a module around it.
     return [
-        (parameter, i)
-        for module in net.modules()
-        if isinstance(module, ChannelExchangeNetwork)
-        for parameter in module.alpha.values()
-        for i in _absent(tuple(module.inputs), present)
+        (scalars, i)
+        for network in networks_in(net)
+        for output, scalars in network.alpha.items()
+        for i in _absent(network.sources(output), present)
     ]
 
 
 def _absent(names: Collection[str], present: Collection[str]) -> list[int]:
     there = {*present, FUSED}
-    return [i for i, name in enumerate(names) if name.rpartition("/")[2] not in there]
+    return [i for i, name in enumerate(names) if input_of(name) not in there]
 
 
 @contextmanager

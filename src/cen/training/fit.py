@@ -18,7 +18,7 @@ from cen.data.tools.training_range import seen_range
 from cen.data.tools.value_ranges import warn_of_values
 from cen.errors import CheckpointError, ConfigError
 from cen.fetching import is_url
-from cen.models import ChannelExchangeNetwork, CycleFusionNetwork
+from cen.models import ChannelExchangeNetwork
 from cen.models.network_file import IN_RUN_FOLDER, read_header
 from cen.options.training_options import TrainConfig
 from cen.training.batches import FusionData, reading_in_processes
@@ -181,7 +181,7 @@ def train_network(
             workers=config.data.workers,
             outputs=net.outputs,
             every_output=config.train.every_output,
-            whole=isinstance(net, CycleFusionNetwork),
+            whole=net.cyclic,
         )
         _train(config, run_dir, module, data, metadata or {}, resume, progress, callbacks)
     return net
@@ -288,7 +288,7 @@ def _module(config: Config, net: ChannelExchangeNetwork) -> DensePrediction:
         generator_mode=how.generator_mode,
         seed=config.seed,
     )
-    cycles = isinstance(net, CycleFusionNetwork)
+    cycles = net.cyclic
     if cycles:
         options["cycle_weight"] = how.cycle_weight
     if how.adversarial == "none":

@@ -13,18 +13,18 @@ from torchmetrics import Metric
 from cen.errors import DataError
 from cen.metrics import ImageMetric, OutputMetric
 from cen.models import Output, Task
+from cen.stream import Stream
 from cen.tasks.pairs import looks
 from cen.training.file_units import FileUnit
 
 Subset = tuple[str, ...]
 
 
-def _not_finite(key: str, count: int) -> str:
-    output, column = key.split("/", 1)
-    who = column.replace("streams/", "stream ")
+def _not_finite(prediction: Stream, count: int) -> str:
+    who = "ensemble" if prediction.input == "ensemble" else f"stream {prediction.input}"
     return (
-        f"the prediction of {output!r} ({who}) holds NaN or infinity in {count} values; the "
-        "network or what it was given is not finite (cen data check looks at the files)"
+        f"the prediction of {prediction.output!r} ({who}) holds NaN or infinity in {count} values; "
+        "the network or what it was given is not finite (cen data check looks at the files)"
     )
 
 
@@ -83,19 +83,20 @@ class FusionScores(nn.Module):
         self.units = dict(units or {})
         self.tasks = dict(outputs)
         known = self.inputs if streams is None else tuple(streams)
-        self.metrics = nn.ModuleDict(
-            {
-                f"{output}/{column}": self._metric(output, task)
-                for output, task in self.tasks.items()
-                # In cycle fusion no modality is among the streams that predict it.
-                for column in ("ensemble", *(f"streams/{name}" for name in known if name != output))
-            }
+        self.predictions = [
+            Stream(output, name)
+            for output in self.tasks
+            # In cycle fusion no modality is among the streams that predict it.
+            for name in ("ensemble", *(name for name in known if name != output))
+        ]
+        self.metrics = nn.ModuleList(
+            self._metric(prediction.output) for prediction in self.predictions
         )
         self.infinite = _Infinite(len(self.metrics))
 
-    def _metric(self, output: str, task: Task) -> OutputMetric[Any]:
+    def _metric(self, output: str) -> OutputMetric[Any]:
         unit = self.units.get(output)
-        return OutputMetric(task.rules) if unit is None else ImageMetric(unit.limits)
+        return OutputMetric(self.tasks[output].rules) if unit is None else ImageMetric(unit.limits)
 
     def update(self, outputs: Mapping[str, Output], targets: Mapping[str, Tensor]) -> None:
         """Counts one batch.
@@ -108,9 +109,9 @@ class FusionScores(nn.Module):
             DataError: a prediction is not finite (on the CPU).
         """
         for name in self.tasks:
-            self._count(name, "ensemble", outputs[name].ensemble, targets[name])
+            self._count(Stream(name, "ensemble"), outputs[name].ensemble, targets[name])
             for stream, values in outputs[name].streams.items():
-                self._count(name, f"streams/{stream}", values, targets[name])
+                self._count(Stream(name, stream), values, targets[name])
 
     def compute(self) -> dict[str, dict[str, Any]]:
         """Scores as ``{output: {"ensemble": {...}, "streams": {stream: {...}}}}``.
@@ -121,31 +122,30 @@ class FusionScores(nn.Module):
         Raises:
             DataError: a prediction was not finite.
         """
-        for key, count in zip(self.metrics, self.infinite.compute(), strict=True):
+        for prediction, count in zip(self.predictions, self.infinite.compute(), strict=True):
             if count:
-                raise DataError(_not_finite(key, count))
+                raise DataError(_not_finite(prediction, count))
         scores: dict[str, dict[str, Any]] = {}
-        for key, metric in self.metrics.items():
-            output, column = key.split("/", 1)
+        for prediction, metric in zip(self.predictions, self.metrics, strict=True):
             values = metric.compute().to_dict()  # type: ignore[operator]
-            entry = scores.setdefault(output, {"ensemble": {}, "streams": {}})
-            if column == "ensemble":
+            entry = scores.setdefault(prediction.output, {"ensemble": {}, "streams": {}})
+            if prediction.input == "ensemble":
                 entry["ensemble"] = values
             else:
-                entry["streams"][column.removeprefix("streams/")] = values
+                entry["streams"][prediction.input] = values
         return scores
 
     def reset(self) -> None:
         """Forgets everything counted so far."""
-        for metric in (*self.metrics.values(), self.infinite):
-            metric.reset()  # type: ignore[operator]
+        for metric in (*self.metrics, self.infinite):
+            metric.reset()
 
-    def _count(self, output: str, column: str, values: Tensor, target: Tensor) -> None:
-        key = f"{output}/{column}"
-        metric, wrong = self.metrics[key], (~torch.isfinite(values)).sum()
+    def _count(self, prediction: Stream, values: Tensor, target: Tensor) -> None:
+        place, output = self.predictions.index(prediction), prediction.output
+        metric, wrong = self.metrics[place], (~torch.isfinite(values)).sum()
         if looks(values) and wrong:
-            raise DataError(_not_finite(key, int(wrong)))
-        self.infinite.update(wrong, list(self.metrics).index(key))
+            raise DataError(_not_finite(prediction, int(wrong)))
+        self.infinite.update(wrong, place)
         if (unit := self.units.get(output)) is not None:
             values, target = unit.values(values.float()), unit.values(target.float())
         metric.update(self.tasks[output].rules.decide(values), target)  # type: ignore[operator]

@@ -13,8 +13,9 @@ from torch import Tensor
 from cen import exchange
 from cen.errors import ConfigError, ShapeError
 from cen.losses import fusion_loss, output_losses
-from cen.models import ChannelExchangeNetwork, CycleFusionNetwork, Output
+from cen.models import ChannelExchangeNetwork, Output
 from cen.optim import OptimizerName, Schedule, build_optimizer, param_groups
+from cen.stream import Stream, input_of
 from cen.training.absent_streams import absent_rows, kept
 from cen.training.fusion_scores import FusionScores, subsets
 from cen.training.generator_statistics import GeneratorMode, generating
@@ -244,14 +245,14 @@ class DensePrediction(LightningModule):
         """Sum of the penalised magnitudes of the streams present in this step."""
         layers = exchange.exchange_layers(self.net).values()
         pairs = [
-            (layer, [n for n in layer.streams.names if n.rpartition("/")[2] in self.present])
+            (layer, [n for n in layer.streams.names if input_of(n) in self.present])
             for layer in layers
         ]
         return exchange.total_penalty(pairs, self.device)
 
     def _balance(
-        self, terms: Mapping[str, Tensor], targets: Mapping[str, Tensor]
-    ) -> tuple[Mapping[str, Tensor], Mapping[str, Tensor] | None]:
+        self, terms: Mapping[Stream, Tensor], targets: Mapping[str, Tensor]
+    ) -> tuple[Mapping[Stream, Tensor], Mapping[str, Tensor] | None]:
         """Weighs the terms of a process so that their mean over processes is the global one.
 
         A loss is a mean over the pixels with ground truth, and processes differ in how many they
@@ -275,7 +276,7 @@ class DensePrediction(LightningModule):
             return terms, present
         share = local * self.trainer.world_size / total.clamp(min=1e-12)
         factor = dict(zip(names, share, strict=True))
-        return {key: term * factor[key.split("/")[0]] for key, term in terms.items()}, present
+        return {key: term * factor[key.output] for key, term in terms.items()}, present
 
     def _tallies(self, targets: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """What losses need to know of the batches of all processes; nothing for a process alone."""
@@ -324,7 +325,7 @@ def targets_of(net: ChannelExchangeNetwork, batch: Batch) -> dict[str, Tensor]:
 def inputs_of(
     net: ChannelExchangeNetwork, batch: Batch, present: Sequence[str]
 ) -> dict[str, Tensor]:
-    """What a network is given of a batch; a cycle network takes its inputs from ground truth.
+    """What a network is given of a batch.
 
     Raises:
         ConfigError: the batch lacks one of them.
@@ -335,9 +336,7 @@ def inputs_of(
                 f"the samples have no input {name!r}, which the network takes; they have"
                 f" {', '.join(batch)}"
             )
-    if isinstance(net, CycleFusionNetwork):
-        return {name: net.enter(name, batch[name]) for name in present}
-    return {name: batch[name] for name in present}
+    return {name: net.enter(name, batch[name]) for name in present}
 
 
 def prediction_streams(net: ChannelExchangeNetwork) -> tuple[str, ...]:

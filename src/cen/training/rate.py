@@ -28,6 +28,7 @@ from torch import Tensor, nn
 from cen.errors import ConfigError
 from cen.exchange import StreamNorm, exchange_layers
 from cen.optim import Schedule
+from cen.stream import input_of
 
 # Courses begin at this share of the learning rate that is spent in the run, and the first of them
 # arrives at that share of the time of the last.
@@ -109,7 +110,7 @@ class RateController(nn.Module):
                 continue
             self.register_buffer(f"index{len(self._layers)}", index, persistent=False)
             self._layers.append(layer)
-            names = [name.rpartition("/")[2] for name in layer.streams.names]
+            names = [input_of(name) for name in layer.streams.names]
             self._modalities += [names[i // layer.num_features] for i in index.tolist()]
             thresholds += [layer.exchange.threshold] * len(index)
         if not thresholds:

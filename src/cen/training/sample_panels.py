@@ -14,7 +14,7 @@ from torch.utils.data import Dataset
 from cen.data import Modality
 from cen.errors import DataError
 from cen.files import contained
-from cen.models import ChannelExchangeNetwork, CycleFusionNetwork
+from cen.models import ChannelExchangeNetwork
 from cen.outputs import read_prediction, read_streams, read_truth
 from cen.report.panels import Panel, PanelOutput, save_panel
 from cen.training.generator_statistics import GeneratorMode, generating
@@ -45,9 +45,7 @@ def write_panels(
         old.unlink()
     device = next(net.parameters()).device
     for number, index in enumerate(np.linspace(0, length - 1, min(count, length)).round()):
-        sample = fill_in(
-            dataset[int(index)], net.outputs, whole=isinstance(net, CycleFusionNetwork)
-        )
+        sample = fill_in(dataset[int(index)], net.outputs, whole=net.cyclic)
         batch = {name: sample[name][None].to(device) for name in (*net.inputs, *net.outputs)}
         with generating(net, mode, number):
             outputs = predict(net, batch, tuple(net.inputs))

@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, Dataset
 from cen.data import Modality
 from cen.metrics import Features, ImageDistance
 from cen.metrics.frechet import Protocol
-from cen.models import ChannelExchangeNetwork, CycleFusionNetwork, Output, Task
+from cen.models import ChannelExchangeNetwork, Output, Task
 from cen.training.batches import evaluation_loader, reading_in_processes
 from cen.training.file_units import FileUnit, file_units
 from cen.training.flips import mirror, mirror_truth, vector_fields
@@ -120,7 +120,7 @@ class _EvaluationData(LightningDataModule):
         net: ChannelExchangeNetwork,
     ) -> None:
         super().__init__()
-        self.outputs, self.whole = net.outputs, isinstance(net, CycleFusionNetwork)
+        self.outputs, self.whole = net.outputs, net.cyclic
         self.dataset, self.batch_size, self.workers = dataset, batch_size, workers
 
     def test_dataloader(self) -> DataLoader[Any]:
@@ -162,7 +162,7 @@ class _Evaluation(LightningModule):
         self.scores = nn.ModuleDict(
             {
                 "+".join(s): FusionScores(
-                    s, predicted_from(net, s), [name for name in s if name in shown], units
+                    s, net.predicted_from(s), [name for name in s if name in shown], units
                 )
                 for s in which
             }
@@ -249,7 +249,7 @@ class _Evaluation(LightningModule):
 
     def _mirrored(self, batch: Batch, present: Subset) -> dict[str, Tensor]:
         """What the network is given of a mirrored batch."""
-        if isinstance(self.net, CycleFusionNetwork):
+        if self.net.cyclic:
             # It makes its inputs of ground truth, whose vectors have no mean to mind.
             turned = {n: mirror_truth(batch[n], n in self.vectors) for n in present if n in batch}
             return inputs_of(self.net, turned, present)
@@ -261,23 +261,10 @@ class _Evaluation(LightningModule):
         if output not in self.net.alpha:
             return {}
         scalars = self.net.alpha[output].detach()
-        # A cycle network predicts nothing from itself and has no scalar for that.
-        cycle = isinstance(self.net, CycleFusionNetwork)
-        order = [name for name in self.net.inputs if not (cycle and name == output)]
+        order = self.net.sources(output)
         there = [name for name in present if name in order]
         weights = torch.stack([scalars[order.index(name)] for name in there]).softmax(0)
         return dict(zip(there, weights.tolist(), strict=True))
-
-
-def predicted_from(net: ChannelExchangeNetwork, present: Subset) -> dict[str, Task]:
-    """The outputs that are scored when some modalities are there: all of them.
-
-    Of a cycle network all with all modalities, each of them hidden from its own prediction, and
-    those that are not there with fewer.
-    """
-    if not isinstance(net, CycleFusionNetwork) or len(present) == len(net.inputs):
-        return dict(net.outputs)
-    return {name: task for name, task in net.outputs.items() if name not in present}
 
 
 def _described(dataset: Dataset[Any], what: str) -> Mapping[str, Modality]:

@@ -87,10 +87,6 @@ class FusedNetwork(ChannelExchangeNetwork):
             predictions[name] = Output({}, prediction, prediction.new_zeros(0))
         return predictions
 
-    def alpha_weights(self) -> dict[str, dict[str, float]]:
-        """Nothing: there is no ensemble."""
-        return {}
-
     def _first(
         self, inputs: Mapping[str, Tensor], present: Sequence[str], rows: Sequence[int]
     ) -> Tensor:

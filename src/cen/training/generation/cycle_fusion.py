@@ -14,6 +14,7 @@ from cen.errors import ConfigError
 from cen.models import CycleFusionNetwork, Output, Task
 from cen.models.cycle import Feed, fused
 from cen.models.network import resize
+from cen.stream import Stream
 from cen.training.generation.translation import Translation
 from cen.training.module import DensePrediction, inputs_of, label_size
 
@@ -33,6 +34,8 @@ class CycleTerm(DensePrediction):
         cycle_weight: weight of the term; 0 trains the directions together and nothing more.
         **options: as for the training module.
     """
+
+    net: CycleFusionNetwork
 
     def __init__(self, *args: Any, cycle_weight: float = 10.0, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -55,7 +58,6 @@ class CycleTerm(DensePrediction):
     def _again(self, outputs: Mapping[str, Output], targets: Mapping[str, Tensor]) -> Tensor:
         """Mean loss of the modalities that are predicted from another one's prediction."""
         net = self.net
-        assert isinstance(net, CycleFusionNetwork)
         names = list(net.outputs)
         rng = np.random.default_rng((self.seed, self.trainer.global_step, 0, _DRAW))
         drawn = names[int(rng.integers(len(names)))]
@@ -69,7 +71,7 @@ class CycleTerm(DensePrediction):
         rebuilt = net(inputs, size, targets=others)
         tallies, weights = self._tallies(targets), self._class_weights()
         losses = {
-            name: net.outputs[name].rules.loss(
+            Stream(name, drawn): net.outputs[name].rules.loss(
                 fused(rebuilt[name]), targets[name], weights.get(name), tallies.get(name)
             )
             for name in others

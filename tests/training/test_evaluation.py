@@ -15,7 +15,8 @@ from cen.errors import DataError
 from cen.metrics import confusion_matrix, segmentation_scores
 from cen.models import Output, Task
 from cen.scores import mean_headline
-from cen.training.fusion_scores import METRICS, FusionScores, subsets
+from cen.tasks import KINDS
+from cen.training.fusion_scores import FusionScores, subsets
 from cen.training.scoring_pass import score_network
 
 
@@ -130,7 +131,7 @@ def test_a_prediction_that_is_not_finite_is_refused() -> None:
         score_network(net, Blocks(2), batch_size=2, accelerator="cpu")
 
 
-@pytest.mark.parametrize("kind", METRICS)
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("value", [torch.nan, torch.inf])
 def test_scores_of_what_is_not_finite(
     kind: str, value: float, monkeypatch: pytest.MonkeyPatch

@@ -51,7 +51,9 @@ def build(name: str, **arguments: Any) -> ChannelExchangeNetwork:
     description = NetworkDescription.of(name, arguments)
     if _largest(description) > _USUAL:
         _refuse_too_large(description)
-    return builders[name](description)
+    net = builders[name](description)
+    net.rebuild = build
+    return net
 
 
 MOST_WEIGHTS = 2**31

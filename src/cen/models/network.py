@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, cast
 
 import torch
@@ -13,7 +13,8 @@ from torch.nn import functional as F
 from cen.errors import ConfigError, DataError, ShapeError, StreamError, described, did_you_mean
 from cen.exchange import Streams
 from cen.exchange.streams import check_tensors
-from cen.models.stems import tile
+from cen.models.stems import adapt_channels, tile
+from cen.models.weight_transfer import transfer
 from cen.stream import Stream, input_of
 from cen.tasks import Task
 from cen.tasks.pairs import check_finite, check_together
@@ -73,12 +74,14 @@ class ChannelExchangeNetwork(nn.Module):
         config: the arguments of `cen.build` that make this network, as plain JSON-able values.
 
     Attributes:
+        rebuild: `cen.build`, which made it, for networks alike with other inputs or outputs.
         cyclic: whether inputs and outputs are the same, each predicted from the others.
         alpha: the ensemble's scalars of each output, one per input, before the softmax.
         metadata: what a checkpoint says beside the weights (classes, preprocessing, ...).
     """
 
     cyclic = False
+    rebuild: Callable[..., ChannelExchangeNetwork] | None = None
 
     def __init__(
         self,
@@ -182,9 +185,55 @@ class ChannelExchangeNetwork(nn.Module):
         outputs: Mapping[str, int | Task] | None = None,
     ) -> ChannelExchangeNetwork:
         """A new network for other inputs or outputs with every weight that fits; see `finetune`."""
-        from cen.models.finetuning import finetune
+        if self.rebuild is None:
+            raise ConfigError("only a network that cen.build or cen.load gave can be adapted")
+        config = {**self.config}
+        config["inputs"] = self.inputs if inputs is None else inputs
+        config["outputs"] = self.outputs if outputs is None else outputs
+        new = self.rebuild(**config)
+        reference = next(self.parameters())
+        new.to(device=reference.device, dtype=reference.dtype)
+        with torch.no_grad():
+            new.take_over(self)
+        preprocessing = self.metadata.get("preprocessing", {})
+        new.metadata = {
+            "preprocessing": {
+                name: value
+                for name, value in preprocessing.items()
+                if name in new.inputs and self.inputs.get(name) == new.inputs[name]
+            },
+            **{key: self.metadata[key] for key in ("conventions",) if key in self.metadata},
+        }
+        return new.train(self.training)
 
-        return finetune(self, inputs=inputs, outputs=outputs)
+    def take_over(self, old: ChannelExchangeNetwork) -> None:
+        """Copies every weight of another network of the same options that fits; see `finetune`."""
+        transfer(old.encoder, self.encoder)
+        transfer(old.decoder, self.decoder)
+        self._take_over_stems(old)
+        for name, task in self.outputs.items():
+            before = old.outputs.get(name)
+            if before is None or (before.kind, before.channels) != (task.kind, task.channels):
+                continue
+            transfer(old.heads[name], self.heads[name])
+            if name in self.alpha:
+                # A new stream gets the mean of the others' scalars.
+                scalars = dict(zip(old.sources(name), old.alpha[name], strict=True))
+                mean = old.alpha[name].mean()
+                every = [scalars.get(source, mean) for source in self.sources(name)]
+                self.alpha[name].copy_(torch.stack(every))
+
+    def _take_over_stems(self, old: ChannelExchangeNetwork) -> None:
+        """Each private stem starts from the old one of its name, else from the shared one."""
+        shared: Any = old.encoder.conv1
+        first: Any = next(iter(old.stems.values())) if shared is None else shared
+        for name, stem in self.stems.items():
+            source: Any = old.stems[name] if name in old.stems else first  # noqa: SIM401
+            target: Any = stem
+            target.weight.copy_(adapt_channels(source.weight, target.weight.shape[1]))
+        conv1: Any = self.encoder.conv1
+        if conv1 is not None and shared is None:
+            conv1.weight.copy_(adapt_channels(first.weight, 3))
 
     def _check(self, inputs: Mapping[str, Tensor]) -> tuple[str, ...]:
         """The names of the inputs that are present, in the order of the streams."""

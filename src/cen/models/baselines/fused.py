@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from cen.models.network import FUSED, ChannelExchangeNetwork, Output, resize
+from cen.models.weight_transfer import transfer
 
 
 class StagedEncoder(Protocol):
@@ -86,6 +87,12 @@ class FusedNetwork(ChannelExchangeNetwork):
             prediction = self.outputs[name].rules.constrain(prediction)
             predictions[name] = Output({}, prediction, prediction.new_zeros(0))
         return predictions
+
+    def take_over(self, old: ChannelExchangeNetwork) -> None:
+        """As in the base class, and the fusion's weights."""
+        super().take_over(old)
+        if isinstance(old, FusedNetwork):
+            transfer(old.fusion, self.fusion)
 
     def _first(
         self, inputs: Mapping[str, Tensor], present: Sequence[str], rows: Sequence[int]

@@ -129,6 +129,21 @@ def test_the_tag_of_the_file_is_missing(tmp_path):
     assert any("no-data tag" in text and "-9999; it is read as missing" in text for text in notes)
 
 
+@pytest.mark.parametrize(("more", "told"), [("", True), (", ignore: 0", False)])
+def test_a_tag_of_labels_that_is_a_class_is_told(tmp_path, more, told):
+    folder(tmp_path, None)
+    tag = (42113, 2, 2, "0", True)
+    for path in list((tmp_path / "labels").iterdir()):
+        labels = (np.random.default_rng(0).random((16, 24)) > 0.5).astype(np.uint8)
+        tifffile.imwrite(path.with_suffix(".tif"), labels, metadata=None, extratags=[tag])
+        path.unlink()
+    yaml = (tmp_path / "dataset.yaml").read_text().replace("labels/{id}.png", "labels/{id}.tif")
+    (tmp_path / "dataset.yaml").write_text(yaml.replace("kind: label", f"kind: label{more}"))
+    report = check_data(DatasetRecipe("folder", str(tmp_path)), workers=1)
+    notes = [f.text for f in report.findings]
+    assert any("says 0, but it is read as class 0" in text for text in notes) == told
+
+
 @pytest.mark.parametrize(
     ("more", "message"),
     [

@@ -276,9 +276,18 @@ def _judge_nodata(
 ) -> Iterator[Finding]:
     """What files call no data and the description does not name."""
     for (name, nodata), count in facts.nodata.items():
-        missing = read[name].missing
+        field = read[name]
+        missing = field.missing
         told = f"{name}: the no-data tag of {count} TIFF files says {nodata:.9g}"
-        if missing == ():
+        if field.field_kind.classes:
+            if not nodata.is_integer() or nodata in field.ignore or field.ignore_index == nodata:
+                continue
+            number = int(nodata) - field.first
+            meant = dict(field.values).get(int(nodata), number) if field.values else number
+            if meant == field.ignore_index:
+                continue
+            text = f"{told}, but it is read as class {meant}; if it is none say ignore: {nodata:g}"
+        elif missing == ():
             text = f"{told}, but missing says that no value is; it is read as measured"
         elif isfinite(nodata) and nodata not in (missing or ()):
             others = f", besides {', '.join(f'{one:g}' for one in missing)}" if missing else ""

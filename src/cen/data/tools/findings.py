@@ -269,11 +269,15 @@ class _Sample:
         """The range of measured values, and what the file itself says of those that are none."""
         for band, values in bands_of(name, value):
             self.facts.ranges.setdefault(band, ValueRange()).add(ValueRange.of(values))
+        self._count_tag(name)
+
+    def _count_tag(self, name: str) -> None:
         nodata = nodata_tag(self.paths[name]) if name in self.paths else None
         if nodata is not None:
             self.facts.nodata[name, nodata] += 1
 
     def _check_labels(self, name: str, value: NDArray[Any]) -> None:
+        self._count_tag(name)
         pixels = counted(value)
         self.facts.labels.setdefault(name, Counter()).update(pixels)
         if name not in self.dataset.labels:

@@ -1,7 +1,10 @@
 """The contract of kinds, and what may be read of them without torch."""
 
+import ast
+import re
 import subprocess
 import sys
+from pathlib import Path
 from typing import get_args
 
 import pytest
@@ -9,6 +12,7 @@ import torch
 
 from cen.tasks import KINDS, KindName, Task
 
+SOURCE = Path(__file__).parents[2] / "src" / "cen"
 TASKS = {
     name: Task(name, kind.fixed_channels or 4)  # type: ignore[arg-type]
     for name, kind in KINDS.items()
@@ -101,3 +105,19 @@ def test_a_loss_that_is_none_is_refused_with_the_names() -> None:
     task = Task("segmentation", 3)
     assert task == Task("segmentation", 3, loss="cross_entropy")
     assert "loss" not in task.to_dict()
+
+
+def test_no_room_outside_asks_for_the_name_of_a_kind() -> None:
+    """What differs between kinds stands in their files; kinds of fields of the data are others."""
+    asked = []
+    for path in sorted(SOURCE.rglob("*.py")):
+        if path.is_relative_to(SOURCE / "tasks"):
+            continue
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            sides = [node.left, *node.comparators] if isinstance(node, ast.Compare) else []
+            text = " ".join(map(ast.unparse, sides))
+            of_outputs = re.search(r"(task|output)\w*(\[.*\])?\.kind\b", text)
+            named = any(isinstance(part, ast.Constant) for side in sides for part in ast.walk(side))
+            if of_outputs and named:
+                asked.append(f"{path.name}:{node.lineno}: {ast.unparse(node)}")
+    assert asked == []

@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _shown(report: Report) -> list[RenderableType]:
     """The report as tables and lines."""
-    from cen.data.tools.checking import told
+    from cen.data.tools.checking import depth_summary
 
     shown: list[RenderableType] = []
     rows = []
@@ -67,7 +67,7 @@ def _shown(report: Report) -> list[RenderableType]:
         errors = [f for f in report.errors if f.split == split]
         rows.append((split, str(facts.samples), size, str(len(errors))))
     shown.append(printing.table(("split", "samples", "size", "errors"), rows))
-    depth = {name: told(facts) for name, facts in report.depth().items()}
+    depth = {name: depth_summary(facts) for name, facts in report.depth().items()}
     if depth:
         head = ("depth", "unit", "nearest m", "median m", "farthest m", "holes %")
         lines = []
@@ -101,9 +101,9 @@ def _ranges(report: Report) -> list[RenderableType]:
         step = report.steps.get(band.partition("[")[0])
         if step is None:
             continue  # depth has a table of its own
-        told = values.to_dict()
-        numbers = [f"{told[key]:.4g}" for key in told if key != "missing"]
-        rows.append((band, f"{step:g}", *numbers, f"{100 * told['missing']:.1f}"))
+        summary = values.to_dict()
+        numbers = [f"{summary[key]:.4g}" for key in summary if key != "missing"]
+        rows.append((band, f"{step:g}", *numbers, f"{100 * summary['missing']:.1f}"))
     head = ("values", "unit", "min", "1 %", "median", "99 %", "max", "missing %")
     return [printing.table(head, rows)] if rows else []
 

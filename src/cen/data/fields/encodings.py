@@ -68,10 +68,10 @@ def jet(share: NDArray[Any]) -> Floats:
 
 def spread(values: Floats) -> Floats:
     """Values between the smallest and the largest of the picture as 0..1; all 0 if they agree."""
-    known = np.isfinite(values)
-    if not known.any():
+    measured = np.isfinite(values)
+    if not measured.any():
         return values
-    low, high = float(values[known].min()), float(values[known].max())
+    low, high = float(values[measured].min()), float(values[measured].max())
     return np.asarray((values - low) / max(high - low, 1e-12), dtype=np.float32)
 
 

@@ -175,11 +175,11 @@ def normals_from_depth(
         (H, W, 3) unit vectors towards the camera; NaN where depth is missing or too little of it
         is known in the window.
     """
-    known = np.isfinite(depth) & (np.nan_to_num(depth) > 0)
+    measured = np.isfinite(depth) & (np.nan_to_num(depth) > 0)
     size = (depth.shape[0], depth.shape[1])
     x, y = _sight(intrinsics, size)
-    inverse = np.divide(1.0, depth, out=np.zeros(size), where=known)
-    weight = known.astype(np.float64)
+    inverse = np.divide(1.0, depth, out=np.zeros(size), where=measured)
+    weight = measured.astype(np.float64)
     window = (2 * radius + 1, 2 * radius + 1)
 
     def total(values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -201,7 +201,7 @@ def normals_from_depth(
     xq, yq = mean(x * inverse) - mx * mq, mean(y * inverse) - my * mq
     determinant = xx * yy - xy * xy
     # Points in one line, or fewer than three, are of no plane. The scale is that of the window.
-    fits = known & (count >= 3) & (determinant > 1e-6 * (xx + yy) ** 2)
+    fits = measured & (count >= 3) & (determinant > 1e-6 * (xx + yy) ** 2)
     divisor = np.where(fits, determinant, 1.0)
     a, b = (yy * xq - xy * yq) / divisor, (xx * yq - xy * xq) / divisor
     c = mq - a * mx - b * my
@@ -220,11 +220,11 @@ def _blended(
     floats = np.issubdtype(values.dtype, np.floating)
     if not floats or interpolation == "nearest":
         return _banded(values, mapping, flag)
-    known = np.isfinite(values)
-    if known.all():
+    measured = np.isfinite(values)
+    if measured.all():
         return _banded(values, mapping, flag)
-    weight = _banded(known.astype(np.float32), mapping, cv2.INTER_LINEAR)
-    total = _banded(np.where(known, values, 0).astype(values.dtype), mapping, cv2.INTER_LINEAR)
+    weight = _banded(measured.astype(np.float32), mapping, cv2.INTER_LINEAR)
+    total = _banded(np.where(measured, values, 0).astype(values.dtype), mapping, cv2.INTER_LINEAR)
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.where(weight >= 0.5, total / weight, np.nan).astype(values.dtype)
 

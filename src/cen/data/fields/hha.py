@@ -80,14 +80,14 @@ def gravity(normals: NDArray[Any]) -> NDArray[np.float64]:
     # Every k-th row and column: ten thousand surfaces vote as well as all of them.
     step = max(1, int(np.sqrt(normals.shape[0] * normals.shape[1] / _VOTES)))
     voting = normals[::step, ::step]
-    known = np.asarray(voting[np.isfinite(voting).all(axis=2)], dtype=np.float64)
+    measured = np.asarray(voting[np.isfinite(voting).all(axis=2)], dtype=np.float64)
     down = np.array((0.0, 1.0, 0.0))
     for degrees, iterations in _ROUNDS:
         threshold = np.radians(degrees)
         for _ in range(iterations):
-            along = np.abs(known @ down)
-            level = known[along > np.cos(threshold)]
-            upright = known[along < np.sin(threshold)]
+            along = np.abs(measured @ down)
+            level = measured[along > np.cos(threshold)]
+            upright = measured[along < np.sin(threshold)]
             if not len(level) and not len(upright):
                 return down
             # Small where the direction lies in the upright surfaces and along the level ones.

@@ -28,24 +28,24 @@ def fill_holes(depth: NDArray[Any], how: Filling) -> NDArray[np.float32]:
         (H, W) float32; measured values are untouched.
     """
     values = np.asarray(depth, dtype=np.float32)
-    known = np.isfinite(values)
-    if known.all() or not known.any():
+    measured = np.isfinite(values)
+    if measured.all() or not measured.any():
         return values
-    nearest = _nearest(values, known)
+    nearest = _nearest(values, measured)
     if how == "nearest":
         return nearest
     # OpenCV's other method (Telea) makes noise of 32-bit floats.
-    filled = cv2.inpaint(nearest, (~known).astype(np.uint8), _RADIUS, cv2.INPAINT_NS)
-    filled = np.clip(filled, values[known].min(), values[known].max())
+    filled = cv2.inpaint(nearest, (~measured).astype(np.uint8), _RADIUS, cv2.INPAINT_NS)
+    filled = np.clip(filled, values[measured].min(), values[measured].max())
     filled = np.where(np.isfinite(filled), filled, nearest)
-    return np.where(known, values, filled).astype(np.float32)
+    return np.where(measured, values, filled).astype(np.float32)
 
 
-def _nearest(values: NDArray[np.float32], known: NDArray[np.bool_]) -> NDArray[np.float32]:
+def _nearest(values: NDArray[np.float32], measured: NDArray[np.bool_]) -> NDArray[np.float32]:
     """Every hole gets the value of the measured pixel next to it (distance of OpenCV's 5 × 5)."""
     _, labels = cv2.distanceTransformWithLabels(
-        (~known).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
+        (~measured).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
     )
     value_of = np.zeros(int(labels.max()) + 1, dtype=np.float32)
-    value_of[labels[known]] = values[known]
+    value_of[labels[measured]] = values[measured]
     return np.asarray(value_of[labels])

@@ -206,7 +206,7 @@ class AlignedDataset(Dataset[Sample]):
             files = self.files(index)
             for field in {**self.modalities, **dict.fromkeys(self.annotated(index))}:
                 if field in files and not is_file(files[field]):
-                    told = self._told(files, field)
+                    told = self._file_name(files, field)
                     raise DataError(f"{self.place(index)}: no file {told} in {self.root}")
 
     def __len__(self) -> int:
@@ -283,14 +283,14 @@ class AlignedDataset(Dataset[Sample]):
             raise IndexError(f"sample {index} of {len(self)}")
         try:
             sample: Sample = {}
-            known = {name: self.targets[name] for name in self.annotated(index)}
-            for field, modality in {**known, **self.modalities}.items():
+            annotated = {name: self.targets[name] for name in self.annotated(index)}
+            for field, modality in {**annotated, **self.modalities}.items():
                 sample[field] = self.read(field, index, modality)
             self._check(sample, index)
         except DataError as error:
             raise DataError(f"{self.place(index)}: {error}") from error
         # Inputs first: pictures of a sample show them in this order.
-        order = [*self.modalities, *(t for t in known if t not in self.modalities)]
+        order = [*self.modalities, *(t for t in annotated if t not in self.modalities)]
         return {
             **{field: sample[field] for field in order},
             "name": self.name(index),
@@ -336,17 +336,19 @@ class AlignedDataset(Dataset[Sample]):
         sizes = {field: value.shape[:2] for field, value in sample.items()}
         if len(set(sizes.values())) > 1:
             listed = ", ".join(
-                f"{self._told(files, field)} {h} x {w}" for field, (h, w) in sizes.items()
+                f"{self._file_name(files, field)} {h} x {w}" for field, (h, w) in sizes.items()
             )
             why = "".join(turned(path) for field, path in files.items() if field in sizes)
             raise DataError(f"sizes differ: {listed}; align the sensors and resample first{why}")
         for field, value in sample.items():
             if field in self.labels:
-                self._check_labels(self._told(files, field), value, len(self.labels[field].names))
+                self._check_labels(
+                    self._file_name(files, field), value, len(self.labels[field].names)
+                )
 
     def _check_labels(self, told: str, labels: NDArray[Any], classes: int) -> None:
-        known = (labels >= 0) & (labels < classes)
-        wrong = ~known & (labels != self.ignore_index)
+        is_class = (labels >= 0) & (labels < classes)
+        wrong = ~is_class & (labels != self.ignore_index)
         if np.any(wrong):
             found = np.unique(labels[wrong])
             values = ", ".join(str(value) for value in found[:5])
@@ -356,7 +358,7 @@ class AlignedDataset(Dataset[Sample]):
                 f"(values: in the dataset.yaml of layout folder){smoothed(len(found))}"
             )
 
-    def _told(self, files: Mapping[str, Path], field: str) -> str:
+    def _file_name(self, files: Mapping[str, Path], field: str) -> str:
         """A file as a message names it: below the root where it is there."""
         path = files.get(field)
         if path is None:

@@ -61,37 +61,37 @@ class AlignedFolder(AlignedDataset):
 
     def open(self, classes: int | Sequence[str] | None) -> None:
         """Reads dataset.yaml; the files are looked for once it is known which fields are read."""
-        said = self._said = read_description(self.root)
-        self.root, ignored = said.root, self.ignore_index
-        check_splits(said)
-        if not said.root.is_dir():
-            raise DataError(f"{said.at('root')}: there is no folder {said.root}")
-        self.ungrouped = said.config.group is None
-        about = said.config.about
+        description = self._description = read_description(self.root)
+        self.root, ignored = description.root, self.ignore_index
+        check_splits(description)
+        if not description.root.is_dir():
+            raise DataError(f"{description.at('root')}: there is no folder {description.root}")
+        self.ungrouped = description.config.group is None
+        about = description.config.about
         # The classes of Rooms are not the user's: in a few frames some do not occur.
         self.own_classes = not (isinstance(about, Mapping) and about.get("name") == "rooms")
         self._files: dict[str, dict[str, str]] = {}
         self._folder: str | None = None
         self._chosen = Chosen((), {})
-        self.fields = {name: _arguments(said, name, ignored) for name in said.fields}
-        self.labels = _labels(said, self.fields, classes)
-        for name, field in said.fields.items():
+        self.fields = {name: _arguments(description, name, ignored) for name in description.fields}
+        self.labels = _labels(description, self.fields, classes)
+        for name, field in description.fields.items():
             if field.values is not None:
-                values, none = class_values(said, name, self.labels[name].names)
+                values, none = class_values(description, name, self.labels[name].names)
                 more = {"values": values, "ignore": none, "ignore_index": ignored}
                 self.fields[name] = {**self.fields[name], **more}
         self.undeclared = frozenset(
             name
             for name in self.labels
-            if not self.ignore_declared and _says_nothing(said.fields[name], ignored)
+            if not self.ignore_declared and _says_nothing(description.fields[name], ignored)
         )
         self._colours = {
-            name: class_colours(said, name, self.labels[name].names)
-            for name, field in said.fields.items()
+            name: class_colours(description, name, self.labels[name].names)
+            for name, field in description.fields.items()
             if field.colours is not None
         }
-        self.usual_inputs = tuple(said.config.modalities)
-        self.usual_targets = tuple(said.config.outputs)
+        self.usual_inputs = tuple(description.config.modalities)
+        self.usual_targets = tuple(description.config.outputs)
 
     def __len__(self) -> int:
         return len(self._chosen.names)
@@ -106,7 +106,7 @@ class AlignedFolder(AlignedDataset):
 
     def group(self, index: int) -> str:
         """What the expression ``group`` finds in the name, else the name."""
-        return groups(self._said, [self.name(index)])[0]
+        return groups(self._description, [self.name(index)])[0]
 
     def files(self, index: int) -> dict[str, Path]:
         """The files of a sample; one that is missing as it would be called."""
@@ -118,7 +118,7 @@ class AlignedFolder(AlignedDataset):
 
     def extra(self, index: int) -> dict[str, Any]:
         """``intrinsics`` where the YAML gives them."""
-        given = self._said.config.intrinsics
+        given = self._description.config.intrinsics
         if given is None:
             return {}
         across, down, x, y = given
@@ -138,7 +138,7 @@ class AlignedFolder(AlignedDataset):
         wanted = list({**self.modalities, **self.targets})
         if not wanted:
             return
-        by_folder = any(self._said.patterns[name].by_split for name in wanted)
+        by_folder = any(self._description.patterns[name].by_split for name in wanted)
         names = self._in_folders(wanted) if by_folder else self._anywhere(wanted)
         self._require(wanted, names)
 
@@ -146,25 +146,26 @@ class AlignedFolder(AlignedDataset):
         """Names of this split where it is chosen by lists or shares."""
         self._find(wanted, None)
         names = sorted({name for found in self._files.values() for name in found}, key=natural)
-        self._chosen = choose(self._said, self.split, names, self.validation)
+        self._chosen = choose(self._description, self.split, names, self.validation)
         return self._chosen.names
 
     def _in_folders(self, wanted: Sequence[str]) -> Sequence[str]:
         """Names of this split where every split has folders of its own."""
-        said, split = self._said, self.split
-        folder = split_folder(said, split)
+        description, split = self._description, self.split
+        folder = split_folder(description, split)
         cut = folder is None and split == "validation"
-        if cut or (split == "train" and split_folder(said, "validation") is None):
-            cut, folder = True, split_folder(said, "train")
+        if cut or (split == "train" and split_folder(description, "validation") is None):
+            cut, folder = True, split_folder(description, "train")
         if folder is None:
             raise DataError(
-                f"{said.path}: no folder of the {split} split; name it: splits: {{{split}: FOLDER}}"
+                f"{description.path}: no folder of the {split} split; name it: "
+                f"splits: {{{split}: FOLDER}}"
             )
         self._find(wanted, folder)
-        split_ones = [self._files[name] for name in wanted if said.patterns[name].by_split]
+        split_ones = [self._files[name] for name in wanted if description.patterns[name].by_split]
         names = sorted({name for found in split_ones for name in found}, key=natural)
         if cut:
-            part = self.cut(groups(said, names), f"{said.root}, {folder}")
+            part = self.cut(groups(description, names), f"{description.root}, {folder}")
             names = [names[index] for index in part]
         self._chosen = Chosen(tuple(names), {})
         return names
@@ -172,7 +173,7 @@ class AlignedFolder(AlignedDataset):
     def _find(self, wanted: Sequence[str], folder: str | None) -> None:
         self._files, self._folder = {}, folder
         for name in wanted:
-            pattern = self._said.patterns[name]
+            pattern = self._description.patterns[name]
             found = pattern.find(self.root, folder)
             if not found:
                 raise DataError(
@@ -193,16 +194,17 @@ class AlignedFolder(AlignedDataset):
                 raise DataError(self._without(lacks))
             told = ", ".join(f"{field} such as {min(self._files[field])!r}" for field in wanted)
             raise DataError(
-                f"{self._said.path}: no sample has all files; names ({{id}}) found: {told}; the "
-                "same sample must have the same name in every pattern"
+                f"{self._description.path}: no sample has all files; names ({{id}}) found: {told}; "
+                "the same sample must have the same name in every pattern"
             )
         told = "; ".join(
             f"{name} has no {', '.join(fields)} ({self._told_file(name, fields[0])})"
             for name, fields in list(lacks.items())[:_TOLD]
         )
         more = f" and {len(lacks) - _TOLD} more" if len(lacks) > _TOLD else ""
-        text = f"{self._said.path}: {len(lacks)} of {len(names)} samples lack files: {told}{more}"
-        if self._said.config.missing == "error":
+        count = f"{len(lacks)} of {len(names)} samples"
+        text = f"{self._description.path}: {count} lack files: {told}{more}"
+        if self._description.config.missing == "error":
             raise DataError(f"{text}; add them, or say 'missing: skip'")
         warnings.warn(f"{text}; they are skipped", CenWarning, stacklevel=4)
         kept = tuple(name for name in names if name not in lacks)
@@ -214,8 +216,8 @@ class AlignedFolder(AlignedDataset):
         example = self._told_file(name, fields[0])
         learnt = all(field in self.targets for field in fields)
         return (
-            f"{self._said.path}: none of the {len(lacks)} samples of the {self.split} split has "
-            f"{', '.join(fields)} (no file such as {example})"
+            f"{self._description.path}: none of the {len(lacks)} samples of the {self.split} split "
+            f"has {', '.join(fields)} (no file such as {example})"
             + ("; without ground truth nothing is learnt or measured" if learnt else "")
             + f"; add the files, or say in splits: which samples are {self.split}"
         )
@@ -228,15 +230,17 @@ class AlignedFolder(AlignedDataset):
         return lost
 
     def _told_file(self, name: str, field: str) -> str:
-        return self._said.patterns[field].path_of(name, self._folder)
+        return self._description.patterns[field].path_of(name, self._folder)
 
 
-def _arguments(said: Description, name: str, ignore_index: int) -> dict[str, Any]:
+def _arguments(description: Description, name: str, ignore_index: int) -> dict[str, Any]:
     """What the YAML says of a field, as arguments of ``Modality.of``."""
-    field = said.fields[name]
-    if field.kind is None and name in said.config.outputs:
+    field = description.fields[name]
+    if field.kind is None and name in description.config.outputs:
         if named(field) is None:
-            raise ConfigError(f"{said.at(f'outputs.{name}')}: say its kind, such as kind: label")
+            raise ConfigError(
+                f"{description.at(f'outputs.{name}')}: say its kind, such as kind: label"
+            )
         field = dataclasses.replace(field, kind="label")
     names = [item.name for item in dataclasses.fields(ModalityConfig)] + ["channels"]
     arguments = {key: getattr(field, key) for key in names if getattr(field, key) is not None}
@@ -247,7 +251,7 @@ def _arguments(said: Description, name: str, ignore_index: int) -> dict[str, Any
     try:
         Modality.of(**arguments)
     except ConfigError as error:
-        raise ConfigError(f"{said.at(said.key_of(name))}: {error}") from None
+        raise ConfigError(f"{description.at(description.key_of(name))}: {error}") from None
     return arguments
 
 
@@ -258,45 +262,47 @@ def _says_nothing(field: FieldConfig, ignored: int) -> bool:
 
 
 def _labels(
-    said: Description, fields: Mapping[str, Mapping[str, Any]], classes: int | Sequence[str] | None
+    description: Description,
+    fields: Mapping[str, Mapping[str, Any]],
+    classes: int | Sequence[str] | None,
 ) -> dict[str, Classes]:
     """The classes of every label field."""
     labels: dict[str, Classes] = {}
-    for name, field in said.fields.items():
+    for name, field in description.fields.items():
         if fields[name].get("kind") != "label":
-            _refuse_label_keys(said, name, field)
+            _refuse_label_keys(description, name, field)
             continue
         given = named(field) if classes is None or labels else classes
+        where = description.at(description.key_of(name))
         if given is None:
             raise ConfigError(
-                f"{said.at(said.key_of(name))}: how many classes? Say classes: [road, person], or "
-                "their number"
+                f"{where}: how many classes? Say classes: [road, person], or their number"
             )
         names = tuple(str(n) for n in (range(given) if isinstance(given, int) else given))
         palette = field.palette
         if field.colours is not None:
-            class_colours(said, name, names)  # refuses what is no colour
+            class_colours(description, name, names)  # refuses what is no colour
             palette = palette or [field.colours[n] for n in names]
         twice = [label for label in names if names.count(label) > 1 or not label.strip()]
         if twice or not names:
             raise ConfigError(
-                f"{said.at(said.key_of(name))}: classes: "
+                f"{where}: classes: "
                 + (f"{twice[0]!r} is empty or stands twice" if twice else "there are none")
                 + "; give every class a name of its own"
             )
         if palette is not None and len(palette) != len(names):
             raise ConfigError(
-                f"{said.at(said.key_of(name))}: {len(names)} classes and {len(palette or ())} "
+                f"{where}: {len(names)} classes and {len(palette or ())} "
                 "colours in the palette; give one colour for each class"
             )
         labels[name] = Classes(names, palette_of({"palette": palette}, len(names)))
     return labels
 
 
-def _refuse_label_keys(said: Description, name: str, field: FieldConfig) -> None:
+def _refuse_label_keys(description: Description, name: str, field: FieldConfig) -> None:
     for key in ("classes", "palette", "colours", "values", "ignore"):
         if getattr(field, key) is not None:
-            at = said.at(f"{said.key_of(name)}.{key}")
+            at = description.at(f"{description.key_of(name)}.{key}")
             raise ConfigError(f"{at}: is for kind: label; this field is of another kind")
 
 

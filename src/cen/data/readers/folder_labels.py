@@ -19,7 +19,7 @@ _UNLABELLED = -1
 LabelValues = tuple[tuple[tuple[int, int], ...], tuple[int, ...]]
 
 
-def class_colours(said: Description, name: str, classes: Sequence[str]) -> dict[int, int]:
+def class_colours(description: Description, name: str, classes: Sequence[str]) -> dict[int, int]:
     """The class of every colour of a field's masks.
 
     Returns:
@@ -28,16 +28,16 @@ def class_colours(said: Description, name: str, classes: Sequence[str]) -> dict[
     Raises:
         ConfigError: a class has no colour, a name is no class, a colour is none or stands twice.
     """
-    given = said.fields[name].colours or {}
-    at = f"{said.key_of(name)}.colours"
+    given = description.fields[name].colours or {}
+    at = f"{description.key_of(name)}.colours"
     for other in ("bands", "first", "ignore"):
-        if getattr(said.fields[name], other):
-            where = said.at(f"{said.key_of(name)}.{other}")
+        if getattr(description.fields[name], other):
+            where = description.at(f"{description.key_of(name)}.{other}")
             raise ConfigError(f"{where}: means nothing beside colours, which say it all")
     numbers = {**{label: number for number, label in enumerate(classes)}, IGNORED: _UNLABELLED}
     colours: dict[int, int] = {}
     for label, colour in given.items():
-        where = said.at(f"{at}.{label}")
+        where = description.at(f"{at}.{label}")
         if label not in numbers:
             raise ConfigError(f"{where}: is no class{did_you_mean(label, classes)}")
         if len(colour) != 3 or not all(0 <= part <= 255 for part in colour):
@@ -48,7 +48,7 @@ def class_colours(said: Description, name: str, classes: Sequence[str]) -> dict[
         colours[code] = numbers[label]
     for label in classes:
         if label not in given:
-            raise ConfigError(f"{said.at(at)}: says no colour of the class {label}")
+            raise ConfigError(f"{description.at(at)}: says no colour of the class {label}")
     return colours
 
 
@@ -77,7 +77,7 @@ def decode_colours(
     return numbers
 
 
-def class_values(said: Description, name: str, classes: Sequence[str]) -> LabelValues:
+def class_values(description: Description, name: str, classes: Sequence[str]) -> LabelValues:
     """The class of every stored number of a field, as its key ``values`` says.
 
     Returns:
@@ -87,19 +87,21 @@ def class_values(said: Description, name: str, classes: Sequence[str]) -> LabelV
         ConfigError: a key is no number, a name is no class, a class has no number, a number stands
             twice, or another key says the same of the numbers.
     """
-    field, key = said.fields[name], f"{said.key_of(name)}.values"
+    field, key = description.fields[name], f"{description.key_of(name)}.values"
     for other in ("colours", "ignore"):
         if getattr(field, other) is not None:
-            raise ConfigError(f"{said.at(key)}: stands beside {other}; values says it all, alone")
+            raise ConfigError(
+                f"{description.at(key)}: stands beside {other}; values says it all, alone"
+            )
     if field.first:
-        raise ConfigError(f"{said.at(key)}: stands beside first; values says it all, alone")
-    known = {label: number for number, label in enumerate(classes)}
+        raise ConfigError(f"{description.at(key)}: stands beside first; values says it all, alone")
+    number_of = {label: number for number, label in enumerate(classes)}
     pairs: dict[int, int] = {}
     ignored: list[int] = []
     for text, given in (field.values or {}).items():
         shown = f"[{', '.join(map(str, text))}]" if isinstance(text, tuple) else text
-        label, where = str(given), said.at(f"{key}.{shown}")
-        if label != IGNORED and label not in known:
+        label, where = str(given), description.at(f"{key}.{shown}")
+        if label != IGNORED and label not in number_of:
             raise ConfigError(f"{where}: {label} is no class{did_you_mean(label, classes)}")
         for number in _stored(text, where):
             if number in pairs or number in ignored:
@@ -107,10 +109,10 @@ def class_values(said: Description, name: str, classes: Sequence[str]) -> LabelV
             if label == IGNORED:
                 ignored.append(number)
             else:
-                pairs[number] = known[label]
-    for label, number in known.items():
+                pairs[number] = number_of[label]
+    for label, number in number_of.items():
         if number not in pairs.values():
-            raise ConfigError(f"{said.at(key)}: says no number of the class {label}")
+            raise ConfigError(f"{description.at(key)}: says no number of the class {label}")
     return tuple(pairs.items()), tuple(ignored)
 
 

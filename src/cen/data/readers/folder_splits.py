@@ -38,15 +38,15 @@ class Chosen:
     places: Mapping[str, str]
 
 
-def check_splits(said: Description) -> None:
+def check_splits(description: Description) -> None:
     """Refuses splits that do not exist and values that are neither list, folder nor share.
 
     Raises:
         ConfigError: naming the key and the line.
     """
-    by_folder = any(pattern.by_split for pattern in said.patterns.values())
-    for name, value in said.config.splits.items():
-        at = said.at(f"splits.{name}")
+    by_folder = any(pattern.by_split for pattern in description.patterns.values())
+    for name, value in description.config.splits.items():
+        at = description.at(f"splits.{name}")
         if name not in get_args(Split):
             meant = next((split for split, also in _FOLDERS.items() if name in also), name)
             hint = did_you_mean(meant, get_args(Split))
@@ -66,27 +66,29 @@ def check_splits(said: Description) -> None:
             raise ConfigError(f"{at}: {value!r}; give a list file or a share such as 0.2")
         elif name == "train":
             raise ConfigError(f"{at}: training gets what is left; give shares of test, validation")
-        elif isinstance(said.config.splits.get("train"), str) and name == "test":
+        elif isinstance(description.config.splits.get("train"), str) and name == "test":
             raise ConfigError(
                 f"{at}: a share of what? Training has a list, so give a list here too"
             )
 
 
-def split_folder(said: Description, split: Split) -> str | None:
+def split_folder(description: Description, split: Split) -> str | None:
     """The folder that {split} stands for; None where the split has none."""
-    given = said.config.splits.get(split)
+    given = description.config.splits.get(split)
     for name in (given,) if isinstance(given, str) else _FOLDERS[split]:
-        for pattern in said.patterns.values():
-            if pattern.by_split and (said.root / pattern.folder(name)).is_dir():
+        for pattern in description.patterns.values():
+            if pattern.by_split and (description.root / pattern.folder(name)).is_dir():
                 return name
     return None
 
 
-def choose(said: Description, split: Split, names: Sequence[str], validation: float) -> Chosen:
+def choose(
+    description: Description, split: Split, names: Sequence[str], validation: float
+) -> Chosen:
     """The samples of a split where patterns have no {split}.
 
     Args:
-        said: dataset.yaml.
+        description: dataset.yaml.
         split: which split.
         names: of all samples, sorted.
         validation: share of what is not test, where dataset.yaml does not say it.
@@ -96,13 +98,15 @@ def choose(said: Description, split: Split, names: Sequence[str], validation: fl
             empty.
         ConfigError: nothing says what the test split is.
     """
-    splits, known = said.config.splits, set(names)
+    splits, known = description.config.splits, set(names)
     listed: dict[str, dict[str, str]] = {}
     for name, value in splits.items():
         if isinstance(value, str):
-            listed[name] = _read_list(said, said.root / forward(value), known, listed)
+            listed[name] = _read_list(description, description.root / forward(value), known, listed)
     if split == "test" and splits and "test" not in splits:
-        raise ConfigError(f"{said.at('splits')}: says nothing of test; give a list or a share")
+        raise ConfigError(
+            f"{description.at('splits')}: says nothing of test; give a list or a share"
+        )
     shares = {k: float(v) for k, v in splits.items() if not isinstance(v, str)}
     if "validation" in listed:
         validation = 0.0
@@ -113,46 +117,54 @@ def choose(said: Description, split: Split, names: Sequence[str], validation: fl
         pool, places = sorted(listed["train"], key=natural), listed["train"]
         assert split != "test"
         part = cut_validation(
-            groups(said, pool), validation, split, f"{said.root / splits['train']}"
+            groups(description, pool), validation, split, f"{description.root / splits['train']}"
         )
         kept = {pool[index] for index in part}
         return Chosen(tuple(name for name in places if name in kept), places)
     # The other frames of a listed scene are left out: they would show it to the other splits.
-    taken = set(groups(said, [name for rows in listed.values() for name in rows]))
+    taken = set(groups(description, [name for rows in listed.values() for name in rows]))
     pool = [
-        name for name, group in zip(names, groups(said, names), strict=True) if group not in taken
+        name
+        for name, group in zip(names, groups(description, names), strict=True)
+        if group not in taken
     ]
     test = shares.get("test", 0.0 if splits else TEST_SHARE)
     part = hashed_split(
-        groups(said, pool), split, validation=validation, test=test, where=str(said.path)
+        groups(description, pool),
+        split,
+        validation=validation,
+        test=test,
+        where=str(description.path),
     )
     return Chosen(tuple(pool[index] for index in part), {})
 
 
-def groups(said: Description, names: Sequence[str]) -> list[str]:
+def groups(description: Description, names: Sequence[str]) -> list[str]:
     """What each sample belongs to: what the expression ``group`` finds in its name, else itself.
 
     Raises:
         ConfigError: it is no regular expression.
         DataError: it does not match a name.
     """
-    if said.config.group is None:
+    if description.config.group is None:
         return list(names)
     try:
-        expression = re.compile(said.config.group)
+        expression = re.compile(description.config.group)
     except re.error as error:
-        raise ConfigError(f"{said.at('group')}: is no regular expression ({error})") from None
+        raise ConfigError(
+            f"{description.at('group')}: is no regular expression ({error})"
+        ) from None
     found = []
     for name in names:
         match = expression.search(name)
         if match is None:
-            raise DataError(f"{said.at('group')}: does not match the sample {name!r}")
+            raise DataError(f"{description.at('group')}: does not match the sample {name!r}")
         found.append(match[1] if expression.groups else match[0])
     return found
 
 
 def _read_list(
-    said: Description, path: Path, known: set[str], others: Mapping[str, Mapping[str, str]]
+    description: Description, path: Path, names: set[str], others: Mapping[str, Mapping[str, str]]
 ) -> dict[str, str]:
     """Names of samples with the place of each."""
     lines = read_lines(path)
@@ -161,9 +173,9 @@ def _read_list(
         text, place = line.strip(), f"{path}, line {number}"
         if not text or text.startswith("#"):
             continue
-        name = _name_of(said, text, known)
+        name = _name_of(description, text, names)
         if name is None:
-            raise DataError(f"{place}: {_unknown(said, text, known)}")
+            raise DataError(f"{place}: {_no_sample(description, text, names)}")
         before = found.get(name) or next((o[name] for o in others.values() if name in o), None)
         if before:
             raise DataError(f"{place}: {name} is also in {before}; a sample is in one split, once")
@@ -173,27 +185,27 @@ def _read_list(
     return found
 
 
-def _name_of(said: Description, text: str, known: set[str]) -> str | None:
+def _name_of(description: Description, text: str, names: set[str]) -> str | None:
     """The sample that a line names, by its name or as the path of one of its files."""
     text = composed(text)
-    if text in known:
+    if text in names:
         return text
     text = forward(text).removeprefix("./")
-    if text in known:
+    if text in names:
         return text
-    for pattern in said.patterns.values():
+    for pattern in description.patterns.values():
         name = pattern.name_of(text)
-        if name in known:
+        if name in names:
             return name
     return None
 
 
-def _unknown(said: Description, text: str, known: set[str]) -> str:
+def _no_sample(description: Description, text: str, names: set[str]) -> str:
     if ".." in Path(text).parts or Path(text).is_absolute():
-        return f"{text!r} leaves {said.root}; a line is the name of a sample"
+        return f"{text!r} leaves {description.root}; a line is the name of a sample"
     # Comparing with a million names would take minutes.
-    hint = did_you_mean(text, known) if len(known) < 10_000 else ""
+    hint = did_you_mean(text, names) if len(names) < 10_000 else ""
     return (
         f"there is no sample {text!r}{hint}; a line is what {{id}} stands for in the patterns, "
-        f"such as {min(known)!r}"
+        f"such as {min(names)!r}"
     )

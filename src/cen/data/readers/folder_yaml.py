@@ -128,8 +128,8 @@ def read_description(root: str | Path) -> Description:
     values = read.value
     if not isinstance(values, dict):
         raise DataError(f"{path}: holds no keys; start with 'modalities:'")
-    known = {key: f"{path}, line {line}" for key, line in read.lines.items()}
-    places = parsing.Places(str(path), known, "folder of data", _OF_A_FIELD)
+    lines = {key: f"{path}, line {line}" for key, line in read.lines.items()}
+    places = parsing.Places(str(path), lines, "folder of data", _OF_A_FIELD)
     config: FolderConfig = parsing.parse(_given(values), FolderConfig, "", places)
     if not config.modalities:
         raise DataError(f"{path}: modalities: is empty; name at least one, such as rgb")
@@ -145,15 +145,15 @@ def read_description(root: str | Path) -> Description:
             f"{places.of('intrinsics')}: give fx, fy, cx, cy, in pixels; the first two above 0"
         )
     made = Description(path, config, places, {})
-    for name, said in made.fields.items():
-        if not said.pattern:
+    for name, config_of in made.fields.items():
+        if not config_of.pattern:
             raise ConfigError(
                 f"{made.at(made.key_of(name))}: say where its files are, such as "
                 f'pattern: "{name}/{{id}}.png"'
             )
     patterns = {
-        name: Pattern(said.pattern, f"{made.at(f'{made.key_of(name)}.pattern')}")
-        for name, said in made.fields.items()
+        name: Pattern(config_of.pattern, f"{made.at(f'{made.key_of(name)}.pattern')}")
+        for name, config_of in made.fields.items()
     }
     return Description(path, config, places, patterns)
 

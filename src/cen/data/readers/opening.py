@@ -95,27 +95,27 @@ def described(dataset: AlignedDataset, wanted: FieldOptions, key: str) -> dict[s
                 f"{key}.{name}: no field of the data in {root}{hint}; there are {', '.join(fields)}"
             )
         own = {option: value for option, value in given.items() if value is not None}
-        said = dict(fields[name])
-        if own.get("kind", said.get("kind", "image")) != said.get("kind", "image"):
-            said = {}  # what is said of a depth means nothing to an image
+        published = dict(fields[name])
+        if own.get("kind", published.get("kind", "image")) != published.get("kind", "image"):
+            published = {}  # what is said of a depth means nothing to an image
         try:
-            made[name] = Modality.of(**{**said, **own})
+            made[name] = Modality.of(**{**published, **own})
         except ConfigError as error:
-            _check_said(root, name, said)
+            _check_published(root, name, published)
             raise ConfigError(f"{key}.{name}: {error}") from None
         except TypeError as error:
             raise DataError(f"{root}: field {name} is described wrongly: {error}") from None
     return made
 
 
-def _check_said(root: Path, name: str, said: Mapping[str, Any]) -> None:
+def _check_published(root: Path, name: str, published: Mapping[str, Any]) -> None:
     """Tells a data set that describes a field wrongly from a user who does.
 
     Raises:
         DataError: what the data set says of the field is impossible by itself.
     """
     try:
-        Modality.of(**said)
+        Modality.of(**published)
     except ConfigError as error:
         raise DataError(f"{root}: field {name} is described wrongly: {error}") from None
 

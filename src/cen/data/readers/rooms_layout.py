@@ -78,12 +78,12 @@ class RoomsLayout(AlignedDataset):
         """Chooses the scenes; see the class for the options."""
         _check_options(size, {"train": train, "test": test, "scenes": scenes})
         try:
-            known = label_set(labels)
+            chosen = label_set(labels)
         except ValueError as error:
             raise ConfigError(f"data.options.labels: {error}") from None
-        self._check_classes(classes, known.classes)
+        self._check_classes(classes, chosen.classes)
         self.size, self.labels_of, self.scenes = (int(size[0]), int(size[1])), labels, scenes
-        self.labels = {_LABELS: Classes(known.classes, np.array(known.palette, dtype=np.uint8))}
+        self.labels = {_LABELS: Classes(chosen.classes, np.array(chosen.palette, dtype=np.uint8))}
         self.fields = FIELDS
         count = test if self.split == "test" else train
         self._all = self.cut([f"scene {number}" for number in range(count)], "Rooms")
@@ -160,12 +160,12 @@ class RoomsLayout(AlignedDataset):
         return {name: rendered[domain] for name, domain in domains.items()}
 
     @staticmethod
-    def _check_classes(given: int | Sequence[str] | None, known: Sequence[str]) -> None:
+    def _check_classes(given: int | Sequence[str] | None, label_classes: Sequence[str]) -> None:
         count = given if isinstance(given, int) or given is None else len(given)
-        if count not in (None, len(known)):
+        if count not in (None, len(label_classes)):
             raise ConfigError(
-                f"data.classes: {count}, but this label set of Rooms has {len(known)} classes; "
-                "leave data.classes out"
+                f"data.classes: {count}, but this label set of Rooms has {len(label_classes)} "
+                "classes; leave data.classes out"
             )
 
 

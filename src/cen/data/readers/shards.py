@@ -75,45 +75,45 @@ class Shards(AlignedDataset):
     ) -> None:
         """Reads shards.yaml; see the class for ``storage``."""
         self.store = Store(self.address, storage or {})
-        said = _description(self.store)
-        if isinstance(said["splits"], dict) and self.split not in said["splits"]:
-            known = ", ".join(said["splits"])
+        description = _description(self.store)
+        if isinstance(description["splits"], dict) and self.split not in description["splits"]:
+            splits = ", ".join(description["splits"])
             raise DataError(
-                f"{self.store.path(DESCRIPTION)}: has no split {self.split}, only {known}"
+                f"{self.store.path(DESCRIPTION)}: has no split {self.split}, only {splits}"
             )
-        self._take(said)
-        _warn_of_normals(said, self.store.path(DESCRIPTION))
+        self._take(description)
+        _warn_of_normals(description, self.store.path(DESCRIPTION))
         _check_classes(classes, self.labels, self.store)
         self._columns = {name: column for column, name in enumerate([*self.fields, ABOUT])}
         self._index: NDArray[np.uint32] | None = None
         self._held: dict[Member, InMemoryFile] = {}
 
-    def _take(self, said: Mapping[str, Any]) -> None:
+    def _take(self, description: Mapping[str, Any]) -> None:
         """Takes over what shards.yaml says.
 
         Raises:
             DataError: it is damaged.
         """
         try:
-            self.fields = {name: dict(field) for name, field in said["fields"].items()}
+            self.fields = {name: dict(field) for name, field in description["fields"].items()}
             self.labels = {
                 name: Classes(
-                    tuple(str(n) for n in known["names"]),
-                    np.array(known["palette"], dtype=np.uint8).reshape(len(known["names"]), 3),
+                    tuple(str(n) for n in classes["names"]),
+                    np.array(classes["palette"], dtype=np.uint8).reshape(len(classes["names"]), 3),
                 )
-                for name, known in said["labels"].items()
+                for name, classes in description["labels"].items()
             }
-            self.usual_inputs = tuple(said["inputs"])
-            self.usual_targets = tuple(said["targets"])
-            self.length = int(said["splits"][self.split])
-            self.per_shard = int(said["samples_per_shard"])
-            self.partial = bool(said.get("partial", False))
-            self.along_ray = frozenset(map(str, said.get("along_ray", ())))
-            self.rendered = bool(said.get("rendered", False))
-            self.own_classes = bool(said.get("own_classes", False))
-            self.undeclared = frozenset(map(str, said.get("undeclared", ())))
+            self.usual_inputs = tuple(description["inputs"])
+            self.usual_targets = tuple(description["targets"])
+            self.length = int(description["splits"][self.split])
+            self.per_shard = int(description["samples_per_shard"])
+            self.partial = bool(description.get("partial", False))
+            self.along_ray = frozenset(map(str, description.get("along_ray", ())))
+            self.rendered = bool(description.get("rendered", False))
+            self.own_classes = bool(description.get("own_classes", False))
+            self.undeclared = frozenset(map(str, description.get("undeclared", ())))
             if not self.ignore_declared:
-                self.ignore_index = int(said.get("ignore_index", 255))
+                self.ignore_index = int(description.get("ignore_index", 255))
             if min(self.length, self.per_shard) < 1:
                 raise ValueError("there must be samples")
         except (TypeError, ValueError, KeyError, AttributeError, OverflowError) as error:
@@ -287,29 +287,29 @@ def _description(store: Store) -> dict[str, Any]:
     Raises:
         DataError: it is missing, or lacks a key.
     """
-    told = store.path(DESCRIPTION)
-    said = parse_yaml(store.read(DESCRIPTION), told, DataError).value
+    place = store.path(DESCRIPTION)
+    description = parse_yaml(store.read(DESCRIPTION), place, DataError).value
     keys = ("fields", "labels", "inputs", "targets", "splits", "samples_per_shard")
-    if not isinstance(said, dict) or any(key not in said for key in keys):
+    if not isinstance(description, dict) or any(key not in description for key in keys):
         raise DataError(
-            f"{told}: does not describe shards; it must have {', '.join(keys)}. "
+            f"{place}: does not describe shards; it must have {', '.join(keys)}. "
             "cen data NAME convert writes it"
         )
-    return said
+    return description
 
 
-def _warn_of_normals(said: Mapping[str, Any], told: object) -> None:
+def _warn_of_normals(description: Mapping[str, Any], place: object) -> None:
     """Tells of shards that were made when Taskonomy's normals were read with a wrong z."""
-    source = said.get("source")
+    source = description.get("source")
     taskonomy = isinstance(source, Mapping) and source.get("layout") == "taskonomy"
-    fields = {"targets": said["fields"]}
-    if not taskonomy or "conventions" in said or not (names := normals_in_doubt(fields)):
+    fields = {"targets": description["fields"]}
+    if not taskonomy or "conventions" in description or not (names := normals_in_doubt(fields)):
         return
     warnings.warn(
-        f"{told}: was written when z of Taskonomy's normals was read with the wrong sign. If these "
-        f"are Taskonomy's own files, set axes of {', '.join(names)} there to '+x +y +z'; shards of "
-        "Rooms are right as they are. cen data shards check compares normals with depth; say "
-        "'conventions: {normals: 1}' there once it is settled",
+        f"{place}: was written when z of Taskonomy's normals was read with the wrong sign. If "
+        f"these are Taskonomy's own files, set axes of {', '.join(names)} there to '+x +y +z'; "
+        "shards of Rooms are right as they are. cen data shards check compares normals with "
+        "depth; say 'conventions: {normals: 1}' there once it is settled",
         CenWarning,
         stacklevel=4,
     )
@@ -332,15 +332,15 @@ def _check_classes(
         )
 
 
-def _unwrapped(content: bytes, field: str, told: str) -> InMemoryFile:
+def _unwrapped(content: bytes, field: str, place: str) -> InMemoryFile:
     """The file after its tar header, which must be of the field that was looked for."""
     try:
         header = tarfile.TarInfo.frombuf(content[:HEADER], "utf-8", "surrogateescape")
     except tarfile.HeaderError as error:
-        raise DataError(f"{told}: no file where its index says one is ({error})") from error
+        raise DataError(f"{place}: no file where its index says one is ({error})") from error
     if not header.isreg():
-        raise DataError(f"{told}: {header.name!r} is a link or a device, no file")
+        raise DataError(f"{place}: {header.name!r} is a link or a device, no file")
     found = header.name.rpartition("/")[2].partition(".")[2]
     if found.partition(".")[0] != field or header.size != len(content) - HEADER:
-        raise DataError(f"{told}: holds {header.name!r} where its index says {field} is")
-    return InMemoryFile(f"{told}: {header.name}", np.frombuffer(content, np.uint8, offset=HEADER))
+        raise DataError(f"{place}: holds {header.name!r} where its index says {field} is")
+    return InMemoryFile(f"{place}: {header.name}", np.frombuffer(content, np.uint8, offset=HEADER))

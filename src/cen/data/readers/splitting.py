@@ -56,11 +56,11 @@ def cut_validation(
     if not 0.0 <= share < 1.0:
         raise DataError(f"validation: {share} is no share of {where}, 0 <= share < 1")
     wanted = round(share * len(groups))
-    known = len(set(groups)) < len(groups)
-    held = _whole_groups(groups, wanted) if known else _blocks(len(groups), wanted)
+    grouped = len(set(groups)) < len(groups)
+    held = _whole_groups(groups, wanted) if grouped else _blocks(len(groups), wanted)
     part = np.flatnonzero(held == (split == "validation")).tolist()
     if not part:
-        unit = f"{len(set(groups))} scenes" if known else f"{len(groups)} lines"
+        unit = f"{len(set(groups))} scenes" if grouped else f"{len(groups)} lines"
         raise DataError(f"{where}: validation = {share} of {unit} leaves the {split} split empty")
     return [int(index) for index in part]
 

@@ -294,12 +294,12 @@ def _axes(described: Mapping[str, Any], rooms: bool, root: Path) -> str:
     Raises:
         DataError: dataset.yaml says something else there.
     """
-    said = described.get("axes")
-    if said is None:
+    axes = described.get("axes")
+    if axes is None:
         return REVERSED_AXES if rooms else NORMAL_AXES
-    if not isinstance(said, Mapping) or list(said) != ["normal"]:
+    if not isinstance(axes, Mapping) or list(axes) != ["normal"]:
         raise DataError(
-            f"{root / 'dataset.yaml'}: axes: {said!r} does not say how normals are stored; write "
+            f"{root / 'dataset.yaml'}: axes: {axes!r} does not say how normals are stored; write "
             f"axes: {{normal: {NORMAL_AXES}}}"
         )
-    return str(said["normal"])
+    return str(axes["normal"])

@@ -110,7 +110,7 @@ class Frames:
         return self.root / self.form.format(building=building, domain=domain, file="")
 
 
-def read_frames(root: Path, known: Mapping[str, object]) -> Frames:
+def read_frames(root: Path, domain_names: Mapping[str, object]) -> Frames:
     """Finds out the layout, the buildings and the domains of a folder.
 
     Raises:
@@ -119,9 +119,9 @@ def read_frames(root: Path, known: Mapping[str, object]) -> Frames:
     if not root.is_dir():
         raise DataError(f"{root}: no such folder; see docs/datasets.md for the layout")
     at_root = _folders(root)
-    domains = [name for name in known if name in at_root]
+    domains = [name for name in domain_names if name in at_root]
     if not domains:
-        return _by_building(root, at_root, known)
+        return _by_building(root, at_root, domain_names)
     for domain in domains:
         folder = root / domain
         if next(iter(_matches(folder)), None) is not None:
@@ -149,8 +149,8 @@ def read_camera(path: Path, size: tuple[int, int]) -> Matrix:
         DataError: the file cannot be read, or says no angle between 0 and 180 degrees.
     """
     try:
-        said = json.loads(path.read_text(encoding="utf-8"))
-        angle = float(said["field_of_view_rads"])
+        point_info = json.loads(path.read_text(encoding="utf-8"))
+        angle = float(point_info["field_of_view_rads"])
     except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
         raise DataError(f"{path}: says no field_of_view_rads ({error!r})") from error
     if not 0.0 < angle < math.pi:
@@ -172,9 +172,11 @@ def picture_size(path: Path) -> tuple[int, int]:
         raise DataError(f"{path}: cannot be read ({error})") from error
 
 
-def _by_building(root: Path, folders: Collection[str], known: Iterable[str]) -> Frames:
+def _by_building(root: Path, folders: Collection[str], domain_names: Iterable[str]) -> Frames:
     inside = {name: _folders(root / name) for name in sorted(folders)}
-    domains = tuple(name for name in known if any(name in found for found in inside.values()))
+    domains = tuple(
+        name for name in domain_names if any(name in found for found in inside.values())
+    )
     if not domains:
         there = ", ".join(sorted(folders)[:8]) or "no folders"
         raise DataError(

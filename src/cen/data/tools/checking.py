@@ -17,11 +17,11 @@ from cen.data.readers.aligned import AlignedDataset
 from cen.data.readers.opening import DatasetRecipe
 from cen.data.readers.splitting import SPLITS, Split
 from cen.data.tools.findings import DepthFacts, Facts, Finding, check_samples
-from cen.data.tools.label_facts import Said, blurred, doubts
+from cen.data.tools.label_facts import LabelDeclaration, blurred, doubts
 from cen.data.tools.neighbours import parted_film
 from cen.data.tools.normal_facts import NormalFacts, judged
 from cen.data.tools.parallel import over_samples
-from cen.data.tools.value_ranges import ValueRange, told_strange
+from cen.data.tools.value_ranges import ValueRange, describe_strange
 from cen.errors import DataError
 
 UNITS = {
@@ -106,7 +106,7 @@ class Report:
                         name: {str(value): n for value, n in sorted(counts.items())}
                         for name, counts in facts.labels.items()
                     },
-                    "depth": {name: told(depth) for name, depth in facts.depth.items()},
+                    "depth": {name: depth_summary(depth) for name, depth in facts.depth.items()},
                     "ranges": {name: values.to_dict() for name, values in facts.ranges.items()},
                 }
                 for split, facts in self.splits.items()
@@ -118,7 +118,7 @@ class Report:
         }
 
 
-def told(depth: DepthFacts) -> dict[str, float]:
+def depth_summary(depth: DepthFacts) -> dict[str, float]:
     """Range, median and share of holes of depth, in metres; NaN where there is none."""
     some = bool(depth.medians)
     return {
@@ -227,19 +227,19 @@ def _judge_neighbours(
 
 def _axes(dataset: AlignedDataset) -> dict[str, str]:
     """How the stored normals are read, by field."""
-    said = {n: str(f.get("axes", "")) for n, f in dataset.fields.items()}
+    described = {n: str(f.get("axes", "")) for n, f in dataset.fields.items()}
     read = {n: m.axes for n, m in {**dataset.modalities, **dataset.targets}.items()}
-    return {name: axes for name, axes in {**said, **read}.items() if axes}
+    return {name: axes for name, axes in {**described, **read}.items() if axes}
 
 
 def _judge_labels(dataset: AlignedDataset, report: Report, root: str) -> Iterator[Finding]:
     """Classes that are never learnt, numbers that nobody declared, blended outlines."""
     training = report.splits.get("train", Facts()).labels
     for name in (name for name in dataset.targets if name in dataset.labels):
-        said = Said.by(dataset, name)
+        declared = LabelDeclaration.by(dataset, name)
         # Of classes that others published, a part of their data need not show all.
         counts = training.get(name, Counter()) if dataset.own_classes else Counter()
-        for text in doubts(said, counts, "the training split"):
+        for text in doubts(declared, counts, "the training split"):
             yield Finding("label", "train", root, (), text)
         found = [f.outlines[name] for f in report.splits.values() if name in f.outlines]
         if found and blurred(*np.sum(found, axis=0).tolist()):
@@ -278,7 +278,7 @@ def _judge_nodata(
     for (name, nodata), count in facts.nodata.items():
         field = read[name]
         missing = field.missing
-        told = f"{name}: the no-data tag of {count} TIFF files says {nodata:.9g}"
+        tag = f"{name}: the no-data tag of {count} TIFF files says {nodata:.9g}"
         if field.field_kind.classes:
             if not nodata.is_integer() or nodata in field.ignore or field.ignore_index == nodata:
                 continue
@@ -286,12 +286,12 @@ def _judge_nodata(
             meant = dict(field.values).get(int(nodata), number) if field.values else number
             if meant == field.ignore_index:
                 continue
-            text = f"{told}, but it is read as class {meant}; if it is none say ignore: {nodata:g}"
+            text = f"{tag}, but it is read as class {meant}; if it is none say ignore: {nodata:g}"
         elif missing == ():
-            text = f"{told}, but missing says that no value is; it is read as measured"
+            text = f"{tag}, but missing says that no value is; it is read as measured"
         elif isfinite(nodata) and nodata not in (missing or ()):
             others = f", besides {', '.join(f'{one:g}' for one in missing)}" if missing else ""
-            text = f"{told}; it is read as missing{others}"
+            text = f"{tag}; it is read as missing{others}"
         else:
             continue
         yield Finding("values", split, root, (), text, "note")
@@ -300,7 +300,7 @@ def _judge_nodata(
 def _judge_ranges(report: Report, read: Mapping[str, Modality], root: str) -> Iterator[Finding]:
     """Sentinels that nobody declared: a repeated extreme far outside the rest."""
     for band, values in report.ranges().items():
-        for text, absurd in told_strange(band, values, read[band.partition("[")[0]]):
+        for text, absurd in describe_strange(band, values, read[band.partition("[")[0]]):
             yield Finding("values", "all", root, (), text, "error" if absurd else "note")
 
 
@@ -312,7 +312,9 @@ def _judge_unit(name: str, unit: float, depth: DepthFacts, root: str) -> Iterato
     if _NEAR <= median <= _UNUSUAL or median <= 0:
         return
     side = "beyond" if median > _UNUSUAL else "nearer than"
-    said = f"{name}: with unit {unit:g} ({_named(unit)}) half of the depth is {side} {median:.3g} m"
+    claim = (
+        f"{name}: with unit {unit:g} ({_named(unit)}) half of the depth is {side} {median:.3g} m"
+    )
     likely = [other for other in likely_units(median / unit) if other != unit]
     choices = [
         f"in {_named(other)}: unit {other:.10g} makes it {median / unit * other:.3g} m"
@@ -324,7 +326,7 @@ def _judge_unit(name: str, unit: float, depth: DepthFacts, root: str) -> Iterato
         else "no usual unit explains it; is this a depth map?"
     )
     severe = median < _NEAR or median > _FAR
-    yield Finding("unit", "all", root, (), f"{said}; {advice}", "error" if severe else "note")
+    yield Finding("unit", "all", root, (), f"{claim}; {advice}", "error" if severe else "note")
 
 
 def likely_units(stored: float) -> list[float]:

@@ -247,9 +247,9 @@ class _Sample:
         elif modality.kind == "normal":
             self._check_normals(name, value)
         elif modality.kind == "edge":
-            known = value[np.isfinite(value)]
-            if known.size and not (known.min() >= 0 and known.max() <= 1):
-                text = f"{name}: edges from {known.min():.4g} to {known.max():.4g}, not in 0..1"
+            finite = value[np.isfinite(value)]
+            if finite.size and not (finite.min() >= 0 and finite.max() <= 1):
+                text = f"{name}: edges from {finite.min():.4g} to {finite.max():.4g}, not in 0..1"
                 self.found("values", (name,), text)
         floats = modality.kind == "image" and value.dtype.kind == "f"
         if floats or modality.kind in ("depth", "continuous"):
@@ -301,23 +301,23 @@ class _Sample:
             self.found("label", (name,), f"{name}: no pixel is labelled", "note")
 
     def _check_depth(self, name: str, modality: Modality, value: NDArray[Any]) -> None:
-        known = value[np.isfinite(value)]
-        holes = value.size - known.size
+        finite = value[np.isfinite(value)]
+        holes = value.size - finite.size
         facts = DepthFacts(pixels=value.size, holes=holes)
-        if not known.size:
+        if not finite.size:
             self.found("depth", (name,), f"{name}: nothing was measured, all pixels are missing")
         else:
-            facts.low, facts.high = float(known.min()), float(known.max())
-            facts.medians = [float(np.median(known))]
+            facts.low, facts.high = float(finite.min()), float(finite.max())
+            facts.medians = [float(np.median(finite))]
             if facts.low < 0:
-                share = float((known < 0).mean())
+                share = float((finite < 0).mean())
                 text = f"{name}: negative depth, {100 * share:.1f} % of the pixels, down to "
                 self.found("depth", (name,), f"{text}{facts.low:.4g} m; declare what is missing")
             elif holes > _MANY_HOLES * value.size:
                 share = holes / value.size
                 self.found("depth", (name,), f"{name}: {100 * share:.1f} % are holes", "note")
         self.facts.depth.setdefault(name, DepthFacts()).add(facts)
-        if known.size and name in self.paths and _is_8_bit(self.paths[name]):
+        if finite.size and name in self.paths and _is_8_bit(self.paths[name]):
             self.found(
                 "depth",
                 (name,),
@@ -326,9 +326,9 @@ class _Sample:
             )
 
     def _check_normals(self, name: str, value: NDArray[Any]) -> None:
-        known = value[np.isfinite(value).all(axis=-1)]
-        if known.size:
-            off = np.abs(np.linalg.norm(known, axis=-1) - 1) > 0.1
+        finite = value[np.isfinite(value).all(axis=-1)]
+        if finite.size:
+            off = np.abs(np.linalg.norm(finite, axis=-1) - 1) > 0.1
             if off.mean() > 0.01:
                 text = f"{name}: {100 * off.mean():.0f} % of the normals have not length 1"
                 self.found("values", (name,), f"{text}; how are they encoded?")
@@ -340,8 +340,8 @@ def _told(error: Exception) -> str:
 
 def _is_constant(value: NDArray[Any]) -> bool:
     """Whether all pixels that have a value have the same."""
-    known = value[np.isfinite(value)] if value.dtype.kind == "f" else value.reshape(-1)
-    return known.size == 0 or bool((known == known[0]).all())
+    finite = value[np.isfinite(value)] if value.dtype.kind == "f" else value.reshape(-1)
+    return finite.size == 0 or bool((finite == finite[0]).all())
 
 
 def _hash(value: NDArray[Any]) -> np.uint64:

@@ -28,7 +28,7 @@ _NAMED = 5
 
 
 @dataclass(frozen=True)
-class Said:
+class LabelDeclaration:
     """What is declared of a label field.
 
     Attributes:
@@ -44,48 +44,51 @@ class Said:
     undeclared: bool
 
     @classmethod
-    def by(cls, dataset: AlignedDataset, field: str) -> Said:
+    def by(cls, dataset: AlignedDataset, field: str) -> LabelDeclaration:
         """What an opened data set declares."""
         names = dataset.labels[field].names
         return cls(field, names, dataset.ignore_index, field in dataset.undeclared)
 
 
-def doubts(said: Said, training: Mapping[int, int], where: str) -> Iterator[str]:
+def doubts(declared: LabelDeclaration, training: Mapping[int, int], where: str) -> Iterator[str]:
     """What is probably wrong with labels, judged by all the pixels of a training split.
 
     Args:
-        said: what is declared.
+        declared: of the label field.
         training: pixels by label value.
         where: what was looked at, such as "the training split".
     """
     total = sum(training.values())
     if not total:
         return
-    absent = [n for n, _ in enumerate(said.classes) if not training.get(n)]
-    absent = [number for number in absent if number != said.ignore_index]
-    share = training.get(said.ignore_index, 0) / total
-    told = f"{said.ignore_index} covers {100 * share:.1f} % of the pixels and counts as no label"
+    absent = [n for n, _ in enumerate(declared.classes) if not training.get(n)]
+    absent = [number for number in absent if number != declared.ignore_index]
+    share = training.get(declared.ignore_index, 0) / total
+    ignored_share = (
+        f"{declared.ignore_index} covers {100 * share:.1f} % of the pixels and counts as no label"
+    )
+    advice = _advice(declared, absent) if declared.classes else ""
     if absent:
-        some = ", ".join(f"{said.classes[number]} ({number})" for number in absent[:_NAMED])
+        some = ", ".join(f"{declared.classes[number]} ({number})" for number in absent[:_NAMED])
         more = f" and {len(absent) - _NAMED} more" if len(absent) > _NAMED else ""
         what = "class" if len(absent) == 1 else "classes"
         yield (
-            f"{said.field}: {what} {some}{more} without a pixel in {where}: nothing is learnt of "
-            "it, and no score says so"
-            + (f"; {told}: if it is a class, {_advice(said, absent)}; else" if share else ";")
+            f"{declared.field}: {what} {some}{more} without a pixel in {where}: nothing is learnt "
+            "of it, and no score says so"
+            + (f"; {ignored_share}: if it is a class, {advice}; else" if share else ";")
             + " correct the labels, or take it out of the classes"
         )
-    elif said.undeclared and share > _MUCH:
+    elif declared.undeclared and share > _MUCH:
         yield (
-            f"{said.field}: {told}, which nobody has said: write ignore: {said.ignore_index} in "
-            f"dataset.yaml; or, if it is a class, {_advice(said, absent)}"
+            f"{declared.field}: {ignored_share}, which nobody has said: write ignore: "
+            f"{declared.ignore_index} in dataset.yaml; or, if it is a class, {advice}"
         )
 
 
-def _advice(said: Said, absent: list[int]) -> str:
+def _advice(declared: LabelDeclaration, absent: list[int]) -> str:
     """How to say what the ignored number is."""
-    first, name = said.classes[0], said.classes[absent[0] if absent else -1]
-    example = f"values: {{0: {first}, {said.ignore_index}: {name}}}"
+    first, name = declared.classes[0], declared.classes[absent[0] if absent else -1]
+    example = f"values: {{0: {first}, {declared.ignore_index}: {name}}}"
     return f"say what every number means by {example} in dataset.yaml (layout folder)"
 
 
@@ -103,16 +106,18 @@ def warn_of_labels(dataset: AlignedDataset, seconds: float = _SECONDS) -> None:
     fields = [name for name in dataset.targets if name in dataset.labels]
     until = time.monotonic() + seconds
     for name in fields if dataset.own_classes else []:
-        said = Said.by(dataset, name)
-        training, looked = _look(dataset, said, until)
+        declared = LabelDeclaration.by(dataset, name)
+        training, looked = _look(dataset, declared, until)
         where = "the training split"
         if looked < len(dataset):
             where = f"the {looked} of {len(dataset)} training samples that were looked at"
-        for text in doubts(said, training, where):
+        for text in doubts(declared, training, where):
             warnings.warn(f"{text}. cen data NAME check reads every file", CenWarning, stacklevel=3)
 
 
-def _look(dataset: AlignedDataset, said: Said, until: float) -> tuple[Counter[int], int]:
+def _look(
+    dataset: AlignedDataset, declared: LabelDeclaration, until: float
+) -> tuple[Counter[int], int]:
     """Pixels by value of some label maps, and how many samples were looked at."""
     training: Counter[int] = Counter()
     # Steps of about the golden ratio: however early it ends, all parts of the split were seen.
@@ -120,14 +125,14 @@ def _look(dataset: AlignedDataset, said: Said, until: float) -> tuple[Counter[in
     step = next(s for s in range(max(1, round(0.618034 * count)), 2 * count) if gcd(s, count) == 1)
     for looked in range(count):
         index = looked * step % count
-        seen = len(training.keys() & set(range(len(said.classes))))
-        done = looked >= _LEAST_MAPS and seen == len(said.classes)
+        seen = len(training.keys() & set(range(len(declared.classes))))
+        done = looked >= _LEAST_MAPS and seen == len(declared.classes)
         if done or (looked and time.monotonic() > until):
             return training, looked
-        if said.field not in dataset.annotated(index):
+        if declared.field not in dataset.annotated(index):
             continue
         try:
-            value = dataset.read(said.field, index, dataset.targets[said.field])
+            value = dataset.read(declared.field, index, dataset.targets[declared.field])
         except DataError:  # training itself says what is wrong with it
             continue
         training.update(counted(value))
@@ -153,11 +158,11 @@ def outlines(labels: NDArray[Any], ignore_index: int) -> tuple[int, int, int]:
     """
     wide = labels.astype(np.int64)
     left, here, right = wide[:, :-2], wide[:, 1:-1], wide[:, 2:]
-    known = (left != ignore_index) & (here != ignore_index) & (right != ignore_index)
+    labelled = (left != ignore_index) & (here != ignore_index) & (right != ignore_index)
     before, after = np.sign(here - left), np.sign(right - here)
-    different = known & (left != right)
-    between = known & (before * after > 0)
-    spikes = known & (before * after < 0)
+    different = labelled & (left != right)
+    between = labelled & (before * after > 0)
+    spikes = labelled & (before * after < 0)
     return int(different.sum()), int(between.sum()), int(spikes.sum())
 
 

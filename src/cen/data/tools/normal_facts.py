@@ -162,11 +162,11 @@ def _value(
 def _camera(dataset: AlignedDataset, index: int) -> Matrix | None:
     """The camera of a sample, from the data set or else as the user says it of a field."""
     try:
-        known = dataset.camera(index)
+        camera = dataset.camera(index)
     except DataError:  # the check of the sample says so
         return None
-    given = [m.intrinsics for m in dataset.modalities.values() if m.intrinsics is not None]
-    return as_intrinsics(given[0]) if known is None and given else known
+    declared = [m.intrinsics for m in dataset.modalities.values() if m.intrinsics is not None]
+    return as_intrinsics(declared[0]) if camera is None and declared else camera
 
 
 def compare(
@@ -191,17 +191,17 @@ def compare(
     step = max(1, int(np.sqrt(size[0] * size[1] / _LOOKED)))
     part = (slice(step // 2, None, step), slice(step // 2, None, step))
     read = normals[part].reshape(-1, 3).astype(np.float64)
-    known = np.isfinite(read).all(axis=1)
+    finite = np.isfinite(read).all(axis=1)
     # (choices, pixels, 3): the same numbers in every order and with every sign.
-    chosen = np.stack([read[known][:, o] * s for o, s in zip(_ORDERS, _SIGNS, strict=True)])
-    facts = NormalFacts(int(known.sum()), assumed=camera is None)
-    along = np.einsum("cni,ni->cn", chosen, sight[part].reshape(-1, 3)[known])
+    chosen = np.stack([read[finite][:, o] * s for o, s in zip(_ORDERS, _SIGNS, strict=True)])
+    facts = NormalFacts(int(finite.sum()), assumed=camera is None)
+    along = np.einsum("cni,ni->cn", chosen, sight[part].reshape(-1, 3)[finite])
     facts.away = np.asarray((along > 0).sum(axis=1), dtype=np.int64)
     if depth is None or depth.shape[:2] != size:
         return facts
     plane = depth / np.linalg.norm(sight, axis=-1) if along_ray else depth
     true = normals_from_depth(plane, _usual_camera(size) if camera is None else camera)
-    wanted = true[part].reshape(-1, 3)[known].astype(np.float64)
+    wanted = true[part].reshape(-1, 3)[finite].astype(np.float64)
     there = np.isfinite(wanted).all(axis=1)
     cosine = np.einsum("cni,ni->cn", chosen[:, there], wanted[there])
     degrees = np.degrees(np.arccos(np.clip(cosine, -1.0, 1.0))).round().astype(np.int64)
@@ -221,9 +221,9 @@ def judged(field_name: str, axes: str, facts: NormalFacts) -> Iterator[str]:
     if facts.pixels < _FEW:
         return
     median = facts.median()
-    said = f"{field_name}: {100 * facts.share_away:.1f} % of the pixels face away from the camera"
+    claim = f"{field_name}: {100 * facts.share_away:.1f} % of the pixels face away from the camera"
     if facts.depth:
-        said += (
+        claim += (
             f", and {facts.far():.0f} % are more than {_NEAR}° from the normals of {facts.depth}"
         )
     choice = _best(facts)
@@ -232,12 +232,12 @@ def judged(field_name: str, axes: str, facts: NormalFacts) -> Iterator[str]:
         if facts.depth:
             better += f" and {facts.far(choice):.0f} % are so far off"
         yield (
-            f"{said}; the stored axes are other ones: with data.modalities.{field_name}.axes: "
+            f"{claim}; the stored axes are other ones: with data.modalities.{field_name}.axes: "
             f"'{_axes_of(choice, axes)}' {better}"
         )
     elif facts.share_away > _AWAY or median > _APART:
         yield (
-            f"{said}; what is seen faces the camera: are they in the axes of the camera (x right, "
+            f"{claim}; what is seen faces the camera: are they in the axes of the camera (x right, "
             "y down, z forward), and of the same frame?"
         )
 

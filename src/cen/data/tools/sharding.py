@@ -118,10 +118,12 @@ def _description(
         "rendered": dataset.rendered,
         "conventions": dict(CONVENTIONS),
         "undeclared": sorted(dataset.undeclared),
-        "fields": {name: _said(dataset.fields[name], modality) for name, modality in read.items()},
+        "fields": {
+            name: _file_options(dataset.fields[name], modality) for name, modality in read.items()
+        },
         "labels": {
-            name: {"names": list(known.names), "palette": known.palette.tolist()}
-            for name, known in dataset.labels.items()
+            name: {"names": list(classes.names), "palette": classes.palette.tolist()}
+            for name, classes in dataset.labels.items()
             if name in read
         },
     }
@@ -135,7 +137,7 @@ _READ = (
 )
 
 
-def _said(field: Mapping[str, Any], modality: Modality) -> dict[str, Any]:
+def _file_options(field: Mapping[str, Any], modality: Modality) -> dict[str, Any]:
     """What the files of a field are, as `Modality.of` takes it."""
     plain = modality.to_dict()
     # How files are read; what is done to the values later is the user's matter, not the data's.
@@ -251,14 +253,14 @@ def _as_png(value: NDArray[Any], modality: Modality) -> NDArray[Any] | None:
         return numbers if np.array_equal(modality.from_stored(numbers), value) else None
     if modality.kind != "depth" or not modality.missing:
         return None
-    known = np.isfinite(value)
-    steps = np.rint(np.where(known, value, 0.0).astype(np.float64) / modality.unit_or_one)
+    measured = np.isfinite(value)
+    steps = np.rint(np.where(measured, value, 0.0).astype(np.float64) / modality.unit_or_one)
     hole = modality.missing[0]
     if not (float(hole).is_integer() and 0 <= hole < 2**16 and steps.min() >= 0):
         return None
-    if steps.max() >= 2**16 or np.any(steps[known] == hole):
+    if steps.max() >= 2**16 or np.any(steps[measured] == hole):
         return None
-    stored = np.where(known, steps, hole).astype(np.uint16)
+    stored = np.where(measured, steps, hole).astype(np.uint16)
     back = modality.from_stored(stored)
     return stored if np.array_equal(back, value, equal_nan=True) else None
 

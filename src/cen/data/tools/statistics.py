@@ -35,9 +35,9 @@ class Moments:
     deviation: Array = field(default_factory=lambda: np.zeros(0))
 
     @classmethod
-    def of(cls, planes: NDArray[Any], known: NDArray[np.bool_]) -> Moments:
+    def of(cls, planes: NDArray[Any], measured: NDArray[np.bool_]) -> Moments:
         """Of the known pixels of one picture, (C, H, W) and (H, W)."""
-        values = planes[:, known].astype(np.float64)
+        values = planes[:, measured].astype(np.float64)
         if not values.size:
             return cls(0.0, np.zeros(len(planes)), np.zeros(len(planes)))
         mean = values.mean(axis=1)
@@ -77,11 +77,11 @@ class DepthRange:
     @classmethod
     def of(cls, depth: NDArray[Any]) -> DepthRange:
         """Of one depth map, NaN where nothing was measured."""
-        known = depth[np.isfinite(depth)]
-        made = cls(pixels=depth.size, holes=depth.size - known.size)
-        if known.size:
-            made.low, made.high = float(known.min()), float(known.max())
-            places = np.searchsorted(_BINS, known)
+        measured = depth[np.isfinite(depth)]
+        made = cls(pixels=depth.size, holes=depth.size - measured.size)
+        if measured.size:
+            made.low, made.high = float(measured.min()), float(measured.max())
+            places = np.searchsorted(_BINS, measured)
             made.counts = np.bincount(places, minlength=len(_BINS) + 1)
         return made
 
@@ -123,8 +123,8 @@ class ClassCounts:
     @classmethod
     def of(cls, labels: NDArray[Any], classes: int) -> ClassCounts:
         """Of one label map; values that are no class are left out."""
-        known = labels[(labels >= 0) & (labels < classes)].astype(np.int64)
-        pixels = np.bincount(known, minlength=classes)
+        in_range = labels[(labels >= 0) & (labels < classes)].astype(np.int64)
+        pixels = np.bincount(in_range, minlength=classes)
         return cls(pixels, np.where(pixels > 0, pixels.sum(), 0))
 
     def add(self, other: ClassCounts) -> None:
@@ -225,7 +225,7 @@ def measure(
 
 def measure_samples(dataset: AlignedDataset, part: range) -> Statistics:
     """Statistics of some samples. A task for `cen.data.tools.parallel.over_samples`."""
-    total = Statistics(names={name: known.names for name, known in dataset.labels.items()})
+    total = Statistics(names={name: classes.names for name, classes in dataset.labels.items()})
     plain = {
         name: _unnormalised(modality)
         for name, modality in dataset.modalities.items()
@@ -236,9 +236,9 @@ def measure_samples(dataset: AlignedDataset, part: range) -> Statistics:
         one = Statistics(samples=1)
         for name, modality in plain.items():
             raw = sample[name]
-            known = np.isfinite(raw) if raw.ndim == 2 else np.isfinite(raw).all(axis=-1)
+            measured = np.isfinite(raw) if raw.ndim == 2 else np.isfinite(raw).all(axis=-1)
             one.moments[name] = Moments.of(
-                modality.to_network(raw, sample.get("intrinsics")), known
+                modality.to_network(raw, sample.get("intrinsics")), measured
             )
         for name, modality in {**dataset.targets, **dataset.modalities}.items():
             if name not in sample:  # partly annotated data lack some targets

@@ -48,11 +48,11 @@ def seen_range(dataset: AlignedDataset, frames: int = 16) -> dict[str, dict[str,
         read = [values for _, values in some_frames(dataset, name, modality, frames)]
         if coloured and read:
             found[name] = {"grey": sum(map(is_grey, read)) / len(read)}
-        known = [] if coloured else [values[np.isfinite(values)] for values in read]
-        known = [values for values in known if values.size]
-        if known:
-            low, high = np.percentile(np.concatenate(known), _PERCENTILES).tolist()
-            medians = [float(np.median(values)) for values in known]
+        finite = [] if coloured else [values[np.isfinite(values)] for values in read]
+        finite = [values for values in finite if values.size]
+        if finite:
+            low, high = np.percentile(np.concatenate(finite), _PERCENTILES).tolist()
+            medians = [float(np.median(values)) for values in finite]
             found[name] = {"low": low, "high": high, "medians": [min(medians), max(medians)]}
     return found
 
@@ -102,10 +102,10 @@ def far_from(values: NDArray[Any], seen: Mapping[str, Any]) -> str | None:
         A sentence for a warning, None where nothing is strange.
     """
     low, high = seen["medians"]
-    known = values[np.isfinite(values)]
-    if not known.size:
+    finite = values[np.isfinite(values)]
+    if not finite.size:
         return "no depth was measured at all"
-    median = float(np.median(known))
+    median = float(np.median(finite))
     if low / _FACTOR <= median <= high * _FACTOR:
         return None
     return (

@@ -47,19 +47,19 @@ class ValueRange:
     @classmethod
     def of(cls, values: NDArray[Any]) -> ValueRange:
         """Of one picture (H, W), NaN where missing."""
-        known = values[np.isfinite(values)]
-        made = cls(values.size, values.size - known.size)
-        if known.size:
-            low, high = known.min(), known.max()
-            for value, rest in ((low, known[known > low]), (high, known[known < high])):
+        finite = values[np.isfinite(values)]
+        made = cls(values.size, values.size - finite.size)
+        if finite.size:
+            low, high = finite.min(), finite.max()
+            for value, rest in ((low, finite[finite > low]), (high, finite[finite < high])):
                 mine = made.lows if value == low and not made.lows else made.highs
-                mine[float(value)] = known.size - rest.size
+                mine[float(value)] = finite.size - rest.size
                 if rest.size:
                     following = rest.min() if mine is made.lows else rest.max()
                     mine[float(following)] = int((rest == following).sum())
             places = np.linspace(0, 100, _KEPT)
             # Values that occur: what lies between a sentinel and the rest is none.
-            found = np.percentile(known, places, method="nearest")
+            found = np.percentile(finite, places, method="nearest")
             made.percentiles = [found.astype(np.float32)]
         return made
 
@@ -119,7 +119,9 @@ def bands_of(name: str, values: NDArray[Any]) -> Iterator[tuple[str, NDArray[Any
         yield f"{name}[{band}]", values[..., band]
 
 
-def told_strange(band: str, values: ValueRange, modality: Modality) -> Iterator[tuple[str, bool]]:
+def describe_strange(
+    band: str, values: ValueRange, modality: Modality
+) -> Iterator[tuple[str, bool]]:
     """What `ValueRange.strange` finds, in words.
 
     Args:
@@ -175,9 +177,9 @@ def warn_of_values(dataset: AlignedDataset) -> None:
 
 def _impossible(band: str, values: ValueRange, modality: Modality) -> list[str]:
     """What can be no measurement, in words."""
-    said = [text for text, absurd in told_strange(band, values, modality) if absurd]
+    impossible = [text for text, absurd in describe_strange(band, values, modality) if absurd]
     low = min(values.lows, default=0.0)
-    if modality.kind == "depth" and low < 0 and not said:
+    if modality.kind == "depth" and low < 0 and not impossible:
         text = f"{band}: negative depth, down to {low:.4g} m; if it means that nothing was measured"
-        said = [f"{text}, say {_declared(low, modality)}"]
-    return said
+        impossible = [f"{text}, say {_declared(low, modality)}"]
+    return impossible

@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 from cen import cli
 from cen.data import Modality
 from cen.data.formats.pictures import write_png
+from cen.errors import ConfigError
 from cen.metrics import image_scores, image_sums
 from cen.models import Output, Task
 from cen.training.file_units import file_units
@@ -57,6 +58,15 @@ def test_pictures_keep_their_range() -> None:
     usual, other = (image_scores(image_sums(guess, truth, r)) for r in ((-1.0, 1.0), (0.0, 2.0)))
     assert usual.psnr.item() == pytest.approx(other.psnr.item())
     assert usual.ssim.item() != pytest.approx(other.ssim.item())
+
+
+def test_a_declared_range_makes_pictures_of_values() -> None:
+    (unit,) = file_units(TASKS, {"heat": thermal(clip=[273.0, 323.0])}).values()
+    numbers = torch.tensor([273.0, 298.0, 323.0]).sub(293).div(8).view(1, 1, 1, 3)
+    assert unit.picture(numbers).flatten().tolist() == pytest.approx([-1, 0, 1], abs=1e-5)
+    (unit,) = file_units(TASKS, {"heat": thermal()}).values()
+    with pytest.raises(ConfigError, match="clip"):
+        unit.picture(numbers)
 
 
 @pytest.mark.parametrize(("encoding", "white"), [("jet", 255.0), ("minmax", 1.0)])
@@ -111,14 +121,16 @@ def test_evaluate_and_report_say_the_unit(
                     tensors[key] = torch.zeros_like(value)
             save_file(tensors, path, header)
     capsys.readouterr()
-    assert cli.main(["evaluate", str(run), "--features", "none"]) == 0
+    assert cli.main(["evaluate", str(run)]) == 0
     said = " ".join(capsys.readouterr().out.split())
     assert "heat: MAE and RMSE in the unit of its files (stored values times 0.01)" in said
-    assert "no PSNR and SSIM, as no range is declared (data.modalities.heat.clip)" in said
+    assert "no PSNR, SSIM and feature distances, as no range is declared" in said
+    assert "(data.modalities.heat.clip)" in said
     stored = json.loads((run / "evaluation.json").read_text())
     found = stored["scores"]["rgb"]["heat"]["ensemble"]
     truth = np.stack([kelvin[name] for name in "gh"]) * 0.01
     assert found["mae"] == pytest.approx(float(np.abs(truth - 293.0).mean()), rel=1e-4)
     assert found["psnr"] is None
+    assert not [name for name in found if "efficientnet" in name]
     assert cli.main(["report", str(run)]) == 0
     assert "MAE and RMSE in the unit of its files" in (run / "report.html").read_text("utf-8")

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from torch import Tensor
 
 from cen.data import Modality
+from cen.errors import ConfigError
 from cen.models import Task
 
 
@@ -34,6 +35,17 @@ class FileUnit(NamedTuple):
         factor, offset = (numbers.new_tensor(part) for part in (self.factor, self.offset))
         return numbers * factor.view(shape) + offset.view(shape)
 
+    def picture(self, numbers: Tensor) -> Tensor:
+        """(B, C, H, W) as the network has them, as pictures: ``limits`` become -1 and 1.
+
+        Raises:
+            ConfigError: no range is declared.
+        """
+        if self.limits is None:
+            raise ConfigError("values without a range are no pictures; declare it as clip")
+        low, high = self.limits
+        return (self.values(numbers) - low) * (2 / (high - low)) - 1
+
     def text(self, name: str) -> str:
         """In which unit the scores of an output are, in a sentence."""
         if self.encoding != "raw" and self.limits is not None:
@@ -41,9 +53,9 @@ class FileUnit(NamedTuple):
             return f"{name}: scores of its encoding {self.encoding}, which runs from {scale}"
         worth = "stored values" if self.unit == 1 else f"stored values times {self.unit:g}"
         if self.limits is None:
-            why = f"no PSNR and SSIM, as no range is declared (data.modalities.{name}.clip)"
+            why = f"no PSNR, SSIM and feature distances, as no range is declared (data.modalities.{name}.clip)"
         else:
-            why = f"PSNR and SSIM over the range {self.limits[0]:g} to {self.limits[1]:g}"
+            why = f"PSNR, SSIM and feature distances over the range {self.limits[0]:g} to {self.limits[1]:g}"
         return f"{name}: MAE and RMSE in the unit of its files ({worth}); {why}"
 
 

@@ -156,6 +156,7 @@ class _Evaluation(LightningModule):
     ) -> None:
         super().__init__()
         self.net, self.modalities, self.vectors = net, modalities, vectors
+        self.units = units
         self.generator_mode: GeneratorMode = generator_mode
         self.scales, self.flip = tuple(scales), flip
         shown = prediction_streams(net)
@@ -176,7 +177,10 @@ class _Evaluation(LightningModule):
                         features, ("ensemble", *(s for s in shown if s != name)), protocol=protocol
                     )
                     for name, task in net.outputs.items()
-                    if task.rules.generated and task.channels in (1, 3)
+                    if task.rules.generated
+                    and task.channels in (1, 3)
+                    # Without a range nothing says which value is black and which is white.
+                    and (name not in units or units[name].limits is not None)
                 }
             )
         self.result: dict[str, dict[str, Any]] = {}
@@ -210,8 +214,12 @@ class _Evaluation(LightningModule):
             assert isinstance(distance, ImageDistance)
             known = torch.isfinite(targets[name])
             columns = {"ensemble": outputs[name].ensemble, **outputs[name].streams}
-            masked = {key: torch.where(known, image, -1) for key, image in columns.items()}
-            distance.update(masked, torch.where(known, targets[name], -1))
+            unit = self.units.get(name)
+            shown = {
+                key: torch.where(known, image if unit is None else unit.picture(image), -1)
+                for key, image in {**columns, "": targets[name]}.items()
+            }
+            distance.update({key: shown[key] for key in columns}, shown[""])
 
     def _add_distances(self, output: str, entry: dict[str, Any]) -> None:
         distance = self.distances[output]

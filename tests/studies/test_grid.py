@@ -200,6 +200,57 @@ def test_the_hash_is_the_same_tomorrow() -> None:
     assert run_hash(several[0], DATA, {}) != run_hash(several[1], DATA, {})
 
 
+RECORDED: list[tuple[dict[str, Any], str]] = [
+    (
+        {
+            "data": {"modalities": {"depth": {"kind": "depth", "unit": 0.001}}},
+            "model": {"outputs": {"segmentation": {}, "normal": {"kind": "normal", "weight": 2.0}}},
+        },
+        "b699e6d76c6e",
+    ),
+    ({"model": {"encoder": "resnet50", "width": 16}}, "9d9a258f30aa"),
+    (
+        {
+            "model": {
+                "name": "unet",
+                "encoder": "unet4",
+                "threshold": 0.01,
+                "dropout": 0.5,
+                "inputs": {"depth": 1},
+                "outputs": {"rgb": {"kind": "image"}},
+            },
+            "train": {"adversarial": "bce"},
+        },
+        "7e619fb27757",
+    ),
+]
+
+
+@pytest.mark.parametrize(("values", "name"), RECORDED, ids=[name for _, name in RECORDED])
+def test_keys_that_came_later_leave_the_names_of_runs_alone(
+    values: dict[str, Any], name: str
+) -> None:
+    """Pinned, from the version before bands, pages and losses could be chosen."""
+    config = Config.from_dict(values)
+    assert run_hash(config, DATA, {}) == name
+    old = config.to_dict()
+    for key, later in (
+        ("modalities", ("bands", "exif", "page", "variable")),
+        ("outputs", ("loss",)),
+    ):
+        for entry in old["model" if key == "outputs" else "data"][key].values():
+            for gone in later:
+                assert entry.pop(gone) is None
+    assert differences(config, old) == {}
+
+
+def test_a_key_that_came_later_counts_where_it_says_something() -> None:
+    values, name = RECORDED[0]
+    told = Config.from_dict(values, {"data.modalities.depth.bands": "[0]"})
+    assert run_hash(told, DATA, {}) != name
+    assert list(differences(told, Config.from_dict(values).to_dict())) == ["data.modalities"]
+
+
 def test_differences_name_keys_that_count() -> None:
     def of(values: dict[str, Any]) -> dict[str, Any]:
         return Config.from_dict(values).to_dict()

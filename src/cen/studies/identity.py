@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,11 @@ _FORMER = {
 }
 # Of every network: null means still what the default was.
 _FORMER_OF_DATA = {"data.ignore_index": 255}
+# Keys that entries of a mapping did not have when runs were first hashed: null does not count.
+_LATER = {
+    "data.modalities": ("bands", "exif", "page", "variable"),
+    "model.outputs": ("loss",),
+}
 _LISTS = (".txt", ".yaml", ".json", ".csv")
 _LONG = 50_000_000
 
@@ -110,7 +115,7 @@ def differences(config: Config, kept: Mapping[str, Any]) -> dict[str, tuple[Any,
 
 def _changed(config: Config) -> dict[str, Any]:
     """The keys that count and differ from their first default."""
-    default = _flat(Config().to_dict()) | _FORMER | _FORMER_OF_DATA
+    default = _as_before(_flat(Config().to_dict())) | _FORMER | _FORMER_OF_DATA
     flat = _as_before(_flat(config.to_dict()))
     flat["model.weights"] = _digest_of(config.model.weights) or config.model.weights
     return {
@@ -137,6 +142,8 @@ def _digest(file: Path, size: int, changed: int) -> str:
 
 def _as_before(flat: dict[str, Any]) -> dict[str, Any]:
     """Keys left to the network or the data where that means what the former default was."""
+    for key, later in _LATER.items():
+        flat = flat | {key: {name: _first(entry, later) for name, entry in flat[key].items()}}
     flat = {
         key: _FORMER_OF_DATA[key] if value is None and key in _FORMER_OF_DATA else value
         for key, value in flat.items()
@@ -147,6 +154,13 @@ def _as_before(flat: dict[str, Any]) -> dict[str, Any]:
         meant |= {"model.decoder_norm": "none", "model.decoder_exchange": False}
     same = {key for key, value in meant.items() if value == _FORMER[key]}
     return {k: _FORMER[k] if v is None and k in same else v for k, v in flat.items()}
+
+
+def _first(entry: Any, later: Collection[str]) -> Any:
+    """An entry of a mapping without the keys that were not there at first, and say nothing."""
+    if not isinstance(entry, Mapping):
+        return entry
+    return {key: value for key, value in entry.items() if value is not None or key not in later}
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -52,10 +52,11 @@ class FileUnit(NamedTuple):
             scale = f"{self.limits[0]:g} to {self.limits[1]:g}"
             return f"{name}: scores of its encoding {self.encoding}, which runs from {scale}"
         worth = "stored values" if self.unit == 1 else f"stored values times {self.unit:g}"
+        measures = "PSNR, SSIM and feature distances"
         if self.limits is None:
-            why = f"no PSNR, SSIM and feature distances, as no range is declared (data.modalities.{name}.clip)"
+            why = f"no {measures}, as no range is declared (data.modalities.{name}.clip)"
         else:
-            why = f"PSNR, SSIM and feature distances over the range {self.limits[0]:g} to {self.limits[1]:g}"
+            why = f"{measures} over the range {self.limits[0]:g} to {self.limits[1]:g}"
         return f"{name}: MAE and RMSE in the unit of its files ({worth}); {why}"
 
 

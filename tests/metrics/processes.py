@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
-from cen.metrics import DepthMetric, EdgeMetric, NormalMetric
+from cen.metrics import DepthMetric, EdgeMetric, NormalMetric, SegmentationMetric
 
 Batch = tuple[Tensor, Tensor]
 
@@ -48,6 +48,14 @@ def edge_batch(seed: int) -> Batch:
     return guess, truth
 
 
+def label_batch(seed: int) -> Batch:
+    """Predicted and true classes, of which one is none of the three."""
+    rng = torch.Generator().manual_seed(seed)
+    shape = (1 + seed, 5, 7)
+    guess = torch.randint(0, 3, shape, generator=rng)
+    return guess, torch.randint(0, 4, shape, generator=rng)
+
+
 KINDS: dict[str, tuple[Callable[[], Metric], Callable[[int], Batch]]] = {
     "depth": (DepthMetric, depth_batch),
     "normal": (NormalMetric, normal_batch),
@@ -56,7 +64,10 @@ KINDS: dict[str, tuple[Callable[[], Metric], Callable[[int], Batch]]] = {
 
 
 def scores_of_two_processes(folder: Path) -> list[dict[str, dict[str, Any]]]:
-    """Scores by kind as each of two processes reads them, which counted batch 0 and batch 1."""
+    """Scores by kind as each of two processes reads them, which counted batch 0 and batch 1.
+
+    Those of a segmentation with the matrix that they are read off.
+    """
     command = [sys.executable, __file__, str(folder)]
     workers = [subprocess.Popen([*command, str(rank)]) for rank in range(2)]
     assert [worker.wait(timeout=200) for worker in workers] == [0, 0]
@@ -72,6 +83,11 @@ def _main(folder: str, rank: int) -> None:
         metric = metric_of()
         metric.update(*batch_of(rank))
         found[kind] = metric.compute().to_dict()
+    matrix = SegmentationMetric(3)
+    matrix.update(*label_batch(rank))
+    found["segmentation"] = matrix.compute().to_dict()
+    with matrix.sync_context():
+        found["segmentation"]["matrix"] = matrix.matrix
     torch.save(found, f"{folder}/{rank}.pt")
     torch.distributed.destroy_process_group()
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from tests.metrics.processes import (
     KINDS,
+    label_batch,
     scores_of_two_processes,
 )
 
@@ -18,6 +19,8 @@ from cen.metrics import (
     DepthMetric,
     EdgeMetric,
     NormalMetric,
+    confusion_matrix,
+    segmentation_scores,
 )
 
 
@@ -67,8 +70,13 @@ def test_other_shapes_are_refused(kind: str) -> None:
         metric_of().update(guess[:, :, :1], truth)
 
 
-def test_two_processes_count_together(tmp_path: Path) -> None:
-    found = scores_of_two_processes(tmp_path)
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, dict[str, Any]]]:
+    """Scores by kind as each of two processes reads them: starting them takes seconds."""
+    return scores_of_two_processes(tmp_path_factory.mktemp("processes"))
+
+
+def test_two_processes_count_together(found: list[dict[str, dict[str, Any]]]) -> None:
     for kind, (metric_of, batch_of) in KINDS.items():
         metric = metric_of()
         for rank in range(2):
@@ -76,3 +84,11 @@ def test_two_processes_count_together(tmp_path: Path) -> None:
         expected = metric.compute().to_dict()
         for scores in found:
             assert scores[kind] == pytest.approx(expected)
+
+
+def test_two_processes_sum_their_matrices(found: list[dict[str, dict[str, Any]]]) -> None:
+    """They hold different numbers of images."""
+    expected = confusion_matrix(*label_batch(0), 3) + confusion_matrix(*label_batch(1), 3)
+    for scores in found:
+        assert torch.equal(scores["segmentation"]["matrix"], expected)
+        assert scores["segmentation"]["mean_iou"] == segmentation_scores(expected).mean_iou

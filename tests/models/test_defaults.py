@@ -56,7 +56,10 @@ def network(name: str, options: dict[str, Any], rule: dict[str, Any], several: b
         tasks = {"shade": IMAGE, "normal": Task("normal", 3)} if several else {"shade": IMAGE}
     if cycle:
         tasks = {"rgb": IMAGE, "depth": DEPTH, "edge": Task("edge", 1)}
-    given = {"encoder": ENCODERS[name], **options}
+    small: dict[str, Any] = {}
+    if options or rule:  # without any the defaults are compared, in full size
+        small = {"width": 4} | ({} if name in ("unet", "cycle") else {"decoder_channels": 8})
+    given = {"encoder": ENCODERS[name], **small, **options}
     torch.manual_seed(0)
     direct = build(name, inputs=inputs, outputs=tasks, exchange=rule or None, **given)
     outputs = {key: {"kind": task.kind} for key, task in tasks.items()}

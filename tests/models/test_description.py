@@ -18,7 +18,13 @@ IMAGE = torch.linspace(0, 1, 3 * 32 * 32).view(1, 3, 32, 32)
 
 
 def made(name: str = "refinenet", **changed: Any) -> Any:
-    given = {"encoder": "resnet18", "width": 4, "inputs": {"rgb": 3}, "outputs": {"s": 3}}
+    given = {
+        "encoder": "resnet18",
+        "inputs": {"rgb": 3},
+        "outputs": {"s": 3},
+        "width": 4,
+        "decoder_channels": 4,
+    }
     return cen.build(name, **{**given, **changed})
 
 

@@ -136,13 +136,13 @@ def test_round_trip_through_the_released_layout(make_net, make_inputs, tmp_path)
 @pytest.mark.parametrize("outer", [False, True])
 @pytest.mark.parametrize("legacy", [False, True])
 def test_wrappings_of_the_state_dict(make_net, tmp_path, prefix, outer, legacy):
-    net = make_net()
+    net, path = make_net(), tmp_path / "net.pth"
     state = {prefix + key: value for key, value in released_state_dict(net).items()}
     content = (
         {"segmenter": state, "epoch_start": 5, "best_val": np.float64(0.5)} if outer else state
     )
-    torch.save(content, tmp_path / "net.pth", _use_new_zipfile_serialization=not legacy)
-    for source in (tmp_path / "net.pth", str(tmp_path / "net.pth"), content):
+    torch.save(content, path, _use_new_zipfile_serialization=not legacy)
+    for source in (str(path) if outer else path, content):
         loaded = load_released(source)
         assert list(loaded.inputs.items()) == [("rgb", 3), ("depth", 3)]
         for key, value in released_state_dict(loaded).items():

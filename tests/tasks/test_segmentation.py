@@ -2,9 +2,6 @@
 
 import json
 import math
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -160,41 +157,6 @@ def test_what_would_be_miscounted_is_refused(
 
 def test_prediction_of_ignored_pixels_may_be_anything() -> None:
     assert confusion_matrix(torch.tensor([9, 1]), torch.tensor([255, 1]), 2).sum().item() == 1
-
-
-def _rank(rank: int, store: str, out: str) -> None:
-    torch.distributed.init_process_group(
-        "gloo", init_method=f"file://{store}", rank=rank, world_size=2
-    )
-    metric = SegmentationMetric(3)
-    pred, target = _batch(rank)
-    metric.update(pred, target)
-    scores = metric.compute()
-    with metric.sync_context():
-        torch.save({"matrix": metric.matrix, "mean_iou": scores.mean_iou}, f"{out}/{rank}.pt")
-    torch.distributed.destroy_process_group()
-
-
-def _batch(rank: int) -> tuple[Tensor, Tensor]:
-    generator = torch.Generator().manual_seed(rank)
-    shape = (1 + rank, 5, 7)  # the processes hold different numbers of images
-    pred = torch.randint(0, 3, shape, generator=generator)
-    return pred, torch.randint(0, 4, shape, generator=generator)
-
-
-def test_two_processes_sum_their_matrices(tmp_path: Path) -> None:
-    command = [sys.executable, __file__, str(tmp_path / "store"), str(tmp_path)]
-    workers = [subprocess.Popen([*command, str(rank)]) for rank in range(2)]
-    assert [worker.wait(timeout=120) for worker in workers] == [0, 0]
-    expected = confusion_matrix(*_batch(0), 3) + confusion_matrix(*_batch(1), 3)
-    for rank in range(2):
-        saved = torch.load(tmp_path / f"{rank}.pt", weights_only=True)
-        assert torch.equal(saved["matrix"], expected)
-        assert saved["mean_iou"] == segmentation_scores(expected).mean_iou
-
-
-if __name__ == "__main__":
-    _rank(int(sys.argv[3]), sys.argv[1], sys.argv[2])
 
 
 def test_numbers_of_classes_and_counts_that_are_none() -> None:

@@ -10,7 +10,16 @@ import numpy as np
 import pytest
 import torch
 from tests.training.test_fit import At, Killed, kill
-from tests.training.toy import TASKS, Scenes, same, several_config, several_network, tensors
+from tests.training.toy import (
+    REFINENET,
+    TASKS,
+    UNET,
+    Scenes,
+    same,
+    several_config,
+    several_network,
+    tensors,
+)
 
 import cen
 from cen.config import Config
@@ -66,12 +75,15 @@ def test_the_best_checkpoint_has_the_greatest_mean_headline(learned: Path) -> No
     assert best >= final > 0
 
 
-@pytest.mark.parametrize("weighting", ["uncertainty", "PCGrad"])
-def test_a_killed_run_is_resumed_exactly(weighting: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("weighting", "model"), [("uncertainty", UNET), ("PCGrad", REFINENET)])
+def test_a_killed_run_is_resumed_exactly(
+    weighting: str, model: dict[str, Any], tmp_path: Path
+) -> None:
     if weighting == "PCGrad":
         pytest.importorskip("torchjd")
     config = several_config(
         ("segmentation", "distance"),
+        model,
         weighting=weighting,
         steps=6,
         checkpoint_every=2,
@@ -90,7 +102,7 @@ def test_a_killed_run_is_resumed_exactly(weighting: str, tmp_path: Path) -> None
 
 @pytest.mark.parametrize("name", ["distance", "normal", "edge"])
 def test_a_single_output_of_any_kind_trains(name: str, tmp_path: Path) -> None:
-    config = several_config((name,), steps=4, validate_every=2)
+    config = several_config((name,), UNET, steps=4, validate_every=2)
     train(config, tmp_path / "run", partial=False)
     net = cen.load(tmp_path / "run" / "best.safetensors")
     value = headline(net.metadata["metrics"][name]["ensemble"])
@@ -100,7 +112,7 @@ def test_a_single_output_of_any_kind_trains(name: str, tmp_path: Path) -> None:
 
 
 def test_a_weight_learned_for_one_output_is_logged(tmp_path: Path) -> None:
-    train(several_config(("edge",), steps=4, weighting="uncertainty"), tmp_path / "run")
+    train(several_config(("edge",), UNET, steps=4, weighting="uncertainty"), tmp_path / "run")
     weights = [row["weight/edge"] for row in rows(tmp_path / "run") if row["weight/edge"]]
     assert len(set(weights)) == 2
 
@@ -314,7 +326,7 @@ def test_weighting_under_mixed_precision(weighting: str, tmp_path: Path) -> None
     if weighting == "MGDA":
         pytest.importorskip("torchjd")
     names = ("segmentation", "distance")
-    config = several_config(names, weighting=weighting, precision="bf16-mixed", steps=4)
+    config = several_config(names, UNET, weighting=weighting, precision="bf16-mixed", steps=4)
     train(config, tmp_path / "run", partial=False)
     table = [row for row in rows(tmp_path / "run") if row["train/loss"]]
     assert len(table) == 2

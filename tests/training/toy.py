@@ -84,20 +84,6 @@ class Scenes(Blocks):
         return {k: v for k, v in sample.items() if k not in TASKS or k in self.annotated(index)}
 
 
-def several_config(names: Sequence[str] = tuple(TASKS), **train: Any) -> Config:
-    """`toy_config` with several outputs, named as in `TASKS`."""
-    config = toy_config(REFINENET, **train)
-    config.model.outputs = {name: OutputConfig(TASKS[name].kind) for name in names}
-    config.model.decoder_exchange = True
-    return config
-
-
-def several_network(config: Config) -> ChannelExchangeNetwork:
-    """The network of such a configuration, the same every time."""
-    torch.manual_seed(0)
-    return build_network(config, {name: TASKS[name] for name in config.model.outputs})
-
-
 UNET = {"name": "unet", "encoder": "unet4", "width": 4, "dropout": 0.1}
 """The network that is trained soonest, for what does not depend on the network."""
 
@@ -108,6 +94,23 @@ REFINENET = {
     "decoder_norm": "batch",
     "dropout": 0.1,
 }
+
+
+def several_config(
+    names: Sequence[str] = tuple(TASKS), model: Mapping[str, Any] = REFINENET, **train: Any
+) -> Config:
+    """`toy_config` with several outputs, named as in `TASKS`."""
+    config = toy_config(model, **train)
+    config.model.outputs = {name: OutputConfig(TASKS[name].kind) for name in names}
+    if model is REFINENET:
+        config.model.decoder_exchange = True
+    return config
+
+
+def several_network(config: Config) -> ChannelExchangeNetwork:
+    """The network of such a configuration, the same every time."""
+    torch.manual_seed(0)
+    return build_network(config, {name: TASKS[name] for name in config.model.outputs})
 
 
 def toy_config(model: Mapping[str, Any] = UNET, **train: Any) -> Config:

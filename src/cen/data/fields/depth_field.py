@@ -26,6 +26,7 @@ class DepthField(FieldKind):
     interpolation = "nearest"
     network_channels = (1, 3)
     single = True
+    metres = True
     own_options = (
         *("missing", "unit", "clip", "fill_holes", "intrinsics"),
         *("bit_rotation", "farthest", "beyond"),

@@ -36,6 +36,8 @@ class FieldKind:
         single: raw values have one channel, whatever the network gets.
         by_bands: a network gets as many channels as bands are chosen.
         picture: values are colours or brightness, as opposed to numbers.
+        measured: values come of a sensor, so that a compression that changes them spoils them.
+        metres: values are distances.
         directions: values are vectors, which turn with the picture.
         classes: values are class numbers.
         encoded_truth: ground truth is encoded and normalised as inputs are, since nothing else
@@ -54,6 +56,8 @@ class FieldKind:
     single: ClassVar[bool] = False
     by_bands: ClassVar[bool] = False
     picture: ClassVar[bool] = False
+    measured: ClassVar[bool] = True
+    metres: ClassVar[bool] = False
     directions: ClassVar[bool] = False
     classes: ClassVar[bool] = False
     encoded_truth: ClassVar[bool] = False

@@ -27,6 +27,7 @@ class ImageField(FieldKind):
     usual_channels = 3
     by_bands = True
     picture = True
+    measured = False
     instead: ClassVar[Mapping[str, str]] = {
         "missing": "; values that were measured are kind: continuous",
         "unit": "; values that were measured are kind: continuous or kind: depth",

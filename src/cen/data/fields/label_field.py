@@ -24,6 +24,7 @@ class LabelField(FieldKind):
     interpolation = "nearest"
     single = True
     classes = True
+    measured = False
     own_options = ("first", "ignore", "values")
     file_options = ("first", "ignore", "ignore_index", "values")
     instead: ClassVar[Mapping[str, str]] = {

@@ -73,7 +73,7 @@ class Modality(FieldDescription):
     @property
     def in_metres(self) -> bool:
         """Whether prepared values are distances."""
-        return self.kind == "depth" and not self.before_geometry
+        return self.field_kind.metres and not self.before_geometry
 
     @classmethod
     def of(cls, kind: Kind = "image", channels: int | None = None, **options: Any) -> Modality:

@@ -168,16 +168,12 @@ def check_data(
                 progress(split, part.stop, len(dataset))
         report.findings += _summarised(facts, split, source.root)
         report.classes = {name: known.names for name, known in dataset.labels.items()}
-        report.units = {
-            n: m.unit_or_one for n, m in dataset.modalities.items() if m.kind == "depth"
-        }
-        report.units |= {n: m.unit_or_one for n, m in dataset.targets.items() if m.kind == "depth"}
+        fields = {**dataset.modalities, **dataset.targets}
+        read |= fields
+        report.units = {n: m.unit_or_one for n, m in fields.items() if m.field_kind.metres}
         report.axes |= _axes(dataset)
-        read |= {**dataset.modalities, **dataset.targets}
-        measured = {band.partition("[")[0] for band in facts.ranges}
-        report.steps = {
-            n: m.unit_or_one for n, m in read.items() if n in measured and m.kind != "depth"
-        }
+        measured = {band.partition("[")[0] for band in facts.ranges} - set(report.units)
+        report.steps = {n: m.unit_or_one for n, m in read.items() if n in measured}
         report.ignore_index = dataset.ignore_index
         report.findings += _judge_grey(facts, split, source.root)
         report.findings += _judge_nodata(read, facts, split, source.root)

@@ -32,7 +32,6 @@ Severity = Literal["error", "note"]
 SMALLEST = 8
 # A frame with a larger share of holes is worth a look.
 _MANY_HOLES = 0.9
-_MEASURED = ("depth", "normal", "edge", "continuous")
 
 
 @dataclass(frozen=True)
@@ -240,11 +239,12 @@ class _Sample:
             self.facts.sizes[next(iter(sizes.values()))] += 1
 
     def _check(self, name: str, modality: Modality, value: NDArray[Any]) -> None:
-        if modality.kind == "label":
+        kind = modality.field_kind
+        if kind.classes:
             self._check_labels(name, value)
-        elif modality.kind == "depth":
+        elif kind.metres:
             self._check_depth(name, modality, value)
-        elif modality.kind == "normal":
+        elif kind.directions:
             self._check_normals(name, value)
         elif modality.kind == "edge":
             finite = value[np.isfinite(value)]
@@ -261,8 +261,7 @@ class _Sample:
             self.found("constant", (name,), f"{name}: every pixel has the same value")
         if modality.kind in ("image", "continuous") and np.isinf(value).any():
             self.found("values", (name,), f"{name}: has infinite values; write NaN where missing")
-        measured = modality.kind in _MEASURED and name in self.paths
-        if measured and (compressed := lossy_file(self.paths[name])):
+        if kind.measured and name in self.paths and (compressed := lossy_file(self.paths[name])):
             self.facts.lossy[name, compressed] += 1
 
     def _measure(self, name: str, value: NDArray[Any]) -> None:

@@ -142,7 +142,7 @@ def _file_options(field: Mapping[str, Any], modality: Modality) -> dict[str, Any
     plain = modality.to_dict()
     # How files are read; what is done to the values later is the user's matter, not the data's.
     read = {key: plain[key] for key in _READ}
-    if modality.kind == "edge" and modality.clip is not None:
+    if "clip" in modality.field_kind.file_options and modality.clip is not None:
         read["clip"] = plain["clip"]
     return {**{k: v for k, v in field.items() if v is not None}, **read}
 
@@ -244,14 +244,14 @@ def _as_png(value: NDArray[Any], modality: Modality) -> NDArray[Any] | None:
     colours = value.ndim == 3 and value.shape[2] == 3
     if modality.kind == "image" and value.dtype == np.uint8 and (value.ndim == 2 or colours):
         return value
-    if modality.kind == "label":
+    if modality.field_kind.classes:
         wide = stored_numbers(value, modality)
         if wide is None or wide.min() < 0 or wide.max() >= 2**16:
             return None
         numbers = wide.astype(np.uint8 if wide.max() < 2**8 else np.uint16)
         # Only where the numbers are read as these: one that is no class may not be told from them.
         return numbers if np.array_equal(modality.from_stored(numbers), value) else None
-    if modality.kind != "depth" or not modality.missing:
+    if not modality.field_kind.metres or not modality.missing:
         return None
     measured = np.isfinite(value)
     steps = np.rint(np.where(measured, value, 0.0).astype(np.float64) / modality.unit_or_one)

@@ -229,7 +229,7 @@ def measure_samples(dataset: AlignedDataset, part: range) -> Statistics:
     plain = {
         name: _unnormalised(modality)
         for name, modality in dataset.modalities.items()
-        if modality.kind != "label"
+        if not modality.field_kind.classes
     }
     for index in part:
         sample = dataset.raw(index)
@@ -243,12 +243,12 @@ def measure_samples(dataset: AlignedDataset, part: range) -> Statistics:
         for name, modality in {**dataset.targets, **dataset.modalities}.items():
             if name not in sample:  # partly annotated data lack some targets
                 continue
-            if modality.kind == "depth":
+            if modality.field_kind.metres:
                 one.depth[name] = DepthRange.of(sample[name])
             if modality.kind == "continuous":
                 for band, values in bands_of(name, sample[name]):
                     one.ranges[band] = ValueRange.of(values)
-            if modality.kind == "label" and name in dataset.labels:
+            if modality.field_kind.classes and name in dataset.labels:
                 one.classes[name] = ClassCounts.of(sample[name], len(dataset.labels[name].names))
         total.add(one)
     return total

@@ -179,7 +179,7 @@ def _impossible(band: str, values: ValueRange, modality: Modality) -> list[str]:
     """What can be no measurement, in words."""
     impossible = [text for text, absurd in describe_strange(band, values, modality) if absurd]
     low = min(values.lows, default=0.0)
-    if modality.kind == "depth" and low < 0 and not impossible:
+    if modality.field_kind.metres and low < 0 and not impossible:
         text = f"{band}: negative depth, down to {low:.4g} m; if it means that nothing was measured"
         impossible = [f"{text}, say {_declared(low, modality)}"]
     return impossible

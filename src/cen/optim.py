@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from cen.errors import ConfigError
+from cen.options.training_options import TrainConfig
 
 OptimizerName = Literal["sgd", "adam", "adamw"]
 # What convert and DDP, and torch.compile, put before the names of a network's parameters.
@@ -168,6 +169,18 @@ class Schedule:
         for number, stage in enumerate(self.stages):
             if stage.steps < 1:
                 raise ConfigError(f"train.stages[{number}].steps is {stage.steps}; must be >= 1")
+
+    @classmethod
+    def of(cls, how: TrainConfig) -> Schedule:
+        """The learning rates of a run."""
+        return cls(
+            kind=how.schedule,
+            steps=how.max_steps,
+            encoder_lr=how.encoder_lr,
+            decoder_lr=how.decoder_lr,
+            warmup=how.warmup,
+            stages=tuple(Stage(s.steps, s.encoder_lr, s.decoder_lr) for s in how.stages),
+        )
 
     def rates(self, step: int) -> Mapping[str, float]:
         """Learning rate per group name for the (0-based) step about to be taken."""

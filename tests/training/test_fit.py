@@ -6,6 +6,7 @@ import csv
 import json
 import os
 import signal
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -207,7 +208,7 @@ def test_a_signal_ends_the_run_after_the_step_and_it_can_be_resumed(
 
 
 def spoil_loss(module: Any) -> None:
-    module.sparsity = float("nan")
+    module.how = replace(module.how, sparsity=float("nan"))
 
 
 def spoil_weights(module: Any) -> None:

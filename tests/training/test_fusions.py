@@ -16,6 +16,7 @@ from cen.config import Config
 from cen.errors import ConfigError
 from cen.losses import fusion_loss
 from cen.optim import Schedule, build_optimizer, param_groups
+from cen.options.training_options import TrainConfig
 from cen.training import train_network
 from cen.training.absent_streams import absent_rows, kept
 from cen.training.module import DensePrediction
@@ -75,7 +76,7 @@ def test_the_penalty_rises_over_its_warmup() -> None:
     config = toy_config(REFINENET)
     batch = torch.utils.data.default_collate([Blocks(8)[i] for i in range(4)])
     module = DensePrediction(
-        toy_network(config), schedule=Schedule(steps=8), sparsity=0.5, sparsity_warmup=0.5
+        toy_network(config), TrainConfig(steps=8, sparsity=0.5, sparsity_warmup=0.5)
     )
     seen = []
     for step in range(6):
@@ -95,7 +96,7 @@ def test_alignment_is_added_with_its_weight() -> None:
     batch = torch.utils.data.default_collate([Blocks(8)[i] for i in range(4)])
     losses = []
     for weight in (0.0, 2.0):
-        module = DensePrediction(toy_network(config), schedule=Schedule(steps=1), alignment=weight)
+        module = DensePrediction(toy_network(config), TrainConfig(steps=1, alignment=weight))
         module.trainer = type("Alone", (), {"world_size": 1, "global_step": 0})()
         losses.append(module.training_step(batch, 0))
     term = module.figures["train/alignment"]
@@ -113,7 +114,7 @@ def test_alignment_is_learned() -> None:
     ends = []
     for weight in (0.0, 20.0):
         net = toy_network(config_of({"fusion": "align", "fusion_at": "middle", "dropout": 0.0}))
-        module = DensePrediction(net, schedule=Schedule(steps=1), alignment=weight)
+        module = DensePrediction(net, TrainConfig(steps=1, alignment=weight))
         module.trainer = type("Alone", (), {"world_size": 1, "global_step": 0})()
         optimizer = torch.optim.Adam(net.parameters(), 3e-3)
         for _ in range(25):

@@ -15,7 +15,7 @@ from tests.training.toy import Blocks, same, toy_config, toy_network
 import cen
 from cen.errors import ConfigError
 from cen.losses import fusion_loss
-from cen.optim import Schedule
+from cen.options.training_options import TrainConfig
 from cen.training import score_network, train_network
 from cen.training.batches import FusionData
 from cen.training.module import DensePrediction, draw_modalities, step_seed
@@ -45,7 +45,7 @@ def test_loss_is_fusion_loss_plus_the_penalty_once() -> None:
     weights = torch.tensor([1.0, 2.0, 0.5])
     batch = torch.utils.data.default_collate([Blocks(8)[i] for i in range(4)])
     module = DensePrediction(
-        net, schedule=Schedule(steps=1), sparsity=0.01, class_weights=weights.tolist()
+        net, TrainConfig(steps=1, sparsity=0.01, class_weights=weights.tolist())
     )
     module.trainer = type("Alone", (), {"world_size": 1, "global_step": 0})()
     loss = module.training_step(batch, 0)
@@ -68,7 +68,7 @@ def batch_inputs(batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 def test_frozen_statistics_stay_while_scales_learn() -> None:
     net = toy_network()
     before = {k: v.clone() for k, v in net.state_dict().items()}
-    run(DensePrediction(net, schedule=Schedule(steps=2), freeze_statistics=True), steps=2)
+    run(DensePrediction(net, TrainConfig(steps=2, freeze_statistics=True)), steps=2)
     after = net.state_dict()
     statistics = [k for k in before if "running" in k or "tracked" in k]
     kept = [k for k in statistics if torch.equal(before[k], after[k])]
@@ -85,8 +85,9 @@ def test_gradients_can_be_clipped() -> None:
     def moved(**options: Any) -> float:
         net = toy_network()
         before = [p.detach().clone() for p in net.parameters()]
-        schedule = Schedule("constant", 1, 1.0, 1.0)
-        run(DensePrediction(net, schedule=schedule, optimizer="sgd", momentum=0.0), **options)
+        rates = {"steps": 1, "schedule": "constant", "encoder_lr": 1.0, "decoder_lr": 1.0}
+        how = TrainConfig(**rates, optimizer="sgd", momentum=0.0)  # type: ignore[arg-type]
+        run(DensePrediction(net, how), **options)
         moves = [(p - q).flatten() for p, q in zip(net.parameters(), before, strict=True)]
         return float(torch.cat(moves).detach().norm())
 
@@ -97,8 +98,8 @@ def test_gradients_can_be_clipped() -> None:
 def test_seed_decides_everything() -> None:
     def weights(seed: int) -> dict[str, torch.Tensor]:
         torch.manual_seed(torch.seed())  # whatever went on before must not matter
-        options = {"modality_dropout": 0.5, "seed": seed}
-        module = DensePrediction(toy_network(), schedule=Schedule(steps=3), **options)  # type: ignore[arg-type]
+        how = TrainConfig(steps=3, modality_dropout=0.5)
+        module = DensePrediction(toy_network(), how, seed=seed)
         return run(module, steps=3).net.state_dict()
 
     assert same(weights(1), weights(1))
@@ -127,10 +128,9 @@ def test_modality_dropout_needs_a_choice() -> None:
 
 def test_a_step_without_a_modality_leaves_its_streams_alone() -> None:
     """Through Lightning's own optimiser step, with Adam's momentum and weight decay."""
-    schedule = Schedule("constant", 12, 1e-2, 1e-2)
-    module = DensePrediction(
-        toy_network(), schedule=schedule, weight_decay=0.1, modality_dropout=1.0, seed=0
-    )
+    rates = {"schedule": "constant", "encoder_lr": 1e-2, "decoder_lr": 1e-2}
+    how = TrainConfig(steps=12, weight_decay=0.1, modality_dropout=1.0, **rates)  # type: ignore[arg-type]
+    module = DensePrediction(toy_network(), how)
     layer: Any = module.net.get_submodule("encoder.layer1.0.bn1")
     values: list[torch.Tensor] = [layer.weight.detach().clone()]
     subsets: list[tuple[str, ...]] = []
@@ -155,7 +155,7 @@ def test_a_step_without_a_modality_leaves_its_streams_alone() -> None:
 
 def test_class_weights_must_fit_the_classes() -> None:
     with pytest.raises(ConfigError, match=r"2 weights.*3 classes"):
-        DensePrediction(toy_network(), schedule=Schedule(steps=1), class_weights=[1.0, 2.0])
+        DensePrediction(toy_network(), TrainConfig(steps=1, class_weights=[1.0, 2.0]))
 
 
 def test_own_data_without_an_input_are_told_apart(tmp_path: Path) -> None:

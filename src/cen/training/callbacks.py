@@ -172,7 +172,7 @@ class ExchangeMonitor(Callback):
                     " further than the learning rates let them: train longer, or raise"
                     " train.encoder_lr",
                 )
-        elif rate == 0 and module.sparsity > 0 and step >= 0.4 * self.steps:
+        elif rate == 0 and module.how.sparsity > 0 and step >= 0.4 * self.steps:
             self._say(
                 "zero",
                 f"step {step}: no channel is exchanged yet. Raise train.sparsity (λ is too small"

@@ -39,12 +39,10 @@ from cen.training.sample_panels import PanelsInTraining
 from cen.training.setup import (
     build_network,
     check_normals,
-    make_schedule,
     metadata,
     open_dataset,
     tasks_of,
 )
-from cen.weighting import make_weighting
 
 
 def fit(
@@ -270,29 +268,11 @@ def _train(
 
 
 def _module(config: Config, net: ChannelExchangeNetwork) -> DensePrediction:
-    how = config.train
-    options: dict[str, Any] = dict(  # noqa: C408 (reads like the call it is for)
-        schedule=make_schedule(config),
-        optimizer=how.optimizer,
-        momentum=how.momentum,
-        weight_decay=how.weight_decay,
-        alignment=how.alignment,
-        sparsity=how.sparsity,
-        sparsity_warmup=how.sparsity_warmup,
-        exchange_rate=how.exchange_rate,
-        exchange_rate_by=how.exchange_rate_by,
-        class_weights=how.class_weights,
-        weighting=make_weighting(how.weighting, _weights(config, net), net),
-        modality_dropout=how.modality_dropout,
-        freeze_statistics=how.freeze_statistics,
-        generator_mode=how.generator_mode,
-        seed=config.seed,
-    )
-    cycles = net.cyclic
-    if cycles:
-        options["cycle_weight"] = how.cycle_weight
+    how, seed = config.train, config.seed
+    cycles, weights = net.cyclic, _weights(config, net)
     if how.adversarial == "none":
-        return CycleFusion(net, **options) if cycles else DensePrediction(net, **options)
+        kind = CycleFusion if cycles else DensePrediction
+        return kind(net, how, weights=weights, seed=seed)
     model = config.model
     return (CycleTranslation if cycles else Translation)(
         net,
@@ -302,9 +282,9 @@ def _module(config: Config, net: ChannelExchangeNetwork) -> DensePrediction:
             layers=model.discriminator_layers,
             statistics=model.statistics,
         ),
-        adversarial=how.adversarial,
-        l1=how.l1,
-        **options,
+        how,
+        weights=weights,
+        seed=seed,
     )
 
 

@@ -14,13 +14,14 @@ from cen import exchange
 from cen.errors import ConfigError, ShapeError
 from cen.losses import fusion_loss, output_losses
 from cen.models import ChannelExchangeNetwork, Output
-from cen.optim import OptimizerName, Schedule, build_optimizer, param_groups
+from cen.optim import Schedule, build_optimizer, param_groups
+from cen.options.training_options import TrainConfig
 from cen.stream import Stream, input_of
 from cen.training.absent_streams import absent_rows, kept
 from cen.training.fusion_scores import FusionScores, subsets
-from cen.training.generator_statistics import GeneratorMode, generating
+from cen.training.generator_statistics import generating
 from cen.training.rate import RateController
-from cen.weighting import FixedWeighting, GradientWeighting, UncertaintyWeighting
+from cen.weighting import GradientWeighting, UncertaintyWeighting, make_weighting
 
 Batch = Mapping[str, Any]
 
@@ -37,24 +38,9 @@ class DensePrediction(LightningModule):
 
     Args:
         net: the network.
-        schedule: learning rates; also says how many steps the run has.
-        optimizer: "sgd", "adam" or "adamw".
-        momentum: SGD momentum or Adam's first beta.
-        weight_decay: weight decay.
-        alignment: weight of the network's own loss (``auxiliary_loss``; the alignment baseline).
-        sparsity: λ; with ``exchange_rate`` the weight that the controller starts from.
-        sparsity_warmup: share of the run over which λ rises linearly from 0 (this project's
-            extension); not with ``exchange_rate``.
-        exchange_rate: wished exchange rate at the end, see :class:`RateController`; or None.
-        exchange_rate_by: by when, see there.
-        class_weights: one weight per class in the cross-entropy of every output, or None.
-        weighting: how the losses of the outputs are weighed, see :mod:`cen.weighting`; None: all
-            count alike.
-        modality_dropout: probability that a step runs with a random proper subset of the
-            modalities, all non-empty ones being equally likely (this project's extension).
-        freeze_statistics: the encoder's norms keep their running statistics; scales and shifts
-            still learn.
-        generator_mode: how the network is run for validation, see :func:`cen.training.generating`.
+        how: how it is trained: the keys of ``train`` that a step reads. With ``exchange_rate`` λ is
+            steered, see :class:`RateController`, and ``sparsity`` is what it starts from.
+        weights: fixed weight of each output's loss; None: all count alike.
         seed: seed of the run.
 
     Raises:
@@ -71,56 +57,38 @@ class DensePrediction(LightningModule):
     def __init__(
         self,
         net: ChannelExchangeNetwork,
+        how: TrainConfig,
         *,
-        schedule: Schedule,
-        optimizer: OptimizerName = "adam",
-        momentum: float = 0.9,
-        weight_decay: float = 0.0,
-        alignment: float = 0.1,
-        sparsity: float = 1e-3,
-        sparsity_warmup: float = 0.0,
-        exchange_rate: float | None = None,
-        exchange_rate_by: float = 0.75,
-        class_weights: Sequence[float] | None = None,
-        weighting: FixedWeighting | None = None,
-        modality_dropout: float = 0.0,
-        freeze_statistics: bool = False,
-        generator_mode: GeneratorMode = "eval",
+        weights: Mapping[str, float] | None = None,
         seed: int = 0,
     ) -> None:
         super().__init__()
-        self.net = net
-        self.schedule = schedule
-        self.optimizer: OptimizerName = optimizer
-        self.momentum, self.weight_decay = momentum, weight_decay
-        self.alignment = alignment
-        self.sparsity, self.sparsity_warmup = sparsity, sparsity_warmup
+        self.net, self.how = net, how
+        self.schedule = Schedule.of(how)
         self.controller: RateController | None = None
-        if exchange_rate is not None:
-            initial = sparsity or 1e-4
+        if how.exchange_rate is not None:
             self.controller = RateController(
-                net, exchange_rate, schedule, initial, exchange_rate_by
+                net, how.exchange_rate, self.schedule, how.sparsity or 1e-4, how.exchange_rate_by
             )
-        weights = None if class_weights is None else torch.tensor(class_weights).float()
+        classes = None if how.class_weights is None else torch.tensor(how.class_weights).float()
         for name, task in net.outputs.items():
-            if weights is not None and task.rules.labels and len(weights) != task.channels:
+            if classes is not None and task.rules.labels and len(classes) != task.channels:
                 raise ConfigError(
-                    f"train.class_weights holds {len(weights)} weights, but {name!r} has"
+                    f"train.class_weights holds {len(classes)} weights, but {name!r} has"
                     f" {task.channels} classes; give one for each"
                 )
-        self.register_buffer("class_weights", weights, persistent=False)
-        self.weighting = weighting or FixedWeighting(dict.fromkeys(net.outputs, 1.0))
-        self.modality_dropout = modality_dropout
-        if modality_dropout:
+        self.register_buffer("class_weights", classes, persistent=False)
+        alike = dict.fromkeys(net.outputs, 1.0)
+        self.weighting = make_weighting(how.weighting, weights or alike, net)
+        if how.modality_dropout:
             exchange.keep_partial_statistics(net)
-        self.generator_mode: GeneratorMode = generator_mode
         self.seed = seed
         self.present: tuple[str, ...] = tuple(net.inputs)
         self.scores = FusionScores(tuple(net.inputs), net.outputs, prediction_streams(net))
         self.figures: dict[str, Tensor] = {}
         self.validated: dict[str, dict[str, Any]] = {}
         self.shown: dict[str, float | str] = {}
-        if freeze_statistics:
+        if how.freeze_statistics:
             # A decoder has no pretrained statistics to keep.
             exchange.freeze_statistics(net.encoder)
 
@@ -131,20 +99,20 @@ class DensePrediction(LightningModule):
             self.net,
             rates["encoder"],
             rates["decoder"],
-            weight_decay=self.weight_decay,
+            weight_decay=self.how.weight_decay,
         )
         learned = list(self.weighting.parameters())
         if learned:
             rate = {"lr": rates["decoder"], "weight_decay": 0.0}
             groups.append({"params": learned, "name": "decoder", **rate})
-        return build_optimizer(groups, self.optimizer, momentum=self.momentum)
+        return build_optimizer(groups, self.how.optimizer, momentum=self.how.momentum)
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Seeds the step, draws its modalities, sets its learning rates."""
         step = self.trainer.global_step
         torch.manual_seed(step_seed(self.seed, step, self.global_rank))
         self.present = draw_modalities(
-            tuple(self.net.inputs), self.modality_dropout, self.seed, step
+            tuple(self.net.inputs), self.how.modality_dropout, self.seed, step
         )
         self.schedule.apply(self.trainer.optimizers[0], step)
 
@@ -175,14 +143,14 @@ class DensePrediction(LightningModule):
         weighted = self.weighting(parts, present, self._gradient_scale())
         sparsity = self._sparsity()
         if self.controller is None:
-            rising = self.sparsity_warmup * self.schedule.steps
+            rising = self.how.sparsity_warmup * self.schedule.steps
             share = min(1.0, (self.trainer.global_step + 1) / rising) if rising else 1.0
-            weight = torch.full_like(sparsity, self.sparsity * share)
+            weight = torch.full_like(sparsity, self.how.sparsity * share)
             penalty = weight * sparsity
         else:
             penalty, weight = self.controller(self.trainer.global_step, self.present)
         auxiliary = self.net.auxiliary_loss()
-        loss: Tensor = weighted.total + penalty + self.alignment * auxiliary
+        loss: Tensor = weighted.total + penalty + self.how.alignment * auxiliary
         self.figures = {
             "train/loss": loss.detach(),
             "train/sparsity": sparsity.detach(),
@@ -213,7 +181,7 @@ class DensePrediction(LightningModule):
 
     def validation_step(self, batch: Sequence[Batch], batch_idx: int) -> None:
         """Counts one batch, given as groups of samples of one size."""
-        with generating(self.net, self.generator_mode, batch_idx):
+        with generating(self.net, self.how.generator_mode, batch_idx):
             for group in batch:
                 targets = targets_of(self.net, group)
                 self.scores.update(predict(self.net, group, tuple(self.net.inputs)), targets)

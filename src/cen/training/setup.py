@@ -12,7 +12,6 @@ from cen.data.readers.opening import DatasetRecipe
 from cen.data.tools.training_range import with_camera
 from cen.errors import ConfigError
 from cen.models import ChannelExchangeNetwork, build
-from cen.optim import Schedule, Stage
 from cen.options.data_options import ModalityConfig
 from cen.options.network_options import OutputConfig
 from cen.tasks import KINDS, Task
@@ -152,19 +151,6 @@ def build_network(
     if config.model.name == "cycle":
         arguments["feeds"] = feeds
     return build(outputs=tasks, exchange=config.model.rule(config.seed), **arguments)
-
-
-def make_schedule(config: Config) -> Schedule:
-    """The learning rates of a run."""
-    train = config.train
-    return Schedule(
-        kind=train.schedule,
-        steps=train.max_steps,
-        encoder_lr=train.encoder_lr,
-        decoder_lr=train.decoder_lr,
-        warmup=train.warmup,
-        stages=tuple(Stage(s.steps, s.encoder_lr, s.decoder_lr) for s in train.stages),
-    )
 
 
 def metadata(dataset: AlignedDataset) -> dict[str, Any]:

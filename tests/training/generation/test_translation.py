@@ -19,7 +19,7 @@ from cen.config import Config
 from cen.errors import CheckpointError, ConfigError
 from cen.metrics import Features, frechet_distance, to_bytes
 from cen.models import ChannelExchangeNetwork, PatchGAN, Task
-from cen.optim import Schedule
+from cen.options.training_options import TrainConfig
 from cen.training import (
     generating,
     load_discriminators,
@@ -374,9 +374,7 @@ def test_what_is_fused_early_is_judged_with_modalities_absent(tmp_path: Path) ->
     train(config, tmp_path / "run")
     assert (tmp_path / "run" / "checkpoints" / "last.ckpt").exists()
     net = network(config)
-    module = Translation(
-        net, make_discriminators(net, width=4, layers=1), schedule=Schedule(steps=1)
-    )
+    module = Translation(net, make_discriminators(net, width=4, layers=1), TrainConfig(steps=1))
     texture, truth = torch.randn(2, 3, 32, 32), torch.randn(2, 3, 32, 32)
     pair = module._pairs("rgb", {"texture": texture}, net({"texture": texture}), {"rgb": truth})
     assert torch.equal(pair.source, torch.cat([torch.zeros_like(texture), texture], 1))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import numpy as np
 import torch
@@ -29,17 +28,10 @@ class CycleTerm(DensePrediction):
     modality is predicted from it and the rest, and is asked to match its ground truth: by the mean
     absolute error, a segmentation by its cross-entropy. Gradients reach both predictions.
 
-    Args:
-        *args: as for the training module.
-        cycle_weight: weight of the term; 0 trains the directions together and nothing more.
-        **options: as for the training module.
+    ``cycle_weight`` 0 trains the directions together and nothing more.
     """
 
     net: CycleFusionNetwork
-
-    def __init__(self, *args: Any, cycle_weight: float = 10.0, **options: Any) -> None:
-        super().__init__(*args, **options)
-        self.cycle_weight = cycle_weight
 
     def _total(
         self,
@@ -48,10 +40,10 @@ class CycleTerm(DensePrediction):
         amend: Callable[[dict[str, Tensor]], dict[str, Tensor]] | None = None,
     ) -> Tensor:
         loss = super()._total(outputs, targets, amend)
-        if not self.cycle_weight:
+        if not self.how.cycle_weight:
             return loss
         again = self._again(outputs, targets)
-        loss = loss + self.cycle_weight * again
+        loss = loss + self.how.cycle_weight * again
         self.figures |= {"train/loss": loss.detach(), "train/cycle": again.detach()}
         return loss
 

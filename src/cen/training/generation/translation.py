@@ -14,6 +14,7 @@ from cen.adversarial import Adversarial, adversarial_loss, shown_to_discriminato
 from cen.errors import ConfigError
 from cen.models import ChannelExchangeNetwork, Output, PatchGAN
 from cen.optim import build_optimizer, param_groups
+from cen.options.training_options import TrainConfig
 from cen.training.absent_streams import absent_rows, kept
 from cen.training.generation.discriminators import tiled
 from cen.training.module import Batch, DensePrediction, inputs_of, targets_of
@@ -53,8 +54,7 @@ class Translation(DensePrediction):
     Args:
         net: the generator.
         discriminators: one per image output, by name; see :func:`make_discriminators`.
-        adversarial: form of the adversarial loss, see :func:`cen.adversarial.adversarial_loss`.
-        l1: weight of the mean absolute error; 100 as released.
+        how: as for `DensePrediction`; ``adversarial`` says the form of the adversarial loss.
         **options: as for `DensePrediction`.
 
     Raises:
@@ -65,12 +65,10 @@ class Translation(DensePrediction):
         self,
         net: ChannelExchangeNetwork,
         discriminators: Mapping[str, PatchGAN],
-        *,
-        adversarial: Adversarial = "bce",
-        l1: float = 100.0,
+        how: TrainConfig,
         **options: Any,
     ) -> None:
-        super().__init__(net, **options)
+        super().__init__(net, how, **options)
         self.automatic_optimization = False
         images = [name for name, task in net.outputs.items() if task.rules.generated]
         if not images or set(discriminators) != set(images):
@@ -82,17 +80,16 @@ class Translation(DensePrediction):
         if type(self.weighting) is not FixedWeighting:
             raise ConfigError("train.weighting: adversarial training takes fixed weights only")
         self.discriminators = nn.ModuleDict(dict(discriminators))
-        self.adversarial: Adversarial = adversarial
-        self.l1 = l1
+        self.adversarial: Adversarial = "bce" if how.adversarial == "none" else how.adversarial
 
     def configure_optimizers(self) -> Any:
         """The generator's optimiser and, of the same kind, the discriminators'."""
         generator = super().configure_optimizers()
         rates = self.schedule.rates(0)
         groups = param_groups(
-            self.discriminators, decoder_lr=rates["decoder"], weight_decay=self.weight_decay
+            self.discriminators, decoder_lr=rates["decoder"], weight_decay=self.how.weight_decay
         )
-        return [generator, build_optimizer(groups, self.optimizer, momentum=self.momentum)]
+        return [generator, build_optimizer(groups, self.how.optimizer, momentum=self.how.momentum)]
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """As in the base class, for the discriminators' learning rates too."""
@@ -179,7 +176,7 @@ class Translation(DensePrediction):
 
     def _amend(self, deceived: Mapping[str, Tensor], parts: dict[str, Tensor]) -> dict[str, Tensor]:
         """The losses of the outputs as the generator learns from them."""
-        images = {name: self.l1 * parts[name] + loss for name, loss in deceived.items()}
+        images = {name: self.how.l1 * parts[name] + loss for name, loss in deceived.items()}
         return {**parts, **images}
 
     def _absent_kept(self) -> Any:

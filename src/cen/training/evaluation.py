@@ -78,18 +78,7 @@ def evaluate(
         DataError: a file of the data set cannot be used.
     """
     run = Path(run)
-    config = Config.load(run / "config.yaml", overrides, of_run=True)
-    check_machine(config.train.accelerator, config.train.devices)
-    net = load(run)
-    dataset = open_dataset(config, split)
-    if len(dataset) < config.train.devices:
-        raise ConfigError(
-            f"train.devices: {config.train.devices}, but the {split} split has {len(dataset)} "
-            "samples; give as many or fewer"
-        )
-    check_normals(net.metadata, dataset)
-    known_targets(dataset)
-    _check_classes(net, {n: c.names for n, c in dataset.labels.items()}, config.data.root)
+    config, net, dataset = _opened(run, split, overrides)
     _check_single(net, config, single or {}, overrides)
     _refuse_image_options(net, features, features_weights, protocol, generator_mode)
     mode = generator_mode or config.train.generator_mode
@@ -113,18 +102,14 @@ def evaluate(
         name: _ensemble_of(Path(other), name, split, overrides, how)
         for name, other in (single or {}).items()
     }
-    facts = metadata(dataset)
-    result: dict[str, Any] = {
+    result = {
         "split": split,
         "samples": len(dataset),
         "step": net.metadata.get("step"),
         "scales": list(scales),
         "flip": flip,
-        **({"exchange_rate": found.rate} if (found := inspect(net)).layers else {}),
+        **_facts(net, dataset),
         **_image_facts(net, mode, network, protocol),
-        **({"units": units} if (units := _units(net, dataset)) else {}),
-        "classes": facts["classes"],
-        "palette": facts["palette"],
         "scores": scores,
     }
     if first_process():
@@ -136,6 +121,37 @@ def evaluate(
         if first_process():
             write_json(run / "evaluation.json", result)
     return result
+
+
+def _opened(
+    run: Path, split: Literal["test", "validation"], overrides: Mapping[str, Any] | None
+) -> tuple[Config, ChannelExchangeNetwork, AlignedDataset]:
+    """The configuration, the network and the data of a run, after all checks of the three."""
+    config = Config.load(run / "config.yaml", overrides, of_run=True)
+    check_machine(config.train.accelerator, config.train.devices)
+    net = load(run)
+    dataset = open_dataset(config, split)
+    if len(dataset) < config.train.devices:
+        raise ConfigError(
+            f"train.devices: {config.train.devices}, but the {split} split has {len(dataset)} "
+            "samples; give as many or fewer"
+        )
+    check_normals(net.metadata, dataset)
+    known_targets(dataset)
+    _check_classes(net, {n: c.names for n, c in dataset.labels.items()}, config.data.root)
+    return config, net, dataset
+
+
+def _facts(net: ChannelExchangeNetwork, dataset: AlignedDataset) -> dict[str, Any]:
+    """What stands in every evaluation beside the scores."""
+    known, units = metadata(dataset), _units(net, dataset)
+    found = inspect(net)
+    return {
+        **({"exchange_rate": found.rate} if found.layers else {}),
+        **({"units": units} if units else {}),
+        "classes": known["classes"],
+        "palette": known["palette"],
+    }
 
 
 def _refuse_image_options(

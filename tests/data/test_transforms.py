@@ -191,3 +191,17 @@ def test_depth_is_divided_by_the_zoom_alone():
     options = {"scale": None, "shorter_side": None, "crop": None, "flip": False}
     divided = train_transform(MODALITIES, resize=(20, 30), divide_depth=True, **options)
     assert torch.equal(divided(sample, np.random.default_rng(0))["depth"], plain["depth"])
+
+
+def test_depth_that_inputs_see_as_normals_is_mirrored_and_turned_as_ground_truth() -> None:
+    depth = np.linspace(1.0, 4.0, 32 * 40, dtype=np.float32).reshape(32, 40)
+    encoded = Modality.of("depth", encoding="normals", intrinsics=[40, 40, 20, 16])
+    mirrored = Transform({}, labels=(), targets={"depth": encoded}, flip=1.0)
+    found = mirrored({"depth": depth}, np.random.default_rng(0))["depth"]
+    np.testing.assert_array_equal(found[0].numpy(), depth[:, ::-1])
+    turned = Transform({}, labels=(), targets={"depth": encoded}, rotate=20.0)
+    plain = Transform({}, labels=(), targets={"depth": Modality.of("depth")}, rotate=20.0)
+    np.testing.assert_array_equal(
+        turned({"depth": depth}, np.random.default_rng(1))["depth"].numpy(),
+        plain({"depth": depth}, np.random.default_rng(1))["depth"].numpy(),
+    )

@@ -263,13 +263,15 @@ class Modality(FieldDescription):
         Missing values are not blended with others; vectors keep length 1.
         """
         resized = geometry.resize(values, size, self.interpolation)
-        blends = self.vectors and self.interpolation != "nearest"
+        blends = self._turns(resized) and self.interpolation != "nearest"
         return geometry.unit_length(resized) if blends else resized
 
     def mirror(self, values: NDArray[Any]) -> NDArray[Any]:
         """Raw or prepared values mirrored left and right; the x of vectors changes its sign."""
         mirrored = values[:, ::-1]
-        return mirrored * np.array((-1, 1, 1), dtype=values.dtype) if self.vectors else mirrored
+        if not self._turns(values):
+            return mirrored
+        return np.asarray(mirrored * np.array((-1, 1, 1), dtype=values.dtype))
 
     def rotate(self, values: NDArray[Any], degrees: float, outside: float) -> NDArray[Any]:
         """Raw or prepared values turned counter-clockwise about the centre; vectors turn with it.
@@ -281,9 +283,13 @@ class Modality(FieldDescription):
         """
         outside = float("nan") if np.issubdtype(values.dtype, np.floating) else outside
         turned = geometry.rotate(values, degrees, self.interpolation, outside)
-        if not self.vectors:
+        if not self._turns(values):
             return turned
         return geometry.unit_length(geometry.turn_vectors(turned, degrees))
+
+    def _turns(self, values: NDArray[Any]) -> bool:
+        """Whether values are vectors; those of depth are only once it was encoded as normals."""
+        return self.vectors and values.ndim == 3
 
     def picture(self, values: NDArray[Any]) -> NDArray[Any]:
         """Raw values as something to look at.

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cen.data.fields.description import FieldDescription
+from cen.data.fields.field_description import FieldDescription
 from cen.data.fields.field_kind import FieldKind, Normalisation
 from cen.data.fields.missing import measured, missing_in_file
 from cen.errors import ConfigError, DataError

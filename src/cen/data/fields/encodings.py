@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cen.data.fields.description import IMAGENET_MEAN, IMAGENET_STD, FieldDescription
+from cen.data.fields.field_description import IMAGENET_MEAN, IMAGENET_STD, FieldDescription
 from cen.data.fields.geometry import Matrix, as_intrinsics, normals_from_depth
 from cen.data.fields.hha import hha
 from cen.errors import DataError

@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from cen.data.fields.description import FieldDescription
 from cen.data.fields.encodings import ENCODINGS, Encoding, before_geometry
+from cen.data.fields.field_description import FieldDescription
 from cen.data.fields.geometry import Interpolation
 from cen.data.fields.normalisation import destandardised, rounded, standardised
 from cen.data.formats.bands import wrong_channels

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from cen.data.fields.description import IMAGENET_MEAN, IMAGENET_STD, FieldDescription
+from cen.data.fields.field_description import IMAGENET_MEAN, IMAGENET_STD, FieldDescription
 from cen.data.fields.field_kind import FieldKind, Normalisation, as_picture
 from cen.data.fields.missing import measured, missing_in_file
 from cen.data.fields.normalisation import destandardised, rounded, standardised_bytes

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from cen.data.fields.description import FieldDescription
+from cen.data.fields.field_description import FieldDescription
 from cen.data.fields.field_kind import FieldKind
 from cen.data.formats.file_bytes import File
 from cen.data.formats.label_maps import check_integers, read_labels, smoothed

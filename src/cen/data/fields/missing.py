@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cen.data.fields.description import FieldDescription
+from cen.data.fields.field_description import FieldDescription
 from cen.errors import ConfigError
 
 # Of sentinels: nothing that is measured is as large; how near a rounded one is.

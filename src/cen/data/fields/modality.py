@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cen.data.fields import geometry, option_checks
-from cen.data.fields.description import FieldDescription, Kind
 from cen.data.fields.encodings import ENCODINGS, Encoding, before_geometry, needs_camera
+from cen.data.fields.field_description import FieldDescription, Kind
 from cen.data.fields.field_kind import FieldKind, has_directions
 from cen.data.fields.field_kinds import KINDS
 from cen.data.fields.holes import fill_holes

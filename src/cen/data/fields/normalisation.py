@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from cen.data.fields.description import FieldDescription
+from cen.data.fields.field_description import FieldDescription
 
 
 def standardised(field: FieldDescription, planes: NDArray[Any]) -> NDArray[np.float32]:

@@ -9,8 +9,8 @@ from typing import Any, get_args, get_type_hints
 import numpy as np
 
 from cen import schema
-from cen.data.fields.description import Beyond, FieldDescription
 from cen.data.fields.encodings import ENCODINGS
+from cen.data.fields.field_description import Beyond, FieldDescription
 from cen.data.fields.field_kinds import KINDS
 from cen.data.fields.geometry import Interpolation
 from cen.data.fields.holes import Filling

@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from cen.data.fields.description import Beyond
+from cen.data.fields.field_description import Beyond
 from cen.data.fields.modality import Modality
 from cen.data.fields.option_checks import one_of
 from cen.data.formats import matfiles

@@ -3,7 +3,6 @@ import torch
 from torch import nn
 
 from cen.models import adapt_channels, build
-from cen.models.builders import encoders
 from cen.models.resnet import ResNet
 from cen.models.stems import private_stem, tile
 
@@ -61,7 +60,7 @@ def test_a_fresh_stem_has_no_two_channels_alike():
 @pytest.mark.parametrize("pretrained", [False, True])
 def test_early_concatenation_starts_from_weights_that_are_worth_it(tmp_path, pretrained):
     weights = tmp_path / "resnet18.pth"
-    plain = ResNet(encoders["resnet18"], 64)
+    plain = ResNet(18, 64)
     torch.save(plain.state_dict(), weights)
     net = build(
         "refinenet",

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, NamedTuple
+from functools import partial
+from typing import Any, NamedTuple, cast
 
 import torch
+from torch import nn
 
 from cen.arguments import choice
 from cen.errors import ConfigError, described, did_you_mean
-from cen.models.assembly import assemble
+from cen.models.assembly import PlainEncoder, assemble
 from cen.models.cycle import cycle
 from cen.models.description import NetworkDescription
 from cen.models.network import ChannelExchangeNetwork
@@ -21,8 +23,10 @@ from cen.models.resnet import LAYOUTS, ResNet
 from cen.models.unet import encoders as unet_encoders
 from cen.models.unet import make_unet
 
-encoders: dict[str, int] = {f"resnet{depth}": depth for depth in LAYOUTS}
-"""Depth of the ResNet by the name of the encoder."""
+encoders: dict[str, Callable[[int, int], nn.Module]] = {
+    f"resnet{depth}": partial(ResNet, depth) for depth in LAYOUTS
+}
+"""What makes a plain encoder of `dense`, of a width and an output stride, by name."""
 
 
 def build(name: str, **arguments: Any) -> ChannelExchangeNetwork:
@@ -122,11 +126,11 @@ def dense(description: NetworkDescription) -> ChannelExchangeNetwork:
         hint = did_you_mean(encoder, encoders)
         raise ConfigError(f"unknown encoder {encoder!r}{hint}; known: {known}")
     kind = DECODERS[options.name]
-    plain = ResNet(encoders[encoder], options.width or 64, kind.output_stride)
+    plain = encoders[encoder](options.width or 64, kind.output_stride)
     if options.weights is not None:
         load_pretrained(plain, options.weights)
     decoder = kind.make(
-        plain.channels,
+        cast(PlainEncoder, plain).channels,
         channels,
         norm=options.decoder_norm == "batch",
         dropout=options.resolved("dropout"),

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import torch
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from cen.errors import CheckpointError, ConfigError, StreamError, described, did_you_mean
 from cen.files import write_atomically
@@ -35,17 +35,17 @@ IMAGENET = {
 _HASHED = re.compile(r"-([0-9a-f]{8,})\.[^/]*$")
 
 
-def load_pretrained(encoder: ResNet, weights: str | Path) -> None:
+def load_pretrained(encoder: nn.Module, weights: str | Path) -> None:
     """Load pretrained weights into a plain ResNet, in place.
 
     Args:
-        encoder: a ResNet, of width 64 for ``"imagenet"``.
+        encoder: a `ResNet`, of width 64 for ``"imagenet"``.
         weights: ``"imagenet"`` for PyTorch's own weights, a URL, or a local ``.pth`` or
             ``.safetensors`` file with the keys of torchvision's ResNet, such as `save_encoder`
             writes. The classifier (``fc``) is left out.
 
     Raises:
-        ConfigError: if ``weights`` is no text and no path.
+        ConfigError: if the encoder is no ResNet, or ``weights`` is no text and no path.
         CheckpointError: if the width is not the pretrained one, the file cannot be fetched or
             read, or its keys or shapes are those of another network.
     """
@@ -53,6 +53,11 @@ def load_pretrained(encoder: ResNet, weights: str | Path) -> None:
         raise ConfigError(
             f"weights is 'imagenet' or the path of a file, not {described(weights)}; load what is "
             "in memory with load_state_dict"
+        )
+    if not isinstance(encoder, ResNet):
+        raise ConfigError(
+            "weights are those of ResNets, and this encoder is none; leave them out, or load them "
+            "with load_state_dict"
         )
     name = f"ResNet-{encoder.depth}"
     if str(weights) == "imagenet" and encoder.width != 64:

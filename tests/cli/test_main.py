@@ -58,7 +58,7 @@ def test_help_of_train_documents_every_key(capsys: pytest.CaptureFixture[str]) -
         cli.main(["train", "--help"])
     out = capsys.readouterr().out
     assert "--data.modalities.<name>.unit  (number, or null; default: null)" in out
-    assert "--train.sparsity  (number; default: 0.001)" in out
+    assert "--train.sparsity  (number (at least 0); default: 0.001)" in out
     assert "λ, the weight of the ℓ1 penalty" in out
 
 

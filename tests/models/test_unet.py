@@ -233,7 +233,7 @@ def test_checkpoints_and_other_inputs(tmp_path):
         ({"statistics": "batch"}, "statistics is 'running' or 'instance'"),
         ({"convolution": "private"}, "convolution is 'shared'"),
         ({"norm": "none"}, "norm is 'private' or 'shared'"),
-        ({"dropout": 1.0}, "dropout is a probability"),
+        ({"dropout": 1.0}, "dropout is a number of at least 0 and below 1"),
         ({"inputs": {"shade": 0}}, "at least 1"),
     ],
 )

@@ -12,6 +12,7 @@ from torch import nn
 import cen
 from cen.errors import CenError, ConfigError, described
 from cen.models import load, save
+from cen.models.description import check_description
 
 BLOCKS = nn.Sequential(nn.Conv2d(1, 1, 1), nn.ReLU())
 IMAGE = torch.linspace(0, 1, 3 * 32 * 32).view(1, 3, 32, 32)
@@ -133,3 +134,39 @@ def test_long_values_are_shortened_to_one_line() -> None:
     for value in ("a\n" * 1000, list(range(10**5)), {str(k): k for k in range(999)}, 10**5000):
         assert len(described(value)) < 200
         assert "\n" not in described(value)
+
+
+RULE = {"threshold": 0.01, "scope": "any", "penalty": "own", "enabled": True, "guide": "scale"}
+FORMER: dict[str, Any] = {
+    "inputs": {"rgb": 3, "depth": 1},
+    "outputs": {"s": {"kind": "segmentation", "channels": 5, "classes": None, "ignore_index": 255}},
+    "width": 4,
+    "decoder_exchange": False,
+    "task_streams": "private",
+    "exchange": {**RULE, "rate": 0.0, "seed": 0},
+    "exchange_stages": None,
+    "norm": "private",
+    "convolution": "shared",
+    "fusion": "exchange",
+    "fusion_at": None,
+    "dropout": 0.25,
+}
+
+
+@pytest.mark.parametrize(
+    "own",
+    [
+        {"name": "refinenet", "encoder": "resnet18", "decoder_channels": 8, "decoder_norm": "none"},
+        {"name": "pspnet", "encoder": "resnet18", "decoder_channels": 8, "decoder_norm": "batch"},
+        {"name": "unet", "encoder": "unet5", "statistics": "running", "first_norm": None},
+    ],
+    ids=lambda own: str(own["name"]),
+)
+def test_headers_of_older_checkpoints_describe_the_same_networks(own: dict[str, Any]) -> None:
+    """As written before options were one dataclass."""
+    header = {**FORMER, **own}
+    check_description(header, "config")
+    with torch.device("meta"):
+        config = cen.build(**header).config
+    config["outputs"]["s"].pop("loss", None)  # came later
+    assert config == header

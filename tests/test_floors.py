@@ -7,6 +7,7 @@ function or for type checking alone.
 import ast
 import re
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from functools import cache
 from graphlib import CycleError, TopologicalSorter
@@ -113,3 +114,9 @@ def test_no_imports_in_a_circle() -> None:
         TopologicalSorter(graph).prepare()
     except CycleError as error:
         pytest.fail(" imports ".join(reversed(error.args[1])))
+
+
+def test_no_two_modules_share_a_name() -> None:
+    names = Counter(module.rpartition(".")[2] for module in files())
+    del names["__init__"]
+    assert [name for name, count in names.items() if count > 1] == []

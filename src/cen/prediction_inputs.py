@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from cen.data import Modality
 from cen.errors import CheckpointError, ConfigError, DataError, ShapeError
 from cen.models import ChannelExchangeNetwork
-from cen.models.network import SMALLEST
+from cen.models.input_checks import SMALLEST
 
 
 def stored_modalities(

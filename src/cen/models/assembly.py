@@ -12,8 +12,8 @@ from torch import nn
 from cen.errors import ConfigError
 from cen.exchange import ExchangeRule, Streams, convert_layers
 from cen.models.baselines import FUSIONS, AlignedNetwork, FusedNetwork
-from cen.models.description import NetworkDescription
 from cen.models.network import FUSED, ChannelExchangeNetwork, decoder_names
+from cen.models.network_description import NetworkDescription
 from cen.models.stems import TILED, private_stem
 from cen.options.network_options import NetworkOptions
 from cen.tasks import Task

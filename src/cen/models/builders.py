@@ -14,8 +14,8 @@ from cen.arguments import choice
 from cen.errors import ConfigError, described, did_you_mean
 from cen.models.assembly import PlainEncoder, assemble
 from cen.models.cycle import cycle
-from cen.models.description import NetworkDescription
 from cen.models.network import ChannelExchangeNetwork
+from cen.models.network_description import NetworkDescription
 from cen.models.pretrained import load_pretrained
 from cen.models.pspnet import PSPNetDecoder
 from cen.models.refinenet import RefineNetDecoder

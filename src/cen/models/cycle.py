@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from cen.errors import ConfigError, ShapeError, StreamError, described, did_you_mean
 from cen.exchange import Streams, convert_layers
-from cen.models.description import NetworkDescription
 from cen.models.network import ChannelExchangeNetwork, Encoder, Output, resize
+from cen.models.network_description import NetworkDescription
 from cen.models.stems import TILED, private_stem, tile
 from cen.models.unet import make_unet
 from cen.stream import Stream

@@ -10,17 +10,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from cen.errors import ConfigError, DataError, ShapeError, StreamError, described, did_you_mean
+from cen.errors import ConfigError, ShapeError, described
 from cen.exchange import Streams
-from cen.exchange.streams import check_tensors
+from cen.models.input_checks import SMALLEST, check_inputs, in_precision_of
 from cen.models.stems import adapt_channels, tile
 from cen.models.weight_transfer import transfer
 from cen.stream import Stream, input_of
 from cen.tasks import Task
-from cen.tasks.pairs import check_finite, check_together
-
-SMALLEST = 32
-"""Smallest height and width of an input of an encoder that does not say otherwise."""
 
 FUSED = "fused"
 """Name of the stream of a part of a network where the inputs have become one; always present."""
@@ -237,57 +233,11 @@ class ChannelExchangeNetwork(nn.Module):
 
     def _check(self, inputs: Mapping[str, Tensor]) -> tuple[str, ...]:
         """The names of the inputs that are present, in the order of the streams."""
-        check_tensors(inputs, "input")
-        for name in inputs:
-            if name not in self.inputs:
-                raise StreamError(
-                    f"unknown input {name!r}{did_you_mean(name, self.inputs)}; "
-                    f"the inputs are {', '.join(self.inputs)}"
-                )
-        present = tuple(name for name in self.inputs if name in inputs)
-        if not present:
-            raise StreamError(f"no input given; give at least one of {', '.join(self.inputs)}")
-        first = inputs[present[0]]
-        for name in present:
-            image = inputs[name]
-            check_image(name, image, first)
-            if image.ndim != 4 or image.shape[1] != self.inputs[name] or not image.shape[0]:
-                raise ShapeError(
-                    f"input {name!r} has shape {tuple(image.shape)}; this network takes "
-                    f"(B, {self.inputs[name]}, H, W), B at least 1"
-                )
-            smallest = getattr(self.encoder, "smallest", SMALLEST)
-            if image.shape[-2] < smallest or image.shape[-1] < smallest:
-                raise ShapeError(
-                    f"input {name!r} has shape {tuple(image.shape)}; height and width must be at "
-                    f"least {smallest}, so pad or enlarge the images"
-                )
-            if image.shape[0] != first.shape[0] or image.shape[2:] != first.shape[2:]:
-                raise ShapeError(
-                    f"input {name!r} has shape {tuple(image.shape)} but {present[0]!r} has "
-                    f"{tuple(first.shape)}; all inputs show the same batch at the same size"
-                )
-        return present
+        return check_inputs(inputs, self.inputs, getattr(self.encoder, "smallest", SMALLEST))
 
     def _of_weights(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """The inputs in the precision of the weights; autocast lowers it again.
-
-        Raises:
-            DataError: an input is on another device than the weights, or not finite.
-        """
-        weight = next(self.parameters())
-        for name, image in inputs.items():
-            if image.device != weight.device:
-                raise DataError(
-                    f"input {name!r} is on {image.device}, the network on {weight.device}; move "
-                    "one of them with .to()"
-                )
-            if not self.training:
-                check_finite(image, image.new_ones((), dtype=torch.bool), f"input {name!r}")
-        return {
-            name: image if image.dtype == weight.dtype else image.to(weight.dtype)
-            for name, image in inputs.items()
-        }
+        """The inputs in the precision of the weights; autocast lowers it again."""
+        return in_precision_of(next(self.parameters()), inputs, finite=not self.training)
 
     def _stem(self, inputs: Mapping[str, Tensor], present: Sequence[str]) -> Tensor:
         """The packed results of the first convolutions."""
@@ -340,20 +290,6 @@ class ChannelExchangeNetwork(nn.Module):
         alpha = torch.softmax(scalars, 0)
         values = [value.detach() for value in streams.values()]
         return Output(streams, self.outputs[name].rules.ensemble(values, alpha), alpha)
-
-
-def check_image(name: str, image: Tensor, first: Tensor) -> None:
-    """Refuses an input that is no floating point tensor.
-
-    Raises:
-        DataError: naming the type.
-    """
-    check_together(image, first, f"input {name!r}")
-    if not image.is_floating_point():
-        raise DataError(
-            f"input {name!r} is of {image.dtype}; give normalised floating point values "
-            "(Modality.normalise), not stored integers"
-        )
 
 
 def split_rows(packed: Tensor, *sizes: int) -> Tensor:

@@ -18,7 +18,6 @@ from cen.errors import CenWarning, CheckpointError, described
 from cen.exchange import keep_partial_statistics
 from cen.files import write_atomically
 from cen.models.builders import build
-from cen.models.description import check_description
 from cen.models.foreign_weights import (
     existing,
     read_tensors,
@@ -27,6 +26,7 @@ from cen.models.foreign_weights import (
     shadow_of,
 )
 from cen.models.network import ChannelExchangeNetwork
+from cen.models.network_description import check_description
 from cen.weightfiles import HEADER
 
 IN_RUN_FOLDER = ("best.safetensors", "last.safetensors")

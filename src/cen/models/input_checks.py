@@ -1,0 +1,99 @@
+"""Whether a network can take what it is called with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from cen.errors import DataError, ShapeError, StreamError, did_you_mean
+from cen.exchange.streams import check_tensors
+from cen.tasks.pairs import check_finite, check_together
+
+SMALLEST = 32
+"""Smallest height and width of an input of an encoder that does not say otherwise."""
+
+
+def check_inputs(
+    inputs: Mapping[str, Tensor], channels: Mapping[str, int], smallest: int
+) -> tuple[str, ...]:
+    """The names of the inputs that are present, in the order of the streams.
+
+    Args:
+        inputs: what a network is called with.
+        channels: those of each input that it takes, by name.
+        smallest: least height and width.
+
+    Raises:
+        StreamError: no input is given, or an unknown one.
+        ShapeError: a shape does not fit; the message names the input.
+        DataError: an input is no floating point tensor.
+    """
+    check_tensors(inputs, "input")
+    for name in inputs:
+        if name not in channels:
+            raise StreamError(
+                f"unknown input {name!r}{did_you_mean(name, channels)}; "
+                f"the inputs are {', '.join(channels)}"
+            )
+    present = tuple(name for name in channels if name in inputs)
+    if not present:
+        raise StreamError(f"no input given; give at least one of {', '.join(channels)}")
+    first = inputs[present[0]]
+    for name in present:
+        image = inputs[name]
+        check_image(name, image, first)
+        if image.ndim != 4 or image.shape[1] != channels[name] or not image.shape[0]:
+            raise ShapeError(
+                f"input {name!r} has shape {tuple(image.shape)}; this network takes "
+                f"(B, {channels[name]}, H, W), B at least 1"
+            )
+        if image.shape[-2] < smallest or image.shape[-1] < smallest:
+            raise ShapeError(
+                f"input {name!r} has shape {tuple(image.shape)}; height and width must be at "
+                f"least {smallest}, so pad or enlarge the images"
+            )
+        if image.shape[0] != first.shape[0] or image.shape[2:] != first.shape[2:]:
+            raise ShapeError(
+                f"input {name!r} has shape {tuple(image.shape)} but {present[0]!r} has "
+                f"{tuple(first.shape)}; all inputs show the same batch at the same size"
+            )
+    return present
+
+
+def in_precision_of(
+    weight: Tensor, inputs: Mapping[str, Tensor], finite: bool
+) -> dict[str, Tensor]:
+    """The inputs in the precision of the weights; autocast lowers it again.
+
+    Raises:
+        DataError: an input is on another device than the weights, or, where ``finite`` asks for
+            that, not finite.
+    """
+    for name, image in inputs.items():
+        if image.device != weight.device:
+            raise DataError(
+                f"input {name!r} is on {image.device}, the network on {weight.device}; move "
+                "one of them with .to()"
+            )
+        if finite:
+            check_finite(image, image.new_ones((), dtype=torch.bool), f"input {name!r}")
+    return {
+        name: image if image.dtype == weight.dtype else image.to(weight.dtype)
+        for name, image in inputs.items()
+    }
+
+
+def check_image(name: str, image: Tensor, first: Tensor) -> None:
+    """Refuses an input that is no floating point tensor.
+
+    Raises:
+        DataError: naming the type.
+    """
+    check_together(image, first, f"input {name!r}")
+    if not image.is_floating_point():
+        raise DataError(
+            f"input {name!r} is of {image.dtype}; give normalised floating point values "
+            "(Modality.normalise), not stored integers"
+        )

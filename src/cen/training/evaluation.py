@@ -9,13 +9,17 @@ from typing import Any, Literal
 
 from cen.config import Config
 from cen.data import AlignedDataset
-from cen.errors import CheckpointError, ConfigError, did_you_mean
+from cen.errors import ConfigError, did_you_mean
 from cen.exchange import inspect
-from cen.metrics import Features, load_features
 from cen.metrics.frechet import Protocol
 from cen.models import ChannelExchangeNetwork, load
 from cen.scores import relative_gains
 from cen.training.file_units import file_units
+from cen.training.generation.image_scores import (
+    feature_network,
+    image_facts,
+    refuse_image_options,
+)
 from cen.training.generator_statistics import GeneratorMode
 from cen.training.json_files import first_process, write_json
 from cen.training.machine import check_machine
@@ -80,9 +84,9 @@ def evaluate(
     run = Path(run)
     config, net, dataset = _opened(run, split, overrides)
     _check_single(net, config, single or {}, overrides)
-    _refuse_image_options(net, features, features_weights, protocol, generator_mode)
+    refuse_image_options(net, features, features_weights, protocol, generator_mode)
     mode = generator_mode or config.train.generator_mode
-    network = _features(net, features, features_weights)
+    network = feature_network(net, features, features_weights)
     scores = score_network(
         net,
         dataset,
@@ -109,7 +113,7 @@ def evaluate(
         "scales": list(scales),
         "flip": flip,
         **_facts(net, dataset),
-        **_image_facts(net, mode, network, protocol),
+        **image_facts(net, mode, network, protocol),
         "scores": scores,
     }
     if first_process():
@@ -154,66 +158,10 @@ def _facts(net: ChannelExchangeNetwork, dataset: AlignedDataset) -> dict[str, An
     }
 
 
-def _refuse_image_options(
-    net: ChannelExchangeNetwork,
-    features: str | None,
-    weights: str | Path | None,
-    protocol: Protocol,
-    mode: GeneratorMode | None,
-) -> None:
-    """Refuses options that are about generated images, where the network makes none.
-
-    Raises:
-        ConfigError: naming the options, which would change nothing.
-    """
-    if any(task.rules.generated for task in net.outputs.values()):
-        return
-    asked = {
-        "features": features not in (None, "auto"),
-        "features_weights": weights is not None,
-        "protocol": protocol != "clean",
-        "generator_mode": mode is not None,
-    }
-    if names := [name for name, given in asked.items() if given]:
-        raise ConfigError(
-            f"{', '.join(names)}: for outputs of kind image, but the run predicts "
-            f"{', '.join(net.outputs)} alone; leave out what is not for them"
-        )
-
-
-def _features(
-    net: ChannelExchangeNetwork, name: str | None, weights: str | Path | None
-) -> Features | None:
-    """The feature network asked for; "auto" is none where it would have nothing to look at."""
-    if name is None:
-        return None
-    if name != "auto":
-        return load_features(name, weights)
-    if not any(task.rules.generated for task in net.outputs.values()):
-        return None
-    try:
-        return load_features("efficientnet_lite0", weights)
-    except CheckpointError as error:
-        warnings.warn(f"no Fréchet distance: {error}", stacklevel=3)
-        return None
-
-
 def _units(net: ChannelExchangeNetwork, dataset: AlignedDataset) -> dict[str, str]:
     """In which unit the scores of continuous outputs are, in sentences."""
     found = file_units(net.outputs, dataset.targets)
     return {name: unit.text(name) for name, unit in found.items()}
-
-
-def _image_facts(
-    net: ChannelExchangeNetwork, mode: GeneratorMode, features: Features | None, protocol: Protocol
-) -> dict[str, Any]:
-    """How figures of generated images came about."""
-    if not any(task.rules.generated for task in net.outputs.values()):
-        return {}
-    facts: dict[str, Any] = {"generator_mode": mode}
-    if features is not None:
-        facts |= {"features": features.name, "protocol": protocol}
-    return facts
 
 
 def _check_classes(

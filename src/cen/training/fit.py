@@ -23,14 +23,13 @@ from cen.models.network_file import IN_RUN_FOLDER, read_header
 from cen.options.training_options import TrainConfig
 from cen.training.batches import FusionData, reading_in_processes
 from cen.training.callbacks import ExchangeMonitor, FiniteLoss, RunProgress, StepLog
-from cen.training.generation.cycle_fusion import CycleFusion, CycleTranslation, feeds_of
-from cen.training.generation.discriminators import make_discriminators
-from cen.training.generation.translation import Translation
+from cen.training.generation.cycle_fusion import feeds_of
 from cen.training.json_files import first_process
 from cen.training.lightning_hints import quiet
 from cen.training.logs import run_loggers
 from cen.training.machine import check_batch, check_machine
 from cen.training.module import DensePrediction
+from cen.training.module_choice import training_module
 from cen.training.processes import alone, keep_signals, together
 from cen.training.resume import LAST, Restored, check_network, read_checkpoint
 from cen.training.run_checkpoint import RunCheckpoint, StopAsked, StopRequest
@@ -169,7 +168,7 @@ def train_network(
     with claim_run(run_dir, resume):
         start_run(config, run_dir, resume)
         with ends_of(run_dir):
-            module = _module(config, net)
+            module = training_module(config, net)
         data = FusionData(
             train,
             validation,
@@ -265,33 +264,6 @@ def _train(
     finally:
         # Where the first process was killed, another one notes it.
         finish_run(run_dir, status, reached(), always=alone())
-
-
-def _module(config: Config, net: ChannelExchangeNetwork) -> DensePrediction:
-    how, seed = config.train, config.seed
-    cycles, weights = net.cyclic, _weights(config, net)
-    if how.adversarial == "none":
-        kind = CycleFusion if cycles else DensePrediction
-        return kind(net, how, weights=weights, seed=seed)
-    model = config.model
-    return (CycleTranslation if cycles else Translation)(
-        net,
-        make_discriminators(
-            net,
-            width=model.discriminator_width,
-            layers=model.discriminator_layers,
-            statistics=model.statistics,
-        ),
-        how,
-        weights=weights,
-        seed=seed,
-    )
-
-
-def _weights(config: Config, net: ChannelExchangeNetwork) -> dict[str, float]:
-    """The weight of each output; 1 where a network of one's own has others than configured."""
-    known = config.model.outputs
-    return {name: known[name].weight if name in known else 1.0 for name in net.outputs}
 
 
 def _trainer(

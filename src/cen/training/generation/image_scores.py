@@ -1,0 +1,69 @@
+"""What the scores of generated images are made with, and what is said of that."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+from cen.errors import CheckpointError, ConfigError
+from cen.metrics import Features, load_features
+from cen.metrics.frechet import Protocol
+from cen.models import ChannelExchangeNetwork
+from cen.training.generator_statistics import GeneratorMode
+
+
+def refuse_image_options(
+    net: ChannelExchangeNetwork,
+    features: str | None,
+    weights: str | Path | None,
+    protocol: Protocol,
+    mode: GeneratorMode | None,
+) -> None:
+    """Refuses options that are about generated images, where the network makes none.
+
+    Raises:
+        ConfigError: naming the options, which would change nothing.
+    """
+    if any(task.rules.generated for task in net.outputs.values()):
+        return
+    asked = {
+        "features": features not in (None, "auto"),
+        "features_weights": weights is not None,
+        "protocol": protocol != "clean",
+        "generator_mode": mode is not None,
+    }
+    if names := [name for name, given in asked.items() if given]:
+        raise ConfigError(
+            f"{', '.join(names)}: for outputs of kind image, but the run predicts "
+            f"{', '.join(net.outputs)} alone; leave out what is not for them"
+        )
+
+
+def feature_network(
+    net: ChannelExchangeNetwork, name: str | None, weights: str | Path | None
+) -> Features | None:
+    """The feature network asked for; "auto" is none where it would have nothing to look at."""
+    if name is None:
+        return None
+    if name != "auto":
+        return load_features(name, weights)
+    if not any(task.rules.generated for task in net.outputs.values()):
+        return None
+    try:
+        return load_features("efficientnet_lite0", weights)
+    except CheckpointError as error:
+        warnings.warn(f"no Fréchet distance: {error}", stacklevel=3)
+        return None
+
+
+def image_facts(
+    net: ChannelExchangeNetwork, mode: GeneratorMode, features: Features | None, protocol: Protocol
+) -> dict[str, Any]:
+    """How figures of generated images came about."""
+    if not any(task.rules.generated for task in net.outputs.values()):
+        return {}
+    facts: dict[str, Any] = {"generator_mode": mode}
+    if features is not None:
+        facts |= {"features": features.name, "protocol": protocol}
+    return facts

@@ -87,7 +87,9 @@ class PanelsInTraining(Callback):
         """Writes them, on one process."""
         if trainer.is_global_zero:
             module: Any = pl_module
-            write_panels(self.folder, module.net, self.dataset, self.count, module.generator_mode)
+            write_panels(
+                self.folder, module.net, self.dataset, self.count, module.how.generator_mode
+            )
 
 
 def _compact(values: NDArray[Any]) -> NDArray[Any]:

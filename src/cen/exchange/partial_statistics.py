@@ -44,9 +44,12 @@ class PartialStatistics(TrackingNorm):
 
     def _partial(self) -> tuple[Tensor, Tensor, Tensor] | None:
         """Those for as many streams as are active, (S, C), (S, C) and (S,), if they are kept."""
-        mean, var, batches = self.partial_mean, self.partial_var, self.partial_batches
-        if mean is None or var is None or batches is None or self.streams.all_active:
+        mean = self.partial_mean
+        if mean is None or self.streams.all_active:
             return None
+        var, batches = self.partial_var, self.partial_batches
+        assert var is not None
+        assert batches is not None
         n = len(self.streams.active) - 1
         return mean[n], var[n], batches[n]
 

@@ -1,8 +1,7 @@
 """Which conventions a network or shards keep to, and how those are told that kept to others.
 
-What CEN's own normals are is said in `cen.data.fields.geometry`. Versions before 0.1.0 was finished
-read z of Taskonomy's with the wrong sign, and wrote Rooms in that layout so that the two mistakes
-met.
+What CEN's own normals are is said in `cen.data.fields.geometry`. Versions before 0.2.0 read z of
+Taskonomy's with the wrong sign, and wrote Rooms in that layout so that the two mistakes met.
 """
 
 from __future__ import annotations

@@ -289,7 +289,7 @@ class Taskonomy(AlignedDataset):
 def _axes(described: Mapping[str, Any], rooms: bool, root: Path) -> str:
     """Where stored normals point: what dataset.yaml says, else as Taskonomy has it.
 
-    Rooms written before version 0.1.0 was finished says nothing, and has z to the camera.
+    Rooms written before version 0.2.0 says nothing, and has z to the camera.
 
     Raises:
         DataError: dataset.yaml says something else there.

@@ -120,3 +120,19 @@ def test_no_two_modules_share_a_name() -> None:
     names = Counter(module.rpartition(".")[2] for module in files())
     del names["__init__"]
     assert [name for name, count in names.items() if count > 1] == []
+
+
+def test_networks_are_known_by_their_class_in_models_alone() -> None:
+    """What others need to know of a network is a method of it."""
+    classes = {"CycleFusionNetwork", "FusedNetwork", "AlignedNetwork"}
+    asked = [
+        (module, call.lineno)
+        for module, path in files().items()
+        if not module.startswith("cen.models")
+        for call in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(call, ast.Call)
+        and isinstance(call.func, ast.Name)
+        and call.func.id == "isinstance"
+        and classes & {node.id for node in ast.walk(call.args[1]) if isinstance(node, ast.Name)}
+    ]
+    assert not asked

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from cen.models.description import check_description
 from torch import nn
 
 import cen
 from cen.errors import CenError, ConfigError, described
 from cen.models import load, save
+from cen.models.network_description import check_description
 
 BLOCKS = nn.Sequential(nn.Conv2d(1, 1, 1), nn.ReLU())
 IMAGE = torch.linspace(0, 1, 3 * 32 * 32).view(1, 3, 32, 32)

@@ -85,7 +85,7 @@ def install() -> None:
             if not self.captured:
                 super().backward(loss, *args, **kwargs)
 
-    import cen.training.fit as fit
+    import cen.training.fitting as fit
 
     fit.DensePrediction = Graphed
 
@@ -99,7 +99,7 @@ def deviations(config: str, root: str, steps: int = 20) -> list[tuple[float, flo
     from torch.utils.data import default_collate
 
     from cen.cli.sources import load_config
-    from cen.training.fit import _module
+    from cen.training.fitting import _module
     from cen.training.setup import build_network, open_dataset, tasks_of
 
     resolved = load_config(config, {"data.root": root})

@@ -35,7 +35,7 @@ FLOORS = (
     "absence outputs prediction_inputs dense_output",
     "predictor training bench_exchange bench_data",
     "training.generation",
-    "training.module_choice training.fit training.evaluation training.__init__",
+    "training.module_choice training.fitting training.evaluation training.__init__",
     "studies",
     "cli __init__",
 )

@@ -47,7 +47,7 @@ CONFIGURATION_WAY = (
     ("data, network, module", "training/setup.py"),
     ("encoder and decoder", "models/builders.py"),
     ("their norms become streams'", "models/assembly.py"),
-    ("steps, checkpoints, scores", "training/fit.py"),
+    ("steps, checkpoints, scores", "training/fitting.py"),
 )
 
 

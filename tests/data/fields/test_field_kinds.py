@@ -172,8 +172,9 @@ def test_padding_of_every_target_is_marked_at_the_same_pixels(crop, turn, seed):
         assert values.dtype == torch.float32
         assert values.shape == (field.channels, *crop)
         assert torch.isnan(values[:, padding]).all()
-        # Half a pixel next to what a turn does not reach may be missing, too.
-        assert torch.isnan(values[:, ~padding]).float().mean() < (0.5 if turn else 1e-9)
+        # Along the border of what a turn does not reach pixels may be missing, too.
+        missing, inside = torch.isnan(values[:, ~padding]).any(0).sum(), (~padding).sum()
+        assert missing <= (inside / 2 + sum(crop) if turn else 0)
     known = result["normal"][:, ~torch.isnan(result["normal"][0])]
     torch.testing.assert_close(known.norm(dim=0), torch.ones(known.shape[1]), atol=1e-4, rtol=0)
     assert result["edge"].nan_to_num(0.5).min() >= 0

@@ -48,6 +48,10 @@ VOLATILE = (
     "pid",
     "git",
     "out",
+    "command",
+    "finished",
+    "started",
+    "directory",
 )
 
 
@@ -195,6 +199,10 @@ def of_arrays(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> Itera
         if a.shape != b.shape or a.dtype != b.dtype:
             yield f"{name}: {a.dtype}{a.shape} and {b.dtype}{b.shape}"
         elif a.dtype.kind in "fc":
+            if not np.array_equal(np.isnan(a), np.isnan(b)):
+                yield f"{name}: NaN at other places"
+                continue
+            a, b = np.nan_to_num(a), np.nan_to_num(b)
             scale = max(float(np.abs(a).max(initial=0)), 1e-12)
             gap = float(np.abs(a.astype(np.float64) - b).max(initial=0)) / scale
             worst, where = max((worst, where), (gap if gap == gap else math.inf, name))

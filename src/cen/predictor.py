@@ -258,14 +258,8 @@ class Predictor:
         task, target = self.net.outputs[name], self._targets.get(name)
         values = read_prediction(task, result.ensemble[0], target)
         alpha = dict(zip(result.streams, result.alpha.tolist(), strict=True))
-        picture = read_prediction(task, result.ensemble[0])
-        return DenseOutput(
-            task.kind,
-            values,
-            read_streams(task, result, target),
-            alpha,
-            picture if task.rules.generated else None,
-        )
+        picture = read_prediction(task, result.ensemble[0]) if task.rules.generated else None
+        return DenseOutput(task.kind, values, read_streams(task, result, target), alpha, picture)
 
     def _tell_missing(self, inputs: Mapping[str, Any]) -> None:
         """Warns once of a subset that the network never saw in training."""

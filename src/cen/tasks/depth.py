@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from cen.tasks.kind import Kind, Score, plain_scores, summed
-from cen.tasks.masks import absolute_error
 from cen.tasks.pairs import check_finite
 
 if TYPE_CHECKING:
@@ -41,7 +40,6 @@ class Depth(Kind):
     name = "depth"
     fixed_channels = 1
     fields = ("depth",)
-    losses = ("l1",)
     scores: ClassVar[Mapping[str, Score]] = {
         "rmse": Score("RMSE", "", higher=False, text="root of the mean squared error"),
         "abs_rel": Score("abs-rel", "", higher=False, text="mean of |error| / true depth"),
@@ -54,17 +52,6 @@ class Depth(Kind):
     def valid(self, target: Tensor) -> Tensor:
         """Where depth was measured."""
         return valid_depth(target)
-
-    def loss(
-        self,
-        prediction: Tensor,
-        target: Tensor,
-        class_weights: Tensor | None = None,
-        tally: Tensor | None = None,
-    ) -> Tensor:
-        """Mean absolute error over valid pixels."""
-        self.check(prediction, target)
-        return absolute_error(prediction, target.float(), valid_depth(target))
 
     def counts(self) -> dict[str, Tensor]:
         """See `depth_sums`."""

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from cen.errors import ConfigError, ShapeError, described
 from cen.tasks.kind import Kind, Score, as_array, plain_scores, summed
-from cen.tasks.masks import absolute_error
 from cen.tasks.pairs import check_finite
 
 if TYPE_CHECKING:
@@ -53,7 +52,6 @@ class Image(Kind):
     name = "image"
     fields = ("image", "continuous", "normal")
     generated = True
-    losses = ("l1",)
     scores: ClassVar[Mapping[str, Score]] = {
         "rmse": Score("RMSE", "", higher=False, text="root of the mean squared error"),
         "mae": Score("MAE", "", higher=False, text="mean absolute error"),
@@ -79,17 +77,6 @@ class Image(Kind):
     main_score = "mae"
     headline_score = "mae"
     headline_worst = 2.0
-
-    def loss(
-        self,
-        prediction: Tensor,
-        target: Tensor,
-        class_weights: Tensor | None = None,
-        tally: Tensor | None = None,
-    ) -> Tensor:
-        """Mean absolute error over all finite values."""
-        self.check(prediction, target)
-        return absolute_error(prediction, target.float(), self.valid(target))
 
     def counts(self) -> dict[str, Tensor]:
         """See `image_sums`."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from cen.errors import ConfigError, DataError, ShapeError, described, did_you_mean
+from cen.tasks.masks import absolute_error
 from cen.tasks.pairs import check_pair, check_together
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ class Kind(ABC):
     classifies: ClassVar[bool] = False
     directions: ClassVar[bool] = False
     generated: ClassVar[bool] = False
-    losses: ClassVar[tuple[str, ...]]
+    losses: ClassVar[tuple[str, ...]] = ("l1",)
     scores: ClassVar[Mapping[str, Score]]
     main_score: ClassVar[str]
     headline_score: ClassVar[str]
@@ -131,7 +132,6 @@ class Kind(ABC):
         """Where a ground truth counts: bool, of its shape or (B, H, W)."""
         return target.isfinite()
 
-    @abstractmethod
     def loss(
         self,
         prediction: Tensor,
@@ -140,6 +140,8 @@ class Kind(ABC):
         tally: Tensor | None = None,
     ) -> Tensor:
         """The loss of a batch, a mean over what `counted` counts; 0 where that is nothing.
+
+        Unless a kind says otherwise the mean absolute error over valid values.
 
         Args:
             prediction: of any scale; it is resized to the ground truth.
@@ -150,6 +152,8 @@ class Kind(ABC):
         Raises:
             ShapeError, DataError: see `check`.
         """
+        self.check(prediction, target)
+        return absolute_error(prediction, target.float(), self.valid(target))
 
     def counted(self, target: Tensor, class_weights: Tensor | None = None) -> Tensor:
         """How much a batch weighs in the mean over all processes that the loss is, a scalar."""

@@ -134,24 +134,28 @@ def foreign_labels(labels: Tensor, classes: int, ignore_index: int) -> Tensor:
     return ((labels < 0) | (labels >= classes)) & (labels != ignore_index)
 
 
-def labels_of(target: Tensor, classes: int, ignore_index: int, name: str = "target") -> Tensor:
+def labels_of(
+    target: Tensor, classes: int, ignore_index: int, name: str = "target"
+) -> tuple[Tensor, Tensor]:
     """Integer or bool labels as int64, those out of range refused.
 
     Returns:
-        The labels; where values are not looked at, those out of range are ``ignore_index``.
+        The labels; where values are not looked at, those out of range are ``ignore_index``. And
+        whether any was, a bool scalar.
 
     Raises:
         DataError: a label is neither a class nor ``ignore_index`` (on the CPU).
     """
     labels = target.long()
     outside = foreign_labels(labels, classes, ignore_index)
-    if looks(labels) and bool(outside.any()):
+    some = outside.any()
+    if looks(labels) and bool(some):
         wrong = int(labels[outside][0])
         raise DataError(
             f"{name} holds the label {wrong}, but there are {classes} classes (0..{classes - 1}) "
             f"and {ignore_index} for pixels that do not count; map the labels or set ignore_index"
         )
-    return labels.where(~outside, ignore_index)
+    return labels.where(~outside, ignore_index), some
 
 
 def check_range(outside: Tensor, target: Tensor, kind: str, expected: str, name: str) -> None:

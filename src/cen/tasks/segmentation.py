@@ -23,7 +23,7 @@ from cen.tasks.pairs import (
     looks,
     or_nan,
 )
-from cen.tasks.segmentation_losses import LOSSES
+from cen.tasks.segmentation_losses import LOSSES, SegmentationLoss
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -86,16 +86,18 @@ class Segmentation(Kind):
         classes = prediction.shape[1]
         if class_weights is not None:
             class_weights = _checked_weights(class_weights, classes)
-        outside = foreign_labels(target.long(), classes, self.ignore_index).any()
-        labels = labels_of(target, classes, self.ignore_index)
+        labels, outside = labels_of(target, classes, self.ignore_index)
         logits = resize(prediction.float(), labels)
-        measure = LOSSES[self.loss_name or self.losses[0]]
-        return or_nan(measure(logits, labels, class_weights, self.ignore_index), outside, target)
+        loss = self._measure(logits, labels, class_weights, self.ignore_index)
+        return or_nan(loss, outside, target)
 
     def counted(self, target: Tensor, class_weights: Tensor | None = None) -> Tensor:
         """Labelled pixels, times their weights, or what else the chosen loss is a mean of."""
-        measure = LOSSES[self.loss_name or self.losses[0]]
-        return measure.counted(target, class_weights, self.ignore_index)
+        return self._measure.counted(target, class_weights, self.ignore_index)
+
+    @property
+    def _measure(self) -> SegmentationLoss:
+        return LOSSES[self.loss_name or self.losses[0]]
 
     def missing(self, size: Sequence[int]) -> Tensor:
         """Ignored pixels."""

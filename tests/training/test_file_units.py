@@ -132,5 +132,6 @@ def test_evaluate_and_report_say_the_unit(
     assert found["mae"] == pytest.approx(float(np.abs(truth - 293.0).mean()), rel=1e-4)
     assert found["psnr"] is None
     assert not [name for name in found if "efficientnet" in name]
+    assert "features" not in stored
     assert cli.main(["report", str(run)]) == 0
     assert "MAE and RMSE in the unit of its files" in (run / "report.html").read_text("utf-8")

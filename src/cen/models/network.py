@@ -108,6 +108,11 @@ class ChannelExchangeNetwork(nn.Module):
             {name: nn.Parameter(torch.ones(len(inputs))) for name in outputs}
         )
 
+    @property
+    def generated(self) -> list[str]:
+        """Names of the outputs that are generated images, see `cen.tasks.Kind`."""
+        return [name for name, task in self.outputs.items() if task.rules.generated]
+
     def forward(
         self, inputs: Mapping[str, Tensor], size: tuple[int, int] | None = None
     ) -> dict[str, Output]:

@@ -14,7 +14,7 @@ from cen.exchange import inspect
 from cen.metrics.frechet import Protocol
 from cen.models import ChannelExchangeNetwork, load
 from cen.scores import relative_gains
-from cen.training.file_units import file_units
+from cen.training.file_units import FileUnit, compared, file_units
 from cen.training.generation.image_scores import (
     feature_network,
     image_facts,
@@ -86,7 +86,8 @@ def evaluate(
     _check_single(net, config, single or {}, overrides)
     refuse_image_options(net, features, features_weights, protocol, generator_mode)
     mode = generator_mode or config.train.generator_mode
-    network = feature_network(net, features, features_weights)
+    units = file_units(net.outputs, dataset.targets)
+    network = feature_network(features, features_weights, compared(net.outputs, units))
     scores = score_network(
         net,
         dataset,
@@ -112,7 +113,7 @@ def evaluate(
         "step": net.metadata.get("step"),
         "scales": list(scales),
         "flip": flip,
-        **_facts(net, dataset),
+        **_facts(net, dataset, units),
         **image_facts(net, mode, network, protocol),
         "scores": scores,
     }
@@ -146,22 +147,18 @@ def _opened(
     return config, net, dataset
 
 
-def _facts(net: ChannelExchangeNetwork, dataset: AlignedDataset) -> dict[str, Any]:
-    """What stands in every evaluation beside the scores."""
-    known, units = metadata(dataset), _units(net, dataset)
-    found = inspect(net)
+def _facts(
+    net: ChannelExchangeNetwork, dataset: AlignedDataset, units: Mapping[str, FileUnit]
+) -> dict[str, Any]:
+    """What stands in every evaluation beside the scores; ``units`` in sentences."""
+    known, found = metadata(dataset), inspect(net)
+    told = {name: unit.text(name) for name, unit in units.items()}
     return {
         **({"exchange_rate": found.rate} if found.layers else {}),
-        **({"units": units} if units else {}),
+        **({"units": told} if told else {}),
         "classes": known["classes"],
         "palette": known["palette"],
     }
-
-
-def _units(net: ChannelExchangeNetwork, dataset: AlignedDataset) -> dict[str, str]:
-    """In which unit the scores of continuous outputs are, in sentences."""
-    found = file_units(net.outputs, dataset.targets)
-    return {name: unit.text(name) for name, unit in found.items()}
 
 
 def _check_classes(

@@ -88,5 +88,19 @@ def file_units(tasks: Mapping[str, Task], targets: Mapping[str, Modality]) -> di
     return found
 
 
+def compared(tasks: Mapping[str, Task], units: Mapping[str, FileUnit]) -> list[str]:
+    """The outputs of which feature networks can compare predicted and true pictures.
+
+    Those of continuous values without a range are none: nothing says which value is black.
+    """
+    return [
+        name
+        for name, task in tasks.items()
+        if task.rules.generated
+        and task.channels in (1, 3)
+        and (name not in units or units[name].limits is not None)
+    ]
+
+
 def _range(target: Modality) -> tuple[float, float] | None:
     return None if target.clip is None else (float(target.clip[0]), float(target.clip[1]))

@@ -127,8 +127,7 @@ def _grids(
     net: ChannelExchangeNetwork, validation: Dataset[Any] | None, run_dir: Path
 ) -> tuple[Callback, ...]:
     """Pictures during training, for networks that generate images."""
-    images = any(task.rules.generated for task in net.outputs.values())
-    if validation is None or not images:
+    if validation is None or not net.generated:
         return ()
     return (PanelsInTraining(run_dir / "panels", validation),)
 

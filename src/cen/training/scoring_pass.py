@@ -16,7 +16,7 @@ from cen.metrics import Features, ImageDistance
 from cen.metrics.frechet import Protocol
 from cen.models import ChannelExchangeNetwork, Output, Task
 from cen.training.batches import evaluation_loader, reading_in_processes
-from cen.training.file_units import FileUnit, file_units
+from cen.training.file_units import FileUnit, compared, file_units
 from cen.training.flips import mirror, mirror_truth, vector_fields
 from cen.training.fusion_scores import FusionScores, Subset, subsets
 from cen.training.generator_statistics import GeneratorMode, generating
@@ -176,11 +176,7 @@ class _Evaluation(LightningModule):
                     name: ImageDistance(
                         features, ("ensemble", *(s for s in shown if s != name)), protocol=protocol
                     )
-                    for name, task in net.outputs.items()
-                    if task.rules.generated
-                    and task.channels in (1, 3)
-                    # Without a range nothing says which value is black and which is white.
-                    and (name not in units or units[name].limits is not None)
+                    for name in compared(net.outputs, units)
                 }
             )
         self.result: dict[str, dict[str, Any]] = {}

@@ -36,11 +36,10 @@ def make_discriminators(
     seen = max(channels) if len(net.alpha) else sum(channels)
     return {
         name: PatchGAN(
-            seen + task.channels, 64 if width is None else width, layers=layers,
+            seen + net.outputs[name].channels, 64 if width is None else width, layers=layers,
             statistics=statistics,
         )
-        for name, task in net.outputs.items()
-        if task.rules.generated
+        for name in net.generated
     }  # fmt: skip
 
 

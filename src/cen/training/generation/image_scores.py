@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ def refuse_image_options(
     Raises:
         ConfigError: naming the options, which would change nothing.
     """
-    if any(task.rules.generated for task in net.outputs.values()):
+    if net.generated:
         return
     asked = {
         "features": features not in (None, "auto"),
@@ -41,14 +42,20 @@ def refuse_image_options(
 
 
 def feature_network(
-    net: ChannelExchangeNetwork, name: str | None, weights: str | Path | None
+    name: str | None, weights: str | Path | None, compared: Collection[str]
 ) -> Features | None:
-    """The feature network asked for; "auto" is none where it would have nothing to look at."""
+    """The feature network asked for; "auto" is none where it would have nothing to look at.
+
+    Args:
+        name: its name, "auto", or None for none.
+        weights: file or URL of its weights.
+        compared: the outputs that it would look at, see `cen.training.file_units.compared`.
+    """
     if name is None:
         return None
     if name != "auto":
         return load_features(name, weights)
-    if not any(task.rules.generated for task in net.outputs.values()):
+    if not compared:
         return None
     try:
         return load_features("efficientnet_lite0", weights)
@@ -61,7 +68,7 @@ def image_facts(
     net: ChannelExchangeNetwork, mode: GeneratorMode, features: Features | None, protocol: Protocol
 ) -> dict[str, Any]:
     """How figures of generated images came about."""
-    if not any(task.rules.generated for task in net.outputs.values()):
+    if not net.generated:
         return {}
     facts: dict[str, Any] = {"generator_mode": mode}
     if features is not None:

@@ -70,7 +70,7 @@ class Translation(DensePrediction):
     ) -> None:
         super().__init__(net, how, **options)
         self.automatic_optimization = False
-        images = [name for name, task in net.outputs.items() if task.rules.generated]
+        images = net.generated
         if not images or set(discriminators) != set(images):
             raise ConfigError(
                 f"train.adversarial needs a discriminator for each output of kind image; the "

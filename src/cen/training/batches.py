@@ -164,6 +164,28 @@ def evaluation_loader(
     )
 
 
+def dealt_out(
+    data: LightningDataModule,
+    dataset: Dataset[Any],
+    batch_size: int,
+    workers: int,
+    outputs: Mapping[str, Task],
+    whole: bool,
+) -> DataLoader[Any]:
+    """What `evaluation_loader` gives to one of the processes of a trainer that ``data`` is for."""
+    trainer = data.trainer
+    assert trainer is not None
+    return evaluation_loader(
+        dataset,
+        batch_size,
+        workers=workers,
+        rank=trainer.global_rank,
+        world=trainer.world_size,
+        outputs=outputs,
+        whole=whole,
+    )
+
+
 class FusionData(LightningDataModule):
     """Training and validation batches of a run.
 
@@ -238,16 +260,8 @@ class FusionData(LightningDataModule):
         """Validation batches; nothing where there is no validation split."""
         if self.validation is None:
             return []
-        trainer = self.trainer
-        assert trainer is not None
-        return evaluation_loader(
-            self.validation,
-            self.batch_size,
-            workers=self.workers,
-            rank=trainer.global_rank,
-            world=trainer.world_size,
-            outputs=self.outputs,
-            whole=self.whole,
+        return dealt_out(
+            self, self.validation, self.batch_size, self.workers, self.outputs, self.whole
         )
 
 

@@ -15,7 +15,7 @@ from cen.data import Modality
 from cen.metrics import Features, ImageDistance
 from cen.metrics.frechet import Protocol
 from cen.models import ChannelExchangeNetwork, Output, Task
-from cen.training.batches import evaluation_loader, reading_in_processes
+from cen.training.batches import dealt_out, reading_in_processes
 from cen.training.file_units import FileUnit, compared, file_units
 from cen.training.flips import mirror, mirror_truth, vector_fields
 from cen.training.fusion_scores import FusionScores, Subset, subsets
@@ -124,16 +124,8 @@ class _EvaluationData(LightningDataModule):
         self.dataset, self.batch_size, self.workers = dataset, batch_size, workers
 
     def test_dataloader(self) -> DataLoader[Any]:
-        trainer = self.trainer
-        assert trainer is not None
-        return evaluation_loader(
-            self.dataset,
-            self.batch_size,
-            workers=self.workers,
-            rank=trainer.global_rank,
-            world=trainer.world_size,
-            outputs=self.outputs,
-            whole=self.whole,
+        return dealt_out(
+            self, self.dataset, self.batch_size, self.workers, self.outputs, self.whole
         )
 
 

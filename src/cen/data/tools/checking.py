@@ -72,26 +72,20 @@ class Report:
 
     def depth(self) -> dict[str, DepthFacts]:
         """Depth over all splits."""
-        total: dict[str, DepthFacts] = {}
-        for facts in self.splits.values():
-            for name, depth in facts.depth.items():
-                total.setdefault(name, DepthFacts()).add(depth)
-        return total
+        return self._total().depth
 
     def normals(self) -> dict[str, NormalFacts]:
         """Normals over all splits."""
-        total: dict[str, NormalFacts] = {}
-        for facts in self.splits.values():
-            for name, normals in facts.normals.items():
-                total.setdefault(name, NormalFacts()).add(normals)
-        return total
+        return self._total().normals
 
     def ranges(self) -> dict[str, ValueRange]:
         """Values of the depth and continuous fields over all splits, by band."""
-        total: dict[str, ValueRange] = {}
+        return self._total().ranges
+
+    def _total(self) -> Facts:
+        total = Facts()
         for facts in self.splits.values():
-            for name, values in facts.ranges.items():
-                total.setdefault(name, ValueRange()).add(values)
+            total.add(facts)
         return total
 
     def to_dict(self) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from cen.data.readers.aligned import AlignedDataset
 from cen.data.tools.label_facts import counted, outlines
 from cen.data.tools.neighbours import MOST_FRAMES, thumbnail
 from cen.data.tools.normal_facts import NormalFacts, normal_facts
+from cen.data.tools.parallel import merge
 from cen.data.tools.value_ranges import ValueRange, bands_of
 from cen.errors import DataError
 
@@ -128,12 +129,9 @@ class Facts:
         for name, found in other.outlines.items():
             self.outlines[name] = self.outlines.get(name, 0) + found
         self.lossy += other.lossy
-        for name, depth in other.depth.items():
-            self.depth.setdefault(name, DepthFacts()).add(depth)
-        for name, normals in other.normals.items():
-            self.normals.setdefault(name, NormalFacts()).add(normals)
-        for name, values in other.ranges.items():
-            self.ranges.setdefault(name, ValueRange()).add(values)
+        merge(self.depth, other.depth)
+        merge(self.normals, other.normals)
+        merge(self.ranges, other.ranges)
         self.nodata += other.nodata
         self.grey += other.grey
         for name, hashes in other.hashes.items():

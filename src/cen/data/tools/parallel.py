@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import copy
 import multiprocessing
 import os
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from cen.data.readers.aligned import AlignedDataset
 from cen.errors import DataError
 from cen.signals import held_back, leave_signals_to_parent
 
+
+class _Sum(Protocol):
+    def add(self, other: Any) -> None: ...
+
+
 T = TypeVar("T")
+S = TypeVar("S", bound=_Sum)
 Task = Callable[[AlignedDataset, range], T]
 
 CHUNK = 16
@@ -27,6 +34,15 @@ _dataset: AlignedDataset | None = None
 def default_workers(samples: int) -> int:
     """Processes that pay for so many samples; 1: none but this one."""
     return max(1, min(os.cpu_count() or 1, samples // _WORTHWHILE))
+
+
+def merge(mine: dict[str, S], theirs: Mapping[str, S]) -> None:
+    """Adds what is known of other samples, by name; ``theirs`` stays as it is."""
+    for name, entry in theirs.items():
+        if name in mine:
+            mine[name].add(entry)
+        else:
+            mine[name] = copy.deepcopy(entry)
 
 
 def over_samples(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol, TypeVar
+from typing import Any
 
 import numpy as np
 import yaml
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from cen.data.fields.modality import Modality
 from cen.data.readers.aligned import AlignedDataset
-from cen.data.tools.parallel import over_samples
+from cen.data.tools.parallel import merge, over_samples
 from cen.data.tools.value_ranges import ValueRange, bands_of
 from cen.errors import DataError
 
@@ -170,10 +170,10 @@ class Statistics:
         """Takes in other samples."""
         self.samples += other.samples
         self.names |= other.names
-        _merge(self.moments, other.moments)
-        _merge(self.depth, other.depth)
-        _merge(self.ranges, other.ranges)
-        _merge(self.classes, other.classes)
+        merge(self.moments, other.moments)
+        merge(self.depth, other.depth)
+        merge(self.ranges, other.ranges)
+        merge(self.classes, other.classes)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -293,21 +293,6 @@ def as_yaml(statistics: Statistics, first_line: str) -> str:
         # Of the first label field: a configuration has one list of class weights.
         keys["train"] = {"class_weights": weights[0]}
     return "\n".join(lines) + "\n" + yaml.safe_dump(keys, sort_keys=False, default_flow_style=None)
-
-
-class _Sum(Protocol):
-    def add(self, other: Any) -> None: ...
-
-
-S = TypeVar("S", bound=_Sum)
-
-
-def _merge(mine: dict[str, S], theirs: dict[str, S]) -> None:
-    for name, entry in theirs.items():
-        if name in mine:
-            mine[name].add(entry)
-        else:
-            mine[name] = entry
 
 
 def _unnormalised(modality: Modality) -> Modality:

@@ -310,6 +310,18 @@ class AlignedDataset(Dataset[Sample]):
             targets=self.targets,
         )
 
+    def no_field(self, name: str, key: str = "") -> ConfigError:
+        """The error about a name that is no field, with the nearest that is one.
+
+        Args:
+            name: the name.
+            key: the key of a configuration under which it stands.
+        """
+        return ConfigError(
+            f"{f'{key}.' if key else ''}{name}: no field of the data in {self.root}"
+            f"{did_you_mean(name, self.fields)}; there are {', '.join(self.fields)}"
+        )
+
     def _read_as(
         self, given: Mapping[str, Modality] | None, usual: Sequence[str]
     ) -> dict[str, Modality]:
@@ -317,11 +329,7 @@ class AlignedDataset(Dataset[Sample]):
             return {name: Modality.of(**self.fields[name]) for name in usual if name in self.fields}
         for name in given:
             if name not in self.fields:
-                hint = did_you_mean(name, self.fields)
-                raise ConfigError(
-                    f"{name}: no field of the data in {self.root}{hint}; "
-                    f"there are {', '.join(self.fields)}"
-                )
+                raise self.no_field(name)
         return {name: m.read_as(self.fields[name]) for name, m in given.items()}
 
     def _first(self) -> Classes:

@@ -15,7 +15,7 @@ from cen.data.formats import matfiles
 from cen.data.readers.aligned import AlignedDataset
 from cen.data.readers.dataset_yaml import Classes, describe, palette_of
 from cen.data.readers.nyudv2_classes import LABELED, choose_mapping
-from cen.data.readers.splitting import Split
+from cen.data.readers.splitting import Split, check_apart
 from cen.errors import ConfigError, DataError
 
 SPLITS = "splits.mat"
@@ -214,14 +214,8 @@ def _numbers(path: Path, split: Split, count: int) -> list[int]:
         wrong = [number for number in numbers if not 1 <= number <= count]
         if wrong:
             raise DataError(f"{path}: {name} names image {wrong[0]}, but there are 1..{count}")
-        if len(set(numbers)) < len(numbers):
-            raise DataError(f"{path}: {name} names an image twice")
         both[name] = numbers
-    if shared := set(both["trainNdxs"]) & set(both["testNdxs"]):
-        raise DataError(
-            f"{path}: image {min(shared)} is in trainNdxs and in testNdxs; "
-            "nothing can be measured on images that were trained on"
-        )
+    check_apart(path, both, "an image", "image ")
     return both[_SPLIT_VARIABLE[split]]
 
 

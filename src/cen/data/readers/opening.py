@@ -90,10 +90,7 @@ def described(dataset: AlignedDataset, wanted: FieldOptions, key: str) -> dict[s
     made = {}
     for name, given in wanted.items():
         if name not in fields:
-            hint = did_you_mean(name, fields)
-            raise ConfigError(
-                f"{key}.{name}: no field of the data in {root}{hint}; there are {', '.join(fields)}"
-            )
+            raise dataset.no_field(name, key)
         own = {option: value for option, value in given.items() if value is not None}
         published = dict(fields[name])
         if own.get("kind", published.get("kind", "image")) != published.get("kind", "image"):
@@ -188,10 +185,7 @@ class DatasetRecipe:
         """
         for name in self.given:
             if name not in dataset.fields and name not in dataset.possible_fields:
-                raise ConfigError(
-                    f"data.modalities.{name}: no field of the data in {dataset.root}"
-                    f"{did_you_mean(name, dataset.fields)}; there are {', '.join(dataset.fields)}"
-                )
+                raise dataset.no_field(name, "data.modalities")
 
     def _wanted(self, dataset: AlignedDataset) -> tuple[FieldOptions, FieldOptions]:
         """The fields to read as inputs and as ground truth, with what the user says of them."""

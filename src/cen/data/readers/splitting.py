@@ -7,8 +7,9 @@ three splits of data that have none.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from typing import Literal, get_args
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +30,28 @@ def check_split(split: str) -> None:
     """
     if split not in SPLITS:
         raise DataError(f"no split {split!r}; there are {', '.join(SPLITS)}")
+
+
+def check_apart(path: Path, lists: Mapping[str, Sequence[Any]], one: str, prefix: str = "") -> None:
+    """Refuses official lists of training and test that repeat a sample, or share one.
+
+    Args:
+        path: the file that holds them.
+        lists: both by their names.
+        one: what a sample is called: "an image".
+        prefix: what stands before a sample that is named.
+
+    Raises:
+        DataError: naming list or sample.
+    """
+    for name, samples in lists.items():
+        if len(set(samples)) < len(samples):
+            raise DataError(f"{path}: {name} names {one} twice")
+    if shared := set.intersection(*map(set, lists.values())):
+        raise DataError(
+            f"{path}: {prefix}{min(shared)} is in {' and in '.join(lists)}; "
+            "nothing can be measured on images that were trained on"
+        )
 
 
 def cut_validation(

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from cen.data.formats import matfiles
 from cen.data.readers.patterns import natural
-from cen.data.readers.splitting import Split
+from cen.data.readers.splitting import Split, check_apart
 from cen.errors import DataError
 
 _SPLIT_VARIABLE = {"train": "alltrain", "validation": "alltrain", "test": "alltest"}
@@ -39,14 +39,8 @@ def read_split(path: Path, split: Split) -> list[str]:
         frames = [_relative(path, name, entry) for entry in entries]
         if not frames:
             raise DataError(f"{path}: {name} is empty")
-        if len(set(frames)) < len(frames):
-            raise DataError(f"{path}: {name} names a frame twice")
         both[name] = frames
-    if shared := set(both["alltrain"]) & set(both["alltest"]):
-        raise DataError(
-            f"{path}: {min(shared)} is in alltrain and in alltest; "
-            "nothing can be measured on images that were trained on"
-        )
+    check_apart(path, both, "a frame")
     return both[_SPLIT_VARIABLE[split]]
 
 

@@ -11,10 +11,10 @@ from typing import Annotated, Any, NotRequired, TypedDict
 from cen import schema
 from cen.documents import read_json, read_yaml
 from cen.errors import CenError, DataError
+from cen.options.constraints import Share, Within
 
-Byte = Annotated[int, (0, 255)]
-Count = Annotated[int, (0, 2**31)]
-Share = Annotated[float, (0, 1)]
+Byte = Annotated[int, Within(0, 255)]
+Count = Annotated[int, Within(0, 2**31)]
 Scores = dict[str, float | list[float | None] | str | None]
 Names = dict[str, list[str] | None] | list[str] | None
 Palettes = dict[str, list[list[Byte]] | None] | list[list[Byte]] | None
@@ -70,7 +70,7 @@ class Layer(TypedDict):
 class Look(TypedDict, total=False):
     """One inspection of exchange.json."""
 
-    step: Annotated[int, (0, 2**53)]
+    step: Annotated[int, Within(0, 2**53)]
     rate: Share | None
     alpha: dict[str, dict[str, float]] | None
     layers: typing.Required[list[Layer]]
@@ -101,8 +101,8 @@ class Info(TypedDict, total=False):
 class Asked(TypedDict, total=False):
     """What calls of a study have asked for beyond its file."""
 
-    budgets: list[Annotated[float, (1e-6, 1e6)]]
-    seeds: Annotated[int, (1, 10_000)]
+    budgets: list[Annotated[float, Within(1e-6, 1e6)]]
+    seeds: Annotated[int, Within(1, 10_000)]
 
 
 class Costs(TypedDict, total=False):

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from cen.errors import CenError
+from cen.options.constraints import Within
 
 _PLAIN: Mapping[Any, tuple[type, ...]] = {
     int: (int,),
@@ -34,8 +35,8 @@ def check(value: Any, hint: Any, place: str, error: type[CenError], *, finite: b
         value: Plain values, as YAML and JSON give them.
         hint: ``int``, ``float``, ``str``, ``bool``, ``None``, a Literal, a union, a list, a
             sequence, a tuple, a mapping with text as keys, a TypedDict (keys it does not know may
-            hold anything), or ``Any``. Numbers have at most 64 bits; ``Annotated[int, (low,
-            high)]`` is within these. Other types do not occur in a file.
+            hold anything), or ``Any``. Numbers have at most 64 bits; ``Annotated[int,
+            Within(low, high)]`` is within these. Other types do not occur in a file.
         place: What messages call the value.
         error: Type of the exception.
         finite: Refuse NaN and infinities.
@@ -143,9 +144,9 @@ class _Checker:
 
     def within(self, value: Any, arguments: Any, place: str) -> None:
         self.check(value, arguments[0], place)
-        low, high = arguments[1]
-        if not low <= value <= high:
-            raise self.error(f"{place} is {value}; expected: {low} to {high}")
+        limit: Within = arguments[1]
+        if value not in limit:
+            raise self.error(f"{place} is {value}; expected: {limit.low} to {limit.high}")
 
     def keys(self, value: dict[Any, Any], hint: Any, place: str) -> None:
         hints = typing.get_type_hints(hint, include_extras=True)

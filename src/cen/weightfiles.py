@@ -6,13 +6,14 @@ imported, and sizes that are compared with those of the tensors before anything 
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, TypedDict
+from typing import Any, TypedDict
 
 from safetensors import SafetensorError, safe_open
 
 from cen import schema
 from cen.documents import parse_json
 from cen.errors import CheckpointError
+from cen.options.constraints import Size
 from cen.runfiles import Names, Palettes
 
 HEADER = "cen"
@@ -20,9 +21,6 @@ HEADER = "cen"
 
 MOST_BYTES = 2**24
 """Most bytes of a header: 16 MiB."""
-
-MOST_PIXELS = 16384
-"""Most pixels to a side of an image that a file asks for."""
 
 
 class Metadata(TypedDict, total=False):
@@ -32,7 +30,7 @@ class Metadata(TypedDict, total=False):
     targets: dict[str, dict[str, Any]] | None
     classes: Names
     palette: Palettes
-    resize: tuple[Annotated[int, (1, MOST_PIXELS)], Annotated[int, (1, MOST_PIXELS)]] | None
+    resize: tuple[Size, Size] | None
     step: int | None
     metrics: dict[str, Any] | None
 

@@ -8,6 +8,7 @@ command line prints the message alone and exits with code 2; a library user catc
 import reprlib
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
+from typing import Any
 
 
 class CenError(Exception):
@@ -50,6 +51,13 @@ def did_you_mean(name: object, known: Iterable[str]) -> str:
     """``" (did you mean 'x'?)"`` with the nearest known name, or nothing: a part of a message."""
     close = get_close_matches(str(name), list(known), n=1)
     return f" (did you mean {close[0]!r}?)" if close else ""
+
+
+def nearest(word: str, choices: Iterable[Any]) -> str:
+    """The end of an error message: the nearest right word, or all of them if none is near."""
+    known = [str(choice) for choice in choices]
+    close = get_close_matches(word, known, n=1)
+    return f"; did you mean {close[0]}?" if close else f"; choose from {', '.join(known)}"
 
 
 _LONGEST = 80

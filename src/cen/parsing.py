@@ -7,10 +7,9 @@ dataclasses, mappings and plain values. Types of single values are checked by js
 
 import copy
 import dataclasses
-import difflib
 import functools
 import typing
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
@@ -19,7 +18,7 @@ import yaml
 from jsonargparse import ArgumentError, ArgumentParser
 
 from cen.documents import join, parse_yaml
-from cen.errors import ConfigError, shown
+from cen.errors import ConfigError, nearest, shown
 from cen.options.constraints import Within, is_union
 
 
@@ -71,13 +70,6 @@ class Key:
             }
         text = yaml.safe_dump(value, default_flow_style=True, sort_keys=False, width=1000)
         return text.removesuffix("...\n").strip()
-
-
-def nearest(word: str, choices: Iterable[Any]) -> str:
-    """The end of an error message: the nearest right word, or all of them if none is near."""
-    known = [str(choice) for choice in choices]
-    close = difflib.get_close_matches(word, known, n=1)
-    return f"; did you mean {close[0]}?" if close else f"; choose from {', '.join(known)}"
 
 
 def parse(value: Any, hint: Any, key: str, places: Places) -> Any:

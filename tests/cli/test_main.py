@@ -13,7 +13,7 @@ from cen import cli
 from cen.errors import CenError, ConfigError
 
 VERBS = ("train", "evaluate", "predict", "inspect", "report", "data", "configs", "bench")
-HEAVY = ("torch", "lightning", "cv2", "matplotlib", "numpy", "torchmetrics")
+HEAVY = ("torch", "lightning", "cv2", "matplotlib", "numpy", "torchmetrics", "jsonargparse")
 
 
 def python(code: str) -> subprocess.CompletedProcess[str]:

@@ -10,8 +10,7 @@ import shlex
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, NoReturn
 
-from cen.errors import ConfigError, shown
-from cen.parsing import nearest
+from cen.errors import ConfigError, nearest, shown
 
 
 class _Once(argparse.Action):

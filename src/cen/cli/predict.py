@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from cen.cli import printing, sources, words
 from cen.cli.parser import Parser
-from cen.errors import ConfigError
-from cen.parsing import nearest
+from cen.errors import ConfigError, nearest
 
 if TYPE_CHECKING:
     from cen.predictor import Predictor

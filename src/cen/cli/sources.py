@@ -1,15 +1,18 @@
 """What commands start from: the folder of a run, and a configuration by its file or its name."""
 
+from __future__ import annotations
+
 import warnings
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from cen.config import MOVABLE, Config
-from cen.errors import CenWarning, ConfigError, shown
+from cen.errors import CenWarning, ConfigError, nearest, shown
 from cen.files import path_problem, remove_unfinished
-from cen.parsing import nearest
+
+if TYPE_CHECKING:  # the help of commands waits for no library that reads configurations
+    from cen.config import Config
 
 
 def run_folder(run: Path) -> Path:
@@ -116,6 +119,8 @@ def config_of(run: Path, overrides: Mapping[str, str]) -> Config:
     Raises:
         ConfigError: A key would change what the run computes.
     """
+    from cen.config import MOVABLE, Config
+
     for key in overrides:
         if key not in MOVABLE:
             raise ConfigError(
@@ -148,6 +153,8 @@ def shipped_one(name: str) -> Any:
 
 def load_config(name: str, overrides: Mapping[str, str]) -> Config:
     """Loads a configuration file, or a shipped one by name, with overrides."""
+    from cen.config import Config
+
     if Path(name).is_dir():
         raise ConfigError(
             f"{name}: is a folder; give a YAML file, or a name that cen configs ls prints"

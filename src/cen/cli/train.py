@@ -3,17 +3,20 @@
 Every key of the configuration is an option, ``--train.steps 100``.
 """
 
+from __future__ import annotations
+
 import argparse
 import textwrap
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from cen import parsing
 from cen.cli import output, printing, sources, words
 from cen.cli.parser import Parser
-from cen.config import Config
 from cen.errors import ConfigError
+
+if TYPE_CHECKING:
+    from cen.config import Config
 
 
 def add(parser: Parser) -> None:
@@ -95,6 +98,9 @@ def final_figures(folder: Path) -> dict[str, Any]:
 
 def _keys() -> str:
     """Every key of a configuration, for the help."""
+    from cen import parsing
+    from cen.config import Config
+
     lines = ["keys of a configuration, each an option (--train.steps 100):"]
     for key in parsing.keys(Config):
         lines.append(f"  --{key.name}  ({key.type}; default: {key.default_text})")

@@ -12,8 +12,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from cen.errors import ConfigError
-from cen.parsing import nearest
+from cen.errors import ConfigError, nearest
 from cen.scores import SCORES, format_score
 
 FACTS = {

@@ -14,9 +14,8 @@ from typing import Any
 from filelock import FileLock
 
 from cen.data.readers.registry import LAYOUTS
-from cen.errors import ConfigError, DataError, shown
+from cen.errors import ConfigError, DataError, nearest, shown
 from cen.files import contained, path_problem
-from cen.parsing import nearest
 from cen.studies.grid import word
 from cen.studies.spec import DataVariant, Study
 

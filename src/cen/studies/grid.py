@@ -10,10 +10,9 @@ from typing import Any
 import yaml
 
 from cen.config import Config
-from cen.errors import ConfigError
+from cen.errors import ConfigError, nearest
 from cen.fetching import refuse_fetched
 from cen.options.constraints import walk
-from cen.parsing import nearest
 from cen.studies.identity import data_identity, run_hash
 from cen.studies.spec import DataVariant, RowSpec, Study, Sweep
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from cen import parsing
 from cen.documents import read_yaml
-from cen.errors import ConfigError, printable, shown
+from cen.errors import ConfigError, nearest, printable, shown
 from cen.fetching import refuse_fetched
 from cen.studies.columns import Column, parse_column
 
@@ -212,7 +212,7 @@ def find_study(name: str) -> tuple[str, Path]:
         return Path(name).stem, Path(name)
     known = shipped()
     if name not in known:
-        raise ConfigError(f"{name}: no file and no shipped study{parsing.nearest(name, known)}")
+        raise ConfigError(f"{name}: no file and no shipped study{nearest(name, known)}")
     return name, known[name]
 
 
@@ -294,7 +294,7 @@ def _check_numbers(study: Study, places: parsing.Places) -> None:
 def _check_names(study: Study, places: parsing.Places) -> None:
     def known(key: str, name: str | None, choices: Iterable[str]) -> None:
         if name is not None and name not in (choices := list(choices)):
-            near = parsing.nearest(name, choices)
+            near = nearest(name, choices)
             raise ConfigError(f"{places.of(key)}: there is no {name!r}{near}")
 
     above: dict[str, int] = {}

@@ -7,8 +7,7 @@ import argparse
 
 from cen.cli.data import check, convert, plot, rooms, stats
 from cen.cli.parser import Parser
-from cen.errors import ConfigError
-from cen.parsing import nearest
+from cen.errors import ConfigError, nearest
 
 _VERBS = {"rooms": rooms, "check": check, "stats": stats, "plot": plot, "convert": convert}
 _OF_A_DATA_SET = ("check", "stats", "plot", "convert")

@@ -12,10 +12,8 @@ from typing import TYPE_CHECKING
 
 from cen.cli import sources, words
 from cen.cli.parser import Parser
-from cen.config import Config
 from cen.data.readers.registry import LAYOUTS
-from cen.errors import ConfigError
-from cen.parsing import nearest
+from cen.errors import ConfigError, nearest
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -86,6 +84,7 @@ def _of_layout(args: argparse.Namespace) -> DatasetRecipe:
         raise ConfigError(f"cen data {args.name} {args.action} needs ROOT, where the data are")
     if args.root is not None:
         _need(args.root)
+    from cen.config import Config
     from cen.training.setup import data_source
 
     overrides = {**args.free, "data.layout": args.name, "data.root": args.root or "rooms"}

@@ -8,9 +8,10 @@ import ast
 import re
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from graphlib import CycleError, TopologicalSorter
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -136,3 +137,29 @@ def test_networks_are_known_by_their_class_in_models_alone() -> None:
         and classes & {node.id for node in ast.walk(call.args[1]) if isinstance(node, ast.Name)}
     ]
     assert not asked
+
+
+def rooms_of_the_page() -> list[list[str]]:
+    """The rooms of the table of docs/architecture.md, floor by floor from the ground up."""
+    page = (SOURCE.parent / "docs/architecture.md").read_text("utf-8")
+    rows = [line.split("|")[1] for line in page.splitlines() if line.startswith("| `cen.")]
+    return [re.findall(r"`cen\.(\w+)`", row) for row in rows]
+
+
+def rooms_of_the_picture() -> list[list[str]]:
+    """The same of the picture, which docs/scripts/architecture.py draws."""
+    tree = ast.parse((SOURCE.parent / "docs/scripts/architecture.py").read_text("utf-8"))
+    (floors,) = (
+        node.value
+        for node in tree.body
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "FLOORS"
+    )
+    return [rooms.split(", ") for rooms, _ in ast.literal_eval(floors)]
+
+
+@pytest.mark.parametrize("shown", [rooms_of_the_page, rooms_of_the_picture])
+def test_floors_that_are_shown_are_those_that_hold(shown: Callable[[], list[list[str]]]) -> None:
+    heights = [[HEIGHT[f"cen.{room}"] for room in rooms] for rooms in shown()]
+    assert len(heights) >= 9
+    for lower, upper in pairwise(heights):
+        assert max(lower) <= min(upper)

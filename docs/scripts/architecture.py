@@ -21,9 +21,10 @@ WIDTH, HEIGHT, STEP = 4.6, 0.78, 1.0
 
 # From the ground up: the rooms of a floor, and what they hold.
 FLOORS = (
-    ("errors, files, options", "typed errors, atomic writes, YAML, the options"),
-    ("exchange, folding", "the method; torch alone"),
+    ("errors, files, documents", "typed errors, atomic writes, YAML"),
     ("tasks", "one class per kind of output"),
+    ("options, config", "every option with its range; no torch"),
+    ("exchange, folding", "the method; torch alone"),
     ("models", "encoders, decoders, networks, baselines"),
     ("data, metrics", "fields, formats, readers, tools, Rooms"),
     ("report", "pages and tables, no torch"),
@@ -53,16 +54,16 @@ CONFIGURATION_WAY = (
 
 def draw() -> Figure:
     """The picture."""
-    figure = Figure(figsize=(11, 7.2))
+    figure = Figure(figsize=(11, 7.9))
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set_xlim(0, 13.2)
-    axes.set_ylim(-0.35, 9.75)
+    axes.set_ylim(-0.35, 10.75)
     axes.axis("off")
     for floor, (rooms, holds) in enumerate(FLOORS):
         _box(axes, 0.2, floor * STEP, WIDTH, PANEL, MUTED)
         axes.text(0.4, floor * STEP + 0.5, rooms, color=INK, weight="bold", size=10.5, va="center")
         axes.text(0.4, floor * STEP + 0.2, holds, color=MUTED, size=8.5, va="center")
-    axes.text(0.2, 9.3, "Floors: imports go down only", color=INK, size=12, weight="bold")
+    axes.text(0.2, 10.3, "Floors: imports go down only", color=INK, size=12, weight="bold")
     _way(axes, 5.4, "The way of a sample", SAMPLE, SAMPLE_WAY)
     _way(axes, 9.4, "The way of a configuration", CONFIGURATION, CONFIGURATION_WAY)
     return figure
@@ -72,10 +73,10 @@ def _way(
     axes: Axes, left: float, title: str, colour: str, steps: Sequence[tuple[str, str]]
 ) -> None:
     """Steps from top to bottom, each with the folder or file in which it happens."""
-    axes.text(left, 9.3, title, color=colour, size=12, weight="bold")
-    gap = 8.6 / len(steps)
+    axes.text(left, 10.3, title, color=colour, size=12, weight="bold")
+    gap = 9.6 / len(steps)
     for number, (text, where) in enumerate(steps):
-        bottom = 8.2 - number * gap
+        bottom = 9.0 - number * gap
         _box(axes, left, bottom, 3.4, "white", colour)
         axes.text(left + 0.15, bottom + 0.5, text, color=INK, size=9.5, va="center")
         axes.text(left + 0.15, bottom + 0.2, where, color=MUTED, size=8, va="center")

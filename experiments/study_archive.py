@@ -16,7 +16,7 @@ from pathlib import Path
 
 import yaml
 
-from cen.studies import note_figures
+from cen.studies.results import note_figures
 
 FILES = ("config.yaml", "run.json", "evaluation.json", "study.json")
 

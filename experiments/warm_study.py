@@ -24,20 +24,11 @@ import graphed
 from study_archive import pack
 
 from cen.cli.sources import load_config
-from cen.studies import (
-    Choice,
-    Run,
-    Store,
-    Study,
-    choose_data,
-    evaluation_options,
-    expand,
-    find_study,
-    make_missing,
-    needs_work,
-    note_figures,
-    roots_of,
-)
+from cen.studies.datasets import choose_data, make_missing, roots_of
+from cen.studies.grid import Choice, Run, evaluation_options, expand
+from cen.studies.results import note_figures
+from cen.studies.run_store import Store
+from cen.studies.spec import Study, find_study
 
 Item = tuple[Store, Run, Path]
 """A run, the store that it lies in, and the folder of its data."""
@@ -51,7 +42,7 @@ def main() -> None:
     if args.graph:
         graphed.install()
     work = {item[1].hash: item for part in args.part for item in _runs(args.out, part)}
-    queue = [item for item in work.values() if needs_work(item[0], item[1])]
+    queue = [item for item in work.values() if item[0].needs_work(item[1])]
     print(f"{len(queue)} runs to do, {sum(r.config.train.max_steps for _, r, _ in queue)} steps")
     try:
         _work_off(queue, args.jobs, end)

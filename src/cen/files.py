@@ -122,6 +122,21 @@ def _runs(process: int) -> bool:
     return True
 
 
+def is_locked(file: Path) -> bool:
+    """Whether a process holds the lock of a file, which goes with the process however that ends."""
+    from filelock import FileLock, Timeout  # the help of commands waits for nothing
+
+    if not file.is_file():
+        return False
+    try:
+        with FileLock(file, timeout=0):
+            return False
+    except Timeout:
+        return True
+    except OSError:  # a folder that is only read
+        return False
+
+
 def contained(folder: Path, path: Path, error: type[CenError] = CenError) -> Path:
     """A path below a folder, which no symbolic link leads out of it.
 

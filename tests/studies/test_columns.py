@@ -3,7 +3,7 @@
 import pytest
 
 from cen.errors import ConfigError
-from cen.studies import Column, parse_column
+from cen.studies.columns import Column, parse_column
 
 
 @pytest.mark.parametrize(

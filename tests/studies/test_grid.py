@@ -9,21 +9,11 @@ import yaml
 from cen.cli import sources
 from cen.config import Config
 from cen.errors import ConfigError, DataError
-from cen.studies import (
-    Choice,
-    Run,
-    Study,
-    choose_data,
-    data_identity,
-    everything,
-    expand,
-    in_grid,
-    output_folder,
-    run_hash,
-)
-from cen.studies.grid import word
-from cen.studies.identity import differences
-from cen.studies.spec import DataVariant, RowSpec, Sweep
+from cen.studies.datasets import choose_data
+from cen.studies.grid import Choice, Run, everything, expand, in_grid, word
+from cen.studies.identity import data_identity, differences, run_hash
+from cen.studies.spec import DataVariant, RowSpec, Study, Sweep
+from cen.studies.study_files import output_folder
 
 DATA: dict[str, Any] = {"dataset": {"name": "rooms"}}
 

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from cen.studies import paired_difference, summarise
+from cen.studies.intervals import paired_difference, summarise
 
 # Two-sided 95 % points as printed in statistical tables (Fisher and Yates, Table III).
 PRINTED = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 9: 2.262, 29: 2.045}

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from cen import cli
-from cen.studies import Study, shipped
+from cen.studies.spec import Study, shipped
 
 DENSE = [
     "--data.classes=null",  # those that Rooms has

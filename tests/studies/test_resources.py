@@ -2,7 +2,7 @@
 
 import pytest
 
-from cen.studies import Slot, chosen_threads, make_slots
+from cen.studies.resources import Slot, chosen_threads, make_slots
 
 
 @pytest.mark.parametrize(

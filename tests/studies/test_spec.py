@@ -7,18 +7,12 @@ import pytest
 from cen import parsing
 from cen.cli import sources
 from cen.errors import ConfigError, DataError
-from cen.studies import (
-    Choice,
-    Store,
-    Study,
-    collect,
-    expand,
-    find_study,
-    rows_of,
-    shipped,
-    write_outputs,
-)
 from cen.studies.datasets import choose_data, make_words, roots_of
+from cen.studies.grid import Choice, expand, rows_of
+from cen.studies.results import collect
+from cen.studies.run_store import Store
+from cen.studies.spec import Study, find_study, shipped
+from cen.studies.study_files import write_outputs
 
 GOOD = """
 title: T
@@ -108,7 +102,7 @@ def test_shipped_studies_can_be_run(name: str, tmp_path: Path) -> None:
     image = sources.load_config(study.config, {}).model.name == "unet"
     small |= {"model.encoder": "unet5"} if image else {"model.decoder_channels": "4"}
     tasks = {"rgb": Task("image", 3)} if image else {"segmentation": Task("segmentation", 3)}
-    runs = expand(study, Choice(small, seeds=1), roots, sources.load_config, may_miss=True)
+    runs = expand(study, Choice(small, seeds=1), roots, sources.load_config, may_miss=roots)
     assert len({run.hash for run in runs}) == len(runs)
     assert all(run.config.train.max_steps >= 1200 for run in runs)
     for config in {str(run.config.model): run.config for run in runs}.values():
@@ -204,9 +198,9 @@ def test_words_that_come_to_a_place_are_refused_too(tmp_path: Path, key: str, va
     study = load(tmp_path, GOOD)
     study.set[key] = value
     with pytest.raises(ConfigError, match=r"no file decides|because a file says so"):
-        expand(study, Choice(), {"a": tmp_path}, sources.load_config, may_miss=True)
+        expand(study, Choice(), {"a": tmp_path}, sources.load_config, may_miss=["a"])
     asked = Choice({key: "imagenet" if key == "model.weights" else "{}"})
-    assert expand(study, asked, {"a": tmp_path}, sources.load_config, may_miss=True)
+    assert expand(study, asked, {"a": tmp_path}, sources.load_config, may_miss=["a"])
 
 
 @pytest.mark.parametrize(
@@ -231,7 +225,7 @@ def test_studies_have_bounds(tmp_path: Path, text: str, message: str) -> None:
 def test_more_runs_than_anybody_makes_are_refused_at_once(tmp_path: Path) -> None:
     study = load(tmp_path, GOOD + "seeds: 10000\nbudgets: [1, 2]\n")
     with pytest.raises(ConfigError, match="asks for 40,000 runs"):
-        expand(study, Choice(), {"a": tmp_path}, sources.load_config, may_miss=True)
+        expand(study, Choice(), {"a": tmp_path}, sources.load_config, may_miss=["a"])
 
 
 def test_links_do_not_lead_out_of_the_folder_of_studies(tmp_path: Path) -> None:
@@ -240,7 +234,7 @@ def test_links_do_not_lead_out_of_the_folder_of_studies(tmp_path: Path) -> None:
     store.root.mkdir()
     (run,) = expand(
         load(tmp_path, GOOD), Choice(only=["cen"], seeds=1), {"a": tmp_path}, sources.load_config,
-        may_miss=True,
+        may_miss=["a"],
     )  # fmt: skip
     for name in ("runs", "logs", "locks", "data"):
         (store.root / name).symlink_to(outside, target_is_directory=True)
@@ -260,7 +254,7 @@ def test_damaged_runs_are_left_out_with_a_warning(tmp_path: Path) -> None:
     store = Store(tmp_path / "studies", {})
     (run,) = expand(
         load(tmp_path, GOOD), Choice(only=["cen"], seeds=1), {"a": tmp_path}, sources.load_config,
-        may_miss=True,
+        may_miss=["a"],
     )  # fmt: skip
     folder = store.folder(run)
     folder.mkdir(parents=True)

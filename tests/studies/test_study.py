@@ -22,9 +22,12 @@ import yaml
 from cen import cli
 from cen.cli import sources
 from cen.models.network_file import read_header
-from cen.studies import Scheduler, Slot, Store, Study, expand, make_missing, roots_of
-from cen.studies.grid import Choice
-from cen.studies.scheduler import Outcome
+from cen.studies.datasets import make_missing, roots_of
+from cen.studies.grid import Choice, expand
+from cen.studies.resources import Slot
+from cen.studies.run_store import Store
+from cen.studies.scheduler import Outcome, Scheduler
+from cen.studies.spec import Study
 
 
 @dataclass

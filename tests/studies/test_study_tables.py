@@ -18,29 +18,23 @@ from rich.console import Console
 from cen.cli import sources
 from cen.cli import study as study_command
 from cen.errors import DataError
-from cen.studies import (
-    Board,
-    Choice,
-    Outcome,
-    Record,
-    Run,
-    Store,
-    Study,
+from cen.studies.calling import Call
+from cen.studies.figures import budget_curves, learning_curves, sweep_curves
+from cen.studies.grid import Choice, Run, expand
+from cen.studies.intervals import Summary, paired_difference
+from cen.studies.progress import Board, span
+from cen.studies.results import Record, collect, csv_text
+from cen.studies.run_store import Store
+from cen.studies.scheduler import Outcome
+from cen.studies.spec import Comparison, DataVariant, Published, RowSpec, Study, Sweep
+from cen.studies.study_files import write_outputs
+from cen.studies.study_tables import (
     all_tables,
-    collect,
     comparison_tables,
-    csv_text,
-    expand,
-    paired_difference,
     published_table,
     score_tables,
+    verdict,
 )
-from cen.studies.figures import budget_curves, learning_curves, sweep_curves
-from cen.studies.intervals import Difference
-from cen.studies.progress import Estimate, span
-from cen.studies.spec import Comparison, DataVariant, Published, RowSpec, Sweep
-from cen.studies.study_files import write_outputs
-from cen.studies.study_tables import verdict
 
 # mIoU of the ensemble by row, budget and seed.
 SCORES = {
@@ -132,7 +126,9 @@ def test_a_terminal_of_80_columns_shows_every_figure(
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
     args = argparse.Namespace(json=False, table=True)
-    study_command._write(args, tmp_path / "known", study, store, runs, Choice())
+    call = Call("known", study, Choice({"data.workers": "0"}), [], tmp_path, sources.load_config)
+    call.store, call.all_roots = store, {"parts": tmp_path / "data"}
+    study_command._write(args, call, runs)
     printed = re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out)
     tables, pages = printed.split("page: ")
     assert str(tmp_path / "known") in pages  # a path is copied, so it is not broken
@@ -176,7 +172,7 @@ def test_less_is_better_for_errors(study: Study) -> None:
 
 def test_rows_that_never_differ_are_equal(study: Study) -> None:
     column = study.column("ensemble")
-    twice, once = paired_difference({0: 0.5, 1: 0.6}, {0: 0.5, 1: 0.6}), Difference(1, 0.0)
+    twice, once = paired_difference({0: 0.5, 1: 0.6}, {0: 0.5, 1: 0.6}), Summary(1, 0.0)
     around = paired_difference({0: 0.5, 1: 0.6}, {0: 0.6, 1: 0.5})
     assert twice is not None
     assert around is not None
@@ -186,11 +182,9 @@ def test_rows_that_never_differ_are_equal(study: Study) -> None:
 
 def test_published_figures_stand_apart(study: Study) -> None:
     table = published_table(study)
-    assert table is not None
-    assert table.published
     assert list(table.rows[0]) == ["Someone", "elsewhere", "51.1", "A paper"]
     assert "|---|---|---:|---|" in table.markdown()  # words to the left, numbers to the right
-    assert published_table(Study(title="none")) is None
+    assert all_tables(Study(title="none"), []) == []
 
 
 def test_csv_keeps_every_figure(records: list[Record]) -> None:
@@ -328,14 +322,17 @@ def test_board_counts_and_estimates(study: Study, tmp_path: Path) -> None:
     assert "[11/11] parts · CEN · 1× · seed 0: FAILED, it broke" in text
 
 
-def test_estimates_prefer_the_row() -> None:
-    estimate = Estimate()
-    assert estimate.seconds_per_step("cen") is None
-    estimate.add("rgb", 100, 10.0)
-    assert estimate.seconds_per_step("cen") == pytest.approx(0.1)
-    estimate.add("cen", 100, 30.0)
-    estimate.add("cen", 200, 20.0)
-    assert estimate.seconds_per_step("cen") == pytest.approx(0.2)
+def test_estimates_prefer_the_row(study: Study, tmp_path: Path) -> None:
+    store, runs = filled(study, tmp_path)
+    nothing = Board(store, [], 1, Console(file=io.StringIO()))
+    assert nothing.seconds_per_step("cen") is None
+    rgb = [run for run in runs if run.row.name == "rgb"]
+    cen = [run for run in runs if run.row.name == "cen"]
+    board = Board(store, rgb, 1, Console(file=io.StringIO()))
+    assert board.seconds_per_step("cen") == pytest.approx(36 / 150)
+    board = Board(store, [*rgb, cen[0], cen[-1]], 1, Console(file=io.StringIO()))
+    assert board.seconds_per_step("cen") == pytest.approx((36 / 150 + 36 / 300) / 2)
+    assert board.seconds_per_step("rgb") == pytest.approx(36 / 150)
 
 
 @pytest.mark.parametrize(

@@ -32,26 +32,14 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Lists or copies."""
     if args.action == "ls":
-        summaries = {
-            name: summary(file.read_text("utf-8")) for name, file in sources.shipped().items()
-        }
-        shown = printing.table(("name", "what it is"), summaries.items())
-        printing.emit(args, {"configs": summaries}, shown)
-        return 0
+        return sources.list_shipped(args, "configs", "what it is", sources.shipped())
     source = sources.shipped_one(args.name)
     target = Path(args.file or f"{args.name}.yaml")
     if target.is_dir():
         target /= f"{args.name}.yaml"
-    words.out_file("FILE", target)
-    if target.exists() and not args.force:
-        raise ConfigError(f"{target}: exists; give another name, or --force to overwrite it")
+    words.new_file("FILE", target, args.force)
     if not target.parent.is_dir():
         raise ConfigError(f"{target} cannot be written: there is no folder {target.parent}")
     write_text(target, source.read_text("utf-8"), ConfigError)
     print(f"{target}: edit it, then run cen train {target}")
     return 0
-
-
-def summary(text: str) -> str:
-    """The first comment line of a configuration file."""
-    return text.partition("\n")[0].lstrip("# ").rstrip(".")

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import argparse
 import warnings
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cen.cli import printing
 from cen.errors import CenWarning, ConfigError, nearest, shown
-from cen.files import path_problem, remove_unfinished
+from cen.files import is_locked, path_problem, remove_unfinished
 
 if TYPE_CHECKING:  # the help of commands waits for no library that reads configurations
     from cen.config import Config
@@ -96,21 +98,13 @@ def network_source(path: Path) -> Path:
 
 def _training_step(run: Path) -> int | None:
     """The step that a run has reached which a process trains at present; None for others."""
-    from filelock import FileLock, Timeout
-
     from cen.report.runfolder import read_run
 
-    found, lock = read_run(run, panels=False), run / ".lock"
-    if found.info.get("status") != "running" or not lock.is_file():
-        return None
-    try:
-        # A run that was killed says so, too, but nobody holds its lock.
-        with FileLock(lock, timeout=0):
-            return None
-    except Timeout:
-        return found.last_step or 0
-    except OSError:
-        return None
+    files = read_run(run, panels=False)
+    # A run that was killed says so, too, but nobody holds its lock.
+    if files.info.get("status") == "running" and is_locked(run / ".lock"):
+        return files.last_step or 0
+    return None
 
 
 def config_of(run: Path, overrides: Mapping[str, str]) -> Config:
@@ -149,6 +143,16 @@ def shipped_one(name: str) -> Any:
     if name not in known:
         raise ConfigError(f"{name}: no file and no shipped configuration{nearest(name, known)}")
     return known[name]
+
+
+def list_shipped(args: argparse.Namespace, key: str, what: str, files: Mapping[str, Any]) -> int:
+    """Prints shipped files with the first lines of the comments that they begin with."""
+    summaries = {
+        name: file.read_text("utf-8").partition("\n")[0].lstrip("# ").rstrip(".")
+        for name, file in files.items()
+    }
+    printing.emit(args, {key: summaries}, printing.table(("name", what), summaries.items()))
+    return 0
 
 
 def load_config(name: str, overrides: Mapping[str, str]) -> Config:

@@ -95,6 +95,23 @@ def out_file(option: str, file: Path) -> None:
         out_folder(option, file)
 
 
+def new_file(option: str, file: Path, force: bool | None) -> None:
+    """As :func:`out_file`, for a file that is replaced where ``force`` says so alone.
+
+    Args:
+        option: What the command line calls it.
+        file: The file to be written.
+        force: Whether it may be replaced; None: the command has no ``--force``.
+
+    Raises:
+        ConfigError: It is there already, or cannot be written.
+    """
+    out_file(option, file)
+    if file.exists() and not force:
+        hint = "" if force is None else ", or --force to overwrite it"
+        raise ConfigError(f"{file}: exists; give another name{hint}")
+
+
 def out_picture(option: str, file: Path) -> None:
     """As :func:`out_file`, for a picture: its name says of which type it is.
 

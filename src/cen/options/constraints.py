@@ -54,6 +54,22 @@ class Within:
         return f"{self.low:.10g} to {self.high:.10g}"
 
 
+@dataclass(frozen=True)
+class AtMost:
+    """The greatest number of entries of a list."""
+
+    entries: int
+
+    def refuse(self, key: str, value: list[Any]) -> None:
+        """Refuses a list that is longer.
+
+        Raises:
+            ConfigError: Naming the key.
+        """
+        if len(value) > self.entries:
+            raise ConfigError(f"{key}: has {len(value)} entries; at most {self.entries}")
+
+
 Count = Annotated[int, Within(1)]
 """How many of something."""
 
@@ -147,6 +163,8 @@ def _check(value: Any, hint: Any, key: str) -> None:
         plain, added = limits(hint)
         for limit in added:
             if isinstance(limit, Within) and isinstance(value, int | float):
+                limit.refuse(key, value)
+            if isinstance(limit, AtMost) and isinstance(value, list):
                 limit.refuse(key, value)
         _check(value, plain, key)
 

@@ -9,10 +9,33 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
-from cen.report.curves import short_names
-from cen.report.style import EMPTY, INK, MUTED, house_style
+from cen.report.curves import Captioned, short_names
+from cen.report.runfolder import RunFolder
+from cen.report.style import EMPTY, INK, MUTED, house_style, stream_colours
 
 _WIDTH = 1024  # picture columns per layer; layers of any width are stretched over them
+
+
+def exchange_maps(run: RunFolder, colours: Mapping[str, str] | None = None) -> list[Captioned]:
+    """The last inspection that says which channels are replaced, drawn for each stream.
+
+    Args:
+        run: the run.
+        colours: of the streams; by default chosen here.
+    """
+    marked = [look for look in run.exchange if any(layer.get("mask") for layer in look["layers"])]
+    last: Mapping[str, Any] = marked[-1] if marked else {"layers": []}
+    streams = dict.fromkeys(layer["stream"] for layer in last["layers"] if layer.get("mask"))
+    colours = stream_colours(streams) if colours is None else colours
+    return [
+        (
+            exchange_map(last["layers"], stream, colours[stream]),
+            f"The exchange map of {stream} at step {last.get('step', 0):,}: a row per layer, input "
+            "side on top, all channels from left to right. Strong colour: replaced. At the right, "
+            "the share of the own part.",
+        )
+        for stream in streams
+    ]
 
 
 def exchange_map(layers: Sequence[Mapping[str, Any]], stream: str, colour: str) -> Figure:
@@ -45,7 +68,7 @@ def exchange_map(layers: Sequence[Mapping[str, Any]], stream: str, colour: str) 
             Patch(color=_blend(colour, 0.22), label="own part, kept"),
             Patch(color=colour, label="own part, replaced"),
         ]
-        if any(_outside(layer).any() for layer in mine):
+        if any((_mask(layer) & ~_own(layer)).any() for layer in mine):
             marks.append(Patch(color=INK, label="elsewhere, replaced"))
         figure.legend(handles=marks, loc="outside lower left", ncols=3, handlelength=1.0)
     return figure
@@ -53,31 +76,31 @@ def exchange_map(layers: Sequence[Mapping[str, Any]], stream: str, colour: str) 
 
 def _row(layer: Mapping[str, Any], colour: str) -> NDArray[np.float64]:
     """One layer as (columns, 3) colours."""
-    replaced, own = np.array(layer["mask"], dtype=bool), _own(layer)
+    replaced, own = _mask(layer), _own(layer)
     colours = np.tile(np.array(to_rgb(EMPTY)), (len(replaced), 1))
     colours[own] = _blend(colour, 0.22)
     colours[own & replaced] = to_rgb(colour)
     colours[~own & replaced] = to_rgb(INK)
     edges = np.arange(_WIDTH + 1) * len(colours) / _WIDTH
     first = edges[:-1].astype(int)
+    if len(colours) <= _WIDTH:
+        nearest: NDArray[np.float64] = colours[first]
+        return nearest
+    # More channels than columns: a column shows the mean colour of those that fall into it.
     last = np.maximum(np.ceil(edges[1:]).astype(int), first + 1)
     sums = np.concatenate([np.zeros((1, 3)), np.cumsum(colours, axis=0)])
-    # More channels than columns: a column shows the mean colour of those that fall into it.
     mean: NDArray[np.float64] = (sums[last] - sums[first]) / (last - first)[:, None]
-    if len(colours) > _WIDTH:
-        return mean
-    nearest: NDArray[np.float64] = colours[first]
-    return nearest
+    return mean
+
+
+def _mask(layer: Mapping[str, Any]) -> NDArray[np.bool_]:
+    return np.array(layer["mask"], dtype=bool)
 
 
 def _own(layer: Mapping[str, Any]) -> NDArray[np.bool_]:
     channel, start = np.arange(len(layer["mask"])), int(layer.get("own_start", 0))
     inside: NDArray[np.bool_] = (channel >= start) & (channel < start + int(layer["own"]))
     return inside
-
-
-def _outside(layer: Mapping[str, Any]) -> NDArray[np.bool_]:
-    return np.array(layer["mask"], dtype=bool) & ~_own(layer)
 
 
 def _blend(colour: str, share: float) -> tuple[float, float, float]:

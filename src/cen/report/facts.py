@@ -29,8 +29,8 @@ def run_facts(run: RunFolder) -> dict[str, str]:
         "Exchange": _exchange(_part(run, "model"), _part(run, "train")),
         "Seed": _text(info.get("seed", run.config.get("seed"))),
         "Time": _duration(run),
-        "Machine": _joined(machine),
-        "Versions": _joined(info.get("versions")),
+        "Machine": joined(machine),
+        "Versions": joined(info.get("versions")),
         "Code": _code(info.get("git")),
     }
 
@@ -189,7 +189,8 @@ def _part(run: RunFolder, name: str) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
 
 
-def _joined(value: Any) -> str:
+def joined(value: Any) -> str:
+    """Facts by name as one text; other values as they are, "" for None."""
     if isinstance(value, Mapping):
         return ", ".join(f"{key} {item}" for key, item in value.items() if item is not None)
     return _text(value)

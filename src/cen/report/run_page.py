@@ -15,7 +15,7 @@ from cen.files import write_text
 from cen.report import facts
 from cen.report.colours import Image, as_palette, to_picture
 from cen.report.curves import exchange_curves, training_curves
-from cen.report.exchange_map import exchange_map
+from cen.report.exchange_map import exchange_maps
 from cen.report.painting import depth_bar, error_text, how_to_read, paint, scale_limits
 from cen.report.panels import Panel
 from cen.report.runfolder import RunFolder, read_run
@@ -38,7 +38,7 @@ from cen.report.summary import (
     stream_names,
     units_text,
 )
-from cen.report.templating import Drawing, drawing, render_page
+from cen.report.templating import drawing, render_page
 from cen.scores import SCORES, format_score, main_score
 
 
@@ -251,7 +251,7 @@ def _exchange(run: RunFolder, colours: Mapping[str, str]) -> dict[str, Any]:
     if reason := facts.no_exchange(run):
         return {"reason": reason}
     curves = [drawing(figure) for figure in exchange_curves(run)]
-    maps = _exchange_maps(run, colours)
+    maps = [drawing(figure) for figure in exchange_maps(run, colours)]
     if not curves + maps:
         return {"reason": "No inspection stored yet (exchange.json)."}
     return {
@@ -261,27 +261,6 @@ def _exchange(run: RunFolder, colours: Mapping[str, str]) -> dict[str, Any]:
         "maps": maps,
         "layers": _layers(run),
     }
-
-
-def _exchange_maps(run: RunFolder, colours: Mapping[str, str]) -> list[Drawing]:
-    """The last inspection that says which channels are replaced, drawn for each stream."""
-    entries = (entry for entry in reversed(run.exchange) if masked_layers(entry))
-    last: Mapping[str, Any] = next(entries, {})
-    maps = []
-    for stream in dict.fromkeys(layer["stream"] for layer in masked_layers(last)):
-        drawn = exchange_map(last["layers"], stream, colours.get(stream, "#2563eb"))
-        text = (
-            f"The exchange map of {stream} at step {last.get('step', 0):,}: a row per layer, input "
-            "side on top, all channels from left to right. Strong colour: replaced. At the right, "
-            "the share of the own part."
-        )
-        maps.append(drawing((drawn, text)))
-    return maps
-
-
-def masked_layers(entry: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """The layers of an inspection that say which channels are replaced."""
-    return [layer for layer in entry.get("layers", []) if layer.get("mask")]
 
 
 def _layers(run: RunFolder) -> list[list[str]]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -23,36 +24,31 @@ from cen.studies.study_tables import grouped
 
 def learning_curves(study: Study, records: Sequence[Record]) -> list[Captioned]:
     """Validation scores over the steps: a figure per data set and budget, a line per row."""
-    figures = []
     column = study.column(study.columns[0])
+    caption = (
+        f"{column.head} on the validation images while training, mean over seeds; the shade spans "
+        "the least and the greatest of them."
+    )
+    figures = []
     with house_style():
-        for data, budget in sorted({(r.run.data, r.run.budget) for r in records}):
-            here = [r for r in records if (r.run.data, r.run.budget) == (data, budget)]
+        for data, budget, here in _by_place(records):
             figure, axes = new_axes(f"{data}, {budget:g}× steps: validation", 7.0, 4.0)
-            drawn = 0
             for index, (row, mine) in enumerate(grouped(study, here)):
                 curves = [c for c in (_curve(read(r.folder), column) for r in mine) if c]
                 if curves:
                     _band(axes, curves, row.label, _colour(index))
-                    drawn += 1
-            if not drawn:
-                continue
-            _finish(axes, column)
-            label_steps(axes)
-            figures.append(
-                (
-                    figure,
-                    f"{column.head} on the validation images while training, mean over seeds; the "
-                    "shade spans the least and the greatest of them.",
-                )
-            )
+            if axes.lines:
+                _finish(axes, column)
+                label_steps(axes)
+                figures.append((figure, caption))
     return figures
 
 
 def budget_curves(study: Study, records: Sequence[Record]) -> list[Captioned]:
     """The test score over the steps trained: a figure per data set with several budgets."""
-    figures = []
     column = study.column(study.columns[0])
+    caption = f"{column.head} on the test split, mean and standard deviation of seeds."
+    figures = []
     with house_style():
         for data in dict.fromkeys(r.run.data for r in records):
             here = [r for r in records if r.run.data == data and r.run.row.sweep is None]
@@ -60,31 +56,26 @@ def budget_curves(study: Study, records: Sequence[Record]) -> list[Captioned]:
                 continue
             figure, axes = new_axes(f"{data}: test score over the length of training", 7.0, 4.0)
             for index, (row, mine) in enumerate(grouped(study, here)):
-                points = _points(mine, column, lambda r: float(r.facts["steps"]))
-                _errorbars(axes, points, row.label, _colour(index))
+                _errorbars(axes, mine, column, _steps, row.label, _colour(index))
             _finish(axes, column)
             axes.set_xscale("log", base=2)
-            label_budget(axes, sorted({float(r.facts["steps"]) for r in here}))
-            figures.append(
-                (figure, f"{column.head} on the test split, mean and standard deviation of seeds.")
-            )
+            label_budget(axes, sorted({_steps(r) for r in here}))
+            figures.append((figure, caption))
     return figures
 
 
 def sweep_curves(study: Study, records: Sequence[Record]) -> list[Captioned]:
     """The columns over the values of a sweep: a figure per sweep, data set and budget."""
+    columns = [c for c in map(study.column, study.columns) if c.share]
     figures = []
-    columns = [study.column(text) for text in study.columns]
-    columns = [c for c in columns if c.share]
     with house_style():
         for name, sweep in study.sweeps.items():
+            label = sweep.label or sweep.key
             mine = [r for r in records if r.run.row.sweep and r.run.row.sweep[0] == name]
-            for data, budget in sorted({(r.run.data, r.run.budget) for r in mine}):
-                here = [r for r in mine if (r.run.data, r.run.budget) == (data, budget)]
-                label = sweep.label or sweep.key
+            for data, budget, here in _by_place(mine):
                 figure, axes = new_axes(f"{data}, {budget:g}× steps: {label}", 6.0, 3.8)
                 for index, column in enumerate(columns):
-                    _errorbars(axes, _points(here, column, _swept), column.head, _colour(index))
+                    _errorbars(axes, here, column, _swept, column.head, _colour(index))
                 if sweep.log:
                     least = min(value for value in sweep.values if value > 0)
                     axes.set_xscale("symlog", linthresh=least, linscale=0.4)
@@ -92,8 +83,8 @@ def sweep_curves(study: Study, records: Sequence[Record]) -> list[Captioned]:
                 axes.yaxis.set_major_formatter(PercentFormatter(1.0))
                 axes.set_ylim(0, 1.02)
                 axes.legend(loc="best")
-                said = f"By {label}, scores on the test split; choose by validation."
-                figures.append((figure, f"{said} A row of the table per value."))
+                caption = f"By {label}, scores on the test split; choose by validation."
+                figures.append((figure, f"{caption} A row of the table per value."))
     return figures
 
 
@@ -116,14 +107,23 @@ def label_budget(axes: Axes, steps: Sequence[float]) -> None:
     axes.minorticks_off()
 
 
+def _by_place(records: Sequence[Record]) -> list[tuple[str, float, list[Record]]]:
+    """Records by data set and budget."""
+    groups: dict[tuple[str, float], list[Record]] = {}
+    for record in records:
+        groups.setdefault((record.run.data, record.run.budget), []).append(record)
+    return [(*place, groups[place]) for place in sorted(groups)]
+
+
 def _curve(run: RunFolder, column: Column) -> Series | None:
     """The validation series that belongs to a column."""
     which = "ensemble" if column.prediction == "ensemble" else f"streams/{column.prediction}"
     for name, series in run.metrics.items():
-        parts = name.split("/")
-        if parts[0] != "val" or len(parts) < 4 or parts[-1] != column.score:
-            continue
-        if column.output in (None, parts[1]) and "/".join(parts[2:-1]) == which:
+        split, _, rest = name.partition("/")
+        output, _, prediction = rest.partition("/")
+        if (split, prediction) == ("val", f"{which}/{column.score}") and (
+            column.output in (None, output)
+        ):
             return series
     return None
 
@@ -136,13 +136,8 @@ def _band(axes: Axes, curves: Sequence[Series], label: str, colour: str) -> None
         axes.fill_between(steps, values.min(0), values.max(0), color=colour, alpha=0.12, lw=0)
 
 
-def _points(
-    records: Sequence[Record], column: Column, place: Callable[[Record], float]
-) -> dict[float, list[float]]:
-    points: dict[float, list[float]] = {}
-    for record in records:
-        points.setdefault(place(record), []).extend(by_seed([record], column).values())
-    return {x: values for x, values in sorted(points.items()) if values}
+def _steps(record: Record) -> float:
+    return float(record.facts["steps"])
 
 
 def _swept(record: Record) -> float:
@@ -151,22 +146,23 @@ def _swept(record: Record) -> float:
 
 
 def _errorbars(
-    axes: Axes, points: Mapping[float, Sequence[float]], label: str, colour: str
+    axes: Axes,
+    records: Sequence[Record],
+    column: Column,
+    place: Callable[[Record], float],
+    label: str,
+    colour: str,
 ) -> None:
-    found = {x: summarise(values) for x, values in points.items()}
-    known = {x: s for x, s in found.items() if s is not None}
-    if known:
-        axes.errorbar(
-            list(known),
-            [s.mean for s in known.values()],
-            yerr=[s.std or 0.0 for s in known.values()],
-            label=label,
-            color=colour,
-            marker="o",
-            ms=4,
-            lw=1.6,
-            capsize=2.5,
-        )
+    """Mean and deviation of a column at each place; nothing where no run has the column."""
+    points: dict[float, list[float]] = {}
+    for record in records:
+        points.setdefault(place(record), []).extend(by_seed([record], column).values())
+    summaries = [(x, s) for x, values in sorted(points.items()) if (s := summarise(values))]
+    if summaries:
+        means, spreads = zip(*((s.mean, s.std or 0.0) for _, s in summaries), strict=True)
+        look: dict[str, Any] = {"marker": "o", "ms": 4, "lw": 1.6, "capsize": 2.5}
+        places = [x for x, _ in summaries]
+        axes.errorbar(places, means, yerr=spreads, label=label, color=colour, **look)
 
 
 def _finish(axes: Axes, column: Column) -> None:

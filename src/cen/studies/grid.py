@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,9 @@ from cen.studies.spec import DataVariant, RowSpec, Study, Sweep
 
 Load = Callable[[str, Mapping[str, str]], Config]
 """Loads a configuration by name or file, with overrides as the command line gives them."""
+
+MOST_RUNS = 20_000
+"""Most runs of a study."""
 
 
 @dataclass(frozen=True)
@@ -94,43 +98,17 @@ class Choice:
 
 def rows_of(study: Study) -> list[Row]:
     """All rows of a study in the order of its table, those of sweeps last."""
-    rows = [
-        Row(
-            name,
-            spec.label or name,
-            _inherited(study, spec),
-            spec.data,
-            spec.budgets,
-            spec.seeds,
-            spec.factor,
-        )
-        for name, spec in study.rows.items()
-    ]
+    rows = []
+    for name, spec in study.rows.items():
+        where = (spec.data, spec.budgets, spec.seeds, spec.factor)
+        rows.append(Row(name, spec.label or name, _inherited(study, spec), *where))
     for name, sweep in study.sweeps.items():
         start = _inherited(study, study.rows[sweep.like]) if sweep.like else {}
-        rows += [
-            Row(
-                f"{name}={value:g}",
-                f"{sweep.label or sweep.key} = {value:g}",
-                _later(start, {sweep.key: value}),
-                sweep.data,
-                sweep.budgets,
-                sweep.seeds,
-                sweep=(name, value),
-            )
-            for value in sweep.values
-        ]
+        for value in sweep.values:
+            label, keys = f"{sweep.label or sweep.key} = {value:g}", {sweep.key: value}
+            where = (sweep.data, sweep.budgets, sweep.seeds, 1.0)
+            rows.append(Row(f"{name}={value:g}", label, _later(start, keys), *where, (name, value)))
     return rows
-
-
-def overruled(row: Row, overrides: Mapping[str, str]) -> Row:
-    """The row, its label saying what a call has put in the place of the row's own keys.
-
-    ``exchange rate 0.3`` would be a wrong name for runs at 0.5.
-    """
-    own = {key: overrides[key] for key in row.set if key in overrides}
-    said = [f"{key}: {value}" for key, value in own.items() if value != word(row.set[key])]
-    return replace(row, label=f"{row.label} (here {', '.join(said)})") if said else row
 
 
 def expand(
@@ -138,7 +116,7 @@ def expand(
     choice: Choice,
     roots: Mapping[str, Path],
     load: Load,
-    may_miss: bool | Collection[str] = False,
+    may_miss: Collection[str] = (),
 ) -> list[Run]:
     """All runs of a study, the first seed of every row before the second of any.
 
@@ -147,67 +125,55 @@ def expand(
         choice: What of it is run.
         roots: The folder of each data set by its name in the study.
         load: Loads the base configuration with overrides.
-        may_miss: Take data that are not there (yet) for data that nothing was trained on; of which
-            data sets, or of all.
+        may_miss: Data sets that need not be there (yet); nothing was trained on them then.
 
     Raises:
-        ConfigError: A row is not known, or its keys do not fit the configuration; the row is
+        ConfigError: A row does not exist, or its keys do not fit the configuration; the row is
             named.
         DataError: The folder of a data set is not there.
     """
-    rows = [overruled(row, choice.overrides) for row in _chosen(rows_of(study), study, choice.only)]
-    missable = (roots if may_miss else ()) if isinstance(may_miss, bool) else may_miss
-    found = {
-        name: _identity(study, choice, name, root, load, name in missable)
+    rows = [_overruled(row, choice.overrides) for row in _chosen(study, choice.only)]
+    identities = {
+        name: _identity(study, choice, name, root, load, name in may_miss)
         for name, root in roots.items()
     }
-    _check_count(rows, study, choice, len(roots))
-    cells = [
-        (seed, budget, data, row)
-        for row in rows
-        for data in roots
-        if row.data is None or data in row.data
-        for budget in (choice.budgets or row.budgets or study.budgets)
-        for seed in range(choice.seeds or row.seeds or study.seeds)
-    ]
-    cells.sort(key=lambda cell: (cell[0], cell[1]))  # stable: data and rows keep their order
     runs, resolved = [], {}
-    for seed, budget, data, row in cells:
+    for seed, budget, data, row in _cells(study, choice, rows, roots):
         place = (row.name, data, budget)
         if place not in resolved:
-            words = _words(study, row, data, choice.overrides, roots[data])
+            words = _words(study, row.set, data, choice.overrides, roots[data])
             resolved[place] = _with_budget(study.config, words, budget * row.factor, load, row)
             # A study's words are read as a command line's are: what they come to is what counts.
             asked = {*choice.overrides, "data.root"}
             refuse_fetched(dict(walk(resolved[place][0])), asked, f"row {row.name}: ")
         config, words = resolved[place]
         config, words = replace(config, seed=seed), {**words, "seed": str(seed)}
-        key = run_hash(config, found[data], evaluation_options(study))
+        key = run_hash(config, identities[data], evaluation_options(study))
         runs.append(Run(data, row, budget, seed, study.config, words, config, key))
     return runs
 
 
-def _check_count(rows: Sequence[Row], study: Study, choice: Choice, data: int) -> None:
-    """Refuses more runs than anybody makes, before any of them is looked at.
+def _cells(
+    study: Study, choice: Choice, rows: Sequence[Row], data: Collection[str]
+) -> list[tuple[int, float, str, Row]]:
+    """Seed, budget, data set and row of every run, ordered by seed and budget.
 
     Raises:
-        ConfigError: With their number.
+        ConfigError: There are more than anybody makes.
     """
-    count = sum(
-        len(choice.budgets or row.budgets or study.budgets)
-        * (choice.seeds or row.seeds or study.seeds)
-        * data
-        for row in rows
-    )
+    grids = []
+    for row in rows:
+        seeds = range(choice.seeds or row.seeds or study.seeds)
+        names = [name for name in data if row.data is None or name in row.data]
+        grids.append((seeds, choice.budgets or row.budgets or study.budgets, names, [row]))
+    count = sum(len(seeds) * len(budgets) * len(data) for seeds, budgets, _, _ in grids)
     if count > MOST_RUNS:
         raise ConfigError(
             f"the study asks for {count:,} runs, the limit is {MOST_RUNS:,}: take fewer rows, data "
             "sets, budgets or seeds"
         )
-
-
-MOST_RUNS = 20_000
-"""Most runs of a study."""
+    cells = [cell for grid in grids for cell in product(*grid)]
+    return sorted(cells, key=lambda cell: cell[:2])  # rows and data keep their order
 
 
 def everything(
@@ -226,13 +192,12 @@ def everything(
         load: Loads the base configuration with overrides.
         earlier: ``budgets`` and ``seeds`` that earlier calls asked for.
     """
-    parts: list[RowSpec | Sweep] = [*study.rows.values(), *study.sweeps.values()]
-    budgets = {*study.budgets, *choice.budgets, *earlier.get("budgets", [])}
+    parts: list[Study | RowSpec | Sweep] = [study, *study.rows.values(), *study.sweeps.values()]
+    budgets = {*choice.budgets, *earlier.get("budgets", [])}
     budgets |= {budget for part in parts for budget in part.budgets or []}
-    seeds = [study.seeds, choice.seeds or 1, earlier.get("seeds", 1)]
-    seeds += [part.seeds or 1 for part in parts]
+    seeds = [choice.seeds or 1, earlier.get("seeds", 1), *(part.seeds or 1 for part in parts)]
     wide = Choice(choice.overrides, (), tuple(sorted(budgets)), max(seeds))
-    return expand(study, wide, roots, load, may_miss=True)
+    return expand(study, wide, roots, load, may_miss=roots)
 
 
 def in_grid(study: Study, run: Run) -> bool:
@@ -267,32 +232,43 @@ def _later(first: Mapping[str, Any], then: Mapping[str, Any]) -> dict[str, Any]:
     return {**{k: v for k, v in first.items() if k not in then}, **then}
 
 
-def _chosen(rows: list[Row], study: Study, only: Sequence[str]) -> list[Row]:
+def _chosen(study: Study, only: Sequence[str]) -> list[Row]:
+    rows = rows_of(study)
     for name in only:
         if name not in [row.name for row in rows] and name not in study.sweeps:
-            known = [*study.rows, *study.sweeps]
-            raise ConfigError(f"--only {name}: is no row of the study{nearest(name, known)}")
+            near = nearest(name, [*study.rows, *study.sweeps])
+            raise ConfigError(f"--only {name}: is no row of the study{near}")
     if not only:
         return rows
     return [row for row in rows if row.name in only or (row.sweep and row.sweep[0] in only)]
 
 
+def _overruled(row: Row, overrides: Mapping[str, str]) -> Row:
+    """The row, its label saying what a call has put in the place of the row's own keys.
+
+    ``exchange rate 0.3`` would be a wrong name for runs at 0.5.
+    """
+    own = {key: overrides[key] for key in row.set if key in overrides}
+    changed = [f"{key}: {value}" for key, value in own.items() if value != word(row.set[key])]
+    return replace(row, label=f"{row.label} (here {', '.join(changed)})") if changed else row
+
+
 def _identity(
     study: Study, choice: Choice, data: str, root: Path, load: Load, may_miss: bool
 ) -> dict[str, Any]:
-    words = _words(study, Row("", "", {}), data, choice.overrides, root)
-    layout = load(study.config, words).data.layout
+    layout = load(study.config, _words(study, {}, data, choice.overrides, root)).data.layout
     if may_miss and layout != "rooms" and not root.exists():
         return {"missing": str(root)}
     return data_identity(root, layout)
 
 
 def _words(
-    study: Study, row: Row, data: str, overrides: Mapping[str, str], root: Path
+    study: Study, row: Mapping[str, Any], data: str, overrides: Mapping[str, str], root: Path
 ) -> dict[str, str]:
-    variant = study.data.get(data, DataVariant())
-    merged = _later(_later(study.set, variant.set), row.set)
-    merged = _later(merged, {"data.root": str(root)})
+    """The keys of a run as words: of the study, its data set, its row and the call."""
+    merged = study.set
+    for keys in (study.data.get(data, DataVariant()).set, row, {"data.root": str(root)}):
+        merged = _later(merged, keys)
     return _later({key: word(value) for key, value in merged.items()}, overrides)
 
 

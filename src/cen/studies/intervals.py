@@ -19,28 +19,13 @@ from scipy.special import stdtrit
 
 @dataclass(frozen=True)
 class Summary:
-    """Some values over seeds.
+    """Some values over seeds, or differences.
 
     Attributes:
         n: How many.
         mean: Their mean.
         std: Their sample standard deviation (n − 1); None for a single value.
-    """
-
-    n: int
-    mean: float
-    std: float | None
-
-
-@dataclass(frozen=True)
-class Difference:
-    """A paired difference over seeds.
-
-    Attributes:
-        n: Seeds that both have.
-        mean: Mean of the differences.
-        std: Their sample standard deviation; None for a single seed.
-        low: Lower end of the confidence interval; None for a single seed.
+        low: Lower end of the confidence interval of the mean; None for a single value.
         high: Upper end.
     """
 
@@ -56,34 +41,26 @@ class Difference:
         return self.low is not None and self.high is not None and (self.low > 0 or self.high < 0)
 
 
-def summarise(values: Sequence[float]) -> Summary | None:
-    """Mean and sample standard deviation; None of no values."""
+def summarise(values: Sequence[float], level: float = 0.95) -> Summary | None:
+    """Mean, sample standard deviation and confidence interval; None of no values.
+
+    Args:
+        values: One for each seed.
+        level: Probability with which the interval covers the true mean.
+    """
     if not values:
         return None
-    std = statistics.stdev(values) if len(values) > 1 else None
-    return Summary(len(values), statistics.fmean(values), std)
+    n, mean = len(values), statistics.fmean(values)
+    if n == 1:
+        return Summary(1, mean)
+    std = statistics.stdev(values)
+    half = float(stdtrit(n - 1, (1 + level) / 2)) * std / math.sqrt(n)
+    return Summary(n, mean, std, mean - half, mean + half)
 
 
 def paired_difference(
     first: Mapping[int, float], second: Mapping[int, float], level: float = 0.95
-) -> Difference | None:
-    """First minus second, over the seeds that both have.
-
-    Args:
-        first: Values by seed.
-        second: Values by seed.
-        level: Probability with which the interval covers the true difference.
-
-    Returns:
-        None where no seed is in both.
-    """
+) -> Summary | None:
+    """First minus second by seed, over the seeds that both have; None where there is none."""
     seeds = sorted(set(first) & set(second))
-    if not seeds:
-        return None
-    differences = [first[seed] - second[seed] for seed in seeds]
-    n, mean = len(differences), statistics.fmean(differences)
-    if n == 1:
-        return Difference(1, mean)
-    std = statistics.stdev(differences)
-    half = float(stdtrit(n - 1, (1 + level) / 2)) * std / math.sqrt(n)
-    return Difference(n, mean, std, mean - half, mean + half)
+    return summarise([first[seed] - second[seed] for seed in seeds], level)

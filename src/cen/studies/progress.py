@@ -5,7 +5,6 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Sequence
-from types import TracebackType
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
@@ -19,7 +18,7 @@ _LOOK = 1.0
 
 
 class Board:
-    """One bar over all steps of all runs, and a line for each run that ends.
+    """One bar over all steps of all runs, and a line for each run that ends; a context.
 
     Args:
         store: Where the runs lie.
@@ -32,12 +31,9 @@ class Board:
         self.store, self.slots, self.console = store, slots, console
         self.runs = {run.hash: run for run in runs}
         self.ended: dict[str, Outcome] = {}
-        self.active: list[Run] = []
-        self.estimate = Estimate()
-        self._steps = dict.fromkeys(self.runs, 0)
-        self._began = dict.fromkeys(self.runs, 0)
-        self._looked = 0.0
-        self._start = time.monotonic()
+        self._speeds: dict[str, list[float]] = {}  # seconds per step of finished runs, by row
+        self._steps: dict[str, int] = {}
+        self._looked, self._start = 0.0, time.monotonic()
         for run in runs:
             self._take_in(run)
         self._began = dict(self._steps)
@@ -59,18 +55,12 @@ class Board:
         self.progress.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.progress.stop()
 
     def look(self, active: list[Run]) -> None:
-        """Reads how far the runs are, about once a second."""
+        """Reads how far the runs at work are, about once a second."""
         now = time.monotonic()
-        self.active = active
         if now - self._looked < _LOOK:
             return
         self._looked = now
@@ -89,67 +79,50 @@ class Board:
         run = outcome.run
         self.ended[run.hash] = outcome
         self._take_in(run)
-        place = f"[{len(self.ended)}/{len(self.runs)}] {run.title}: "
-        worked = self._steps[run.hash] > self._began[run.hash]
+        steps = self._steps[run.hash]
         if outcome.status == "failed":
-            text = f"{place}FAILED, {outcome.message}"
+            text = f"FAILED, {outcome.message}"
         elif outcome.status == "stopped":
-            text = f"{place}stopped at step {self._steps[run.hash]:,}"
+            text = f"stopped at step {steps:,}"
+        elif steps > self._began[run.hash]:
+            text = f"done; about {span(self.left())} left"
         else:
-            text = f"{place}{'done' if worked else 'was done before'}"
-            text += f"; about {span(self.left())} left" if worked else ""
-        self.console.print(text, markup=False, highlight=False, soft_wrap=True)
+            text = "was done before"
+        place = f"[{len(self.ended)}/{len(self.runs)}] {run.title}"
+        self.console.print(f"{place}: {text}", markup=False, highlight=False, soft_wrap=True)
 
     def left(self) -> float | None:
-        """Seconds until the end, estimated; None while nothing is known."""
-        known = self.estimate.seconds_per_step
-        steps = {
-            key: run.config.train.max_steps - self._steps[key]
-            for key, run in self.runs.items()
-            if key not in self.ended
-        }
-        if not steps:
-            return 0.0
-        elapsed = time.monotonic() - self._start
-        taken = sum(self._steps[key] - self._began[key] for key in self.runs)
-        live = elapsed * self.slots / taken if taken else None
+        """Seconds until the end, estimated; None while nothing tells how long a step takes."""
+        waiting = [run for key, run in self.runs.items() if key not in self.ended]
+        taken = sum(self._steps.values()) - sum(self._began.values())
+        live = (time.monotonic() - self._start) * self.slots / taken if taken else None
         total = 0.0
-        for key, count in steps.items():
-            each = known(self.runs[key].row.name)
+        for run in waiting:
+            each = self.seconds_per_step(run.row.name)
             each = live if each is None else each
             if each is None:
                 return None
-            total += count * each
-        return total / max(1, min(self.slots, len(steps)))
+            total += each * (run.config.train.max_steps - self._steps[run.hash])
+        return total / max(1, min(self.slots, len(waiting)))
+
+    def seconds_per_step(self, row: str) -> float | None:
+        """Mean over the finished runs of a row, else over those of all rows, else None."""
+        speeds = self._speeds.get(row) or [s for known in self._speeds.values() for s in known]
+        return statistics.fmean(speeds) if speeds else None
 
     def _take_in(self, run: Run) -> None:
         """Reads how far a run is and, once it is finished, what it took."""
-        self._steps[run.hash] = min(self.store.step(run), run.config.train.max_steps)
+        most = run.config.train.max_steps
+        self._steps[run.hash] = min(self.store.step(run), most)
         try:
-            finished = self.store.state(run) == "done"
+            if self.store.state(run) != "done":
+                return
+            seconds = read_json(self.store.folder(run) / "study.json").get("seconds", {})
         except CenError:
             return
-        if finished:
-            self._steps[run.hash] = run.config.train.max_steps
-            seconds = read_json(self.store.folder(run) / "study.json").get("seconds", {})
-            if seconds.get("train"):
-                self.estimate.add(run.row.name, run.config.train.max_steps, sum(seconds.values()))
-
-
-class Estimate:
-    """Seconds per step of rows, learnt from runs that are finished."""
-
-    def __init__(self) -> None:
-        self._seen: dict[str, list[float]] = {}
-
-    def add(self, row: str, steps: int, seconds: float) -> None:
-        """Learns from a finished run."""
-        self._seen.setdefault(row, []).append(seconds / max(1, steps))
-
-    def seconds_per_step(self, row: str) -> float | None:
-        """Of a row, else of all rows, else None."""
-        values = self._seen.get(row) or [v for known in self._seen.values() for v in known]
-        return statistics.fmean(values) if values else None
+        self._steps[run.hash] = most
+        if seconds.get("train"):
+            self._speeds.setdefault(run.row.name, []).append(sum(seconds.values()) / max(1, most))
 
 
 def span(seconds: float | None) -> str:

@@ -10,40 +10,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cen.errors import CenError, CheckpointError, DataError
-from cen.files import write_text
+from cen.errors import CenError, CheckpointError
+from cen.report.facts import joined
 from cen.report.summary import evaluation_dict
 from cen.runfiles import read_run_file
 from cen.scores import mean_headline
 from cen.studies.columns import Column
 from cen.studies.grid import Run
-from cen.studies.run_costs import costs_of
 from cen.studies.run_store import Store, read_json, write_json
 from cen.weightfiles import read_header
 
 _FACTS = (
-    "hash",
-    "data",
-    "row",
-    "budget",
-    "seed",
-    "steps",
-    "samples_seen",
-    "seconds",
-    "evaluate_seconds",
-    "threads",
-    "parameters",
-    "macs",
-    "compute",
-    "exchange_rate",
-    "validation",
-    "best_step",
-    "split",
-    "test_samples",
-    "started",
-    "finished",
-    "git",
-    "machine",
+    *("hash", "data", "row", "budget", "seed", "steps", "samples_seen", "seconds"),
+    *("evaluate_seconds", "threads", "parameters", "macs", "compute", "exchange_rate"),
+    *("validation", "best_step", "split", "test_samples", "started", "finished", "git", "machine"),
 )
 """The first columns of results.csv; the scores follow."""
 
@@ -68,16 +48,16 @@ class Record:
     def value(self, column: Column) -> float | None:
         """The figure that a column shows; None where the run has none."""
         if column.score is None:
-            found = self.facts.get(column.prediction)
-            return None if found is None else float(found)
+            fact = self.facts.get(column.prediction)
+            return None if fact is None else float(fact)
         output = column.output or next(iter(self.scores), "").partition("/")[0]
-        inputs = "+".join(self.run.config.model.inputs)
+        inputs = list(self.run.config.model.inputs)
         if column.inputs is not None:
-            wanted = column.inputs.split("+")
-            inputs = "+".join(name for name in inputs.split("+") if name in wanted)
-            if set(inputs.split("+")) != set(wanted):
+            wanted = set(column.inputs.split("+"))
+            inputs = [name for name in inputs if name in wanted]
+            if set(inputs) != wanted:
                 return None
-        return self.scores.get(f"{output}/{inputs}/{column.prediction}/{column.score}")
+        return self.scores.get(f"{output}/{'+'.join(inputs)}/{column.prediction}/{column.score}")
 
 
 def collect(store: Store, runs: Sequence[Run]) -> list[Record]:
@@ -90,14 +70,13 @@ def collect(store: Store, runs: Sequence[Run]) -> list[Record]:
     for run in runs:
         try:
             if store.state(run) == "done":
-                records.append(record(store, run))
+                records.append(_record(store, run))
         except CenError as error:
             warnings.warn(f"{run.title} is left out: {error}", stacklevel=2)
     return records
 
 
-def record(store: Store, run: Run) -> Record:
-    """The record of a finished run."""
+def _record(store: Store, run: Run) -> Record:
     folder = store.folder(run)
     evaluation = read_json(folder / "evaluation.json")
     info, study = read_json(folder / "run.json"), read_json(folder / "study.json")
@@ -127,58 +106,67 @@ def record(store: Store, run: Run) -> Record:
         "started": info.get("started"),
         "finished": info.get("finished"),
         "git": info.get("git"),
-        "machine": _machine(info.get("machine")),
+        "machine": joined(info.get("machine")) or None,
     }
-    return Record(run, folder, facts, scores_of(evaluation))
+    return Record(run, folder, facts, _scores(evaluation))
+
+
+def _scores(evaluation: Mapping[str, Any]) -> dict[str, float | None]:
+    """Every score of an evaluation as ``OUTPUT/INPUTS/PREDICTION/SCORE``."""
+    scores: dict[str, float | None] = {}
+    for row in evaluation_dict(evaluation)["rows"]:
+        output, inputs, prediction = row.pop("output"), row.pop("inputs"), row.pop("prediction")
+        for name, value in row.items():
+            if name != "alpha" or value is not None:
+                scores[f"{output}/{'+'.join(inputs)}/{prediction}/{name}"] = value
+    return scores
 
 
 def note_figures(folder: Path, root: str | Path) -> None:
     """Keeps in study.json what tables need of the weights, which may then be deleted.
 
+    ``costs`` are parameters and multiply-adds at the ``size`` (height, width) of a sample.
+
     Args:
         folder: The folder of a finished run.
         root: Where its data lie now.
     """
-    costs_of(folder, root)
-    facts, validation = read_json(folder / "study.json"), _validation(folder)
-    if "validation" not in facts and validation is not None:
-        write_json(folder / "study.json", {**facts, "validation": validation})
+    facts = read_json(folder / "study.json")
+    validation = None if "validation" in facts else _validation(folder)
+    noted: dict[str, Any] = {} if validation is None else {"validation": validation}
+    if "costs" not in facts:
+        noted |= {"costs": _costs(folder, root)}
+    if noted:
+        write_json(folder / "study.json", {**facts, **noted})
 
 
-def scores_of(evaluation: Mapping[str, Any]) -> dict[str, float | None]:
-    """Every score of an evaluation as ``OUTPUT/INPUTS/PREDICTION/SCORE``."""
-    scores: dict[str, float | None] = {}
-    for row in evaluation_dict(evaluation)["rows"]:
-        place = f"{row['output']}/{'+'.join(row['inputs'])}/{row['prediction']}"
-        for name, value in row.items():
-            if name not in ("inputs", "output", "prediction") and not (
-                name == "alpha" and value is None
-            ):
-                scores[f"{place}/{name}"] = value
-    return scores
+def _costs(folder: Path, root: str | Path) -> dict[str, Any]:
+    from cen.config import Config  # only here: torch is slow to import
+    from cen.models import load
+    from cen.models.costs import costs
+    from cen.training.setup import open_dataset
+
+    config = Config.load(folder / "config.yaml", {"data.root": str(root)}, of_run=True)
+    net = load(folder)
+    height, width = open_dataset(config, "train")[0][next(iter(net.inputs))].shape[-2:]
+    cost = costs(net, (height, width))
+    size = [height, width]
+    return {"parameters": cost.parameters, "macs": cost.multiply_adds, "size": size}
 
 
 def csv_text(records: Sequence[Record]) -> str:
     """results.csv: one line per run, facts first, then every score as a share or in its unit."""
     names = list(dict.fromkeys(name for record in records for name in record.scores))
     buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow([*_FACTS, *names])
-    for entry in records:
-        values = [entry.facts[name] for name in _FACTS]
-        values += [entry.scores.get(name) for name in names]
-        writer.writerow(["" if value is None else value for value in values])
+    writer = csv.DictWriter(buffer, [*_FACTS, *names], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({**record.facts, **record.scores} for record in records)
     return buffer.getvalue()
-
-
-def write_csv(path: Path, records: Sequence[Record]) -> Path:
-    """Writes results.csv in one step."""
-    return write_text(path, csv_text(records), DataError)
 
 
 def by_seed(records: Sequence[Record], column: Column) -> dict[int, float]:
     """The figures of a row by seed, of those records that have one."""
-    values = {entry.run.seed: entry.value(column) for entry in records}
+    values = {record.run.seed: record.value(column) for record in records}
     return {seed: value for seed, value in values.items() if value is not None}
 
 
@@ -202,9 +190,3 @@ def _validation(folder: Path) -> float | None:
     if header is None:
         raise CheckpointError(f"{file} holds weights but does not say of which network")
     return mean_headline(header["metadata"].get("metrics") or {})
-
-
-def _machine(machine: Any) -> str | None:
-    if not isinstance(machine, Mapping):
-        return None
-    return ", ".join(f"{key} {value}" for key, value in machine.items() if value is not None)

@@ -15,7 +15,7 @@ from filelock import FileLock, Timeout
 from cen.config import MOVABLE
 from cen.documents import read_yaml
 from cen.errors import CenError, ConfigError
-from cen.files import contained, write_text
+from cen.files import contained, is_locked, write_text
 from cen.runfiles import read_run_file
 from cen.studies.grid import Run
 from cen.studies.identity import differences
@@ -41,15 +41,14 @@ class Store:
         Raises:
             ConfigError: A symbolic link leads it out of the folder of studies.
         """
-        return contained(self.root, self.root / "runs" / run.hash, ConfigError)
+        return self._place(f"runs/{run.hash}")
 
     def log(self, run: Run) -> Path:
-        """What the commands of the run print.
+        """The file of what the commands of the run print; raises as :meth:`folder`."""
+        return self._place(f"logs/{run.hash}.log")
 
-        Raises:
-            ConfigError: As for :meth:`folder`.
-        """
-        return contained(self.root, self.root / "logs" / f"{run.hash}.log", ConfigError)
+    def _place(self, name: str) -> Path:
+        return contained(self.root, self.root / name, ConfigError)
 
     def state(self, run: Run) -> State:
         """How far a run has got, from what is on the disk.
@@ -60,10 +59,12 @@ class Store:
         folder = self.folder(run)
         if not (folder / "config.yaml").is_file():
             return "new"
-        check_same(run, folder)
+        _check_same(run, folder)
         if read_json(folder / "run.json").get("status") != "finished":
             return "started"
-        return "done" if self._evaluated(folder) else "trained"
+        found = read_json(folder / "evaluation.json")
+        wanted = {"split": "test", "scales": [1.0], "flip": False, **self.evaluation}
+        return "done" if all(found.get(k) == value for k, value in wanted.items()) else "trained"
 
     def command(self, run: Run) -> list[str] | None:
         """The words after ``cen`` that bring the run further; None where it is done."""
@@ -75,7 +76,10 @@ class Store:
         if state == "started":
             return ["train", "--resume", str(folder), *here]
         if state == "trained":
-            return ["evaluate", str(folder), *here, *self._evaluation_words()]
+            words = ["evaluate", str(folder), *here]
+            if "scales" in self.evaluation:
+                words += ["--scales", *(f"{scale:g}" for scale in self.evaluation["scales"])]
+            return [*words, "--flip"] if self.evaluation.get("flip") else words
         return None
 
     def step(self, run: Run) -> int:
@@ -88,13 +92,11 @@ class Store:
                 rows = handle.read().decode("utf-8", "replace").splitlines()
         except OSError:
             return 0
-        column = next(csv.reader([head.decode("utf-8", "replace")]), [])
-        index = column.index("step") if "step" in column else 0
-        for line in reversed(rows):
-            cells = line.split(",")
-            if len(cells) == len(column) and cells[index].isdigit():
-                return int(cells[index])
-        return 0
+        columns = next(csv.reader([head.decode("utf-8", "replace")]), [])
+        index = columns.index("step") if "step" in columns else 0
+        cells = [line.split(",") for line in rows]
+        steps = [row[index] for row in cells if len(row) == len(columns) and row[index].isdigit()]
+        return int(steps[-1]) if steps else 0
 
     @contextmanager
     def claim(self, run: Run) -> Iterator[bool]:
@@ -103,7 +105,7 @@ class Store:
         The lock goes with the process, however that ends. A training that outlived its study
         still holds the lock of the run folder, and counts as work.
         """
-        path = contained(self.root, self.root / "locks" / f"{run.hash}.lock", ConfigError)
+        path = self._place(f"locks/{run.hash}.lock")
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(path, timeout=0)
         try:
@@ -112,7 +114,7 @@ class Store:
             yield False
             return
         try:
-            yield not _trains(self.folder(run))
+            yield not is_locked(self.folder(run) / ".lock")
         finally:
             lock.release()
 
@@ -127,27 +129,15 @@ class Store:
         facts = {**facts, "hash": run.hash, "seconds": spent, "threads": threads}
         write_json(folder / "study.json", facts)
 
-    def _evaluated(self, folder: Path) -> bool:
-        found = read_json(folder / "evaluation.json")
-        wanted = {"split": "test", "scales": [1.0], "flip": False, **self.evaluation}
-        return all(found.get(key) == value for key, value in wanted.items())
-
-    def _evaluation_words(self) -> list[str]:
-        words = []
-        if "scales" in self.evaluation:
-            words += ["--scales", *(f"{scale:g}" for scale in self.evaluation["scales"])]
-        return [*words, "--flip"] if self.evaluation.get("flip") else words
+    def needs_work(self, run: Run) -> bool:
+        """Whether a run is not done, or its folder holds another one."""
+        try:
+            return self.state(run) != "done"
+        except CenError:
+            return True
 
 
-def needs_work(store: Store, run: Run) -> bool:
-    """Whether a run is not done, or its folder holds another one."""
-    try:
-        return store.state(run) != "done"
-    except CenError:
-        return True
-
-
-def check_same(run: Run, folder: Path) -> None:
+def _check_same(run: Run, folder: Path) -> None:
     """Refuses a folder whose run is another one in spite of its hash.
 
     Raises:
@@ -156,9 +146,7 @@ def check_same(run: Run, folder: Path) -> None:
     kept = read_yaml(folder / "config.yaml").value
     if not isinstance(kept, dict):
         raise ConfigError(f"{folder / 'config.yaml'}: holds no keys; delete the folder")
-    found = differences(run.config, kept)
-    if found:
-        key, (ours, theirs) = next(iter(found.items()))
+    for key, (ours, theirs) in differences(run.config, kept).items():
         raise ConfigError(
             f"{folder}: was made with {key} = {theirs}, the study asks for {ours}: a default of "
             f"the program has changed since. Delete the folder to make the run anew"
@@ -171,23 +159,10 @@ def read_json(file: Path) -> dict[str, Any]:
     Raises:
         DataError: It is damaged, or holds something else than such a file.
     """
-    found: dict[str, Any] = read_run_file(file) if file.exists() else {}
-    return found
+    content: dict[str, Any] = read_run_file(file) if file.exists() else {}
+    return content
 
 
 def write_json(file: Path, content: Mapping[str, Any]) -> None:
     """Writes a JSON file in one step."""
     write_text(file, json.dumps(content, indent=1, ensure_ascii=False) + "\n", CenError)
-
-
-def _trains(folder: Path) -> bool:
-    """Whether some process trains in a run folder right now."""
-    if not (folder / ".lock").exists():
-        return False
-    lock = FileLock(folder / ".lock", timeout=0)
-    try:
-        lock.acquire()
-    except Timeout:
-        return True
-    lock.release()
-    return False

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, NoReturn
 
 from cen import parsing
 from cen.documents import read_yaml
-from cen.errors import ConfigError, nearest, printable, shown
+from cen.errors import ConfigError, nearest, printable
 from cen.fetching import refuse_fetched
+from cen.options.constraints import AtMost, Within, check_ranges
 from cen.studies.columns import Column, parse_column
-
-_SEEDS = 10_000
-_FACTOR = 10**6
 
 MOST_ROWS = 1000
 """Rows of a study, those of sweeps counted."""
@@ -24,11 +22,13 @@ MOST_ROWS = 1000
 MOST_DATA = 100
 """Data sets of a study."""
 
-MOST_BUDGETS = 100
-"""Budgets of a study or of a row, and scales of its evaluation."""
-
 MOST_LIKE = 32
 """How many rows may follow one another by ``like``."""
+
+Seeds = Annotated[int, Within(1, 10_000)]
+Factor = Annotated[float, Within(1e-6, 1e6)]
+Budgets = Annotated[list[Factor], AtMost(100)]
+Scales = Annotated[list[Annotated[float, Within(0.05, 16)]], AtMost(100)]
 
 
 @dataclass
@@ -66,9 +66,9 @@ class RowSpec:
     like: str | None = None
     set: dict[str, Any] = field(default_factory=dict)
     data: list[str] | None = None
-    budgets: list[float] | None = None
-    seeds: int | None = None
-    factor: float = 1.0
+    budgets: Budgets | None = None
+    seeds: Seeds | None = None
+    factor: Factor = 1.0
 
 
 @dataclass
@@ -92,8 +92,8 @@ class Sweep:
     label: str | None = None
     log: bool = True
     data: list[str] | None = None
-    budgets: list[float] | None = None
-    seeds: int | None = None
+    budgets: Budgets | None = None
+    seeds: Seeds | None = None
 
 
 @dataclass
@@ -160,12 +160,12 @@ class Study:
     data: dict[str, DataVariant] = field(default_factory=dict)
     rows: dict[str, RowSpec] = field(default_factory=dict)
     sweeps: dict[str, Sweep] = field(default_factory=dict)
-    budgets: list[float] = field(default_factory=lambda: [1.0])
-    seeds: int = 3
+    budgets: Budgets = field(default_factory=lambda: [1.0])
+    seeds: Seeds = 3
     metric: str = "mean_iou"
     columns: list[str] = field(default_factory=lambda: ["ensemble"])
     compare: list[Comparison] = field(default_factory=list)
-    scales: list[float] = field(default_factory=lambda: [1.0])
+    scales: Scales = field(default_factory=lambda: [1.0])
     flip: bool = False
     published: list[Published] = field(default_factory=list)
 
@@ -185,9 +185,10 @@ class Study:
         values = read.value
         if not isinstance(values, dict):
             raise ConfigError(f"{path}: holds no keys; start with 'title:', 'config:' and 'rows:'")
-        known = {key: f"{path}, line {line}" for key, line in read.lines.items()}
-        study: Study = parsing.parse(values, cls, "", parsing.Places(str(path), known, "study"))
-        _check(study, parsing.Places(str(path), known))
+        lines = {key: f"{path}, line {line}" for key, line in read.lines.items()}
+        places = parsing.Places(str(path), lines, "study")
+        study: Study = parsing.parse(values, cls, "", places)
+        _check(study, places)
         base = path.parent / study.config
         if base.is_file():
             study.config = str(base)
@@ -210,16 +211,16 @@ def find_study(name: str) -> tuple[str, Path]:
         raise ConfigError(f"{name}: is a folder; give a YAML file, or a name that cen study prints")
     if Path(name).is_file():
         return Path(name).stem, Path(name)
-    known = shipped()
-    if name not in known:
-        raise ConfigError(f"{name}: no file and no shipped study{nearest(name, known)}")
-    return name, known[name]
+    files = shipped()
+    if name not in files:
+        raise ConfigError(f"{name}: no file and no shipped study{nearest(name, files)}")
+    return name, files[name]
 
 
 def _check(study: Study, places: parsing.Places) -> None:
     """Checks ranges, and that every name that is used is there."""
 
-    def refuse(key: str, message: str) -> None:
+    def refuse(key: str, message: str) -> NoReturn:
         raise ConfigError(f"{places.of(key)}: {message}")
 
     if not study.config:
@@ -231,7 +232,31 @@ def _check(study: Study, places: parsing.Places) -> None:
         refuse("rows", f"with the values of sweeps there are {count}; at most {MOST_ROWS}")
     if len(study.data) > MOST_DATA:
         refuse("data", f"there are {len(study.data)} data sets; at most {MOST_DATA}")
-    _check_numbers(study, places)
+    try:
+        check_ranges(study)
+    except ConfigError as error:
+        key, _, message = str(error).partition(": ")
+        refuse(key, message)
+    for key in ("budgets", "scales"):
+        if not getattr(study, key):
+            refuse(key, "is empty; [1] is the least")
+    for name, sweep in study.sweeps.items():
+        if not sweep.values:
+            refuse(f"sweeps.{name}.values", "is empty; give some")
+        if name in study.rows:
+            refuse(f"sweeps.{name}", "a row has the same name; choose another")
+    for name in [*study.rows, *study.sweeps]:
+        if "/" in name or "@" in name or not name.strip() or not name.isprintable():
+            refuse(f"rows.{printable(name)}", "a name of a row has no '/' and no '@'")
+    for index, entry in enumerate(study.published):
+        if not entry.source.strip() or not entry.data.strip() or not entry.values:
+            refuse(f"published.{index}", "needs data, values and the source that printed them")
+    _check_keys(study, places)
+    _check_names(study, places)
+
+
+def _check_keys(study: Study, places: parsing.Places) -> None:
+    """Checks the keys of configurations, of which none may have anything fetched."""
     sets: list[tuple[str, Mapping[str, Any]]] = [("set", study.set)]
     sets += [(f"data.{name}.set", variant.set) for name, variant in study.data.items()]
     sets += [(f"rows.{name}.set", row.set) for name, row in study.rows.items()]
@@ -239,88 +264,43 @@ def _check(study: Study, places: parsing.Places) -> None:
     for place, keys in sets:
         for key in keys:
             if "." not in key:
-                refuse(place, f"{key!r} is no dotted key; write for example model.exchange: false")
+                raise ConfigError(
+                    f"{places.of(place)}: {key!r} is no dotted key; write for example "
+                    "model.exchange: false"
+                )
         # They become options of the command line, where a person is believed to have written them.
         refuse_fetched(keys, (), f"{places.of(place)}: ")
-    names = [*study.rows, *study.sweeps]
-    if twice := set(study.rows) & set(study.sweeps):
-        refuse(f"sweeps.{min(twice)}", "a row has the same name; choose another")
-    for name in names:
-        if "/" in name or "@" in name or not name.strip() or not name.isprintable():
-            refuse(f"rows.{printable(name)}", "a name of a row has no '/' and no '@'")
-    _check_names(study, places)
-    for index, text in enumerate(study.columns):
-        _column(study, text, places.of(f"columns.{index}"))
-    for index, entry in enumerate(study.published):
-        if not entry.source.strip() or not entry.data.strip() or not entry.values:
-            refuse(f"published.{index}", "needs data, values and the source that printed them")
-
-
-def _check_numbers(study: Study, places: parsing.Places) -> None:
-    numbers: list[tuple[str, Sequence[float]]] = [
-        ("budgets", study.budgets),
-        ("scales", study.scales),
-        ("seeds", [study.seeds]),
-    ]
-    for name, row in study.rows.items():
-        numbers.append((f"rows.{name}.factor", [row.factor]))
-    parts: Mapping[str, RowSpec | Sweep] = {
-        **{f"rows.{name}": row for name, row in study.rows.items()},
-        **{f"sweeps.{name}": sweep for name, sweep in study.sweeps.items()},
-    }
-    for key, part in parts.items():
-        numbers.append((f"{key}.seeds", [] if part.seeds is None else [part.seeds]))
-        numbers.append((f"{key}.budgets", part.budgets or []))
-    for key, values in numbers:
-        if len(values) > MOST_BUDGETS:
-            raise ConfigError(
-                f"{places.of(key)}: has {len(values)} entries; at most {MOST_BUDGETS}"
-            )
-        for value in values:
-            most = _SEEDS if key.endswith("seeds") else _FACTOR
-            if not 0 < value <= most:
-                raise ConfigError(
-                    f"{places.of(key)}: {shown(value)} is out of range; give more than 0, and "
-                    f"{most} at most"
-                )
-    for key in ("budgets", "scales"):
-        if not getattr(study, key):
-            raise ConfigError(f"{places.of(key)}: is empty; [1] is the least")
-    for name, sweep in study.sweeps.items():
-        if not sweep.values:
-            raise ConfigError(f"{places.of(f'sweeps.{name}.values')}: is empty; give some")
 
 
 def _check_names(study: Study, places: parsing.Places) -> None:
-    def known(key: str, name: str | None, choices: Iterable[str]) -> None:
-        if name is not None and name not in (choices := list(choices)):
-            near = nearest(name, choices)
-            raise ConfigError(f"{places.of(key)}: there is no {name!r}{near}")
+    """Checks that rows, data sets and columns that are named are there."""
+
+    def find(key: str, names: Iterable[str | None], choices: Iterable[str]) -> None:
+        choices = list(choices)
+        for name in names:
+            if name is not None and name not in choices:
+                near = nearest(name, choices)
+                raise ConfigError(f"{places.of(key)}: there is no {name!r}{near}")
 
     above: dict[str, int] = {}
     for name, row in study.rows.items():
-        known(f"rows.{name}.like", row.like, above or ["(a row above)"])
+        find(f"rows.{name}.like", [row.like], above or ["(a row above)"])
         above[name] = 1 + above.get(row.like or "", 0)
         if above[name] > MOST_LIKE:
             place = places.of(f"rows.{name}.like")
             raise ConfigError(f"{place}: more than {MOST_LIKE} rows follow one another")
-        for data in row.data or []:
-            known(f"rows.{name}.data", data, study.data)
+        find(f"rows.{name}.data", row.data or [], study.data)
     for name, sweep in study.sweeps.items():
-        known(f"sweeps.{name}.like", sweep.like, study.rows)
-        for data in sweep.data or []:
-            known(f"sweeps.{name}.data", data, study.data)
+        find(f"sweeps.{name}.like", [sweep.like], study.rows)
+        find(f"sweeps.{name}.data", sweep.data or [], study.data)
+    columns = [(f"columns.{index}", text) for index, text in enumerate(study.columns)]
     for index, compare in enumerate(study.compare):
-        known(f"compare.{index}.reference", compare.reference, study.rows)
-        for row_name in compare.rows or []:
-            known(f"compare.{index}.rows", row_name, [*study.rows, *study.sweeps])
-        for text in (compare.column, compare.against):
-            if text is not None:
-                _column(study, text, places.of(f"compare.{index}"))
-
-
-def _column(study: Study, text: str, place: str) -> None:
-    try:
-        study.column(text)
-    except ConfigError as error:
-        raise ConfigError(f"{place}: {error}") from None
+        find(f"compare.{index}.reference", [compare.reference], study.rows)
+        find(f"compare.{index}.rows", compare.rows or [], [*study.rows, *study.sweeps])
+        columns += [(f"compare.{index}", compare.column)]
+        columns += [(f"compare.{index}", compare.against)] if compare.against else []
+    for key, text in columns:
+        try:
+            study.column(text)
+        except ConfigError as error:
+            raise ConfigError(f"{places.of(key)}: {error}") from None

@@ -14,107 +14,25 @@ from cen.config import MOVABLE
 from cen.errors import DataError
 from cen.files import contained, write_text
 from cen.studies.grid import Choice
-from cen.studies.results import Record, write_csv
+from cen.studies.results import Record, csv_text
 from cen.studies.run_store import read_json, write_json
 from cen.studies.spec import Study
-from cen.studies.study_tables import (
-    Table,
-    comparison_tables,
-    published_table,
-    run_table,
-    score_tables,
-    short_code,
-)
+from cen.studies.study_tables import all_tables, run_table, short_code
 
 
-def study_facts(
-    records: Sequence[Record],
-    runs: int,
-    earlier: dict[str, Any],
-    command: Sequence[str],
-    asked: Choice,
-) -> dict[str, Any]:
-    """What study.json holds: runs, hours, dates, machines, code, commands and changed keys.
-
-    Args:
-        records: The finished runs.
-        runs: How many there are in all.
-        earlier: What study.json held before; its commands are kept.
-        command: The words after ``cen`` of this call; empty: a call that only prints tables.
-        asked: What this call chose; its budgets and seeds are kept for later calls.
-    """
-
-    def distinct(key: str) -> list[str]:
-        return list(dict.fromkeys(str(r.facts[key]) for r in records if r.facts[key]))
-
-    stamps = [r.facts[key] for r in records for key in ("started", "finished")]
-    times = sorted(str(stamp) for stamp in stamps if stamp)
-    commands = [*earlier.get("commands", []), *([f"cen {shlex.join(command)}"] if command else [])]
-    seconds = {
-        r.run.hash: _core_seconds(r) for r in records
-    }  # two rows with one configuration share a run
-    return {
-        "runs": runs,
-        "finished": len(seconds),
-        "seeds": sorted({r.run.seed for r in records}),
-        "core_hours": round(sum(seconds.values()) / 3600, 3),
-        "dates": [times[0][:10], times[-1][:10]] if times else ["", ""],
-        "machines": distinct("machine"),
-        "code": distinct("git"),
-        "commands": list(dict.fromkeys(commands)),
-        "changed": changed_keys(asked),
-        "asked": _asked(earlier.get("asked", {}), asked),
-        "python": sys.version.split()[0],
-    }
-
-
-def all_tables(study: Study, records: Sequence[Record]) -> list[Table]:
-    """Every table of a study in the order in which it is printed."""
-    published = published_table(study)
-    return [
-        *score_tables(study, records),
-        *comparison_tables(study, records),
-        *([published] if published else []),
-    ]
-
-
-def markdown(study: Study, records: Sequence[Record], facts: dict[str, Any]) -> str:
-    """tables.md: the question, how it was answered, and the tables."""
-    how = {
-        "base configuration": f"`{study.config}`",
-        "changed in all rows": "<br>".join(f"`{k}: {v}`" for k, v in facts["changed"].items()),
-        "runs": f"{facts['finished']} of {facts['runs']}",
-        "seeds": ", ".join(map(str, facts["seeds"])),
-        "core-hours": f"{facts['core_hours']:.2f}",
-        "dates": " to ".join(dict.fromkeys(filter(None, facts["dates"]))),
-        "machine": "; ".join(facts["machines"]),
-        "code": ", ".join(map(short_code, facts["code"])),
-        "command": "<br>".join(f"`{command}`" for command in facts["commands"]),
-    }
-    lines = [f"## {study.title}", "", study.question, "", "| | |", "|---|---|"]
-    lines += [f"| {key} | {value} |" for key, value in how.items() if value]
-    tables = [*all_tables(study, records), *([run_table(study, records)] if records else [])]
-    return "\n".join([*lines, "", *(table.markdown() for table in tables)])
-
-
-def changed_keys(choice: Choice) -> dict[str, str]:
-    """The keys that a call changes in all rows; where a run computes does not count."""
-    return {key: value for key, value in choice.overrides.items() if key not in MOVABLE}
-
-
-def output_folder(out: Path, name: str, study: Study, given: Study, choice: Choice) -> Path:
+def output_folder(out: Path, name: str, study: Study, of_call: Study, choice: Choice) -> Path:
     """Where the tables go: OUT/NAME, and a folder of their own where a call changes all rows.
 
     Args:
         out: The folder of studies.
         name: Name of the study.
         study: The study as its file has it.
-        given: The study on the data of the call.
+        of_call: The study on the data of the call.
         choice: What the call chooses.
     """
-    changed = changed_keys(choice)
-    if not set(given.data) <= set(study.data):
-        changed |= {name: str(data.set) for name, data in given.data.items()}
+    changed = _changed(choice)
+    if not set(of_call.data) <= set(study.data):
+        changed |= {name: str(data.set) for name, data in of_call.data.items()}
     if not changed:
         return out / name
     text = json.dumps(changed, sort_keys=True)
@@ -146,22 +64,83 @@ def write_outputs(
 
     contained(folder.parent, folder, DataError)
     earlier = read_json(folder / "study.json")
-    facts = study_facts(records, runs, earlier, command, asked or Choice())
-    files = {
-        "csv": write_csv(folder / "results.csv", records),
-        "tables": write_text(folder / "tables.md", markdown(study, records, facts), DataError),
-        "facts": folder / "study.json",
-        "page": write_text(folder / "index.html", render(study, records, facts), DataError),
+    facts = _facts(records, runs, earlier, command, asked or Choice())
+    summary = _summary(study, facts)
+    texts = {
+        "csv": ("results.csv", csv_text(records)),
+        "tables": ("tables.md", _markdown(study, records, summary)),
+        "page": ("index.html", render(study, records, facts, summary)),
     }
-    write_json(files["facts"], facts)
-    return files
+    files = {key: write_text(folder / name, text, DataError) for key, (name, text) in texts.items()}
+    write_json(folder / "study.json", facts)
+    return files | {"facts": folder / "study.json"}
 
 
-def _asked(earlier: Mapping[str, Any], choice: Choice) -> dict[str, Any]:
-    """Budgets and seeds that any call asked for beyond the study file."""
-    budgets = {*earlier.get("budgets", []), *choice.budgets}
-    seeds = max(earlier.get("seeds", 1), choice.seeds or 1)
-    return {"budgets": sorted(budgets), "seeds": seeds}
+def _facts(
+    records: Sequence[Record],
+    runs: int,
+    earlier: Mapping[str, Any],
+    command: Sequence[str],
+    choice: Choice,
+) -> dict[str, Any]:
+    """What study.json holds; commands, budgets and seeds of earlier calls are kept."""
+
+    def distinct(key: str) -> list[str]:
+        return list(dict.fromkeys(str(r.facts[key]) for r in records if r.facts[key]))
+
+    times = sorted([*distinct("started"), *distinct("finished")])
+    commands = [*earlier.get("commands", []), *([f"cen {shlex.join(command)}"] if command else [])]
+    # Two rows with one configuration share a run.
+    seconds = {record.run.hash: _core_seconds(record) for record in records}
+    before = earlier.get("asked", {})
+    return {
+        "runs": runs,
+        "finished": len(seconds),
+        "seeds": sorted({r.run.seed for r in records}),
+        "core_hours": round(sum(seconds.values()) / 3600, 3),
+        "dates": [times[0][:10], times[-1][:10]] if times else ["", ""],
+        "machines": distinct("machine"),
+        "code": distinct("git"),
+        "commands": list(dict.fromkeys(commands)),
+        "changed": _changed(choice),
+        "asked": {
+            "budgets": sorted({*before.get("budgets", []), *choice.budgets}),
+            "seeds": max(before.get("seeds", 1), choice.seeds or 1),
+        },
+        "python": sys.version.split()[0],
+    }
+
+
+def _summary(study: Study, facts: Mapping[str, Any]) -> dict[str, list[str]]:
+    """What tables.md and the page say of a study as a whole, term by term."""
+    terms = {
+        "base configuration": [study.config],
+        "changed in all rows": [f"{key}: {value}" for key, value in facts["changed"].items()],
+        "runs": [f"{facts['finished']} of {facts['runs']}"],
+        "seeds": [", ".join(map(str, facts["seeds"]))],
+        "core-hours": [f"{facts['core_hours']:.2f}"],
+        "dates": [" to ".join(dict.fromkeys(filter(None, facts["dates"])))],
+        "machine": facts["machines"],
+        "code": [", ".join(map(short_code, facts["code"]))],
+        "command": facts["commands"],
+    }
+    return {term: texts for term, texts in terms.items() if any(texts)}
+
+
+def _markdown(study: Study, records: Sequence[Record], summary: Mapping[str, list[str]]) -> str:
+    """tables.md: the question, how it was answered, and the tables."""
+    lines = [f"## {study.title}", "", study.question, "", "| | |", "|---|---|"]
+    for term, texts in summary.items():
+        typed = term in ("base configuration", "changed in all rows", "command")
+        cell = "<br>".join(f"`{text}`" for text in texts) if typed else "; ".join(texts)
+        lines.append(f"| {term} | {cell} |")
+    tables = [*all_tables(study, records), *([run_table(study, records)] if records else [])]
+    return "\n".join([*lines, "", *(table.markdown() for table in tables)])
+
+
+def _changed(choice: Choice) -> dict[str, str]:
+    """The keys that a call changes in all rows; where a run computes does not count."""
+    return {key: value for key, value in choice.overrides.items() if key not in MOVABLE}
 
 
 def _core_seconds(record: Record) -> float:

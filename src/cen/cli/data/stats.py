@@ -26,9 +26,7 @@ def run(args: argparse.Namespace) -> int:
     """Measures, prints and writes."""
     source = source_of(args)
     if args.out is not None:
-        words.out_file("--out", args.out)
-    if args.out is not None and args.out.exists() and not args.force:
-        raise ConfigError(f"{args.out}: exists; give another name, or --force to overwrite it")
+        words.new_file("--out", args.out, args.force)
     from cen.data.tools.statistics import as_yaml, measure
 
     dataset = source.open("train")

@@ -1,0 +1,117 @@
+"""One call of a study: what of it is run, where, and which runs its tables tell of."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from rich.console import Console
+
+from cen.studies.datasets import choose_data, make_missing, roots_of
+from cen.studies.grid import Choice, Load, Run, evaluation_options, everything, expand, in_grid
+from cen.studies.progress import Board
+from cen.studies.resources import chosen_threads, make_slots, usable_cores, visible_gpus
+from cen.studies.results import collect, note_figures
+from cen.studies.run_store import Store, read_json
+from cen.studies.scheduler import Outcome, Scheduler
+from cen.studies.spec import Study
+from cen.studies.study_files import output_folder
+
+
+class Call:
+    """One call of a study.
+
+    Args:
+        name: Its short name.
+        study: As its file has it.
+        choice: What of it is run; ``data.root`` among the overrides names other data.
+        data: Names of data sets, or ``LAYOUT:ROOT`` for others; empty: those of the study.
+        out: The folder of studies.
+        load: Loads the base configuration with overrides.
+
+    Attributes:
+        study: The study on the data of the call.
+        shown: What its tables show: the whole study, whatever part of it the call is about.
+        store: Where the runs lie.
+        folder: Where the tables go.
+
+    Raises:
+        ConfigError: A data set or a key does not fit.
+    """
+
+    def __init__(
+        self, name: str, study: Study, choice: Choice, data: Sequence[str], out: Path, load: Load
+    ) -> None:
+        overrides = dict(choice.overrides)
+        self.study = choose_data(study, data, overrides.pop("data.root", None))
+        self.shown = study if set(self.study.data) <= set(study.data) else self.study
+        self.choice, self.load = replace(choice, overrides=overrides), load
+        default = load(study.config, overrides).data.root
+        self.roots = roots_of(self.study, out, default)
+        self.all_roots = roots_of(self.shown, out, default)
+        self.store = Store(out, evaluation_options(study))
+        self.folder = output_folder(out, name, study, self.study, self.choice)
+
+    def runs(self, data_may_miss: bool = False) -> list[Run]:
+        """The runs of this call.
+
+        Raises:
+            CenError: As :func:`cen.studies.grid.expand`.
+        """
+        may_miss = self.roots if data_may_miss else ()
+        return expand(self.study, self.choice, self.roots, self.load, may_miss)
+
+    def prepare(self) -> Iterator[str]:
+        """Renders the data sets that are to be rendered and are not there; yields each command.
+
+        What no run could do is refused before.
+
+        Raises:
+            ConfigError: A batch cannot be dealt out to the devices, or these are not there.
+            DataError: A data set cannot be rendered, or is not there.
+        """
+        made = {name for name, variant in self.study.data.items() if variant.make}
+        machines: set[tuple[str, int]] = set()
+        for run in expand(self.study, self.choice, self.roots, self.load, made):
+            train = run.config.train
+            if self.store.needs_work(run):
+                train.check_devices()
+                machines.add((train.accelerator, train.devices))
+        # The import takes seconds, which the usual study need not wait for.
+        for accelerator, devices in sorted(machines):
+            if accelerator == "gpu" or devices > 1:
+                from cen.training.machine import check_machine
+
+                check_machine(accelerator, devices)
+        yield from make_missing(self.study, self.roots, usable_cores(), os.environ)
+
+    def train(self, runs: Sequence[Run], jobs: int | None) -> list[Outcome]:
+        """Brings runs to their end, ``jobs`` at a time; progress goes to stderr."""
+        unique = list({run.hash: run for run in runs}.values())
+        left = [run for run in unique if self.store.needs_work(run)]
+        on_cpu = all(run.config.train.accelerator == "cpu" for run in left)
+        gpus = [] if on_cpu else visible_gpus(os.environ)
+        slots = make_slots(jobs, len(left), usable_cores(), gpus, chosen_threads(os.environ))
+        with Board(self.store, unique, len(slots), Console(stderr=True)) as board:
+            return Scheduler(self.store, unique, slots, board.end, board.look).run()
+
+    def count_costs(self, runs: Sequence[Run]) -> None:
+        """Counts parameters and multiply-adds of the runs that are done, once for each."""
+        for record in collect(self.store, runs):
+            try:
+                note_figures(record.folder, self.roots[record.run.data])
+            except Exception as error:  # hours of runs are not lost for a figure beside them
+                warnings.warn(f"{record.run.title}: costs unknown, {error}", stacklevel=1)
+
+    def told(self, runs: Sequence[Run]) -> list[Run]:
+        """What tables tell of: runs of the study file, of this call, and made by earlier calls."""
+        earlier = read_json(self.folder / "study.json").get("asked", {})
+        asked = {run.hash for run in runs}
+        return [
+            run
+            for run in everything(self.shown, self.choice, self.all_roots, self.load, earlier)
+            if run.hash in asked or in_grid(self.shown, run) or not self.store.needs_work(run)
+        ]

@@ -1,5 +1,6 @@
 """The documentation agrees with the program: keys, links, commands."""
 
+import pkgutil
 import re
 import shlex
 from itertools import pairwise
@@ -11,7 +12,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-import cen
+import cen.data
 from cen import parsing
 from cen.cli import build_parser
 from cen.cli.sources import load_config
@@ -45,6 +46,25 @@ def test_commands_shown_are_understood(page: Path) -> None:
     for line in "".join(blocks).splitlines():
         if line.startswith("cen "):
             build_parser().parse(shlex.split(line, comments=True)[1:])
+
+
+def named_in_python() -> list[str]:
+    """Every name that a page imports from the package or calls by its full name."""
+    text = "\n".join(page.read_text("utf-8") for page in PAGES if page.name != "CHANGELOG.md")
+    imports = re.findall(r"from (cen[\w.]*) import ([\w, ]+)", text)
+    names = {f"{room}.{name.strip()}" for room, every in imports for name in every.split(",")}
+    return sorted(names | set(re.findall(r"(?<![\w/.-])cen(?:\.[A-Za-z_]\w*)+", text)))
+
+
+@pytest.mark.parametrize("name", named_in_python())
+def test_names_of_the_package_that_a_page_says_are_there(name: str) -> None:
+    assert pkgutil.resolve_name(name) is not None
+
+
+def test_the_reader_that_a_page_of_the_last_version_imported_is_still_there() -> None:
+    with pytest.warns(DeprecationWarning, match="cen.data"):
+        from cen.data.folder import AlignedFolder
+    assert AlignedFolder is cen.data.AlignedFolder
 
 
 def code_of(page: str, language: str = "python|diff") -> list[str]:

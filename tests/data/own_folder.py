@@ -5,7 +5,7 @@ import numpy as np
 import yaml
 
 from cen.data.formats.pictures import write_png
-from cen.data.readers.folder import AlignedFolder
+from cen.data.readers.aligned_folder import AlignedFolder
 
 SIZE = (24, 32)
 CLASSES = ["road", "person", "car"]

@@ -10,7 +10,7 @@ from tests.data.own_folder import SIZE, make_root, say
 
 from cen.data.fields.modality import Modality
 from cen.data.formats.pictures import write_png
-from cen.data.readers.folder import AlignedFolder
+from cen.data.readers.aligned_folder import AlignedFolder
 from cen.report.contact_sheet import contact_sheet
 
 RNG = np.random.default_rng(0)

@@ -12,7 +12,7 @@ import torch
 import cen
 from cen import cli
 from cen.data.formats.pictures import write_png
-from cen.data.readers.folder import AlignedFolder
+from cen.data.readers.aligned_folder import AlignedFolder
 from cen.errors import TrainingError
 from cen.training import FiniteLoss
 from cen.training.batch_facts import BatchFacts

@@ -1,27 +1,39 @@
+from .fields.hha import hha
 from .fields.modality import Modality
 from .readers.aligned import AlignedDataset
+from .readers.aligned_folder import AlignedFolder
 from .readers.dataset_yaml import Classes, describe
 from .readers.nyudv2 import NYUDv2Folder
+from .readers.nyudv2_mat import NYUDv2Mat
 from .readers.opening import open_layout
 from .readers.registry import LAYOUTS
+from .readers.shards import Shards
 from .readers.splitting import cut_validation
+from .readers.sunrgbd import SUNRGBD
+from .readers.taskonomy import Taskonomy
 from .rooms import Rooms, render_scene, write_rooms
 from .sampling import EvaluationShard, StepBatches, sample_rng
 from .transforms import Transform, eval_transform, train_transform
 
 __all__ = [
     "LAYOUTS",
+    "SUNRGBD",
     "AlignedDataset",
+    "AlignedFolder",
     "Classes",
     "EvaluationShard",
     "Modality",
     "NYUDv2Folder",
+    "NYUDv2Mat",
     "Rooms",
+    "Shards",
     "StepBatches",
+    "Taskonomy",
     "Transform",
     "cut_validation",
     "describe",
     "eval_transform",
+    "hha",
     "open_layout",
     "render_scene",
     "sample_rng",

@@ -7,7 +7,7 @@ import tifffile
 from PIL import Image
 
 from cen.data import Modality
-from cen.data.readers.folder import AlignedFolder
+from cen.data.readers.aligned_folder import AlignedFolder
 from cen.data.readers.opening import DatasetRecipe
 from cen.errors import ConfigError, DataError
 

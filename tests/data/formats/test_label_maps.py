@@ -12,7 +12,7 @@ from cen.data.fields.label_field import stored_numbers
 from cen.data.fields.modality import Modality
 from cen.data.formats.label_maps import read_labels
 from cen.data.formats.pictures import write_png
-from cen.data.readers.folder import AlignedFolder
+from cen.data.readers.aligned_folder import AlignedFolder
 from cen.data.readers.opening import DatasetRecipe, open_layout
 from cen.data.tools.checking import check_data
 from cen.data.tools.sharding import write_shards

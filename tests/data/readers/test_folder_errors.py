@@ -10,7 +10,7 @@ from tests.data.own_folder import make_root, say
 
 from cen.config import Config
 from cen.data.formats.pictures import write_png
-from cen.data.readers.folder import AlignedFolder
+from cen.data.readers.aligned_folder import AlignedFolder
 from cen.data.readers.opening import DatasetRecipe, open_layout
 from cen.errors import CenError, ConfigError, DataError
 

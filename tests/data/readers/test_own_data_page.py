@@ -12,7 +12,7 @@ import yaml
 from cen import cli
 from cen.config import Config
 from cen.data.formats.pictures import write_png
-from cen.data.readers.folder import AlignedFolder
+from cen.data.readers.aligned_folder import AlignedFolder
 from cen.data.readers.folder_yaml import FieldConfig, read_description
 from cen.data.readers.opening import reader_options
 

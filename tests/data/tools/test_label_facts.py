@@ -9,7 +9,7 @@ from tests.data.own_folder import SIZE, make_root, say
 
 from cen.config import Config
 from cen.data.formats.pictures import write_png
-from cen.data.readers.folder import AlignedFolder
+from cen.data.readers.aligned_folder import AlignedFolder
 from cen.data.readers.opening import DatasetRecipe
 from cen.data.tools.checking import check_data
 from cen.data.tools.label_facts import blurred, outlines, warn_of_labels

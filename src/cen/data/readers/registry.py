@@ -14,7 +14,7 @@ LAYOUTS: dict[str, str] = {
     "nyudv2-mat": "cen.data.readers.nyudv2_mat.NYUDv2Mat",
     "sunrgbd": "cen.data.readers.sunrgbd.SUNRGBD",
     "taskonomy": "cen.data.readers.taskonomy.Taskonomy",
-    "folder": "cen.data.readers.folder.AlignedFolder",
+    "folder": "cen.data.readers.aligned_folder.AlignedFolder",
     "shards": "cen.data.readers.shards.Shards",
 }
 """Where the reader of each layout is."""

@@ -8,7 +8,7 @@ from tests.data.own_folder import CLASSES, COLOURS, SIZE, all_names, make_root, 
 
 from cen.data.fields.modality import Modality
 from cen.data.formats.pictures import write_png
-from cen.data.readers.folder import AlignedFolder
+from cen.data.readers.aligned_folder import AlignedFolder
 from cen.data.readers.opening import open_layout
 from cen.errors import ConfigError, DataError
 

@@ -33,8 +33,8 @@ FLOORS = (
     "models",
     "data metrics losses weighting adversarial optim",
     "report",
-    "absence outputs prediction_inputs dense_output",
-    "predictor training bench_exchange bench_data",
+    "predict",
+    "training bench_exchange bench_data",
     "training.generation",
     "training.module_choice training.fitting training.evaluation training.__init__",
     "studies",
@@ -85,7 +85,7 @@ def height(module: str) -> int:
 def test_there_is_much_to_look_at() -> None:
     assert len(files()) > 150
     assert "cen.exchange.streams" in imports("cen.exchange.stream_norm")
-    assert "cen.data.__init__" in imports("cen.predictor")
+    assert "cen.data.__init__" in imports("cen.predict.predictor")
 
 
 def test_every_room_of_the_floors_exists() -> None:

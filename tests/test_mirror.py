@@ -17,7 +17,7 @@ TOGETHER = {
     "exchange": "device threads",
     "hostile": "hostile_commands hostile_data hostile_files",
     "models": "ablations defaults",
-    "predictor": "outputs parts predictor",
+    "predict": "outputs parts",
     "report": "figures several",
     "studies": "real_data study",
     "training": "adversaries cycle_data fusions kill multitask own_labels",

@@ -28,7 +28,7 @@ FLOORS = (
     ("models", "encoders, decoders, networks, baselines"),
     ("data, metrics", "fields, formats, readers, tools, Rooms"),
     ("report", "pages and tables, no torch"),
-    ("training, predictor", "fit, resume, evaluate, predict"),
+    ("predict, training", "predict; fit, resume, evaluate"),
     ("studies", "tables of many runs"),
     ("cli", "thin commands"),
 )

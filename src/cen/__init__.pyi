@@ -20,7 +20,7 @@ from .models import (
     save_released,
 )
 from .optim import param_groups
-from .predictor import Predictor
+from .predict.predictor import Predictor
 
 __version__: str
 

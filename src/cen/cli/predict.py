@@ -13,7 +13,7 @@ from cen.cli.parser import Parser
 from cen.errors import ConfigError, nearest
 
 if TYPE_CHECKING:
-    from cen.predictor import Predictor
+    from cen.predict.predictor import Predictor
 
 
 _ONE_SCENE = (
@@ -66,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
     if not args.free:
         raise ConfigError("cen predict needs the file of at least one modality: --rgb a.png")
     import cen
-    from cen.prediction_inputs import check_unit
+    from cen.predict.inputs import check_unit
 
     net = cen.load(source)
     for name in args.free:

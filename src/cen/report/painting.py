@@ -20,7 +20,7 @@ def paint(kind: str, values: ArrayLike, colours: Image, limits: Limits | None = 
 
     Args:
         kind: the kind of the output, as in `cen.Task`.
-        values: the prediction, as `cen.outputs.read_prediction` lays it out.
+        values: the prediction, as `cen.predict.arrays.read_prediction` lays it out.
         colours: (C, 3) palette of a segmentation.
         limits: see `scale_limits`; by default of this picture alone.
 

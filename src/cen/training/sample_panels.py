@@ -15,7 +15,7 @@ from cen.data import Modality
 from cen.errors import DataError
 from cen.files import contained
 from cen.models import ChannelExchangeNetwork
-from cen.outputs import read_prediction, read_streams, read_truth
+from cen.predict.arrays import read_prediction, read_streams, read_truth
 from cen.report.panels import Panel, PanelOutput, save_panel
 from cen.training.generator_statistics import GeneratorMode, generating
 from cen.training.module import predict

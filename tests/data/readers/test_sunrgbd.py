@@ -20,7 +20,7 @@ from cen.data.readers.sunrgbd_lists import group_frames
 from cen.data.rooms.matlab import cell, save_v5
 from cen.data.tools.checking import check_data
 from cen.errors import CenWarning, ConfigError, DataError
-from cen.prediction_inputs import of_unit
+from cen.predict.inputs import of_unit
 
 SIZE = (24, 32)
 TOOLBOX = "SUNRGBDtoolbox"

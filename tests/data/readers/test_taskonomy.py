@@ -18,7 +18,7 @@ from cen.data.readers.taskonomy import CLASSES, DOMAINS, Taskonomy
 from cen.data.transforms import eval_transform
 from cen.errors import ConfigError, DataError
 from cen.models import ChannelExchangeNetwork
-from cen.predictor import Predictor
+from cen.predict.predictor import Predictor
 from cen.training.setup import metadata
 
 INPUTS = {"rgb": Modality.of(**DOMAINS["rgb"])}

@@ -8,13 +8,13 @@ import pytest
 import tifffile
 import torch
 from PIL import Image
-from tests.predictor.scene import CLASSES
+from tests.predict.scene import CLASSES
 
 from cen import cli
 from cen.data import Modality
 from cen.errors import CenWarning, DataError
 from cen.models import Task, build, save
-from cen.predictor import Predictor
+from cen.predict.predictor import Predictor
 
 RGB = np.random.default_rng(0).integers(0, 255, (45, 61, 3), dtype=np.uint8)
 DEPTH = np.random.default_rng(1).integers(50, 250, (45, 61), dtype=np.uint8)

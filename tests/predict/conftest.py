@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from tests.predictor.scene import CLASSES, MODALITIES, PALETTE
+from tests.predict.scene import CLASSES, MODALITIES, PALETTE
 
 from cen.data.formats.pictures import write_png
 from cen.models import Task, build

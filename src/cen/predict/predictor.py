@@ -1,10 +1,8 @@
 """Predict on image files or arrays, with any subset of the modalities a network knows."""
 
-import json
 import threading
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,85 +10,21 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from cen.absence import absence
 from cen.data import Modality
-from cen.data.formats.pictures import write_png
 from cen.data.tools.training_range import far_from, without_colours
-from cen.dense_output import DenseOutput
 from cen.errors import (
     CenWarning,
     ConfigError,
     StreamError,
     did_you_mean,
 )
-from cen.files import write_bytes
 from cen.models import ChannelExchangeNetwork, Output
 from cen.models.network_file import opened
-from cen.outputs import read_prediction, read_streams
-from cen.prediction_inputs import check_array, common_size, of_unit, source_of, stored_modalities
-from cen.report.colours import Image, as_palette, colorize, overlay, palette, to_picture
-from cen.report.legend import legend_entries, legend_png
-
-Labels = NDArray[np.uint8] | NDArray[np.uint16]
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """What a network says about one scene.
-
-    Attributes:
-        labels: class ids of the ensemble, (H, W), uint8 (uint16 with more than 256 classes).
-        streams: class ids by stream, for the modalities given.
-        alpha: weight of each of these streams in the ensemble; they sum to 1.
-        classes: class names in the order of the ids.
-        palette: RGB of each class, (C, 3) uint8.
-        picture: the scene as RGB (H, W, 3), the background of the overlay.
-        probabilities: of the ensemble, (C, H, W) float32, sum 1 over the classes; None unless
-            asked for.
-    """
-
-    labels: Labels
-    streams: dict[str, Labels]
-    alpha: dict[str, float]
-    classes: tuple[str, ...]
-    palette: Image
-    picture: Image
-    probabilities: NDArray[np.float32] | None = field(default=None, repr=False)
-
-    def legend(self) -> list[dict[str, Any]]:
-        """Per class: ``id``, ``class``, ``colour``, ``pixels`` and ``share`` of the image."""
-        counts = np.bincount(self.labels.ravel(), minlength=len(self.classes)).tolist()
-        return legend_entries(counts, self.classes, self.palette.tolist())
-
-    def save(self, out: str | Path, prefix: str = "") -> dict[str, Path]:
-        """Write the prediction as files.
-
-        Args:
-            out: folder, made if needed. Files of an earlier prediction are replaced.
-            prefix: start of the file names, to keep several predictions in one folder.
-
-        Returns:
-            The files: ``labels`` (PNG of class ids), ``colours`` (the same, painted), ``overlay``
-            (painted over the picture), ``legend`` (PNG) and ``classes`` (JSON: name, colour and
-            pixel share of every class, α).
-        """
-        folder = Path(out)
-        folder.mkdir(parents=True, exist_ok=True)
-        images = {
-            "labels": self.labels,
-            "colours": colorize(self.labels, self.palette),
-            "overlay": overlay(self.picture, self.labels, self.palette),
-        }
-        paths = {name: folder / f"{prefix}{name}.png" for name in images}
-        for name, image in images.items():
-            write_png(paths[name], image)
-        entries = self.legend()
-        paths["legend"] = folder / f"{prefix}legend.png"
-        write_bytes(paths["legend"], legend_png(entries))
-        paths["classes"] = folder / f"{prefix}classes.json"
-        text = json.dumps({"classes": entries, "alpha": self.alpha}, indent=1, ensure_ascii=False)
-        write_bytes(paths["classes"], f"{text}\n".encode())
-        return paths
+from cen.predict.absence import absence
+from cen.predict.arrays import read_prediction, read_streams
+from cen.predict.inputs import check_array, common_size, of_unit, source_of, stored_modalities
+from cen.predict.predictions import DenseOutput, Labels, Prediction
+from cen.report.colours import Image, as_palette, palette, to_picture
 
 
 class Predictor:

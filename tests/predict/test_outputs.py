@@ -4,13 +4,13 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from tests.predictor.scene import CLASSES, MODALITIES, PALETTE
+from tests.predict.scene import CLASSES, MODALITIES, PALETTE
 
 from cen.data import Modality
 from cen.data.formats.pictures import write_png
 from cen.errors import ConfigError, StreamError
 from cen.models import Task, build
-from cen.predictor import Predictor
+from cen.predict.predictor import Predictor
 
 KINDS = {
     "segmentation": Task("segmentation", 4, CLASSES),

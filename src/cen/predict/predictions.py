@@ -1,8 +1,9 @@
-"""Predictions of outputs that are no segmentation: depth, normals, edges, images."""
+"""What is predicted of one scene, and its files: segmentations, depth, normals, edges, images."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,71 @@ from numpy.typing import NDArray
 from cen.data.formats.pictures import write_png
 from cen.errors import DataError
 from cen.files import write_atomically, write_bytes
-from cen.report.colours import Image, palette
+from cen.report.colours import Image, colorize, overlay, palette
+from cen.report.legend import legend_entries, legend_png
 from cen.report.painting import depth_bar, paint, scale_limits
 from cen.tasks import KINDS
+
+Labels = NDArray[np.uint8] | NDArray[np.uint16]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a network says about one scene.
+
+    Attributes:
+        labels: class ids of the ensemble, (H, W), uint8 (uint16 with more than 256 classes).
+        streams: class ids by stream, for the modalities given.
+        alpha: weight of each of these streams in the ensemble; they sum to 1.
+        classes: class names in the order of the ids.
+        palette: RGB of each class, (C, 3) uint8.
+        picture: the scene as RGB (H, W, 3), the background of the overlay.
+        probabilities: of the ensemble, (C, H, W) float32, sum 1 over the classes; None unless
+            asked for.
+    """
+
+    labels: Labels
+    streams: dict[str, Labels]
+    alpha: dict[str, float]
+    classes: tuple[str, ...]
+    palette: Image
+    picture: Image
+    probabilities: NDArray[np.float32] | None = field(default=None, repr=False)
+
+    def legend(self) -> list[dict[str, Any]]:
+        """Per class: ``id``, ``class``, ``colour``, ``pixels`` and ``share`` of the image."""
+        counts = np.bincount(self.labels.ravel(), minlength=len(self.classes)).tolist()
+        return legend_entries(counts, self.classes, self.palette.tolist())
+
+    def save(self, out: str | Path, prefix: str = "") -> dict[str, Path]:
+        """Write the prediction as files.
+
+        Args:
+            out: folder, made if needed. Files of an earlier prediction are replaced.
+            prefix: start of the file names, to keep several predictions in one folder.
+
+        Returns:
+            The files: ``labels`` (PNG of class ids), ``colours`` (the same, painted), ``overlay``
+            (painted over the picture), ``legend`` (PNG) and ``classes`` (JSON: name, colour and
+            pixel share of every class, α).
+        """
+        folder = Path(out)
+        folder.mkdir(parents=True, exist_ok=True)
+        images = {
+            "labels": self.labels,
+            "colours": colorize(self.labels, self.palette),
+            "overlay": overlay(self.picture, self.labels, self.palette),
+        }
+        paths = {name: folder / f"{prefix}{name}.png" for name in images}
+        for name, image in images.items():
+            write_png(paths[name], image)
+        entries = self.legend()
+        paths["legend"] = folder / f"{prefix}legend.png"
+        write_bytes(paths["legend"], legend_png(entries))
+        paths["classes"] = folder / f"{prefix}classes.json"
+        text = json.dumps({"classes": entries, "alpha": self.alpha}, indent=1, ensure_ascii=False)
+        write_bytes(paths["classes"], f"{text}\n".encode())
+        return paths
 
 
 @dataclass(frozen=True)

@@ -6,14 +6,14 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from tests.predictor.scene import CLASSES, MODALITIES, PALETTE
+from tests.predict.scene import CLASSES, MODALITIES, PALETTE
 
 from cen.data import Modality
 from cen.data.formats.pictures import write_png
 from cen.data.transforms import eval_transform
 from cen.errors import CenWarning, CheckpointError, ConfigError, DataError, ShapeError, StreamError
 from cen.models import build, save
-from cen.predictor import Predictor
+from cen.predict.predictor import Predictor
 from cen.report.runfolder import read_run
 
 
@@ -232,7 +232,7 @@ def test_an_encoding_is_part_of_the_saved_network(net, scene, tmp_path):
 
 def test_arrays_of_every_kind_are_checked(net):
     """An array must be what reading a file gives."""
-    from cen.prediction_inputs import check_array
+    from cen.predict.inputs import check_array
 
     good = {
         "normal": (Modality.of("normal"), np.zeros((4, 5, 3), np.float32)),

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from cen.models import Task
-from cen.outputs import read_prediction, read_truth
+from cen.predict.arrays import read_prediction, read_truth
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,6 @@ import argparse
 import re
 import sys
 from pathlib import Path
-from typing import Any
 
 from cen.cli import printing, words
 from cen.cli.parser import Parser
@@ -13,70 +12,35 @@ from cen.cli.parser import Parser
 def add(parser: Parser) -> None:
     """Declares the options."""
     verbs = parser.add_subparsers(title="commands", metavar="VERB", dest="action", required=True)
-    for verb in (_add_exchange(verbs), _add_data(verbs)):
-        verb.add_argument(
-            "--rounds",
-            metavar="N",
-            type=words.whole(6),
-            default=15,
-            help="pairs to measure; default: 15",
-        )
-        printing.add_json(verb)
-
-
-def _add_exchange(verbs: Any) -> argparse.ArgumentParser:
-    exchange: argparse.ArgumentParser = verbs.add_parser(
+    exchange = verbs.add_parser(
         "exchange",
         help="time of exchange in RefineNet with two modalities",
         description="Three networks take turns in one process: stream norms with exchange, "
         "without it, and plain batch norm on the same packed tensor. Printed are the paired "
-        "ratios of their times, with 95 %% intervals.",
+        "ratios of their times, with intervals of 95 percent.",
     )
-    exchange.add_argument("--encoder", metavar="NAME", default="resnet50", help="default: resnet50")
-    exchange.add_argument(
-        "--batch", metavar="N", type=words.whole(1, 4096), default=2, help="images; default: 2"
-    )
-    exchange.add_argument(
-        "--size",
-        metavar=("H", "W"),
-        type=words.whole(32, 4096),
-        nargs=2,
-        default=[240, 320],
-        help="default: 240 320",
-    )
-    exchange.add_argument(
-        "--device", metavar="DEVICE", type=_device, default="cpu", help="cpu (default) or cuda"
-    )
+    exchange.option("--encoder NAME", str, "", "resnet50")
+    exchange.option("--batch N", words.whole(1, 4096), "images", 2)
+    exchange.option("--size H W", words.whole(32, 4096), "", [240, 320])
+    exchange.option("--device DEVICE", _device, "cpu or cuda", "cpu")
     exchange.add_argument(
         "--compile", action="store_true", help="run the networks under torch.compile"
     )
-    return exchange
-
-
-def _add_data(verbs: Any) -> argparse.ArgumentParser:
-    data: argparse.ArgumentParser = verbs.add_parser(
+    data = verbs.add_parser(
         "data",
         help="augmented samples of NYUDv2's size per second and process",
         description="Reading 480 x 640 RGB, depth and mask, random scale, mirror and 500 x 500 "
         "crop, against a plain Pillow and NumPy pipeline of the same steps, and against decoding "
         "the PNG files alone. The three take turns in one process with one thread.",
     )
+    place, what = Path("data/bench"), "files; rendered if absent"
     data.add_argument(
-        "root",
-        metavar="FOLDER",
-        nargs="?",
-        type=words.path,
-        default=Path("data/bench"),
-        help="files; rendered if absent",
+        "root", metavar="FOLDER", nargs="?", type=words.path, default=place, help=what
     )
-    data.add_argument(
-        "--frames",
-        metavar="N",
-        type=words.whole(1),
-        default=12,
-        help="samples per turn; default: 12",
-    )
-    return data
+    data.option("--frames N", words.whole(1), "samples per turn", 12)
+    for verb in (exchange, data):
+        verb.option("--rounds N", words.whole(6), "pairs to measure", 15)
+        printing.add_json(verb)
 
 
 def _device(text: str) -> str:

@@ -20,57 +20,41 @@ def add(parser: Parser) -> None:
         "replace what the run was configured with."
     )
     parser.add_argument("run_folder", metavar="RUN", type=words.path, help="folder of a run")
-    parser.add_argument(
-        "--split",
-        metavar="split",
-        choices=["test", "validation"],
-        default="test",
-        help="test (default) or validation",
+    parser.option("--split split", ["test", "validation"], "test or validation", "test")
+    parser.option(
+        "--scales S...",
+        words.factor(0.05, 16),
+        "average the predictions on images resized by these factors",
+        [1.0],
     )
-    parser.add_argument(
-        "--scales",
-        metavar="S",
-        type=words.factor(0.05, 16),
-        nargs="+",
-        default=[1.0],
-        help="average the predictions on images resized by these factors; default: 1",
-    )
-    parser.add_argument(
-        "--single",
-        metavar="TASK=RUN",
-        nargs="+",
-        default=[],
-        help="run folders of single-task networks to compare with, by output: segmentation=runs/s",
+    parser.option(
+        "--single TASK=RUN...",
+        str,
+        "run folders of single-task networks to compare with, by output: segmentation=runs/s",
+        [],
     )
     parser.add_argument("--flip", action="store_true", help="average with mirrored images too")
-    parser.add_argument(
-        "--features",
-        metavar="network",
-        choices=["auto", "inception", "efficientnet_lite0", "none"],
-        default="auto",
-        help="features on which generated images are compared: inception (FID and KID), "
-        "efficientnet_lite0, or none; default: auto, the second where it is installed",
+    parser.option(
+        "--features network",
+        ["auto", "inception", "efficientnet_lite0", "none"],
+        "features on which generated images are compared: inception (FID and KID), "
+        "efficientnet_lite0 (which auto takes where it is installed), or none",
+        "auto",
     )
-    parser.add_argument(
-        "--features-weights",
-        metavar="FILE",
-        type=words.path_text,
-        help="file or URL of the weights of --features",
+    parser.option(
+        "--features-weights FILE", words.path_text, "file or URL of the weights of --features"
     )
-    parser.add_argument(
-        "--protocol",
-        metavar="protocol",
-        choices=["clean", "released"],
-        default="clean",
-        help="how images become pictures for it: clean, or released (each stretched on its own); "
-        "default: clean",
+    parser.option(
+        "--protocol protocol",
+        ["clean", "released"],
+        "how images become pictures for it: clean, or released (each stretched on its own)",
+        "clean",
     )
-    parser.add_argument(
-        "--generator-mode",
-        metavar="mode",
-        choices=["eval", "instance", "released"],
-        help="how a generator is run: eval, instance or released (docs/translation.md); default: "
-        "what the run says",
+    parser.option(
+        "--generator-mode mode",
+        ["eval", "instance", "released"],
+        "how a generator is run: eval, instance or released (docs/translation.md); default: what "
+        "the run says",
     )
     printing.add_json(parser)
 

@@ -16,17 +16,12 @@ from cen.cli.parser import Parser
 def add(parser: Parser) -> None:
     """Declares the options."""
     parser.add_argument(
-        "run_folder",
-        metavar="RUN",
-        type=words.path,
-        help="folder of a run, or a .safetensors file",
+        "run_folder", metavar="RUN", type=words.path, help="folder of a run, or a .safetensors file"
     )
-    parser.add_argument(
-        "--cost",
-        metavar=("H", "W"),
-        type=words.whole(1, words.SIDE),
-        nargs=2,
-        help="also parameters, and multiply-adds for one picture of H x W pixels",
+    parser.option(
+        "--cost H W",
+        words.whole(1, words.SIDE),
+        "also parameters, and multiply-adds for one picture of H x W pixels",
     )
     parser.add_argument(
         "--all", action="store_true", help="every layer in place of every stage of the network"

@@ -50,6 +50,34 @@ class Parser(argparse.ArgumentParser):
         self.register("action", None, _Once)
         self.register("action", "store", _Once)
 
+    def option(self, usage: str, kind: Any, text: str, default: Any = None) -> None:
+        """Declares an option that has a value.
+
+        Args:
+            usage: As people write it: ``--size H W`` takes two values, ``--scales S...`` one or
+                more.
+            kind: The type of a value, or the words to choose from.
+            text: The help, to which the default is added.
+            default: The value where the option is not given.
+        """
+        words = usage.split()
+        names = [word for word in words if word.startswith("-")]
+        values = tuple(word.removesuffix("...") for word in words[len(names) :])
+        count: int | str | None = len(values) if len(values) > 1 else None
+        choices = None if callable(kind) else list(kind)
+        if default not in (None, []):
+            shown = " ".join(map(str, default)) if isinstance(default, list) else default
+            text = f"{text}; default: {shown}" if text else f"default: {shown}"
+        self.add_argument(
+            *names,
+            metavar=values if count else values[0],
+            nargs="+" if usage.endswith("...") else count,
+            type=str if choices else kind,
+            choices=choices,
+            default=default,
+            help=text,
+        )
+
     def format_help(self) -> str:
         """The help, and what ``more_help`` adds."""
         return super().format_help() + (f"\n{self.more_help()}\n" if self.more_help else "")

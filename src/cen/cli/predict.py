@@ -30,31 +30,19 @@ def add(parser: Parser) -> None:
     parser.epilog = "--NAME FILE gives the file of one modality of the run; at least one is needed."
     parser.surplus = f"; {_ONE_SCENE}"
     parser.add_argument(
-        "run_folder",
-        metavar="RUN",
-        type=words.path,
-        help="folder of a run, or a .safetensors file",
+        "run_folder", metavar="RUN", type=words.path, help="folder of a run, or a .safetensors file"
     )
-    parser.add_argument(
-        "-o",
-        "--out",
-        metavar="OUT",
-        type=words.path,
-        default=Path("out"),
-        help="folder to write to; default: out",
-    )
-    parser.add_argument(
-        "--intrinsics",
-        metavar="FX,FY,CX,CY",
-        type=_four,
-        help="camera of the pictures in pixels, for encodings that ask for it (hha, normals) where "
+    parser.option("-o --out OUT", words.path, "folder to write to", Path("out"))
+    parser.option(
+        "--intrinsics FX,FY,CX,CY",
+        _four,
+        "camera of the pictures in pixels, for encodings that ask for it (hha, normals) where "
         "the run has no fixed one",
     )
-    parser.add_argument(
-        "--unit",
-        metavar="METRES",
-        type=words.factor(1e-9, 1e9),
-        help="metres per stored value of these depth files; default: that of the training data",
+    parser.option(
+        "--unit METRES",
+        words.factor(1e-9, 1e9),
+        "metres per stored value of these depth files; default: that of the training data",
     )
     printing.add_json(parser)
 

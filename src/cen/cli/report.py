@@ -3,16 +3,16 @@
 import argparse
 
 from cen.cli import sources, words
+from cen.cli.parser import Parser
 
 
-def add(parser: argparse.ArgumentParser) -> None:
+def add(parser: Parser) -> None:
     """Declares the options."""
     parser.add_argument("run_folder", metavar="RUN", type=words.path, help="folder of a run")
-    parser.add_argument(
-        "--overview",
-        metavar="FILE",
-        type=words.path,
-        help="also write one picture (PNG) of samples and curves, for a README or a talk",
+    parser.option(
+        "--overview FILE",
+        words.path,
+        "also write one picture (PNG) of samples and curves, for a README or a talk",
     )
 
 

@@ -41,52 +41,31 @@ def add(parser: Parser) -> None:
         type=words.path_text,
         help="a shipped study, or a YAML file",
     )
-    parser.add_argument(
-        "--data",
-        metavar="DATA",
-        nargs="+",
-        default=[],
-        help="data sets of the study by name, or LAYOUT:ROOT for other data; default: all",
+    parser.option(
+        "--data DATA...",
+        str,
+        "data sets of the study by name, or LAYOUT:ROOT for other data; default: all",
+        [],
     )
-    parser.add_argument(
-        "--seeds",
-        metavar="N",
-        type=words.whole(1, 10_000),
-        help="seeds per row; default: what the study says",
+    parser.option("--seeds N", words.whole(1, 10_000), "seeds per row; default: those of the study")
+    factors = words.factor(1e-6, 1e6)
+    parser.option("--budget F...", factors, "factors on the steps; default: those of the study", [])
+    parser.option("--only ROW...", str, "rows or sweeps to run; default: all", [])
+    parser.option(
+        "--jobs N", words.whole(1, 10_000), "runs at a time; default: one per GPU, else per core"
     )
-    parser.add_argument(
-        "--budget",
-        metavar="F",
-        type=words.factor(1e-6, 1e6),
-        nargs="+",
-        default=[],
-        help="factors on the steps; default: what the study says",
-    )
-    parser.add_argument(
-        "--only", metavar="ROW", nargs="+", default=[], help="rows or sweeps to run; default: all"
-    )
-    parser.add_argument(
-        "--jobs",
-        metavar="N",
-        type=words.whole(1, 10_000),
-        help="runs at a time; default: one per GPU, else per core",
-    )
-    parser.add_argument(
-        "--out",
-        metavar="DIR",
-        type=words.path,
-        default=Path("studies"),
-        help="folder of studies; runs in it are shared by all of them; default: studies",
+    parser.option(
+        "--out DIR",
+        words.path,
+        "folder of studies; runs in it are shared by all of them",
+        Path("studies"),
     )
     parser.add_argument("--dry-run", action="store_true", help="print what would be run, and stop")
     parser.add_argument(
         "--table", action="store_true", help="print the tables of what is there; train nothing"
     )
-    parser.add_argument(
-        "--copy",
-        metavar="FILE",
-        type=words.path,
-        help="copy the study file, to make an own one of it, and stop",
+    parser.option(
+        "--copy FILE", words.path, "copy the study file, to make one of your own, and stop"
     )
     printing.add_json(parser)
 

@@ -30,18 +30,8 @@ def add(parser: Parser) -> None:
         type=words.path_text,
         help="a YAML file, or a name that cen configs ls prints",
     )
-    parser.add_argument(
-        "--out",
-        metavar="RUN",
-        type=words.path,
-        help="run folder to write; default: runs/NAME-DATE-TIME",
-    )
-    parser.add_argument(
-        "--resume",
-        metavar="RUN",
-        type=words.path,
-        help="go on with an interrupted run, as it was configured",
-    )
+    parser.option("--out RUN", words.path, "run folder to write; default: runs/NAME-DATE-TIME")
+    parser.option("--resume RUN", words.path, "go on with an interrupted run, as it was configured")
     printing.add_json(parser)
 
 

@@ -30,10 +30,9 @@ from cen.report.style import picture, stream_colours
 from cen.report.summary import (
     by_columns,
     evaluation_dict,
-    inspection_dict,
-    is_alone,
+    layer_rows,
     score_columns,
-    score_head,
+    score_tables,
     single_text,
     stream_names,
     units_text,
@@ -112,8 +111,7 @@ def _results(run: RunFolder) -> dict[str, Any] | None:
     rows = summary["rows"]
     if not rows:
         return None
-    groups = by_columns(rows)
-    mixed = len(groups) > 1 or "mean_iou" not in score_columns(rows)
+    mixed = len(by_columns(rows)) > 1 or "mean_iou" not in score_columns(rows)
     if mixed:
         intro = (
             f"Scores on the {summary['split']} split, each counted over all its pixels with ground "
@@ -131,7 +129,7 @@ def _results(run: RunFolder) -> dict[str, Any] | None:
     return {
         "intro": intro,
         "cards": list(_cards(rows, run)),
-        "tables": [_score_table(group, mixed) for group in groups],
+        "tables": score_tables(rows, mixed),
         "compared": single_text(summary),
         "how": " ".join([facts.evaluation_facts(run), *units_text(run.evaluation)]),
     }
@@ -141,33 +139,6 @@ def _glossary(rows: list[dict[str, Any]]) -> str:
     """What the scores in the tables are, in sentences."""
     known = [SCORES[name] for name in score_columns(rows) if name in SCORES]
     return " ".join(f"{score.head}: {score.text}." for score in known if score.text)
-
-
-def _score_table(rows: list[dict[str, Any]], units: bool) -> dict[str, Any]:
-    """One table of scores: a line per subset of the modalities, output and prediction."""
-    columns, several = score_columns(rows), len({row["output"] for row in rows}) > 1 or units
-    lines: list[dict[str, Any]] = []
-    before = None
-    for row in rows:
-        if is_alone(row, rows):
-            continue
-        group = (row["inputs"], row["output"])
-        alpha = "" if row["alpha"] is None else f"{row['alpha']:.2f}"
-        inputs = " + ".join(row["inputs"]) if group != before else ""
-        lines.append(
-            {
-                "prediction": row["prediction"],
-                "first": group != before,
-                "group": [inputs, *([row["output"]] if several else [])],
-                "figures": [alpha, *(format_score(c, row.get(c)) for c in columns)],
-            }
-        )
-        before = group
-    return {
-        "heads": ["inputs at hand", *(["output"] if several else []), "prediction"],
-        "numbers": ["α", *(score_head(column, units) for column in columns)],
-        "rows": lines,
-    }
 
 
 def _cards(rows: list[dict[str, Any]], run: RunFolder) -> Iterator[Card]:
@@ -259,15 +230,5 @@ def _exchange(run: RunFolder, colours: Mapping[str, str]) -> dict[str, Any]:
         "advice": facts.exchange_advice(run),
         "curves": curves,
         "maps": maps,
-        "layers": _layers(run),
+        "layers": layer_rows(run.exchange[-1]["layers"]) if run.exchange else [],
     }
-
-
-def _layers(run: RunFolder) -> list[list[str]]:
-    """All layers in figures, a row each."""
-    rows = []
-    for layer in inspection_dict(run.exchange[-1])["layers"] if run.exchange else []:
-        sizes = [str(layer[key]) for key in ("name", "stream", "channels", "own", "replaced")]
-        quantiles = [f"{value:.3f}" for value in layer.get("quantiles") or []]
-        rows.append([*sizes, f"{layer['rate']:.0%}", *quantiles])
-    return rows

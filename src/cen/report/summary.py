@@ -1,10 +1,10 @@
 """Evaluation and inspection as plain rows: what tables, pages and --json all show."""
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from cen.report.runfolder import RunFolder
-from cen.scores import SCORES, main_score
+from cen.scores import SCORES, format_score, main_score
 
 Scores = Mapping[str, Any]
 
@@ -102,28 +102,85 @@ def by_columns(rows: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
     return list(tables.values())
 
 
-def is_alone(row: Mapping[str, Any], rows: list[dict[str, Any]]) -> bool:
+class ScoreRow(NamedTuple):
+    """A row of a table of scores: its inputs, its output where there are several, its figures."""
+
+    prediction: str
+    names: list[str]
+    figures: list[str]
+
+
+class ScoreTable(NamedTuple):
+    """A table of scores as texts: heads of the columns of words, of figures, and the rows."""
+
+    names: list[str]
+    figures: list[str]
+    rows: list[ScoreRow]
+
+
+def score_tables(rows: list[dict[str, Any]], units: bool) -> list[ScoreTable]:
+    """The rows of an evaluation as tables, one for each kind of output.
+
+    Args:
+        rows: those of :func:`evaluation_dict`.
+        units: whether heads say which scores are shares, and rows of which output they are.
+    """
+    return [_score_table(group, units) for group in by_columns(rows)]
+
+
+def _score_table(rows: list[dict[str, Any]], units: bool) -> ScoreTable:
+    columns, several = score_columns(rows), units or len({row["output"] for row in rows}) > 1
+    shown = []
+    for row in rows:
+        if not _is_alone(row, rows):
+            place = [" + ".join(row["inputs"]), *([row["output"]] if several else [])]
+            alpha = "" if row["alpha"] is None else f"{row['alpha']:.2f}"
+            figures = [alpha, *(format_score(name, row.get(name)) for name in columns)]
+            shown.append(ScoreRow(row["prediction"], [*place, row["prediction"]], figures))
+    names = ["inputs", *(["output"] if several else []), "prediction"]
+    return ScoreTable(names, ["α", *(_head(name, units) for name in columns)], shown)
+
+
+def _is_alone(row: Mapping[str, Any], rows: list[dict[str, Any]]) -> bool:
     """Whether a row is the ensemble of one stream, which says what the stream's own row says.
 
     A network that fuses its inputs has no streams; its one row is never left out.
     """
-    return (
-        row["prediction"] == "ensemble"
-        and len(row["inputs"]) == 1
-        and any(
-            other["prediction"] != "ensemble"
-            and (other["inputs"], other["output"]) == (row["inputs"], row["output"])
-            for other in rows
-        )
-    )
+    streams = (r for r in rows if r["prediction"] != "ensemble")
+    place = (row["inputs"], row["output"])
+    alone = row["prediction"] == "ensemble" and len(row["inputs"]) == 1
+    return alone and any((other["inputs"], other["output"]) == place for other in streams)
 
 
-def score_head(name: str, unit: bool = False) -> str:
+def _head(name: str, units: bool) -> str:
     """The column head of a score, with its unit where that is wanted."""
-    score = SCORES.get(name)
-    if score is None:
+    if name not in SCORES:
         return name
-    return f"{score.head} %" if unit and score.unit == "%" else score.head
+    return SCORES[name].head + (" %" if units and SCORES[name].unit == "%" else "")
+
+
+def layer_rows(layers: list[dict[str, Any]]) -> list[list[str]]:
+    """Layers of an inspection as texts: name, stream, channels, replaced, rate, levels of |γ|."""
+    return [
+        [
+            layer["name"],
+            layer["stream"],
+            str(layer["channels"]),
+            f"{layer['replaced']}/{layer['own']}",
+            f"{layer['rate']:.0%}",
+            *map(level, layer.get("quantiles") or [""] * 5),
+        ]
+        for layer in layers
+    ]
+
+
+def level(value: float | str) -> str:
+    """A magnitude in five characters or a few more."""
+    if isinstance(value, str):
+        return value
+    if value == 0 or 1e-3 <= value < 100:
+        return f"{value:.3f}"
+    return f"{value:.0f}" if 100 <= value < 1e5 else f"{value:.0e}"
 
 
 def images_text(evaluation: Mapping[str, Any]) -> str:

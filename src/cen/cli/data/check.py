@@ -23,11 +23,10 @@ _LONG = 60
 def add(parser: Parser) -> None:
     """Declares the options."""
     add_source(parser, "check")
-    parser.add_argument(
-        "--split",
-        metavar="split",
-        choices=["train", "validation", "test"],
-        help="one split only; default: all three, compared with each other",
+    parser.option(
+        "--split split",
+        ["train", "validation", "test"],
+        "one split only; default: all three, compared with each other",
     )
     printing.add_json(parser)
 
@@ -39,16 +38,8 @@ def run(args: argparse.Namespace) -> int:
     from cen.data.tools.checking import check_data
 
     splits = [args.split] if args.split else list(SPLITS)
-    with progress() as bar:
-        tasks = {str(split): bar.add_task(split, total=None) for split in splits}
-        report = check_data(
-            source,
-            splits,
-            workers=args.workers,
-            progress=lambda split, done, total: bar.update(
-                tasks[split], completed=done, total=total
-            ),
-        )
+    with progress(*splits) as advance:
+        report = check_data(source, splits, workers=args.workers, progress=advance)
     printing.emit(args, report.to_dict(), *_shown(report))
     return 1 if report.errors else 0
 

@@ -15,13 +15,7 @@ def add(parser: Parser) -> None:
     parser.add_argument(
         "--out", metavar="FOLDER", type=words.path, required=True, help="where to write"
     )
-    parser.add_argument(
-        "--samples",
-        metavar="N",
-        type=words.whole(1),
-        default=1000,
-        help="samples in a shard; default: 1000",
-    )
+    parser.option("--samples N", words.whole(1), "samples in a shard", 1000)
     printing.add_json(parser)
 
 
@@ -34,16 +28,9 @@ def run(args: argparse.Namespace) -> int:
     from cen.data.readers.splitting import SPLITS
     from cen.data.tools.sharding import write_shards
 
-    with progress() as bar:
-        tasks = {str(split): bar.add_task(split, total=None) for split in SPLITS}
+    with progress(*SPLITS) as advance:
         counts = write_shards(
-            source,
-            args.out,
-            per_shard=args.samples,
-            workers=args.workers,
-            progress=lambda split, done, total: bar.update(
-                tasks[split], completed=done, total=total
-            ),
+            source, args.out, per_shard=args.samples, workers=args.workers, progress=advance
         )
     size = sum(file.stat().st_size for file in args.out.rglob("*.tar"))
     told = f"{size / 2**30:.2f} GiB" if size >= 2**30 else f"{size / 2**20:.2f} MiB"

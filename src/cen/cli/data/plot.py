@@ -12,28 +12,13 @@ from cen.errors import ConfigError
 def add(parser: Parser) -> None:
     """Declares the options."""
     add_source(parser, "plot", "[--out FILE] ")
-    parser.add_argument(
-        "--out",
-        metavar="FILE",
-        type=words.path,
-        default=Path("samples.png"),
-        help="default: samples.png",
-    )
-    parser.add_argument(
-        "--samples", metavar="N", type=words.whole(1, 50), default=6, help="rows; default: 6"
-    )
-    parser.add_argument(
-        "--split",
-        metavar="split",
-        choices=["train", "validation", "test"],
-        default="train",
-        help="default: train",
-    )
-    parser.add_argument(
-        "--first",
-        metavar="N",
-        type=words.whole(0),
-        help="the N-th sample (from 0) and those after it; default: evenly spaced ones",
+    parser.option("--out FILE", words.path, "", Path("samples.png"))
+    parser.option("--samples N", words.whole(1, 50), "rows", 6)
+    parser.option("--split split", ["train", "validation", "test"], "", "train")
+    parser.option(
+        "--first N",
+        words.whole(0),
+        "the N-th sample (from 0) and those after it; default: evenly spaced ones",
     )
 
 

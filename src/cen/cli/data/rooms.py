@@ -1,6 +1,7 @@
 """Render rooms with objects: RGB, depth, labels."""
 
 import argparse
+import functools
 
 from cen.cli import words
 from cen.cli.data.source import progress
@@ -12,55 +13,26 @@ def add(rooms: Parser) -> None:
     """Declares the options."""
     rooms.description = "Render the embedded data set Rooms and write it in a layout of real data."
     rooms.add_argument("out", metavar="OUT", type=words.path, help="folder to write to")
-    rooms.add_argument(
-        "--layout",
-        metavar="layout",
-        choices=list(ROOMS_WRITERS),
-        default="nyudv2",
-        help="file layout: nyudv2 (folders of the released code), nyudv2-mat (the authors' .mat), "
-        "sunrgbd, taskonomy, or folder (one folder per domain and a dataset.yaml); "
-        "default: nyudv2",
+    rooms.option(
+        "--layout layout",
+        ROOMS_WRITERS,
+        "file layout: nyudv2 (folders of the released code), nyudv2-mat (the authors' .mat), "
+        "sunrgbd, taskonomy, or folder (one folder per domain and a dataset.yaml)",
+        "nyudv2",
     )
-    rooms.add_argument(
-        "--labels",
-        metavar="label set",
-        choices=["parts", "functions"],
-        default="parts",
-        help="parts: a class is a shape and a material; functions: (shape + material) mod 3, "
-        "which neither modality shows alone; default: parts",
+    rooms.option(
+        "--labels label-set",
+        ["parts", "functions"],
+        "parts: a class is a shape and a material; functions: (shape + material) mod 3, "
+        "which neither modality shows alone",
+        "parts",
     )
-    rooms.add_argument(
-        "--size",
-        metavar=("H", "W"),
-        type=words.whole(32, 4096),
-        nargs=2,
-        default=[96, 128],
-        help="height and width in pixels; default: 96 128",
-    )
-    rooms.add_argument(
-        "--train",
-        metavar="N",
-        type=words.whole(1),
-        default=1000,
-        help="scenes to train on (validation is cut from them); default: 1000",
-    )
-    rooms.add_argument(
-        "--test",
-        metavar="N",
-        type=words.whole(1),
-        default=200,
-        help="scenes to test on; default: 200",
-    )
-    rooms.add_argument(
-        "--seed", metavar="N", type=words.whole(0, 2**32 - 1), default=0, help="default: 0"
-    )
-    rooms.add_argument(
-        "--workers",
-        metavar="N",
-        type=words.whole(1, 1024),
-        default=1,
-        help="processes; default: 1",
-    )
+    rooms.option("--size H W", words.whole(32, 4096), "height and width in pixels", [96, 128])
+    scenes = "scenes to train on (validation is cut from them)"
+    rooms.option("--train N", words.whole(1), scenes, 1000)
+    rooms.option("--test N", words.whole(1), "scenes to test on", 200)
+    rooms.option("--seed N", words.whole(0, 2**32 - 1), "", 0)
+    rooms.option("--workers N", words.whole(1, 1024), "processes", 1)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -68,9 +40,7 @@ def run(args: argparse.Namespace) -> int:
     words.out_folder("OUT", args.out)
     from cen.data import write_rooms
 
-    scenes = args.train + args.test
-    with progress() as bar:
-        task = bar.add_task("rendering", total=scenes)
+    with progress("rendering") as advance:
         write_rooms(
             args.out,
             layout=args.layout,
@@ -80,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
             test=args.test,
             seed=args.seed,
             workers=args.workers,
-            progress=lambda done, _: bar.update(task, completed=done),
+            progress=functools.partial(advance, "rendering"),
         )
     print(f"{args.out}: {args.train} scenes to train on, {args.test} to test on")
     return 0

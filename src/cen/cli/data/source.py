@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -16,8 +16,6 @@ from cen.data.readers.registry import LAYOUTS
 from cen.errors import ConfigError, nearest
 
 if TYPE_CHECKING:
-    from rich.progress import Progress
-
     from cen.data.readers.opening import DatasetRecipe
 
 
@@ -42,17 +40,16 @@ def add_source(parser: Parser, verb: str, more: str = "") -> None:
         type=words.path_text,
         help="where the data are; default: what NAME says",
     )
-    parser.add_argument(
-        "--fields",
-        metavar="FIELDS",
-        help="what to read: names with commas between them, or all; default: what NAME trains "
-        "with, and of a layout the usual fields",
+    parser.option(
+        "--fields FIELDS",
+        str,
+        "what to read: names with commas between them, or all; default: what NAME trains with, "
+        "and of a layout the usual fields",
     )
-    parser.add_argument(
-        "--workers",
-        metavar="N",
-        type=words.whole(1, 1024),
-        help="processes that read; default: one per core where there are many samples",
+    parser.option(
+        "--workers N",
+        words.whole(1, 1024),
+        "processes that read; default: one per core where there are many samples",
     )
 
 
@@ -82,8 +79,10 @@ def _of_layout(args: argparse.Namespace) -> DatasetRecipe:
     rendered = args.name == "rooms"
     if args.root is None and not rendered:
         raise ConfigError(f"cen data {args.name} {args.action} needs ROOT, where the data are")
-    if args.root is not None:
-        _need(args.root)
+    if args.root is not None and "://" not in args.root and not Path(args.root).exists():
+        raise ConfigError(
+            f"{args.root}: there is no such folder or file; give ROOT, where the data are"
+        )
     from cen.config import Config
     from cen.training.setup import data_source
 
@@ -98,17 +97,13 @@ def _with_fields(source: DatasetRecipe, fields: str | None) -> DatasetRecipe:
     return replace(source, fields=tuple(names))
 
 
-def _need(root: str) -> None:
-    if "://" not in root and not Path(root).exists():
-        raise ConfigError(f"{root}: there is no such folder or file; give ROOT, where the data are")
-
-
 @contextmanager
-def progress() -> Iterator[Progress]:
-    """A progress bar on stderr, where that is a terminal."""
+def progress(*parts: str) -> Iterator[Callable[[str, int, int], None]]:
+    """Progress bars on stderr, where that is a terminal; called with a part, what is done, all."""
     from rich.console import Console
     from rich.progress import Progress
 
     console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
-        yield bar
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bars:
+        tasks = {part: bars.add_task(part, total=None) for part in parts}
+        yield lambda part, done, total: bars.update(tasks[part], completed=done, total=total)

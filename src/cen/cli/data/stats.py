@@ -4,6 +4,7 @@ They are printed as YAML, as a configuration takes them.
 """
 
 import argparse
+import functools
 
 from cen.cli import printing, words
 from cen.cli.data.source import add_source, progress, source_of
@@ -15,9 +16,7 @@ from cen.files import write_text
 def add(parser: Parser) -> None:
     """Declares the options."""
     add_source(parser, "stats", "[--out FILE] ")
-    parser.add_argument(
-        "--out", metavar="FILE", type=words.path, help="also write the YAML to a file"
-    )
+    parser.option("--out FILE", words.path, "also write the YAML to a file")
     parser.add_argument("--force", action="store_true", help="overwrite the file if it exists")
     printing.add_json(parser)
 
@@ -30,12 +29,9 @@ def run(args: argparse.Namespace) -> int:
     from cen.data.tools.statistics import as_yaml, measure
 
     dataset = source.open("train")
-    with progress() as bar:
-        task = bar.add_task("train", total=len(dataset))
+    with progress("train") as advance:
         statistics = measure(
-            dataset,
-            workers=args.workers,
-            progress=lambda done, _: bar.update(task, completed=done),
+            dataset, workers=args.workers, progress=functools.partial(advance, "train")
         )
     text = as_yaml(statistics, f"cen data {args.name} stats {source.root}")
     if args.out is not None:

@@ -34,7 +34,7 @@ FLOORS = (
     "data metrics losses weighting adversarial optim",
     "report",
     "predict",
-    "training bench_exchange bench_data",
+    "training bench",
     "training.generation",
     "training.module_choice training.fitting training.evaluation training.__init__",
     "studies",

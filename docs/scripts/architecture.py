@@ -28,7 +28,7 @@ FLOORS = (
     ("models", "encoders, decoders, networks, baselines"),
     ("data, metrics", "fields, formats, readers, tools, Rooms"),
     ("report", "pages and tables, no torch"),
-    ("predict, training", "predict; fit, resume, evaluate"),
+    ("predict, training, bench", "predict; fit, evaluate; measure"),
     ("studies", "tables of many runs"),
     ("cli", "thin commands"),
 )

@@ -9,7 +9,7 @@ import cv2
 import pytest
 
 from cen import cli
-from cen.bench_exchange import Ratio
+from cen.bench.bench_exchange import Ratio
 from cen.cli import sources
 from cen.config import Config
 from cen.models import load
@@ -283,7 +283,7 @@ def test_bench_prints_paired_ratios(
         asked.update(arguments)
         return [Ratio("exchange / no exchange", "training", True, 1.01, 1.0, 1.02, 5, 0.25)]
 
-    monkeypatch.setattr("cen.bench_exchange.bench_exchange", measured)
+    monkeypatch.setattr("cen.bench.bench_exchange.bench_exchange", measured)
     words = ["bench", "exchange", "--rounds", "7", "--size", "64", "96", "--compile"]
     figures = json_of(words, capsys)
     assert figures["ratios"] == [measured()[0].to_dict()]

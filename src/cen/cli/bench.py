@@ -56,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _data(args: argparse.Namespace) -> int:
     words.out_folder("FOLDER", args.root)
-    from cen.bench_data import bench_data
+    from cen.bench.bench_data import bench_data
 
     speeds = bench_data(
         args.root,
@@ -78,7 +78,7 @@ def _data(args: argparse.Namespace) -> int:
 
 
 def _exchange(args: argparse.Namespace) -> int:
-    from cen.bench_exchange import bench_exchange
+    from cen.bench.bench_exchange import bench_exchange
 
     ratios = bench_exchange(
         encoder=args.encoder,

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from cen import cli
-from cen.bench_data import NAMES, bench_data, pil_sample, pipelines
+from cen.bench.bench_data import NAMES, bench_data, pil_sample, pipelines
 from cen.data import NYUDv2Folder, sample_rng, train_transform, write_rooms
 from cen.errors import ConfigError
 

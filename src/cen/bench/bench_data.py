@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -13,11 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from cen.bench_exchange import paired_ratios
+from cen.bench.timing import Interval, Step, check_rounds, paired_ratio, take_turns
 from cen.data import NYUDv2Folder, train_transform, write_rooms
 from cen.data.sampling import sample_rng
 from cen.data.transforms import Transform
-from cen.errors import ConfigError
 
 SIZE = (480, 640)
 CROP = (500, 500)
@@ -39,7 +39,7 @@ class Speeds:
     """
 
     per_second: dict[str, float]
-    ratios: dict[str, tuple[float, float, float]]
+    ratios: dict[str, Interval]
     rounds: int
 
     def to_dict(self) -> dict[str, Any]:
@@ -74,36 +74,47 @@ def bench_data(
         ConfigError: fewer than 6 rounds, which give no interval.
         DataError: the folder holds something else.
     """
-    if rounds < 6:
-        raise ConfigError(f"rounds must be at least 6 to give an interval, got {rounds}")
+    check_rounds(rounds)
     write_rooms(root, size=SIZE, train=frames, test=1)
     turns = pipelines(Path(root))
     threads = cv2.getNumThreads()
     cv2.setNumThreads(1)
     try:
-        times: dict[str, list[float]] = {name: [] for name in NAMES}
-        for turn in range(rounds + 1):
-            # Rotating the order keeps any effect of the predecessor from favouring one of them.
-            first = turn % len(NAMES)
-            for name in NAMES[first:] + NAMES[:first]:
-                start = time.process_time()
-                for index in range(frames):
-                    turns[name](turn % _TURNS, index)
-                if turn:  # the first turn warms up
-                    times[name].append((time.process_time() - start) / frames)
-            if progress is not None:
-                progress(f"round {turn} of {rounds}" if turn else "warming up")
+        times = take_turns(
+            {name: _turn(turns[name], frames) for name in NAMES},
+            rounds,
+            _processor_seconds,
+            progress,
+            warm_up=1,
+        )
     finally:
         cv2.setNumThreads(threads)
-    pairs = [("pil", "cen"), ("cen", "decode")]
     return Speeds(
-        {name: 1.0 / float(np.median(times[name])) for name in NAMES},
+        {name: frames / float(np.median(times[name])) for name in NAMES},
         {
-            " / ".join(pair): ratio
-            for pair, ratio in zip(pairs, paired_ratios(times, pairs), strict=True)
+            f"{one} / {other}": paired_ratio(times[one], times[other])
+            for one, other in (("pil", "cen"), ("cen", "decode"))
         },
         rounds,
     )
+
+
+def _turn(pipeline: Callable[[int, int], Any], frames: int) -> Step:
+    """Reads the frames of the next of a few epochs."""
+    epochs = itertools.count()
+
+    def step() -> None:
+        epoch = next(epochs) % _TURNS
+        for index in range(frames):
+            pipeline(epoch, index)
+
+    return step
+
+
+def _processor_seconds(step: Step) -> float:
+    start = time.process_time()
+    step()
+    return time.process_time() - start
 
 
 def pipelines(root: Path) -> dict[str, Callable[[int, int], Any]]:

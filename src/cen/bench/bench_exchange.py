@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from math import comb
 from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from cen.errors import ConfigError
-from cen.exchange import ExchangeRule, exchange_layers, sparsity
+from cen.bench.scales import set_rate
+from cen.bench.timing import (
+    Step,
+    check_device,
+    check_rounds,
+    paired_ratio,
+    prefixed,
+    stopwatch,
+    take_turns,
+)
+from cen.exchange import ExchangeRule, sparsity
 from cen.losses import fusion_loss
 from cen.models import ChannelExchangeNetwork, build
 
@@ -48,32 +55,6 @@ class Ratio:
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
         return asdict(self)
-
-
-def paired_ratios(times: Mapping[str, Sequence[float]], pairs: Sequence[tuple[str, str]]) -> Any:
-    """Median ratio and its 95 % interval for each pair of names, from times taken in rounds.
-
-    The interval is distribution-free: the narrowest pair of order statistics, the same number from
-    either end, that holds the true median with a probability of at least 95 %.
-
-    Returns:
-        One (median, low, high) per pair.
-    """
-    results = []
-    for one, other in pairs:
-        ratios = np.sort(np.asarray(times[one]) / np.asarray(times[other]))
-        cut = _cut(len(ratios))
-        results.append((float(np.median(ratios)), float(ratios[cut]), float(ratios[-1 - cut])))
-    return results
-
-
-def _cut(count: int) -> int:
-    """How many of ``count`` sorted values to leave out at either end of the interval."""
-    outside, cut = 2 * 0.5**count, 0
-    while outside + 2 * comb(count, cut + 1) * 0.5**count <= 0.05:
-        cut += 1
-        outside += 2 * comb(count, cut) * 0.5**count
-    return cut
 
 
 def bench_exchange(
@@ -112,15 +93,9 @@ def bench_exchange(
     Raises:
         ConfigError: Fewer than 6 rounds, which give no interval, or the device is not there.
     """
-    if rounds < 6:
-        raise ConfigError(f"rounds must be at least 6 to give an interval, got {rounds}")
+    check_rounds(rounds)
     torch.manual_seed(0)
-    target = torch.device(device)
-    if target.type == "cuda" and (target.index or 0) >= torch.cuda.device_count():
-        raise ConfigError(
-            f"device {device}: PyTorch {torch.__version__} finds {torch.cuda.device_count()} CUDA "
-            "devices here; give cpu"
-        )
+    target = check_device(device)
     inputs = {name: torch.randn(batch, 3, *size, device=target) for name in ("rgb", "depth")}
     labels = torch.randint(0, 40, (batch, *size), device=target)
     ratios = []
@@ -129,38 +104,12 @@ def bench_exchange(
             name: _step(net.to(target), inputs, labels, mode, compiled)
             for name, net in networks(encoder, width, decoder_channels).items()
         }
-        times = _take_turns(steps, rounds, target, mode, progress)
-        pairs = [("exchange", "no exchange"), ("exchange", "plain batch norm")]
-        for pair, (median, low, high) in zip(pairs, paired_ratios(times, pairs), strict=True):
-            seconds = float(np.median(times[pair[0]]))
-            label = " / ".join(pair)
-            ratios.append(Ratio(label, mode, compiled, median, low, high, rounds, seconds))
+        times = take_turns(steps, rounds, stopwatch(target), prefixed(progress, [mode]))
+        for one, other in (("exchange", "no exchange"), ("exchange", "plain batch norm")):
+            ratio = paired_ratio(times[one], times[other])
+            seconds = float(np.median(times[one]))
+            ratios.append(Ratio(f"{one} / {other}", mode, compiled, *ratio, rounds, seconds))
     return ratios
-
-
-def _take_turns(
-    steps: Mapping[str, Callable[[], Any]],
-    rounds: int,
-    device: torch.device,
-    mode: Mode,
-    progress: Callable[[str], None] | None,
-) -> dict[str, list[float]]:
-    """Seconds of every step in every round, after two calls of each to warm up."""
-    if progress is not None:
-        progress(f"{mode}: warming up")
-    for _ in range(2):
-        for step in steps.values():
-            _timed(step, device)
-    times: dict[str, list[float]] = {name: [] for name in steps}
-    order = list(steps)
-    for turn in range(rounds):
-        # Rotating the order keeps any effect of the predecessor from favouring one network.
-        first = turn % len(order)
-        for name in order[first:] + order[:first]:
-            times[name].append(_timed(steps[name], device))
-        if progress is not None:
-            progress(f"{mode}: round {turn + 1} of {rounds}")
-    return times
 
 
 def networks(
@@ -179,9 +128,7 @@ def networks(
         "no exchange": build("refinenet", exchange=ExchangeRule(enabled=False), **arguments),
         "plain batch norm": build("refinenet", norm="shared", **arguments),
     }
-    with torch.no_grad():
-        for layer in exchange_layers(made["exchange"]).values():
-            layer.weight[:, ::10] = 1e-3
+    set_rate(made["exchange"], 0.1)
     return made
 
 
@@ -191,7 +138,7 @@ def _step(
     labels: Tensor,
     mode: Mode,
     compiled: bool,
-) -> Callable[[], Any]:
+) -> Step:
     net.train(mode == "training")
     forward: nn.Module = torch.compile(net, fullgraph=True) if compiled else net  # type: ignore[assignment]
     if mode == "evaluation":
@@ -210,14 +157,3 @@ def _step(
         optimiser.step()
 
     return train
-
-
-def _timed(step: Callable[[], Any], device: torch.device) -> float:
-    """Seconds that one call takes, until the device has finished."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    start = time.perf_counter()
-    step()
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    return time.perf_counter() - start

@@ -1,0 +1,1 @@
+"""Benchmarks: what exchange costs, what a network takes, how fast samples are read."""

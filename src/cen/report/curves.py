@@ -1,7 +1,7 @@
 """Figures of a run over time: losses, mIoU, ensemble weights, penalty and exchange rates."""
 
-import itertools
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import takewhile
 
 import matplotlib
 import numpy as np
@@ -10,7 +10,6 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
-from numpy.typing import NDArray
 
 from cen.report.runfolder import RunFolder, Series
 from cen.report.style import ENSEMBLE, INK, MUTED, house_style, new_axes, stream_colours
@@ -18,7 +17,6 @@ from cen.scores import SCORES, main_score
 
 Captioned = tuple[Figure, str]
 """A figure and what it shows, in a sentence or two."""
-
 
 _NOISY = 40  # from so many points on a running mean is drawn
 
@@ -31,73 +29,67 @@ def training_curves(run: RunFolder, colours: Mapping[str, str]) -> list[Captione
         colours: colour of each stream, and of ``"ensemble"``.
     """
     with house_style():
-        figures = [
-            *_losses(run, colours),
-            *_scores(run, colours),
-            *_alphas(run, colours),
-            *_weights(run),
-            *_penalty(run),
-        ]
+        figures = [*_losses(run, colours), *_scores(run, colours), *_weights(run, colours)]
+        figures += _penalty(run)
         for figure, _ in figures:
-            for axes in figure.axes:
-                label_steps(axes)
+            label_steps(figure.axes[0])
     return figures
 
 
 def exchange_curves(run: RunFolder) -> list[Captioned]:
     """The exchange rate of each layer over the steps, one figure per stream."""
     series = exchange_series(run)
-    streams = list(dict.fromkeys(stream for _, stream in series))
     with house_style():
-        return [_rates(stream, series) for stream in streams]
+        return [_rates(stream, series) for stream in dict.fromkeys(name for _, name in series)]
 
 
 def exchange_series(run: RunFolder) -> dict[tuple[str, str], Series]:
     """Exchange rate by (layer, stream): from exchange.json, else from metrics.csv."""
     series: dict[tuple[str, str], Series] = {}
-    for entry in run.exchange:
-        for layer in entry.get("layers", []):
-            key = (str(layer["name"]), str(layer["stream"]))
-            series.setdefault(key, {})[int(entry.get("step", 0))] = float(layer["rate"])
+    for look in run.exchange:
+        for layer in look["layers"]:
+            rates = series.setdefault((layer["name"], layer["stream"]), {})
+            rates[int(look.get("step", 0))] = float(layer["rate"])
     if any(len(points) > 1 for points in series.values()):
         return series
-    logged: dict[tuple[str, str], Series] = {}
-    for column, points in run.metrics.items():
-        head, _, rest = column.partition("/")
-        if head == "exchange" and "/" in rest:
-            layer_name, _, stream = rest.partition("/")
-            logged[layer_name, stream] = points
+    logged = {
+        (layer, stream): points
+        for layer, rates in _columns(run, "exchange").items()
+        for stream, points in rates.items()
+    }
     return logged or series
 
 
 def short_names(layers: list[str]) -> list[str]:
     """Layer names without what all of them share at the front and at the end."""
-    pieces = [name.split(".") for name in layers]
     if len(set(layers)) < 2:
         return layers
-    front = sum(1 for _ in itertools.takewhile(_same, zip(*pieces, strict=False)))
-    back = sum(1 for _ in itertools.takewhile(_same, zip(*(p[::-1] for p in pieces), strict=False)))
+    pieces = [name.split(".") for name in layers]
+    front = _shared(pieces)
+    back = _shared([piece[::-1] for piece in pieces])
     return [".".join(p[front : len(p) - back]) or ".".join(p) for p in pieces]
 
 
-def score_series(run: RunFolder) -> dict[str, dict[str, Series]]:
-    """The main score on the validation split: output -> stream or "ensemble" -> series.
+def _shared(pieces: list[list[str]]) -> int:
+    """How many parts all names have in common at the front."""
+    return sum(1 for _ in takewhile(lambda same: len(set(same)) == 1, zip(*pieces, strict=False)))
 
-    The main score of a segmentation is its mIoU, see :func:`cen.scores.main_score`.
-    """
-    found: dict[str, dict[str, Series]] = {}
-    for column, points in run.metrics.items():
-        parts = column.split("/")
-        if parts[0] == "val" and len(parts) >= 4 and parts[-1] == main_of(run, parts[1]):
-            name = "ensemble" if parts[2] == "ensemble" else "/".join(parts[3:-1])
-            found.setdefault(parts[1], {})[name] = points
-    return found
+
+def score_series(run: RunFolder) -> dict[str, dict[str, Series]]:
+    """The main score on the validation split: output -> stream or "ensemble" -> series."""
+    scores: dict[str, dict[str, Series]] = {}
+    for output, columns in _columns(run, "val").items():
+        for name, points in columns.items():
+            prediction, _, score = name.rpartition("/")
+            if prediction and score == main_of(run, output):
+                stream = prediction.removeprefix("streams/")
+                scores.setdefault(output, {})[stream] = points
+    return scores
 
 
 def main_of(run: RunFolder, output: str) -> str:
     """The score by which an output is judged, from what was logged of it."""
-    columns = (column.split("/") for column in run.metrics)
-    logged = {parts[-1] for parts in columns if parts[:2] == ["val", output]}
+    logged = {name.rpartition("/")[2] for name in _columns(run, "val").get(output, {})}
     return main_score(logged) or "mean_iou"
 
 
@@ -109,12 +101,9 @@ def score_title(run: RunFolder, output: str) -> str:
 
 
 def plot_scores(
-    axes: Axes,
-    scores: Mapping[str, Series],
-    colours: Mapping[str, str],
-    score: str = "mean_iou",
+    axes: Axes, scores: Mapping[str, Series], colours: Mapping[str, str], score: str
 ) -> None:
-    """Draw a score per stream and ensemble into a plot, shares in percent."""
+    """Draws a score per stream and ensemble into a plot, shares in percent."""
     for name, points in sorted(scores.items(), key=lambda item: item[0] == "ensemble"):
         _line(axes, points, name, colours.get(name, MUTED), 2.4 if name == "ensemble" else 1.6)
     if SCORES[score].unit == "%":
@@ -124,9 +113,9 @@ def plot_scores(
 
 
 def plot_rate(axes: Axes, run: RunFolder) -> bool:
-    """Draw the exchange rate of the whole network; False if nothing is known of it."""
+    """Draws the exchange rate of the whole network; False where nothing tells it."""
     points = run.metrics.get("exchange/rate") or {
-        int(entry.get("step", 0)): float(entry["rate"]) for entry in run.exchange if "rate" in entry
+        int(look.get("step", 0)): float(look["rate"]) for look in run.exchange if "rate" in look
     }
     if not points:
         return False
@@ -137,114 +126,99 @@ def plot_rate(axes: Axes, run: RunFolder) -> bool:
 
 
 def label_steps(axes: Axes) -> None:
-    """Make the x axis the axis of training steps, from 0."""
+    """Makes the x axis the axis of training steps, from 0."""
     axes.set_xlabel("step")
     axes.set_xlim(left=0)
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     axes.xaxis.set_major_formatter(lambda value, _: f"{int(value):,}")
 
 
-def _losses(run: RunFolder, colours: Mapping[str, str]) -> list[Captioned]:
-    figures = []
-    total = run.metrics.get("train/loss")
-    if total:
+def _columns(run: RunFolder, head: str) -> dict[str, dict[str, Series]]:
+    """Columns "head/group/name" as group -> name -> series."""
+    groups: dict[str, dict[str, Series]] = {}
+    for column, points in run.metrics.items():
+        first, _, rest = column.partition("/")
+        group, _, name = rest.partition("/")
+        if first == head and name:
+            groups.setdefault(group, {})[name] = points
+    return groups
+
+
+def _losses(run: RunFolder, colours: Mapping[str, str]) -> Iterator[Captioned]:
+    if total := run.metrics.get("train/loss"):
         figure, axes = new_axes("Training loss")
         _noisy_line(axes, total, "", ENSEMBLE)
-        caption = "What training makes small: the error of every stream and of the ensemble, plus "
         smooth = " Thick: running mean." if len(total) >= _NOISY else ""
-        figures.append((figure, f"{caption}the penalty on the scales.{smooth}"))
-    for output, terms in _by_output(run, "train").items():
+        yield (
+            figure,
+            "What training makes small: the error of every stream and of the ensemble, plus the "
+            f"penalty on the scales.{smooth}",
+        )
+    for output, terms in _columns(run, "train").items():
         figure, axes = new_axes(f"Loss by prediction, {output}")
         for name, points in terms.items():
             _noisy_line(axes, points, name, colours.get(name, MUTED))
         axes.legend(loc="best")
         caption = "The error alone: of each stream, and of the ensemble, from which only α learns."
-        figures.append((figure, caption))
-    return figures
+        yield figure, caption
 
 
-def _by_output(run: RunFolder, head: str) -> dict[str, dict[str, Series]]:
-    """Columns "head/output/name" as output -> name -> series."""
-    found: dict[str, dict[str, Series]] = {}
-    for column, points in run.metrics.items():
-        first, _, rest = column.partition("/")
-        if first == head and "/" in rest:
-            output, _, name = rest.partition("/")
-            found.setdefault(output, {})[name] = points
-    return found
-
-
-def _scores(run: RunFolder, colours: Mapping[str, str]) -> list[Captioned]:
-    figures = []
+def _scores(run: RunFolder, colours: Mapping[str, str]) -> Iterator[Captioned]:
     for output, scores in score_series(run).items():
         figure, axes = new_axes(score_title(run, output))
         main = main_of(run, output)
         plot_scores(axes, scores, colours, main)
         what = "labelled" if main == "mean_iou" else "predicted"
-        figures.append(
-            (
-                figure,
-                f"How well the held-out validation images are {what}. The best checkpoint is "
-                "chosen here, never on the test split.",
-            )
+        yield (
+            figure,
+            f"How well the held-out validation images are {what}. The best checkpoint is chosen "
+            "here, never on the test split.",
         )
-    return figures
 
 
-def _alphas(run: RunFolder, colours: Mapping[str, str]) -> list[Captioned]:
-    figures = []
-    for output, streams in _by_output(run, "alpha").items():
-        if len(streams) < 2:
-            continue
-        figure, axes = new_axes(f"Ensemble weights α, {output}")
-        for stream, points in streams.items():
-            _line(axes, points, stream, colours.get(stream, MUTED))
-        axes.set_ylim(0, 1)
-        axes.legend(loc="best")
-        figures.append((figure, "How much each stream counts in the ensemble; they sum to 1."))
-    return figures
-
-
-def _weights(run: RunFolder) -> list[Captioned]:
-    """The weights of the outputs' losses, where there are several or they are learned."""
+def _weights(run: RunFolder, colours: Mapping[str, str]) -> Iterator[Captioned]:
+    """The weights of streams in the ensemble, and of outputs in the loss where there are any."""
+    for output, streams in _columns(run, "alpha").items():
+        if len(streams) > 1:
+            caption = "How much each stream counts in the ensemble; they sum to 1."
+            yield _lines(f"Ensemble weights α, {output}", streams, colours, caption, 1)
     weights = {c.partition("/")[2]: p for c, p in run.metrics.items() if c.startswith("weight/")}
-    if not weights:
-        return []
-    figure, axes = new_axes("Weights of the losses")
-    for (output, points), colour in zip(
-        weights.items(), stream_colours(weights).values(), strict=False
-    ):
-        _line(axes, points, output, colour)
-    axes.set_ylim(bottom=0)
-    axes.legend(loc="best")
-    constant = all(len(set(points.values())) == 1 for points in weights.values())
-    how = "Fixed in this run." if constant else "Set by the program in every step."
-    return [(figure, f"How much each output counts in the loss. {how}")]
+    if weights:
+        constant = all(len(set(points.values())) == 1 for points in weights.values())
+        how = "Fixed in this run." if constant else "Set by the program in every step."
+        caption = f"How much each output counts in the loss. {how}"
+        yield _lines("Weights of the losses", weights, stream_colours(weights), caption)
 
 
-def _penalty(run: RunFolder) -> list[Captioned]:
-    figures = []
-    strength = run.metrics.get("lambda") or {}
-    if strength:
-        figure, axes = new_axes("Penalty strength λ")
-        _line(axes, strength, "", ENSEMBLE)
-        axes.yaxis.set_major_formatter(lambda value, _: f"{value:.3g}")
-        axes.set_ylim(0, max(strength.values()) * 1.15 or 1.0)
+def _penalty(run: RunFolder) -> Iterator[Captioned]:
+    if strength := run.metrics.get("lambda"):
         constant = len(set(strength.values())) == 1
-        figures.append(
-            (
-                figure,
-                "How hard the scales γ are pulled towards 0. "
-                + ("Fixed in this run." if constant else "Steered by the program in this run."),
-            )
-        )
-    scales = run.metrics.get("train/sparsity") or {}
-    if scales:
-        figure, axes = new_axes("Sum of penalised scales Σ|γ|")
-        _line(axes, scales, "", ENSEMBLE)
-        axes.set_ylim(bottom=0)
-        figures.append((figure, "What the penalty acts on: it falls as channels give way."))
-    return figures
+        how = "Fixed in this run." if constant else "Steered by the program in this run."
+        caption = f"How hard the scales γ are pulled towards 0. {how}"
+        top = max(strength.values()) * 1.15 or 1.0
+        figure, caption = _lines("Penalty strength λ", {"": strength}, {}, caption, top)
+        figure.axes[0].yaxis.set_major_formatter(lambda value, _: f"{value:.3g}")
+        yield figure, caption
+    if scales := run.metrics.get("train/sparsity"):
+        caption = "What the penalty acts on: it falls as channels give way."
+        yield _lines("Sum of penalised scales Σ|γ|", {"": scales}, {}, caption)
+
+
+def _lines(
+    title: str,
+    lines: Mapping[str, Series],
+    colours: Mapping[str, str],
+    caption: str,
+    top: float | None = None,
+) -> Captioned:
+    """Lines over the steps from 0 up, with a legend where they have names."""
+    figure, axes = new_axes(title)
+    for name, points in lines.items():
+        _line(axes, points, name, colours.get(name, MUTED) if name else ENSEMBLE)
+    axes.set_ylim(0, top)
+    if any(lines):
+        axes.legend(loc="best")
+    return figure, caption
 
 
 def _rates(stream: str, series: Mapping[tuple[str, str], Series]) -> Captioned:
@@ -282,23 +256,14 @@ def _line(axes: Axes, points: Series, label: str, colour: object, width: float =
 def _noisy_line(axes: Axes, points: Series, label: str, colour: str) -> None:
     """A running mean over the values themselves in a pale line, once there are enough of them."""
     steps, values = np.array(list(points)), np.array(list(points.values()))
+    first = not axes.lines
     if len(values) < _NOISY:
         _line(axes, points, label, colour)
     else:
+        width = max(3, len(values) // 25) | 1
+        padded = np.pad(values, width // 2, mode="edge")
         axes.plot(steps, values, color=colour, alpha=0.2, lw=0.8)
-        axes.plot(steps, _smooth(values), color=colour, label=label)
-    top = max(
-        axes.get_ylim()[1] if axes.lines[:-2] else 0, float(np.quantile(values, 0.995)) * 1.05
-    )
-    axes.set_ylim(0, top or 1.0)
-
-
-def _smooth(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    width = max(3, len(values) // 25) | 1
-    padded = np.pad(values, width // 2, mode="edge")
-    smooth: NDArray[np.float64] = np.convolve(padded, np.ones(width) / width, mode="valid")
-    return smooth
-
-
-def _same(items: tuple[str, ...]) -> bool:
-    return len(set(items)) == 1
+        mean = np.convolve(padded, np.ones(width) / width, mode="valid")
+        axes.plot(steps, mean, color=colour, label=label)
+    top = 0 if first else axes.get_ylim()[1]
+    axes.set_ylim(0, max(top, float(np.quantile(values, 0.995)) * 1.05) or 1.0)

@@ -15,23 +15,25 @@ def headline(run: RunFolder) -> str:
     model = _part(run, "model")
     inputs = " + ".join(model.get("inputs") or {}) or "inputs"
     names = ", ".join(_outputs(run)) or "segmentation"
-    network = " ".join(part for part in (_text(model.get("name")), _encoder(model)) if part)
+    network = _joined(" ", model.get("name"), _encoder(model))
     return f"{network + ': ' if network else ''}{inputs} → {names}"
 
 
 def run_facts(run: RunFolder) -> dict[str, str]:
-    """Term -> value, for what is known."""
-    info, machine = run.info, run.info.get("machine")
+    """Term -> value; "" for what no file tells."""
+    info, model, train = run.info, _part(run, "model"), _part(run, "train")
+    revision, _, rest = str(info.get("git") or "").partition(" ")
+    seed = info.get("seed", run.config.get("seed"))
     return {
         "Data": _data(run),
-        "Network": _network(_part(run, "model")),
-        "Training": _training(_part(run, "train")),
-        "Exchange": _exchange(_part(run, "model"), _part(run, "train")),
-        "Seed": _text(info.get("seed", run.config.get("seed"))),
+        "Network": _network(model) if model else "",
+        "Training": _training(train) if train else "",
+        "Exchange": _exchange(model, train) if model else "",
+        "Seed": "" if seed is None else str(seed),
         "Time": _duration(run),
-        "Machine": joined(machine),
+        "Machine": joined(info.get("machine")),
         "Versions": joined(info.get("versions")),
-        "Code": _code(info.get("git")),
+        "Code": _joined(" ", revision[:12], rest),
     }
 
 
@@ -39,19 +41,19 @@ def command(run: RunFolder) -> list[str]:
     """The words of the command that made the run, quoted for a shell; [] if not recorded."""
     value = run.info.get("command")
     if not isinstance(value, list) or not value:
-        return _text(value or None).split()
-    program = Path(str(value[0])).name
-    words = ["cen" if program == "__main__.py" else program, *map(str, value[1:])]
-    return [shlex.quote(word) for word in words]
+        return (value or "").split()
+    program = Path(value[0]).name
+    return [shlex.quote(w) for w in ("cen" if program == "__main__.py" else program, *value[1:])]
 
 
 def evaluation_facts(run: RunFolder) -> str:
     """Single values of evaluation.json in a sentence: step, samples, scales, ...; "" if none."""
-    known = {"scores", "classes", "palette", "split"}
-    parts = []
-    for key, value in run.evaluation.items():
-        if key not in known and isinstance(value, str | int | float | list):
-            parts.append(f"{key.replace('_', ' ')} {_plain(value)}")
+    shown_elsewhere = {"scores", "classes", "palette", "split"}
+    parts = [
+        f"{key.replace('_', ' ')} {_plain(value)}"
+        for key, value in run.evaluation.items()
+        if key not in shown_elsewhere and isinstance(value, str | int | float | list)
+    ]
     return f"How it was evaluated: {', '.join(parts)}." if parts else ""
 
 
@@ -65,16 +67,16 @@ def no_exchange(run: RunFolder) -> str:
 
 def exchange_advice(run: RunFolder) -> str:
     """What to turn where too little or too much is exchanged in the end; "" if all is well."""
-    if _part(run, "model").get("guide") == "random":
-        return ""  # the rate is what was asked for
     rate = run.exchange[-1].get("rate") if run.exchange else None
+    if rate is None or _part(run, "model").get("guide") == "random":
+        return ""  # drawn at random, the rate is what was asked for
     if rate == 0:
         return (
             "No channel is exchanged: every scale is above θ, and the streams meet in the shared "
             "convolutions and in the ensemble only. A larger λ (train.sparsity), a longer run, or "
             "train.exchange_rate changes that."
         )
-    if rate is not None and rate > 0.75:
+    if rate > 0.75:
         return (
             f"{rate:.0%} of the own channels are exchanged: the streams have become nearly one. "
             "A smaller λ (train.sparsity) or train.exchange_rate leaves them more of their own."
@@ -95,9 +97,8 @@ def unfinished(run: RunFolder) -> str:
 def _data(run: RunFolder) -> str:
     data = _part(run, "data")
     counts = {len(run.classes(output)) for output in _outputs(run) or ["segmentation"]} - {0}
-    parts = [_text(data.get("root")), f"layout {data['layout']}" if data.get("layout") else ""]
-    parts += [f"{count} classes" for count in counts]
-    return ", ".join(part for part in parts if part)
+    layout = f"layout {data['layout']}" if data.get("layout") else ""
+    return _joined(", ", data.get("root"), layout, *(f"{count} classes" for count in counts))
 
 
 def _outputs(run: RunFolder) -> list[str]:
@@ -106,56 +107,45 @@ def _outputs(run: RunFolder) -> list[str]:
 
 
 def _network(model: Mapping[str, Any]) -> str:
-    if not model:
-        return ""
     channels = ", ".join(f"{name} ({n})" for name, n in (model.get("inputs") or {}).items())
-    parts = [_encoder(model), f"{_text(model.get('name'))} decoder", channels]
-    parts += [
-        f"{key.replace('_', ' ')} {model[key]}"
-        for key in ("width", "decoder_channels")
-        if model.get(key)
-    ]
+    parts = [_encoder(model), f"{model.get('name', '')} decoder", channels]
+    for key in ("width", "decoder_channels"):
+        parts.append(f"{key.replace('_', ' ')} {model[key]}" if model.get(key) else "")
     if model.get("decoder_norm") not in (None, "none"):
         parts.append(f"decoder norms: {model['decoder_norm']}")
     if model.get("weights"):
         parts.append(f"starts from {model['weights']}")
-    return ", ".join(part for part in parts if part)
+    return _joined(", ", *parts)
 
 
 def _encoder(model: Mapping[str, Any]) -> str:
-    return _text(model.get("encoder") or unset(_text(model.get("name")), "encoder"))
+    return str(model.get("encoder") or unset(str(model.get("name")), "encoder") or "")
 
 
 def _training(train: Mapping[str, Any]) -> str:
-    if not train:
-        return ""
     steps = train.get("steps") or sum(s.get("steps", 0) for s in train.get("stages") or [])
     rates = f"learning rate {train.get('encoder_lr')} / {train.get('decoder_lr')}"
-    parts = [
+    dropout = train.get("modality_dropout")
+    return _joined(
+        ", ",
         f"{steps:,} steps of batch {train.get('batch_size')}",
-        f"{_text(train.get('optimizer'))}, {rates} (encoder / decoder)",
-        f"{_text(train.get('schedule'))} schedule",
-    ]
-    if train.get("modality_dropout"):
-        parts.append(f"modality dropout {train['modality_dropout']}")
-    return ", ".join(parts)
+        f"{train.get('optimizer') or ''}, {rates} (encoder / decoder)",
+        f"{train.get('schedule') or ''} schedule",
+        f"modality dropout {dropout}" if dropout else "",
+    )
 
 
 def _exchange(model: Mapping[str, Any], train: Mapping[str, Any]) -> str:
-    if not model:
-        return ""
     if (fusion := model.get("fusion")) not in (None, "exchange"):
-        place = model.get("fusion_at")
-        return f"none: baseline {fusion}" + (f", {place}" if place else "")
+        return _joined(", ", f"none: baseline {fusion}", model.get("fusion_at"))
     if model.get("exchange") is False:
         return "off: the streams share convolutions only"
     if model.get("guide") == "random":
         share, seed = model.get("random_rate"), model.get("random_seed")
         return f"{share} of each own part, drawn at random (seed {seed}) and fixed"
+    pull = f"penalty λ = {train.get('sparsity')}"
     if train.get("exchange_rate") is not None:
         pull = f"penalty steered to an exchange rate of {train['exchange_rate']}"
-    else:
-        pull = f"penalty λ = {train.get('sparsity')}"
     everywhere = model.get("decoder_exchange")
     if everywhere is None:  # the default of `cen.build`
         everywhere = len(model.get("outputs") or ()) > 1 and model.get("name") != "cycle"
@@ -167,33 +157,31 @@ def _exchange(model: Mapping[str, Any], train: Mapping[str, Any]) -> str:
 
 
 def _duration(run: RunFolder) -> str:
-    hours, started = run.hours, ""
+    started, length = "", ""
     if run.started is not None:
-        started = datetime.fromtimestamp(run.started, UTC).strftime("%Y-%m-%d %H:%M UTC")
-    if hours is None:
-        return f"started {started}" if started else ""
-    length = f"{hours:.1f} hours" if hours >= 1.5 else f"{hours * 60:.1f} minutes"
-    sessions = len(run.info.get("sessions") or [])
-    pauses = f" in {sessions} sessions, with the pauses between them" if sessions > 1 else ""
-    return f"{length}{pauses}, started {started}" if started else f"{length}{pauses}"
-
-
-def _code(git: Any) -> str:
-    """A revision, shortened."""
-    revision, _, rest = _text(git).partition(" ")
-    return f"{revision[:12]} {rest}".strip()
+        time = datetime.fromtimestamp(run.started, UTC)
+        started = f"started {time.strftime('%Y-%m-%d %H:%M UTC')}"
+    if (hours := run.hours) is not None:
+        length = f"{hours:.1f} hours" if hours >= 1.5 else f"{hours * 60:.1f} minutes"
+        if (sessions := len(run.info.get("sessions") or [])) > 1:
+            length += f" in {sessions} sessions, with the pauses between them"
+    return _joined(", ", length, started)
 
 
 def _part(run: RunFolder, name: str) -> Mapping[str, Any]:
-    value = run.config.get(name)
-    return value if isinstance(value, Mapping) else {}
+    return run.config.get(name) or {}
 
 
-def joined(value: Any) -> str:
-    """Facts by name as one text; other values as they are, "" for None."""
+def joined(value: Mapping[str, Any] | str | None) -> str:
+    """Facts by name as one text; text as it is, "" for None."""
     if isinstance(value, Mapping):
         return ", ".join(f"{key} {item}" for key, item in value.items() if item is not None)
-    return _text(value)
+    return value or ""
+
+
+def _joined(separator: str, *parts: object) -> str:
+    """Those parts that say something."""
+    return separator.join(str(part) for part in parts if part)
 
 
 def _plain(value: Any) -> str:
@@ -202,7 +190,3 @@ def _plain(value: Any) -> str:
     if isinstance(value, list):
         return " ".join(_plain(item) for item in value)
     return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def _text(value: Any) -> str:
-    return "" if value is None else str(value)

@@ -114,10 +114,13 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         (["data"], "required"),
         (["data", "rooms"], "OUT"),
         (["data", "rooms", "x", "--labels", "part"], "did you mean parts?"),
-        (["data", "rooms", "x", "--size", "8", "8"], "--size 8: give 32 or more"),
-        (["data", "rooms", "x", "--train", "0"], "--train 0: give 1 or more"),
+        (
+            ["data", "rooms", "x", "--size", "8", "8"],
+            "--size 8: give a whole number between 32 and",
+        ),
+        (["data", "rooms", "x", "--train", "0"], "--train 0: give a whole number between 1 and"),
         (["configs", "cp", "rooms-smal"], "did you mean rooms-small?"),
-        (["bench", "exchange", "--rounds", "2"], "--rounds 2: give 6 or more"),
+        (["bench", "exchange", "--rounds", "2"], "--rounds 2: give a whole number between 6 and"),
         (["bench", "exchange", "--rounds", "two"], "--rounds two: is no whole number"),
     ],
 )

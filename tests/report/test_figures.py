@@ -102,3 +102,9 @@ def test_overview_of_nothing_is_refused(tmp_path):
     (tmp_path / "config.yaml").write_text("seed: 0")
     with pytest.raises(DataError, match="to show yet"):
         figure_overview(tmp_path)
+
+
+def test_losses_of_few_points_are_all_within_their_picture(tmp_path):
+    (tmp_path / "metrics.csv").write_text("step,train/s/rgb,train/s/depth\n1,9,1\n2,8,0.5\n")
+    (figure,) = [f for f, _ in training_curves(read_run(tmp_path), {})]
+    assert figure.axes[0].get_ylim()[1] >= 9

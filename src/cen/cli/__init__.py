@@ -56,14 +56,7 @@ def build_parser() -> Parser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one command.
-
-    Args:
-        argv: The words after ``cen``; None: those of the process.
-
-    Returns:
-        The exit code.
-    """
+    """Runs one command."""
     with ending_raises() as ending:
         code = _run_telling(sys.argv[1:] if argv is None else argv)
     if ending.heard is None or code == 130:

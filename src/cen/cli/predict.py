@@ -79,11 +79,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _one_file(option: str, text: str) -> None:
-    """Refuses what is not the file of one scene.
-
-    Raises:
-        ConfigError: Naming the option.
-    """
+    """Refuses what is not the file of one scene."""
     words.free_path(option, text)
     file = Path(text)
     if file.is_dir():

@@ -20,7 +20,7 @@ def run(args: argparse.Namespace) -> int:
     """Writes the page, and the picture if asked for."""
     folder = sources.begun_run(args.run_folder)
     if args.overview is not None:
-        words.out_picture("--overview", args.overview)
+        words.out_file("--overview", args.overview, ".png")
     from cen.report import figure_overview, write_report
 
     print(write_report(folder))

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cen.cli import printing
 from cen.errors import CenWarning, ConfigError, nearest, shown
@@ -18,11 +18,7 @@ if TYPE_CHECKING:  # the help of commands waits for no library that reads config
 
 
 def run_folder(run: Path) -> Path:
-    """A folder that holds a run.
-
-    Raises:
-        ConfigError: There is none at the path.
-    """
+    """A folder that holds a run."""
     if run.is_file():
         raise ConfigError(f"{run}: is a file, not the folder of a run that cen train has made")
     if not run.is_dir():
@@ -34,19 +30,12 @@ def run_folder(run: Path) -> Path:
 
 
 def trained_run(run: Path) -> Path:
-    """A run folder with a network in it; of a run that still trains, a warning says how far it is.
-
-    Raises:
-        ConfigError: There is no run, or it has saved no network yet.
-    """
+    """A run folder with a network in it."""
     run_folder(run)
-    saved = any((run / name).is_file() for name in ("best.safetensors", "last.safetensors"))
-    step = _training_step(run)
-    if step is not None and saved:
-        _warn_of_training(run, step, "what follows is of the network that it has saved last")
-    if saved:
+    if any((run / name).is_file() for name in ("best.safetensors", "last.safetensors")):
+        _warn_of_training(run, "what follows is of the network that it has saved last")
         return run
-    if step is not None:
+    if _training_step(run) is not None:
         raise ConfigError(
             f"{run}: is still training and has saved no network yet; wait for its first checkpoint "
             "(train.checkpoint_every, train.validate_every)"
@@ -57,43 +46,34 @@ def trained_run(run: Path) -> Path:
     )
 
 
-def begun_run(run: Path) -> Path:
-    """A run folder as far as it has got; of a run that still trains, a warning says how far it is.
+_TRACES = ("run.json", "metrics.csv", "exchange.json", "evaluation.json", "panels")
 
-    Raises:
-        ConfigError: There is no run, or nothing of it but its configuration.
-    """
+
+def begun_run(run: Path) -> Path:
+    """A run folder as far as it has got."""
     run_folder(run)
     if not any((run / name).exists() for name in _TRACES):
         raise ConfigError(
             f"{run}: holds a configuration and nothing of a run yet, so there is nothing to show; "
             f"train it with: cen train --resume {run}"
         )
-    step = _training_step(run)
-    if step is not None:
-        _warn_of_training(run, step, "what follows shows it as far as it has got")
+    _warn_of_training(run, "what follows shows it as far as it has got")
     return run
 
 
-_TRACES = ("run.json", "metrics.csv", "exchange.json", "evaluation.json", "panels")
-
-
-def _warn_of_training(run: Path, step: int, what: str) -> None:
-    told = f"{run}: is still training (step {step}); {what}"
-    warnings.warn(told, CenWarning, stacklevel=3)
-
-
 def network_source(path: Path) -> Path:
-    """A ``.safetensors`` file or the folder of a run, from which a network is loaded.
-
-    Raises:
-        ConfigError: It is neither.
-    """
+    """A ``.safetensors`` file or the folder of a run, from which a network is loaded."""
     if path.is_file():
         return path
     if path.suffix == ".safetensors":
         raise ConfigError(f"{path}: no such file")
     return trained_run(path)
+
+
+def _warn_of_training(run: Path, what: str) -> None:
+    """Says of a run that still trains how far it is."""
+    if (step := _training_step(run)) is not None:
+        warnings.warn(f"{run}: is still training (step {step}); {what}", CenWarning, stacklevel=3)
 
 
 def _training_step(run: Path) -> int | None:
@@ -108,11 +88,7 @@ def _training_step(run: Path) -> int | None:
 
 
 def config_of(run: Path, overrides: Mapping[str, str]) -> Config:
-    """The configuration of a run, moved to another place or machine.
-
-    Raises:
-        ConfigError: A key would change what the run computes.
-    """
+    """The configuration of a run, moved to another place or machine."""
     from cen.config import MOVABLE, Config
 
     for key in overrides:
@@ -123,29 +99,21 @@ def config_of(run: Path, overrides: Mapping[str, str]) -> Config:
     return Config.load(run / "config.yaml", overrides, of_run=True)
 
 
-def shipped() -> dict[str, Any]:
-    """The shipped configurations: name to a readable resource."""
-    files = (resources.files("cen") / "configs").iterdir()
-    return {
-        f.name.removesuffix(".yaml"): f
-        for f in sorted(files, key=lambda f: f.name)
-        if f.name.endswith(".yaml")
-    }
+def shipped() -> dict[str, Path]:
+    """The shipped configurations: name to file."""
+    folder = Path(str(resources.files("cen") / "configs"))
+    return {file.stem: file for file in sorted(folder.glob("*.yaml"))}
 
 
-def shipped_one(name: str) -> Any:
-    """One shipped configuration.
-
-    Raises:
-        ConfigError: There is none of that name.
-    """
-    known = shipped()
-    if name not in known:
-        raise ConfigError(f"{name}: no file and no shipped configuration{nearest(name, known)}")
-    return known[name]
+def shipped_one(name: str) -> Path:
+    """One shipped configuration."""
+    files = shipped()
+    if name not in files:
+        raise ConfigError(f"{name}: no file and no shipped configuration{nearest(name, files)}")
+    return files[name]
 
 
-def list_shipped(args: argparse.Namespace, key: str, what: str, files: Mapping[str, Any]) -> int:
+def list_shipped(args: argparse.Namespace, key: str, what: str, files: Mapping[str, Path]) -> int:
     """Prints shipped files with the first lines of the comments that they begin with."""
     summaries = {
         name: file.read_text("utf-8").partition("\n")[0].lstrip("# ").rstrip(".")
@@ -167,16 +135,11 @@ def load_config(name: str, overrides: Mapping[str, str]) -> Config:
         return Config.load(name, overrides)
     if name.endswith((".yaml", ".yml")) or "/" in name:
         raise ConfigError(f"{name}: no such file; cen configs cp NAME {name} makes one")
-    with resources.as_file(shipped_one(name)) as path:
-        return Config.load(path, overrides)
+    return Config.load(shipped_one(name), overrides)
 
 
 def need_data(config: Config) -> None:
-    """Refuses a configuration whose data folder is not there, saying how to make it.
-
-    Raises:
-        ConfigError: ``data.root`` is no folder.
-    """
+    """Refuses a configuration whose data folder is not there, saying how to make it."""
     root = Path(config.data.root)
     # A container is a file, Rooms rendered while it is read needs neither, and what is elsewhere
     # is for its reader to find.

@@ -18,34 +18,23 @@ SIDE = 16384
 
 def whole(least: int, most: int = MOST) -> Callable[[str], int]:
     """The type of a whole number from ``least`` to ``most``."""
-
-    def read(text: str) -> int:
-        try:
-            value = int(text)
-        except ValueError:
-            raise argparse.ArgumentTypeError("is no whole number") from None
-        if value < least:
-            raise argparse.ArgumentTypeError(f"give {least} or more")
-        if value > most:
-            raise argparse.ArgumentTypeError(f"give {most} or less")
-        return value
-
-    return read
+    return lambda text: int(_within(int, text, "whole number", least, most))
 
 
 def factor(least: float, most: float) -> Callable[[str], float]:
     """The type of a number from ``least`` to ``most``, which NaN is not."""
+    return lambda text: _within(float, text, "number", least, most)
 
-    def read(text: str) -> float:
-        try:
-            value = float(text)
-        except ValueError:
-            raise argparse.ArgumentTypeError("is no number") from None
-        if not least <= value <= most:
-            raise argparse.ArgumentTypeError(f"give a number between {least:g} and {most:g}")
-        return value
 
-    return read
+def _within(kind: type[float], text: str, name: str, least: float, most: float) -> float:
+    try:
+        value = kind(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"is no {name}") from None
+    if not least <= value <= most:
+        limits = f"{least:.10g} and {most:.10g}"
+        raise argparse.ArgumentTypeError(f"give a {name} between {limits}")
+    return value
 
 
 def path(text: str) -> Path:
@@ -61,21 +50,13 @@ def path_text(text: str) -> str:
 
 
 def free_path(option: str, text: str) -> None:
-    """Refuses the value of a free option that names no file.
-
-    Raises:
-        ConfigError: Naming the option.
-    """
+    """Refuses the value of a free option that names no file."""
     if problem := path_problem(text):
         raise ConfigError(f"{option} {shown(text)}: {problem}")
 
 
 def out_folder(option: str, folder: Path) -> None:
-    """Refuses a folder that cannot be made, before any work is done for it.
-
-    Raises:
-        ConfigError: Naming the option and what is in the way.
-    """
+    """Refuses a folder that cannot be made, before any work is done for it."""
     if folder.exists() and not folder.is_dir():
         raise ConfigError(f"{option} {folder}: is a file; name a folder, which need not exist")
     for part in folder.parents:
@@ -83,41 +64,19 @@ def out_folder(option: str, folder: Path) -> None:
             raise ConfigError(f"{option} {folder}: {part} is a file, so nothing can lie below it")
 
 
-def out_file(option: str, file: Path) -> None:
-    """Refuses a file that cannot be written where it is wanted.
-
-    Raises:
-        ConfigError: Naming the option and what is in the way.
-    """
+def out_file(option: str, file: Path, ending: str = "") -> None:
+    """Refuses a file that cannot be written where it is wanted, or is not of the type made."""
     if file.is_dir():
         raise ConfigError(f"{option} {file}: is a folder; name a file, such as {file / 'NAME'}")
     if not file.exists():
         out_folder(option, file)
+    if not file.name.lower().endswith(ending):
+        raise ConfigError(f"{option} {file}: give a name that ends in {ending}, the type it has")
 
 
 def new_file(option: str, file: Path, force: bool | None) -> None:
-    """As :func:`out_file`, for a file that is replaced where ``force`` says so alone.
-
-    Args:
-        option: What the command line calls it.
-        file: The file to be written.
-        force: Whether it may be replaced; None: the command has no ``--force``.
-
-    Raises:
-        ConfigError: It is there already, or cannot be written.
-    """
+    """As :func:`out_file`, for one that is replaced by ``--force`` alone (None: there is none)."""
     out_file(option, file)
     if file.exists() and not force:
         hint = "" if force is None else ", or --force to overwrite it"
         raise ConfigError(f"{file}: exists; give another name{hint}")
-
-
-def out_picture(option: str, file: Path) -> None:
-    """As :func:`out_file`, for a picture: its name says of which type it is.
-
-    Raises:
-        ConfigError: Naming the option and what is in the way.
-    """
-    out_file(option, file)
-    if file.suffix.lower() != ".png":
-        raise ConfigError(f"{option} {file}: the picture is a PNG; give a name that ends in .png")

@@ -34,17 +34,6 @@ def contact_sheet(dataset: AlignedDataset, indices: Sequence[int], path: Path) -
 
     Depth has one scale for the whole sheet, so that frames can be compared; what is missing or
     ignored is grey. A sample that cannot be read is shown as the message.
-
-    Args:
-        dataset: where the samples are from.
-        indices: which samples, one row each.
-        path: the PNG to write.
-
-    Returns:
-        The path.
-
-    Raises:
-        DataError: the file cannot be written.
     """
     fields = {**dataset.modalities, **dataset.targets}
     samples = [_read(dataset, index) for index in indices]
@@ -119,17 +108,12 @@ def _draw(
 
 def _legend(figure: Figure, dataset: AlignedDataset, samples: Sequence[dict[str, Any]]) -> None:
     patches = []
-    for name, known in dataset.labels.items():
-        present: set[int] = set()
-        for sample in samples:
-            if name in sample:
-                present |= set(np.unique(sample[name]).tolist())
-        patches += [
-            Patch(facecolor=known.palette[value] / 255.0, label=known.names[value])
-            for value in sorted(present)
-            if 0 <= value < len(known.names)
-        ]
-        if present - set(range(len(known.names))):
+    for field, classes in dataset.labels.items():
+        present = {v for s in samples if field in s for v in np.unique(s[field]).tolist()}
+        for value, (name, colour) in enumerate(zip(classes.names, classes.palette, strict=True)):
+            if value in present:
+                patches.append(Patch(facecolor=colour / 255.0, label=name))
+        if present - set(range(len(classes.names))):
             patches.append(Patch(facecolor=_HOLE, label="ignored"))
     if patches:
         # Half an inch of patch and gaps and 0.08 of each letter: no wider than the figure.

@@ -22,12 +22,7 @@ _NOISY = 40  # from so many points on a running mean is drawn
 
 
 def training_curves(run: RunFolder, colours: Mapping[str, str]) -> list[Captioned]:
-    """The figures that metrics.csv gives something for.
-
-    Args:
-        run: the run.
-        colours: colour of each stream, and of ``"ensemble"``.
-    """
+    """The figures that metrics.csv gives something for."""
     with house_style():
         figures = [*_losses(run, colours), *_scores(run, colours), *_weights(run, colours)]
         figures += _penalty(run)

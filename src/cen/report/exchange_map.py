@@ -17,12 +17,7 @@ _WIDTH = 1024  # picture columns per layer; layers of any width are stretched ov
 
 
 def exchange_maps(run: RunFolder, colours: Mapping[str, str] | None = None) -> list[Captioned]:
-    """The last inspection that says which channels are replaced, drawn for each stream.
-
-    Args:
-        run: the run.
-        colours: of the streams; by default chosen here.
-    """
+    """The last inspection that says which channels are replaced, drawn for each stream."""
     marked = [look for look in run.exchange if any(layer.get("mask") for layer in look["layers"])]
     last: Mapping[str, Any] = marked[-1] if marked else {"layers": []}
     streams = dict.fromkeys(layer["stream"] for layer in last["layers"] if layer.get("mask"))

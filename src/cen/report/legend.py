@@ -36,11 +36,7 @@ def legend_entries(
 
 
 def legend_png(entries: Sequence[Mapping[str, Any]]) -> bytes:
-    """The classes that occur, most frequent first, as a PNG.
-
-    Args:
-        entries: of :func:`legend_entries`.
-    """
+    """The classes that occur, most frequent first, as a PNG."""
     shown = sorted((e for e in entries if e["pixels"]), key=lambda e: -e["pixels"])
     widest = max((len(str(entry["class"])) for entry in shown), default=4)
     width, rows = 1.3 + 0.085 * widest, max(1, len(shown))

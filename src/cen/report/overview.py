@@ -21,13 +21,7 @@ from cen.report.curves import (
 from cen.report.painting import paint, scale_limits
 from cen.report.panels import Panel
 from cen.report.runfolder import RunFolder, read_run
-from cen.report.samples import (
-    class_colours,
-    class_names,
-    classes_shown,
-    kind_of,
-    predictions,
-)
+from cen.report.samples import classes_of
 from cen.report.style import INK, house_style, png_bytes, stream_colours
 from cen.report.summary import stream_names
 
@@ -61,11 +55,15 @@ def figure_overview(run: str | Path, out: str | Path | None = None, samples: int
 
 def _draw(run: RunFolder, panels: list[Panel], curves: bool) -> Figure:
     output = next((name for panel in panels for name in panel.outputs), "")
-    colours = class_colours(run, output)
-    rows = [_pictures(panel, output, colours) for panel in panels]
+    classes = classes_of(run, output)
+    rows = [_pictures(panel, output, classes.colours) for panel in panels]
     columns = max((len(row) for row in rows), default=1)
     shape = next(iter(rows[0].values())).shape if rows else (3, 4)
-    marks = _marks(run, output, colours)
+    # No legend where it would be larger than the pictures.
+    marks = [
+        Patch(color=tuple(classes.colours[i] / 255), label=classes.names[i])
+        for i in (classes.seen if len(classes.seen) <= 24 else [])
+    ]
     below = 0.15 + 0.18 * math.ceil(len(marks) / _COLUMNS)
     tall = len(rows) * (_WIDTH / columns) * shape[0] / shape[1] + (0.25 + below if rows else 0)
     figure = Figure(figsize=(_WIDTH, tall + (2.9 if curves else 0)), layout="constrained")
@@ -84,20 +82,13 @@ def _draw(run: RunFolder, panels: list[Panel], curves: bool) -> Figure:
     return figure
 
 
-def _marks(run: RunFolder, output: str, colours: Image) -> list[Patch]:
-    """The legend; none where it would be larger than the pictures."""
-    names, ids = class_names(run, output, len(colours)), classes_shown(run, output, len(colours))
-    if len(ids) > 24:
-        return []
-    return [Patch(color=tuple(colours[i] / 255), label=names[i]) for i in ids]
-
-
 def _pictures(panel: Panel, output: str, colours: Image) -> dict[str, Image]:
     pictures = {f"input {name}": to_picture(value) for name, value in panel.inputs.items()}
-    shown = predictions(panel, output)
-    limits = scale_limits(kind_of(panel, output), shown.values())
-    for name, value in shown.items():
-        pictures[name] = paint(kind_of(panel, output), value, colours, limits)
+    if output in panel.outputs:
+        shown, kind = panel.outputs[output].predictions(), panel.outputs[output].kind
+        limits = scale_limits(kind, shown.values())
+        for name, value in shown.items():
+            pictures[name] = paint(kind, value, colours, limits)
     return pictures
 
 

@@ -46,6 +46,17 @@ class PanelOutput:
     ensemble: Array | None
     kind: str = _FIRST_KIND
 
+    def predictions(self) -> dict[str, Array]:
+        """Truth, "stream NAME" and ensemble, as far as they are stored.
+
+        With a single stream the ensemble is that stream and is left out.
+        """
+        shown = {} if self.truth is None else {"truth": self.truth}
+        shown |= {f"stream {name}": value for name, value in self.streams.items()}
+        if self.ensemble is not None and len(self.streams) != 1:
+            shown["ensemble"] = self.ensemble
+        return shown
+
 
 @dataclass(frozen=True)
 class Panel:
@@ -104,11 +115,7 @@ _MOST_SIDE = 2**15
 
 
 def _check_sizes(path: Path) -> None:
-    """Refuses an archive that claims more than a panel holds, before any of it is unpacked.
-
-    Raises:
-        DataError: naming the array.
-    """
+    """Refuses an archive that claims more than a panel holds, before any of it is unpacked."""
     with zipfile.ZipFile(path) as archive:
         if sum(entry.file_size for entry in archive.infolist()) > _MOST_BYTES:
             raise DataError(f"it unpacks to more than {_MOST_BYTES} bytes")
@@ -123,11 +130,7 @@ def _check_sizes(path: Path) -> None:
 
 
 def _check_output(name: str, entry: Mapping[str, Any]) -> None:
-    """Refuses an output whose arrays are not those of its kind.
-
-    Raises:
-        DataError: naming the array.
-    """
+    """Refuses an output whose arrays are not those of its kind."""
     name_of_kind = entry.get("kind", _FIRST_KIND)
     kind = KINDS.get(name_of_kind)
     if kind is None:
@@ -149,11 +152,7 @@ def _check_output(name: str, entry: Mapping[str, Any]) -> None:
 
 
 def _check_picture(name: str, value: Array) -> None:
-    """Refuses what is no picture: other dimensions or types, or too large to be shown.
-
-    Raises:
-        DataError: naming the array.
-    """
+    """Refuses what is no picture: other dimensions or types, or too large to be shown."""
     sides = value.shape[:2]
     if value.ndim not in (2, 3) or 0 in value.shape or value.dtype.kind not in "biuf":
         raise DataError(f"{name} is {value.dtype} {value.shape}, no picture of (H, W) or (H, W, C)")

@@ -13,19 +13,13 @@ import yaml
 from cen.errors import DataError
 from cen.files import write_text
 from cen.report import facts
-from cen.report.colours import Image, as_palette, to_picture
+from cen.report.colours import Image, to_picture
 from cen.report.curves import exchange_curves, training_curves
 from cen.report.exchange_map import exchange_maps
 from cen.report.painting import depth_bar, error_text, how_to_read, paint, scale_limits
 from cen.report.panels import Panel
 from cen.report.runfolder import RunFolder, read_run
-from cen.report.samples import (
-    class_colours,
-    class_names,
-    classes_shown,
-    kind_of,
-    predictions,
-)
+from cen.report.samples import classes_of
 from cen.report.style import picture, stream_colours
 from cen.report.summary import (
     by_columns,
@@ -94,8 +88,8 @@ def render(run: RunFolder) -> str:
         run_facts=facts.run_facts(run),
         colours=colours,
         results=_results(run),
-        pictures=_pictures(run),
-        classes=_per_class(run),
+        pictures=list(_pictures(run)),
+        classes=list(_per_class(run)),
         training=[drawing(figure) for figure in training_curves(run, colours)],
         exchange=_exchange(run, colours),
         command=facts.command(run),
@@ -112,17 +106,19 @@ def _results(run: RunFolder) -> dict[str, Any] | None:
     if not rows:
         return None
     mixed = len(by_columns(rows)) > 1 or "mean_iou" not in score_columns(rows)
+    intro = f"Scores on the {summary['split']} split, "
     if mixed:
-        intro = (
-            f"Scores on the {summary['split']} split, each counted over all its pixels with ground "
-            f"truth; shares are in percent. {_glossary(rows)} α is a stream's weight in the "
-            "ensemble."
+        scores = [SCORES[name] for name in score_columns(rows) if name in SCORES]
+        glossary = " ".join(f"{score.head}: {score.text}." for score in scores if score.text)
+        intro += (
+            "each counted over all its pixels with ground truth; shares are in percent. "
+            f"{glossary} α is a stream's weight in the ensemble."
         )
     else:
-        intro = (
-            f"Scores on the {summary['split']} split, in percent. mIoU is the mean over classes of "
-            "the overlap between prediction and truth, from one confusion matrix over the whole "
-            "split; α is a stream's weight in the ensemble."
+        intro += (
+            "in percent. mIoU is the mean over classes of the overlap between prediction and "
+            "truth, from one confusion matrix over the whole split; α is a stream's weight in the "
+            "ensemble."
         )
     if len({tuple(row["inputs"]) for row in rows}) > 1:
         intro += " The last rows show what is left when a sensor is missing."
@@ -133,12 +129,6 @@ def _results(run: RunFolder) -> dict[str, Any] | None:
         "compared": single_text(summary),
         "how": " ".join([facts.evaluation_facts(run), *units_text(run.evaluation)]),
     }
-
-
-def _glossary(rows: list[dict[str, Any]]) -> str:
-    """What the scores in the tables are, in sentences."""
-    known = [SCORES[name] for name in score_columns(rows) if name in SCORES]
-    return " ".join(f"{score.head}: {score.text}." for score in known if score.text)
 
 
 def _cards(rows: list[dict[str, Any]], run: RunFolder) -> Iterator[Card]:
@@ -160,32 +150,31 @@ def _cards(rows: list[dict[str, Any]], run: RunFolder) -> Iterator[Card]:
         yield Card(f"{100 * run.exchange[-1]['rate']:.1f}", "%", "of own channels replaced")
 
 
-def _pictures(run: RunFolder) -> list[dict[str, Any]]:
+def _pictures(run: RunFolder) -> Iterator[dict[str, Any]]:
     outputs = list(dict.fromkeys(o for p in run.panels for o in p.outputs))
-    parts = []
     for output in (outputs or [""]) if run.panels else []:
-        colours = class_colours(run, output)
-        names = class_names(run, output, len(colours))
-        shown = classes_shown(run, output, len(colours))
-        kinds = {kind_of(panel, output) for panel in run.panels if output in panel.outputs}
-        parts.append(
-            {
-                "name": output,
-                "classes": [{"name": names[i], "colour": colours[i].tolist()} for i in shown],
-                "how_to_read": [key for kind in sorted(kinds) if (key := how_to_read(kind))],
-                "panels": [
-                    {"name": panel.name, "images": list(_panel(panel, output, colours))}
-                    for panel in run.panels
-                ],
-            }
-        )
-    return parts
+        classes = classes_of(run, output)
+        kinds = {panel.outputs[output].kind for panel in run.panels if output in panel.outputs}
+        yield {
+            "name": output,
+            "classes": [
+                {"name": classes.names[i], "colour": classes.colours[i].tolist()}
+                for i in classes.seen
+            ],
+            "how_to_read": [key for kind in sorted(kinds) if (key := how_to_read(kind))],
+            "panels": [
+                {"name": panel.name, "images": list(_panel(panel, output, classes.colours))}
+                for panel in run.panels
+            ],
+        }
 
 
 def _panel(panel: Panel, output: str, colours: Image) -> Iterator[Picture]:
     for name, value in panel.inputs.items():
         yield Picture(picture(to_picture(value), photo=True), name, name, "input ", photo=True)
-    shown, kind = predictions(panel, output), kind_of(panel, output)
+    if output not in panel.outputs:
+        return
+    shown, kind = panel.outputs[output].predictions(), panel.outputs[output].kind
     limits = scale_limits(kind, shown.values())
     for name, value in shown.items():
         score = ""
@@ -198,24 +187,23 @@ def _panel(panel: Panel, output: str, colours: Image) -> Iterator[Picture]:
         yield Picture(picture(depth_bar(limits)), f"colours of depth, {bar}", "", before=bar)
 
 
-def _per_class(run: RunFolder) -> list[dict[str, Any]]:
-    tables = []
+def _per_class(run: RunFolder) -> Iterator[dict[str, Any]]:
     for output, entries in evaluation_dict({**run.evaluation, "classes": None})["classes"].items():
-        names = class_names(run, output, len(entries))
-        palette = as_palette(run.colours(output), len(entries))
-        streams = [p for p in entries[0]["iou"] if p != "ensemble"]
-        classes = [
-            {
-                "name": name,
-                "colour": colour.tolist(),
-                "pixels": "–" if entry["pixels"] is None else f"{100 * entry['pixels']:.1f}",
-                "iou": entry["iou"],
-            }
-            for entry, name, colour in zip(entries, names, palette, strict=True)
-        ]
-        columns = streams + (["ensemble"] if len(streams) != 1 else [])
-        tables.append({"name": output, "predictions": columns, "classes": classes})
-    return tables
+        classes = classes_of(run, output, len(entries))
+        streams = [name for name in entries[0]["iou"] if name != "ensemble"]
+        yield {
+            "name": output,
+            "predictions": streams + (["ensemble"] if len(streams) != 1 else []),
+            "classes": [
+                {
+                    "name": name,
+                    "colour": colour.tolist(),
+                    "pixels": "–" if entry["pixels"] is None else f"{100 * entry['pixels']:.1f}",
+                    "iou": entry["iou"],
+                }
+                for entry, name, colour in zip(entries, classes.names, classes.colours, strict=True)
+            ],
+        }
 
 
 def _exchange(run: RunFolder, colours: Mapping[str, str]) -> dict[str, Any]:

@@ -60,15 +60,7 @@ def evaluation_dict(evaluation: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def inspection_dict(inspection: Mapping[str, Any] | HasDict) -> dict[str, Any]:
-    """The figures of an inspection without the per-channel masks.
-
-    Args:
-        inspection: of :func:`cen.inspect`, or its ``to_dict()``.
-
-    Returns:
-        ``rate`` (share of own channels replaced), ``alpha`` and ``layers`` with, per layer and
-        stream, the sizes, ``rate`` and ``quantiles`` of |γ| (minimum, quartiles, maximum).
-    """
+    """The figures of an inspection without the per-channel masks."""
     plain = inspection if isinstance(inspection, Mapping) else inspection.to_dict()
     layers = [{k: v for k, v in layer.items() if k != "mask"} for layer in plain["layers"]]
     return {"rate": plain.get("rate"), "alpha": plain.get("alpha") or {}, "layers": layers}
@@ -119,12 +111,7 @@ class ScoreTable(NamedTuple):
 
 
 def score_tables(rows: list[dict[str, Any]], units: bool) -> list[ScoreTable]:
-    """The rows of an evaluation as tables, one for each kind of output.
-
-    Args:
-        rows: those of :func:`evaluation_dict`.
-        units: whether heads say which scores are shares, and rows of which output they are.
-    """
+    """The rows of an evaluation as tables, one for each kind of output."""
     return [_score_table(group, units) for group in by_columns(rows)]
 
 
@@ -184,11 +171,7 @@ def level(value: float | str) -> str:
 
 
 def images_text(evaluation: Mapping[str, Any]) -> str:
-    """How figures of generated images came about, in a sentence; "" where there are none.
-
-    Args:
-        evaluation: what `evaluation_dict` gives.
-    """
+    """How figures of generated images came about, in a sentence; "" where there are none."""
     if "generator_mode" not in evaluation:
         return ""
     text = f"Generator run in mode {evaluation['generator_mode']}"

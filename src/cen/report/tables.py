@@ -24,14 +24,7 @@ __all__ = ["evaluation_dict", "evaluation_table", "inspection_dict", "inspection
 
 
 def evaluation_table(evaluation: Mapping[str, Any]) -> Group:
-    """Scores of every stream, the ensemble and every subset of the modalities, shares in percent.
-
-    Args:
-        evaluation: what evaluation.json holds; :func:`evaluation_dict` gives the same rows.
-
-    Returns:
-        A table; for outputs of several kinds, whose scores differ, one for each kind.
-    """
+    """Scores of every stream, ensemble and subset of the modalities: a table per kind of output."""
     plain = evaluation_dict(evaluation)
     notes = [Text(text) for text in (single_text(plain), images_text(plain)) if text]
     units = bool(notes) or len(by_columns(plain["rows"])) > 1

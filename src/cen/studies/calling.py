@@ -56,11 +56,7 @@ class Call:
         self.folder = output_folder(out, name, study, self.study, self.choice)
 
     def runs(self, data_may_miss: bool = False) -> list[Run]:
-        """The runs of this call.
-
-        Raises:
-            CenError: As :func:`cen.studies.grid.expand`.
-        """
+        """The runs of this call."""
         may_miss = self.roots if data_may_miss else ()
         return expand(self.study, self.choice, self.roots, self.load, may_miss)
 
@@ -68,10 +64,6 @@ class Call:
         """Renders the data sets that are to be rendered and are not there; yields each command.
 
         What no run could do is refused before.
-
-        Raises:
-            ConfigError: A batch cannot be dealt out to the devices, or these are not there.
-            DataError: A data set cannot be rendered, or is not there.
         """
         made = {name for name, variant in self.study.data.items() if variant.make}
         machines: set[tuple[str, int]] = set()

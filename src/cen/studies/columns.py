@@ -84,15 +84,7 @@ class Column:
 
 
 def parse_column(text: str, score: str = "mean_iou") -> Column:
-    """Reads a column as a study file writes it.
-
-    Args:
-        text: ``[OUTPUT/][INPUTS:]PREDICTION[.SCORE]``, or a key of :data:`FACTS`.
-        score: The score where the text names none.
-
-    Raises:
-        ConfigError: The text is neither, or the score is not known.
-    """
+    """Reads ``[OUTPUT/][INPUTS:]PREDICTION[.SCORE]`` or a key of :data:`FACTS`."""
     if text in FACTS:
         return Column(text, text)
     found = _PATTERN.fullmatch(text)

@@ -20,26 +20,15 @@ from cen.studies.grid import word
 from cen.studies.spec import DataVariant, Study
 
 
-def choose_data(study: Study, given: Sequence[str], root: str | None) -> Study:
-    """The study on the data that the command line names.
-
-    Args:
-        study: The study.
-        given: Names of its data sets, or ``LAYOUT:ROOT`` for others; empty: all of its own.
-        root: ``--data.root``: other data in the layout that the study's configuration says.
-
-    Raises:
-        ConfigError: A name is unknown, or both ways are used at once.
-    """
+def choose_data(study: Study, names: Sequence[str], root: str | None) -> Study:
+    """The study on the data that ``--data`` names, on that of ``--data.root``, or on its own."""
     if root is not None:
-        if given:
+        if names:
             raise ConfigError("--data and --data.root both name the data; give one of them")
         name = _name(Path(root), study.data)
         return _on_other(study, {name: DataVariant(set={"data.root": root})})
-    if not given:
-        return study
     chosen: dict[str, DataVariant] = {}
-    for text in given:
+    for text in names:
         layout, colon, place = text.partition(":")
         if colon:
             _check_place(text, layout, place)
@@ -52,31 +41,26 @@ def choose_data(study: Study, given: Sequence[str], root: str | None) -> Study:
         else:
             near = nearest(text, [*study.data, "LAYOUT:ROOT"])
             raise ConfigError(f"--data {shown(text)}: is no data set of the study{near}")
-    return (
-        replace(study, data=chosen) if set(chosen) <= set(study.data) else _on_other(study, chosen)
-    )
+    if set(chosen) <= set(study.data):
+        return replace(study, data=chosen or study.data)
+    return _on_other(study, chosen)
 
 
 def _check_place(text: str, layout: str, place: str) -> None:
-    """Refuses other data whose layout is unknown or that are not there.
-
-    Raises:
-        ConfigError: Naming the word.
-    """
+    """Refuses other data whose layout does not exist or that are not there."""
+    problem = path_problem(place)
     if layout not in LAYOUTS:
-        raise ConfigError(f"--data {shown(text)}: {layout} is no layout{nearest(layout, LAYOUTS)}")
-    if problem := path_problem(place):
-        raise ConfigError(f"--data {shown(text)}: ROOT {problem}")
-    if layout != "rooms" and "://" not in place and not Path(place).exists():
-        raise ConfigError(f"--data {shown(text)}: there is no such folder or file {place}")
+        problem = f"{layout} is no layout{nearest(layout, LAYOUTS)}"
+    elif problem:
+        problem = f"ROOT {problem}"
+    elif layout != "rooms" and "://" not in place and not Path(place).exists():
+        problem = f"there is no such folder or file {place}"
+    if problem:
+        raise ConfigError(f"--data {shown(text)}: {problem}")
 
 
 def _name(place: Path, taken: Collection[str]) -> str:
-    """The name of a folder, with those above it where the name alone is taken.
-
-    Raises:
-        ConfigError: All of them are.
-    """
+    """The name of a folder, with those above it where the name alone is taken."""
     parts = [part for part in place.resolve().parts if part != place.anchor]
     for count in range(1, len(parts) + 1):
         name = "-".join(parts[-count:])
@@ -86,7 +70,7 @@ def _name(place: Path, taken: Collection[str]) -> str:
 
 
 def _on_other(study: Study, data: dict[str, DataVariant]) -> Study:
-    """The study on data that it does not know: every row is trained on them."""
+    """The study on data of its own call: every row is trained on them."""
     return replace(
         study,
         data=data,
@@ -96,23 +80,19 @@ def _on_other(study: Study, data: dict[str, DataVariant]) -> Study:
 
 
 def roots_of(study: Study, out: Path, default: str) -> dict[str, Path]:
-    """The folder of every data set by name.
+    """The folder of every data set by name: of rendered ones in OUT/data, else as it is told.
 
-    Args:
-        study: The study.
-        out: The folder of studies; rendered data lie in its folder ``data``.
-        default: ``data.root`` of the base configuration, where the study sets none.
+    ``default`` is ``data.root`` of the base configuration.
     """
     roots = {}
     default = str(study.set.get("data.root", default))
     for name, variant in (study.data or {Path(default).name: DataVariant()}).items():
+        root = Path(str(variant.set.get("data.root", default)))
         if variant.make:
             text = json.dumps(variant.make, sort_keys=True)
-            digest = hashlib.sha256(text.encode()).hexdigest()[:6]
-            place = out / "data" / f"{name}-{digest}"
-            roots[name] = contained(out, place, ConfigError).resolve()
-        else:
-            roots[name] = Path(str(variant.set.get("data.root", default))).resolve()
+            place = f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:6]}"
+            root = contained(out, out / "data" / place, ConfigError)
+        roots[name] = root.resolve()
     return roots
 
 
@@ -122,17 +102,14 @@ def make_missing(
     """Renders the data sets that are to be rendered and are not there; yields each command.
 
     One of two studies that want the same data set renders it, the other waits.
-
-    Raises:
-        DataError: ``cen data rooms`` failed; its message is passed on.
     """
     for name, variant in study.data.items():
         root = roots[name]
-        if not variant.make or _complete(root):
+        if not variant.make or _is_complete(root):
             continue
         root.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(root.with_name(f".{root.name}.lock")):
-            if _complete(root):
+            if _is_complete(root):
                 continue
             words = make_words(variant, root)
             yield f"cen {' '.join(words)}"
@@ -147,8 +124,8 @@ def make_missing(
             )
             if done.returncode:
                 lines = [line for line in done.stderr.splitlines() if line.strip()]
-                said = lines[-1] if lines else f"it ended with code {done.returncode}"
-                raise DataError(f"data set {name} of the study cannot be made: {said}")
+                cause = lines[-1] if lines else f"it ended with code {done.returncode}"
+                raise DataError(f"data set {name} of the study cannot be made: {cause}")
 
 
 def make_words(variant: DataVariant, root: Path) -> list[str]:
@@ -160,6 +137,6 @@ def make_words(variant: DataVariant, root: Path) -> list[str]:
     return words
 
 
-def _complete(root: Path) -> bool:
+def _is_complete(root: Path) -> bool:
     # dataset.yaml is what cen data rooms writes last.
     return (root / "dataset.yaml").is_file()

@@ -156,11 +156,7 @@ def expand(
 def _cells(
     study: Study, choice: Choice, rows: Sequence[Row], data: Collection[str]
 ) -> list[tuple[int, float, str, Row]]:
-    """Seed, budget, data set and row of every run, ordered by seed and budget.
-
-    Raises:
-        ConfigError: There are more than anybody makes.
-    """
+    """Seed, budget, data set and row of every run, ordered by seed and budget."""
     grids = []
     for row in rows:
         seeds = range(choice.seeds or row.seeds or study.seeds)
@@ -183,15 +179,7 @@ def everything(
     load: Load,
     earlier: Mapping[str, Any],
 ) -> list[Run]:
-    """Every run that a call of the study may have made: what its tables are looked up in.
-
-    Args:
-        study: The study, with all its data sets.
-        choice: This call; of its rows and data sets, all count.
-        roots: The folder of each data set, there or not.
-        load: Loads the base configuration with overrides.
-        earlier: ``budgets`` and ``seeds`` that earlier calls asked for.
-    """
+    """Every run that a call of the study may have made: what its tables are looked up in."""
     parts: list[Study | RowSpec | Sweep] = [study, *study.rows.values(), *study.sweeps.values()]
     budgets = {*choice.budgets, *earlier.get("budgets", [])}
     budgets |= {budget for part in parts for budget in part.budgets or []}

@@ -35,41 +35,26 @@ _LONG = 50_000_000
 
 
 def run_hash(config: Config, data: Mapping[str, Any], evaluation: Mapping[str, Any]) -> str:
-    """Twelve hexadecimal digits that name a run.
+    """Twelve hexadecimal digits that name a run of a configuration, data and way of evaluation.
 
     Only keys that differ from their default count, so that a key which a later version adds
-    leaves the hash of old runs alone. For a key whose default a version changes, the former one
-    is what counts; :func:`differences` finds one that was forgotten.
-
-    Args:
-        config: The resolved configuration. Keys that say where a run computes and reads, but not
-            what (``data.root``, ``data.workers``, ``train.accelerator``, ``train.devices``), do
-            not count.
-        data: What :func:`data_identity` gives.
-        evaluation: How it is evaluated, where that is not the usual way.
+    leaves the hash of old runs alone, and none of :data:`cen.config.MOVABLE`. For a key whose
+    default a version changes, the former one is what counts; :func:`differences` finds one that
+    was forgotten.
     """
     content = {"config": _changed(config), "data": data, "evaluation": dict(evaluation)}
     text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def data_identity(root: str | Path, layout: str = "") -> dict[str, Any]:
-    """What says which data lie at a place.
+def data_identity(root: Path, layout: str = "") -> dict[str, Any]:
+    """What says which data lie at a place, of a layout.
 
-    Args:
-        root: The folder of a data set, or its one file.
-        layout: How they lie there. ``rooms`` has no files: what it renders follows from
-            ``data.options``, which are part of the configuration, and from the renderer's version.
-
-    Returns:
-        What dataset.yaml in the folder says, where it describes rendered data: Rooms of the same
-        options is the same data set wherever it lies. Elsewhere the place itself with the digests
-        of the lists in it, dataset.yaml included, or the size of the file.
-
-    Raises:
-        DataError: There is nothing at the place, or dataset.yaml cannot be read.
+    What dataset.yaml says of rendered data: Rooms of the same options is the same data set
+    wherever it lies. Elsewhere the place itself with the digests of the lists in it, or the size
+    of the file. Layout ``rooms`` has no files: what it renders follows from ``data.options``,
+    which are part of the configuration, and from the renderer's version.
     """
-    root = Path(root)
     if layout == "rooms":
         from cen.data.rooms.plan import VERSION  # imports torch
 
@@ -81,8 +66,8 @@ def data_identity(root: str | Path, layout: str = "") -> dict[str, Any]:
     description = root / "dataset.yaml"
     if description.is_file():
         content = read_yaml(description, DataError).value
-        said = content.get("about", content) if isinstance(content, dict) else {}
-        if isinstance(said, dict) and said.get("name") == "rooms":
+        about = content.get("about", content) if isinstance(content, dict) else {}
+        if isinstance(about, dict) and about.get("name") == "rooms":
             return {"dataset": content}
     lists = {
         file.name: hashlib.sha256(file.read_bytes()).hexdigest()[:16]
@@ -93,22 +78,15 @@ def data_identity(root: str | Path, layout: str = "") -> dict[str, Any]:
 
 
 def differences(config: Config, kept: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
-    """Keys that count and differ between a configuration and what config.yaml of a run holds.
+    """Keys that count and differ between a configuration and config.yaml of a run, both values.
 
-    Args:
-        config: The configuration.
-        kept: Nested plain values. A key that is missing there had no other value than its default
-            in a program that did not know it yet; one that is not known any more had its default,
-            or the run would have another hash.
-
-    Returns:
-        Both values by dotted key.
+    A key that is missing there had no other value than its default in a program without it; one
+    that is no key any more had its default, or the run would have another hash.
     """
     default = _flat(Config().to_dict())
     ours, theirs = _as_before(_flat(config.to_dict())), _as_before({**default, **_flat(kept)})
     # Of a local file run_hash knows the content; it may lie elsewhere now.
-    moved = ("model.weights",) if _digest_of(config.model.weights) else ()
-    apart = (*MOVABLE, *moved)
+    apart = {*MOVABLE, *(["model.weights"] if _digest_of(config.model.weights) else [])}
     keys = [key for key in ours if key not in apart and ours[key] != theirs[key]]
     return {key: (ours[key], theirs[key]) for key in keys}
 

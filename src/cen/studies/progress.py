@@ -18,14 +18,7 @@ _LOOK = 1.0
 
 
 class Board:
-    """One bar over all steps of all runs, and a line for each run that ends; a context.
-
-    Args:
-        store: Where the runs lie.
-        runs: All runs, one per hash.
-        slots: How many go at a time.
-        console: Where it is shown; a bar only where that is a terminal.
-    """
+    """One bar over all steps of all runs, and a line for each run that ends; a context."""
 
     def __init__(self, store: Store, runs: Sequence[Run], slots: int, console: Console) -> None:
         self.store, self.slots, self.console = store, slots, console

@@ -29,16 +29,10 @@ class Slot:
 def make_slots(
     jobs: int | None, runs: int, cores: int, gpus: Sequence[str], threads: int | None = None
 ) -> list[Slot]:
-    """Deals cores and GPUs out.
+    """Deals cores and GPUs out to runs, ``jobs`` at a time.
 
-    Args:
-        jobs: Runs at a time; None: one per GPU, or one per core where there is no GPU (small
-            networks waste most of a second core).
-        runs: Runs that there are to do; there are no more slots than that.
-        cores: Cores that this process may use.
-        gpus: GPUs by the names that CUDA_VISIBLE_DEVICES knows; dealt out in turn, so that more
-            jobs than GPUs share them.
-        threads: Threads of each run; None: the cores shared evenly, at least 1 for each.
+    By default one per GPU, or one per core where there is no GPU (small networks waste most of a
+    second core); more jobs than GPUs share them. Each has ``threads``, or the cores shared evenly.
     """
     count = max(1, min(jobs or len(gpus) or cores, runs))
     share = threads or max(1, cores // count)

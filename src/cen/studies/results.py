@@ -126,10 +126,6 @@ def note_figures(folder: Path, root: str | Path) -> None:
     """Keeps in study.json what tables need of the weights, which may then be deleted.
 
     ``costs`` are parameters and multiply-adds at the ``size`` (height, width) of a sample.
-
-    Args:
-        folder: The folder of a finished run.
-        root: Where its data lie now.
     """
     facts = read_json(folder / "study.json")
     validation = None if "validation" in facts else _validation(folder)

@@ -36,11 +36,7 @@ class Store:
     evaluation: Mapping[str, Any]
 
     def folder(self, run: Run) -> Path:
-        """The run folder.
-
-        Raises:
-            ConfigError: A symbolic link leads it out of the folder of studies.
-        """
+        """The run folder."""
         return self._place(f"runs/{run.hash}")
 
     def log(self, run: Run) -> Path:
@@ -51,11 +47,7 @@ class Store:
         return contained(self.root, self.root / name, ConfigError)
 
     def state(self, run: Run) -> State:
-        """How far a run has got, from what is on the disk.
-
-        Raises:
-            ConfigError: The folder holds a run of another configuration.
-        """
+        """How far a run has got, from what is on the disk."""
         folder = self.folder(run)
         if not (folder / "config.yaml").is_file():
             return "new"
@@ -138,11 +130,7 @@ class Store:
 
 
 def _check_same(run: Run, folder: Path) -> None:
-    """Refuses a folder whose run is another one in spite of its hash.
-
-    Raises:
-        ConfigError: A default of the program has changed since the run was made.
-    """
+    """Refuses a folder whose run is another one in spite of its hash."""
     kept = read_yaml(folder / "config.yaml").value
     if not isinstance(kept, dict):
         raise ConfigError(f"{folder / 'config.yaml'}: holds no keys; delete the folder")
@@ -154,11 +142,7 @@ def _check_same(run: Run, folder: Path) -> None:
 
 
 def read_json(file: Path) -> dict[str, Any]:
-    """A JSON file of a run or a study, empty where it is missing.
-
-    Raises:
-        DataError: It is damaged, or holds something else than such a file.
-    """
+    """A JSON file of a run or a study, empty where it is missing."""
     content: dict[str, Any] = read_run_file(file) if file.exists() else {}
     return content
 

@@ -67,8 +67,7 @@ class Scheduler:
         runs: The runs; of several with one hash, one is made.
         slots: Room for runs.
         ended: Called with each outcome as it comes.
-        looked: Called at every look at the processes, a few times a second, with the runs that
-            are at work.
+        looked: Called a few times a second with the runs that are at work.
     """
 
     def __init__(
@@ -85,14 +84,10 @@ class Scheduler:
         self._elsewhere: list[tuple[float, Run]] = []
         self._free = list(slots)
         self._jobs: list[_Job] = []
-        self._stops = 0
-        self._passed_on = 0
+        self._stops = self._passed_on = 0
 
     def run(self) -> list[Outcome]:
-        """Works until every run is done or has failed.
-
-        Returns:
-            One outcome per hash, in the order in which they ended.
+        """Works until every run is done or has failed; an outcome per hash, as they ended.
 
         Raises:
             KeyboardInterrupt: The user stopped the study; the runs at work were saved and can be
@@ -126,9 +121,8 @@ class Scheduler:
     def _fill(self) -> None:
         """Gives free slots to waiting runs; runs that others work on come back later."""
         now = time.monotonic()
-        ripe = [run for due, run in self._elsewhere if due <= now]
+        self._waiting += [run for due, run in self._elsewhere if due <= now]
         self._elsewhere = [entry for entry in self._elsewhere if entry[0] > now]
-        self._waiting += ripe
         while self._free and self._waiting and not self._stops:
             run = self._waiting.pop(0)
             held = ExitStack()

@@ -202,11 +202,7 @@ def shipped() -> dict[str, Path]:
 
 
 def find_study(name: str) -> tuple[str, Path]:
-    """The short name and the file of a study given by file or by name.
-
-    Raises:
-        ConfigError: There is none.
-    """
+    """The short name and the file of a study given by file or by name."""
     if Path(name).is_dir():
         raise ConfigError(f"{name}: is a folder; give a YAML file, or a name that cen study prints")
     if Path(name).is_file():

@@ -21,15 +21,7 @@ from cen.studies.study_tables import all_tables, run_table, short_code
 
 
 def output_folder(out: Path, name: str, study: Study, of_call: Study, choice: Choice) -> Path:
-    """Where the tables go: OUT/NAME, and a folder of their own where a call changes all rows.
-
-    Args:
-        out: The folder of studies.
-        name: Name of the study.
-        study: The study as its file has it.
-        of_call: The study on the data of the call.
-        choice: What the call chooses.
-    """
+    """Where the tables go: OUT/NAME, and a folder of their own where a call changes all rows."""
     changed = _changed(choice)
     if not set(of_call.data) <= set(study.data):
         changed |= {name: str(data.set) for name, data in of_call.data.items()}
@@ -47,18 +39,10 @@ def write_outputs(
     command: Sequence[str],
     asked: Choice | None = None,
 ) -> dict[str, Path]:
-    """Writes the files of a study, each in one step.
+    """Writes the files of a study, each in one step; the files by name.
 
-    Args:
-        folder: Where they go.
-        study: The study.
-        records: Its finished runs.
-        runs: How many there are in all.
-        command: The words after ``cen`` of this call; empty: a call that only prints tables.
-        asked: What this call chose, kept for later ones (:func:`cen.studies.grid.everything`).
-
-    Returns:
-        The files by name: ``csv``, ``tables``, ``facts`` and ``page``.
+    ``runs`` are all that there are, ``command`` the words of the call (none of one that only prints
+    tables), and ``asked`` its choice, kept for later calls.
     """
     from cen.studies.study_page import render  # matplotlib is slow to import
 

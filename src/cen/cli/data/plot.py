@@ -25,7 +25,7 @@ def add(parser: Parser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Draws and writes."""
     source = source_of(args)
-    words.out_picture("--out", args.out)
+    words.out_file("--out", args.out, ".png")
     dataset = source.open(args.split)
     if args.first is not None and not 0 <= args.first < len(dataset):
         raise ConfigError(f"--first {args.first}: give 0 to {len(dataset) - 1}")

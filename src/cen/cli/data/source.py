@@ -54,11 +54,7 @@ def add_source(parser: Parser, verb: str, more: str = "") -> None:
 
 
 def source_of(args: argparse.Namespace) -> DatasetRecipe:
-    """The data set that the words name.
-
-    Raises:
-        ConfigError: The name, the folder or a key is wrong.
-    """
+    """The data set that the words name."""
     for key in args.free:
         if not key.startswith(("data.", "model.inputs", "model.outputs")):
             raise ConfigError(f"--{key}: says nothing of the data; keys of data. are possible")

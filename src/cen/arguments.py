@@ -44,16 +44,6 @@ def number(name: str, value: object, *, what: str, low: float = 0, high: float =
     return value if isinstance(value, int | float) else float(value)  # type: ignore[arg-type]
 
 
-def probability(name: str, value: object) -> float:
-    """A probability below 1, such as that of a dropout layer.
-
-    Raises:
-        ConfigError: ``value`` is another thing or out of range.
-    """
-    what = "a probability of at least 0 and below 1"
-    return number(name, value, what=what, high=math.nextafter(1, 0))
-
-
 def choice(name: str, value: object, choices: Sequence[str | bool | None]) -> None:
     """Refuses a value that is none of the choices.
 
@@ -107,7 +97,8 @@ def option(name: str, value: object, hint: Any) -> Any:
             raise ConfigError(
                 f"{name} is a list of whole numbers such as [3, 4], not {described(value)}"
             )
-        return [option(f"an entry of {name}", entry, get_args(plain)[0]) for entry in value]
+        # The network itself says which numbers there are.
+        return [whole(f"an entry of {name}", entry, -(2**63)) for entry in value]
     for limit in (*outer, *added):
         if isinstance(limit, Within):
             value = _number(name, value, plain, limit)

@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from cen.errors import ConfigError
-from cen.options.training_options import TrainConfig
+from cen.options.training_options import Stage, TrainConfig
 
 OptimizerName = Literal["sgd", "adam", "adamw"]
 # What convert and DDP, and torch.compile, put before the names of a network's parameters.
@@ -121,18 +121,6 @@ def warm_up(step: int, length: int) -> float:
 
 
 @dataclass(frozen=True)
-class Stage:
-    """One stage of a staged schedule: constant rates for ``steps`` steps, with a fresh optimiser.
-
-    The released recipe has three stages, each with a new SGD (no momentum carried over).
-    """
-
-    steps: int
-    encoder_lr: float
-    decoder_lr: float
-
-
-@dataclass(frozen=True)
 class Schedule:
     """Learning rates of the encoder and decoder groups as a pure function of the step.
 
@@ -179,7 +167,7 @@ class Schedule:
             encoder_lr=how.encoder_lr,
             decoder_lr=how.decoder_lr,
             warmup=how.warmup,
-            stages=tuple(Stage(s.steps, s.encoder_lr, s.decoder_lr) for s in how.stages),
+            stages=tuple(how.stages),
         )
 
     def rates(self, step: int) -> Mapping[str, float]:

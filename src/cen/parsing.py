@@ -11,7 +11,7 @@ import functools
 import typing
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import docstring_parser
 import yaml
@@ -19,7 +19,7 @@ from jsonargparse import ArgumentError, ArgumentParser
 
 from cen.documents import join, parse_yaml
 from cen.errors import ConfigError, nearest, shown
-from cen.options.constraints import Within, is_union
+from cen.options.constraints import describe, is_union
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ def _parse_plain(value: Any, hint: Any, key: str, places: Places) -> Any:
     try:
         return _checker(hint).parse_object({"value": value}).value
     except ArgumentError:
-        wanted = describe_type(hint)
+        wanted = describe(hint)
         _refuse_unquoted(value, hint, key, places)
         raise ConfigError(
             f"{places.of(key)}: {shown(value)} does not fit; expected: {wanted}"
@@ -280,32 +280,11 @@ def keys(cls: Any, prefix: str = "") -> Iterator[Key]:
         default = item.default
         if item.default_factory is not dataclasses.MISSING:
             default = plain(item.default_factory())
-        yield Key(name, describe_type(hint), default, texts[item.name])
+        yield Key(name, describe(hint), default, texts[item.name])
         inner = typing.get_args(hint)[-1] if typing.get_origin(hint) in (dict, list) else None
         if dataclasses.is_dataclass(inner):
             entry = "<name>" if typing.get_origin(hint) is dict else "<index>"
             yield from keys(inner, f"{name}.{entry}")
-
-
-def describe_type(hint: Any) -> str:
-    """A type as people write it: ``number``, ``one of own, any``, ``list of text, or null``."""
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if is_union(hint):
-        return ", or ".join(describe_type(argument) for argument in arguments)
-    if origin is Annotated:
-        ranges = [f" ({limit})" for limit in arguments[1:] if isinstance(limit, Within)]
-        return describe_type(arguments[0]) + "".join(ranges)
-    if origin is Literal:
-        return "one of " + ", ".join(str(argument) for argument in arguments)
-    if origin is tuple:
-        one, space, limits = describe_type(arguments[0]).partition(" (")
-        return f"list of {len(arguments)} {one}s{space}{limits}"
-    if origin is list:
-        return "list of " + describe_type(arguments[0])
-    if origin is dict:
-        return "mapping of names to " + describe_type(arguments[1])
-    names = {int: "whole number", float: "number", str: "text", bool: "true or false"}
-    return "null" if hint is type(None) else names.get(hint, "group of keys")
 
 
 def markdown(cls: Any) -> str:

@@ -8,14 +8,13 @@ are read, whatever else there may be.
 from __future__ import annotations
 
 import math
-import types
 import typing
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from cen.errors import CenError
-from cen.options.constraints import Within
+from cen.options.constraints import Within, describe, is_union
 
 _PLAIN: Mapping[Any, tuple[type, ...]] = {
     int: (int,),
@@ -24,7 +23,6 @@ _PLAIN: Mapping[Any, tuple[type, ...]] = {
     bool: (bool,),
     type(None): (type(None),),
 }
-_NAMES = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
 _REACH = 2**63
 
 
@@ -66,23 +64,6 @@ def check_arguments(
         check(value, hints[name], f"{place}.{name}", error, finite=finite)
 
 
-def describe(hint: Any) -> str:
-    """A type in words."""
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if origin in (types.UnionType, typing.Union):
-        told = dict.fromkeys(describe(part) for part in arguments)
-        return ", or ".join(text for text in told if text)
-    if origin is typing.Annotated:
-        return describe(arguments[0])
-    if origin is Literal:
-        return " or ".join(map(repr, arguments))
-    if origin in (list, Sequence, tuple):
-        return "a list"
-    if origin in (dict, Mapping) or typing.is_typeddict(hint):
-        return "names with values"
-    return "null" if hint is type(None) else _NAMES.get(hint, "")
-
-
 @dataclass(frozen=True)
 class _Checker:
     error: type[CenError]
@@ -92,7 +73,7 @@ class _Checker:
         if hint is Any or self.fits(value, hint):
             return
         origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-        if origin in (types.UnionType, typing.Union):
+        if is_union(hint):
             self.one_of(value, arguments, place)
         elif origin is typing.Annotated:
             self.within(value, arguments, place)

@@ -73,7 +73,7 @@ def test_stages_of_a_unet(make_net):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"exchange_stages": [0]}, "exchange_stages is at least 1, not 0"),
+        ({"exchange_stages": [0]}, "holds 0, but the stages of this encoder are 1 to 4"),
         ({"exchange_stages": [5]}, "holds 5"),
         ({"exchange_stages": []}, "nothing would be exchanged"),
     ],

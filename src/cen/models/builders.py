@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -93,21 +93,9 @@ def _refuse_too_large(description: NetworkDescription) -> None:
         )
 
 
-class DenseDecoder(NamedTuple):
-    """A decoder for a ResNet.
-
-    Attributes:
-        make: the decoder.
-        output_stride: that of the encoder.
-    """
-
-    make: type[RefineNetDecoder] | type[PSPNetDecoder]
-    output_stride: int
-
-
-DECODERS = {
-    "refinenet": DenseDecoder(RefineNetDecoder, 32),
-    "pspnet": DenseDecoder(PSPNetDecoder, 8),
+DECODERS: dict[str, type[RefineNetDecoder] | type[PSPNetDecoder]] = {
+    "refinenet": RefineNetDecoder,
+    "pspnet": PSPNetDecoder,
 }
 """The decoders that `dense` builds, by name."""
 
@@ -125,11 +113,11 @@ def dense(description: NetworkDescription) -> ChannelExchangeNetwork:
         known = ", ".join(encoders)
         hint = did_you_mean(encoder, encoders)
         raise ConfigError(f"unknown encoder {encoder!r}{hint}; known: {known}")
-    kind = DECODERS[options.name]
-    plain = encoders[encoder](options.width or 64, kind.output_stride)
+    make_decoder = DECODERS[options.name]
+    plain = encoders[encoder](options.width or 64, make_decoder.output_stride)
     if options.weights is not None:
         load_pretrained(plain, options.weights)
-    decoder = kind.make(
+    decoder = make_decoder(
         cast(PlainEncoder, plain).channels,
         channels,
         norm=options.decoder_norm == "batch",

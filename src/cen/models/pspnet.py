@@ -17,9 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from cen.arguments import probability, whole
-from cen.models.heads import classifier
-from cen.tasks import Task
+from cen.models.dense_decoder import DenseDecoder
 
 BINS = (1, 2, 3, 6)
 """Sides of the grids to which the deepest feature map is averaged."""
@@ -41,7 +39,7 @@ class ConvNorm(nn.Module):
         return F.relu(self.norm(self.conv(x)))
 
 
-class PSPNetDecoder(nn.Module):
+class PSPNetDecoder(DenseDecoder):
     """Pyramid pooling of the deepest feature map.
 
     Args:
@@ -52,17 +50,15 @@ class PSPNetDecoder(nn.Module):
         dropout: probability of dropout before the classifier; 0.1 in the paper's code.
 
     Attributes:
-        channels: channels of the decoder's output.
-        first_norms: pattern of the names of the norms that see the encoder features first.
         reads: which of the encoder's feature maps the decoder uses, as indices.
-        batches: it is trained on batches, so that batch norms suit it.
 
     Raises:
         ConfigError: if ``channels`` is below 1 or ``dropout`` not within [0, 1).
     """
 
+    output_stride = 8
+    head_kernel = 1  # as in the paper
     first_norms = "pyramid.*.norm"
-    batches = True
 
     def __init__(
         self,
@@ -72,16 +68,12 @@ class PSPNetDecoder(nn.Module):
         norm: bool = True,
         dropout: float = 0.1,
     ) -> None:
-        super().__init__()
-        whole("decoder_channels", channels)
-        probability("dropout", dropout)
+        super().__init__(channels, dropout)
         deepest = in_channels[-1]
         level = max(1, deepest // len(BINS))
-        self.channels = channels
         self.reads = (len(in_channels) - 1,)
         self.pyramid = nn.ModuleList(ConvNorm(deepest, level, 1, norm=norm) for _ in BINS)
         self.join = ConvNorm(deepest + len(BINS) * level, channels, 3, norm=norm)
-        self.dropout = nn.Dropout(dropout)
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
         """Map the feature maps, finest first, to (N, channels, H, W) at the deepest one's size."""
@@ -92,7 +84,3 @@ class PSPNetDecoder(nn.Module):
             pooled: Tensor = conv(F.adaptive_avg_pool2d(x, bins))
             levels.append(F.interpolate(pooled, size, mode="bilinear", align_corners=True))
         return cast(Tensor, self.dropout(self.join(torch.cat(levels, 1))))
-
-    def make_head(self, task: Task) -> nn.Conv2d:
-        """The 1x1 classifier of one output, as in the paper."""
-        return classifier(self.channels, task, 1)

@@ -14,9 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from cen.arguments import probability, whole
-from cen.models.heads import classifier
-from cen.tasks import Task
+from cen.models.dense_decoder import DenseDecoder
 
 
 class Conv(nn.Module):
@@ -128,7 +126,7 @@ class RefineLevel(nn.Module):
         return x if self.project is None else self.project(x)
 
 
-class RefineNetDecoder(nn.Module):
+class RefineNetDecoder(DenseDecoder):
     """Four refinement levels, from the deepest encoder feature to the finest.
 
     Args:
@@ -139,17 +137,15 @@ class RefineNetDecoder(nn.Module):
             classifier; 0.5 as released.
 
     Attributes:
-        channels: channels of the decoder's output.
-        first_norms: pattern of the names of the norms that see the encoder features first.
         reads: which of the encoder's feature maps the decoder uses, as indices.
-        batches: it is trained on batches, so that batch norms suit it.
 
     Raises:
         ConfigError: if ``channels`` is below 1 or ``dropout`` not within [0, 1).
     """
 
+    output_stride = 32
+    head_kernel = 3  # as released
     first_norms = "levels.*.reduce.norm"
-    batches = True
 
     def __init__(
         self,
@@ -159,12 +155,8 @@ class RefineNetDecoder(nn.Module):
         norm: bool = False,
         dropout: float = 0.5,
     ) -> None:
-        super().__init__()
-        whole("decoder_channels", channels)
-        probability("dropout", dropout)
-        self.channels = channels
+        super().__init__(channels, dropout)
         self.reads = tuple(range(len(in_channels)))
-        self.dropout = nn.Dropout(dropout)
         finest = len(in_channels) - 1
         self.levels = nn.ModuleList(
             RefineLevel(
@@ -184,7 +176,3 @@ class RefineNetDecoder(nn.Module):
             x = level(self.dropout(feature) if index < 2 else feature, x)
         out: Tensor = self.dropout(x)
         return out
-
-    def make_head(self, task: Task) -> nn.Conv2d:
-        """The 3x3 classifier of one output, as released."""
-        return classifier(self.channels, task, 3)

@@ -19,18 +19,12 @@ from cen.errors import CheckpointError, StreamError
 from cen.exchange import ExchangeRule, StreamNorm, partial_statistics
 from cen.files import write_atomically
 from cen.models.builders import build
-from cen.models.foreign_weights import (
-    read_pickle,
-    require_fit,
-    require_shapes,
-    shadow_of,
-    tensors_of,
-)
+from cen.models.foreign_weights import read_pickle, tensors_of
 from cen.models.network import ChannelExchangeNetwork
 from cen.models.patchgan import PatchGAN
+from cen.models.released_layout import Entry, count_streams, filled, written
 from cen.models.released_unet import (
     THRESHOLD,
-    count_generator_streams,
     discriminator_state_dict,
     exchanges,
     generator_state_dict,
@@ -113,12 +107,14 @@ def load_released(
     if part == "discriminator":
         return load_discriminator(state, where)
     if is_generator(state):
-        streams = count_generator_streams(state, where)
+        norm = "conv2.insnorm_conv.insnorm_"
+        streams = count_streams(state, norm, f"{where} is no released generator")
         if inputs is None:
             inputs = [f"input{number}" for number in range(streams)]
         names = _name_streams(inputs, streams, where)
         return load_generator(state, names, THRESHOLD if threshold is None else threshold, where)
-    names = _name_streams(inputs or ("rgb", "depth"), _count_streams(state, where), where)
+    streams = count_streams(state, "bn1.bn_", f"{where} is no released RefineNet")
+    names = _name_streams(inputs or ("rgb", "depth"), streams, where)
     return _load_refinenet(state, names, 2e-2 if threshold is None else threshold, where)
 
 
@@ -145,17 +141,7 @@ def _load_refinenet(
     basic = architecture["encoder"] in BASIC
     rule = ExchangeRule(threshold, "any", "none" if basic else "own", enabled=not basic)
     make = partial(build, "refinenet", **architecture, inputs=names, exchange=rule)
-    wrong = f"{where} is no released RefineNet"
-    # Counters are absent from files of old PyTorch versions; nothing depends on them.
-    shadow = released_state_dict(shadow_of(make, wrong))
-    counters = {k: tuple(v.shape) for k, v in shadow.items() if k.endswith("num_batches_tracked")}
-    require_shapes({**counters, **{k: tuple(v.shape) for k, v in state.items()}}, shadow, wrong)
-    net = make()
-    expected = released_state_dict(net)
-    state = {**{key: expected[key] for key in counters}, **state}
-    require_fit(state, expected, wrong)
-    net.load_state_dict(_from_released(net, state))
-    return net.eval()
+    return filled(make, released_state_dict, state, f"{where} is no released RefineNet")
 
 
 def released_state_dict(net: ChannelExchangeNetwork | PatchGAN) -> dict[str, Tensor]:
@@ -172,11 +158,7 @@ def released_state_dict(net: ChannelExchangeNetwork | PatchGAN) -> dict[str, Ten
         return discriminator_state_dict(net)
     if net.config["name"] == "unet":
         return generator_state_dict(net)
-    state = net.state_dict()
-    return {
-        released: state[key] if stream is None else state[key][stream]
-        for key, stream, released in _mapping(net)
-    }
+    return written(net, _entries(net))
 
 
 def save_released(net: ChannelExchangeNetwork | PatchGAN, path: str | Path) -> None:
@@ -207,16 +189,6 @@ def _flatten(content: Any, where: str) -> dict[str, Tensor]:
     return {key.removeprefix("module."): value for key, value in tensors.items()}
 
 
-def _count_streams(state: Mapping[str, Tensor], where: str) -> int:
-    streams = {int(m[1]) for key in state if (m := re.fullmatch(r"bn1\.bn_(\d+)\.weight", key))}
-    if not streams or streams != set(range(len(streams))):
-        raise CheckpointError(
-            f"{where} is no released RefineNet: it has no norms bn1.bn_0, bn1.bn_1, ... "
-            f"(its first keys are {', '.join(list(state)[:3])})"
-        )
-    return len(streams)
-
-
 def _architecture(state: Mapping[str, Tensor], where: str) -> dict[str, Any]:
     """Arguments of `build` that follow from the keys and shapes."""
     blocks = [
@@ -244,23 +216,8 @@ def _architecture(state: Mapping[str, Tensor], where: str) -> dict[str, Any]:
     }
 
 
-def _from_released(net: ChannelExchangeNetwork, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    rows: dict[str, list[Tensor]] = {}
-    whole: dict[str, Tensor] = {}
-    for key, stream, released in _mapping(net):
-        if stream is None:
-            whole[key] = state[released]
-        else:
-            rows.setdefault(key, []).append(state[released])
-    return {**whole, **{key: torch.stack(values) for key, values in rows.items()}}
-
-
-def _mapping(net: ChannelExchangeNetwork) -> Iterator[tuple[str, int | None, str]]:
-    """Each tensor's key here, its row if it has one per stream, and its released key.
-
-    Raises:
-        CheckpointError: if the released code has no such network.
-    """
+def _entries(net: ChannelExchangeNetwork) -> Iterator[Entry]:
+    """The layout of a RefineNet; refuses networks that the released code does not have."""
     norms = {name for name, layer in net.named_modules() if isinstance(layer, StreamNorm)}
     options = net.config
     if (
@@ -286,21 +243,17 @@ def _mapping(net: ChannelExchangeNetwork) -> Iterator[tuple[str, int | None, str
         if tensor in partial_statistics.NAMES:
             continue  # the released code runs with all streams
         if layer in norms:
-            released = _encoder_name(layer)
+            released = layer.removeprefix("encoder.")
             for stream in range(len(net.inputs)):
-                yield key, stream, f"{released}.bn_{stream}.{tensor}"
+                yield f"{released}.bn_{stream}.{tensor}", key, stream
         elif layer == "alpha":
-            yield key, None, "alpha"
+            yield "alpha", key, None
         elif layer.startswith("heads."):
-            yield key, None, f"clf_conv.module.{tensor}"
+            yield f"clf_conv.module.{tensor}", key, None
         elif layer.startswith("encoder."):
-            yield key, None, f"{_encoder_name(layer)}.module.{tensor}"
+            yield f"{layer.removeprefix('encoder.')}.module.{tensor}", key, None
         else:
-            yield key, None, f"{_decoder_name(layer)}.module.{tensor}"
-
-
-def _encoder_name(layer: str) -> str:
-    return layer.removeprefix("encoder.")
+            yield f"{_decoder_name(layer)}.module.{tensor}", key, None
 
 
 _DECODER_NAMES = (

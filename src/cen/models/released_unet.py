@@ -9,28 +9,24 @@ where a checkpoint is written in the released layout.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from cen.errors import CheckpointError
 from cen.exchange import ExchangeRule, StreamNorm, exchange_layers
 from cen.models.builders import build
-from cen.models.foreign_weights import require_fit, require_shapes, shadow_of
 from cen.models.network import ChannelExchangeNetwork
 from cen.models.patchgan import PatchGAN
-from cen.models.unet import block_widths
+from cen.models.released_layout import NORM, Entry, drawn, filled, written
 
 OUTPUT = "image"
 """Name of the output of a generator read from a released checkpoint."""
 
 THRESHOLD = 1e-2
 """θ of the released translation; it is not in the checkpoint."""
-
-_NORM = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
 
 
 def is_generator(state: Mapping[str, Tensor]) -> bool:
@@ -41,21 +37,6 @@ def is_generator(state: Mapping[str, Tensor]) -> bool:
 def is_discriminator(state: Mapping[str, Tensor]) -> bool:
     """Whether a flat state dict is that of a released discriminator."""
     return "conv1.insnorm.module.weight" in state
-
-
-def count_generator_streams(state: Mapping[str, Tensor], where: str) -> int:
-    """Number of streams of a released generator.
-
-    Raises:
-        CheckpointError: if its norms are not numbered from 0.
-    """
-    pattern = re.compile(r"conv2\.insnorm_conv\.insnorm_(\d+)\.weight")
-    streams = {int(m[1]) for key in state if (m := pattern.fullmatch(key))}
-    if not streams or streams != set(range(len(streams))):
-        raise CheckpointError(
-            f"{where} is no released generator: it has no norms conv2.insnorm_conv.insnorm_0, ..."
-        )
-    return len(streams)
 
 
 def exchanges(net: ChannelExchangeNetwork) -> bool:
@@ -93,7 +74,7 @@ def load_generator(
         width=None if filters == 64 else filters,
         exchange=ExchangeRule(threshold, "any"),
     )
-    return _load(make, _generator_names, _unused_generator_norms, state, where)
+    return filled(make, _generator, state, f"{where} does not have the released layout")
 
 
 def generator_state_dict(net: ChannelExchangeNetwork) -> dict[str, Tensor]:
@@ -129,12 +110,11 @@ def generator_state_dict(net: ChannelExchangeNetwork) -> dict[str, Tensor]:
             "scales in every stage of the encoder and none in the decoder; save this network with "
             "cen.save"
         )
-    state = net.state_dict()
-    used = {
-        released: state[key] if stream is None else state[key][stream]
-        for released, (key, stream) in _generator_names(net)
-    }
-    return used | _drawn(_unused_generator_norms(net))
+    return _generator(net)
+
+
+def _generator(net: ChannelExchangeNetwork) -> dict[str, Tensor]:
+    return written(net, _generator_entries(net)) | drawn(_unused_generator_norms(net))
 
 
 def load_discriminator(state: Mapping[str, Tensor], where: str) -> PatchGAN:
@@ -152,7 +132,7 @@ def load_discriminator(state: Mapping[str, Tensor], where: str) -> PatchGAN:
     if first is None or first.ndim != 4 or count < 4:
         raise CheckpointError(f"{where} is no released discriminator: its convolutions are missing")
     make = partial(PatchGAN, first.shape[1], first.shape[0], layers=count - 2)
-    return _load(make, _discriminator_names, _unused_discriminator_norms, state, where)
+    return filled(make, _discriminator, state, f"{where} does not have the released layout")
 
 
 def discriminator_state_dict(net: PatchGAN) -> dict[str, Tensor]:
@@ -165,66 +145,31 @@ def discriminator_state_dict(net: PatchGAN) -> dict[str, Tensor]:
         raise CheckpointError(
             "the norms of a released discriminator keep running statistics; this one has none"
         )
-    state = net.state_dict()
-    used = {released: state[key] for released, (key, _) in _discriminator_names(net)}
-    return used | _drawn(_unused_discriminator_norms(net))
+    return _discriminator(net)
 
 
-Source = tuple[str, int | None]
-Net = TypeVar("Net", bound=nn.Module)
+def _discriminator(net: PatchGAN) -> dict[str, Tensor]:
+    return written(net, _discriminator_entries(net)) | drawn(_unused_discriminator_norms(net))
 
 
-def _load(
-    make: Callable[[], Net],
-    names_of: Callable[[Net], Iterable[tuple[str, Source]]],
-    unused_of: Callable[[Net], Mapping[str, int]],
-    state: Mapping[str, Tensor],
-    where: str,
-) -> Net:
-    """A network filled from a released state dict, all of whose keys and shapes were checked."""
-    wrong = f"{where} does not have the released layout"
-
-    def expected(net: Net) -> dict[str, Tensor]:
-        own = net.state_dict()
-        found = {
-            released: own[key] if stream is None else own[key][stream]
-            for released, (key, stream) in names_of(net)
-        }
-        return found | _drawn(unused_of(net))
-
-    shadow = expected(shadow_of(make, wrong))
-    counters = {k: tuple(v.shape) for k, v in shadow.items() if k.endswith("num_batches_tracked")}
-    require_shapes({**counters, **{k: tuple(v.shape) for k, v in state.items()}}, shadow, wrong)
-    net = make()
-    own = expected(net)
-    given = {**{key: own[key] for key in counters}, **state}
-    require_fit(given, own, wrong)
-    with torch.no_grad():
-        for released, _ in names_of(net):
-            own[released].copy_(given[released])
-    return net.eval()
-
-
-def _generator_names(net: ChannelExchangeNetwork) -> Iterator[tuple[str, Source]]:
-    """Released key, and the key here with its row if there is one per stream."""
-    yield "alpha", (f"alpha.{next(iter(net.outputs))}", None)
-    depth = len(block_widths(1, _depth(net)))
-    halves = [("conv1", "conv", "encoder.conv1", "")]
+def _generator_entries(net: ChannelExchangeNetwork) -> Iterator[Entry]:
+    output, depth = next(iter(net.outputs)), _depth(net)
+    yield "alpha", f"alpha.{output}", None
+    halves = [("conv1", "conv", "encoder.conv1")]
     for level in range(depth - 1):
-        halves.append((f"conv{level + 2}", "conv", f"encoder.downs.{level}.conv", "encoder.downs"))
-        halves.append((f"deconv{level + 1}", "deconv", f"decoder.ups.{level}.conv", "decoder.ups"))
-    head = f"heads.{next(iter(net.outputs))}.conv"
-    halves.append((f"deconv{depth}", "deconv", head, ""))
+        halves.append((f"conv{level + 2}", "conv", f"encoder.downs.{level}.conv"))
+        halves.append((f"deconv{level + 1}", "deconv", f"decoder.ups.{level}.conv"))
+    halves.append((f"deconv{depth}", "deconv", f"heads.{output}.conv"))
     norms = {name for name, layer in net.named_modules() if isinstance(layer, StreamNorm)}
-    for block, word, conv, _ in halves:
+    for block, word, conv in halves:
         for tensor in ("weight", "bias"):
-            yield f"{block}.{word}.module.{tensor}", (f"{conv}.{tensor}", None)
+            yield f"{block}.{word}.module.{tensor}", f"{conv}.{tensor}", None
         norm = conv.removesuffix("conv") + "norm"
         if norm in norms:
             for stream in range(len(net.inputs)):
-                for tensor in _NORM:
+                for tensor in NORM:
                     released = f"{block}.insnorm_{word}.insnorm_{stream}.{tensor}"
-                    yield released, (f"{norm}.{tensor}", stream)
+                    yield released, f"{norm}.{tensor}", stream
 
 
 def _unused_generator_norms(net: ChannelExchangeNetwork) -> dict[str, int]:
@@ -244,13 +189,13 @@ def _unused_generator_norms(net: ChannelExchangeNetwork) -> dict[str, int]:
     }
 
 
-def _discriminator_names(net: PatchGAN) -> Iterator[tuple[str, Source]]:
+def _discriminator_entries(net: PatchGAN) -> Iterator[Entry]:
     for number in range(len(net.convs)):
         for tensor in ("weight", "bias"):
-            yield f"conv{number + 1}.conv.module.{tensor}", (f"convs.{number}.{tensor}", None)
+            yield f"conv{number + 1}.conv.module.{tensor}", f"convs.{number}.{tensor}", None
     for number in range(len(net.norms)):
-        for tensor in _NORM:
-            yield f"conv{number + 2}.insnorm.module.{tensor}", (f"norms.{number}.{tensor}", None)
+        for tensor in NORM:
+            yield f"conv{number + 2}.insnorm.module.{tensor}", f"norms.{number}.{tensor}", None
 
 
 def _unused_discriminator_norms(net: PatchGAN) -> dict[str, int]:
@@ -259,18 +204,6 @@ def _unused_discriminator_norms(net: PatchGAN) -> dict[str, int]:
         "conv1.insnorm.module": int(first.out_channels),
         f"conv{len(net.convs)}.insnorm.module": 1,
     }
-
-
-def _drawn(norms: Mapping[str, int]) -> dict[str, Tensor]:
-    """Norms as they are before any training."""
-    state: dict[str, Tensor] = {}
-    for name, channels in norms.items():
-        state[f"{name}.weight"] = torch.ones(channels)
-        state[f"{name}.bias"] = torch.zeros(channels)
-        state[f"{name}.running_mean"] = torch.zeros(channels)
-        state[f"{name}.running_var"] = torch.ones(channels)
-        state[f"{name}.num_batches_tracked"] = torch.zeros((), dtype=torch.long)
-    return state
 
 
 def _depth(net: ChannelExchangeNetwork) -> int:

@@ -14,8 +14,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from cen.arguments import probability
+from cen.arguments import option
 from cen.errors import ConfigError, did_you_mean
+from cen.options.constraints import Dropout
 from cen.options.network_options import NetworkOptions
 from cen.tasks import Task
 
@@ -180,7 +181,7 @@ class UNetDecoder(nn.Module):
         statistics: Statistics = "running",
     ) -> None:
         super().__init__()
-        probability("dropout", dropout)
+        dropout = option("dropout", dropout, Dropout)
         depth = len(in_channels)
         outs = in_channels[-2::-1]
         ins = [in_channels[-1], *(2 * width for width in outs)]

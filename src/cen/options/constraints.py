@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 import types
 import typing
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from cen.errors import ConfigError, shown
 
@@ -118,6 +118,34 @@ def limits(hint: Any) -> tuple[Any, list[Any]]:
 def is_union(hint: Any) -> bool:
     """Whether a type is one of several."""
     return typing.get_origin(hint) in (types.UnionType, typing.Union)
+
+
+def describe(hint: Any) -> str:
+    """A type as people write it: ``number``, ``one of own, any``, ``list of text, or null``."""
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if is_union(hint):
+        return ", or ".join(dict.fromkeys(map(describe, arguments)))
+    if origin is Annotated:
+        ranges = [f" ({limit})" for limit in arguments[1:] if isinstance(limit, Within)]
+        return describe(arguments[0]) + "".join(ranges)
+    if origin is Literal:
+        return "one of " + ", ".join(map(str, arguments))
+    if origin is tuple and ... not in arguments:
+        one, space, limits = describe(arguments[0]).partition(" (")
+        return f"list of {len(arguments)} {one}s{space}{limits}"
+    if origin in (list, tuple, Sequence):
+        inner = describe(arguments[0])
+        return f"list of ({inner})" if is_union(arguments[0]) else f"list of {inner}"
+    if origin in (dict, Mapping):
+        return "mapping of names to " + describe(arguments[1])
+    names = {
+        int: "whole number",
+        float: "number",
+        str: "text",
+        bool: "true or false",
+        Any: "values",
+    }
+    return "null" if hint is types.NoneType else names.get(hint, "group of keys")
 
 
 def walk(config: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -41,8 +41,10 @@ def check_weighting(name: str) -> None:
 
 
 @dataclass
-class StageConfig:
+class Stage:
     """One stage of a staged schedule: constant rates and a fresh optimiser.
+
+    The released recipe has three, each with a new SGD (no momentum carried over).
 
     Attributes:
         steps: Length of the stage in optimiser steps.
@@ -113,7 +115,7 @@ class TrainConfig:
     momentum: Share = 0.9
     weight_decay: Amount = 0.0
     schedule: Literal["poly", "cosine", "staged", "constant"] = "poly"
-    stages: list[StageConfig] = field(default_factory=list)
+    stages: list[Stage] = field(default_factory=list)
     warmup: Annotated[int, Within(0)] = 0
     sparsity: Amount = 1e-3
     sparsity_warmup: Share = 0.0

@@ -66,14 +66,14 @@ def test_plain_dict_round_trip():
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"kind": "thermal"}, "modality.kind is thermal; expected: 'image'"),
+        ({"kind": "thermal"}, "modality.kind is thermal; expected: one of image"),
         ({"units": 1}, "units: no key"),
         ({"mean": [0.5]}, "mean: 1 numbers for 3 channels"),
         ({"std": [1, 0, 1]}, "std and unit must be positive"),
         ({"kind": "depth", "channels": 2}, "channels"),
-        ({"kind": "depth", "unit": "mm"}, "modality.unit is mm; expected: a number"),
-        ({"mean": [0, 0, "a"]}, "mean.2 is a; expected: a number"),
-        ({"interpolation": "bicubic"}, "interpolation is bicubic; expected: 'nearest'"),
+        ({"kind": "depth", "unit": "mm"}, "modality.unit is mm; expected: number"),
+        ({"mean": [0, 0, "a"]}, "mean.2 is a; expected: number"),
+        ({"interpolation": "bicubic"}, "interpolation is bicubic; expected: one of nearest"),
     ],
 )
 def test_wrong_values_are_named(values, message):

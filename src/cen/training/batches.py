@@ -164,35 +164,13 @@ def evaluation_loader(
     )
 
 
-def dealt_out(
-    data: LightningDataModule,
-    dataset: Dataset[Any],
-    batch_size: int,
-    workers: int,
-    outputs: Mapping[str, Task],
-    whole: bool,
-) -> DataLoader[Any]:
-    """What `evaluation_loader` gives to one of the processes of a trainer that ``data`` is for."""
-    trainer = data.trainer
-    assert trainer is not None
-    return evaluation_loader(
-        dataset,
-        batch_size,
-        workers=workers,
-        rank=trainer.global_rank,
-        world=trainer.world_size,
-        outputs=outputs,
-        whole=whole,
-    )
-
-
 class FusionData(LightningDataModule):
-    """Training and validation batches of a run.
+    """Batches for training, and of data that are scored.
 
     Args:
-        train: training data; takes (epoch, index) keys.
-        validation: validation data, None for none.
-        batch_size: samples per step over all processes together.
+        train: training data; takes (epoch, index) keys. None where nothing is trained.
+        validation: data that are scored, in validation or a test; None for none.
+        batch_size: samples per step over all processes together; per process where they are scored.
         steps: length of the run.
         seed: seed of the order of the samples.
         workers: processes that read, per process that trains.
@@ -206,11 +184,11 @@ class FusionData(LightningDataModule):
 
     def __init__(
         self,
-        train: Dataset[Any],
+        train: Dataset[Any] | None,
         validation: Dataset[Any] | None,
         *,
         batch_size: int,
-        steps: int,
+        steps: int = 0,
         seed: int = 0,
         workers: int = 0,
         outputs: Mapping[str, Task] | None = None,
@@ -228,6 +206,7 @@ class FusionData(LightningDataModule):
         """Batches from the step that the run has reached to the last one."""
         trainer = self.trainer
         assert trainer is not None
+        assert self.train is not None
         if self.batch_size % trainer.world_size:
             raise ConfigError(
                 f"train.batch_size {self.batch_size} cannot be dealt out evenly to"
@@ -257,12 +236,22 @@ class FusionData(LightningDataModule):
         )
 
     def val_dataloader(self) -> DataLoader[Any] | list[Any]:
-        """Validation batches; nothing where there is no validation split."""
+        """Validation batches, dealt out to the processes; nothing where there is no such split."""
         if self.validation is None:
             return []
-        return dealt_out(
-            self, self.validation, self.batch_size, self.workers, self.outputs, self.whole
+        trainer = self.trainer
+        assert trainer is not None
+        return evaluation_loader(
+            self.validation,
+            self.batch_size,
+            workers=self.workers,
+            rank=trainer.global_rank,
+            world=trainer.world_size,
+            outputs=self.outputs,
+            whole=self.whole,
         )
+
+    test_dataloader = val_dataloader
 
 
 def _worker_signals(worker: int) -> None:

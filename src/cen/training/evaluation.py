@@ -11,10 +11,11 @@ from cen.config import Config
 from cen.data import AlignedDataset
 from cen.errors import ConfigError, did_you_mean
 from cen.exchange import inspect
+from cen.metrics import Features
 from cen.metrics.frechet import Protocol
 from cen.models import ChannelExchangeNetwork, load
 from cen.scores import relative_gains
-from cen.training.file_units import FileUnit, compared, file_units
+from cen.training.file_units import compared, file_units
 from cen.training.generation.image_scores import (
     feature_network,
     image_facts,
@@ -55,77 +56,69 @@ def evaluate(
         scales: see :func:`score_network`.
         flip: see :func:`score_network`.
         panels: how many samples are kept as pictures.
-        features: feature network for the distances of image outputs: "inception" (FID and KID),
-            "efficientnet_lite0", None for no distances, or "auto": the latter where its weights are
-            installed and there is an image output.
-        features_weights: file or URL of its weights, see :func:`cen.metrics.load_features`.
+        features: network that compares image outputs, see :func:`cen.metrics.load_features`;
+            "auto": "efficientnet_lite0" where it is installed and there is such an output.
+        features_weights: file or URL of its weights.
         protocol: how images become pictures for it, see :func:`cen.metrics.to_bytes`.
-        generator_mode: how the network is run, see :func:`cen.training.generating`; None for what
-            the configuration says. It stands beside every figure.
-        single: run folders of single-task networks by output; they are scored in the same way, and
-            the ensemble with all modalities is compared with theirs, see
-            :func:`cen.scores.relative_gains`.
-        overrides: dotted keys of the configuration to change, such as "data.root" or
-            "train.devices".
+        generator_mode: see :func:`cen.training.generating`; None for what the configuration says.
+        single: run folders of single-task networks by output, whose ensembles the network's is
+            compared with, see :func:`cen.scores.relative_gains`.
+        overrides: dotted keys of the configuration to change, such as "data.root".
 
     Returns:
-        What evaluation.json holds: ``{"split", "samples", "classes", "palette", "scores": {subset
-        joined by "+": {output: {"ensemble", "streams", "alpha"}}}}`` (scores as named in
-        :data:`cen.scores.SCORES`; ``kid`` is KID times 100); with ``single`` also
-        ``"single"``: ``{"delta_m", "gains": {output: share}, "outputs": how many the network has,
-        "runs": {output: folder}, "scores": {output: scores of its ensemble}}``.
+        What evaluation.json holds, see :class:`cen.runfiles.Evaluation`.
 
     Raises:
-        CheckpointError: the run holds no network.
-        ConfigError: the data have other classes than the network, or a single-task run cannot be
-            compared.
-        DataError: a file of the data set cannot be used.
+        CenError: the run, its data or a run to compare with cannot be used.
     """
     run = Path(run)
     config, net, dataset = _opened(run, split, overrides)
     _check_single(net, config, single or {}, overrides)
     refuse_image_options(net, features, features_weights, protocol, generator_mode)
+    compares = compared(net.outputs, file_units(net.outputs, dataset.targets))
+    network = feature_network(features, features_weights, compares)
     mode = generator_mode or config.train.generator_mode
-    units = file_units(net.outputs, dataset.targets)
-    network = feature_network(features, features_weights, compared(net.outputs, units))
-    scores = score_network(
-        net,
-        dataset,
-        which=None if all_subsets else [tuple(net.inputs)],
-        scales=scales,
-        flip=flip,
-        generator_mode=mode,
-        features=network,
-        protocol=protocol,
-        batch_size=config.train.batch_size,
-        workers=config.data.workers,
-        accelerator=config.train.accelerator,
-        devices=config.train.devices,
-    )
-    how = {"scales": scales, "flip": flip, "generator_mode": generator_mode}
-    alone = {
-        name: _ensemble_of(Path(other), name, split, overrides, how)
-        for name, other in (single or {}).items()
-    }
-    result = {
-        "split": split,
-        "samples": len(dataset),
-        "step": net.metadata.get("step"),
-        "scales": list(scales),
-        "flip": flip,
-        **_facts(net, dataset, units),
-        **image_facts(net, mode, network, protocol),
-        "scores": scores,
-    }
+    how: dict[str, Any] = {"scales": list(scales), "flip": flip}
+    scores = _scores(config, net, dataset, all_subsets, mode, network, protocol, **how)
+    result = {"split": split, **_facts(net, dataset), **how}
+    result |= {**image_facts(net, mode, network, protocol), "scores": scores}
     if first_process():
         # Before the comparison, which may find that no gain is defined: the scores are kept.
         write_json(run / "evaluation.json", result)
         write_panels(run / "panels", net, dataset, panels, mode)
     if single:
-        result["single"] = _compare(scores["+".join(net.inputs)], alone, single)
+        result["single"] = _compare(
+            scores["+".join(net.inputs)], single, split, overrides, generator_mode, how
+        )
         if first_process():
             write_json(run / "evaluation.json", result)
     return result
+
+
+def _scores(
+    config: Config,
+    net: ChannelExchangeNetwork,
+    dataset: AlignedDataset,
+    all_subsets: bool,
+    mode: GeneratorMode,
+    features: Features | None = None,
+    protocol: Protocol = "clean",
+    **how: Any,
+) -> dict[str, dict[str, Any]]:
+    """`score_network` on the machine that a configuration names."""
+    return score_network(
+        net,
+        dataset,
+        which=None if all_subsets else [tuple(net.inputs)],
+        generator_mode=mode,
+        features=features,
+        protocol=protocol,
+        batch_size=config.train.batch_size,
+        workers=config.data.workers,
+        accelerator=config.train.accelerator,
+        devices=config.train.devices,
+        **how,
+    )
 
 
 def _opened(
@@ -147,17 +140,17 @@ def _opened(
     return config, net, dataset
 
 
-def _facts(
-    net: ChannelExchangeNetwork, dataset: AlignedDataset, units: Mapping[str, FileUnit]
-) -> dict[str, Any]:
-    """What stands in every evaluation beside the scores; ``units`` in sentences."""
-    known, found = metadata(dataset), inspect(net)
-    told = {name: unit.text(name) for name, unit in units.items()}
+def _facts(net: ChannelExchangeNetwork, dataset: AlignedDataset) -> dict[str, Any]:
+    """What stands in every evaluation beside the scores; units in sentences."""
+    data, exchange = metadata(dataset), inspect(net)
+    units = file_units(net.outputs, dataset.targets)
     return {
-        **({"exchange_rate": found.rate} if found.layers else {}),
-        **({"units": told} if told else {}),
-        "classes": known["classes"],
-        "palette": known["palette"],
+        "samples": len(dataset),
+        "step": net.metadata.get("step"),
+        **({"exchange_rate": exchange.rate} if exchange.layers else {}),
+        **({"units": {name: unit.text(name) for name, unit in units.items()}} if units else {}),
+        "classes": data["classes"],
+        "palette": data["palette"],
     }
 
 
@@ -187,85 +180,61 @@ def _check_single(
     Warns of those that differ in data or length, and so in more than the number of tasks.
     """
     for name, run in single.items():
+        place = f"--single {name}={run}"
         if name not in net.outputs:
             hint = did_you_mean(name, net.outputs)
             raise ConfigError(
-                f"--single {name}={run}: no output of the network{hint}; it has"
-                f" {', '.join(net.outputs)}"
+                f"{place}: no output of the network{hint}; it has {', '.join(net.outputs)}"
             )
-        other = load(run)
-        if name not in other.outputs or not other.outputs[name].same_kind(net.outputs[name]):
+        outputs, own = load(run).outputs, net.outputs[name]
+        task = outputs.get(name)
+        if task is None or not task.same_kind(own) or len(outputs) > 1:
+            wanted = "alone" if len(outputs) > 1 else f"of kind {own.kind}"
             raise ConfigError(
-                f"--single {name}={run}: that network predicts {', '.join(other.outputs)}; name a"
-                f" run that predicts {name}, of kind {net.outputs[name].kind}"
+                f"{place}: that network predicts {', '.join(outputs)}; name a run that predicts "
+                f"{name}, {wanted}"
             )
-        if len(other.outputs) > 1:
-            raise ConfigError(
-                f"--single {name}={run}: that network predicts {', '.join(other.outputs)}; name a"
-                f" run that predicts {name} alone"
-            )
-        task, own = other.outputs[name], net.outputs[name]
         if (task.channels, task.classes) != (own.channels, own.classes):
             raise ConfigError(
-                f"--single {name}={run}: that network was trained for {task.channels} channels or"
-                f" classes and this one for {own.channels}, or under other names; name a run on"
-                " the same data"
+                f"{place}: that network was trained for {task.channels} channels or classes and "
+                f"this one for {own.channels}, or under other names; name a run on the same data"
             )
         theirs = Config.load(Path(run) / "config.yaml", overrides, of_run=True)
-        differing = [
-            key
-            for key, mine, other_value in (
-                ("data.layout", config.data.layout, theirs.data.layout),
-                ("data.root", config.data.root, theirs.data.root),
-                ("data.options", config.data.options, theirs.data.options),
-                ("train steps", config.train.max_steps, theirs.train.max_steps),
-            )
-            if mine != other_value
-        ]
-        if differing:
+        own_facts, others = _setting(config), _setting(theirs)
+        if differing := [key for key, value in own_facts.items() if others[key] != value]:
             warnings.warn(
-                f"--single {name}={run}: differs in {', '.join(differing)}, so Δ_m says more than"
-                " what the tasks do for each other",
+                f"{place}: differs in {', '.join(differing)}, so Δ_m says more than what the tasks "
+                "do for each other",
                 stacklevel=3,
             )
 
 
-def _ensemble_of(
-    run: Path,
-    output: str,
-    split: Literal["test", "validation"],
-    overrides: Mapping[str, Any] | None,
-    how: Mapping[str, Any],
-) -> dict[str, Any]:
-    """Scores of the ensemble of another run on its own data, with all its modalities."""
-    config = Config.load(run / "config.yaml", overrides, of_run=True)
-    net = load(run)
-    mode = how["generator_mode"] or config.train.generator_mode
-    dataset = open_dataset(config, split)
-    check_normals(net.metadata, dataset)
-    scores = score_network(
-        net,
-        dataset,
-        which=[tuple(net.inputs)],
-        batch_size=config.train.batch_size,
-        workers=config.data.workers,
-        accelerator=config.train.accelerator,
-        devices=config.train.devices,
-        **{**how, "generator_mode": mode},
-    )
-    found: dict[str, Any] = scores["+".join(net.inputs)][output]["ensemble"]
-    return found
+def _setting(config: Config) -> dict[str, Any]:
+    """What runs have in common that are compared."""
+    data = {f"data.{key}": getattr(config.data, key) for key in ("layout", "root", "options")}
+    return {**data, "train steps": config.train.max_steps}
 
 
 def _compare(
-    scores: Mapping[str, Any], alone: Mapping[str, Any], runs: Mapping[str, str | Path]
+    scores: Mapping[str, Mapping[str, Any]],
+    runs: Mapping[str, str | Path],
+    split: Literal["test", "validation"],
+    overrides: Mapping[str, Any] | None,
+    generator_mode: GeneratorMode | None,
+    how: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """The network against single-task networks, by the main score of each output."""
+    """The ensembles with all modalities against single-task networks, each on its own data."""
+    alone: dict[str, Any] = {}
+    for name, run in runs.items():
+        config, net, dataset = _opened(Path(run), split, overrides)
+        mode = generator_mode or config.train.generator_mode
+        found = _scores(config, net, dataset, False, mode, **how)
+        alone[name] = found["+".join(net.inputs)][name]["ensemble"]
     gains = relative_gains({name: entry["ensemble"] for name, entry in scores.items()}, alone)
     return {
         "delta_m": sum(gains.values()) / len(gains),
         "gains": gains,
         "outputs": len(scores),
         "runs": {name: str(run) for name, run in runs.items()},
-        "scores": dict(alone),
+        "scores": alone,
     }

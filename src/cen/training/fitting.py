@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -179,12 +180,12 @@ def train_network(
             every_output=config.train.every_output,
             whole=net.cyclic,
         )
-        _train(config, run_dir, module, data, metadata or {}, resume, progress, callbacks)
+        _train(config.train, run_dir, module, data, metadata or {}, resume, progress, callbacks)
     return net
 
 
 def _train(
-    config: Config,
+    how: TrainConfig,
     run_dir: Path,
     module: DensePrediction,
     data: FusionData,
@@ -193,23 +194,13 @@ def _train(
     progress: bool,
     callbacks: tuple[Callback, ...],
 ) -> None:
-    """Runs the trainer in a folder that is this process's own, and notes how it ended."""
-    how = config.train
+    """Runs the trainer in a folder that is this process's own."""
     last, resume_step, restored = run_dir / LAST, 0, Restored()
     if resume and last.exists():
-        found = read_checkpoint(run_dir)
-        check_network(run_dir, found, module)
-        resume_step = int(found["global_step"])
-    validates = data.validation is not None
+        content = read_checkpoint(run_dir)
+        check_network(run_dir, content, module)
+        resume_step = int(content["global_step"])
     finite, stop = FiniteLoss(how.log_every), StopRequest()
-    checkpoint = RunCheckpoint(
-        run_dir,
-        every=how.checkpoint_every,
-        validate_every=how.validate_every if validates else None,
-        metadata=metadata,
-        finite=finite,
-        stop=stop,
-    )
     watchers = [
         *callbacks,
         restored,
@@ -217,10 +208,17 @@ def _train(
         StepLog(how.log_every),
         ExchangeMonitor(run_dir, how.log_every, how.max_steps, how.checkpoint_every, resume_step),
         *([RunProgress(leave=True)] if progress else []),
-        checkpoint,
+        RunCheckpoint(
+            run_dir,
+            every=how.checkpoint_every,
+            validate_every=None if data.validation is None else how.validate_every,
+            metadata=metadata,
+            finite=finite,
+            stop=stop,
+        ),
     ]
     with quiet():
-        trainer = _trainer(how, run_dir, watchers, resume_step, validates)
+        trainer = _trainer(how, run_dir, watchers, resume_step, data.validation is not None)
     keep_signals(trainer)
 
     def reached() -> int:
@@ -230,35 +228,40 @@ def _train(
     def left(asked: bool) -> None:
         finish_run(run_dir, "interrupted" if asked else "failed", reached(), always=True)
 
-    status = "failed"
+    with (
+        _end_noted(run_dir, how.max_steps, reached),
+        stop.listening(),
+        quiet(),
+        together(trainer, left),
+        reading_in_processes(),
+        restored.restoring(run_dir, bool(resume_step)),
+    ):
+        trainer.fit(
+            module,
+            datamodule=data,
+            ckpt_path=last if resume_step else None,
+            weights_only=True if resume_step else None,
+        )
+
+
+@contextmanager
+def _end_noted(run_dir: Path, steps: int, reached: Callable[[], int]) -> Iterator[None]:
+    """Notes in run.json how the training ended, and says how to go on with one that was stopped."""
+    status, resume = "failed", f"cen train --resume {run_dir}"
     try:
-        with (
-            stop.listening(),
-            quiet(),
-            together(trainer, left),
-            reading_in_processes(),
-            restored.restoring(run_dir, bool(resume_step)),
-        ):
-            trainer.fit(
-                module,
-                datamodule=data,
-                ckpt_path=last if resume_step else None,
-                weights_only=True if resume_step else None,
-            )
+        yield
         status = "finished"
     except StopAsked:
         status = "interrupted"
         raise KeyboardInterrupt(
-            f"stopped after step {trainer.global_step} of {how.max_steps}; go on with:"
-            f" cen train --resume {run_dir}"
+            f"stopped after step {reached()} of {steps}; go on with: {resume}"
         ) from None
     except (SystemExit, KeyboardInterrupt):  # the former is what Lightning makes of the latter
         if not first_process():
             raise
         status = "interrupted"
         raise KeyboardInterrupt(
-            f"aborted in step {reached()} of {how.max_steps}; go on from the last"
-            f" checkpoint with: cen train --resume {run_dir}"
+            f"aborted in step {reached()} of {steps}; go on from the last checkpoint with: {resume}"
         ) from None
     finally:
         # Where the first process was killed, another one notes it.

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
-from lightning.pytorch import LightningDataModule, LightningModule, Trainer
+from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from cen.data import Modality
 from cen.metrics import Features, ImageDistance
 from cen.metrics.frechet import Protocol
 from cen.models import ChannelExchangeNetwork, Output, Task
-from cen.training.batches import dealt_out, reading_in_processes
-from cen.training.file_units import FileUnit, compared, file_units
+from cen.training.batches import FusionData, reading_in_processes
+from cen.training.file_units import compared, file_units
 from cen.training.flips import mirror, mirror_truth, vector_fields
 from cen.training.fusion_scores import FusionScores, Subset, subsets
 from cen.training.generator_statistics import GeneratorMode, generating
@@ -74,19 +74,33 @@ def score_network(
         {name: weight}}}}``, the scores being those of the output's kind, such as
         :class:`cen.metrics.SegmentationScores`.
     """
-    module = _Evaluation(
-        net,
-        which or subsets(tuple(net.inputs)),
-        scales,
-        flip,
-        generator_mode=generator_mode,
-        features=features,
-        protocol=protocol,
-        modalities=_described(dataset, "modalities"),
-        vectors=vector_fields(net.outputs, _described(dataset, "targets")),
-        units=file_units(net.outputs, _described(dataset, "targets")),
+    how = _How(tuple(scales), flip, generator_mode, features, protocol)
+    module = _ScoringPass(net, dataset, which or subsets(tuple(net.inputs)), how)
+    data = FusionData(
+        None,
+        dataset,
+        batch_size=batch_size,
+        workers=workers,
+        outputs=net.outputs,
+        whole=net.cyclic,
     )
-    data = _EvaluationData(dataset, batch_size, workers, net)
+    training = net.training
+    _run(module, data, accelerator, devices)
+    net.train(training)
+    return module.result
+
+
+class _How(NamedTuple):
+    """How the network is run and its images are compared; see `score_network`."""
+
+    scales: tuple[float, ...]
+    flip: bool
+    generator_mode: GeneratorMode
+    features: Features | None
+    protocol: Protocol
+
+
+def _run(module: LightningModule, data: FusionData, accelerator: str, devices: int) -> None:
     with quiet():
         trainer = Trainer(
             accelerator=accelerator,
@@ -98,84 +112,50 @@ def score_network(
             enable_model_summary=False,
             use_distributed_sampler=False,
         )
-        training = net.training
         keep_signals(trainer)
         try:
             with together(trainer), reading_in_processes():
                 trainer.test(module, datamodule=data, verbose=False)
         except SystemExit:  # what Lightning makes of Ctrl-C
             raise KeyboardInterrupt from None
-        net.train(training)
-    return module.result
 
 
-class _EvaluationData(LightningDataModule):
-    """Deals the samples out to the processes."""
-
-    def __init__(
-        self,
-        dataset: Dataset[Any],
-        batch_size: int,
-        workers: int,
-        net: ChannelExchangeNetwork,
-    ) -> None:
-        super().__init__()
-        self.outputs, self.whole = net.outputs, net.cyclic
-        self.dataset, self.batch_size, self.workers = dataset, batch_size, workers
-
-    def test_dataloader(self) -> DataLoader[Any]:
-        return dealt_out(
-            self, self.dataset, self.batch_size, self.workers, self.outputs, self.whole
-        )
-
-
-class _Evaluation(LightningModule):
+class _ScoringPass(LightningModule):
     """Runs every subset on every batch and counts."""
 
     def __init__(
         self,
         net: ChannelExchangeNetwork,
+        dataset: Dataset[Any],
         which: Sequence[Subset],
-        scales: Sequence[float],
-        flip: bool,
-        *,
-        generator_mode: GeneratorMode,
-        features: Features | None,
-        protocol: Protocol,
-        modalities: Mapping[str, Modality],
-        vectors: frozenset[str],
-        units: Mapping[str, FileUnit],
+        how: _How,
     ) -> None:
         super().__init__()
-        self.net, self.modalities, self.vectors = net, modalities, vectors
-        self.units = units
-        self.generator_mode: GeneratorMode = generator_mode
-        self.scales, self.flip = tuple(scales), flip
+        self.net, self.how = net, how
+        self.modalities = _described(dataset, "modalities")
+        targets = _described(dataset, "targets")
+        self.vectors = vector_fields(net.outputs, targets)
+        self.units = file_units(net.outputs, targets)
         shown = prediction_streams(net)
         self.scores = nn.ModuleDict(
             {
                 "+".join(s): FusionScores(
-                    s, net.predicted_from(s), [name for name in s if name in shown], units
+                    s, net.predicted_from(s), [name for name in s if name in shown], self.units
                 )
                 for s in which
             }
         )
         self.distances = nn.ModuleDict()
-        if features is not None:
+        if how.features is not None:
             # Of all modalities together alone: the features cost more than the network.
-            self.distances = nn.ModuleDict(
-                {
-                    name: ImageDistance(
-                        features, ("ensemble", *(s for s in shown if s != name)), protocol=protocol
-                    )
-                    for name in compared(net.outputs, units)
-                }
-            )
+            for name in compared(net.outputs, self.units):
+                columns = ("ensemble", *(s for s in shown if s != name))
+                self.distances[name] = ImageDistance(how.features, columns, protocol=how.protocol)
         self.result: dict[str, dict[str, Any]] = {}
 
     def test_step(self, batch: Sequence[Batch], batch_idx: int) -> None:
         """Counts one batch, given as groups of samples of one size."""
-        with generating(self.net, self.generator_mode, batch_idx):
+        with generating(self.net, self.how.generator_mode, batch_idx):
             for group in batch:
                 targets = targets_of(self.net, group)
                 for scores in self.scores.values():
@@ -218,12 +198,12 @@ class _Evaluation(LightningModule):
             values |= found.to_dict(name)
 
     def _predict(self, batch: Batch, present: Subset) -> dict[str, Output]:
-        if self.scales == (1.0,) and not self.flip:
+        if self.how.scales == (1.0,) and not self.how.flip:
             return predict(self.net, batch, present)
         variants = [
             self._variant(batch, present, scale, mirrored)
-            for scale in self.scales
-            for mirrored in ((False, True) if self.flip else (False,))
+            for scale in self.how.scales
+            for mirrored in ((False, True) if self.how.flip else (False,))
         ]
         # A cycle network does not predict a modality from itself alone.
         return {name: _average([v[name] for v in variants]) for name in variants[0]}

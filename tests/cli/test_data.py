@@ -87,13 +87,13 @@ def test_plot_writes_a_sheet(root: Path, tmp_path: Path) -> None:
         (["nyudv2", "check", ".", "--fields", "rgb,dpeth"], "no field"),
         (
             ["nyudv2", "check", ".", "--workers", "0"],
-            "--workers 0: a whole number between 1",
+            "--workers 0: give a whole number between 1",
         ),
         (["nyudv2", "check", ".", "--train.steps", "3"], "--train.steps: says nothing of the data"),
         (["nyudv2", "check", ".", "--data.rot", "3"], "is no key of a configuration"),
         (
             ["nyudv2", "plot", ".", "--samples", "0"],
-            "--samples 0: a whole number between 1",
+            "--samples 0: give a whole number between 1",
         ),
         (["nyudv2", "plot", ".", "--first", "9"], "--first 9: give 0 to 6"),
         (["nyudv2", "convert", "."], "--out"),

@@ -116,11 +116,11 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         (["data", "rooms", "x", "--labels", "part"], "did you mean parts?"),
         (
             ["data", "rooms", "x", "--size", "8", "8"],
-            "--size 8: a whole number between 32",
+            "--size 8: give a whole number between 32",
         ),
-        (["data", "rooms", "x", "--train", "0"], "--train 0: a whole number between 1"),
+        (["data", "rooms", "x", "--train", "0"], "--train 0: give a whole number between 1"),
         (["configs", "cp", "rooms-smal"], "did you mean rooms-small?"),
-        (["bench", "exchange", "--rounds", "2"], "--rounds 2: a whole number between 6"),
+        (["bench", "exchange", "--rounds", "2"], "--rounds 2: give a whole number between 6"),
         (["bench", "exchange", "--rounds", "two"], "--rounds two: is no whole number"),
     ],
 )

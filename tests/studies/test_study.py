@@ -246,7 +246,7 @@ def test_plan_and_tables_without_training(finished: Finished, tmp_path: Path) ->
     ("words", "message"),
     [
         (["--seed", "3"], "say how many with --seeds N"),
-        (["--seeds", "0"], "--seeds 0: a whole number between 1"),
+        (["--seeds", "0"], "--seeds 0: give a whole number between 1"),
         (["--budget", "0"], "give a number between"),
         (["--only", "cem"], "did you mean cen"),
         (["--data", "party"], "did you mean parts"),

@@ -56,9 +56,8 @@ def evaluate(
         scales: see :func:`score_network`.
         flip: see :func:`score_network`.
         panels: how many samples are kept as pictures.
-        features: network that compares image outputs, see :func:`cen.metrics.load_features`;
-            "auto": "efficientnet_lite0" where it is installed and there is such an output.
-        features_weights: file or URL of its weights.
+        features: network that compares images; "auto": "efficientnet_lite0" if it is installed.
+        features_weights: its weights, see :func:`cen.metrics.load_features`.
         protocol: how images become pictures for it, see :func:`cen.metrics.to_bytes`.
         generator_mode: see :func:`cen.training.generating`; None for what the configuration says.
         single: run folders of single-task networks by output, whose ensembles the network's is
@@ -69,7 +68,7 @@ def evaluate(
         What evaluation.json holds, see :class:`cen.runfiles.Evaluation`.
 
     Raises:
-        CenError: the run, its data or a run to compare with cannot be used.
+        CenError: the run, its data, or a run to compare with cannot be used.
     """
     run = Path(run)
     config, net, dataset = _opened(run, split, overrides)
@@ -80,16 +79,15 @@ def evaluate(
     mode = generator_mode or config.train.generator_mode
     how: dict[str, Any] = {"scales": list(scales), "flip": flip}
     scores = _scores(config, net, dataset, all_subsets, mode, network, protocol, **how)
-    result = {"split": split, **_facts(net, dataset), **how}
-    result |= {**image_facts(net, mode, network, protocol), "scores": scores}
+    facts = _facts(net, dataset) | image_facts(net, mode, network, protocol)
+    result = {"split": split, **how, **facts, "scores": scores}
     if first_process():
         # Before the comparison, which may find that no gain is defined: the scores are kept.
         write_json(run / "evaluation.json", result)
         write_panels(run / "panels", net, dataset, panels, mode)
     if single:
-        result["single"] = _compare(
-            scores["+".join(net.inputs)], single, split, overrides, generator_mode, how
-        )
+        how |= {"split": split, "overrides": overrides, "generator_mode": generator_mode}
+        result["single"] = _compare(scores["+".join(net.inputs)], single, **how)
         if first_process():
             write_json(run / "evaluation.json", result)
     return result
@@ -218,10 +216,11 @@ def _setting(config: Config) -> dict[str, Any]:
 def _compare(
     scores: Mapping[str, Mapping[str, Any]],
     runs: Mapping[str, str | Path],
+    *,
     split: Literal["test", "validation"],
     overrides: Mapping[str, Any] | None,
     generator_mode: GeneratorMode | None,
-    how: Mapping[str, Any],
+    **how: Any,
 ) -> dict[str, Any]:
     """The ensembles with all modalities against single-task networks, each on its own data."""
     alone: dict[str, Any] = {}

@@ -45,22 +45,14 @@ def number(name: str, value: object, *, what: str, low: float = 0, high: float =
 
 
 def choice(name: str, value: object, choices: Sequence[str | bool | None]) -> None:
-    """Refuses a value that is none of the choices.
-
-    Raises:
-        ConfigError: Naming the argument, its choices and the value.
-    """
+    """Refuses a value that is none of the choices."""
     if isinstance(value, str | bool | None) and value in choices:
         return
     raise ConfigError(f"{name} is {' or '.join(map(repr, choices))}, not {described(value)}")
 
 
 def mapping(name: str, value: object, example: str) -> Mapping[Any, Any]:
-    """A dict.
-
-    Raises:
-        ConfigError: ``value`` is no mapping; the message gives the example.
-    """
+    """A dict."""
     if not isinstance(value, Mapping):
         raise ConfigError(f"{name} is a dict such as {example}, not {described(value)}")
     return value
@@ -77,9 +69,6 @@ def option(name: str, value: object, hint: Any) -> Any:
 
     Returns:
         The same; numbers of NumPy have become those of Python, which a checkpoint can hold.
-
-    Raises:
-        ConfigError: Naming the argument, its value and what would be right.
     """
     hint, outer = limits(hint)
     parts = get_args(hint) if is_union(hint) else (hint,)

@@ -57,9 +57,6 @@ def read_yaml(path: Path, error: type[CenError] = ConfigError, hint: str = "") -
         path: The file.
         error: Type of the exception for a file that cannot be read or is no YAML.
         hint: What to do about one that cannot be read.
-
-    Raises:
-        CenError: Of type ``error``, in one line with the file and, where there is one, the line.
     """
     return parse_yaml(_read(path, YAML_BYTES, error, hint), str(path), error)
 
@@ -74,9 +71,6 @@ def parse_yaml(content: bytes | str, name: str, error: type[CenError] = ConfigEr
         content: The text, as UTF-8 where it is bytes; a byte-order mark is passed over.
         name: What messages call it.
         error: Type of the exception.
-
-    Raises:
-        CenError: Of type ``error``.
     """
     text = _decoded(content, name, error)
     if len(text) > YAML_BYTES:
@@ -99,11 +93,7 @@ def parse_yaml(content: bytes | str, name: str, error: type[CenError] = ConfigEr
 
 
 def read_json(path: Path, error: type[CenError] = DataError) -> Any:
-    """Reads a JSON file; see :func:`parse_json`.
-
-    Raises:
-        CenError: Of type ``error``, in one line with the file and, where there is one, the line.
-    """
+    """Reads a JSON file; see :func:`parse_json`."""
     return parse_json(_read(path, JSON_BYTES, error), str(path), error)
 
 
@@ -119,9 +109,6 @@ def parse_json(
         name: What messages call it.
         error: Type of the exception.
         nan: Take NaN and infinities, which JSON does not know, but Python writes.
-
-    Raises:
-        CenError: Of type ``error``.
     """
     text = _decoded(content, name, error)
     if len(text) > JSON_BYTES:
@@ -159,11 +146,7 @@ def lines(node: yaml.Node | None, prefix: str = "") -> Iterator[tuple[str, int]]
 def refuse_repeated(
     node: yaml.Node | None, source: str, error: type[CenError] = ConfigError, prefix: str = ""
 ) -> None:
-    """Refuses a key that is given twice, of which YAML itself would silently take the last.
-
-    Raises:
-        CenError: Of type ``error``, naming the key and both lines, counted from 1.
-    """
+    """Refuses a key that is given twice, of which YAML itself would silently take the last."""
     if isinstance(node, yaml.SequenceNode):
         for index, child in enumerate(node.value):
             refuse_repeated(child, source, error, f"{prefix}.{index}")

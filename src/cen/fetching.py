@@ -24,9 +24,6 @@ def refuse_fetched(values: Mapping[str, Any], asked: Iterable[str], place: str) 
             them.
         asked: The dotted keys that a person gave.
         place: What stands before a key in messages.
-
-    Raises:
-        ConfigError: A URL, or an option of storage that may choose where it is fetched from.
     """
     asked = set(asked)
     for key in ("data.root", "model.weights"):

@@ -53,9 +53,6 @@ def write_atomically(
 
     Returns:
         ``path``.
-
-    Raises:
-        CenError: Of type ``error``, where the disk or the permissions do not allow it.
     """
     path = Path(path)
     temporary: Path | None = None
@@ -147,9 +144,6 @@ def contained(folder: Path, path: Path, error: type[CenError] = CenError) -> Pat
 
     Returns:
         ``path``.
-
-    Raises:
-        CenError: Of type ``error``: writing or deleting there would reach something else.
     """
     if not path.resolve().is_relative_to(folder.resolve()):
         raise error(

@@ -80,9 +80,6 @@ def parse(value: Any, hint: Any, key: str, places: Places) -> Any:
         hint: A dataclass, ``dict[str, T]``, ``list[dataclass]``, or a plain type.
         key: Dotted key of ``value``, empty at the top.
         places: Where the values come from.
-
-    Raises:
-        ConfigError: A key is unknown or a value has the wrong type.
     """
     if dataclasses.is_dataclass(hint):
         return _parse_dataclass(_mapping(value, key, places), hint, key, places)
@@ -126,11 +123,7 @@ def _parse_plain(value: Any, hint: Any, key: str, places: Places) -> Any:
 
 
 def _refuse_unquoted(value: Any, hint: Any, key: str, places: Places) -> None:
-    """Tells what YAML has made of a name in a list, where text was expected.
-
-    Raises:
-        ConfigError: An entry is a number, true, false or null.
-    """
+    """Tells what YAML has made of a name in a list, where text was expected."""
     if not isinstance(value, list) or not _takes_texts(hint):
         return
     for index, item in enumerate(value):
@@ -207,9 +200,6 @@ def override(base: dict[str, Any], key: str, value: Any, cls: Any) -> None:
 
     ``None`` or the text ``null`` removes an entry of a mapping (``data.modalities.depth``).
     Unknown keys are set as they are, for :func:`parse` to refuse.
-
-    Raises:
-        ConfigError: The key leads through a value that holds no keys, or past a list's end.
     """
     *path, last = key.split(".")
     node: Any = base

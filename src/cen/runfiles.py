@@ -182,11 +182,7 @@ MOST_CLASSES = 2**16
 
 
 def read_run_file(path: Path, error: type[CenError] = DataError) -> Any:
-    """What a file of a run folder, or of a folder of studies, holds.
-
-    Raises:
-        CenError: Of type ``error``: it cannot be read, or holds something else.
-    """
+    """What a file of a run folder, or of a folder of studies, holds."""
     read = read_yaml(path, error).value if path.suffix == ".yaml" else read_json(path, error)
     schema.check(read, TYPES[path.name], str(path), error)
     if path.name == "exchange.json":

@@ -53,11 +53,7 @@ def check_arguments(
     *,
     finite: bool = True,
 ) -> None:
-    """Refuses names that are unknown, and values that are not of their types.
-
-    Raises:
-        CenError: Of type ``error``.
-    """
+    """Refuses names that are unknown, and values that are not of their types."""
     for name, value in values.items():
         if name not in hints:
             raise error(f"{place} has an unknown key {_short(name)}")

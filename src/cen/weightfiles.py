@@ -58,11 +58,7 @@ def read_header(path: Path) -> Header | None:
 
 
 def read_shapes(path: Path) -> dict[str, tuple[int, ...]]:
-    """The shape of every tensor; none is read.
-
-    Raises:
-        CheckpointError: the file is missing or no safetensors file.
-    """
+    """The shape of every tensor; none is read."""
     return dict(_opened(path)[1])
 
 

@@ -50,9 +50,6 @@ def assemble(
         encoder: plain encoder, a `PlainEncoder`.
         decoder: plain decoder, a `PlainDecoder`.
         description: what was asked for; it is kept with the network.
-
-    Raises:
-        ConfigError: if the options do not go together.
     """
     options, tasks = description.options, description.tasks
     fusion, inputs = options.fusion, options.inputs
@@ -94,11 +91,7 @@ def assemble(
 
 
 def check_fusion(options: NetworkOptions, decoder: PlainDecoder) -> str:
-    """The place of the fusion, the default filled in; ``""`` for streams that are not fused.
-
-    Raises:
-        ConfigError: if it does not fit the network.
-    """
+    """The place of the fusion, the default filled in; ``""`` for streams that are not fused."""
     fusion, place, stages = options.fusion, options.fusion_at, options.exchange_stages
     if fusion != "exchange" and (options.decoder_exchange or stages is not None):
         raise ConfigError(
@@ -199,9 +192,6 @@ def exchanging_norms(encoder: PlainEncoder, stages: Sequence[int] | None) -> lis
     Args:
         encoder: the plain encoder.
         stages: numbers of its stages, from 1, that exchange; None for all.
-
-    Raises:
-        ConfigError: if there is no such stage, or none of its norms exchanges in this encoder.
     """
     if stages is None:
         return [encoder.exchanging]

@@ -74,11 +74,7 @@ def _largest(description: NetworkDescription) -> int:
 
 
 def _refuse_too_large(description: NetworkDescription) -> None:
-    """Refuses sizes that would fill the memory before anything else is said of them.
-
-    Raises:
-        ConfigError: naming the sizes.
-    """
+    """Refuses sizes that would fill the memory before anything else is said of them."""
     fresh = replace(description, options=replace(description.options, weights=None))
     try:
         with torch.device("meta"):
@@ -101,12 +97,7 @@ DECODERS: dict[str, type[RefineNetDecoder] | type[PSPNetDecoder]] = {
 
 
 def dense(description: NetworkDescription) -> ChannelExchangeNetwork:
-    """A ResNet encoder with a decoder for dense prediction.
-
-    Raises:
-        ConfigError: if the encoder is unknown, or options do not go together.
-        CheckpointError: if the pretrained weights cannot be used.
-    """
+    """A ResNet encoder with a decoder for dense prediction."""
     options = description.options
     encoder, channels = options.resolved("encoder"), options.resolved("decoder_channels")
     if encoder not in encoders:

@@ -272,11 +272,7 @@ def cycle(description: NetworkDescription) -> CycleFusionNetwork:
 
 
 def check_cycle(inputs: Mapping[str, int], tasks: Mapping[str, Task]) -> None:
-    """Refuses modalities of which not every one can be the target of the others.
-
-    Raises:
-        ConfigError: naming what is missing.
-    """
+    """Refuses modalities of which not every one can be the target of the others."""
     if set(inputs) != set(tasks):
         odd = sorted(set(inputs) ^ set(tasks))
         raise ConfigError(

@@ -24,9 +24,6 @@ class DenseDecoder(nn.Module):
         head_kernel: side of the kernel of its classifiers.
         first_norms: pattern of the names of the norms that see the encoder features first.
         batches: it is trained on batches, so that batch norms suit it.
-
-    Raises:
-        ConfigError: if ``channels`` is below 1 or ``dropout`` not within [0, 1).
     """
 
     output_stride: ClassVar[int]

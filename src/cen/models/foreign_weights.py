@@ -34,9 +34,6 @@ def read_pickle(path: str | Path) -> Any:
     """What a ``.pth`` file of ``torch.save`` holds, in the zip or the legacy format, on the CPU.
 
     Only tensors, plain containers and NumPy numbers are allowed; no code of the file is run.
-
-    Raises:
-        CheckpointError: if the file is missing, damaged, or holds anything else.
     """
     path = existing(path)
     try:
@@ -78,11 +75,7 @@ _ADVICE = (
 
 
 def read_tensors(path: str | Path) -> dict[str, Tensor]:
-    """The tensors of a flat state dict in a ``.safetensors`` or ``.pth`` file.
-
-    Raises:
-        CheckpointError: if the file is missing, damaged, unsafe, or holds no state dict.
-    """
+    """The tensors of a flat state dict in a ``.safetensors`` or ``.pth`` file."""
     path = existing(path)
     if path.suffix == ".safetensors":
         read_shapes(path)
@@ -94,11 +87,7 @@ def read_tensors(path: str | Path) -> dict[str, Tensor]:
 
 
 def tensors_of(content: Any, where: str) -> dict[str, Tensor]:
-    """The tensors of a flat state dict, by name; other entries are left out.
-
-    Raises:
-        CheckpointError: if it is no state dict, or a tensor claims more values than it holds.
-    """
+    """The tensors of a flat state dict, by name; other entries are left out."""
     if not isinstance(content, Mapping):
         raise CheckpointError(f"{where} holds no state dict (a dict from names to tensors)")
     tensors = {str(key): value for key, value in content.items() if isinstance(value, Tensor)}
@@ -117,11 +106,6 @@ def require_fit(state: Mapping[str, Tensor], expected: Mapping[str, Tensor], wro
     """Compare a state dict with the one it replaces: keys, shapes, and that values can be right.
 
     Every loader of weights ends here.
-
-    Raises:
-        CheckpointError: beginning with ``wrong``, then the first keys and shapes that do not fit,
-            or the first tensors with integers, complex numbers, NaN or infinities in the place of
-            weights, or with variances below 0.
     """
     require_shapes({key: tuple(value.shape) for key, value in state.items()}, expected, wrong)
     problems = [
@@ -135,11 +119,7 @@ def require_fit(state: Mapping[str, Tensor], expected: Mapping[str, Tensor], wro
 def require_shapes(
     shapes: Mapping[str, tuple[int, ...]], expected: Mapping[str, Tensor], wrong: str
 ) -> None:
-    """Compare the keys and shapes of a state dict with those it must have.
-
-    Raises:
-        CheckpointError: beginning with ``wrong``, then the first keys and shapes that do not fit.
-    """
+    """Compare the keys and shapes of a state dict with those it must have."""
     problems = [f"{key} is missing" for key in expected if key not in shapes]
     problems += [f"{key[:80]} is unknown" for key in shapes if key not in expected]
     problems += [
@@ -151,11 +131,7 @@ def require_shapes(
 
 
 def shadow_of(make: Callable[[], Net], wrong: str) -> Net:
-    """A network without values: of any size that a file claims, it takes no memory.
-
-    Raises:
-        CheckpointError: beginning with ``wrong``, if no network has such sizes.
-    """
+    """A network without values: of any size that a file claims, it takes no memory."""
     try:
         with torch.device("meta"):
             return make()
@@ -186,11 +162,7 @@ def _raise_if(problems: list[str], wrong: str) -> None:
 
 
 def existing(path: str | Path) -> Path:
-    """``path`` as a `Path`, if it is a file.
-
-    Raises:
-        CheckpointError: if it is not.
-    """
+    """``path`` as a `Path`, if it is a file."""
     path = Path(path)
     if not path.is_file():
         raise CheckpointError(f"{path} does not exist or is not a file")

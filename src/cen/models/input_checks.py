@@ -24,11 +24,6 @@ def check_inputs(
         inputs: what a network is called with.
         channels: those of each input that it takes, by name.
         smallest: least height and width.
-
-    Raises:
-        StreamError: no input is given, or an unknown one.
-        ShapeError: a shape does not fit; the message names the input.
-        DataError: an input is no floating point tensor.
     """
     check_tensors(inputs, "input")
     for name in inputs:
@@ -65,12 +60,7 @@ def check_inputs(
 def in_precision_of(
     weight: Tensor, inputs: Mapping[str, Tensor], finite: bool
 ) -> dict[str, Tensor]:
-    """The inputs in the precision of the weights; autocast lowers it again.
-
-    Raises:
-        DataError: an input is on another device than the weights, or, where ``finite`` asks for
-            that, not finite.
-    """
+    """The inputs in the precision of the weights; autocast lowers it again."""
     for name, image in inputs.items():
         if image.device != weight.device:
             raise DataError(
@@ -86,11 +76,7 @@ def in_precision_of(
 
 
 def check_image(name: str, image: Tensor, first: Tensor) -> None:
-    """Refuses an input that is no floating point tensor.
-
-    Raises:
-        DataError: naming the type.
-    """
+    """Refuses an input that is no floating point tensor."""
     check_together(image, first, f"input {name!r}")
     if not image.is_floating_point():
         raise DataError(

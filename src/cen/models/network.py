@@ -327,10 +327,6 @@ def networks_in(module: nn.Module) -> list[ChannelExchangeNetwork]:
 
 
 def check_network(net: object) -> None:
-    """Refuses what is no network of `cen.build`.
-
-    Raises:
-        ConfigError: saying what it is.
-    """
+    """Refuses what is no network of `cen.build`."""
     if not isinstance(net, ChannelExchangeNetwork):
         raise ConfigError(f"the network is one of cen.build, not {described(net)}")

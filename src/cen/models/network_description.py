@@ -94,15 +94,8 @@ def arguments_of(network: str) -> list[str]:
 def checked(network: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
     """Arguments of `cen.build` after a check of their names and types.
 
-    Args:
-        network: the network.
-        arguments: what is given.
-
     Returns:
         The same; numbers of NumPy have become those of Python, which a checkpoint can hold.
-
-    Raises:
-        ConfigError: an argument is unknown, missing, or of another type.
     """
     known, hints = arguments_of(network), options_of(network)
     for key in arguments:
@@ -127,17 +120,9 @@ def checked(network: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def check_description(config: Mapping[str, Any], place: str) -> None:
-    """Checks arguments of `cen.build` that come from a file, before any of them is acted on.
-
-    Args:
-        config: the arguments, with ``name``.
-        place: what messages call them.
-
-    Raises:
-        CheckpointError: an argument is unknown or of another type. ``weights`` is unknown: a file
-            with weights of its own has no business to name others.
-    """
+    """Checks arguments of `cen.build` that come from a file, before any of them is acted on."""
     hints = get_type_hints(NetworkOptions)
+    # A file with weights of its own has no business to name others.
     hints = {key: hints[key] for key in options_of(str(config["name"])) if key != "weights"}
     rule, task = get_type_hints(ExchangeRule), get_type_hints(Task)
     hints["outputs"] = Mapping[str, int | Mapping[str, Any]]
@@ -163,10 +148,6 @@ def check_fields(
         inputs: channels by input.
         outputs: number of classes or task by output.
         apart: no field may be input and output.
-
-    Raises:
-        ConfigError: if a number of channels or an output is impossible.
-        StreamError: if a name cannot be used.
     """
     check_names(inputs, "input")
     example = "{'segmentation': 40}: a number of classes or a Task by name"
@@ -192,9 +173,6 @@ def rule_of(
         exchange: the rule, its fields, or None for the network's own, which exchanges nothing where
             norms are shared.
         options: the network.
-
-    Raises:
-        ConfigError: if it is no rule, or asks for own parts of norms that all streams share.
     """
     shared = options.norm == "shared"
     if shared and exchange is None:
@@ -214,11 +192,7 @@ def rule_of(
 def as_rule(
     exchange: ExchangeRule | Mapping[str, Any] | None, default: ExchangeRule
 ) -> ExchangeRule:
-    """The exchange rule meant: itself, the default, or that with the fields of a mapping.
-
-    Raises:
-        ConfigError: if the mapping holds an unknown key or value.
-    """
+    """The exchange rule meant: itself, the default, or that with the fields of a mapping."""
     if isinstance(exchange, ExchangeRule):
         return exchange
     if exchange is None:
@@ -248,9 +222,6 @@ def exchanges_in_decoder(
             streams can, for the decoder is where they meet. Cycle fusion: no.
         tasks: names of the outputs.
         rule: the network's rule.
-
-    Raises:
-        ConfigError: if exchange is asked for in a decoder without norms.
     """
     asked, norms = options.decoder_exchange, options.decoder_norm != "none"
     if asked and not norms:
@@ -263,11 +234,7 @@ def exchanges_in_decoder(
 
 
 def check_names(names: Collection[str], what: str) -> None:
-    """Refuse names of inputs or outputs that a module cannot bear.
-
-    Raises:
-        StreamError: if there is no name, or one is not a plain word or taken by PyTorch.
-    """
+    """Refuse names of inputs or outputs that a module cannot bear."""
     if not names:
         raise StreamError(f"a network needs at least one {what}")
     if len(names) > MOST_FIELDS:

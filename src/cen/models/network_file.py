@@ -144,11 +144,7 @@ def read_header(path: str | Path) -> dict[str, Any]:
 
 
 def _build(path: Path, header: Mapping[str, Any]) -> ChannelExchangeNetwork:
-    """The network that a file describes, after a look at whether the file holds its weights.
-
-    Raises:
-        CheckpointError: it does not, or what it describes is no network.
-    """
+    """The network that a file describes, after a look at whether the file holds its weights."""
     config, place = dict(header["config"]), "config"
     schema.check(config.get("name"), str, f"{path}: its header: config.name", CheckpointError)
     wrong = (

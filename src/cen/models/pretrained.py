@@ -43,11 +43,6 @@ def load_pretrained(encoder: nn.Module, weights: str | Path) -> None:
         weights: ``"imagenet"`` for PyTorch's own weights, a URL, or a local ``.pth`` or
             ``.safetensors`` file with the keys of torchvision's ResNet, such as `save_encoder`
             writes. The classifier (``fc``) is left out.
-
-    Raises:
-        ConfigError: if the encoder is no ResNet, or ``weights`` is no text and no path.
-        CheckpointError: if the width is not the pretrained one, the file cannot be fetched or
-            read, or its keys or shapes are those of another network.
     """
     if not isinstance(weights, str | os.PathLike):
         raise ConfigError(
@@ -138,9 +133,6 @@ def download(url: str) -> dict[str, Tensor]:
     For a URL that a person gave; nothing that stands in a file is fetched. What was fetched is read
     as any file of others is: no code in it is run. Where the name ends in the start of the file's
     SHA-256, as in ``resnet18-f37072fd.pth``, what was fetched must have it.
-
-    Raises:
-        CheckpointError: if it cannot be fetched or read, or has another hash than its name says.
     """
     name = Path(urlsplit(url).path).name
     hashed = _HASHED.search(url)

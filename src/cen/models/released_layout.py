@@ -63,11 +63,7 @@ def filled(
 
 
 def count_streams(state: Mapping[str, Tensor], norm: str, wrong: str) -> int:
-    """Number of streams, by the norms of a layer that are numbered behind ``norm``.
-
-    Raises:
-        CheckpointError: beginning with ``wrong``; they are not numbered from 0.
-    """
+    """Number of streams, by the norms of a layer that are numbered behind ``norm``."""
     pattern = re.compile(re.escape(norm) + r"(\d+)\.weight")
     streams = {int(match[1]) for key in state if (match := pattern.fullmatch(key))}
     if not streams or streams != set(range(len(streams))):

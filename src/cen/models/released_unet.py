@@ -55,9 +55,6 @@ def load_generator(
         inputs: channels of each stream by name, as many as the checkpoint has.
         threshold: scales below it are replaced, in any channel (scope ``"any"``), as released.
         where: what error messages call the checkpoint.
-
-    Raises:
-        CheckpointError: if the keys or shapes are not those of a released generator.
     """
     depth = len({m[1] for key in state if (m := re.match(r"conv(\d+)\.conv\.", key))})
     last = f"deconv{depth}.deconv.module.bias"
@@ -82,12 +79,6 @@ def generator_state_dict(net: ChannelExchangeNetwork) -> dict[str, Tensor]:
 
     The layout does not say which channels may be replaced: the released code replaces any below
     the threshold. So a network of scope ``"own"`` is written, but read back with scope ``"any"``.
-
-    Raises:
-        CheckpointError: if the released code has no such network: other outputs than one image,
-            private stems or convolutions, norms that are shared, keep no statistics or follow the
-            first convolution, another fusion, or exchange that is off, at random, in chosen stages
-            or in the decoder.
     """
     options = net.config
     generated = [task.rules.generated for task in net.outputs.values()]
@@ -118,15 +109,7 @@ def _generator(net: ChannelExchangeNetwork) -> dict[str, Tensor]:
 
 
 def load_discriminator(state: Mapping[str, Tensor], where: str) -> PatchGAN:
-    """The released discriminator, in eval mode; it returns logits, not probabilities.
-
-    Args:
-        state: flat state dict without prefixes.
-        where: what error messages call the checkpoint.
-
-    Raises:
-        CheckpointError: if the keys or shapes are not those of a released discriminator.
-    """
+    """The released discriminator, in eval mode; it returns logits, not probabilities."""
     count = len({m[1] for key in state if (m := re.match(r"conv(\d+)\.conv\.", key))})
     first = state.get("conv1.conv.module.weight")
     if first is None or first.ndim != 4 or count < 4:
@@ -136,11 +119,7 @@ def load_discriminator(state: Mapping[str, Tensor], where: str) -> PatchGAN:
 
 
 def discriminator_state_dict(net: PatchGAN) -> dict[str, Tensor]:
-    """The weights of a discriminator under the released names.
-
-    Raises:
-        CheckpointError: if its norms keep no running statistics, as those of the released code do.
-    """
+    """The weights of a discriminator under the released names."""
     if net.config["statistics"] != "running":
         raise CheckpointError(
             "the norms of a released discriminator keep running statistics; this one has none"

@@ -97,9 +97,6 @@ class UNetEncoder(nn.Module):
             them, those of the second to the last convolution but one as released.
         stages: names of the modules that give the feature maps, which follow one another.
         smallest: least height and width of an image.
-
-    Raises:
-        ConfigError: if ``filters`` is below 1 or ``depth`` below 3.
     """
 
     exchanging = "*norm*"
@@ -165,9 +162,6 @@ class UNetDecoder(nn.Module):
         channels: channels of the decoder's output.
         first_norms: pattern of the names of the norms that see the encoder features first.
         reads: which of the encoder's feature maps the decoder uses, as indices.
-
-    Raises:
-        ConfigError: if ``dropout`` is not within [0, 1).
     """
 
     first_norms = "ups.0.norm"
@@ -254,11 +248,7 @@ def _fit(x: Tensor, skip: Tensor) -> Tensor:
 
 
 def make_unet(options: NetworkOptions) -> tuple[UNetEncoder, UNetDecoder]:
-    """A plain encoder and decoder.
-
-    Raises:
-        ConfigError: if there is no such encoder.
-    """
+    """A plain encoder and decoder."""
     encoder = options.resolved("encoder")
     if encoder not in encoders:
         hint = did_you_mean(encoder, encoders)

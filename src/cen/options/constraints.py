@@ -61,11 +61,7 @@ class AtMost:
     entries: int
 
     def refuse(self, key: str, value: list[Any]) -> None:
-        """Refuses a list that is longer.
-
-        Raises:
-            ConfigError: Naming the key.
-        """
+        """Refuses a list that is longer."""
         if len(value) > self.entries:
             raise ConfigError(f"{key}: has {len(value)} entries; at most {self.entries}")
 
@@ -164,9 +160,6 @@ def check_ranges(options: Any, prefix: str = "") -> None:
     Args:
         options: An instance of a dataclass.
         prefix: What its keys begin with, such as ``model.``.
-
-    Raises:
-        ConfigError: Naming the key, its value and what would be right.
     """
     hints = typing.get_type_hints(type(options), include_extras=True)
     for item in dataclasses.fields(options):
@@ -198,11 +191,7 @@ def _check(value: Any, hint: Any, key: str) -> None:
 
 
 def check_finite(value: Any, key: str) -> None:
-    """Refuses NaN, infinities and what no computer's number holds, however deep they lie.
-
-    Raises:
-        ConfigError: Naming the key.
-    """
+    """Refuses NaN, infinities and what no computer's number holds, however deep they lie."""
     parts: Iterable[tuple[object, Any]] = ()
     if isinstance(value, dict):
         parts = value.items()

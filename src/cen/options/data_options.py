@@ -90,9 +90,6 @@ class ModalityConfig:
         Args:
             name: The modality.
             channels: Its channels as an input of the network; None where it is none.
-
-        Raises:
-            ConfigError: Naming the key, its value and what would be right.
         """
         place = f"data.modalities.{name}"
         # A depth declared as an image would lose its unit.
@@ -172,11 +169,7 @@ class DataConfig:
     workers: Annotated[int, Within(0, 1024)] = 0
 
     def check(self) -> None:
-        """Refuses what no single key shows.
-
-        Raises:
-            ConfigError: Naming the key, its value and what would be right.
-        """
+        """Refuses what no single key shows."""
         check_layout(self.layout)
         scale = self.transforms.scale
         if scale is not None and scale[0] > scale[1]:

@@ -43,14 +43,7 @@ class OutputConfig:
     loss: str | None = None
 
     def check(self, key: str) -> None:
-        """Refuses what the types of the fields do not show.
-
-        Args:
-            key: Where it stands, ``model.outputs.NAME``.
-
-        Raises:
-            ConfigError: Naming the key, its value and what would be right.
-        """
+        """Refuses what the types of the fields do not show."""
         if not 0 < self.weight < math.inf:
             raise ConfigError(
                 f"{key}.weight: {self.weight} is out of range; give a number above 0, or leave "
@@ -182,11 +175,7 @@ class ModelConfig(NetworkOptions):
     discriminator_layers: Annotated[int, Within(1, 16)] = 3
 
     def arguments(self) -> dict[str, Any]:
-        """The arguments of `cen.build` but for outputs and the exchange rule, as configured.
-
-        Raises:
-            ConfigError: A key is not for this network.
-        """
+        """The arguments of `cen.build` but for outputs and the exchange rule, as configured."""
         own = options_of(self.name)
         for item in fields(NetworkOptions):
             # The discriminators heed the statistics, whatever the generator is.
@@ -215,11 +204,7 @@ class ModelConfig(NetworkOptions):
         }
 
     def check(self) -> None:
-        """Refuses what no single key shows.
-
-        Raises:
-            ConfigError: Naming the key, its value and what would be right.
-        """
+        """Refuses what no single key shows."""
         if not self.inputs:
             raise ConfigError(
                 "model.inputs: is empty; name at least one modality, such as {rgb: 3}"
@@ -264,12 +249,7 @@ def options_of(network: str) -> Mapping[str, Any]:
 
 
 def unset(network: str, option: str) -> Any:
-    """What null means for a network where an option is left out; None if it does not depend on it.
-
-    Args:
-        network: The name of its decoder.
-        option: A key of ``model``.
-    """
+    """What null means for a network where an option is left out; None: the same for all."""
     hint = typing.get_type_hints(ModelConfig, include_extras=True)[option]
     found = [m.unset.get(network) for m in limits(hint)[1] if isinstance(m, Networks)]
     return found[0] if found else None

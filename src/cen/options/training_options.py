@@ -22,11 +22,7 @@ _REFUSED = {
 
 
 def check_weighting(name: str) -> None:
-    """Refuses a weighting that is unknown or cannot be used, with the reason.
-
-    Raises:
-        ConfigError: Naming what can be used.
-    """
+    """Refuses a weighting that is unknown or cannot be used, with the reason."""
     known = ("fixed", "uncertainty", *AGGREGATORS)
     name = name if isinstance(name, str) else described(name)
     if name in known:

@@ -280,12 +280,7 @@ def plain_scores(scores: Any) -> dict[str, Any]:
 
 
 def summed(sums: Tensor, shape: tuple[int, ...], what: str) -> Tensor:
-    """Sums of a metric on the host, float64, refused where they cannot be what was counted.
-
-    Raises:
-        ShapeError: they have another shape.
-        DataError: they are no tensor.
-    """
+    """Sums of a metric on the host, float64, refused where they cannot be what was counted."""
     from torch import Tensor
 
     if not isinstance(sums, Tensor):

@@ -33,10 +33,6 @@ def check_pair(
         name: what messages call the target.
         channels: C; None: any number.
         labels: whether the target holds class numbers.
-
-    Raises:
-        ShapeError: the shapes do not fit: dimensions, batch, channels, or another aspect ratio.
-        DataError: a type or a device does not fit, or there are no samples.
     """
     check_together(prediction, target, name)
     shape = tuple(prediction.shape)
@@ -72,11 +68,7 @@ def check_pair(
 def check_together(
     prediction: Tensor, target: Tensor, name: str = "target", other: str = "the prediction"
 ) -> None:
-    """Refuses what is no tensor, is complex, or lies on different devices.
-
-    Raises:
-        DataError: one of these.
-    """
+    """Refuses what is no tensor, is complex, or lies on different devices."""
     from torch import Tensor
 
     for what, value in ((other, prediction), (name, target)):
@@ -97,10 +89,6 @@ def check_numbers(values: object, name: str, shape: str | None = None) -> None:
         values: what was given.
         name: what messages call it.
         shape: its dimensions, such as "N, F"; "" for a scalar, None for any.
-
-    Raises:
-        DataError: no tensor, or of integers or complex numbers.
-        ShapeError: the dimensions.
     """
     from torch import Tensor
 
@@ -114,11 +102,7 @@ def check_numbers(values: object, name: str, shape: str | None = None) -> None:
 
 
 def check_labels(labels: object, name: str) -> None:
-    """Refuses labels that are no tensor of integers.
-
-    Raises:
-        DataError: the type is another one.
-    """
+    """Refuses labels that are no tensor of integers."""
     from torch import Tensor
 
     if not isinstance(labels, Tensor):
@@ -142,9 +126,6 @@ def labels_of(
     Returns:
         The labels; where values are not looked at, those out of range are ``ignore_index``. And
         whether any was, a bool scalar.
-
-    Raises:
-        DataError: a label is neither a class nor ``ignore_index`` (on the CPU).
     """
     labels = target.long()
     outside = foreign_labels(labels, classes, ignore_index)
@@ -159,11 +140,7 @@ def labels_of(
 
 
 def check_range(outside: Tensor, target: Tensor, kind: str, expected: str, name: str) -> None:
-    """Refuses a ground truth of which something is ``outside`` its range (on the CPU).
-
-    Raises:
-        DataError: naming the extremes.
-    """
+    """Refuses a ground truth of which something is ``outside`` its range (on the CPU)."""
     if looks(target) and bool(outside):
         known = target[target.isfinite()]
         raise DataError(
@@ -178,11 +155,7 @@ def or_nan(loss: Tensor, outside: Tensor, target: Tensor) -> Tensor:
 
 
 def check_finite(values: Tensor, counted: Tensor, name: str = "prediction") -> None:
-    """Refuses NaN and infinity where a pixel counts (on the CPU).
-
-    Raises:
-        DataError: with their number.
-    """
+    """Refuses NaN and infinity where a pixel counts (on the CPU)."""
     if not looks(values):
         return
     wrong = counted & ~values.isfinite()

@@ -261,11 +261,7 @@ def _worker_signals(worker: int) -> None:
 
 @contextmanager
 def reading_in_processes() -> Iterator[None]:
-    """Tells of a process of a loader that was killed.
-
-    Raises:
-        DataError: One was, which torch reports as a RuntimeError.
-    """
+    """Tells of a process of a loader that was killed."""
     atexit.register(end_helpers)  # before Python's own, which was registered earlier
     try:
         yield

@@ -36,11 +36,7 @@ class FileUnit(NamedTuple):
         return numbers * factor.view(shape) + offset.view(shape)
 
     def picture(self, numbers: Tensor) -> Tensor:
-        """(B, C, H, W) as the network has them, as pictures: ``limits`` become -1 and 1.
-
-        Raises:
-            ConfigError: no range is declared.
-        """
+        """(B, C, H, W) as the network has them, as pictures: ``limits`` become -1 and 1."""
         if self.limits is None:
             raise ConfigError("values without a range are no pictures; declare it as clip")
         low, high = self.limits

@@ -109,11 +109,7 @@ def fit(
 
 
 def _doubtful(run_dir: Path, train: AlignedDataset) -> bool:
-    """Whether the networks of a run that is resumed were trained on normals as they were read once.
-
-    Raises:
-        ConfigError: the data are read differently now.
-    """
+    """Whether a run that is resumed was trained on normals as they were read once."""
     for file in (run_dir / name for name in IN_RUN_FOLDER):
         try:
             stored = read_header(file)["metadata"]

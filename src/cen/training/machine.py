@@ -18,15 +18,7 @@ _FEW = 10_000
 
 
 def check_machine(accelerator: str, devices: int) -> None:
-    """Refuses an accelerator or a number of devices that is not there.
-
-    Args:
-        accelerator: ``train.accelerator``.
-        devices: ``train.devices``.
-
-    Raises:
-        ConfigError: There is no GPU, or fewer than asked for.
-    """
+    """Refuses an accelerator or a number of devices that is not there."""
     gpus = CUDAAccelerator.auto_device_count() if CUDAAccelerator.is_available() else 0
     gpus = gpus or int(MPSAccelerator.is_available())
     if accelerator == "gpu" and not gpus:
@@ -45,9 +37,6 @@ def check_batch(config: Config, train: Dataset[Any]) -> None:
     Args:
         config: The configuration.
         train: The training samples, by (epoch, index).
-
-    Raises:
-        ConfigError: Naming the keys.
     """
     config.train.check_devices()
     batch = config.train.batch_size

@@ -264,12 +264,7 @@ class DensePrediction(LightningModule):
 
 
 def targets_of(net: ChannelExchangeNetwork, batch: Batch) -> dict[str, Tensor]:
-    """The ground truth in a batch, by output.
-
-    Raises:
-        ConfigError: there is none for an output.
-        ShapeError: it has another size than the inputs.
-    """
+    """The ground truth in a batch, by output."""
     images = {name: batch[name].shape[-2:] for name in net.inputs if name in batch}
     targets = {}
     for name in net.outputs:
@@ -293,11 +288,7 @@ def targets_of(net: ChannelExchangeNetwork, batch: Batch) -> dict[str, Tensor]:
 def inputs_of(
     net: ChannelExchangeNetwork, batch: Batch, present: Sequence[str]
 ) -> dict[str, Tensor]:
-    """What a network is given of a batch.
-
-    Raises:
-        ConfigError: the batch lacks one of them.
-    """
+    """What a network is given of a batch."""
     for name in present:
         if name not in batch:
             raise ConfigError(

@@ -16,9 +16,6 @@ def training_module(config: Config, net: ChannelExchangeNetwork) -> DensePredict
     Args:
         config: what to train, on what.
         net: the network, which may be one of one's own.
-
-    Raises:
-        ConfigError: the options and the network do not go together.
     """
     how, seed = config.train, config.seed
     cycles, weights = net.cyclic, _weights(config, net)

@@ -110,9 +110,6 @@ def known_targets(dataset: Any, outputs: Collection[str] = ()) -> list[Collectio
     Args:
         dataset: the data set.
         outputs: outputs that some sample must have ground truth for.
-
-    Raises:
-        DataError: a sample has none at all, or no sample has any for one of the outputs.
     """
     if not getattr(dataset, "partial", False):
         return None

@@ -80,9 +80,6 @@ def together(trainer: Trainer, last_act: Callable[[bool], object] | None = None)
         trainer: Prepared by :func:`keep_signals`.
         last_act: Called before the process is ended from outside, because it is stuck in a call;
             with whether the user asked for the end.
-
-    Raises:
-        TrainingError: Another process ended.
     """
     launcher = trainer.strategy.launcher
     if not isinstance(launcher, _Launcher):

@@ -18,11 +18,7 @@ LAST = Path("checkpoints") / "last.ckpt"
 
 
 def read_checkpoint(run: Path) -> dict[str, Any]:
-    """What RUN/checkpoints/last.ckpt holds; no code in it is run.
-
-    Raises:
-        CheckpointError: it is damaged or no checkpoint of a run; the message says what is left.
-    """
+    """What RUN/checkpoints/last.ckpt holds; no code in it is run."""
     file = run / LAST
     try:
         # Mapped, because the tensors are not always looked at.
@@ -36,11 +32,7 @@ def read_checkpoint(run: Path) -> dict[str, Any]:
 
 
 def check_network(run: Path, content: Mapping[str, Any], module: LightningModule) -> None:
-    """Refuses a checkpoint whose weights are of another network, or cannot be right.
-
-    Raises:
-        CheckpointError: naming the first that do not fit.
-    """
+    """Refuses a checkpoint whose weights are of another network, or cannot be right."""
     try:
         state = tensors_of(content["state_dict"], "it")
         require_fit(state, module.state_dict(), "it does not hold the network of config.yaml")
@@ -71,11 +63,7 @@ class Restored(Callback):
 
     @contextmanager
     def restoring(self, run: Path, resumed: bool) -> Iterator[None]:
-        """Blames the checkpoint for what goes wrong before the first step of a resumed run.
-
-        Raises:
-            CheckpointError: something did.
-        """
+        """Blames the checkpoint for what goes wrong before the first step of a resumed run."""
         try:
             yield
         except CenError:

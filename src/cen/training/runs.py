@@ -54,11 +54,6 @@ def claim_run(run_dir: Path, resume: bool) -> Iterator[None]:
         run_dir: the folder.
         resume: go on with the run in it; otherwise it must be new, empty, or all that is left of
             a run that failed before its first checkpoint.
-
-    Raises:
-        ConfigError: the folder has content and ``resume`` is false, or another process trains in
-            it.
-        CheckpointError: ``resume`` is true and there is nothing to go on from.
     """
     # The processes that Lightning starts for further devices find the folder already filled.
     if not first_process():

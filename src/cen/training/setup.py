@@ -82,11 +82,7 @@ def data_source(config: Config) -> DatasetRecipe:
 
 
 def check_outputs(config: Config, dataset: AlignedDataset) -> None:
-    """Refuses an output whose kind does not fit the field that it shall be learnt from.
-
-    Raises:
-        ConfigError: naming the output, what the field is, and what fits.
-    """
+    """Refuses an output whose kind does not fit the field that it shall be learnt from."""
     for name, output in config.model.outputs.items():
         found, rules = dataset.targets[name].kind, KINDS[output.kind]
         if found not in rules.fields:
@@ -141,9 +137,6 @@ def build_network(
         tasks: the tasks of its data, see :func:`tasks_of`.
         feeds: of a cycle network, see :func:`cen.training.generation.cycle_fusion.feeds_of`.
         resumed: its weights come from a checkpoint, so those it once started from are not read.
-
-    Raises:
-        ConfigError: a key is not for this network, or a value does not fit.
     """
     arguments = config.model.arguments()
     if resumed:
@@ -175,9 +168,6 @@ def check_normals(stored: Mapping[str, Any], dataset: AlignedDataset) -> None:
     Args:
         stored: metadata of the network.
         dataset: what it is to be run on.
-
-    Raises:
-        ConfigError: an older version saved the network, and read Taskonomy's normals differently.
     """
     for name in () if dataset.rendered else normals_in_doubt(stored):
         read = {**dataset.targets, **dataset.modalities}.get(name)

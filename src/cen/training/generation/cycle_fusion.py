@@ -85,14 +85,6 @@ def feeds_of(tasks: Mapping[str, Task], targets: Mapping[str, Modality]) -> dict
 
     An input is ``(value * scale - mean) / std`` of its modality; ground truth is in its own unit
     (images in [-1, 1]). Continuous values are alike as both, and a segmentation enters as it is.
-
-    Args:
-        tasks: what is predicted.
-        targets: how each is read.
-
-    Raises:
-        ConfigError: an encoding without a way from ground truth to the input, or a key that only
-            inputs read from files heed.
     """
     feeds = {}
     for name in tasks:

@@ -21,11 +21,7 @@ def refuse_image_options(
     protocol: Protocol,
     mode: GeneratorMode | None,
 ) -> None:
-    """Refuses options that are about generated images, where the network makes none.
-
-    Raises:
-        ConfigError: naming the options, which would change nothing.
-    """
+    """Refuses options that are about generated images, where the network makes none."""
     if net.generated:
         return
     asked = {

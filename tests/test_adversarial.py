@@ -31,7 +31,7 @@ def test_values() -> None:
         (JUDGED.cfloat(), {}, DataError, "complex"),
         (JUDGED[:0], {}, DataError, "empty"),
         (np.ones(3), {}, DataError, "ndarray"),
-        (JUDGED, {"kind": "bcee"}, ConfigError, "'bce' or 'least_squares'"),
+        (JUDGED, {"form": "bcee"}, ConfigError, "'bce' or 'least_squares'"),
         (JUDGED, {"real": "fake"}, ConfigError, "True or False"),
     ],
 )

@@ -149,10 +149,10 @@ def test_optimisers(kind: str, expected: type) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ({"kind": "polly"}, "polly"),
-        ({"kind": "staged"}, "train.stages"),
+        ({"name": "polly"}, "polly"),
+        ({"name": "staged"}, "train.stages"),
         ({"steps": 0}, "train.steps"),
-        ({"kind": "staged", "stages": (Stage(0, 1.0, 1.0),)}, r"train.stages\[0\]"),
+        ({"name": "staged", "stages": (Stage(0, 1.0, 1.0),)}, r"train.stages\[0\]"),
     ],
 )
 def test_impossible_schedules_are_refused(arguments: dict[str, object], said: str) -> None:

@@ -15,29 +15,29 @@ from cen.tasks.pairs import check_numbers
 Adversarial = Literal["bce", "least_squares"]
 
 
-def adversarial_loss(logits: Tensor, real: bool, kind: Adversarial = "bce") -> Tensor:
+def adversarial_loss(logits: Tensor, real: bool, form: Adversarial = "bce") -> Tensor:
     """How far a discriminator's judgement is from "real" or from "generated".
 
     Args:
         logits: judgements of any shape, not yet probabilities; floating point.
         real: what they shall say.
-        kind: ``"bce"``: binary cross-entropy (released code); ``"least_squares"``: squared distance
+        form: ``"bce"``: binary cross-entropy (released code); ``"least_squares"``: squared distance
             to 1 or 0 (Mao et al., ICCV 2017; Isola et al. offer both).
 
     Returns:
         Scalar, the mean over judgements, in float32.
 
     Raises:
-        ConfigError: another ``kind``, or ``real`` is no bool.
+        ConfigError: another ``form``, or ``real`` is no bool.
         DataError: no floating point tensor, or one without judgements.
     """
-    choice("kind", kind, get_args(Adversarial))
+    choice("form", form, get_args(Adversarial))
     choice("real", real, (True, False))
     check_numbers(logits, "a discriminator's judgement")
     if not logits.numel():
         raise DataError(f"a discriminator's judgement {tuple(logits.shape)} is empty")
     wanted = torch.full_like(logits, float(real), dtype=torch.float32)
-    if kind == "bce":
+    if form == "bce":
         return F.binary_cross_entropy_with_logits(logits.float(), wanted)
     return F.mse_loss(logits.float(), wanted)
 

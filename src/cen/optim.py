@@ -72,7 +72,7 @@ def top(name: str) -> str:
 
 def build_optimizer(
     groups: Iterable[dict[str, Any]],
-    kind: OptimizerName = "sgd",
+    name: OptimizerName = "sgd",
     *,
     lr: float = 1e-3,
     momentum: float = 0.9,
@@ -82,21 +82,21 @@ def build_optimizer(
 
     Args:
         groups: the parameter groups; what a group states wins over the arguments below.
-        kind: "sgd" (with ``momentum``), "adam" or "adamw" (betas ``(momentum, 0.999)``).
+        name: "sgd" (with ``momentum``), "adam" or "adamw" (betas ``(momentum, 0.999)``).
         lr: learning rate of groups that state none.
         momentum: SGD momentum, or Adam's first beta.
         weight_decay: weight decay of groups that state none.
 
     Raises:
-        ConfigError: ``kind`` is none of the three.
+        ConfigError: ``name`` is none of the three.
     """
     # Lists, since the parameters are looked at below and an iterator gives them only once.
     parameters = [{**group, "params": list(group["params"])} for group in groups]
-    if kind == "sgd":
+    if name == "sgd":
         return torch.optim.SGD(parameters, lr=lr, momentum=momentum, weight_decay=weight_decay)
-    if kind not in ("adam", "adamw"):
-        raise ConfigError(f"train.optimizer is {kind!r}; use 'sgd', 'adam' or 'adamw'")
-    adam = torch.optim.Adam if kind == "adam" else torch.optim.AdamW
+    if name not in ("adam", "adamw"):
+        raise ConfigError(f"train.optimizer is {name!r}; use 'sgd', 'adam' or 'adamw'")
+    adam = torch.optim.Adam if name == "adam" else torch.optim.AdamW
     betas = (momentum, 0.999)
     # A network has hundreds of small scales: on a CPU one kernel for all takes a third of the time.
     # Elsewhere PyTorch chooses; a fused step refuses gradient clipping under 16-mixed.
@@ -125,18 +125,18 @@ class Schedule:
     """Learning rates of the encoder and decoder groups as a pure function of the step.
 
     Args:
-        kind: "poly" (power 0.9), "cosine", "constant" or "staged".
+        name: "poly" (power 0.9), "cosine", "constant" or "staged".
         steps: length of the whole run in optimiser steps.
         encoder_lr: base rate of the encoder; with "staged" the stages say it instead.
         decoder_lr: base rate of the decoder; with "staged" the stages say it instead.
-        warmup: steps of linear warm-up, multiplied onto any kind.
+        warmup: steps of linear warm-up, multiplied onto any.
         stages: the stages of "staged". A run longer than their sum stays in the last stage.
 
     Raises:
-        ConfigError: unknown kind, no steps, or a staged schedule without stages.
+        ConfigError: unknown name, no steps, or a staged schedule without stages.
     """
 
-    kind: ScheduleName = "poly"
+    name: ScheduleName = "poly"
     steps: int = 1
     encoder_lr: float = 1e-3
     decoder_lr: float = 1e-3
@@ -144,12 +144,12 @@ class Schedule:
     stages: Sequence[Stage] = field(default_factory=tuple)
 
     def __post_init__(self) -> None:
-        if self.kind not in ("poly", "cosine", "constant", "staged"):
-            kinds = "'poly', 'cosine', 'constant' or 'staged'"
-            raise ConfigError(f"train.schedule is {self.kind!r}; use {kinds}")
+        if self.name not in ("poly", "cosine", "constant", "staged"):
+            names = "'poly', 'cosine', 'constant' or 'staged'"
+            raise ConfigError(f"train.schedule is {self.name!r}; use {names}")
         if self.steps < 1:
             raise ConfigError(f"train.steps is {self.steps}; a run needs at least one step")
-        if self.kind == "staged" and not self.stages:
+        if self.name == "staged" and not self.stages:
             raise ConfigError(
                 "train.schedule is 'staged' but train.stages is empty; list each stage with its"
                 " steps, encoder_lr and decoder_lr"
@@ -162,7 +162,7 @@ class Schedule:
     def of(cls, how: TrainConfig) -> Schedule:
         """The learning rates of a run."""
         return cls(
-            kind=how.schedule,
+            name=how.schedule,
             steps=how.max_steps,
             encoder_lr=how.encoder_lr,
             decoder_lr=how.decoder_lr,
@@ -174,18 +174,18 @@ class Schedule:
         """Learning rate per group name for the (0-based) step about to be taken."""
         encoder, decoder = self.encoder_lr, self.decoder_lr
         factor = warm_up(step, self.warmup)
-        if self.kind == "poly":
+        if self.name == "poly":
             factor *= poly(step, self.steps)
-        elif self.kind == "cosine":
+        elif self.name == "cosine":
             factor *= cosine(step, self.steps)
-        elif self.kind == "staged":
+        elif self.name == "staged":
             stage = self._stage(step)
             encoder, decoder = stage.encoder_lr, stage.decoder_lr
         return {"encoder": encoder * factor, "decoder": decoder * factor}
 
     def restarts(self, step: int) -> bool:
         """Whether the optimiser starts afresh before this step (a stage after the first begins)."""
-        if self.kind != "staged":
+        if self.name != "staged":
             return False
         ends, end = set(), 0
         for stage in self.stages[:-1]:

@@ -81,6 +81,11 @@ class FixedWeighting(nn.Module):
             DataError: a loss is no floating point tensor.
         """
         self._check(losses, present)
+        return self._weighted(losses, present, scale)
+
+    def _weighted(
+        self, losses: Mapping[str, Tensor], present: Mapping[str, Tensor] | None, scale: float
+    ) -> Weighted:
         weights = self._fixed(losses)
         return Weighted(sum_weighted(losses, weights), weights)
 
@@ -132,14 +137,9 @@ class UncertaintyWeighting(FixedWeighting):
 
     factors: Tensor
 
-    def forward(
-        self,
-        losses: Mapping[str, Tensor],
-        present: Mapping[str, Tensor] | None = None,
-        scale: float = 1.0,
+    def _weighted(
+        self, losses: Mapping[str, Tensor], present: Mapping[str, Tensor] | None, scale: float
     ) -> Weighted:
-        """Weighs the losses of a step; see `FixedWeighting.forward`."""
-        self._check(losses, present)
         learned = self.factors * torch.exp(-self.log_variances) * self.fixed
         weights = {name: learned[self.names.index(name)] for name in losses}
         total = sum_weighted(losses, weights)
@@ -160,7 +160,7 @@ class GradientWeighting(FixedWeighting):
     process 0 decides. The weights are TorchJD's times the number of outputs, so that ``Mean`` is
     the same as fixed weights and λ keeps its meaning; those of PCGrad, which sums the gradients
     instead of averaging them, are taken as they are. Outputs without ground truth in the batch
-    stay out of it.
+    stay out of it. Waits for the device.
 
     Args:
         weights: fixed weight of each output, multiplied onto its loss beforehand.
@@ -183,14 +183,9 @@ class GradientWeighting(FixedWeighting):
         if not self._shared:
             raise ConfigError(f"train.weighting {name}: no parameter is shared by the outputs")
 
-    def forward(
-        self,
-        losses: Mapping[str, Tensor],
-        present: Mapping[str, Tensor] | None = None,
-        scale: float = 1.0,
+    def _weighted(
+        self, losses: Mapping[str, Tensor], present: Mapping[str, Tensor] | None, scale: float
     ) -> Weighted:
-        """Weighs the losses of a step; see `FixedWeighting.forward`. Waits for the device."""
-        self._check(losses, present)
         fixed = self._fixed(losses)
         scaled = {name: fixed[name] * loss for name, loss in losses.items()}
         found = self._weights(torch.stack([self._gradient(x, scale) for x in scaled.values()]))

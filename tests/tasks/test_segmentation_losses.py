@@ -14,7 +14,7 @@ import cen
 from cen.errors import ConfigError
 from cen.losses import segmentation_loss
 from cen.tasks import Task
-from cen.tasks.segmentation_losses import LOSSES
+from cen.tasks.segmentation_losses import LOSSES, Pixels
 
 CLASSES, IGNORED = 4, 255
 
@@ -153,7 +153,7 @@ def test_gradients_are_those_of_differences(name: str) -> None:
     measure = LOSSES[name]
 
     def loss(values: torch.Tensor) -> torch.Tensor:
-        return measure(values, labels, None, IGNORED)
+        return measure(Pixels(values, labels, None, IGNORED))
 
     assert torch.autograd.gradcheck(loss, logits.double().requires_grad_(), eps=1e-7, atol=1e-5)
 

@@ -12,21 +12,11 @@ from torch import nn
 from cen.errors import ConfigError
 from cen.exchange import ExchangeRule, Streams, convert_layers
 from cen.models.baselines import FUSIONS, AlignedNetwork, FusedNetwork
-from cen.models.network import FUSED, ChannelExchangeNetwork, decoder_names
+from cen.models.network import FUSED, ChannelExchangeNetwork, Encoder, decoder_names
 from cen.models.network_description import NetworkDescription
 from cen.models.stems import TILED, private_stem
 from cen.options.network_options import NetworkOptions
 from cen.tasks import Task
-
-
-class PlainEncoder(Protocol):
-    """What is asked of a plain encoder; see `ResNet`."""
-
-    conv1: nn.Conv2d
-    width: int
-    channels: Sequence[int]
-    stages: Sequence[str]
-    exchanging: str
 
 
 class PlainDecoder(Protocol):
@@ -47,7 +37,7 @@ def assemble(
     """Turn a plain encoder and decoder, whose modules it takes over, into a network of streams.
 
     Args:
-        encoder: plain encoder, a `PlainEncoder`.
+        encoder: plain encoder, a `Encoder`.
         decoder: plain decoder, a `PlainDecoder`.
         description: what was asked for; it is kept with the network.
     """
@@ -55,7 +45,7 @@ def assemble(
     fusion, inputs = options.fusion, options.inputs
     place = check_fusion(options, cast(PlainDecoder, decoder))
     # Stage of the encoder after which the inputs have become one stream; None: not in the encoder.
-    stages = cast(PlainEncoder, encoder).stages
+    stages = cast(Encoder, encoder).stages
     joined = {"early": 0, "middle": len(stages) // 2}.get(place) if fusion in FUSIONS else None
     private = fusion == "exchange" and options.norm == "private"
     exchanging = description.rule if private else None
@@ -133,7 +123,7 @@ def make_stems(encoder: nn.Module, options: NetworkOptions, early: bool) -> dict
         early: the inputs are fused early.
     """
     inputs, fresh = options.inputs, options.weights is None
-    conv1 = cast(PlainEncoder, encoder).conv1
+    conv1 = cast(Encoder, encoder).conv1
     if early and options.fusion == "concat":
         stems: dict[str, nn.Module] = {FUSED: private_stem(conv1, sum(inputs.values()), fresh)}
         unused = True
@@ -171,7 +161,7 @@ def convert_encoder(
     if joined == 0:
         convert_layers(encoder, Streams((FUSED,)), **sharing)
         return
-    plain = cast(PlainEncoder, encoder)
+    plain = cast(Encoder, encoder)
     if joined is not None:
         later = {name: encoder.get_submodule(name) for name in plain.stages[joined:]}
         behind = nn.ModuleList(later.values())
@@ -186,7 +176,7 @@ def convert_encoder(
     convert_layers(encoder, streams, where=where, exchange=rule if where else None, **sharing)
 
 
-def exchanging_norms(encoder: PlainEncoder, stages: Sequence[int] | None) -> list[str]:
+def exchanging_norms(encoder: Encoder, stages: Sequence[int] | None) -> list[str]:
     """Patterns of the names of the encoder's norms after which channels are exchanged.
 
     Args:
@@ -271,12 +261,12 @@ def make_blocks(
     place: str,
 ) -> dict[str, nn.Module]:
     """The fusion blocks by the names that `FusedNetwork` gives them."""
-    channels = cast(PlainEncoder, encoder).channels
+    channels = cast(Encoder, encoder).channels
     plain = cast(PlainDecoder, decoder)
     make = partial(FUSIONS[fusion], streams=streams, norm=plain.batches)
     if place == "early":
         # Joined images need no block: a convolution of all channels is the fusion.
-        width = cast(PlainEncoder, encoder).width
+        width = cast(Encoder, encoder).width
         return {} if fusion == "concat" else {"stem": make(width)}
     if place == "late":
         return {name: make(plain.channels) for name in tasks}

@@ -12,9 +12,9 @@ from torch import nn
 
 from cen.arguments import choice
 from cen.errors import ConfigError, described, did_you_mean
-from cen.models.assembly import PlainEncoder, assemble
+from cen.models.assembly import assemble
 from cen.models.cycle import cycle
-from cen.models.network import ChannelExchangeNetwork
+from cen.models.network import ChannelExchangeNetwork, Encoder
 from cen.models.network_description import NetworkDescription
 from cen.models.pretrained import load_pretrained
 from cen.models.pspnet import PSPNetDecoder
@@ -109,7 +109,7 @@ def dense(description: NetworkDescription) -> ChannelExchangeNetwork:
     if options.weights is not None:
         load_pretrained(plain, options.weights)
     decoder = make_decoder(
-        cast(PlainEncoder, plain).channels,
+        cast(Encoder, plain).channels,
         channels,
         norm=options.decoder_norm == "batch",
         dropout=options.resolved("dropout"),

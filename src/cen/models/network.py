@@ -38,11 +38,15 @@ class Output(NamedTuple):
 
 
 class Encoder(Protocol):
-    """What the network asks of an encoder: a first convolution ``conv1`` and what follows it."""
+    """What is asked of an encoder; see `ResNet`."""
 
-    conv1: nn.Module
+    conv1: nn.Conv2d
+    width: int
+    channels: Sequence[int]
+    stages: Sequence[str]
+    exchanging: str
 
-    def body(self, x: Tensor) -> list[Tensor]:
+    def body(self, x: Tensor, after: Callable[[int, Tensor], Tensor] | None = None) -> list[Tensor]:
         """Map what the first convolution gave to feature maps, finest first."""
 
 

@@ -120,7 +120,10 @@ class UNetEncoder(nn.Module):
         self.channels = block_widths(filters, depth)
         self.stages = ("conv1", *(f"downs.{level}" for level in range(depth - 1)))
         self.conv1 = nn.Conv2d(3, filters, 4, 2, 1)
-        self.norm1 = make_first_norm(filters, first_norm, statistics)
+        self.norm1: nn.Module | None = None
+        if first_norm is not None:
+            batch = first_norm == "batch"
+            self.norm1 = nn.BatchNorm2d(filters) if batch else instance_norm(filters, statistics)
         self.downs = nn.ModuleList(
             Down(before, after, norm=level < depth - 2, statistics=statistics)
             for level, (before, after) in enumerate(
@@ -223,15 +226,6 @@ class UNetHead(nn.Module):
 def instance_norm(channels: int, statistics: Statistics) -> nn.InstanceNorm2d:
     """An instance norm with a scale and shift, with running statistics or without."""
     return nn.InstanceNorm2d(channels, affine=True, track_running_stats=statistics == "running")
-
-
-def make_first_norm(
-    channels: int, kind: FirstNorm | None, statistics: Statistics
-) -> nn.Module | None:
-    """The norm behind the first convolution; None where there is none."""
-    if kind is None:
-        return None
-    return nn.BatchNorm2d(channels) if kind == "batch" else instance_norm(channels, statistics)
 
 
 def draw_weights(module: nn.Module, std: float = 0.02) -> None:

@@ -23,7 +23,7 @@ from cen.tasks.pairs import (
     looks,
     or_nan,
 )
-from cen.tasks.segmentation_losses import LOSSES, SegmentationLoss
+from cen.tasks.segmentation_losses import LOSSES, Pixels, SegmentationLoss
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -88,7 +88,7 @@ class Segmentation(Kind):
             class_weights = _checked_weights(class_weights, classes)
         labels, outside = labels_of(target, classes, self.ignore_index)
         logits = resize(prediction.float(), labels)
-        loss = self._measure(logits, labels, class_weights, self.ignore_index)
+        loss = self._measure(Pixels(logits, labels, class_weights, self.ignore_index))
         return or_nan(loss, outside, target)
 
     def counted(self, target: Tensor, class_weights: Tensor | None = None) -> Tensor:

@@ -4,31 +4,52 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
+class Pixels(NamedTuple):
+    """Labelled pixels, and what is predicted of them.
+
+    Attributes:
+        logits: (B, C, H, W) float32, at the size of the labels.
+        labels: (B, H, W) int64 classes, or ``ignore_index`` where they do not count.
+        weight: (C,) class weights, or None.
+        ignore_index: label of pixels that do not count.
+    """
+
+    logits: Tensor
+    labels: Tensor
+    weight: Tensor | None
+    ignore_index: int
+
+    @property
+    def losses(self) -> Tensor:
+        """The cross-entropy of each, (B, H, W); 0 where it is not labelled."""
+        from torch.nn.functional import cross_entropy
+
+        return cross_entropy(
+            self.logits, self.labels, ignore_index=self.ignore_index, reduction="none"
+        )
+
+    @property
+    def weights(self) -> Tensor:
+        """The weight of each one's class, (B, H, W); 0 where it is not labelled, else 1 without."""
+        return pixel_weights(self.labels, self.weight, self.ignore_index)
+
+
 class SegmentationLoss(ABC):
-    """A loss of logits at the size of the labels.
+    """A loss of labelled pixels.
 
     It is a mean over pixels or images of which `counted` says how many a batch has, so that the
     mean over the processes of a step can be weighed to that of the whole step.
     """
 
     @abstractmethod
-    def __call__(
-        self, logits: Tensor, labels: Tensor, weight: Tensor | None, ignore_index: int
-    ) -> Tensor:
-        """The loss of a batch, a scalar; 0 (with zero gradients) where no pixel is labelled.
-
-        Args:
-            logits: (B, C, H, W) float32.
-            labels: (B, H, W) int64 classes, or ``ignore_index`` where they do not count.
-            weight: (C,) class weights, or None.
-            ignore_index: label of pixels that do not count.
-        """
+    def __call__(self, pixels: Pixels) -> Tensor:
+        """The loss of a batch, a scalar; 0 (with zero gradients) where no pixel is labelled."""
 
     def counted(self, labels: Tensor, weight: Tensor | None, ignore_index: int) -> Tensor:
         """What the loss of a batch is a mean of, a scalar: labelled pixels times their weights."""
@@ -49,21 +70,19 @@ class CrossEntropy(SegmentationLoss):
     def __init__(self, smoothing: float = 0.0) -> None:
         self.smoothing = smoothing
 
-    def __call__(
-        self, logits: Tensor, labels: Tensor, weight: Tensor | None, ignore_index: int
-    ) -> Tensor:
+    def __call__(self, pixels: Pixels) -> Tensor:
         """See `SegmentationLoss`."""
         from torch.nn.functional import cross_entropy
 
         total = cross_entropy(
-            logits,
-            labels,
-            weight,
-            ignore_index=ignore_index,
+            pixels.logits,
+            pixels.labels,
+            pixels.weight,
+            ignore_index=pixels.ignore_index,
             reduction="sum",
             label_smoothing=self.smoothing,
         )
-        return total / at_least_tiny(pixel_weights(labels, weight, ignore_index).sum())
+        return total / at_least_tiny(pixels.weights.sum())
 
 
 class Focal(SegmentationLoss):
@@ -79,12 +98,9 @@ class Focal(SegmentationLoss):
     def __init__(self, gamma: float = 2.0) -> None:
         self.gamma = gamma
 
-    def __call__(
-        self, logits: Tensor, labels: Tensor, weight: Tensor | None, ignore_index: int
-    ) -> Tensor:
+    def __call__(self, pixels: Pixels) -> Tensor:
         """See `SegmentationLoss`."""
-        losses = pixel_losses(logits, labels, ignore_index)
-        weights = pixel_weights(labels, weight, ignore_index)
+        losses, weights = pixels.losses, pixels.weights
         total = (weights * (1 - (-losses).exp()) ** self.gamma * losses).sum()
         return total / at_least_tiny(weights.sum())
 
@@ -104,16 +120,14 @@ class OnlineHardExamples(SegmentationLoss):
     def __init__(self, fraction: int = 5) -> None:
         self.fraction = fraction
 
-    def __call__(
-        self, logits: Tensor, labels: Tensor, weight: Tensor | None, ignore_index: int
-    ) -> Tensor:
+    def __call__(self, pixels: Pixels) -> Tensor:
         """See `SegmentationLoss`."""
         import torch
 
-        weights = pixel_weights(labels, weight, ignore_index)
-        losses = (pixel_losses(logits, labels, ignore_index) * weights).flatten(1)
-        count = self._chosen(labels, ignore_index)[:, None]
-        hardness = losses.detach().where((labels != ignore_index).flatten(1), -1)
+        losses = (pixels.losses * pixels.weights).flatten(1)
+        labelled = (pixels.labels != pixels.ignore_index).flatten(1)
+        count = self._chosen(labelled)[:, None]
+        hardness = losses.detach().where(labelled, -1)
         order = hardness.argsort(dim=1, descending=True, stable=True)
         first = torch.arange(losses.shape[1], device=losses.device) < count
         chosen = torch.zeros_like(first).scatter(1, order, first)
@@ -121,11 +135,10 @@ class OnlineHardExamples(SegmentationLoss):
 
     def counted(self, labels: Tensor, weight: Tensor | None, ignore_index: int) -> Tensor:
         """Pixels that are chosen."""
-        return self._chosen(labels, ignore_index).sum().float()
+        return self._chosen((labels != ignore_index).flatten(1)).sum().float()
 
-    def _chosen(self, labels: Tensor, ignore_index: int) -> Tensor:
-        labelled = (labels != ignore_index).flatten(1).sum(1)
-        return (labelled + self.fraction - 1) // self.fraction
+    def _chosen(self, labelled: Tensor) -> Tensor:
+        return (labelled.sum(1) + self.fraction - 1) // self.fraction
 
 
 class MeanOverImages(SegmentationLoss):
@@ -135,12 +148,11 @@ class MeanOverImages(SegmentationLoss):
     image, and not over the batch, the loss of a batch does not depend on how it is dealt out.
     """
 
-    def __call__(
-        self, logits: Tensor, labels: Tensor, weight: Tensor | None, ignore_index: int
-    ) -> Tensor:
+    def __call__(self, pixels: Pixels) -> Tensor:
         """See `SegmentationLoss`."""
         import torch
 
+        logits, labels, weight, ignore_index = pixels
         valid = (labels != ignore_index).flatten(1)[:, None]
         classes = torch.arange(logits.shape[1], device=labels.device)[:, None]
         truth = (labels.flatten(1)[:, None] == classes) & valid
@@ -199,13 +211,6 @@ class Lovasz(MeanOverImages):
         steps = loss.diff(dim=2, prepend=loss.new_zeros(*loss.shape[:2], 1))
         weights = steps.new_zeros(steps.shape).scatter(2, order, steps)
         return (errors * weights).where(valid, 0).sum(2)
-
-
-def pixel_losses(logits: Tensor, labels: Tensor, ignore_index: int) -> Tensor:
-    """The cross-entropy of each pixel, (B, H, W); 0 where it is not labelled."""
-    from torch.nn.functional import cross_entropy
-
-    return cross_entropy(logits, labels, ignore_index=ignore_index, reduction="none")
 
 
 def pixel_weights(labels: Tensor, weight: Tensor | None, ignore_index: int) -> Tensor:

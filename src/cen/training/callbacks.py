@@ -186,9 +186,9 @@ class ExchangeMonitor(Callback):
                 " train.exchange_rate",
             )
 
-    def _say(self, kind: str, message: str) -> None:
-        if kind not in self._warned:
-            self._warned.add(kind)
+    def _say(self, topic: str, message: str) -> None:
+        if topic not in self._warned:
+            self._warned.add(topic)
             warnings.warn(message, stacklevel=2)
 
 

@@ -35,14 +35,8 @@ def open_dataset(config: Config, split: Literal["train", "validation", "test"]) 
         dataset.transform = train_transform(
             dataset.modalities,
             targets=dataset.targets,
-            resize=how.resize,
-            shorter_side=how.shorter_side,
-            scale=how.scale,
-            flip=how.flip,
-            rotate=how.rotate,
-            crop=how.crop,
-            divide_depth=how.divide_depth,
             ignore_index=dataset.ignore_index,
+            **vars(how),
         )
     else:
         dataset.transform = eval_transform(

@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol, cast
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
-from cen.models.network import FUSED, ChannelExchangeNetwork, Output, resize
+from cen.models.network import FUSED, ChannelExchangeNetwork, Encoder, Output, resize
 from cen.models.weight_transfer import transfer
-
-
-class StagedEncoder(Protocol):
-    """An encoder between whose stages a baseline can step."""
-
-    stages: Sequence[str]
-
-    def body(self, x: Tensor, after: Callable[[int, Tensor], Tensor] | None = None) -> list[Tensor]:
-        """Map what the first convolution gave to feature maps; see `ResNet.body`."""
 
 
 class FusedNetwork(ChannelExchangeNetwork):
@@ -118,7 +109,7 @@ class FusedNetwork(ChannelExchangeNetwork):
                 return cast(Tensor, self.fusion[f"stage{stage}"](feature, rows))
             return feature
 
-        features = cast(StagedEncoder, self.encoder).body(x, after)
+        features = cast(Encoder, self.encoder).body(x, after)
         for stage in range(1, len(features) + 1):
             if f"stage{stage}" in self.fusion and stage != self.joined:
                 block = self.fusion[f"stage{stage}"]

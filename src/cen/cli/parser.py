@@ -53,12 +53,9 @@ class Parser(argparse.ArgumentParser):
     def option(self, usage: str, kind: Any, text: str, default: Any = None) -> None:
         """Declares an option that has a value.
 
-        Args:
-            usage: As people write it: ``--size H W`` takes two values, ``--scales S...`` one or
-                more.
-            kind: The type of a value, or the words to choose from.
-            text: The help, to which the default is added.
-            default: The value where the option is not given.
+        ``usage`` is as people write it: ``--size H W`` takes two values, ``--scales S...`` one or
+        more. ``kind`` is the type of a value, or the words to choose from. The help is ``text``
+        with the default.
         """
         words = usage.split()
         names = [word for word in words if word.startswith("-")]

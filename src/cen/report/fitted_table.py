@@ -23,8 +23,7 @@ class FittedTable:
         head: Heads of the columns.
         rows: Cells of every row.
         names: How many columns name the rows; None: those of words at the front, at most two.
-        groups: Rows whose first cells, so many, are the same stand together and name the first of
-            them once; 0: each row stands for itself.
+        groups: Rows whose first cells, so many, are the same stand together, named once; 0: none.
         styles: Style of every row, such as ``bold``.
         title: What stands above.
         caption: What stands below.

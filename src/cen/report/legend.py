@@ -12,16 +12,7 @@ from cen.report.style import MUTED, house_style, png_bytes
 def legend_entries(
     counts: Sequence[int], names: Sequence[str], colours: Sequence[Sequence[int]]
 ) -> list[dict[str, Any]]:
-    """One entry per class, in the order of the class ids.
-
-    Args:
-        counts: pixels of each class.
-        names: name of each class.
-        colours: RGB of each class.
-
-    Returns:
-        Dicts with ``id``, ``class``, ``colour`` (RGB), ``pixels`` and ``share`` (0..1).
-    """
+    """One entry per class id: ``id``, ``class``, ``colour`` (RGB), ``pixels``, ``share`` (0..1)."""
     total = max(1, int(sum(counts)))
     return [
         {

@@ -16,16 +16,10 @@ Limits = tuple[float, float]
 
 
 def paint(kind: str, values: ArrayLike, colours: Image, limits: Limits | None = None) -> Image:
-    """One prediction, or its truth, as a picture. Missing values are neutral grey.
+    """One prediction, or its truth, as an RGB picture (H, W, 3). Missing values are neutral grey.
 
-    Args:
-        kind: the kind of the output, as in `cen.Task`.
-        values: the prediction, as `cen.predict.arrays.read_prediction` lays it out.
-        colours: (C, 3) palette of a segmentation.
-        limits: see `scale_limits`; by default of this picture alone.
-
-    Returns:
-        (H, W, 3).
+    ``values`` are laid out as by `cen.predict.arrays.read_prediction`, ``colours`` is the (C, 3)
+    palette of a segmentation; ``limits``, see `scale_limits`, are by default of this picture alone.
     """
     return _painter(kind).paint(np.asarray(values), colours, limits)
 
@@ -41,14 +35,7 @@ def how_to_read(kind: str) -> str:
 
 
 def error_text(kind: str, values: ArrayLike, truth: ArrayLike, classes: int = 0) -> str:
-    """How right a prediction is, in a word or two for a caption; "" where nothing is known.
-
-    Args:
-        kind: the kind of the output.
-        values: the prediction.
-        truth: its truth, of the same shape.
-        classes: number of classes of a segmentation.
-    """
+    """How right a prediction of its truth's shape is, for a caption; "" where nothing tells."""
     guess, true = np.asarray(values), np.asarray(truth)
     error = _painter(kind).error
     return "" if guess.shape != true.shape or error is None else error(guess, true, classes)
@@ -112,13 +99,9 @@ def _distance(guess: Array, true: Array, classes: int) -> str:
 
 @dataclass(frozen=True)
 class _Painter:
-    """How one kind of output is shown.
+    """How one kind of output is shown, how far off it is said to be, and how pictures are read.
 
-    Attributes:
-        paint: makes a picture of an array, a palette and the limits of a scale.
-        error: makes the text of `error_text` of a prediction, its truth and a number of classes.
-        key: how the pictures are read.
-        scaled: whether the pictures of a row share a scale of depth.
+    ``scaled`` says whether the pictures of a row share a scale of depth.
     """
 
     paint: Callable[[Array, Image, Limits | None], Image] = lambda array, *_: to_picture(array)

@@ -93,11 +93,9 @@ class RunFolder:
 
 
 def read_run(run: str | Path, *, panels: bool = True) -> RunFolder:
-    """Read what a run folder holds.
+    """Reads what a run folder holds; a file that is there and cannot be read becomes a problem.
 
-    Args:
-        run: the folder. Any file may be missing; one that cannot be read becomes a problem.
-        panels: also its pictures; a page about many runs shows none.
+    Pages about many runs show no ``panels`` and need not read them.
 
     Raises:
         DataError: the folder does not exist or holds none of a run's files.

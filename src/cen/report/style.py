@@ -89,12 +89,9 @@ def png_bytes(figure: Figure, dpi: int = 160) -> bytes:
 
 
 def picture(image: Image, photo: bool = False, limit: int = 640) -> str:
-    """An RGB image as the source of an <img>; photographs as JPEG once they are large.
+    """An RGB image as the source of an <img>, reduced to at most ``limit`` pixels a side.
 
-    Args:
-        image: uint8 (H, W, 3).
-        photo: the image is no label map, so that smoothing and JPEG do it no harm.
-        limit: greatest width or height in pixels; larger images are reduced.
+    A ``photo`` is no label map: smoothing and, once it is large, JPEG do it no harm.
     """
     shrink = limit / max(image.shape[:2])
     if shrink < 1:

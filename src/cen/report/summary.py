@@ -6,8 +6,6 @@ from typing import Any, NamedTuple, Protocol
 from cen.report.runfolder import RunFolder
 from cen.scores import SCORES, format_score, main_score
 
-Scores = Mapping[str, Any]
-
 
 class HasDict(Protocol):
     """An inspection: anything with a plain form."""
@@ -39,24 +37,19 @@ def evaluation_dict(evaluation: Mapping[str, Any]) -> dict[str, Any]:
     """
     scores = evaluation.get("scores") or {}
     subsets = sorted(scores, key=lambda subset: -len(subset.split("+")))
-    rows = [
-        {"inputs": subset.split("+"), "output": output, **row}
-        for subset in subsets
-        for output, entry in scores[subset].items()
-        for row in _predictions(entry)
-    ]
-    classes = {}
+    rows, classes = [], {}
+    for subset in subsets:
+        for output, entry in scores[subset].items():
+            place = {"inputs": subset.split("+"), "output": output}
+            rows += [{**place, **row} for row in _predictions(entry)]
     for output, entry in (scores[subsets[0]] if subsets else {}).items():
         names = evaluation.get("classes") or []
         names = names.get(output) or [] if isinstance(names, Mapping) else names
-        classes[output] = _classes(entry, list(names))
-    return {
-        "split": evaluation.get("split"),
-        "rows": rows,
-        "classes": {output: entries for output, entries in classes.items() if entries},
-        **({"single": evaluation["single"]} if evaluation.get("single") else {}),
-        **{key: evaluation[key] for key in _IMAGES if key in evaluation},
-    }
+        if entries := _classes(entry, names):
+            classes[output] = entries
+    single = {"single": evaluation["single"]} if evaluation.get("single") else {}
+    images = {key: evaluation[key] for key in _IMAGES if key in evaluation}
+    return {"split": evaluation.get("split"), "rows": rows, "classes": classes, **single, **images}
 
 
 def inspection_dict(inspection: Mapping[str, Any] | HasDict) -> dict[str, Any]:
@@ -206,18 +199,15 @@ def single_text(evaluation: Mapping[str, Any]) -> str:
 
 
 def _predictions(entry: Mapping[str, Any]) -> list[dict[str, Any]]:
-    alpha = entry.get("alpha") or {}
-    rows = [
-        {"prediction": stream, "alpha": alpha.get(stream), **_scalars(scores)}
-        for stream, scores in (entry.get("streams") or {}).items()
-    ]
+    """A row of scalar scores for each stream, and for the ensemble."""
+    alpha, ensemble = entry.get("alpha") or {}, {}
     if "ensemble" in entry:
-        rows.append({"prediction": "ensemble", "alpha": None, **_scalars(entry["ensemble"])})
+        ensemble = {"ensemble": entry["ensemble"]}
+    rows = []
+    for name, scores in {**(entry.get("streams") or {}), **ensemble}.items():
+        scalars = {k: v for k, v in scores.items() if v is None or isinstance(v, int | float)}
+        rows.append({"prediction": name, "alpha": alpha.get(name), **scalars})
     return rows
-
-
-def _scalars(scores: Scores) -> dict[str, Any]:
-    return {k: v for k, v in scores.items() if v is None or isinstance(v, int | float)}
 
 
 def _classes(entry: Mapping[str, Any], names: list[str]) -> list[dict[str, Any]]:

@@ -46,13 +46,7 @@ def _scores(table: ScoreTable, title: str) -> FittedTable:
 
 
 def inspection_table(inspection: Mapping[str, Any] | HasDict, every_layer: bool = False) -> Group:
-    """The overall rate and α, then exchange rate and |γ| per stage and stream.
-
-    Args:
-        inspection: of :func:`cen.inspect`, or its ``to_dict()``; :func:`inspection_dict` gives
-            the same rows.
-        every_layer: a row per layer in place of one per stage, with the quartiles of |γ|.
-    """
+    """The overall rate and α, then exchange rate and |γ| per stage (or every layer) and stream."""
     plain = inspection_dict(inspection)
     if not plain["layers"]:
         return Group(*_caption(plain))

@@ -12,13 +12,7 @@ from cen.report.style import svg
 
 
 class Drawing(NamedTuple):
-    """A figure as a page shows it.
-
-    Attributes:
-        source: What stands in the ``src`` of an image: a data URI.
-        title: What a screen reader says.
-        caption: What the figure shows, in a sentence or two.
-    """
+    """A figure as a page shows it: a data URI, what a screen reader says, and what it shows."""
 
     source: str
     title: str
@@ -34,10 +28,8 @@ def drawing(captioned: Captioned) -> Drawing:
 def render_page(template: str, package: str, /, **values: Any) -> str:
     """A whole page as HTML text.
 
-    Args:
-        template: Name of the page's template.
-        package: Package whose folder ``templates`` holds it; those of `cen.report` are at hand too.
-        **values: What the template shows. A name that it reads and that is not given is an error.
+    The template is in the folder ``templates`` of a package; those of `cen.report` are at hand too.
+    A name that it reads and that is not among the values is an error.
     """
     loaders = [PackageLoader(name) for name in dict.fromkeys((package, "cen.report"))]
     environment = Environment(

@@ -22,24 +22,13 @@ from cen.studies.study_files import output_folder
 
 
 class Call:
-    """One call of a study.
-
-    Args:
-        name: Its short name.
-        study: As its file has it.
-        choice: What of it is run; ``data.root`` among the overrides names other data.
-        data: Names of data sets, or ``LAYOUT:ROOT`` for others; empty: those of the study.
-        out: The folder of studies.
-        load: Loads the base configuration with overrides.
+    """One call of a study, which ``data`` (names, or ``LAYOUT:ROOT``) may put on other data.
 
     Attributes:
         study: The study on the data of the call.
         shown: What its tables show: the whole study, whatever part of it the call is about.
         store: Where the runs lie.
         folder: Where the tables go.
-
-    Raises:
-        ConfigError: A data set or a key does not fit.
     """
 
     def __init__(

@@ -83,11 +83,8 @@ class Run:
 class Choice:
     """What of a study is run, as the command line says.
 
-    Attributes:
-        overrides: Keys of the configuration for all runs, as words.
-        only: Names of rows or sweeps; empty: all.
-        budgets: Budgets in place of those of the study and its rows.
-        seeds: Number of seeds in place of that of the study and its rows.
+    ``overrides`` are keys of the configuration for all runs, ``only`` names of rows or sweeps
+    (none: all); ``budgets`` and ``seeds`` stand in place of those of the study and its rows.
     """
 
     overrides: Mapping[str, str] = field(default_factory=dict)
@@ -120,16 +117,11 @@ def expand(
 ) -> list[Run]:
     """All runs of a study, the first seed of every row before the second of any.
 
-    Args:
-        study: The study.
-        choice: What of it is run.
-        roots: The folder of each data set by its name in the study.
-        load: Loads the base configuration with overrides.
-        may_miss: Data sets that need not be there (yet); nothing was trained on them then.
+    ``roots`` are the folders of its data sets by name; those of ``may_miss`` need not be there
+    (yet): nothing was trained on them then.
 
     Raises:
-        ConfigError: A row does not exist, or its keys do not fit the configuration; the row is
-            named.
+        ConfigError: A row does not exist, or its keys do not fit; the row is named.
         DataError: The folder of a data set is not there.
     """
     rows = [_overruled(row, choice.overrides) for row in _chosen(study, choice.only)]

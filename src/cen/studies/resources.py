@@ -9,12 +9,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Slot:
-    """Room for one run.
-
-    Attributes:
-        threads: Threads that its process computes with.
-        gpu: What CUDA_VISIBLE_DEVICES is for its process; None: as it is here.
-    """
+    """Room for one run: threads, and CUDA_VISIBLE_DEVICES (None: as it is here)."""
 
     threads: int
     gpu: str | None = None

@@ -25,12 +25,7 @@ State = Literal["new", "started", "trained", "done"]
 
 @dataclass(frozen=True)
 class Store:
-    """Where runs, their logs and their locks lie.
-
-    Attributes:
-        root: The folder of studies.
-        evaluation: How runs are evaluated, where that is not the usual way.
-    """
+    """Where runs, their logs and their locks lie, and how runs are evaluated if not as usual."""
 
     root: Path
     evaluation: Mapping[str, Any]

@@ -27,14 +27,7 @@ _RETRY = 5.0
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a run ended.
-
-    Attributes:
-        run: The run.
-        status: ``done`` now or before, ``failed``, or ``stopped`` by the user.
-        message: The end of its log, where it failed.
-        log: The whole log.
-    """
+    """How a run ended; where it failed with the end of its log, and the log."""
 
     run: Run
     status: Literal["done", "failed", "stopped"]
@@ -56,18 +49,12 @@ class _Job:
 
 
 class Scheduler:
-    """Brings every run of a list to its end.
+    """Brings every run of a list to its end; of several with one hash, one is made.
 
     What is to be done with a run follows from its folder alone (:meth:`Store.command`), so that
     finished runs cost nothing, and interrupted ones go on. A run that fails does not stop the
-    others. A run that another process works on is waited for.
-
-    Args:
-        store: Where the runs lie.
-        runs: The runs; of several with one hash, one is made.
-        slots: Room for runs.
-        ended: Called with each outcome as it comes.
-        looked: Called a few times a second with the runs that are at work.
+    others. A run that another process works on is waited for. ``ended`` is called with each
+    outcome as it comes, ``looked`` a few times a second with the runs that are at work.
     """
 
     def __init__(

@@ -17,15 +17,7 @@ _MACS = " MACs: multiply-adds of a sample's forward pass; for “training”, ti
 
 @dataclass(frozen=True)
 class Table:
-    """One table.
-
-    Attributes:
-        title: What stands above it.
-        head: Heads of the columns.
-        rows: Cells as text.
-        note: What a reader needs to know, below it; empty: nothing.
-        words: Indices of the columns that hold words; the others hold numbers.
-    """
+    """One table as texts; ``words`` are the columns that hold no numbers, ``note`` goes below."""
 
     title: str
     head: Sequence[str]

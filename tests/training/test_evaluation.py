@@ -7,11 +7,13 @@ from typing import Any, ClassVar
 import pytest
 import torch
 import torch.nn.functional as F
+from tests.predict.local import local_network
 from tests.training.toy import Blocks, toy_network
+from torch.utils.data import Dataset
 
 import cen
 from cen.data import Modality
-from cen.errors import DataError
+from cen.errors import ConfigError, DataError
 from cen.metrics import confusion_matrix, segmentation_scores
 from cen.models import Output, Task
 from cen.scores import mean_headline
@@ -155,3 +157,41 @@ def test_scores_of_what_is_not_finite(
     scores.reset()
     scores.update({"out": Output({"rgb": truth}, truth, torch.ones(1))}, {"out": target})
     assert scores.compute()["out"]["ensemble"]
+
+
+def test_scores_in_tiles_are_those_of_the_whole_pictures() -> None:
+    """Counted band by band; the network sees 8 pixels far, a quarter of what tiles overlap."""
+    net, data = local_network(8), Pictures()
+    whole, tiled = (
+        score_network(net, data, tile=tile, scales=(1.0, 1.5), flip=True, accelerator="cpu")
+        for tile in (None, 96)
+    )
+    for subset, entry in whole.items():
+        for column, scores in (
+            ("ensemble", entry["out"]["ensemble"]),
+            *entry["out"]["streams"].items(),
+        ):
+            other = tiled[subset]["out"]
+            theirs = other["ensemble"] if column == "ensemble" else other["streams"][column]
+            assert theirs["mean_iou"] == pytest.approx(scores["mean_iou"], abs=1e-3)
+            assert theirs["pixels"] == scores["pixels"]
+
+
+def test_tiles_have_no_statistics_of_the_whole_picture() -> None:
+    with pytest.raises(ConfigError, match="generator mode instance"):
+        score_network(local_network(8), Pictures(), tile=96, generator_mode="instance")
+
+
+class Pictures(Dataset[dict[str, torch.Tensor]]):
+    """Two samples of 200 × 150 pixels."""
+
+    def __len__(self) -> int:
+        return 2
+
+    def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
+        torch.manual_seed(index)
+        return {
+            "rgb": torch.rand(3, 200, 150),
+            "depth": torch.rand(1, 200, 150),
+            "out": torch.randint(4, (200, 150)),
+        }

@@ -7,7 +7,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from cen.cli import output, printing, sources, words
+from cen.cli import looks, output, printing, sources, words
 from cen.cli.parser import Parser
 from cen.errors import ConfigError
 
@@ -21,19 +21,13 @@ def add(parser: Parser) -> None:
     )
     parser.add_argument("run_folder", metavar="RUN", type=words.path, help="folder of a run")
     parser.option("--split split", ["test", "validation"], "test or validation", "test")
-    parser.option(
-        "--scales S...",
-        words.factor(0.05, 16),
-        "average the predictions on images resized by these factors",
-        [1.0],
-    )
+    looks.add(parser, "none")
     parser.option(
         "--single TASK=RUN...",
         str,
         "run folders of single-task networks to compare with, by output: segmentation=runs/s",
         [],
     )
-    parser.add_argument("--flip", action="store_true", help="average with mirrored images too")
     parser.option(
         "--features network",
         ["auto", "inception", "efficientnet_lite0", "none"],
@@ -73,6 +67,7 @@ def run(args: argparse.Namespace) -> int:
             args.split,
             scales=args.scales,
             flip=args.flip,
+            tile=args.tile,
             features=None if args.features == "none" else args.features,
             features_weights=args.features_weights,
             protocol=args.protocol,

@@ -8,7 +8,7 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cen.cli import printing, sources, words
+from cen.cli import looks, printing, sources, words
 from cen.cli.parser import Parser
 from cen.errors import ConfigError, nearest
 
@@ -44,6 +44,13 @@ def add(parser: Parser) -> None:
         words.factor(1e-9, 1e9),
         "metres per stored value of these depth files; default: that of the training data",
     )
+    looks.add(parser, "auto")
+    parser.option(
+        "--precision precision",
+        ["fp32", "bf16", "fp16"],
+        "of what the network computes; the short ones suit devices made for them",
+        "fp32",
+    )
     printing.add_json(parser)
 
 
@@ -62,7 +69,15 @@ def run(args: argparse.Namespace) -> int:
             raise ConfigError(f"--{name}: is no modality of {source}{nearest(name, net.inputs)}")
     for name, text in args.free.items():
         _one_file(f"--{name}", text)
-    predictor = cen.Predictor(net, unit=args.unit, source=source)
+    predictor = cen.Predictor(
+        net,
+        unit=args.unit,
+        source=source,
+        tile=args.tile,
+        scales=args.scales,
+        flip=args.flip,
+        precision=args.precision,
+    )
     if args.unit is not None:
         # A predictor may be used for other files later; this command is not.
         check_unit({name: predictor.modalities[name] for name in args.free})

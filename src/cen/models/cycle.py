@@ -209,13 +209,18 @@ class CycleFusionNetwork(ChannelExchangeNetwork):
         first = next(place for place, stream in enumerate(order) if stream.output == target)
         own = rows[:, first : first + len(sources)]
         values = torch.unflatten(self.heads[target](own.flatten(0, 1)), 0, own.shape[:2])
-        streams = {name: values[:, k] for k, name in enumerate(sources)}
+        return self.combined(target, {name: values[:, k] for k, name in enumerate(sources)}, size)
+
+    def combined(
+        self, name: str, streams: dict[str, Tensor], size: Sequence[int] | None = None
+    ) -> Output:
+        """An output of what its streams predict, as in the base class."""
         if size is not None:
-            streams = {name: resize(value, size) for name, value in streams.items()}
-        scalars, every = self.alpha[target], self.sources(target)
-        alpha = torch.softmax(torch.stack([scalars[every.index(name)] for name in sources]), 0)
+            streams = {key: resize(value, size) for key, value in streams.items()}
+        scalars, every = self.alpha[name], self.sources(name)
+        alpha = torch.softmax(torch.stack([scalars[every.index(key)] for key in streams]), 0)
         detached = [value.detach() for value in streams.values()]
-        ensemble = self.outputs[target].rules.constrain(weighted_sum(detached, alpha))
+        ensemble = self.outputs[name].rules.constrain(weighted_sum(detached, alpha))
         return Output(streams, ensemble, alpha)
 
     def _affine(self, name: str, value: Tensor) -> Tensor:

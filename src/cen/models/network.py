@@ -147,7 +147,7 @@ class ChannelExchangeNetwork(nn.Module):
             outputs = {}
             for name, rows in decoded.items():
                 streams = self.encoder_streams.unpack(self.heads[name](rows))
-                outputs[name] = self._output(name, streams, size)
+                outputs[name] = self.combined(name, streams, size)
         return outputs
 
     def auxiliary_loss(self) -> Tensor:
@@ -288,7 +288,10 @@ class ChannelExchangeNetwork(nn.Module):
             repeated.append(torch.cat(rows, 1).flatten(0, 2))
         return repeated
 
-    def _output(self, name: str, streams: dict[str, Tensor], size: Sequence[int] | None) -> Output:
+    def combined(
+        self, name: str, streams: dict[str, Tensor], size: Sequence[int] | None = None
+    ) -> Output:
+        """An output of what its streams predict, (B, C, h, w) each, resized to (H, W) first."""
         if size is not None:
             streams = {key: resize(value, size) for key, value in streams.items()}
         order = tuple(self.inputs)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
 from cen.data import Modality
 from cen.models import Output
+from cen.predict.views import Band
 from cen.tasks import Task
 
 
@@ -41,9 +45,108 @@ def read_truth(task: Task, target: Tensor) -> NDArray[Any]:
 
 
 def read_streams(
-    task: Task, output: Output, target: Modality | None = None
+    task: Task, output: Output, target: Modality | None = None, sample: int = 0
 ) -> dict[str, NDArray[Any]]:
-    """The predictions of the streams of a batch of one sample, by stream."""
+    """The predictions of the streams of one sample of a batch, by stream."""
     return {
-        name: read_prediction(task, values[0], target) for name, values in output.streams.items()
+        name: read_prediction(task, values[sample], target)
+        for name, values in output.streams.items()
     }
+
+
+@dataclass
+class Arrays:
+    """What is predicted of one sample for one output, put together of bands.
+
+    Attributes:
+        task: the output.
+        values: of the ensemble, as `read_prediction` gives them.
+        streams: the same by stream.
+        alpha: weight of each of these streams in the ensemble.
+        shown: a picture of the values, where these are no picture of a generated image.
+        probabilities: of the classes of a segmentation, (C, H, W) float32; None unless asked for.
+    """
+
+    task: Task
+    values: NDArray[Any]
+    streams: dict[str, NDArray[Any]]
+    alpha: dict[str, float]
+    shown: NDArray[Any] | None = None
+    probabilities: NDArray[np.float32] | None = None
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How bands of a batch become arrays.
+
+    Attributes:
+        tasks: the outputs.
+        targets: how the ground truth of outputs was read, as far as it is known.
+        probabilities: whether those of segmentations are kept.
+        averaged: whether bands hold means over several views, of segmentations: probabilities.
+    """
+
+    tasks: Mapping[str, Task]
+    targets: Mapping[str, Modality] = field(default_factory=dict)
+    probabilities: bool = False
+    averaged: bool = False
+
+    def band(self, name: str, output: Output, sample: int) -> Arrays:
+        """The arrays of one sample of one output in a band."""
+        task, target, values = self.tasks[name], self.targets.get(name), output.ensemble[sample]
+        shares = None
+        if task.rules.labels and self.probabilities:
+            whole = values.detach().float()
+            shares = (whole if self.averaged else whole.softmax(0)).cpu().numpy()
+        return Arrays(
+            task,
+            read_prediction(task, values, target),
+            read_streams(task, output, target, sample),
+            dict(zip(output.streams, output.alpha.tolist(), strict=True)),
+            read_prediction(task, values) if task.rules.generated else None,
+            shares,
+        )
+
+    def whole(self, bands: Iterable[Band], height: int) -> list[dict[str, Arrays]]:
+        """The arrays of a batch, for each sample by output."""
+        found: list[dict[str, Arrays]] = []
+        for first, outputs in bands:
+            samples = len(next(iter(outputs.values())).ensemble)
+            found = found or [{} for _ in range(samples)]
+            for name, output in outputs.items():
+                for sample, arrays in enumerate(found):
+                    band = self.band(name, output, sample)
+                    if len(band.values) == height:
+                        arrays[name] = band
+                    else:
+                        _put(arrays.setdefault(name, _empty(band, height)), band, first)
+        return found
+
+
+def _empty(band: Arrays, height: int) -> Arrays:
+    """Room for all rows of what a band has some of."""
+
+    def room(values: NDArray[Any]) -> NDArray[Any]:
+        return np.empty((height, *values.shape[1:]), values.dtype)
+
+    shares = band.probabilities
+    return Arrays(
+        band.task,
+        room(band.values),
+        {name: room(values) for name, values in band.streams.items()},
+        band.alpha,
+        None if band.shown is None else room(band.shown),
+        None if shares is None else np.empty((len(shares), height, shares.shape[2]), np.float32),
+    )
+
+
+def _put(whole: Arrays, band: Arrays, first: int) -> None:
+    """Copies a band to its rows."""
+    rows = slice(first, first + len(band.values))
+    whole.values[rows] = band.values
+    for name, values in band.streams.items():
+        whole.streams[name][rows] = values
+    if whole.shown is not None and band.shown is not None:
+        whole.shown[rows] = band.shown
+    if whole.probabilities is not None and band.probabilities is not None:
+        whole.probabilities[:, rows] = band.probabilities

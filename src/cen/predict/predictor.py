@@ -1,8 +1,8 @@
 """Predict on image files or arrays, with any subset of the modalities a network knows."""
 
-import threading
 import warnings
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +15,27 @@ from cen.data.tools.training_range import far_from, without_colours
 from cen.errors import (
     CenWarning,
     ConfigError,
+    ShapeError,
     StreamError,
     did_you_mean,
 )
-from cen.models import ChannelExchangeNetwork, Output
+from cen.models import ChannelExchangeNetwork
 from cen.models.network_file import opened
 from cen.predict.absence import absence
-from cen.predict.arrays import read_prediction, read_streams
+from cen.predict.arrays import Arrays, Reading
+from cen.predict.evaluating import Evaluating
+from cen.predict.flips import vector_fields
 from cen.predict.inputs import check_array, common_size, of_unit, source_of, stored_modalities
-from cen.predict.predictions import DenseOutput, Labels, Prediction
+from cen.predict.predictions import DenseOutput, Prediction
+from cen.predict.scenes import ArrayScene, MirroredScene
+from cen.predict.tiles import Tile
+from cen.predict.views import Precision, Views, warn_of_tiles
+from cen.predict.views import bands as predicted_bands
 from cen.report.colours import Image, as_palette, palette, to_picture
+
+Inputs = Mapping[str, str | Path | NDArray[Any]]
+"""The modalities of a scene that are there, by name: files, or arrays."""
+Intrinsics = Sequence[float] | NDArray[Any] | None
 
 
 class Predictor:
@@ -52,11 +63,19 @@ class Predictor:
             None: as in training. The network sees the same metres in the same encoding.
         source: run folder of a network that is given loaded; its evaluation is quoted where
             modalities are missing.
+        tile: side in pixels of the overlapping tiles that pictures are cut into, so that memory
+            does not grow with them; "auto": pictures of more than 2 megapixels alone (those of
+            1920 × 1080 stay whole); None: never.
+        scales: the predictions on inputs resized by these factors are averaged.
+        flip: those on mirrored inputs are averaged, too.
+        precision: of what is computed: "fp32", or "bf16" and "fp16", which are faster on devices
+            made for them and differ in the last of their 8 and 11 bits.
 
     Raises:
         CheckpointError: nothing says how a modality is preprocessed.
-        ConfigError: ``output`` is unknown or no segmentation, ``unit`` is no length, or no modality
-            of the network is of kind depth, so that it would change nothing.
+        ConfigError: ``output`` is unknown or no segmentation, ``unit`` is no length, no modality
+            of the network is of kind depth, so that it would change nothing, or there is no such
+            tile, scale or precision.
 
     Example:
         ``Predictor("runs/demo")({"rgb": "a.png", "depth": "b.png"}).save("out")``
@@ -71,17 +90,24 @@ class Predictor:
         output: str | None = None,
         unit: float | None = None,
         source: str | Path | None = None,
+        tile: Tile = "auto",
+        scales: Sequence[float] = (1.0,),
+        flip: bool = False,
+        precision: Precision = "fp32",
     ) -> None:
+        self.views = Views(tile, tuple(scales), flip, precision)
         self._source = net if isinstance(net, str | Path) else source
         self._told: set[frozenset[str]] = set()
+        self._told_of_tiles = False
         self.net = opened(net)
         if device is not None:
             self.net.to(device)
-        self._evaluating = _Evaluating(self.net)
+        self._evaluating = Evaluating(self.net)
         self.modalities = stored_modalities(self.net, preprocessing)
         self._reading = of_unit(self.modalities, unit)
         targets = self.net.metadata.get("targets") or {}
         self._targets = {name: Modality.from_dict(values) for name, values in targets.items()}
+        self._vectors = vector_fields(self.net.outputs, self._targets)
         self.output = _segmentation(self.net, output)
         self.classes: tuple[str, ...] = ()
         self.palette = palette(0)
@@ -90,10 +116,10 @@ class Predictor:
 
     def __call__(
         self,
-        inputs: Mapping[str, str | Path | NDArray[Any]],
+        inputs: Inputs,
         *,
         probabilities: bool = False,
-        intrinsics: Sequence[float] | NDArray[Any] | None = None,
+        intrinsics: Intrinsics = None,
     ) -> Prediction:
         """Segment one scene.
 
@@ -118,26 +144,62 @@ class Predictor:
                 needed.
             ShapeError: the sizes differ, or an image is too small; the message names the files.
         """
+        (prediction,) = self.batch([inputs], probabilities=probabilities, intrinsics=intrinsics)
+        return prediction
+
+    def batch(
+        self,
+        scenes: Sequence[Inputs],
+        *,
+        probabilities: bool = False,
+        intrinsics: Intrinsics = None,
+    ) -> list[Prediction]:
+        """Segment scenes of one size at once, each given by the same modalities.
+
+        Args:
+            scenes: each as the inputs of a call.
+            probabilities: see there.
+            intrinsics: see there.
+
+        Returns:
+            The predictions, in order: those of calls up to rounding.
+
+        Raises:
+            ConfigError, StreamError, DataError: see a call.
+            ShapeError: the sizes differ, also between scenes.
+        """
+        output = self._chosen()
+        pictures, results = self._run(scenes, intrinsics, probabilities)
+        if results and output not in results[0]:
+            others = ", ".join(name for name in self.net.inputs if name != output)
+            raise StreamError(
+                f"nothing to predict {output!r} from: it alone was given; give at least one "
+                f"of {others}, or ask for the other outputs with all()"
+            )
+        return [
+            self._segmentation(output, arrays[output], picture)
+            for picture, arrays in zip(pictures, results, strict=True)
+        ]
+
+    def _chosen(self) -> str:
+        """The segmentation that a call gives.
+
+        Raises:
+            ConfigError: the network has none, or several of which none was chosen.
+        """
         if self.output is None:
             known = ", ".join(f"{name} ({task.kind})" for name, task in self.net.outputs.items())
             raise ConfigError(
                 f"which segmentation? This network predicts {known}; choose one with output=, or "
                 "ask for every output with all()"
             )
-        picture, results = self._run(inputs, intrinsics)
-        if self.output not in results:
-            others = ", ".join(name for name in self.net.inputs if name != self.output)
-            raise StreamError(
-                f"nothing to predict {self.output!r} from: it alone was given; give at least one "
-                f"of {others}, or ask for the other outputs with all()"
-            )
-        return self._segmentation(self.output, results[self.output], picture, probabilities)
+        return self.output
 
     def all(
         self,
-        inputs: Mapping[str, str | Path | NDArray[Any]],
+        inputs: Inputs,
         *,
-        intrinsics: Sequence[float] | NDArray[Any] | None = None,
+        intrinsics: Intrinsics = None,
     ) -> dict[str, Prediction | DenseOutput]:
         """Predict every output of one scene; arguments and errors as those of a call.
 
@@ -146,54 +208,74 @@ class Predictor:
             `DenseOutput` for another kind. Of a cycle network those that can be predicted from
             what is given.
         """
-        picture, results = self._run(inputs, intrinsics)
-        found: dict[str, Prediction | DenseOutput] = {}
-        for name, result in results.items():
-            task = self.net.outputs[name]
-            if task.rules.labels:
-                found[name] = self._segmentation(name, result, picture, False)
-            else:
-                found[name] = self._dense(name, result)
-        return found
+        (picture,), (results,) = self._run([inputs], intrinsics)
+        return self._every(picture, results)
+
+    def all_batch(
+        self, scenes: Sequence[Inputs], *, intrinsics: Intrinsics = None
+    ) -> list[dict[str, Prediction | DenseOutput]]:
+        """Every output of scenes of one size; see `all` and `batch`."""
+        pictures, results = self._run(scenes, intrinsics)
+        return [self._every(*scene) for scene in zip(pictures, results, strict=True)]
+
+    def _every(
+        self, picture: Image, results: Mapping[str, Arrays]
+    ) -> dict[str, Prediction | DenseOutput]:
+        return {
+            name: self._segmentation(name, arrays, picture)
+            if arrays.task.rules.labels
+            else DenseOutput(
+                arrays.task.kind, arrays.values, arrays.streams, arrays.alpha, arrays.shown
+            )
+            for name, arrays in results.items()
+        }
 
     def _run(
-        self,
-        inputs: Mapping[str, str | Path | NDArray[Any]],
-        intrinsics: Sequence[float] | NDArray[Any] | None,
-    ) -> tuple[Image, dict[str, Output]]:
-        """The scene as a picture, and what the network says of it at its size."""
+        self, scenes: Sequence[Inputs], intrinsics: Intrinsics, probabilities: bool = False
+    ) -> tuple[list[Image], list[dict[str, Arrays]]]:
+        """The scenes as pictures, and what the network says of each at its size."""
+        read = [self._read_scene(inputs) for inputs in scenes]
+        size = _of_batch(read)
+        prepared = {
+            name: [self._prepared(name, values[name], intrinsics) for _, values in read]
+            for name in read[0][1]
+        }
+        scene = ArrayScene(prepared, self.modalities, next(self.net.parameters()).device)
+        reading = Reading(self.net.outputs, self._targets, probabilities, self.views.averaged)
+        with self._evaluating, torch.inference_mode():
+            bands = predicted_bands(
+                self.net, partial(self._view, scene), size, self.views, self._vectors
+            )
+            results = reading.whole(bands, size[0])
+        if not self._told_of_tiles and self.views.side(self.net, scene.size) is not None:
+            self._told_of_tiles = True
+            warn_of_tiles(self.net)
+        self._tell_missing(scenes[0])  # of what was predicted: an error stands alone
+        return [self._picture(values) for _, values in read], results
+
+    def _view(self, scene: ArrayScene, mirrored: bool) -> ArrayScene | MirroredScene:
+        return MirroredScene(scene, self.modalities) if mirrored else scene
+
+    def _read_scene(self, inputs: Inputs) -> tuple[tuple[int, int], dict[str, NDArray[Any]]]:
+        """The size and the raw values of a scene."""
         self._check_names(inputs)
         given = {name: inputs[name] for name in self.modalities if name in inputs}
         values = {name: self._read(name, value) for name, value in given.items()}
         self._compare(given, values)
-        size = common_size({source_of(name, given[name]): v.shape for name, v in values.items()})
-        device = next(self.net.parameters()).device
-        batch = {
-            name: torch.from_numpy(self._numbers(name, value, intrinsics))[None].to(device)
-            for name, value in values.items()
-        }
-        with self._evaluating, torch.inference_mode():
-            results: dict[str, Output] = self.net(batch, size=size)
-        self._tell_missing(inputs)  # of what was predicted: an error stands alone
-        return self._picture(values), results
+        shapes = {source_of(name, given[name]): v.shape for name, v in values.items()}
+        return common_size(shapes), values
 
-    def _segmentation(
-        self, name: str, result: Output, picture: Image, probabilities: bool
-    ) -> Prediction:
-        task = self.net.outputs[name]
+    def _segmentation(self, name: str, found: Arrays, picture: Image) -> Prediction:
         classes, colours = _classes(self.net, name)
-        labels: Labels = read_prediction(task, result.ensemble[0])
-        alpha = dict(zip(result.streams, result.alpha.tolist(), strict=True))
-        shares = result.ensemble[0].float().softmax(0).cpu().numpy() if probabilities else None
-        streams = read_streams(task, result)
-        return Prediction(labels, streams, alpha, classes, colours, picture, probabilities=shares)
-
-    def _dense(self, name: str, result: Output) -> DenseOutput:
-        task, target = self.net.outputs[name], self._targets.get(name)
-        values = read_prediction(task, result.ensemble[0], target)
-        alpha = dict(zip(result.streams, result.alpha.tolist(), strict=True))
-        picture = read_prediction(task, result.ensemble[0]) if task.rules.generated else None
-        return DenseOutput(task.kind, values, read_streams(task, result, target), alpha, picture)
+        return Prediction(
+            found.values,
+            found.streams,
+            found.alpha,
+            classes,
+            colours,
+            picture,
+            probabilities=found.probabilities,
+        )
 
     def _tell_missing(self, inputs: Mapping[str, Any]) -> None:
         """Warns once of a subset that the network never saw in training."""
@@ -224,13 +306,13 @@ class Predictor:
             return np.where(array > 0, array, np.nan).astype(np.float32)
         return array
 
-    def _numbers(self, name: str, value: NDArray[Any], intrinsics: Any) -> NDArray[np.float32]:
-        """What the network sees, in the steps and at the size of `cen.data.transforms`."""
+    def _prepared(self, name: str, value: NDArray[Any], intrinsics: Any) -> NDArray[Any]:
+        """What is normalised window by window, at the size of `cen.data.transforms`."""
         modality, resize = self.modalities[name], self.net.metadata.get("resize")
         prepared = modality.prepare(value, intrinsics)
         if resize is not None and prepared.shape[:2] != tuple(resize):
             prepared = modality.resize(prepared, (int(resize[0]), int(resize[1])))
-        return modality.normalise(prepared)
+        return prepared
 
     def _compare(
         self, given: Mapping[str, str | Path | NDArray[Any]], values: Mapping[str, NDArray[Any]]
@@ -249,6 +331,23 @@ class Predictor:
         """The first image among the modalities, else the first depth map, painted."""
         first = sorted(values, key=lambda name: self.modalities[name].kind != "image")[0]
         return to_picture(self.modalities[first].picture(values[first]))
+
+
+def _of_batch(read: Sequence[tuple[tuple[int, int], Mapping[str, Any]]]) -> tuple[int, int]:
+    """The one size of the scenes of a batch, which are given by the same modalities."""
+    if not read:
+        raise ShapeError("a batch has at least one scene")
+    size, values = read[0]
+    for number, (other, theirs) in enumerate(read):
+        if set(theirs) != set(values):
+            names = f"{', '.join(values)} and scene {number} {', '.join(theirs)}"
+            raise StreamError(
+                f"scene 0 has {names}; the scenes of a batch are given by the same modalities"
+            )
+        if other != size:
+            sizes = f"{size[0]} × {size[1]} and scene {number} {other[0]} × {other[1]}"
+            raise ShapeError(f"scene 0 is {sizes}; the scenes of a batch have one size")
+    return size
 
 
 def _segmentation(net: ChannelExchangeNetwork, output: str | None) -> str | None:
@@ -272,36 +371,3 @@ def _classes(net: ChannelExchangeNetwork, output: str) -> tuple[tuple[str, ...],
         names = [f"class {i}" for i in range(count)]
     colours = (net.metadata.get("palette") or {}).get(output)
     return tuple(str(name) for name in names), as_palette(colours, count)
-
-
-class _Evaluating:
-    """Evaluation mode while any thread predicts; every module then gets back the mode it had.
-
-    Switched by the first that comes and the last that leaves, so that nobody's network is put back
-    into training mode while it predicts.
-    """
-
-    def __init__(self, net: torch.nn.Module) -> None:
-        self._net = net
-        self._lock = threading.Lock()
-        self._inside = 0
-        self._modes: list[tuple[torch.nn.Module, bool]] = []
-
-    def __reduce__(self) -> tuple[type, tuple[torch.nn.Module]]:
-        return _Evaluating, (self._net,)  # locks are not copied
-
-    def __enter__(self) -> None:
-        with self._lock:
-            if not self._inside:
-                self._modes = [(m, m.training) for m in self._net.modules() if m.training]
-                if self._modes:
-                    self._net.eval()
-            self._inside += 1
-
-    def __exit__(self, *raised: object) -> None:
-        with self._lock:
-            self._inside -= 1
-            if not self._inside:
-                for module, training in self._modes:
-                    module.training = training
-                self._modes = []

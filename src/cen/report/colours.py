@@ -1,6 +1,7 @@
 """Colours: class palettes, label maps, overlays and depth, as uint8 RGB arrays."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import cv2
 import matplotlib
@@ -13,6 +14,9 @@ Image = NDArray[np.uint8]
 
 NEUTRAL = (205, 205, 205)
 """Grey of pixels without a value: ignored labels, holes in depth. No palette colour is grey."""
+
+_ROWS = 256
+"""Rows that are painted at a time, so that large pictures need little memory."""
 
 # Hand-picked start, in an order in which neighbours differ in hue and in lightness.
 _FIRST = (
@@ -111,6 +115,17 @@ def overlay(
     base, ids = np.asarray(image, dtype=np.uint8), np.asarray(labels)
     if base.shape != (*ids.shape, 3):
         raise ShapeError(f"image {base.shape} and labels {ids.shape} differ in size")
+    painted = np.empty_like(base)
+    for first in range(0, len(ids), _ROWS):
+        above = max(first - 1, 0)
+        block = slice(above, first + _ROWS)
+        mixed = _overlaid(base[block], ids[block], colours, opacity)
+        painted[first : first + _ROWS] = mixed[first - above :]
+    return painted
+
+
+def _overlaid(base: Image, ids: NDArray[Any], colours: ArrayLike, opacity: float) -> Image:
+    """Some rows of an overlay, of which the first knows nothing of borders above it."""
     colour = colorize(ids, colours).astype(np.float32)
     grey = cv2.cvtColor(base, cv2.COLOR_RGB2GRAY)[..., None].astype(np.float32)
     mixed = (1 - opacity) * grey + opacity * colour
@@ -120,7 +135,8 @@ def overlay(
     mixed[border] = 0.35 * grey[border] + 0.65 * colour[border]
     unlabelled = (ids < 0) | (ids >= len(np.asarray(colours)))
     mixed[unlabelled] = base[unlabelled]
-    return mixed.round().clip(0, 255).astype(np.uint8)
+    rounded: Image = mixed.round().clip(0, 255).astype(np.uint8)
+    return rounded
 
 
 def colorize_depth(depth: ArrayLike, limits: tuple[float, float] | None = None) -> Image:

@@ -50,7 +50,8 @@ class Store:
         if read_json(folder / "run.json").get("status") != "finished":
             return "started"
         found = read_json(folder / "evaluation.json")
-        wanted = {"split": "test", "scales": [1.0], "flip": False, **self.evaluation}
+        usual = {"split": "test", "scales": [1.0], "flip": False, "tile": None}
+        wanted = {**usual, **self.evaluation}
         return "done" if all(found.get(k) == value for k, value in wanted.items()) else "trained"
 
     def command(self, run: Run) -> list[str] | None:

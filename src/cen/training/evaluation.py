@@ -14,6 +14,7 @@ from cen.exchange import inspect
 from cen.metrics import Features
 from cen.metrics.frechet import Protocol
 from cen.models import ChannelExchangeNetwork, load
+from cen.predict.tiles import Tile
 from cen.scores import relative_gains
 from cen.training.file_units import compared, file_units
 from cen.training.generation.image_scores import (
@@ -37,6 +38,7 @@ def evaluate(
     all_subsets: bool = True,
     scales: Sequence[float] = (1.0,),
     flip: bool = False,
+    tile: Tile = None,
     panels: int = 6,
     features: str | None = "auto",
     features_weights: str | Path | None = None,
@@ -55,6 +57,7 @@ def evaluate(
         all_subsets: also every proper subset of the modalities, in the same pass over the data.
         scales: see :func:`score_network`.
         flip: see :func:`score_network`.
+        tile: see :func:`score_network`.
         panels: how many samples are kept as pictures.
         features: network that compares images; "auto": "efficientnet_lite0" if it is installed.
         features_weights: its weights, see :func:`cen.metrics.load_features`.
@@ -78,6 +81,8 @@ def evaluate(
     network = feature_network(features, features_weights, compares)
     mode = generator_mode or config.train.generator_mode
     how: dict[str, Any] = {"scales": list(scales), "flip": flip}
+    if tile is not None:
+        how["tile"] = tile
     scores = _scores(config, net, dataset, all_subsets, mode, network, protocol, **how)
     facts = _facts(net, dataset) | image_facts(net, mode, network, protocol)
     result = {"split": split, **how, **facts, "scores": scores}

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
 from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor, nn
-from torch.nn.functional import interpolate
 from torch.utils.data import Dataset
 
 from cen.data import Modality
+from cen.errors import ConfigError
 from cen.metrics import Features, ImageDistance
 from cen.metrics.frechet import Protocol
-from cen.models import ChannelExchangeNetwork, Output, Task
+from cen.models import ChannelExchangeNetwork, Output
+from cen.predict.flips import mirror, mirror_truth, vector_fields
+from cen.predict.scenes import TensorScene
+from cen.predict.tiles import Tile
+from cen.predict.views import Band, Views, bands, joined, warn_of_tiles
 from cen.training.batches import FusionData, reading_in_processes
 from cen.training.file_units import compared, file_units
-from cen.training.flips import mirror, mirror_truth, vector_fields
 from cen.training.fusion_scores import FusionScores, Subset, subsets
 from cen.training.generator_statistics import GeneratorMode, generating
 from cen.training.lightning_hints import quiet
@@ -25,7 +29,6 @@ from cen.training.module import (
     Batch,
     inputs_of,
     label_size,
-    predict,
     prediction_streams,
     targets_of,
 )
@@ -39,6 +42,7 @@ def score_network(
     which: Sequence[Subset] | None = None,
     scales: Sequence[float] = (1.0,),
     flip: bool = False,
+    tile: Tile = None,
     generator_mode: GeneratorMode = "eval",
     features: Features | None = None,
     protocol: Protocol = "clean",
@@ -60,6 +64,7 @@ def score_network(
         which: subsets of the modalities; None for every non-empty one.
         scales: factors by which the inputs are resized (bilinear).
         flip: also on mirrored inputs.
+        tile: side of the tiles that pictures are cut into, see :class:`cen.predict.views.Views`.
         generator_mode: how the network is run, see :func:`cen.training.generating`.
         features: feature network of the Fréchet and kernel distances of image outputs, which are
             taken with all modalities present; None for no distances.
@@ -73,8 +78,19 @@ def score_network(
         ``{subset joined by "+": {output: {"ensemble": scores, "streams": {name: scores}, "alpha":
         {name: weight}}}}``, the scores being those of the output's kind, such as
         :class:`cen.metrics.SegmentationScores`.
+
+    Raises:
+        ConfigError: tiles do not fit the network or the mode.
     """
-    how = _How(tuple(scales), flip, generator_mode, features, protocol)
+    views = Views(tile, tuple(scales), flip)
+    if tile is not None and generator_mode != "eval":
+        raise ConfigError(
+            f"tile: with the generator mode {generator_mode} norms take statistics of the whole "
+            'picture, which tiles do not have; leave tiles out, or evaluate in mode "eval"'
+        )
+    if tile is not None:
+        warn_of_tiles(net)
+    how = _How(views, generator_mode, features, protocol)
     module = _ScoringPass(net, dataset, which or subsets(tuple(net.inputs)), how)
     data = FusionData(
         None,
@@ -93,8 +109,7 @@ def score_network(
 class _How(NamedTuple):
     """How the network is run and its images are compared; see `score_network`."""
 
-    scales: tuple[float, ...]
-    flip: bool
+    views: Views
     generator_mode: GeneratorMode
     features: Features | None
     protocol: Protocol
@@ -160,10 +175,13 @@ class _ScoringPass(LightningModule):
                 targets = targets_of(self.net, group)
                 for scores in self.scores.values():
                     assert isinstance(scores, FusionScores)
-                    outputs = self._predict(group, scores.inputs)
-                    scores.update(outputs, targets)
-                    if len(scores.inputs) == len(self.net.inputs):
-                        self._measure(outputs, targets)
+                    for first, outputs in self._bands(group, scores.inputs):
+                        height = next(iter(outputs.values())).ensemble.shape[-2]
+                        rows = slice(first, first + height)
+                        truth = {name: t[..., rows, :] for name, t in targets.items()}
+                        scores.update(outputs, truth)
+                        if len(scores.inputs) == len(self.net.inputs):
+                            self._measure(outputs, truth)
 
     def on_test_epoch_end(self) -> None:
         """Reads the scores off their counts, summed over processes."""
@@ -197,31 +215,17 @@ class _ScoringPass(LightningModule):
             values = entry["ensemble"] if column == "ensemble" else entry["streams"][column]
             values |= found.to_dict(name)
 
-    def _predict(self, batch: Batch, present: Subset) -> dict[str, Output]:
-        if self.how.scales == (1.0,) and not self.how.flip:
-            return predict(self.net, batch, present)
-        variants = [
-            self._variant(batch, present, scale, mirrored)
-            for scale in self.how.scales
-            for mirrored in ((False, True) if self.how.flip else (False,))
-        ]
-        # A cycle network does not predict a modality from itself alone.
-        return {name: _average([v[name] for v in variants]) for name in variants[0]}
+    def _bands(self, batch: Batch, present: Subset) -> Iterable[Band]:
+        """What is predicted, in pieces where pictures are cut."""
 
-    def _variant(
-        self, batch: Batch, present: Subset, scale: float, mirrored: bool
-    ) -> dict[str, Output]:
-        """What can be averaged, from one scale and put back the right way round."""
-        inputs = self._mirrored(batch, present) if mirrored else inputs_of(self.net, batch, present)
-        if scale != 1.0:
-            inputs = {name: _resized(image, scale) for name, image in inputs.items()}
-        outputs: dict[str, Output] = self.net(inputs, size=label_size(self.net, batch))
-        return {
-            name: _comparable(
-                output, self.net.outputs[name], mirrored, vectors=name in self.vectors
-            )
-            for name, output in outputs.items()
-        }
+        def scene(mirrored: bool) -> TensorScene:
+            given = self._mirrored if mirrored else partial(inputs_of, self.net)
+            return TensorScene(given(batch, present))
+
+        size = label_size(self.net, batch)
+        found = bands(self.net, scene, size, self.how.views, self.vectors)
+        # Some scores of images are of windows, or of each image.
+        return [joined(found)] if self.net.generated else found
 
     def _mirrored(self, batch: Batch, present: Subset) -> dict[str, Tensor]:
         """What the network is given of a mirrored batch."""
@@ -247,28 +251,3 @@ def _described(dataset: Dataset[Any], what: str) -> Mapping[str, Modality]:
     """How fields of a data set are read; nothing is known of data sets of one's own."""
     found = getattr(dataset, what, {})
     return found if isinstance(found, Mapping) else {}
-
-
-def _resized(image: Tensor, scale: float) -> Tensor:
-    size = [max(1, round(side * scale)) for side in image.shape[-2:]]
-    return interpolate(image, size, mode="bilinear", align_corners=False)
-
-
-def _comparable(output: Output, task: Task, mirrored: bool, *, vectors: bool) -> Output:
-    """What the mean over variants is taken of, the right way round."""
-
-    def of(values: Tensor) -> Tensor:
-        values = task.rules.comparable(values.float())
-        return mirror_truth(values, vectors) if mirrored else values
-
-    streams = {name: of(values) for name, values in output.streams.items()}
-    return Output(streams, of(output.ensemble), output.alpha)
-
-
-def _average(variants: Sequence[Output]) -> Output:
-    streams = {
-        name: torch.stack([variant.streams[name] for variant in variants]).mean(0)
-        for name in variants[0].streams
-    }
-    ensemble = torch.stack([variant.ensemble for variant in variants]).mean(0)
-    return Output(streams, ensemble, variants[0].alpha)

@@ -413,7 +413,7 @@ def test_a_predictor_reads_the_files_as_the_data_set_does(root, kept):
     for name, path in data.files(0).items():
         read = predictor._read(name, path)
         np.testing.assert_array_equal(read, raw[name], err_msg=name)
-        numbers = predictor._numbers(name, read, None)
+        numbers = predictor.modalities[name].normalise(predictor._prepared(name, read, None))
         np.testing.assert_array_equal(numbers, wanted[name].numpy(), err_msg=name)
 
 

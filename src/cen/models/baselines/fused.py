@@ -73,11 +73,18 @@ class FusedNetwork(ChannelExchangeNetwork):
         predictions = {}
         for name, x in decoded.items():
             prediction: Tensor = self.heads[name](self.fusion[name](x, rows) if late else x)
-            if size is not None:
-                prediction = resize(prediction, size)
-            prediction = self.outputs[name].rules.constrain(prediction)
-            predictions[name] = Output({}, prediction, prediction.new_zeros(0))
+            predictions[name] = self.combined(name, {FUSED: prediction}, size)
         return predictions
+
+    def combined(
+        self, name: str, streams: dict[str, Tensor], size: Sequence[int] | None = None
+    ) -> Output:
+        """An output of the one stream that is left, as in the base class."""
+        (prediction,) = streams.values()
+        if size is not None:
+            prediction = resize(prediction, size)
+        prediction = self.outputs[name].rules.constrain(prediction)
+        return Output({}, prediction, prediction.new_zeros(0))
 
     def take_over(self, old: ChannelExchangeNetwork) -> None:
         """As in the base class, and the fusion's weights."""

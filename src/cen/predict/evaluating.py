@@ -1,0 +1,40 @@
+"""Evaluation mode of a network that several threads predict with."""
+
+from __future__ import annotations
+
+import threading
+
+import torch
+
+
+class Evaluating:
+    """Evaluation mode while any thread predicts; every module then gets back the mode it had.
+
+    Switched by the first that comes and the last that leaves, so that nobody's network is put back
+    into training mode while it predicts.
+    """
+
+    def __init__(self, net: torch.nn.Module) -> None:
+        self._net = net
+        self._lock = threading.Lock()
+        self._inside = 0
+        self._modes: list[tuple[torch.nn.Module, bool]] = []
+
+    def __reduce__(self) -> tuple[type, tuple[torch.nn.Module]]:
+        return Evaluating, (self._net,)  # locks are not copied
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._inside:
+                self._modes = [(m, m.training) for m in self._net.modules() if m.training]
+                if self._modes:
+                    self._net.eval()
+            self._inside += 1
+
+    def __exit__(self, *raised: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if not self._inside:
+                for module, training in self._modes:
+                    module.training = training
+                self._modes = []

@@ -1,0 +1,126 @@
+"""Scenes as a network takes them, read by windows: whole or resized, mirrored or not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from cen.data import Modality
+from cen.predict.flips import mirror
+from cen.predict.resampling import mixed, taps
+
+
+class Scene(Protocol):
+    """Inputs of a network of which windows can be had."""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width in pixels."""
+
+    def window(self, rows: slice, columns: slice) -> dict[str, Tensor]:
+        """The inputs there, (B, C, h, w) by name, on the device of the network."""
+
+
+class TensorScene:
+    """Inputs that are there as a whole, (B, C, H, W) by name."""
+
+    def __init__(self, inputs: Mapping[str, Tensor]) -> None:
+        self._inputs = dict(inputs)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """See `Scene`."""
+        height, width = next(iter(self._inputs.values())).shape[-2:]
+        return int(height), int(width)
+
+    def window(self, rows: slice, columns: slice) -> dict[str, Tensor]:
+        """See `Scene`."""
+        return {name: values[..., rows, columns] for name, values in self._inputs.items()}
+
+
+class ArrayScene:
+    """Pictures as they were read and prepared, normalised window by window.
+
+    Args:
+        pictures: by name those of every scene of a batch, (H, W) or (H, W, C) each.
+        modalities: by name how they become numbers.
+        device: where these go.
+    """
+
+    def __init__(
+        self,
+        pictures: Mapping[str, list[NDArray[Any]]],
+        modalities: Mapping[str, Modality],
+        device: torch.device,
+    ) -> None:
+        self._pictures, self._modalities, self._device = pictures, modalities, device
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """See `Scene`."""
+        height, width = next(iter(self._pictures.values()))[0].shape[:2]
+        return height, width
+
+    def window(self, rows: slice, columns: slice) -> dict[str, Tensor]:
+        """See `Scene`."""
+        return {
+            name: torch.stack(
+                [
+                    torch.from_numpy(self._modalities[name].normalise(picture[rows, columns]))
+                    for picture in pictures
+                ]
+            ).to(self._device)
+            for name, pictures in self._pictures.items()
+        }
+
+
+@dataclass(frozen=True)
+class ScaledScene:
+    """A scene resized by a factor (bilinear)."""
+
+    scene: Scene
+    scale: float
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """See `Scene`."""
+        height, width = (max(1, round(side * self.scale)) for side in self.scene.size)
+        return height, width
+
+    def window(self, rows: slice, columns: slice) -> dict[str, Tensor]:
+        """See `Scene`."""
+        if (rows.start, columns.start, rows.stop, columns.stop) == (0, 0, *self.size):
+            whole = self.scene.window(*(slice(0, side) for side in self.scene.size))
+            return {
+                name: interpolate(values, self.size, mode="bilinear", align_corners=False)
+                for name, values in whole.items()
+            }
+        down = taps(rows.start, rows.stop, self.scene.size[0], self.size[0], "bilinear")
+        across = taps(columns.start, columns.stop, self.scene.size[1], self.size[1], "bilinear")
+        there = self.scene.window(slice(down.first, down.stop), slice(across.first, across.stop))
+        return {name: mixed(mixed(v, down, -2), across, -1) for name, v in there.items()}
+
+
+@dataclass(frozen=True)
+class MirroredScene:
+    """A scene mirrored left and right; vectors then point the other way."""
+
+    scene: Scene
+    modalities: Mapping[str, Modality]
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """See `Scene`."""
+        return self.scene.size
+
+    def window(self, rows: slice, columns: slice) -> dict[str, Tensor]:
+        """See `Scene`."""
+        width = self.size[1]
+        there = self.scene.window(rows, slice(width - columns.stop, width - columns.start))
+        return {name: mirror(image, self.modalities.get(name)) for name, image in there.items()}

@@ -1,0 +1,122 @@
+"""Tiles of a picture that is predicted piece by piece, and how they are blended."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from cen.errors import ConfigError, described
+from cen.exchange.group_norm import StreamGroupNorm
+from cen.exchange.instance_norm import StreamInstanceNorm
+from cen.models.pspnet import PSPNetDecoder
+
+Tile = int | Literal["auto"] | None
+"""The side of tiles in pixels; "auto": of large pictures alone; None: pictures are not cut."""
+
+WHOLE = 2**21
+"""Pixels of the largest picture that "auto" leaves whole; 1920 × 1080 is one."""
+AUTO = 640
+"""The side of the tiles of "auto"."""
+_OVERLAP = 128
+"""Pixels that neighbouring tiles have in common, where a quarter of a tile is not less."""
+
+
+@dataclass(frozen=True)
+class Tiling:
+    """The tiles of one axis, in order; neighbours overlap.
+
+    Attributes:
+        spans: first entry and one behind the last, of every tile.
+        overlap: entries that neighbours have in common at least.
+    """
+
+    spans: tuple[tuple[int, int], ...]
+    overlap: int
+
+    @classmethod
+    def of(cls, length: int, tile: int, align: int) -> Tiling:
+        """As few tiles as cover an axis, evenly spaced; they overlap by a quarter, at most 128.
+
+        Args:
+            length: of the axis.
+            tile: length of a tile, a multiple of ``align`` and at least twice that.
+            align: tiles begin at its multiples, as the network's downsampling asks for.
+        """
+        overlap = max(align, min(_OVERLAP, tile // 4) // align * align)
+        if length <= tile:
+            return cls(((0, length),), overlap)
+        count = math.ceil((length - overlap) / (tile - overlap))
+        last = math.ceil((length - tile) / align)
+        starts = [align * (number * last // (count - 1)) for number in range(count)]
+        return cls(tuple((s, min(s + tile, length)) for s in starts), overlap)
+
+    def weights(self, number: int, count: int) -> Tensor:
+        """How much each of the ``count`` values that a tile gives along the axis counts, 0..1.
+
+        0 in the outer quarter of an overlap, where the tile's border shows, then rising evenly to
+        1 over the half in its middle; 1 up to the border of the picture. Those of two tiles with
+        the usual overlap sum to 1.
+        """
+        first, last = self.spans[number]
+        pixels = (last - first) / count
+        inside = (torch.arange(count, dtype=torch.float32) + 0.5) * pixels
+        weights = torch.ones(count)
+        if number > 0:
+            weights = weights.minimum(_ramp(inside, self.overlap))
+        if number < len(self.spans) - 1:
+            weights = weights.minimum(_ramp(last - first - inside, self.overlap))
+        return weights
+
+
+def _ramp(inside: Tensor, overlap: int) -> Tensor:
+    return ((inside - overlap / 4) / (overlap / 2)).clamp(0, 1)
+
+
+def check_tile(tile: object) -> Tile:
+    """The side of tiles as somebody gave it.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    if tile is None or tile == "auto":
+        return tile
+    if isinstance(tile, int) and not isinstance(tile, bool) and tile >= 1:
+        return tile
+    raise ConfigError(
+        f'tile: {described(tile)} is no side in pixels; give a whole number, "auto", or None'
+    )
+
+
+def tile_side(tile: Tile, size: Sequence[int], align: int) -> int | None:
+    """The side of the tiles of a picture of (H, W); None: it is not cut.
+
+    Raises:
+        ConfigError: tiles of that side are too small for the network.
+    """
+    if tile == "auto":
+        tile = max(AUTO, 2 * align) if size[0] * size[1] > WHOLE else None
+    if tile is None or max(size) <= tile:
+        return None
+    if tile < 2 * align:
+        raise ConfigError(
+            f"tile: {tile} pixels are too small for this network; give {2 * align} or more"
+        )
+    return tile // align * align
+
+
+def looks_afar(net: nn.Module) -> list[str]:
+    """What in a network sees the whole of a picture, and in a tile only that."""
+    found = {
+        "pyramid pooling": any(isinstance(m, PSPNetDecoder) for m in net.modules()),
+        "group norms": any(isinstance(m, StreamGroupNorm | nn.GroupNorm) for m in net.modules()),
+        "instance norms": any(
+            isinstance(m, StreamInstanceNorm | nn.InstanceNorm2d) and m.running_mean is None
+            for m in net.modules()
+        ),
+    }
+    return [what for what, there in found.items() if there]

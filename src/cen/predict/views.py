@@ -1,0 +1,247 @@
+"""What a network says of a scene, band by band from top to bottom: whole, in tiles, averaged.
+
+One place for predictions and evaluations. A picture that is cut is predicted tile by tile at the
+decoder's resolution; the overlapping tiles are blended there, and rows of the result are resized as
+those of a whole picture are. So no more than one row of tiles is in memory, in a file where that is
+large, and what tiles do not change is equal to the prediction of the whole.
+"""
+
+from __future__ import annotations
+
+import operator
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal, NamedTuple, get_args
+
+import torch
+from torch import Tensor
+
+from cen.errors import CenWarning, ConfigError
+from cen.models import ChannelExchangeNetwork, Output, Task
+from cen.models.input_checks import SMALLEST
+from cen.predict.flips import mirror_truth
+from cen.predict.scenes import ScaledScene, Scene
+from cen.predict.tiled_rows import TiledRows
+from cen.predict.tiles import Tile, Tiling, check_tile, looks_afar, tile_side
+
+Precision = Literal["fp32", "bf16", "fp16"]
+_HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
+
+_OF_BAND = 2**22
+"""Values of each prediction that a band of a picture in tiles holds, about."""
+
+
+class Band(NamedTuple):
+    """Rows of a prediction.
+
+    Attributes:
+        first: the first row.
+        outputs: what is predicted, (B, C, rows, W), by output.
+    """
+
+    first: int
+    outputs: dict[str, Output]
+
+
+@dataclass(frozen=True)
+class Views:
+    """How often, and in which pieces, a network looks at a scene.
+
+    Attributes:
+        tile: side of the tiles that pictures are cut into, see `cen.predict.tiles.Tile`.
+        scales: factors by which the inputs are resized (bilinear).
+        flip: also the mirrored inputs.
+        precision: of what the network computes; the weights keep theirs.
+
+    Raises:
+        ConfigError: there is no such tile, scale or precision.
+    """
+
+    tile: Tile = None
+    scales: tuple[float, ...] = (1.0,)
+    flip: bool = False
+    precision: Precision = "fp32"
+
+    def __post_init__(self) -> None:
+        check_tile(self.tile)
+        if not self.scales or not all(0 < scale < float("inf") for scale in self.scales):
+            raise ConfigError(f"scales: {list(self.scales)}; give factors above 0, such as 1")
+        if self.precision not in get_args(Precision):
+            known = ", ".join(get_args(Precision))
+            raise ConfigError(f"precision: {self.precision!r} is none of {known}")
+
+    @property
+    def averaged(self) -> bool:
+        """Whether predictions are means of what `cen.tasks.Kind.comparable` gives."""
+        return self.scales != (1.0,) or self.flip
+
+    def variants(self) -> list[tuple[float, bool]]:
+        """The scales, each as it is and, where that is asked for, mirrored."""
+        return [(s, m) for s in self.scales for m in ((False, True) if self.flip else (False,))]
+
+    def side(self, net: ChannelExchangeNetwork, size: tuple[int, int]) -> int | None:
+        """The side of the tiles of a picture of (H, W); None: it is not cut.
+
+        Raises:
+            ConfigError: tiles of that side are too small for the network.
+        """
+        return tile_side(self.tile, size, _align(net))
+
+    def computing(self, device: torch.device) -> AbstractContextManager[Any]:
+        """In which the network runs."""
+        if self.precision == "fp32":
+            return nullcontext()
+        return torch.autocast(device.type, _HALF[self.precision])
+
+
+def _align(net: ChannelExchangeNetwork) -> int:
+    """By how much its encoder makes pictures smaller."""
+    return int(getattr(net.encoder, "smallest", SMALLEST))
+
+
+def warn_of_tiles(net: ChannelExchangeNetwork) -> None:
+    """Tells of a network whose predictions in tiles are others than those of the whole."""
+    if parts := looks_afar(net):
+        warnings.warn(
+            f"the picture is cut into tiles, but the network has {' and '.join(parts)}, which go "
+            "by the whole of what they see: the prediction is another one than that of the whole "
+            "picture; larger tiles bring it nearer",
+            CenWarning,
+            stacklevel=4,
+        )
+
+
+def bands(
+    net: ChannelExchangeNetwork,
+    scene: Callable[[bool], Scene],
+    size: tuple[int, int],
+    views: Views,
+    vectors: frozenset[str] = frozenset(),
+) -> Iterator[Band]:
+    """Predicts a scene, or several of one size, in evaluation mode and without gradients.
+
+    Args:
+        net: the network.
+        scene: gives the inputs, as they are or (True) mirrored.
+        size: height and width of what is predicted.
+        views: how the network looks at it.
+        vectors: the outputs whose values are directions, see `vector_fields`.
+
+    Yields:
+        Bands that cover the prediction from top to bottom. Of several views they hold the mean of
+        what `cen.tasks.Kind.comparable` makes of each.
+
+    Raises:
+        ConfigError: the tiles are too small for the network.
+        ShapeError: a scene is too small.
+    """
+    variants = views.variants()
+    looks = [_look(net, scene(mirrored), scale, size, views) for scale, mirrored in variants]
+    for first, stop in _rows(looks, size, net):
+        outputs = [look(first, stop) for look in looks]
+        if views.averaged:
+            comparable = [
+                _comparable(net.outputs, output, mirrored, vectors)
+                for output, (_, mirrored) in zip(outputs, variants, strict=True)
+            ]
+            outputs = [{name: _mean([one[name] for one in comparable]) for name in comparable[0]}]
+        yield Band(first, outputs[0])
+
+
+def joined(found: Iterable[Band]) -> Band:
+    """All bands of a prediction as one."""
+    parts = [outputs for _, outputs in found]
+    if len(parts) == 1:
+        return Band(0, parts[0])
+    whole = {
+        name: Output(
+            {
+                stream: torch.cat([part[name].streams[stream] for part in parts], -2)
+                for stream in output.streams
+            },
+            torch.cat([part[name].ensemble for part in parts], -2),
+            output.alpha,
+        )
+        for name, output in parts[0].items()
+    }
+    return Band(0, whole)
+
+
+_Look = Callable[[int, int], dict[str, Output]]
+
+
+def _look(
+    net: ChannelExchangeNetwork, scene: Scene, scale: float, size: tuple[int, int], views: Views
+) -> _Look:
+    """What gives rows of the prediction of one view, asked from top to bottom."""
+    if scale != 1.0:
+        scene = ScaledScene(scene, scale)
+    side = views.side(net, scene.size)
+    if side is None:
+        return _Whole(net, scene, size, views)
+    tilings = [Tiling.of(length, side, _align(net)) for length in scene.size]
+    return TiledRows(net, scene, size, views.computing, tilings)
+
+
+def _rows(
+    looks: Sequence[_Look], size: tuple[int, int], net: ChannelExchangeNetwork
+) -> Iterator[tuple[int, int]]:
+    """The bands: one where a view is of the whole picture anyway."""
+    step = size[0]
+    if any(isinstance(look, TiledRows) for look in looks):
+        channels = max(task.channels for task in net.outputs.values())
+        step = max(1, _OF_BAND // (size[1] * channels))
+    for first in range(0, size[0], step):
+        yield first, min(first + step, size[0])
+
+
+class _Whole:
+    """The prediction of a picture that is not cut."""
+
+    def __init__(
+        self, net: ChannelExchangeNetwork, scene: Scene, size: tuple[int, int], views: Views
+    ) -> None:
+        self._net, self._scene, self._size, self._views = net, scene, size, views
+        self._outputs: dict[str, Output] = {}
+
+    def __call__(self, first: int, stop: int) -> dict[str, Output]:
+        if not self._outputs:
+            inputs = self._scene.window(*(slice(0, side) for side in self._scene.size))
+            with self._views.computing(next(iter(inputs.values())).device):
+                self._outputs = self._net(inputs, size=self._size)
+        if (first, stop) == (0, self._size[0]):
+            return self._outputs
+        rows = operator.itemgetter((..., slice(first, stop), slice(None)))
+        return {name: _map(output, rows) for name, output in self._outputs.items()}
+
+
+def _map(output: Output, of: Callable[[Tensor], Tensor]) -> Output:
+    streams = {name: of(values) for name, values in output.streams.items()}
+    return Output(streams, of(output.ensemble), output.alpha)
+
+
+def _comparable(
+    tasks: Mapping[str, Task],
+    outputs: Mapping[str, Output],
+    mirrored: bool,
+    vectors: frozenset[str],
+) -> dict[str, Output]:
+    """What the mean over views is taken of, the right way round."""
+
+    def of(name: str, values: Tensor) -> Tensor:
+        values = tasks[name].rules.comparable(values.float())
+        return mirror_truth(values, name in vectors) if mirrored else values
+
+    return {name: _map(output, partial(of, name)) for name, output in outputs.items()}
+
+
+def _mean(views: Sequence[Output]) -> Output:
+    streams = {
+        name: torch.stack([view.streams[name] for view in views]).mean(0)
+        for name in views[0].streams
+    }
+    ensemble = torch.stack([view.ensemble for view in views]).mean(0)
+    return Output(streams, ensemble, views[0].alpha)

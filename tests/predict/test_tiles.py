@@ -1,0 +1,57 @@
+"""Tiles cover a picture, and the weights of overlapping ones sum to 1."""
+
+import pytest
+import torch
+from tests.predict.local import local_network
+
+import cen
+from cen.errors import ConfigError
+from cen.predict.tiles import Tiling, check_tile, looks_afar, tile_side
+
+
+@pytest.mark.parametrize("length", [100, 257, 640, 641, 1000, 3000, 4001])
+@pytest.mark.parametrize(("tile", "align"), [(64, 32), (256, 32), (640, 32), (512, 256)])
+def test_tiles_cover_an_axis_and_overlap(length, tile, align):
+    tiling = Tiling.of(length, tile, align)
+    assert tiling.spans[0][0] == 0
+    assert tiling.spans[-1][1] == length
+    assert all(start % align == 0 and stop - start <= tile for start, stop in tiling.spans)
+    for (_, stop), (start, _) in zip(tiling.spans, tiling.spans[1:], strict=False):
+        assert stop - start >= tiling.overlap
+
+
+def test_weights_of_the_usual_overlap_sum_to_one():
+    tiling = Tiling(((0, 256), (192, 448)), overlap=64)
+    total = torch.zeros(112)
+    for number, (start, stop) in enumerate(tiling.spans):
+        weights = tiling.weights(number, (stop - start) // 4)
+        total[start // 4 : stop // 4] += weights
+    assert torch.allclose(total, torch.ones(112))
+    first, second = tiling.weights(0, 64), tiling.weights(1, 64)
+    assert first[:48].eq(1).all()  # alone, up to the border of the picture
+    assert first[-4:].eq(0).all()  # a quarter of the overlap
+    assert torch.allclose(first[48:], second[:16].flip(0))
+    assert (first[48:].diff() <= 0).all()
+    assert first[56:58].tolist() == pytest.approx([0.4375, 0.3125])
+
+
+def test_pictures_of_two_megapixels_stay_whole():
+    assert tile_side("auto", (1080, 1920), 32) is None
+    assert tile_side("auto", (1536, 2048), 32) == 640
+    assert tile_side(None, (9000, 9000), 32) is None
+    assert tile_side(100, (100, 90), 32) is None
+    assert tile_side(100, (101, 90), 32) == 96
+    with pytest.raises(ConfigError, match=r"tile: 40 pixels are too small.*64"):
+        tile_side(40, (101, 90), 32)
+
+
+@pytest.mark.parametrize("tile", ["all", 0, -64, 1.5, True])
+def test_what_is_no_side_is_refused(tile):
+    with pytest.raises(ConfigError, match="tile:"):
+        check_tile(tile)
+
+
+def test_networks_that_go_by_the_whole_picture_are_known():
+    options = {"encoder": "resnet18", "inputs": {"rgb": 3}, "width": 8, "outputs": {"s": 3}}
+    assert looks_afar(cen.build("pspnet", decoder_channels=8, **options)) == ["pyramid pooling"]
+    assert looks_afar(local_network(4)) == []

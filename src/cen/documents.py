@@ -80,9 +80,8 @@ def parse_yaml(content: bytes | str, name: str, error: type[CenError] = ConfigEr
         _check_events(text, name, error)
         loader = _Loader(text)
         node = loader.get_single_node()
-        refuse_repeated(node, name, error)
-        value = None if node is None else loader.construct_document(node)
-        return Document(value, dict(lines(node)))
+        lines = dict(_lines(node, name, error))
+        return Document(None if node is None else loader.construct_document(node), lines)
     except yaml.YAMLError as problem:
         raise error(f"{name}{_place(problem)}: is not valid YAML: {_told(problem)}") from None
     except (ValueError, OverflowError) as problem:
@@ -130,38 +129,29 @@ def parse_json(
     return value
 
 
-def lines(node: yaml.Node | None, prefix: str = "") -> Iterator[tuple[str, int]]:
-    """Yields the dotted key and the line, counted from 1, of every key of a composed YAML file."""
+def _lines(
+    node: yaml.Node | None, source: str, error: type[CenError], prefix: str = ""
+) -> Iterator[tuple[str, int]]:
+    """Yields the dotted key and the line, counted from 1, of every key of a composed YAML file.
+
+    Refuses a key that is given twice, of which YAML itself would silently take the last.
+    """
     if isinstance(node, yaml.MappingNode):
+        seen: dict[str, int] = {}
         for name, child in node.value:
-            key = join(prefix, _key(name))
-            yield key, name.start_mark.line + 1
-            yield from lines(child, key)
+            key, line = join(prefix, _key(name)), name.start_mark.line + 1
+            if key in seen:
+                raise error(
+                    f"{source}, line {line}: {key}: was given in line {seen[key]} already; two "
+                    "things of one name cannot be told apart, so rename one or take it out"
+                )
+            seen[key] = line
+            yield key, line
+            yield from _lines(child, source, error, key)
     elif isinstance(node, yaml.SequenceNode):
         for index, child in enumerate(node.value):
             yield f"{prefix}.{index}", child.start_mark.line + 1
-            yield from lines(child, f"{prefix}.{index}")
-
-
-def refuse_repeated(
-    node: yaml.Node | None, source: str, error: type[CenError] = ConfigError, prefix: str = ""
-) -> None:
-    """Refuses a key that is given twice, of which YAML itself would silently take the last."""
-    if isinstance(node, yaml.SequenceNode):
-        for index, child in enumerate(node.value):
-            refuse_repeated(child, source, error, f"{prefix}.{index}")
-    if not isinstance(node, yaml.MappingNode):
-        return
-    seen: dict[str, int] = {}
-    for name, child in node.value:
-        key, line = join(prefix, _key(name)), name.start_mark.line + 1
-        if key in seen:
-            raise error(
-                f"{source}, line {line}: {key}: was given in line {seen[key]} already; two things "
-                "of one name cannot be told apart, so rename one or take it out"
-            )
-        seen[key] = line
-        refuse_repeated(child, source, error, key)
+            yield from _lines(child, source, error, f"{prefix}.{index}")
 
 
 def join(prefix: str, name: object) -> str:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from cen.errors import CheckpointError, ConfigError, ShapeError, did_you_mean
 from cen.metrics.efficientnet import EfficientNetLite0
 from cen.metrics.inception import Inception
-from cen.models.foreign_weights import read_tensors, require_fit
+from cen.models.foreign_weights import fill, read_tensors
 from cen.models.pretrained import download
 
 INCEPTION_URL = (
@@ -113,8 +113,5 @@ def load_features(name: str, weights: str | Path | None = None) -> Features:
     state = download(where) if where.startswith(("http://", "https://")) else read_tensors(where)
     state = {key: value for key, value in state.items() if not key.startswith(source.unused)}
     network = source.make()
-    own = network.state_dict()
-    counters = {key: v for key, v in own.items() if key.endswith("num_batches_tracked")}
-    require_fit({**counters, **state}, own, f"{where} does not hold the network {name}")
-    network.load_state_dict({**counters, **state})
+    fill(network, state, f"{where} does not hold the network {name}")
     return Features(name, network)

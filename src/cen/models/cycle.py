@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from cen.errors import ConfigError, ShapeError, StreamError, described, did_you_mean
 from cen.exchange import Streams, convert_layers
-from cen.models.network import ChannelExchangeNetwork, Encoder, Output, resize
+from cen.models.network import ChannelExchangeNetwork, Encoder, Output
 from cen.models.network_description import NetworkDescription
 from cen.models.stems import TILED, private_stem, tile
 from cen.models.unet import make_unet
@@ -86,8 +86,7 @@ class CycleFusionNetwork(ChannelExchangeNetwork):
             StreamError: if a name is unknown, or a target has no source.
             ShapeError: if a shape does not fit; the message names the input.
         """
-        present = self._check(inputs)
-        inputs = self._of_weights(inputs)
+        inputs, present = self._accept(inputs)
         directions = self._directions(present, targets)
         wanted = {target for target, _ in directions}
         order = [s for s in self._every if s.output in wanted and s.input in present]
@@ -211,17 +210,8 @@ class CycleFusionNetwork(ChannelExchangeNetwork):
         values = torch.unflatten(self.heads[target](own.flatten(0, 1)), 0, own.shape[:2])
         return self.combined(target, {name: values[:, k] for k, name in enumerate(sources)}, size)
 
-    def combined(
-        self, name: str, streams: dict[str, Tensor], size: Sequence[int] | None = None
-    ) -> Output:
-        """An output of what its streams predict, as in the base class."""
-        if size is not None:
-            streams = {key: resize(value, size) for key, value in streams.items()}
-        scalars, every = self.alpha[name], self.sources(name)
-        alpha = torch.softmax(torch.stack([scalars[every.index(key)] for key in streams]), 0)
-        detached = [value.detach() for value in streams.values()]
-        ensemble = self.outputs[name].rules.constrain(weighted_sum(detached, alpha))
-        return Output(streams, ensemble, alpha)
+    def _ensemble(self, name: str, values: Sequence[Tensor], alpha: Tensor) -> Tensor:
+        return self.outputs[name].rules.constrain(weighted_sum(values, alpha))
 
     def _affine(self, name: str, value: Tensor) -> Tensor:
         if name not in self.feeds:

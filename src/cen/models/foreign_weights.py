@@ -116,6 +116,15 @@ def require_fit(state: Mapping[str, Tensor], expected: Mapping[str, Tensor], wro
     _raise_if(problems, wrong)
 
 
+def fill(net: nn.Module, state: Mapping[str, Tensor], wrong: str) -> None:
+    """Loads a state dict; counters of batches, which nothing reads, may lack (PyTorch < 0.4.1)."""
+    own = net.state_dict()
+    counters = {key: value for key, value in own.items() if key.endswith("num_batches_tracked")}
+    state = {**counters, **state}
+    require_fit(state, own, wrong)
+    net.load_state_dict(state)
+
+
 def require_shapes(
     shapes: Mapping[str, tuple[int, ...]], expected: Mapping[str, Tensor], wrong: str
 ) -> None:

@@ -139,8 +139,7 @@ class ChannelExchangeNetwork(nn.Module):
                 CPU, in evaluation) holds NaN or infinity. Half and double precision are converted
                 to that of the weights.
         """
-        present = self._check(inputs)
-        inputs = self._of_weights(inputs)
+        inputs, present = self._accept(inputs)
         with self.encoder_streams.activate(present):
             features = self._encode(inputs, present)
             decoded = self._decode(features, present)
@@ -157,14 +156,20 @@ class ChannelExchangeNetwork(nn.Module):
         """
         return torch.zeros((), device=next(self.parameters()).device)
 
-    def alpha_weights(self) -> dict[str, dict[str, float]]:
-        """The ensemble's weight of every stream, by output and input; `cen.inspect` reads it."""
-        return {
-            name: dict(
-                zip(self.sources(name), torch.softmax(alpha.detach(), 0).tolist(), strict=True)
-            )
-            for name, alpha in self.alpha.items()
-        }
+    def alpha_weights(self, present: Collection[str] | None = None) -> dict[str, dict[str, float]]:
+        """The ensemble's weight of every stream, by output and input; `cen.inspect` reads it.
+
+        Args:
+            present: the inputs that there are, over which weights are normalised; None: all.
+        """
+        weights = {}
+        for output, alpha in self.alpha.items():
+            pairs = zip(self.sources(output), alpha.detach(), strict=True)
+            scalars = {name: a for name, a in pairs if present is None or name in present}
+            if scalars:
+                shares = torch.stack(list(scalars.values())).softmax(0).tolist()
+                weights[output] = dict(zip(scalars, shares, strict=True))
+        return weights
 
     @property
     def outputs_apart(self) -> bool:
@@ -240,13 +245,14 @@ class ChannelExchangeNetwork(nn.Module):
         if conv1 is not None and shared is None:
             conv1.weight.copy_(adapt_channels(first.weight, 3))
 
-    def _check(self, inputs: Mapping[str, Tensor]) -> tuple[str, ...]:
-        """The names of the inputs that are present, in the order of the streams."""
-        return check_inputs(inputs, self.inputs, getattr(self.encoder, "smallest", SMALLEST))
+    def _accept(self, inputs: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], tuple[str, ...]]:
+        """The inputs in the precision of the weights, and their names in the order of the streams.
 
-    def _of_weights(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """The inputs in the precision of the weights; autocast lowers it again."""
-        return in_precision_of(next(self.parameters()), inputs, finite=not self.training)
+        Autocast lowers the precision again.
+        """
+        present = check_inputs(inputs, self.inputs, getattr(self.encoder, "smallest", SMALLEST))
+        weight = next(self.parameters())
+        return in_precision_of(weight, inputs, finite=not self.training), present
 
     def _stem(self, inputs: Mapping[str, Tensor], present: Sequence[str]) -> Tensor:
         """The packed results of the first convolutions."""
@@ -294,14 +300,16 @@ class ChannelExchangeNetwork(nn.Module):
         """An output of what its streams predict, (B, C, h, w) each, resized to (H, W) first."""
         if size is not None:
             streams = {key: resize(value, size) for key, value in streams.items()}
-        order = tuple(self.inputs)
-        scalars = self.alpha[name]
-        if len(streams) < len(order):
+        order, scalars = self.sources(name), self.alpha[name]
+        if tuple(streams) != order:
             # Picked by static index, so that a compiled graph needs no copy from the host.
             scalars = torch.stack([scalars[order.index(key)] for key in streams])
         alpha = torch.softmax(scalars, 0)
         values = [value.detach() for value in streams.values()]
-        return Output(streams, self.outputs[name].rules.ensemble(values, alpha), alpha)
+        return Output(streams, self._ensemble(name, values, alpha), alpha)
+
+    def _ensemble(self, name: str, values: Sequence[Tensor], alpha: Tensor) -> Tensor:
+        return self.outputs[name].rules.ensemble(values, alpha)
 
 
 def split_rows(packed: Tensor, *sizes: int) -> Tensor:

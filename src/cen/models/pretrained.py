@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from cen.errors import CheckpointError, ConfigError, StreamError, described, did_you_mean
 from cen.files import write_atomically
 from cen.models.baselines import FusedNetwork
-from cen.models.foreign_weights import read_tensors, require_fit
+from cen.models.foreign_weights import fill, read_tensors, require_fit
 from cen.models.network import ChannelExchangeNetwork
 from cen.models.resnet import ResNet
 
@@ -70,13 +70,7 @@ def load_pretrained(encoder: nn.Module, weights: str | Path) -> None:
             "cen.save_encoder(net, FILE, stream) and give the file"
         )
     state = {key: value for key, value in state.items() if not key.startswith("fc.")}
-    # Weights saved before PyTorch 0.4.1 hold no batch counters; nothing reads them here.
-    counters = {k: v for k, v in encoder.state_dict().items() if k.endswith("num_batches_tracked")}
-    state = {**counters, **state}
-    require_fit(
-        state, encoder.state_dict(), f"{source} does not hold a {name} of width {encoder.width}"
-    )
-    encoder.load_state_dict(state)
+    fill(encoder, state, f"{source} does not hold a {name} of width {encoder.width}")
 
 
 def save_encoder(net: ChannelExchangeNetwork, path: str | Path, stream: str) -> None:

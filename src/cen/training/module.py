@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -172,12 +173,13 @@ class DensePrediction(LightningModule):
         optimizer_closure: Callable[[], Any] | None = None,
     ) -> None:
         """One step; streams of modalities that are absent in it stay as they are."""
+        with self._absent_kept():
+            optimizer.step(closure=optimizer_closure)
+
+    def _absent_kept(self) -> AbstractContextManager[None]:
         if len(self.present) == len(self.net.inputs):
-            optimizer.step(closure=optimizer_closure)
-            return
-        rows = absent_rows(self.net, self.present)
-        with kept(self.trainer.optimizers[0], rows):
-            optimizer.step(closure=optimizer_closure)
+            return nullcontext()
+        return kept(self.trainer.optimizers[0], absent_rows(self.net, self.present))
 
     def validation_step(self, batch: Sequence[Batch], batch_idx: int) -> None:
         """Counts one batch, given as groups of samples of one size."""

@@ -188,8 +188,9 @@ class _ScoringPass(LightningModule):
         for key, scores in self.scores.items():
             assert isinstance(scores, FusionScores)
             values = scores.compute()
+            alpha = self.net.alpha_weights(scores.inputs)
             for output, entry in values.items():
-                entry["alpha"] = self._alpha(output, scores.inputs)
+                entry["alpha"] = alpha.get(output, {})
                 if output in self.distances and len(scores.inputs) == len(self.net.inputs):
                     self._add_distances(output, entry)
             self.result[key] = values
@@ -235,16 +236,6 @@ class _ScoringPass(LightningModule):
             return inputs_of(self.net, turned, present)
         inputs = inputs_of(self.net, batch, present)
         return {name: mirror(image, self.modalities.get(name)) for name, image in inputs.items()}
-
-    def _alpha(self, output: str, present: Subset) -> dict[str, float]:
-        """Ensemble weights of the streams present, renormalised over them."""
-        if output not in self.net.alpha:
-            return {}
-        scalars = self.net.alpha[output].detach()
-        order = self.net.sources(output)
-        there = [name for name in present if name in order]
-        weights = torch.stack([scalars[order.index(name)] for name in there]).softmax(0)
-        return dict(zip(there, weights.tolist(), strict=True))
 
 
 def _described(dataset: Dataset[Any], what: str) -> Mapping[str, Modality]:

@@ -63,8 +63,7 @@ class FusedNetwork(ChannelExchangeNetwork):
             StreamError: if no input is given or one is unknown.
             ShapeError: if a shape does not fit; the message names the input.
         """
-        present = self._check(inputs)
-        inputs = self._of_weights(inputs)
+        inputs, present = self._accept(inputs)
         rows = tuple(i for i, name in enumerate(self.inputs) if name in present)
         with self.encoder_streams.activate(present):
             features = self._features(self._first(inputs, present, rows), rows)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import nullcontext
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -15,7 +14,6 @@ from cen.errors import ConfigError
 from cen.models import ChannelExchangeNetwork, Output, PatchGAN
 from cen.optim import build_optimizer, param_groups
 from cen.options.training_options import TrainConfig
-from cen.training.absent_streams import absent_rows, kept
 from cen.training.generation.discriminators import tiled
 from cen.training.module import Batch, DensePrediction, inputs_of, targets_of
 from cen.weighting import FixedWeighting
@@ -178,12 +176,6 @@ class Translation(DensePrediction):
         """The losses of the outputs as the generator learns from them."""
         images = {name: self.how.l1 * parts[name] + loss for name, loss in deceived.items()}
         return {**parts, **images}
-
-    def _absent_kept(self) -> Any:
-        """Streams of modalities that are absent in a step stay as they are."""
-        if len(self.present) == len(self.net.inputs):
-            return nullcontext()
-        return kept(self.trainer.optimizers[0], absent_rows(self.net, self.present))
 
 
 def _nothing() -> None:

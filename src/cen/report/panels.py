@@ -46,16 +46,22 @@ class PanelOutput:
     ensemble: Array | None
     kind: str = _FIRST_KIND
 
+    def arrays(self) -> dict[str, Array]:
+        """What is stored: ``truth``, ``streams/NAME`` and ``ensemble``, as far as there is any."""
+        streams = {f"streams/{name}": value for name, value in self.streams.items()}
+        parts = {"truth": self.truth, **streams, "ensemble": self.ensemble}
+        return {part: value for part, value in parts.items() if value is not None}
+
     def predictions(self) -> dict[str, Array]:
-        """Truth, "stream NAME" and ensemble, as far as they are stored.
+        """What is shown: truth, "stream NAME" and ensemble.
 
         With a single stream the ensemble is that stream and is left out.
         """
-        shown = {} if self.truth is None else {"truth": self.truth}
-        shown |= {f"stream {name}": value for name, value in self.streams.items()}
-        if self.ensemble is not None and len(self.streams) != 1:
-            shown["ensemble"] = self.ensemble
-        return shown
+        return {
+            part.replace("streams/", "stream ", 1): value
+            for part, value in self.arrays().items()
+            if part != "ensemble" or len(self.streams) != 1
+        }
 
 
 @dataclass(frozen=True)
@@ -76,10 +82,8 @@ class Panel:
     @property
     def nbytes(self) -> int:
         """Bytes of all arrays."""
-        arrays: list[Array | None] = list(self.inputs.values())
-        for output in self.outputs.values():
-            arrays += [output.truth, *output.streams.values(), output.ensemble]
-        return sum(array.nbytes for array in arrays if array is not None)
+        outputs = [value for shown in self.outputs.values() for value in shown.arrays().values()]
+        return sum(array.nbytes for array in [*self.inputs.values(), *outputs])
 
 
 def save_panel(path: str | Path, panel: Panel) -> Path:
@@ -97,12 +101,8 @@ def save_panel(path: str | Path, panel: Panel) -> Path:
     for name, output in panel.outputs.items():
         if output.kind != _FIRST_KIND:
             arrays[f"outputs/{name}/kind"] = np.array(output.kind)
-        if output.truth is not None:
-            arrays[f"outputs/{name}/truth"] = np.asarray(output.truth)
-        for stream, value in output.streams.items():
-            arrays[f"outputs/{name}/streams/{stream}"] = np.asarray(value)
-        if output.ensemble is not None:
-            arrays[f"outputs/{name}/ensemble"] = np.asarray(output.ensemble)
+        for part, value in output.arrays().items():
+            arrays[f"outputs/{name}/{part}"] = np.asarray(value)
     content = io.BytesIO()
     np.savez_compressed(content, **arrays)
     return write_bytes(path, content.getvalue(), DataError)
@@ -129,19 +129,15 @@ def _check_sizes(path: Path) -> None:
                 raise DataError(f"{entry.filename!a} claims {shape} values of {dtype}")
 
 
-def _check_output(name: str, entry: Mapping[str, Any]) -> None:
+def _check_output(name: str, output: PanelOutput) -> None:
     """Refuses an output whose arrays are not those of its kind."""
-    name_of_kind = entry.get("kind", _FIRST_KIND)
-    kind = KINDS.get(name_of_kind)
+    kind = KINDS.get(output.kind)
     if kind is None:
         raise DataError(
-            f"outputs/{name} is of kind {name_of_kind[:40]!a}; there are {', '.join(KINDS)}"
+            f"outputs/{name} is of kind {output.kind[:40]!a}; there are {', '.join(KINDS)}"
         )
-    maps = {"truth": entry["truth"], "ensemble": entry["ensemble"], **entry["streams"]}
-    for part, value in maps.items():
-        if value is None:
-            continue
-        place = f"outputs/{name}/{part}"
+    for part, value in output.arrays().items():
+        place = f"outputs/{name}/{part.removeprefix('streams/')}"
         _check_picture(place, value)
         if expected := kind.expected(value):
             raise DataError(
@@ -178,26 +174,24 @@ def load_panel(path: str | Path) -> Panel:
             arrays = {key: file[key] for key in file.files}
     except Exception as error:  # a damaged archive raises whatever its layer raises
         raise DataError(f"{path}: cannot be read as a panel ({error})") from error
-    inputs: dict[str, Array] = {}
-    found: dict[str, dict[str, Any]] = {}
+    inputs = {k.removeprefix("inputs/"): v for k, v in arrays.items() if k.startswith("inputs/")}
+    entries: dict[str, dict[str, Any]] = {}
     for key, value in arrays.items():
-        if key.startswith("inputs/"):
-            inputs[key.removeprefix("inputs/")] = value
-        elif match := _OUTPUT.fullmatch(key):
+        if match := _OUTPUT.fullmatch(key):
             name, part, stream = match.groups()
-            entry = found.setdefault(name, {"truth": None, "streams": {}, "ensemble": None})
+            entry = entries.setdefault(name, {"truth": None, "streams": {}, "ensemble": None})
             if stream:
                 entry["streams"][stream] = value
             else:
                 entry[part] = str(value) if part == "kind" else value
+    if not inputs and not entries:
+        raise DataError(f"{path}: holds no panel, only the arrays {sorted(arrays)}")
+    outputs = {name: PanelOutput(**entry) for name, entry in entries.items()}
     try:
-        for key, value in inputs.items():
-            _check_picture(f"inputs/{key}", value)
-        for key, entry in found.items():
-            _check_output(key, entry)
+        for name, value in inputs.items():
+            _check_picture(f"inputs/{name}", value)
+        for name, output in outputs.items():
+            _check_output(name, output)
     except DataError as error:
         raise DataError(f"{path}: {error}") from None
-    if not inputs and not found:
-        raise DataError(f"{path}: holds no panel, only the arrays {sorted(arrays)}")
-    name = str(arrays.get("name", np.array(Path(path).stem)))
-    return Panel(name, inputs, {key: PanelOutput(**entry) for key, entry in found.items()})
+    return Panel(str(arrays.get("name", np.array(Path(path).stem))), inputs, outputs)

@@ -24,8 +24,8 @@ import graphed
 from study_archive import pack
 
 from cen.cli.sources import load_config
-from cen.studies.datasets import choose_data, make_missing, roots_of
-from cen.studies.grid import Choice, Run, evaluation_options, expand
+from cen.studies.calling import Call
+from cen.studies.grid import Choice, Run
 from cen.studies.results import note_figures
 from cen.studies.run_store import Store
 from cen.studies.spec import Study, find_study
@@ -105,16 +105,13 @@ def _runs(out: Path, part: str) -> list[Item]:
     parser.add_argument("--budget", nargs="+", type=float, default=[])
     parser.add_argument("--seeds", type=int)
     asked = parser.parse_args(shlex.split(part))
-    whole = Study.load(find_study(asked.study)[1])
-    study = choose_data(whole, asked.data, None)
-    roots = roots_of(study, out, load_config(study.config, {}).data.root)
-    for command in make_missing(study, roots, os.cpu_count() or 1, os.environ):
-        print(command, flush=True)
+    name, file = find_study(asked.study)
     choice = Choice({}, asked.only, tuple(asked.budget), asked.seeds)
-    store = Store(out, evaluation_options(study))
-    runs = expand(study, choice, roots, load_config)
-    runs.sort(key=lambda run: -run.config.train.max_steps)
-    return [(store, run, roots[run.data]) for run in runs]
+    call = Call(name, Study.load(file), choice, asked.data, out, load_config)
+    for command in call.prepare():
+        print(command, flush=True)
+    runs = sorted(call.runs(), key=lambda run: -run.config.train.max_steps)
+    return [(call.store, run, call.roots[run.data]) for run in runs]
 
 
 def _fork(store: Store, run: Run, root: Path) -> int:

@@ -23,10 +23,10 @@ class _Once(argparse.Action):
         values: Any,
         option_string: str | None = None,
     ) -> None:
-        given: set[str] = namespace.__dict__.setdefault("given", set())
-        if option_string is not None and self.dest in given:
+        before: set[str] = namespace.__dict__.setdefault("given", set())
+        if option_string is not None and self.dest in before:
             raise ConfigError(f"{option_string} is given twice; leave one of them out")
-        given.add(self.dest)
+        before.add(self.dest)
         setattr(namespace, self.dest, values)
 
 
@@ -130,8 +130,8 @@ class Parser(argparse.ArgumentParser):
         return self.parse_args(list(argv))
 
     def _options(self) -> list[str]:
-        known = [option for option in self._option_string_actions if option.startswith("--")]
-        return [*known, "--seed"] if self.free == "keys" else known
+        declared = [option for option in self._option_string_actions if option.startswith("--")]
+        return [*declared, "--seed"] if self.free == "keys" else declared
 
     def _is_free(self, option: str) -> bool:
         if not option.startswith("--") or option == "--" or option in self._option_string_actions:
@@ -140,13 +140,13 @@ class Parser(argparse.ArgumentParser):
 
     def _take_free(self, words: list[str]) -> tuple[list[str], dict[str, str]]:
         """Splits the words into those argparse knows and ``--key value`` or ``--key=value``."""
-        known: list[str] = []
+        declared: list[str] = []
         free: dict[str, str] = {}
         while words:
             word = words.pop(0)
             option, equals, value = word.partition("=")
             if not self._is_free(option):
-                known.append(word)
+                declared.append(word)
                 continue
             if "" in option[2:].split("."):
                 raise ConfigError(
@@ -158,4 +158,4 @@ class Parser(argparse.ArgumentParser):
             if option[2:] in free:
                 raise ConfigError(f"{shown(option, '')} is given twice; leave one of them out")
             free[option[2:]] = value if equals else words.pop(0)
-        return known, free
+        return declared, free

@@ -114,12 +114,12 @@ def _all(args: argparse.Namespace, predictor: "Predictor") -> int:
         if hasattr(prediction, "legend"):
             present = [item for item in prediction.legend() if item["pixels"]]
             entry |= {"kind": "segmentation", "alpha": prediction.alpha, "classes": present}
-            told = ", ".join(f"{x['class']} {100 * x['share']:.1f} %" for x in present)
+            summary = ", ".join(f"{x['class']} {100 * x['share']:.1f} %" for x in present)
         else:
             entry |= prediction.facts()
-            told = f"{entry['least']:.3g} to {entry['greatest']:.3g}, mean {entry['mean']:.3g}"
+            summary = f"{entry['least']:.3g} to {entry['greatest']:.3g}, mean {entry['mean']:.3g}"
         figures["outputs"][name] = entry
-        rows.append((name, entry["kind"], told))
+        rows.append((name, entry["kind"], summary))
         written += [f"{name} {key}: {file}" for key, file in entry["files"].items()]
     shown = printing.table(("output", "kind", "what was seen"), rows)
     printing.emit(args, figures, shown, "\n".join(written))

@@ -127,7 +127,7 @@ def _write(args: argparse.Namespace, call: Call, asked: Sequence[Run]) -> None:
     from cen.studies.study_files import write_outputs
     from cen.studies.study_tables import all_tables
 
-    runs = call.told(asked)
+    runs = call.tabled(asked)
     records = collect(call.store, runs)
     command = [] if args.table else _command(args)
     count = len({run.hash for run in runs})

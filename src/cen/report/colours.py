@@ -154,13 +154,13 @@ def colorize_depth(depth: ArrayLike, limits: tuple[float, float] | None = None) 
         values = values.reshape([n for n in values.shape if n != 1] or [1, 1])
     if values.ndim != 2:
         raise ShapeError(f"depth has shape (H, W), got {values.shape}")
-    known = np.isfinite(values) & (values > 0)
+    valid = np.isfinite(values) & (values > 0)
     painted = np.full((*values.shape, 3), NEUTRAL, dtype=np.uint8)
-    if known.any():
-        near, far = limits or tuple(np.percentile(values[known], (2, 98)).tolist())
-        share = (values[known] - near) / max(far - near, 1e-9)
+    if valid.any():
+        near, far = limits or tuple(np.percentile(values[valid], (2, 98)).tolist())
+        share = (values[valid] - near) / max(far - near, 1e-9)
         ramp = matplotlib.colormaps["viridis_r"](share.clip(0, 1))
-        painted[known] = (ramp[:, :3] * 255).round().astype(np.uint8)
+        painted[valid] = (ramp[:, :3] * 255).round().astype(np.uint8)
     return painted
 
 
@@ -193,9 +193,9 @@ def to_picture(array: ArrayLike) -> Image:
         # in −1..1, as the network gives them, and get the grey that images of one band have.
         band = values[..., 0]
         if band.dtype != np.uint8:
-            known = np.isfinite(band)
-            grey = 127.5 * (np.where(known, band, 0.0).astype(np.float64) + 1.0)
-            band = np.where(known, grey.round().clip(0, 255), NEUTRAL[0]).astype(np.uint8)
+            valid = np.isfinite(band)
+            grey = 127.5 * (np.where(valid, band, 0.0).astype(np.float64) + 1.0)
+            band = np.where(valid, grey.round().clip(0, 255), NEUTRAL[0]).astype(np.uint8)
         return np.repeat(band[..., None], 3, axis=-1)
     raise ShapeError(f"cannot show an array of shape {values.shape} and type {values.dtype}")
 

@@ -67,8 +67,8 @@ def _read(dataset: AlignedDataset, index: int) -> dict[str, Any]:
 
 
 def _limits(samples: Sequence[dict[str, Any]], name: str) -> tuple[float, float]:
-    known = [s[name][np.isfinite(s[name])] for s in samples if name in s]
-    values = np.concatenate([*known, np.zeros(0)])
+    measured = [s[name][np.isfinite(s[name])] for s in samples if name in s]
+    values = np.concatenate([*measured, np.zeros(0)])
     if not values.size:
         return 0.0, 1.0
     near, far = np.percentile(values, (1, 99)).tolist()
@@ -87,8 +87,8 @@ def _draw(
     if next(iter({**dataset.modalities, **dataset.targets})) == name:
         axis.set_ylabel(sample["name"][-24:], fontsize=7)
     if name not in sample:
-        told = sample.get("error", "none")
-        message = axis.text(0.5, 0.5, told, wrap=True, fontsize=5, color="red")
+        text = sample.get("error", "none")
+        message = axis.text(0.5, 0.5, text, wrap=True, fontsize=5, color="red")
         message.set_horizontalalignment("center")
         message.set_verticalalignment("center")
         message.set_in_layout(False)  # a long one would take all the room of the pictures

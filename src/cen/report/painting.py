@@ -44,27 +44,27 @@ def error_text(kind: str, values: ArrayLike, truth: ArrayLike, classes: int = 0)
 def paint_normals(normals: ArrayLike) -> Image:
     """Unit vectors (H, W, 3) as colours: x, y and −z from −1..1 to 0..255, facing us is light."""
     vectors = np.asarray(normals, dtype=np.float32)
-    known: NDArray[np.bool_] = np.asarray(np.isfinite(vectors).all(-1))
-    turned = np.where(known[..., None], vectors, 0) * np.array((1, 1, -1), dtype=np.float32)
+    valid: NDArray[np.bool_] = np.asarray(np.isfinite(vectors).all(-1))
+    turned = np.where(valid[..., None], vectors, 0) * np.array((1, 1, -1), dtype=np.float32)
     painted: Image = (127.5 + 127.5 * turned).round().clip(0, 255).astype(np.uint8)
-    painted[~known] = NEUTRAL
+    painted[~valid] = NEUTRAL
     return painted
 
 
 def paint_edges(strengths: ArrayLike) -> Image:
     """Strengths (H, W) in 0..1 as grey, black where the edge is strong."""
     values = np.asarray(strengths, dtype=np.float32)
-    known = np.isfinite(values)
-    grey = (255 * (1 - np.where(known, values, 0).clip(0, 1))).round().astype(np.uint8)
+    valid = np.isfinite(values)
+    grey = (255 * (1 - np.where(valid, values, 0).clip(0, 1))).round().astype(np.uint8)
     painted: Image = np.repeat(grey[..., None], 3, axis=-1)
-    painted[~known] = NEUTRAL
+    painted[~valid] = NEUTRAL
     return painted
 
 
 def depth_limits(maps: Iterable[ArrayLike]) -> Limits | None:
     """Nearest and farthest depth (2nd and 98th percentile) of maps that share a colour scale."""
-    known = [np.asarray(m, dtype=np.float64).ravel() for m in maps]
-    values = np.concatenate(known) if known else np.empty(0)
+    flat = [np.asarray(m, dtype=np.float64).ravel() for m in maps]
+    values = np.concatenate(flat) if flat else np.empty(0)
     values = values[np.isfinite(values) & (values > 0)]
     if not values.size:
         return None
@@ -86,15 +86,15 @@ def _right(guess: Array, true: Array, classes: int) -> str:
 
 def _angle(guess: Array, true: Array, classes: int) -> str:
     guess, true = guess.astype(np.float64), true.astype(np.float64)
-    known = np.isfinite(true).all(-1)
-    dots = (guess * true).sum(-1)[known].clip(-1, 1)
-    return f"{np.degrees(np.arccos(dots)).mean():.1f}° off" if known.any() else ""
+    valid = np.isfinite(true).all(-1)
+    dots = (guess * true).sum(-1)[valid].clip(-1, 1)
+    return f"{np.degrees(np.arccos(dots)).mean():.1f}° off" if valid.any() else ""
 
 
 def _distance(guess: Array, true: Array, classes: int) -> str:
     guess, true = guess.astype(np.float64), true.astype(np.float64)
-    known = np.isfinite(true) & (true > 0)
-    return f"RMSE {np.sqrt(((guess - true)[known] ** 2).mean()):.2f} m" if known.any() else ""
+    valid = np.isfinite(true) & (true > 0)
+    return f"RMSE {np.sqrt(((guess - true)[valid] ** 2).mean()):.2f} m" if valid.any() else ""
 
 
 @dataclass(frozen=True)

@@ -87,7 +87,7 @@ class Call:
             except Exception as error:  # hours of runs are not lost for a figure beside them
                 warnings.warn(f"{record.run.title}: costs unknown, {error}", stacklevel=1)
 
-    def told(self, runs: Sequence[Run]) -> list[Run]:
+    def tabled(self, runs: Sequence[Run]) -> list[Run]:
         """What tables tell of: runs of the study file, of this call, and made by earlier calls."""
         earlier = read_json(self.folder / "study.json").get("asked", {})
         asked = {run.hash for run in runs}

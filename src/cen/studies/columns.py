@@ -87,13 +87,13 @@ def parse_column(text: str, score: str = "mean_iou") -> Column:
     """Reads ``[OUTPUT/][INPUTS:]PREDICTION[.SCORE]`` or a key of :data:`FACTS`."""
     if text in FACTS:
         return Column(text, text)
-    found = _PATTERN.fullmatch(text)
-    if found is None:
+    match = _PATTERN.fullmatch(text)
+    if match is None:
         raise ConfigError(
             f"column {text!r}: write [OUTPUT/][INPUTS:]PREDICTION[.SCORE], for example ensemble, "
             f"rgb, rgb+depth:ensemble or depth/ensemble.rmse, or one of {', '.join(FACTS)}"
         )
-    part = found.groupdict()
+    part = match.groupdict()
     named = part["score"] or score
     if named not in SCORES:
         raise ConfigError(f"column {text!r}: there is no score {named!r}{nearest(named, SCORES)}")

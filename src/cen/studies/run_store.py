@@ -49,10 +49,11 @@ class Store:
         _check_same(run, folder)
         if read_json(folder / "run.json").get("status") != "finished":
             return "started"
-        found = read_json(folder / "evaluation.json")
+        evaluation = read_json(folder / "evaluation.json")
         usual = {"split": "test", "scales": [1.0], "flip": False, "tile": None}
         wanted = {**usual, **self.evaluation}
-        return "done" if all(found.get(k) == value for k, value in wanted.items()) else "trained"
+        as_wanted = all(evaluation.get(key) == value for key, value in wanted.items())
+        return "done" if as_wanted else "trained"
 
     def command(self, run: Run) -> list[str] | None:
         """The words after ``cen`` that bring the run further; None where it is done."""

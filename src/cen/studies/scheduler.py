@@ -166,9 +166,9 @@ class Scheduler:
         elif self._stops:
             self._end(job, "stopped")
         else:
-            said = last_words(self.store.log(job.run))
+            cause = last_words(self.store.log(job.run))
             message = f"cen {job.verb} ended with code {code}"
-            self._end(job, "failed", f"{message}: {said}" if said else message)
+            self._end(job, "failed", f"{message}: {cause}" if cause else message)
 
     def _end(
         self, job: _Job, status: Literal["done", "failed", "stopped"], message: str = ""

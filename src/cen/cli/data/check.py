@@ -112,8 +112,8 @@ def _histogram(report: Report, name: str) -> RenderableType:
     shown = present if len(values) > _LONG else values
     rows = []
     for value in shown:
-        known = 0 <= value < len(names)
-        what = names[value] if known else "ignored" if value == report.ignore_index else "NO CLASS"
+        named = 0 <= value < len(names)
+        what = names[value] if named else "ignored" if value == report.ignore_index else "NO CLASS"
         shares = [f"{100 * c[value] / max(1, c.total()):.2f}" for c in counts.values()]
         rows.append((str(value), what, *shares))
     if hidden := len(values) - len(shown):

@@ -33,11 +33,10 @@ def run(args: argparse.Namespace) -> int:
             source, args.out, per_shard=args.samples, workers=args.workers, progress=advance
         )
     size = sum(file.stat().st_size for file in args.out.rglob("*.tar"))
-    told = f"{size / 2**30:.2f} GiB" if size >= 2**30 else f"{size / 2**20:.2f} MiB"
+    volume = f"{size / 2**30:.2f} GiB" if size >= 2**30 else f"{size / 2**20:.2f} MiB"
     rows = [(split, str(count), str(-(-count // args.samples))) for split, count in counts.items()]
     shown = printing.table(("split", "samples", "shards"), rows)
-    more = (
-        f"{told} in {args.out}\nnext: cen train CONFIG --data.layout shards --data.root {args.out}"
-    )
+    then = f"next: cen train CONFIG --data.layout shards --data.root {args.out}"
+    more = f"{volume} in {args.out}\n{then}"
     printing.emit(args, {"out": str(args.out), "samples": counts, "bytes": size}, shown, more)
     return 0

@@ -60,9 +60,9 @@ def source_of(args: argparse.Namespace) -> DatasetRecipe:
             raise ConfigError(f"--{key}: says nothing of the data; keys of data. are possible")
     if args.name in LAYOUTS:
         return _of_layout(args)
-    known = [*LAYOUTS, *sources.shipped()]
-    if args.name not in known and os.sep not in args.name and not Path(args.name).suffix:
-        raise ConfigError(f"{args.name}: no layout and no configuration{nearest(args.name, known)}")
+    names = [*LAYOUTS, *sources.shipped()]
+    if args.name not in names and os.sep not in args.name and not Path(args.name).suffix:
+        raise ConfigError(f"{args.name}: no layout and no configuration{nearest(args.name, names)}")
     root = {"data.root": args.root} if args.root else {}
     config = sources.load_config(args.name, {**args.free, **root})
     sources.need_data(config)

@@ -17,12 +17,7 @@ REVERSED_AXES = "+x +y -z"
 
 
 def normals_in_doubt(metadata: Mapping[str, Any]) -> list[str]:
-    """Fields of normals that may have been read with z reversed.
-
-    Args:
-        metadata: of a network: descriptions of fields under ``preprocessing`` and ``targets``, and
-            ``conventions``, which older versions did not write.
-    """
+    """Fields of normals that may have been read with z reversed, by the metadata of a network."""
     if "conventions" in metadata:
         return []
     kept = [metadata.get(key) for key in ("preprocessing", "targets")]

@@ -51,13 +51,7 @@ class Document:
 
 
 def read_yaml(path: Path, error: type[CenError] = ConfigError, hint: str = "") -> Document:
-    """Reads a YAML file; see :func:`parse_yaml`.
-
-    Args:
-        path: The file.
-        error: Type of the exception for a file that cannot be read or is no YAML.
-        hint: What to do about one that cannot be read.
-    """
+    """Reads a YAML file; see :func:`parse_yaml`."""
     return parse_yaml(_read(path, YAML_BYTES, error, hint), str(path), error)
 
 

@@ -46,10 +46,7 @@ def write_atomically(
 ) -> Path:
     """Lets ``write`` fill a temporary file beside ``path``, then renames it to ``path``.
 
-    Args:
-        path: The file to make or to replace; its folder is made where it is missing.
-        write: Called with the path of the temporary file.
-        error: Type of the exception for a file that cannot be written.
+    The folder is made where it is missing.
 
     Returns:
         ``path``.
@@ -136,11 +133,6 @@ def is_locked(file: Path) -> bool:
 
 def contained(folder: Path, path: Path, error: type[CenError] = CenError) -> Path:
     """A path below a folder, which no symbolic link leads out of it.
-
-    Args:
-        folder: Where things are written or deleted; it may be a link itself.
-        path: The file or folder within.
-        error: Type of the exception.
 
     Returns:
         ``path``.

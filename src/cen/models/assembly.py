@@ -34,13 +34,7 @@ class PlainDecoder(Protocol):
 def assemble(
     encoder: nn.Module, decoder: nn.Module, description: NetworkDescription
 ) -> ChannelExchangeNetwork:
-    """Turn a plain encoder and decoder, whose modules it takes over, into a network of streams.
-
-    Args:
-        encoder: plain encoder, a `Encoder`.
-        decoder: plain decoder, a `PlainDecoder`.
-        description: what was asked for; it is kept with the network.
-    """
+    """Turn a plain encoder and decoder, whose modules it takes over, into a network of streams."""
     options, tasks = description.options, description.tasks
     fusion, inputs = options.fusion, options.inputs
     place = check_fusion(options, cast(PlainDecoder, decoder))
@@ -117,10 +111,7 @@ def check_fusion(options: NetworkOptions, decoder: PlainDecoder) -> str:
 def make_stems(encoder: nn.Module, options: NetworkOptions, early: bool) -> dict[str, nn.Module]:
     """The private first convolutions; the shared one is removed where no input uses it.
 
-    Args:
-        encoder: the plain encoder.
-        options: those of the network; with pretrained weights the stems start from the shared.
-        early: the inputs are fused early.
+    With pretrained weights they start from the shared one.
     """
     inputs, fresh = options.inputs, options.weights is None
     conv1 = cast(Encoder, encoder).conv1
@@ -148,15 +139,7 @@ def convert_encoder(
     rule: ExchangeRule | None,
     options: NetworkOptions,
 ) -> None:
-    """Make the encoder's layers those of streams, and those behind the fusion of one stream.
-
-    Args:
-        encoder: the plain encoder, changed in place.
-        streams: the streams of the inputs.
-        joined: the stage after which the inputs have become one, 0 before the first; None: none.
-        rule: how channels are exchanged, or None.
-        options: those of the network.
-    """
+    """Make the encoder's layers those of streams, and those behind the fusion of one stream."""
     sharing: dict[str, Any] = {"norm": options.norm, "convolution": options.convolution}
     if joined == 0:
         convert_layers(encoder, Streams((FUSED,)), **sharing)
@@ -177,12 +160,7 @@ def convert_encoder(
 
 
 def exchanging_norms(encoder: Encoder, stages: Sequence[int] | None) -> list[str]:
-    """Patterns of the names of the encoder's norms after which channels are exchanged.
-
-    Args:
-        encoder: the plain encoder.
-        stages: numbers of its stages, from 1, that exchange; None for all.
-    """
+    """Patterns of the names of the encoder's norms after which channels are exchanged."""
     if stages is None:
         return [encoder.exchanging]
     names = []
@@ -217,13 +195,6 @@ def convert_decoder(
     options: NetworkOptions,
 ) -> Streams:
     """Make the decoder's layers those of streams.
-
-    Args:
-        decoder: the plain decoder, changed in place.
-        names: the streams that the encoder gives.
-        tasks: task of each output.
-        rule: how channels are exchanged, or None.
-        options: those of the network.
 
     Returns:
         The decoder's streams: ``names``, or one per output and name.

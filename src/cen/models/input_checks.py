@@ -18,13 +18,7 @@ SMALLEST = 32
 def check_inputs(
     inputs: Mapping[str, Tensor], channels: Mapping[str, int], smallest: int
 ) -> tuple[str, ...]:
-    """The names of the inputs that are present, in the order of the streams.
-
-    Args:
-        inputs: what a network is called with.
-        channels: those of each input that it takes, by name.
-        smallest: least height and width.
-    """
+    """The names of the inputs that are present, in the order of the streams."""
     check_tensors(inputs, "input")
     for name in inputs:
         if name not in channels:

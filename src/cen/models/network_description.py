@@ -142,13 +142,7 @@ def check_fields(
     *,
     apart: bool = True,
 ) -> dict[str, Task]:
-    """The tasks of the outputs, after a check of all names and channels.
-
-    Args:
-        inputs: channels by input.
-        outputs: number of classes or task by output.
-        apart: no field may be input and output.
-    """
+    """The tasks of the outputs, after a check of all names and channels."""
     check_names(inputs, "input")
     example = "{'segmentation': 40}: a number of classes or a Task by name"
     check_names(mapping("outputs", outputs, example), "output")

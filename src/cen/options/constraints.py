@@ -155,12 +155,7 @@ def walk(config: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def check_ranges(options: Any, prefix: str = "") -> None:
-    """Refuses numbers that are out of the range beside their field, in depth.
-
-    Args:
-        options: An instance of a dataclass.
-        prefix: What its keys begin with, such as ``model.``.
-    """
+    """Refuses numbers that are out of the range beside their field, in depth."""
     hints = typing.get_type_hints(type(options), include_extras=True)
     for item in dataclasses.fields(options):
         _check(getattr(options, item.name), hints[item.name], prefix + item.name)

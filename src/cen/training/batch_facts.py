@@ -50,11 +50,7 @@ class BatchFacts:
         self._steps = []
 
     def fault(self, dataset: object = None) -> str | None:
-        """The first sample and field that cannot be meant, as part of a sentence; None if clean.
-
-        Args:
-            dataset: where the samples come from; one that has files lends the name of the file.
-        """
+        """The first sample and field that cannot be meant, as part of a sentence; None if clean."""
         for names, facts in self._steps:
             for field, extremes in facts.items():
                 for row, share in enumerate(extremes.tolist()):

@@ -57,12 +57,7 @@ class FileUnit(NamedTuple):
 
 
 def file_units(tasks: Mapping[str, Task], targets: Mapping[str, Modality]) -> dict[str, FileUnit]:
-    """The outputs that are continuous values, and pictures of an encoding that are not in [-1, 1].
-
-    Args:
-        tasks: the outputs.
-        targets: how their ground truth is read, as far as it is known.
-    """
+    """The outputs of continuous values, and of pictures of an encoding that are not in [-1, 1]."""
     found = {}
     for name, task in tasks.items():
         target = targets.get(name)

@@ -32,12 +32,7 @@ def check_machine(accelerator: str, devices: int) -> None:
 
 
 def check_batch(config: Config, train: Dataset[Any]) -> None:
-    """Refuses a batch that cannot be dealt out to the devices, or that no memory here holds.
-
-    Args:
-        config: The configuration.
-        train: The training samples, by (epoch, index).
-    """
+    """Refuses a batch that cannot be dealt out to the devices, or that no memory here holds."""
     config.train.check_devices()
     batch = config.train.batch_size
     how = config.data.transforms

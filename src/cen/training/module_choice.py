@@ -11,12 +11,7 @@ from cen.training.module import DensePrediction
 
 
 def training_module(config: Config, net: ChannelExchangeNetwork) -> DensePrediction:
-    """The training module for a network: plain, of cycle fusion, adversarial, or both.
-
-    Args:
-        config: what to train, on what.
-        net: the network, which may be one of one's own.
-    """
+    """The training module for a network: plain, of cycle fusion, adversarial, or both."""
     how, seed = config.train, config.seed
     cycles, weights = net.cyclic, _weights(config, net)
     if how.adversarial == "none":

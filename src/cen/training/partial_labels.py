@@ -105,12 +105,7 @@ class CompleteBatches(StepBatches):
 
 
 def known_targets(dataset: Any, outputs: Collection[str] = ()) -> list[Collection[str]] | None:
-    """By sample, the targets that a data set has ground truth for; None where it has them all.
-
-    Args:
-        dataset: the data set.
-        outputs: outputs that some sample must have ground truth for.
-    """
+    """By sample, the targets that a data set has ground truth for; None where it has them all."""
     if not getattr(dataset, "partial", False):
         return None
     found: list[Collection[str]] = [dataset.annotated(index) for index in range(len(dataset))]

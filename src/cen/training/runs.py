@@ -86,13 +86,7 @@ def claim_run(run_dir: Path, resume: bool) -> Iterator[None]:
 
 
 def start_run(config: Config, run_dir: Path, resume: bool) -> None:
-    """Writes config.yaml and run.json of a run (process 0 alone).
-
-    Args:
-        config: the resolved configuration.
-        run_dir: the folder.
-        resume: go on with the run in it; its earlier sessions are kept in run.json.
-    """
+    """Writes config.yaml and run.json of a run (process 0 alone)."""
     if not first_process():
         return
     config.save(run_dir / "config.yaml")
@@ -112,14 +106,7 @@ def ends_of(run_dir: Path) -> Iterator[None]:
 
 
 def finish_run(run_dir: Path, status: str, step: int, *, always: bool = False) -> None:
-    """Notes in run.json how the run ended.
-
-    Args:
-        run_dir: the run folder.
-        status: "finished", "interrupted" or "failed".
-        step: steps done.
-        always: also where this is not the process that writes.
-    """
+    """Notes in run.json how the run ended; ``always``: also if this process is not to write."""
     # One that was removed is not made anew.
     if (first_process() or always) and run_dir.is_dir():
         facts = read_json(run_dir / "run.json", {})

@@ -157,12 +157,7 @@ def metadata(dataset: AlignedDataset) -> dict[str, Any]:
 
 
 def check_normals(stored: Mapping[str, Any], dataset: AlignedDataset) -> None:
-    """Refuses data whose normals are read with another sign than a network was trained with.
-
-    Args:
-        stored: metadata of the network.
-        dataset: what it is to be run on.
-    """
+    """Refuses data whose normals are read with another sign than a network was trained with."""
     for name in () if dataset.rendered else normals_in_doubt(stored):
         read = {**dataset.targets, **dataset.modalities}.get(name)
         if read is not None and read.axes != REVERSED_AXES:

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-import cen.data
+import cen
 from cen import parsing
 from cen.cli import build_parser
 from cen.cli.sources import load_config
@@ -59,12 +59,6 @@ def named_in_python() -> list[str]:
 @pytest.mark.parametrize("name", named_in_python())
 def test_names_of_the_package_that_a_page_says_are_there(name: str) -> None:
     assert pkgutil.resolve_name(name) is not None
-
-
-def test_the_reader_that_a_page_of_the_last_version_imported_is_still_there() -> None:
-    with pytest.warns(DeprecationWarning, match="cen.data"):
-        from cen.data.folder import AlignedFolder
-    assert AlignedFolder is cen.data.AlignedFolder
 
 
 def code_of(page: str, language: str = "python|diff") -> list[str]:

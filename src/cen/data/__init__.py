@@ -5,4 +5,8 @@ The names are imported when first used: rendering Rooms needs NumPy and OpenCV b
 
 import lazy_loader
 
+from cen.data.former_modules import keep_former_modules
+
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+
+keep_former_modules()

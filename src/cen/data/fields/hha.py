@@ -95,3 +95,7 @@ def gravity(normals: NDArray[Any]) -> NDArray[np.float64]:
             found = np.linalg.eigh(cost)[1][:, 0]
             down = found if found @ down >= 0 else -found
     return np.asarray(down)
+
+
+# The pages of 0.1.0 called it cen.data.hha.hha: the function has the place of its former module.
+vars(hha)["hha"] = hha

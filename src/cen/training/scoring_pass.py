@@ -83,13 +83,8 @@ def score_network(
         ConfigError: tiles do not fit the network or the mode.
     """
     views = Views(tile, tuple(scales), flip)
-    if tile is not None and generator_mode != "eval":
-        raise ConfigError(
-            f"tile: with the generator mode {generator_mode} norms take statistics of the whole "
-            'picture, which tiles do not have; leave tiles out, or evaluate in mode "eval"'
-        )
     if tile is not None:
-        warn_of_tiles(net)
+        _check_tiles(net, generator_mode)
     how = _How(views, generator_mode, features, protocol)
     module = _ScoringPass(net, dataset, which or subsets(tuple(net.inputs)), how)
     data = FusionData(
@@ -104,6 +99,15 @@ def score_network(
     _run(module, data, accelerator, devices)
     net.train(training)
     return module.result
+
+
+def _check_tiles(net: ChannelExchangeNetwork, mode: GeneratorMode) -> None:
+    if mode != "eval":
+        raise ConfigError(
+            f"tile: with the generator mode {mode} norms take statistics of the whole picture, "
+            'which tiles do not have; leave tiles out, or evaluate in mode "eval"'
+        )
+    warn_of_tiles(net)
 
 
 class _How(NamedTuple):

@@ -252,6 +252,21 @@ def test_predict_refuses(
     assert message in capsys.readouterr().err
 
 
+def test_predict_on_a_split_of_the_data_of_the_run(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    assert cli.main(["predict", str(run), "--split", "test", "-o", str(out), "--json"]) == 0
+    figures = json.loads(capsys.readouterr().out)
+    names = sorted(path.parent.name for path in out.glob("*/scene.json"))
+    assert figures["predicted"] == len(names) > 0
+    about = json.loads((out / names[0] / "scene.json").read_text("utf-8"))
+    words = [word for name in about["inputs"] for word in (f"--{name}", about["inputs"][name])]
+    assert cli.main(["predict", str(run), *words, "-o", str(tmp_path / "one")]) == 0
+    one, of_many = tmp_path / "one" / "labels.png", out / names[0] / "labels.png"
+    assert one.read_bytes() == of_many.read_bytes()
+
+
 def test_predict_with_another_unit_is_warned_of(
     run: Path, rooms: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,14 +1,16 @@
-"""Predict on image files of one scene, with any subset of a run's modalities.
+"""Predict on image files of one scene or of many, with any subset of a run's modalities.
 
-Writes the label map, a colour overlay and a legend; of several outputs, files for each.
+Writes the label map, a colour overlay and a legend; of several outputs, files for each; of many
+scenes, a folder for each.
 """
 
 import argparse
 import math
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cen.cli import looks, printing, sources, words
+from cen.cli import looks, predict_many, printing, sources, words
 from cen.cli.parser import Parser
 from cen.errors import ConfigError, nearest
 
@@ -16,10 +18,9 @@ if TYPE_CHECKING:
     from cen.predict.predictor import Predictor
 
 
-_ONE_SCENE = (
-    "cen predict takes one scene, one file for each modality. For many, call it for each (for f in "
-    "rgb/*.png; do cen predict RUN --rgb $f -o out/$(basename $f); done), or load the network once "
-    "in Python with cen.Predictor"
+_MANY = (
+    "for many scenes name a folder (--rgb photos), a quoted pattern (--rgb 'photos/*.png') or a "
+    "list (--rgb photos.txt)"
 )
 
 
@@ -27,8 +28,12 @@ def add(parser: Parser) -> None:
     """Declares the options."""
     parser.free = "words"
     parser.usage = "cen predict RUN --rgb a.png --depth b.png -o OUT [--json]"
-    parser.epilog = "--NAME FILE gives the file of one modality of the run; at least one is needed."
-    parser.surplus = f"; {_ONE_SCENE}"
+    parser.epilog = (
+        "--NAME FILE gives the file of one modality of the run; at least one is needed. A folder, "
+        "a quoted pattern ('photos/*.png') or a list (.txt) gives those of many scenes, which "
+        "belong together by name; what is finished is not done again."
+    )
+    parser.surplus = f"; {_MANY}"
     parser.add_argument(
         "run_folder", metavar="RUN", type=words.path, help="folder of a run, or a .safetensors file"
     )
@@ -51,6 +56,10 @@ def add(parser: Parser) -> None:
         "of what the network computes; the short ones suit devices made for them",
         "fp32",
     )
+    parser.add_argument(
+        "--probabilities", action="store_true", help="also those of the classes, as NPZ"
+    )
+    predict_many.add(parser)
     printing.add_json(parser)
 
 
@@ -58,17 +67,13 @@ def run(args: argparse.Namespace) -> int:
     """Predicts and writes the pictures."""
     source = sources.network_source(args.run_folder)
     words.out_folder("--out", args.out)
-    if not args.free:
+    if not args.free and not args.split:
         raise ConfigError("cen predict needs the file of at least one modality: --rgb a.png")
     import cen
     from cen.predict.inputs import check_unit
 
     net = cen.load(source)
-    for name in args.free:
-        if name not in net.inputs:
-            raise ConfigError(f"--{name}: is no modality of {source}{nearest(name, net.inputs)}")
-    for name, text in args.free.items():
-        _one_file(f"--{name}", text)
+    many = bool(args.split) or _check_files(args.free, net.inputs, source)
     predictor = cen.Predictor(
         net,
         unit=args.unit,
@@ -78,12 +83,14 @@ def run(args: argparse.Namespace) -> int:
         flip=args.flip,
         precision=args.precision,
     )
-    if args.unit is not None:
+    if args.split is None and args.unit is not None:
         # A predictor may be used for other files later; this command is not.
         check_unit({name: predictor.modalities[name] for name in args.free})
+    if many:
+        return predict_many.run(args, predictor, source)
     if [task.rules.labels for task in net.outputs.values()] != [True]:
         return _all(args, predictor)
-    prediction = predictor(args.free, intrinsics=args.intrinsics)
+    prediction = predictor(args.free, intrinsics=args.intrinsics, probabilities=args.probabilities)
     files = {name: str(file) for name, file in prediction.save(args.out).items()}
     present = [entry for entry in prediction.legend() if entry["pixels"]]
     figures = {"inputs": args.free, "files": files, "alpha": prediction.alpha, "classes": present}
@@ -93,22 +100,33 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _one_file(option: str, text: str) -> None:
-    """Refuses what is not the file of one scene."""
-    words.free_path(option, text)
-    file = Path(text)
-    if file.is_dir():
-        raise ConfigError(f"{option} {file}: is a folder; {_ONE_SCENE}")
-    if not file.exists():
-        many = any(character in text for character in "*?")
-        raise ConfigError(f"{option} {file}: no such file" + (f"; {_ONE_SCENE}" if many else ""))
+def _check_files(given: Mapping[str, str], inputs: Collection[str], source: Path) -> bool:
+    """Refuses what names no files of a modality; whether they are those of many scenes."""
+    from cen.predict.scene_files import names_many
+
+    for name in given:
+        if name not in inputs:
+            raise ConfigError(f"--{name}: is no modality of {source}{nearest(name, inputs)}")
+    for name, text in given.items():
+        words.free_path(f"--{name}", text)
+    many = {name: names_many(text) for name, text in given.items()}
+    for name, text in given.items():
+        if not many[name] and any(many.values()):
+            other = next(other for other, several in many.items() if several)
+            raise ConfigError(
+                f"--{name} {text}: is one file, but --{other} names many; {_MANY} for each"
+            )
+        if not many[name] and not Path(text).exists():
+            raise ConfigError(f"--{name} {text}: no such file")
+    return all(many.values())
 
 
 def _all(args: argparse.Namespace, predictor: "Predictor") -> int:
     """Writes every output; the file names start with its name."""
     figures: dict[str, Any] = {"inputs": args.free, "outputs": {}}
     rows, written = [], []
-    for name, prediction in predictor.all(args.free, intrinsics=args.intrinsics).items():
+    found = predictor.all(args.free, intrinsics=args.intrinsics, probabilities=args.probabilities)
+    for name, prediction in found.items():
         files = prediction.save(args.out, prefix=f"{name}-")
         entry: dict[str, Any] = {"files": {key: str(file) for key, file in files.items()}}
         if hasattr(prediction, "legend"):

@@ -90,14 +90,7 @@ def load(path: str | Path) -> ChannelExchangeNetwork:
         raise CheckpointError(
             f"load takes the path of a file or of a run folder, not {described(path)}"
         )
-    path = Path(path)
-    if path.is_dir():
-        found = [path / name for name in IN_RUN_FOLDER if (path / name).is_file()]
-        if not found:
-            raise CheckpointError(
-                f"{path} holds neither {' nor '.join(IN_RUN_FOLDER)}; has the run saved anything?"
-            )
-        path = found[0]
+    path = checkpoint_of(Path(path))
     header = read_header(path)
     net, state = _build(path, header), read_tensors(path)
     require_fit(state, net.state_dict(), f"{path} does not hold the network it describes")
@@ -105,6 +98,22 @@ def load(path: str | Path) -> ChannelExchangeNetwork:
     net.metadata = header["metadata"]
     _warn_of_normals(path, net.metadata)
     return net.eval()
+
+
+def checkpoint_of(path: Path) -> Path:
+    """The file that `load` reads: the path itself, or the best or last checkpoint of a run folder.
+
+    Raises:
+        CheckpointError: the folder holds none.
+    """
+    if not path.is_dir():
+        return path
+    found = [path / name for name in IN_RUN_FOLDER if (path / name).is_file()]
+    if not found:
+        raise CheckpointError(
+            f"{path} holds neither {' nor '.join(IN_RUN_FOLDER)}; has the run saved anything?"
+        )
+    return found[0]
 
 
 def opened(net: ChannelExchangeNetwork | str | Path) -> ChannelExchangeNetwork:

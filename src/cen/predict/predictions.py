@@ -50,17 +50,19 @@ class Prediction:
         counts = np.bincount(self.labels.ravel(), minlength=len(self.classes)).tolist()
         return legend_entries(counts, self.classes, self.palette.tolist())
 
-    def save(self, out: str | Path, prefix: str = "") -> dict[str, Path]:
+    def save(self, out: str | Path, prefix: str = "", *, legend: bool = True) -> dict[str, Path]:
         """Write the prediction as files.
 
         Args:
             out: folder, made if needed. Files of an earlier prediction are replaced.
             prefix: start of the file names, to keep several predictions in one folder.
+            legend: whether the legend is drawn.
 
         Returns:
             The files: ``labels`` (PNG of class ids), ``colours`` (the same, painted), ``overlay``
-            (painted over the picture), ``legend`` (PNG) and ``classes`` (JSON: name, colour and
-            pixel share of every class, α).
+            (painted over the picture), ``legend`` (PNG), ``classes`` (JSON: name, colour and pixel
+            share of every class, α) and, where they were asked for, ``probabilities`` (NPZ of one
+            array of this name).
         """
         folder = Path(out)
         folder.mkdir(parents=True, exist_ok=True)
@@ -73,8 +75,13 @@ class Prediction:
         for name, image in images.items():
             write_png(paths[name], image)
         entries = self.legend()
-        paths["legend"] = folder / f"{prefix}legend.png"
-        write_bytes(paths["legend"], legend_png(entries))
+        if legend:
+            paths["legend"] = folder / f"{prefix}legend.png"
+            write_bytes(paths["legend"], legend_png(entries))
+        if self.probabilities is not None:
+            paths["probabilities"] = folder / f"{prefix}probabilities.npz"
+            save = partial(_save_compressed, self.probabilities)
+            write_atomically(paths["probabilities"], save, DataError)
         paths["classes"] = folder / f"{prefix}classes.json"
         text = json.dumps({"classes": entries, "alpha": self.alpha}, indent=1, ensure_ascii=False)
         write_bytes(paths["classes"], f"{text}\n".encode())
@@ -146,6 +153,11 @@ class DenseOutput:
 def _save_array(values: NDArray[Any], path: Path) -> None:
     with path.open("wb") as file:
         np.save(file, values)
+
+
+def _save_compressed(probabilities: NDArray[Any], path: Path) -> None:
+    with path.open("wb") as file:
+        np.savez_compressed(file, probabilities=probabilities)
 
 
 def _scale(limits: tuple[float, float]) -> bytes:

@@ -4,7 +4,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -36,6 +36,20 @@ from cen.report.colours import Image, as_palette, palette, to_picture
 Inputs = Mapping[str, str | Path | NDArray[Any]]
 """The modalities of a scene that are there, by name: files, or arrays."""
 Intrinsics = Sequence[float] | NDArray[Any] | None
+
+
+class ReadScene(NamedTuple):
+    """A scene that was read and prepared.
+
+    Attributes:
+        size: height and width in pixels.
+        values: raw values by modality.
+        prepared: what of them is normalised, at the size that the network sees.
+    """
+
+    size: tuple[int, int]
+    values: dict[str, NDArray[Any]]
+    prepared: dict[str, NDArray[Any]]
 
 
 class Predictor:
@@ -149,7 +163,7 @@ class Predictor:
 
     def batch(
         self,
-        scenes: Sequence[Inputs],
+        scenes: Sequence[Inputs | ReadScene],
         *,
         probabilities: bool = False,
         intrinsics: Intrinsics = None,
@@ -157,7 +171,7 @@ class Predictor:
         """Segment scenes of one size at once, each given by the same modalities.
 
         Args:
-            scenes: each as the inputs of a call.
+            scenes: each as the inputs of a call, or as `read` gave it.
             probabilities: see there.
             intrinsics: see there.
 
@@ -199,6 +213,7 @@ class Predictor:
         self,
         inputs: Inputs,
         *,
+        probabilities: bool = False,
         intrinsics: Intrinsics = None,
     ) -> dict[str, Prediction | DenseOutput]:
         """Predict every output of one scene; arguments and errors as those of a call.
@@ -208,14 +223,18 @@ class Predictor:
             `DenseOutput` for another kind. Of a cycle network those that can be predicted from
             what is given.
         """
-        (picture,), (results,) = self._run([inputs], intrinsics)
+        (picture,), (results,) = self._run([inputs], intrinsics, probabilities)
         return self._every(picture, results)
 
     def all_batch(
-        self, scenes: Sequence[Inputs], *, intrinsics: Intrinsics = None
+        self,
+        scenes: Sequence[Inputs | ReadScene],
+        *,
+        probabilities: bool = False,
+        intrinsics: Intrinsics = None,
     ) -> list[dict[str, Prediction | DenseOutput]]:
         """Every output of scenes of one size; see `all` and `batch`."""
-        pictures, results = self._run(scenes, intrinsics)
+        pictures, results = self._run(scenes, intrinsics, probabilities)
         return [self._every(*scene) for scene in zip(pictures, results, strict=True)]
 
     def _every(
@@ -230,16 +249,30 @@ class Predictor:
             for name, arrays in results.items()
         }
 
+    def read(self, inputs: Inputs, intrinsics: Intrinsics = None) -> ReadScene:
+        """Reads and prepares a scene, for `batch` and `all_batch`; arguments as of a call.
+
+        Raises:
+            StreamError, DataError, ShapeError: see a call.
+        """
+        self._check_names(inputs)
+        given = {name: inputs[name] for name in self.modalities if name in inputs}
+        values = {name: self._read(name, value) for name, value in given.items()}
+        self._compare(given, values)
+        size = common_size({source_of(name, given[name]): v.shape for name, v in values.items()})
+        prepared = {name: self._prepared(name, v, intrinsics) for name, v in values.items()}
+        return ReadScene(size, values, prepared)
+
     def _run(
-        self, scenes: Sequence[Inputs], intrinsics: Intrinsics, probabilities: bool = False
+        self,
+        scenes: Sequence[Inputs | ReadScene],
+        intrinsics: Intrinsics,
+        probabilities: bool = False,
     ) -> tuple[list[Image], list[dict[str, Arrays]]]:
         """The scenes as pictures, and what the network says of each at its size."""
-        read = [self._read_scene(inputs) for inputs in scenes]
+        read = [s if isinstance(s, ReadScene) else self.read(s, intrinsics) for s in scenes]
         size = _of_batch(read)
-        prepared = {
-            name: [self._prepared(name, values[name], intrinsics) for _, values in read]
-            for name in read[0][1]
-        }
+        prepared = {name: [scene.prepared[name] for scene in read] for name in read[0].values}
         scene = ArrayScene(prepared, self.modalities, next(self.net.parameters()).device)
         reading = Reading(self.net.outputs, self._targets, probabilities, self.views.averaged)
         with self._evaluating, torch.inference_mode():
@@ -250,20 +283,11 @@ class Predictor:
         if not self._told_of_tiles and self.views.side(self.net, scene.size) is not None:
             self._told_of_tiles = True
             warn_of_tiles(self.net)
-        self._tell_missing(scenes[0])  # of what was predicted: an error stands alone
-        return [self._picture(values) for _, values in read], results
+        self._tell_missing(read[0].values)  # of what was predicted: an error stands alone
+        return [self._picture(scene.values) for scene in read], results
 
     def _view(self, scene: ArrayScene, mirrored: bool) -> ArrayScene | MirroredScene:
         return MirroredScene(scene, self.modalities) if mirrored else scene
-
-    def _read_scene(self, inputs: Inputs) -> tuple[tuple[int, int], dict[str, NDArray[Any]]]:
-        """The size and the raw values of a scene."""
-        self._check_names(inputs)
-        given = {name: inputs[name] for name in self.modalities if name in inputs}
-        values = {name: self._read(name, value) for name, value in given.items()}
-        self._compare(given, values)
-        shapes = {source_of(name, given[name]): v.shape for name, v in values.items()}
-        return common_size(shapes), values
 
     def _segmentation(self, name: str, found: Arrays, picture: Image) -> Prediction:
         classes, colours = _classes(self.net, name)
@@ -333,12 +357,12 @@ class Predictor:
         return to_picture(self.modalities[first].picture(values[first]))
 
 
-def _of_batch(read: Sequence[tuple[tuple[int, int], Mapping[str, Any]]]) -> tuple[int, int]:
+def _of_batch(read: Sequence[ReadScene]) -> tuple[int, int]:
     """The one size of the scenes of a batch, which are given by the same modalities."""
     if not read:
         raise ShapeError("a batch has at least one scene")
-    size, values = read[0]
-    for number, (other, theirs) in enumerate(read):
+    size, values, _ = read[0]
+    for number, (other, theirs, _) in enumerate(read):
         if set(theirs) != set(values):
             names = f"{', '.join(values)} and scene {number} {', '.join(theirs)}"
             raise StreamError(

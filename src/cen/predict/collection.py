@@ -1,0 +1,243 @@
+"""Many scenes by one network: read ahead, predicted in batches, written behind, and resumed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from cen.errors import CenError, ConfigError, DataError
+from cen.files import contained, write_text
+from cen.predict.predictions import DenseOutput, Prediction
+from cen.predict.predictor import Inputs, Intrinsics, Predictor, ReadScene
+
+SETTINGS = "predictions.json"
+"""What a folder of predictions was made with."""
+DONE = "scene.json"
+"""The file of a scene that is written last."""
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A scene of many.
+
+    Attributes:
+        name: the folder of its predictions; it may hold slashes.
+        files: those that it is read from, by modality.
+        load: gives the inputs of a predictor, and the camera where it is known.
+    """
+
+    name: str
+    files: Mapping[str, Path]
+    load: Callable[[], tuple[Inputs, Intrinsics]]
+
+
+@dataclass
+class Outcome:
+    """What became of the scenes.
+
+    Attributes:
+        predicted: number of those that were.
+        skipped: number of those that were finished before.
+        failed: what was wrong with the others, by name.
+        seconds: from the first to the last.
+    """
+
+    predicted: int = 0
+    skipped: int = 0
+    failed: dict[str, str] = field(default_factory=dict)
+    seconds: float = 0.0
+
+
+def shard_of(scenes: Sequence[Scene], number: int, count: int) -> list[Scene]:
+    """Every ``count``-th scene from the ``number``-th (from 1) on."""
+    return list(scenes[number - 1 :: count])
+
+
+def check_settings(out: Path, network: Path, settings: Mapping[str, Any]) -> None:
+    """Notes what predictions are made with, so that no folder mixes two kinds of them.
+
+    Raises:
+        ConfigError: the folder holds predictions of another network, or made otherwise.
+    """
+    with network.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    wanted = {"network": digest, **settings}
+    place = out / SETTINGS
+    if not place.exists():
+        write_text(place, json.dumps(wanted, indent=1) + "\n", ConfigError)
+        return
+    try:
+        found = json.loads(place.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{place}: cannot be read ({error}); name another folder") from None
+    other = [key for key in wanted if not isinstance(found, dict) or found.get(key) != wanted[key]]
+    if other:
+        raise ConfigError(
+            f"--out {out}: holds predictions made with another {', '.join(other)}; name another "
+            "folder, or remove this one"
+        )
+
+
+def predict_scenes(
+    predictor: Predictor,
+    scenes: Sequence[Scene],
+    out: Path,
+    *,
+    batch: int = 1,
+    workers: int = 1,
+    probabilities: bool = False,
+    advance: Callable[[], None] = lambda: None,
+) -> Outcome:
+    """Predicts scenes and writes each to a folder of its name.
+
+    A scene whose files are older than its finished prediction is left as it is. One that cannot be
+    predicted is noted and does not stop the others.
+
+    Args:
+        predictor: predicts them.
+        scenes: all of them.
+        out: the folder of all.
+        batch: how many scenes of one size, and of the same modalities, are predicted at once.
+        workers: threads that read.
+        probabilities: also those of the classes, as NPZ.
+        advance: called once for every scene that is done with.
+
+    Returns:
+        What became of the scenes.
+
+    Raises:
+        CenError: a prediction cannot be written.
+    """
+    outcome, begun = Outcome(), time.monotonic()
+    # Drawing is for one thread alone.
+    with ThreadPoolExecutor(workers) as readers, ThreadPoolExecutor(1) as writer:
+        written: deque[Future[None]] = deque()
+        fail = partial(_fail, outcome, advance)
+        read = _read(predictor, _unfinished(scenes, out, outcome, advance), readers, workers, batch)
+        for group in _batches(read, batch, fail):
+            for scene, made in _predict(predictor, group, probabilities, fail):
+                written.append(writer.submit(_write, scene, made, out))
+                outcome.predicted += 1
+                advance()
+            while len(written) > 2 * batch:
+                written.popleft().result()
+        for future in written:
+            future.result()
+    outcome.seconds = time.monotonic() - begun
+    return outcome
+
+
+def _fail(outcome: Outcome, advance: Callable[[], None], scene: Scene, error: CenError) -> None:
+    outcome.failed[scene.name] = str(error)
+    advance()
+
+
+def _unfinished(
+    scenes: Sequence[Scene], out: Path, outcome: Outcome, advance: Callable[[], None]
+) -> Iterator[Scene]:
+    for scene in scenes:
+        if _finished(scene, out):
+            outcome.skipped += 1
+            advance()
+        else:
+            yield scene
+
+
+def _finished(scene: Scene, out: Path) -> bool:
+    """Whether the prediction is there, and no older than what it is made of."""
+    try:
+        done = (out / scene.name / DONE).stat().st_mtime
+        return all(file.stat().st_mtime <= done for file in scene.files.values())
+    except OSError:
+        return False
+
+
+_Read = tuple[Scene, "Future[ReadScene]"]
+_Group = list[tuple[Scene, ReadScene]]
+
+
+def _read(
+    predictor: Predictor,
+    scenes: Iterator[Scene],
+    readers: ThreadPoolExecutor,
+    workers: int,
+    batch: int,
+) -> Iterator[_Read]:
+    """Scenes in order, some of them read ahead."""
+    waiting: deque[_Read] = deque()
+    for scene in scenes:
+        waiting.append((scene, readers.submit(_load, predictor, scene)))
+        if len(waiting) > workers + batch:
+            yield waiting.popleft()
+    yield from waiting
+
+
+def _load(predictor: Predictor, scene: Scene) -> ReadScene:
+    inputs, intrinsics = scene.load()
+    return predictor.read(inputs, intrinsics)
+
+
+def _batches(
+    read: Iterator[_Read], batch: int, fail: Callable[[Scene, CenError], None]
+) -> Iterator[_Group]:
+    """Groups of scenes of one size and the same modalities; few wait for others like them."""
+    groups: dict[Any, _Group] = {}
+    for scene, future in read:
+        try:
+            found = future.result()
+        except CenError as error:
+            fail(scene, error)
+            continue
+        key = (found.size, tuple(found.values))
+        groups.setdefault(key, []).append((scene, found))
+        if len(groups[key]) == batch:
+            yield groups.pop(key)
+        elif sum(map(len, groups.values())) >= 4 * batch:
+            yield groups.pop(next(iter(groups)))
+    yield from groups.values()
+
+
+_Made = dict[str, Prediction | DenseOutput]
+
+
+def _predict(
+    predictor: Predictor,
+    group: _Group,
+    probabilities: bool,
+    fail: Callable[[Scene, CenError], None],
+) -> list[tuple[Scene, _Made]]:
+    """The predictions of a group; where it fails as a whole, of each alone."""
+    try:
+        made = predictor.all_batch([read for _, read in group], probabilities=probabilities)
+    except CenError as error:
+        if len(group) == 1:
+            fail(group[0][0], error)
+            return []
+        return [done for one in group for done in _predict(predictor, [one], probabilities, fail)]
+    return [(scene, found) for (scene, _), found in zip(group, made, strict=True)]
+
+
+def _write(scene: Scene, made: _Made, out: Path) -> None:
+    """Writes the files of a scene; where it has one output, without its name before theirs."""
+    folder = contained(out, out / scene.name, DataError)
+    # What is there now is of a prediction that is replaced.
+    (folder / DONE).unlink(missing_ok=True)
+    files: dict[str, Any] = {}
+    for name, prediction in made.items():
+        prefix = "" if len(made) == 1 else f"{name}-"
+        if isinstance(prediction, Prediction):
+            paths = prediction.save(folder, prefix, legend=False)
+        else:
+            paths = prediction.save(folder, prefix)
+        files[name] = {key: path.name for key, path in paths.items()}
+    inputs = {name: str(file) for name, file in scene.files.items()}
+    about = {"inputs": inputs, "files": files}
+    write_text(folder / DONE, json.dumps(about, indent=1, ensure_ascii=False) + "\n", DataError)

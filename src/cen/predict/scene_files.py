@@ -1,0 +1,146 @@
+"""Scenes in folders, patterns and lists: the files of each modality, matched by name."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from cen.data.formats.text_lists import read_lines
+from cen.data.readers.patterns import Pattern, natural
+from cen.errors import ConfigError, DataError
+
+Missing = Literal["error", "skip", "predict"]
+"""What is done with scenes that lack modalities: refused, left out, predicted from the others."""
+
+_LISTS = (".txt", ".lst")
+_TOLD = 3
+
+
+@dataclass(frozen=True)
+class SceneFiles:
+    """One scene.
+
+    Attributes:
+        name: what its files have in common; it may hold slashes.
+        files: by modality.
+    """
+
+    name: str
+    files: dict[str, Path]
+
+
+def names_many(text: str) -> bool:
+    """Whether a word names the files of many scenes: a folder, a pattern or a list."""
+    return Path(text).is_dir() or _is_pattern(text) or Path(text).suffix.lower() in _LISTS
+
+
+def _is_pattern(text: str) -> bool:
+    return not Path(text).exists() and ("*" in text or "{id}" in text)
+
+
+def find_scenes(places: Mapping[str, str], missing: Missing = "error") -> list[SceneFiles]:
+    """The scenes of all modalities, in the order of their names.
+
+    Args:
+        places: by modality a folder, whose files are named by their path without its ending; a
+            pattern, in which ``{id}``, or else the last ``*``, stands for the name; or a list
+            (.txt) of one file a line, below the folder of the list, of which the same lines of all
+            lists belong together.
+        missing: what is done with scenes that lack modalities.
+
+    Raises:
+        ConfigError: lists and others are mixed.
+        DataError: there are no files, two of one name, or scenes that lack some.
+    """
+    lists = [name for name, text in places.items() if Path(text).suffix.lower() in _LISTS]
+    if lists and len(lists) < len(places):
+        other = next(name for name in places if name not in lists)
+        raise ConfigError(
+            f"--{lists[0]} {places[lists[0]]}: is a list, whose lines go with those of another "
+            f"list, but --{other} {places[other]} is none; give lists for all modalities, or none"
+        )
+    if lists:
+        return _of_lists({name: Path(text) for name, text in places.items()})
+    found = {name: _find(f"--{name}", text) for name, text in places.items()}
+    names = sorted({scene for files in found.values() for scene in files}, key=natural)
+    scenes = [SceneFiles(n, {m: f[n] for m, f in found.items() if n in f}) for n in names]
+    lacking = [scene for scene in scenes if len(scene.files) < len(places)]
+    if missing == "skip":
+        scenes = [scene for scene in scenes if len(scene.files) == len(places)]
+    if lacking and (missing == "error" or not scenes):
+        raise DataError(_lacking(lacking, places, len(names)))
+    return scenes
+
+
+def _find(option: str, text: str) -> dict[str, Path]:
+    """The files of one modality by the name of their scene."""
+    if _is_pattern(text):
+        fixed = re.split(r"[*{]", text)[0].rpartition("/")[0]
+        root = Path(fixed or ("/" if text.startswith("/") else "."))
+        below = text[len(fixed) :].lstrip("/")
+        if "{id}" not in below:
+            before, _, after = below.rpartition("*")
+            below = f"{before}{{id}}{after}".replace("**/", "")  # a name may hold slashes
+    else:
+        root, below = Path(text), "{id}.*"
+    found = Pattern(below, option).find(root) if root.is_dir() else {}
+    if not found:
+        what = f"no file matches {text}" if _is_pattern(text) else "the folder holds no file"
+        raise DataError(f"{option} {text}: {what}; a pattern is quoted: {option} 'photos/*.png'")
+    return {name: root / file for name, file in found.items()}
+
+
+def _of_lists(lists: Mapping[str, Path]) -> list[SceneFiles]:
+    """The scenes of lists, line by line, named after the files of the first."""
+    lines = {
+        name: [line for line in read_lines(path) if line.strip()] for name, path in lists.items()
+    }
+    counts = {f"{lists[name]} has {len(found)}" for name, found in lines.items()}
+    if len({len(found) for found in lines.values()}) > 1 or not all(lines.values()):
+        raise DataError(
+            f"{', '.join(sorted(counts))} lines; the same lines of all lists are one scene, so "
+            "give lists of one length that are not empty"
+        )
+    files = {
+        name: [lists[name].parent / line.strip() for line in found] for name, found in lines.items()
+    }
+    for name, found in files.items():
+        if lost := [file for file in found if not file.is_file()]:
+            raise DataError(
+                f"{lists[name]}: {len(lost)} of {len(found)} files are not there, such as "
+                f"{lost[0]}; a list has one path a line, below its own folder"
+            )
+    names = _short_names(next(iter(files.values())))
+    rows = zip(*files.values(), strict=True)
+    return [
+        SceneFiles(name, dict(zip(files, row, strict=True)))
+        for name, row in zip(names, rows, strict=True)
+    ]
+
+
+def _short_names(files: Sequence[Path]) -> list[str]:
+    """Paths without endings, below the folder that they have in common."""
+    absolute = [Path(os.path.abspath(file)) for file in files]  # noqa: PTH100 links stay
+    common = Path(os.path.commonpath([file.parent for file in absolute]))
+    names = [file.relative_to(common).with_suffix("").as_posix() for file in absolute]
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
+        raise DataError(f"two files of the list would both be scene {twice[0]!r}; leave one out")
+    return names
+
+
+def _lacking(lacking: Sequence[SceneFiles], places: Mapping[str, str], count: int) -> str:
+    told = "; ".join(
+        f"{scene.name} has no {', '.join(n for n in places if n not in scene.files)}"
+        for scene in lacking[:_TOLD]
+    )
+    more = f" and {len(lacking) - _TOLD} more" if len(lacking) > _TOLD else ""
+    return (
+        f"{len(lacking)} of {count} scenes lack files: {told}{more}; add them, or leave these "
+        "scenes out (--missing skip) or predict them from what is there (--missing predict)"
+    )

@@ -55,9 +55,7 @@ def evaluate(
         run: the run folder; its best checkpoint is used, or the last where there is none.
         split: "test" or "validation".
         all_subsets: also every proper subset of the modalities, in the same pass over the data.
-        scales: see :func:`score_network`.
-        flip: see :func:`score_network`.
-        tile: see :func:`score_network`.
+        scales, flip, tile: see :func:`score_network`.
         panels: how many samples are kept as pictures.
         features: network that compares images; "auto": "efficientnet_lite0" if it is installed.
         features_weights: its weights, see :func:`cen.metrics.load_features`.
@@ -80,12 +78,11 @@ def evaluate(
     compares = compared(net.outputs, file_units(net.outputs, dataset.targets))
     network = feature_network(features, features_weights, compares)
     mode = generator_mode or config.train.generator_mode
-    how: dict[str, Any] = {"scales": list(scales), "flip": flip}
-    if tile is not None:
-        how["tile"] = tile
+    tiles = {} if tile is None else {"tile": tile}
+    how: dict[str, Any] = {"scales": list(scales), "flip": flip, **tiles}
     scores = _scores(config, net, dataset, all_subsets, mode, network, protocol, **how)
-    facts = _facts(net, dataset) | image_facts(net, mode, network, protocol)
-    result = {"split": split, **how, **facts, "scores": scores}
+    facts = how | _facts(net, dataset) | image_facts(net, mode, network, protocol)
+    result = {"split": split, **facts, "scores": scores}
     if first_process():
         # Before the comparison, which may find that no gain is defined: the scores are kept.
         write_json(run / "evaluation.json", result)

@@ -87,14 +87,8 @@ def score_network(
         _check_tiles(net, generator_mode)
     how = _How(views, generator_mode, features, protocol)
     module = _ScoringPass(net, dataset, which or subsets(tuple(net.inputs)), how)
-    data = FusionData(
-        None,
-        dataset,
-        batch_size=batch_size,
-        workers=workers,
-        outputs=net.outputs,
-        whole=net.cyclic,
-    )
+    fusion = partial(FusionData, outputs=net.outputs, whole=net.cyclic)
+    data = fusion(None, dataset, batch_size=batch_size, workers=workers)
     training = net.training
     _run(module, data, accelerator, devices)
     net.train(training)

@@ -70,6 +70,7 @@ def run(args: argparse.Namespace) -> int:
     if not args.free and not args.split:
         raise ConfigError("cen predict needs the file of at least one modality: --rgb a.png")
     import cen
+    from cen.predict.geotiff import is_geotiff
     from cen.predict.inputs import check_unit
 
     net = cen.load(source)
@@ -88,6 +89,8 @@ def run(args: argparse.Namespace) -> int:
         check_unit({name: predictor.modalities[name] for name in args.free})
     if many:
         return predict_many.run(args, predictor, source)
+    if any(map(is_geotiff, args.free.values())):
+        return _geotiff(args, predictor)
     if [task.rules.labels for task in net.outputs.values()] != [True]:
         return _all(args, predictor)
     prediction = predictor(args.free, intrinsics=args.intrinsics, probabilities=args.probabilities)
@@ -119,6 +122,28 @@ def _check_files(given: Mapping[str, str], inputs: Collection[str], source: Path
         if not many[name] and not Path(text).exists():
             raise ConfigError(f"--{name} {text}: no such file")
     return all(many.values())
+
+
+def _geotiff(args: argparse.Namespace, predictor: "Predictor") -> int:
+    """Writes every output as GeoTIFF; of several the file names start with theirs."""
+    from cen.predict.geotiff import predict_geotiff
+
+    found = predict_geotiff(
+        predictor,
+        args.free,
+        args.out,
+        probabilities=args.probabilities,
+        intrinsics=args.intrinsics,
+    )
+    outputs = {
+        name: {"files": {key: str(file) for key, file in files.items()}}
+        for name, files in found.items()
+    }
+    lines = [
+        f"{name} {key}: {file}" for name, of in outputs.items() for key, file in of["files"].items()
+    ]
+    printing.emit(args, {"inputs": args.free, "outputs": outputs}, "\n".join(lines))
+    return 0
 
 
 def _all(args: argparse.Namespace, predictor: "Predictor") -> int:

@@ -16,7 +16,8 @@ from cen.errors import ConfigError, printable
 
 if TYPE_CHECKING:
     from cen.predict.collection import Outcome, Scene
-    from cen.predict.predictor import Inputs, Intrinsics, Predictor
+    from cen.predict.inputs import Inputs, Intrinsics
+    from cen.predict.predictor import Predictor
 
 
 def add(parser: Parser) -> None:
@@ -85,13 +86,17 @@ def run(args: argparse.Namespace, predictor: Predictor, source: Path) -> int:
 
 def _of_files(args: argparse.Namespace) -> list[Scene]:
     from cen.predict.collection import Scene
+    from cen.predict.geotiff import is_geotiff
     from cen.predict.scene_files import find_scenes
 
     def load(files: Inputs) -> tuple[Inputs, Intrinsics]:
         return files, args.intrinsics
 
     found = find_scenes(args.free, args.missing)
-    return [Scene(scene.name, scene.files, partial(load, scene.files)) for scene in found]
+    return [
+        Scene(s.name, s.files, partial(load, s.files), any(map(is_geotiff, s.files.values())))
+        for s in found
+    ]
 
 
 def _of_split(args: argparse.Namespace, predictor: Predictor, source: Path) -> list[Scene]:

@@ -15,8 +15,10 @@ from typing import Any
 
 from cen.errors import CenError, ConfigError, DataError
 from cen.files import contained, write_text
+from cen.predict.geotiff import predict_geotiff
+from cen.predict.inputs import Inputs, Intrinsics, ReadScene
 from cen.predict.predictions import DenseOutput, Prediction
-from cen.predict.predictor import Inputs, Intrinsics, Predictor, ReadScene
+from cen.predict.predictor import Predictor
 
 SETTINGS = "predictions.json"
 """What a folder of predictions was made with."""
@@ -32,11 +34,13 @@ class Scene:
         name: the folder of its predictions; it may hold slashes.
         files: those that it is read from, by modality.
         load: gives the inputs of a predictor, and the camera where it is known.
+        geotiff: whether the files are read, and predictions written, as GeoTIFF.
     """
 
     name: str
     files: Mapping[str, Path]
     load: Callable[[], tuple[Inputs, Intrinsics]]
+    geotiff: bool = False
 
 
 @dataclass
@@ -121,7 +125,17 @@ def predict_scenes(
     with ThreadPoolExecutor(workers) as readers, ThreadPoolExecutor(1) as writer:
         written: deque[Future[None]] = deque()
         fail = partial(_fail, outcome, advance)
-        read = _read(predictor, _unfinished(scenes, out, outcome, advance), readers, workers, batch)
+        left = list(_unfinished(scenes, out, outcome, advance))
+        for scene in (scene for scene in left if scene.geotiff):
+            try:
+                _write_geotiff(predictor, scene, out, probabilities)
+            except CenError as error:
+                fail(scene, error)
+                continue
+            outcome.predicted += 1
+            advance()
+        others = (scene for scene in left if not scene.geotiff)
+        read = _read(predictor, others, readers, workers, batch)
         for group in _batches(read, batch, fail):
             for scene, made in _predict(predictor, group, probabilities, fail):
                 written.append(writer.submit(_write, scene, made, out))
@@ -225,19 +239,35 @@ def _predict(
     return [(scene, found) for (scene, _), found in zip(group, made, strict=True)]
 
 
+def _write_geotiff(predictor: Predictor, scene: Scene, out: Path, probabilities: bool) -> None:
+    """Predicts and writes a scene piece by piece."""
+    folder = contained(out, out / scene.name, DataError)
+    (folder / DONE).unlink(missing_ok=True)
+    _, intrinsics = scene.load()
+    files = predict_geotiff(
+        predictor, scene.files, folder, probabilities=probabilities, intrinsics=intrinsics
+    )
+    _note(scene, folder, files)
+
+
 def _write(scene: Scene, made: _Made, out: Path) -> None:
     """Writes the files of a scene; where it has one output, without its name before theirs."""
     folder = contained(out, out / scene.name, DataError)
     # What is there now is of a prediction that is replaced.
     (folder / DONE).unlink(missing_ok=True)
-    files: dict[str, Any] = {}
+    files: dict[str, Mapping[str, Path]] = {}
     for name, prediction in made.items():
         prefix = "" if len(made) == 1 else f"{name}-"
         if isinstance(prediction, Prediction):
-            paths = prediction.save(folder, prefix, legend=False)
+            files[name] = prediction.save(folder, prefix, legend=False)
         else:
-            paths = prediction.save(folder, prefix)
-        files[name] = {key: path.name for key, path in paths.items()}
+            files[name] = prediction.save(folder, prefix)
+    _note(scene, folder, files)
+
+
+def _note(scene: Scene, folder: Path, files: Mapping[str, Mapping[str, Path]]) -> None:
+    """Writes what a scene was read from and what was written, once all of it was."""
+    names = {output: {key: file.name for key, file in of.items()} for output, of in files.items()}
     inputs = {name: str(file) for name, file in scene.files.items()}
-    about = {"inputs": inputs, "files": files}
+    about = {"inputs": inputs, "files": names}
     write_text(folder / DONE, json.dumps(about, indent=1, ensure_ascii=False) + "\n", DataError)

@@ -3,18 +3,53 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cen.data import Modality
-from cen.errors import CheckpointError, ConfigError, DataError, ShapeError
+from cen.errors import CheckpointError, ConfigError, DataError, ShapeError, StreamError
 from cen.models import ChannelExchangeNetwork
 from cen.models.input_checks import SMALLEST
+
+Inputs = Mapping[str, str | Path | NDArray[Any]]
+"""The modalities of a scene that are there, by name: files, or arrays."""
+Intrinsics = Sequence[float] | NDArray[Any] | None
+
+
+class ReadScene(NamedTuple):
+    """A scene that was read and prepared.
+
+    Attributes:
+        size: height and width in pixels.
+        values: raw values by modality.
+        prepared: what of them is normalised, at the size that the network sees.
+    """
+
+    size: tuple[int, int]
+    values: dict[str, NDArray[Any]]
+    prepared: dict[str, NDArray[Any]]
+
+
+def size_of_batch(read: Sequence[ReadScene]) -> tuple[int, int]:
+    """The one size of the scenes of a batch, which are given by the same modalities."""
+    if not read:
+        raise ShapeError("a batch has at least one scene")
+    size, values, _ = read[0]
+    for number, (other, theirs, _) in enumerate(read):
+        if set(theirs) != set(values):
+            names = f"{', '.join(values)} and scene {number} {', '.join(theirs)}"
+            raise StreamError(
+                f"scene 0 has {names}; the scenes of a batch are given by the same modalities"
+            )
+        if other != size:
+            sizes = f"{size[0]} × {size[1]} and scene {number} {other[0]} × {other[1]}"
+            raise ShapeError(f"scene 0 is {sizes}; the scenes of a batch have one size")
+    return size
 
 
 def stored_modalities(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -74,18 +75,30 @@ class Prediction:
         paths = {name: folder / f"{prefix}{name}.png" for name in images}
         for name, image in images.items():
             write_png(paths[name], image)
-        entries = self.legend()
-        if legend:
-            paths["legend"] = folder / f"{prefix}legend.png"
-            write_bytes(paths["legend"], legend_png(entries))
+        paths |= write_classes(folder, prefix, self.legend(), self.alpha, legend)
         if self.probabilities is not None:
             paths["probabilities"] = folder / f"{prefix}probabilities.npz"
             save = partial(_save_compressed, self.probabilities)
             write_atomically(paths["probabilities"], save, DataError)
-        paths["classes"] = folder / f"{prefix}classes.json"
-        text = json.dumps({"classes": entries, "alpha": self.alpha}, indent=1, ensure_ascii=False)
-        write_bytes(paths["classes"], f"{text}\n".encode())
         return paths
+
+
+def write_classes(
+    folder: Path,
+    prefix: str,
+    entries: Sequence[Mapping[str, Any]],
+    alpha: Mapping[str, float],
+    legend: bool = True,
+) -> dict[str, Path]:
+    """Writes what tells of classes: ``legend``, where it is wanted, and ``classes``."""
+    paths = {}
+    if legend:
+        paths["legend"] = folder / f"{prefix}legend.png"
+        write_bytes(paths["legend"], legend_png(entries))
+    paths["classes"] = folder / f"{prefix}classes.json"
+    text = json.dumps({"classes": entries, "alpha": alpha}, indent=1, ensure_ascii=False)
+    write_bytes(paths["classes"], f"{text}\n".encode())
+    return paths
 
 
 @dataclass(frozen=True)

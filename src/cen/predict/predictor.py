@@ -1,10 +1,10 @@
 """Predict on image files or arrays, with any subset of the modalities a network knows."""
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,7 +15,6 @@ from cen.data.tools.training_range import far_from, without_colours
 from cen.errors import (
     CenWarning,
     ConfigError,
-    ShapeError,
     StreamError,
     did_you_mean,
 )
@@ -25,31 +24,22 @@ from cen.predict.absence import absence
 from cen.predict.arrays import Arrays, Reading
 from cen.predict.evaluating import Evaluating
 from cen.predict.flips import vector_fields
-from cen.predict.inputs import check_array, common_size, of_unit, source_of, stored_modalities
+from cen.predict.inputs import (
+    Inputs,
+    Intrinsics,
+    ReadScene,
+    check_array,
+    common_size,
+    of_unit,
+    size_of_batch,
+    source_of,
+    stored_modalities,
+)
 from cen.predict.predictions import DenseOutput, Prediction
-from cen.predict.scenes import ArrayScene, MirroredScene
+from cen.predict.scenes import ArrayScene, MirroredScene, Scene
 from cen.predict.tiles import Tile
-from cen.predict.views import Precision, Views, warn_of_tiles
-from cen.predict.views import bands as predicted_bands
+from cen.predict.views import Band, Precision, Views, bands, warn_of_tiles
 from cen.report.colours import Image, as_palette, palette, to_picture
-
-Inputs = Mapping[str, str | Path | NDArray[Any]]
-"""The modalities of a scene that are there, by name: files, or arrays."""
-Intrinsics = Sequence[float] | NDArray[Any] | None
-
-
-class ReadScene(NamedTuple):
-    """A scene that was read and prepared.
-
-    Attributes:
-        size: height and width in pixels.
-        values: raw values by modality.
-        prepared: what of them is normalised, at the size that the network sees.
-    """
-
-    size: tuple[int, int]
-    values: dict[str, NDArray[Any]]
-    prepared: dict[str, NDArray[Any]]
 
 
 class Predictor:
@@ -255,10 +245,10 @@ class Predictor:
         Raises:
             StreamError, DataError, ShapeError: see a call.
         """
-        self._check_names(inputs)
+        self.check_names(inputs)
         given = {name: inputs[name] for name in self.modalities if name in inputs}
         values = {name: self._read(name, value) for name, value in given.items()}
-        self._compare(given, values)
+        self.compare(given, values)
         size = common_size({source_of(name, given[name]): v.shape for name, v in values.items()})
         prepared = {name: self._prepared(name, v, intrinsics) for name, v in values.items()}
         return ReadScene(size, values, prepared)
@@ -271,22 +261,35 @@ class Predictor:
     ) -> tuple[list[Image], list[dict[str, Arrays]]]:
         """The scenes as pictures, and what the network says of each at its size."""
         read = [s if isinstance(s, ReadScene) else self.read(s, intrinsics) for s in scenes]
-        size = _of_batch(read)
+        size = size_of_batch(read)
         prepared = {name: [scene.prepared[name] for scene in read] for name in read[0].values}
         scene = ArrayScene(prepared, self.modalities, next(self.net.parameters()).device)
-        reading = Reading(self.net.outputs, self._targets, probabilities, self.views.averaged)
-        with self._evaluating, torch.inference_mode():
-            bands = predicted_bands(
-                self.net, partial(self._view, scene), size, self.views, self._vectors
-            )
-            results = reading.whole(bands, size[0])
+        bands = self.in_bands(scene, size)
+        results = self.reading(probabilities).whole(bands, size[0])
+        self.tell_missing(read[0].values)  # of what was predicted: an error stands alone
+        return [self._picture(scene.values) for scene in read], results
+
+    def in_bands(self, scene: Scene, size: tuple[int, int]) -> Iterator[Band]:
+        """What the network says of scenes of one size, from top to bottom; see `bands`."""
         if not self._told_of_tiles and self.views.side(self.net, scene.size) is not None:
             self._told_of_tiles = True
             warn_of_tiles(self.net)
-        self._tell_missing(read[0].values)  # of what was predicted: an error stands alone
-        return [self._picture(scene.values) for scene in read], results
+        with self._evaluating, torch.inference_mode():
+            yield from bands(self.net, partial(self._view, scene), size, self.views, self._vectors)
 
-    def _view(self, scene: ArrayScene, mirrored: bool) -> ArrayScene | MirroredScene:
+    def reading(self, probabilities: bool = False) -> Reading:
+        """How bands become arrays."""
+        return Reading(self.net.outputs, self._targets, probabilities, self.views.averaged)
+
+    def reading_of(self, name: str) -> Modality:
+        """How files of a modality are read."""
+        return self._reading[name]
+
+    def classes_of(self, output: str) -> tuple[tuple[str, ...], Image]:
+        """Names and colours of the classes of a segmentation."""
+        return _classes(self.net, output)
+
+    def _view(self, scene: Scene, mirrored: bool) -> Scene:
         return MirroredScene(scene, self.modalities) if mirrored else scene
 
     def _segmentation(self, name: str, found: Arrays, picture: Image) -> Prediction:
@@ -301,7 +304,7 @@ class Predictor:
             probabilities=found.probabilities,
         )
 
-    def _tell_missing(self, inputs: Mapping[str, Any]) -> None:
+    def tell_missing(self, inputs: Mapping[str, Any]) -> None:
         """Warns once of a subset that the network never saw in training."""
         given = frozenset(inputs)
         if given in self._told:
@@ -311,7 +314,8 @@ class Predictor:
         if said:
             warnings.warn(said, CenWarning, stacklevel=4)
 
-    def _check_names(self, inputs: Mapping[str, Any]) -> None:
+    def check_names(self, inputs: Mapping[str, Any]) -> None:
+        """Refuses names that are no modalities, and none at all."""
         known = ", ".join(self.modalities)
         for name in inputs:
             if name not in self.modalities:
@@ -338,7 +342,7 @@ class Predictor:
             prepared = modality.resize(prepared, (int(resize[0]), int(resize[1])))
         return prepared
 
-    def _compare(
+    def compare(
         self, given: Mapping[str, str | Path | NDArray[Any]], values: Mapping[str, NDArray[Any]]
     ) -> None:
         """Warns of depth far from that of training, and of colours that are none."""
@@ -355,23 +359,6 @@ class Predictor:
         """The first image among the modalities, else the first depth map, painted."""
         first = sorted(values, key=lambda name: self.modalities[name].kind != "image")[0]
         return to_picture(self.modalities[first].picture(values[first]))
-
-
-def _of_batch(read: Sequence[ReadScene]) -> tuple[int, int]:
-    """The one size of the scenes of a batch, which are given by the same modalities."""
-    if not read:
-        raise ShapeError("a batch has at least one scene")
-    size, values, _ = read[0]
-    for number, (other, theirs, _) in enumerate(read):
-        if set(theirs) != set(values):
-            names = f"{', '.join(values)} and scene {number} {', '.join(theirs)}"
-            raise StreamError(
-                f"scene 0 has {names}; the scenes of a batch are given by the same modalities"
-            )
-        if other != size:
-            sizes = f"{size[0]} × {size[1]} and scene {number} {other[0]} × {other[1]}"
-            raise ShapeError(f"scene 0 is {sizes}; the scenes of a batch have one size")
-    return size
 
 
 def _segmentation(net: ChannelExchangeNetwork, output: str | None) -> str | None:

@@ -55,7 +55,9 @@ def evaluate(
         run: the run folder; its best checkpoint is used, or the last where there is none.
         split: "test" or "validation".
         all_subsets: also every proper subset of the modalities, in the same pass over the data.
-        scales, flip, tile: see :func:`score_network`.
+        scales: see :func:`score_network`.
+        flip: see there.
+        tile: see there.
         panels: how many samples are kept as pictures.
         features: network that compares images; "auto": "efficientnet_lite0" if it is installed.
         features_weights: its weights, see :func:`cen.metrics.load_features`.

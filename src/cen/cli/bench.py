@@ -1,12 +1,18 @@
-"""Measure what exchange costs in time, and how fast samples are read."""
+"""Measure what exchange costs, what a network takes, and how fast samples are read."""
 
 import argparse
 import re
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from cen.cli import printing, words
+from cen.cli import printing, sources, words
 from cen.cli.parser import Parser
+from cen.errors import ConfigError
+from cen.files import write_bytes
+
+if TYPE_CHECKING:
+    from cen.bench.bench_model import Measured
 
 
 def add(parser: Parser) -> None:
@@ -22,10 +28,45 @@ def add(parser: Parser) -> None:
     exchange.option("--encoder NAME", str, "", "resnet50")
     exchange.option("--batch N", words.whole(1, 4096), "images", 2)
     exchange.option("--size H W", words.whole(32, 4096), "", [240, 320])
-    exchange.option("--device DEVICE", _device, "cpu or cuda", "cpu")
     exchange.add_argument(
         "--compile", action="store_true", help="run the networks under torch.compile"
     )
+    model = verbs.add_parser(
+        "model",
+        help="time, memory and share of the machine's peak of a network, in several forms",
+        description="A network of a configuration, with random weights on random data: as a list "
+        "of tensors (each layer called once per stream), packed (as cen runs it) and folded, which "
+        "take turns in one process. Ratios have intervals of 95 percent; the peak is that of a "
+        "product of matrices, measured beside them. Every key of the configuration is an option, "
+        "--model.encoder resnet50. Several streams, batches and sizes: every combination.",
+    )
+    model.free = "keys"
+    model.add_argument(
+        "config",
+        metavar="CONFIG",
+        nargs="?",
+        type=words.path_text,
+        default="rooms-demo",
+        help="a YAML file, or a name that cen configs ls prints; default: rooms-demo",
+    )
+    model.option("--streams S...", words.whole(1, 64), "modalities; default: the configured ones")
+    model.option("--batch N...", words.whole(1, 4096), "samples; default: train.batch_size")
+    model.option(
+        "--size H W...",
+        words.whole(1, words.SIDE),
+        "pixels; default: what the configuration crops or resizes to, else 96 128",
+    )
+    model.option(
+        "--rate R", words.factor(0, 1), "share of the own channels that is exchanged; default: 0.5"
+    )
+    model.option("--mode MODE...", ("evaluation", "training"), "default: both")
+    model.add_argument(
+        "--compile", action="store_true", help="also under torch.compile, which takes minutes"
+    )
+    model.add_argument("--no-memory", action="store_true", help="leave the peak of memory out")
+    model.option("--picture PNG", words.path, "also draw the figures")
+    for verb in (exchange, model):
+        verb.option("--device DEVICE", _device, "cpu or cuda", "cpu")
     data = verbs.add_parser(
         "data",
         help="augmented samples of NYUDv2's size per second and process",
@@ -38,7 +79,7 @@ def add(parser: Parser) -> None:
         "root", metavar="FOLDER", nargs="?", type=words.path, default=place, help=what
     )
     data.option("--frames N", words.whole(1), "samples per turn", 12)
-    for verb in (exchange, data):
+    for verb in (exchange, data, model):
         verb.option("--rounds N", words.whole(6), "pairs to measure", 15)
         printing.add_json(verb)
 
@@ -51,7 +92,8 @@ def _device(text: str) -> str:
 
 def run(args: argparse.Namespace) -> int:
     """Measures and prints the paired ratios."""
-    return _data(args) if args.action == "data" else _exchange(args)
+    done: int = {"data": _data, "exchange": _exchange, "model": _model}[args.action](args)
+    return done
 
 
 def _data(args: argparse.Namespace) -> int:
@@ -62,7 +104,7 @@ def _data(args: argparse.Namespace) -> int:
         args.root,
         frames=args.frames,
         rounds=args.rounds,
-        progress=lambda line: print(line, file=sys.stderr),
+        progress=_tell,
     )
     rates = [(name, f"{rate:.1f}") for name, rate in speeds.per_second.items()]
     ratios = [
@@ -87,7 +129,7 @@ def _exchange(args: argparse.Namespace) -> int:
         rounds=args.rounds,
         device=args.device,
         compiled=args.compile,
-        progress=lambda line: print(line, file=sys.stderr),
+        progress=_tell,
     )
     rows = [
         (r.mode, r.name, f"{r.median:.4f}", f"{r.low:.4f} .. {r.high:.4f}", f"{r.seconds:.3f}")
@@ -98,3 +140,80 @@ def _exchange(args: argparse.Namespace) -> int:
         args, {"ratios": [ratio.to_dict() for ratio in ratios]}, printing.table(head, rows)
     )
     return 0
+
+
+def _model(args: argparse.Namespace) -> int:
+    sides = args.size or []
+    if len(sides) % 2:
+        raise ConfigError(f"--size {' '.join(map(str, sides))}: give pairs of height and width")
+    if args.picture:
+        words.out_picture("--picture", args.picture)
+    config = sources.load_config(args.config, args.free)
+    from cen.bench.bench_exchange import MODES
+    from cen.bench.bench_model import bench_model
+
+    speeds = bench_model(
+        config,
+        streams=args.streams or [],
+        batches=args.batch or [],
+        sizes=list(zip(sides[::2], sides[1::2], strict=True)),
+        rate=args.rate,
+        rounds=args.rounds,
+        modes=[mode for mode in MODES if mode in (args.mode or MODES)],
+        compiled=args.compile,
+        memory=not args.no_memory,
+        device=args.device,
+        progress=_tell,
+    )
+    if args.picture:
+        from cen.bench.model_picture import picture
+
+        write_bytes(args.picture, picture(speeds))
+    peak = (
+        f"{speeds.machine}, {speeds.threads} threads, {speeds.clock} time, PyTorch {speeds.torch}: "
+        f"{speeds.peak / 1e9:.3g} billion multiply-adds per second in a product of matrices"
+    )
+    table = printing.table(_HEAD, [_row(measured) for measured in speeds.measured])
+    printing.emit(args, speeds.to_dict(), table, peak)
+    return 0
+
+
+_HEAD = (
+    "mode",
+    "form",
+    "streams",
+    "batch",
+    "size",
+    "rate",
+    "s",
+    "samples/s",
+    "× list",
+    "95 %",
+    "GMAC",
+    "of peak",
+    "MB",
+    "compile s",
+)
+
+
+def _row(m: "Measured") -> tuple[str, ...]:
+    return (
+        m.mode,
+        m.form,
+        str(m.streams),
+        str(m.batch),
+        f"{m.size[0]}×{m.size[1]}",
+        f"{m.rate:.2f}",
+        f"{m.seconds:.4g}",
+        f"{m.samples_per_second:.3g}",
+        f"{m.faster.median:.2f}",
+        f"{m.faster.low:.2f} .. {m.faster.high:.2f}",
+        f"{m.multiply_adds / 1e9:.3g}",
+        f"{100 * m.peak_share.median:.0f} %",
+        "–" if m.memory is None else f"{m.memory / 1e6:.0f}",
+        "–" if m.compile_seconds is None else f"{m.compile_seconds:.0f}",
+    )
+
+
+def _tell(line: str) -> None:
+    print(line, file=sys.stderr)

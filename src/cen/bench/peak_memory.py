@@ -1,0 +1,62 @@
+"""How much memory a step takes at most, beyond what is there before it."""
+
+from __future__ import annotations
+
+import resource
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+
+import torch
+
+from cen.bench.timing import Step
+
+_STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+
+
+def peak_memory(make: Callable[[], Step], device: torch.device, calls: int = 2) -> int:
+    """Bytes by which a step's memory grows at its peak over what its network and inputs take.
+
+    On a CPU, resident memory of a process of its own, scratch space of libraries included; on a
+    GPU, what PyTorch's allocator counts in this process.
+
+    Args:
+        make: Makes the step; for a CPU it can be pickled.
+        device: Where the step runs.
+        calls: How often it is called; the first one makes gradients and the optimiser's state.
+    """
+    if device.type == "cuda":
+        step = make()
+        before = torch.cuda.memory_allocated(device)
+        torch.cuda.reset_peak_memory_stats(device)
+        for _ in range(calls):
+            step()
+        return int(torch.cuda.max_memory_allocated(device)) - before
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        return pool.submit(_resident_growth, make, calls, torch.get_num_threads()).result()
+
+
+def _resident_growth(make: Callable[[], Step], calls: int, threads: int) -> int:
+    """In the process of its own."""
+    torch.set_num_threads(threads)
+    step = make()
+    _forget_peak()
+    before = _resident("VmRSS")
+    for _ in range(calls):
+        step()
+    return max(0, _resident("VmHWM") - before)
+
+
+def _forget_peak() -> None:
+    """Lets the peak start from what is resident now, where Linux offers that."""
+    if _CLEAR.exists():
+        _CLEAR.write_text("5")
+
+
+def _resident(name: str) -> int:
+    """Bytes resident now ("VmRSS") or at most ("VmHWM"); outside Linux at most in both cases."""
+    if _STATUS.exists():
+        lines = (line.split() for line in _STATUS.read_text().splitlines())
+        return next(int(words[1]) * 1024 for words in lines if words[0] == f"{name}:")
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

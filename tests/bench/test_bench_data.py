@@ -49,5 +49,5 @@ def test_few_rounds_are_refused(tmp_path, capsys):
     with pytest.raises(ConfigError, match="at least 6"):
         bench_data(tmp_path, rounds=5)
     assert cli.main(["bench", "data", str(tmp_path), "--rounds", "5"]) == 2
-    assert "--rounds 5: give 6 or more" in capsys.readouterr().err
+    assert "--rounds 5: give a whole number between 6" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []

@@ -46,6 +46,7 @@ WRITES = (
     "data nyudv2 convert data --out {}",
     "configs cp rooms-small {}",
     "bench data {}",
+    "bench model --picture {}",
 )
 
 # Numeric options, a value below and one above what they take.
@@ -84,6 +85,11 @@ NUMBERS = (
     ("bench exchange --rounds {}", "5", "1000000000000"),
     ("bench exchange --batch {}", "0", "100000000"),
     ("bench exchange --size 64 {}", "31", "100000000"),
+    ("bench model --rounds {}", "5", "1000000000000"),
+    ("bench model --streams 2 {}", "0", "65"),
+    ("bench model --batch 1 {}", "0", "100000000"),
+    ("bench model --size 64 {}", "0", "100000000"),
+    ("bench model --rate {}", "-0.1", "1.1"),
     ("bench data --frames {}", "0", "1000000000000"),
 )
 _NUMBER_TOLD = ("give ", "must be ", "does not fit", "is no whole number", "is no number")
@@ -124,6 +130,12 @@ SINGLE: tuple[tuple[str, str], ...] = (
     ("bench exchang", "did you mean exchange?"),
     ("bench exchange --encoder resnet19", "did you mean"),
     ("bench exchange --device tpu", "is no device"),
+    ("bench model rooms-dem", "did you mean rooms-demo?"),
+    ("bench model --mode trainin", "did you mean training?"),
+    ("bench model --size 64 64 96", "give pairs of height and width"),
+    ("bench model --picture a.svg", ".png"),
+    ("bench model --model.widht 8", "did you mean width?"),
+    ("bench model --size 16 64 --rounds 6", "32"),
     # Files and folders that are something else, or nothing.
     ("train data", "is a folder; give a YAML file"),
     ("train list.yaml", "holds no keys"),

@@ -307,6 +307,27 @@ def test_bench_prints_paired_ratios(
     assert "1.0100" in capsys.readouterr().out
 
 
+def test_bench_model_prints_and_draws_every_form(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    picture = tmp_path / "speed.png"
+    words = ["bench", "model", "--model.encoder", "resnet18", "--model.width", "4"]
+    words += ["--size", "32", "32", "64", "32", "--batch", "1", "--rounds", "6", "--no-memory"]
+    words += ["--mode", "evaluation", "--rate", "1", "--picture", str(picture)]
+    figures = json_of(words, capsys)
+    forms = ["list", "packed", "folded"]
+    assert [(m["form"], m["size"]) for m in figures["measured"]] == [
+        (form, size) for size in ([32, 32], [64, 32]) for form in forms
+    ]
+    assert {(m["rate"], m["batch"], m["mode"]) for m in figures["measured"]} == {
+        (1.0, 1, "evaluation")
+    }
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    assert cli.main(words) == 0
+    shown = capsys.readouterr().out
+    assert all(form in shown for form in [*forms, "of peak", "multiply-adds per second"])
+
+
 def test_wrong_data_ends_with_one_message(rooms: Path, tmp_path: Path) -> None:
     """In a process of its own: no traceback, no warning of a library in front of it."""
     command = [sys.executable, "-m", "cen.cli", "train", "rooms-small", "--data.classes=3"]

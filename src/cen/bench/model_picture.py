@@ -39,7 +39,7 @@ def draw(speeds: ModelSpeeds) -> Figure:
             _plot(axes, [m for m in measured if m.mode == mode], value, colours)
             axes.set_title(f"{mode}: {label}")
             axes.set_ylim(bottom=0)
-    figure.suptitle(f"{speeds.machine}, {speeds.threads} threads", fontsize=8.5, x=0.01, ha="left")
+    figure.suptitle(f"{speeds.machine}, threads: {speeds.threads}", fontsize=8.5, x=0.01, ha="left")
     return figure
 
 

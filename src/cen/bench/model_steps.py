@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
 from cen.bench.bench_exchange import Mode
@@ -186,4 +187,6 @@ def _truth(task: Task, batch: int, size: tuple[int, int]) -> Tensor:
     if task.rules.labels:
         return torch.randint(0, task.channels, (batch, *size))
     values = torch.rand(batch, task.channels, *size)
-    return (values > 0.9).float() if task.kind == "edge" else values + 0.1
+    if task.kind == "edge":
+        return (values > 0.9).float()
+    return functional.normalize(values + 0.1) if task.kind == "normal" else values + 0.1

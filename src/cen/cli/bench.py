@@ -147,7 +147,7 @@ def _model(args: argparse.Namespace) -> int:
     if len(sides) % 2:
         raise ConfigError(f"--size {' '.join(map(str, sides))}: give pairs of height and width")
     if args.picture:
-        words.out_picture("--picture", args.picture)
+        words.out_file("--picture", args.picture, ".png")
     config = sources.load_config(args.config, args.free)
     from cen.bench.bench_exchange import MODES
     from cen.bench.bench_model import bench_model
@@ -169,12 +169,10 @@ def _model(args: argparse.Namespace) -> int:
         from cen.bench.model_picture import picture
 
         write_bytes(args.picture, picture(speeds))
-    peak = (
-        f"{speeds.machine}, {speeds.threads} threads, {speeds.clock} time, PyTorch {speeds.torch}: "
-        f"{speeds.peak / 1e9:.3g} billion multiply-adds per second in a product of matrices"
-    )
+    peak = f"{speeds.peak / 1e9:.3g} billion multiply-adds per second in a product of matrices"
+    machine = f"{speeds.machine}, threads: {speeds.threads}, {speeds.clock} time"
     table = printing.table(_HEAD, [_row(measured) for measured in speeds.measured])
-    printing.emit(args, speeds.to_dict(), table, peak)
+    printing.emit(args, speeds.to_dict(), table, f"{machine}, PyTorch {speeds.torch}: {peak}")
     return 0
 
 

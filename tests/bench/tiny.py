@@ -1,0 +1,12 @@
+"""A configuration whose network takes milliseconds."""
+
+from cen.cli.sources import load_config
+from cen.config import Config
+
+SMALL = {"model.encoder": "resnet18", "model.width": 4, "model.decoder_channels": 4}
+
+
+def tiny(name: str = "rooms-demo", **more: object) -> Config:
+    """A shipped configuration, narrow; ``train__batch_size=2`` for a key with a dot."""
+    small = {"model.width": 4} if "cycle" in name else SMALL
+    return load_config(name, {**small, **{k.replace("__", "."): v for k, v in more.items()}})

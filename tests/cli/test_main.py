@@ -12,7 +12,7 @@ import pytest
 from cen import cli
 from cen.errors import CenError, ConfigError
 
-VERBS = ("train", "evaluate", "predict", "inspect", "report", "data", "configs", "bench")
+VERBS = ("train", "evaluate", "predict", "export", "inspect", "report", "data", "configs", "bench")
 HEAVY = ("torch", "lightning", "cv2", "matplotlib", "numpy", "torchmetrics", "jsonargparse")
 
 

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TextIO
 
-from cen.cli import bench, configs, data, evaluate, inspect, predict, report, study, train
+from cen.cli import bench, configs, data, evaluate, export, inspect, predict, report, study, train
 from cen.cli.output import TellingOutput, is_helper_process
 from cen.cli.parser import Parser
 from cen.errors import CenError, printable
@@ -27,6 +27,7 @@ _VERBS = {
     "train": train,
     "evaluate": evaluate,
     "predict": predict,
+    "export": export,
     "inspect": inspect,
     "report": report,
     "study": study,

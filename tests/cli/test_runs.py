@@ -8,9 +8,10 @@ from pathlib import Path
 import cv2
 import pytest
 
+import cen
 from cen import cli
 from cen.bench.bench_exchange import Ratio
-from cen.cli import sources
+from cen.cli import export, sources
 from cen.config import Config
 from cen.models import load
 
@@ -265,6 +266,15 @@ def test_predict_on_a_split_of_the_data_of_the_run(
     assert cli.main(["predict", str(run), *words, "-o", str(tmp_path / "one")]) == 0
     one, of_many = tmp_path / "one" / "labels.png", out / names[0] / "labels.png"
     assert one.read_bytes() == of_many.read_bytes()
+
+
+def test_exports_are_compared_on_samples_of_the_run(run: Path) -> None:
+    samples, real = export._samples(cen.load(run), run)
+    assert real
+    assert [tuple(sample["rgb"].shape) for sample in samples] == [
+        (1, 3, 64, 96), (1, 3, 64, 64), (4, 3, 64, 128), (1, 3, 128, 64),
+    ]  # fmt: skip
+    assert all(sample["depth"].shape[1] == 1 for sample in samples)
 
 
 def test_predict_with_another_unit_is_warned_of(

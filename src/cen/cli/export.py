@@ -96,7 +96,7 @@ def _samples(
         config = sources.config_of(sources.run_folder(folder), {})
         sources.need_data(config)
         sample = open_dataset(config, "validation")[0]
-        batch = {name: value[None] for name, value in sample.items()}
+        batch = {name: sample[name][None] for name in net.inputs}
         inputs = inputs_of(net, batch, tuple(net.inputs))
     except CenError:
         torch.manual_seed(0)

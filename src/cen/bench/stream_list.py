@@ -74,6 +74,15 @@ class StreamList:
     ) -> Any:
         """Calls a function once per stream, or with packed tensors."""
         options = dict(kwargs or {})
+        # The usual cases first, without looking around: what is timed is not this dispatch.
+        head, rest = args[0] if args else None, args[1:]
+        if isinstance(head, cls) and function in _EACH:
+            return cls([function(row, *rest, **options) for row in head.rows], head.packed_by)
+        if len(args) == 2 and isinstance(head, cls) and function in _PAIRS:
+            (other,) = rest
+            if isinstance(other, cls):
+                pairs = zip(head.rows, other.rows, strict=True)
+                return cls([function(a, b, **options) for a, b in pairs], head.packed_by)
         lists = [value for value in _leaves((args, options)) if isinstance(value, cls)]
         first = lists[0]
         if _image_by_image(function, args, options):

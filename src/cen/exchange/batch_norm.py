@@ -25,6 +25,7 @@ class StreamBatchNorm(PartialStatistics):
         eps: Added to the variance.
         momentum: Of the running statistics; None averages over all batches seen, per stream.
         track_running_stats: False always uses batch statistics.
+        bias: False leaves out β.
 
     Attributes:
         frozen: True uses the running statistics also in training mode; γ and β still learn
@@ -40,8 +41,9 @@ class StreamBatchNorm(PartialStatistics):
         eps: float = 1e-5,
         momentum: float | None = 0.1,
         track_running_stats: bool = True,
+        bias: bool = True,
     ) -> None:
-        super().__init__(num_features, streams, exchange=exchange)
+        super().__init__(num_features, streams, exchange=exchange, bias=bias)
         self.eps, self.momentum = eps, momentum
         self.frozen = False
         self._register_statistics(track_running_stats)
@@ -53,7 +55,7 @@ class StreamBatchNorm(PartialStatistics):
             return F.batch_norm(wide, *running, scale, shift, False, 0.0, self.eps)
         return self._batch_statistics(wide, scale, shift)
 
-    def _batch_statistics(self, wide: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+    def _batch_statistics(self, wide: Tensor, scale: Tensor, shift: Tensor | None) -> Tensor:
         if wide.numel() == wide.shape[1]:
             raise ShapeError(
                 f"batch norm of {self.num_features} channels got one value per channel "

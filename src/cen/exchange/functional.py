@@ -77,7 +77,7 @@ def replaced_channels(scale: Tensor, threshold: float, own: Tensor | None = None
 def exchange_wide(wide: Tensor, replaced: Tensor, groups: Groups) -> Tensor:
     """Equation 2 of the paper on the wide view: y' = y, but the mean of the others where replaced.
 
-    What every stream norm calls, and :func:`exchange`.
+    What the norms of maps (B·S, C, *) call, and :func:`exchange`.
 
     Args:
         wide: (B, S·C, *) features of the streams that are present, before the exchange.
@@ -89,15 +89,27 @@ def exchange_wide(wide: Tensor, replaced: Tensor, groups: Groups) -> Tensor:
     Returns:
         (B, S·C, *), the same dtype and memory layout.
     """
-    streams, channels = replaced.shape
-    features = torch.unflatten(wide, 1, (streams, channels))
-    mask = replaced.view(1, streams, channels, *[1] * (wide.ndim - 2))
-    mixed = torch.where(mask, donors(features, groups), features)
-    return keep_format(mixed.flatten(1, 2), wide)
+    features = torch.unflatten(wide, 1, tuple(replaced.shape))
+    mask = replaced.view(1, *replaced.shape, *[1] * (wide.ndim - 2))
+    return keep_format(exchange_masked(features, mask, groups).flatten(1, 2), wide)
+
+
+def exchange_masked(features: Tensor, mask: Tensor, groups: Groups) -> Tensor:
+    """Equation 2 of the paper where the streams have an axis of their own; what all norms call.
+
+    Args:
+        features: (B, S, *) of the streams that are present, before the exchange.
+        mask: What is replaced; bool, of a shape that stretches to that of ``features``.
+        groups: Positions of the streams per group, see :func:`exchange_wide`.
+
+    Returns:
+        (B, S, *).
+    """
+    return torch.where(mask, donors(features, groups), features)
 
 
 def donors(features: Tensor, groups: Groups) -> Tensor:
-    """The mean over the other streams of every stream's group, (B, S, C, *) like ``features``.
+    """The mean over the other streams of every stream's group, (B, S, *) like ``features``.
 
     Group by group: one product with all S streams would cost S² and multiply those of other groups
     with 0, which makes NaN of an overflow that is none of this group's business.
@@ -117,7 +129,7 @@ def donors(features: Tensor, groups: Groups) -> Tensor:
 
 
 def _mean_of_others(blocks: Tensor) -> Tensor:
-    """(B, groups, n, C, *): for each stream the mean of the n - 1 others, itself where n is 1.
+    """(B, groups, n, *): for each stream the mean of the n - 1 others, itself where n is 1.
 
     The donor of one of two is the other itself, exactly. Of more it is a weighted sum, in which a
     stream's own values count 0 times: an infinite one makes its own donor NaN.

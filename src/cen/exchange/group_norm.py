@@ -20,6 +20,7 @@ class StreamGroupNorm(StreamNorm):
         streams: The streams of this part of the network.
         exchange: The rule, or None.
         eps: Added to the variance.
+        bias: False leaves out β.
 
     Raises:
         ShapeError: ``num_features`` is not a multiple of ``num_groups``.
@@ -33,10 +34,11 @@ class StreamGroupNorm(StreamNorm):
         *,
         exchange: ExchangeRule | None = None,
         eps: float = 1e-5,
+        bias: bool = True,
     ) -> None:
         if num_features % num_groups:
             raise ShapeError(f"{num_features} channels do not divide into {num_groups} groups")
-        super().__init__(num_features, streams, exchange=exchange)
+        super().__init__(num_features, streams, exchange=exchange, bias=bias)
         self.num_groups, self.eps = num_groups, eps
 
     def _normalise(self, wide: Tensor) -> Tensor:

@@ -27,6 +27,7 @@ class StreamInstanceNorm(TrackingNorm):
         eps: Added to the variance.
         momentum: Of the running statistics, where tracked.
         track_running_stats: True keeps statistics and uses them in eval mode (released code).
+        bias: False leaves out β.
     """
 
     momentum: float
@@ -40,8 +41,9 @@ class StreamInstanceNorm(TrackingNorm):
         eps: float = 1e-5,
         momentum: float = 0.1,
         track_running_stats: bool = False,
+        bias: bool = True,
     ) -> None:
-        super().__init__(num_features, streams, exchange=exchange)
+        super().__init__(num_features, streams, exchange=exchange, bias=bias)
         self.eps, self.momentum = eps, momentum
         self._register_statistics(track_running_stats)
 

@@ -1,4 +1,4 @@
-"""Norms that a conversion leaves as they are: found by their class, or when they are called."""
+"""Norms that a conversion cannot see, as no module computes them: found when they are called."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from cen.errors import CenWarning
-from cen.exchange.stream_norm import StreamNorm
+from cen.exchange.conversion_summary import NormFate, named
 
 _FUNCTIONS: Mapping[Any, str] = {
     F.layer_norm: "F.layer_norm",
@@ -28,36 +28,17 @@ _FUNCTIONS: Mapping[Any, str] = {
 }
 
 
-def shared_norms(module: nn.Module) -> list[str]:
-    """Names of the modules that normalise with parameters of their own and know no streams.
-
-    By their class, whose name says "Norm": LayerNorm, RMSNorm and what projects derive from them.
-    """
-    found = []
-    for name, layer in module.named_modules():
-        own = next(layer.parameters(recurse=False), None) is not None
-        if own and "norm" in type(layer).__name__.lower() and not isinstance(layer, StreamNorm):
-            found.append(name)
-    return found
-
-
-def named(names: Sequence[str], most: int = 4) -> str:
-    """The first few of some names in quotes, and how many more there are."""
-    shown = ", ".join(repr(name) for name in names[:most])
-    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
-
-
 class SharedNorms(TorchFunctionMode):
     """Looks out, during a pass, for norms that are functions called with a parameter.
 
     Args:
         module: The converted network.
+        known: Names of the norms that were told of when it was converted.
     """
 
-    def __init__(self, module: nn.Module) -> None:
+    def __init__(self, module: nn.Module, known: Collection[str]) -> None:
         super().__init__()
-        # Those of norm modules were told of when the network was converted.
-        told = {id(p) for n in shared_norms(module) for p in module.get_submodule(n).parameters()}
+        told = {id(p) for name in known for p in module.get_submodule(name).parameters()}
         self.names = {id(p): name for name, p in module.named_parameters() if id(p) not in told}
         self.found: dict[str, str] = {}
 
@@ -71,10 +52,17 @@ class SharedNorms(TorchFunctionMode):
         """Notes a norm, and calls it."""
         options = kwargs or {}
         if function in _FUNCTIONS:
-            for value in (*args, *options.values()):
+            for value in (*args[1:], *options.values()):  # the first is what is normalised
                 if id(value) in self.names:
                     self.found[self.names[id(value)]] = _FUNCTIONS[function]
         return function(*args, **options)
+
+    def fates(self) -> tuple[NormFate, ...]:
+        """What was found, for the summary."""
+        return tuple(
+            NormFate(name, function, 0, "shared", "it is no module", wanted=False)
+            for name, function in self.found.items()
+        )
 
     def tell(self) -> None:
         """Warns of what was found."""
@@ -84,5 +72,5 @@ class SharedNorms(TorchFunctionMode):
                 f"{named(list(self.found))} belong to norms that are no modules ({functions}); "
                 "they stay shared by all streams, which exchange nothing there",
                 CenWarning,
-                stacklevel=4,
+                stacklevel=5,
             )

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from cen.errors import ShapeError
 from cen.exchange.functional import exchange_wide, group_parts, replaced_channels
 from cen.exchange.rule import ExchangeRule
-from cen.exchange.streams import Streams, narrow, widen
+from cen.exchange.streams import Activation, Pass, Streams, narrow, widen
 
 
 class StreamNorm(nn.Module):
@@ -19,36 +19,48 @@ class StreamNorm(nn.Module):
 
     Takes the packed tensor (B·S, C, *) of the active streams, with any number of spatial
     dimensions, and returns one of the same shape, dtype and memory format. A subclass normalises
-    the wide view (B, S·C, *).
+    the wide view (B, S·C, *), or has another channel axis and says in `_streamwise` what to do.
 
     Args:
         num_features: C ≥ 1.
         streams: The streams of this part of the network, shared by its layers.
         exchange: The rule, or None for a norm that never exchanges and is never penalised.
+        bias: False leaves out β.
 
     Attributes:
-        weight: γ, (S, C). bias: β, (S, C).
+        weight: γ, (S, C). bias: β, (S, C), or None.
         own: (S, C) bool, the parts.
         chosen: (S, C) bool, what guide "random" replaces, saved with the weights; else None.
+        channel_axis: Where the channels lie in what it is called with.
+        folds: Whether a pass has shown that rows folded behind the sample (frames, windows) lie in
+            the order of the samples, see ``row_order``: row // k mod S is then the stream.
     """
 
     weight: nn.Parameter
-    bias: nn.Parameter
+    bias: nn.Parameter | None
     own: Tensor
     chosen: Tensor | None
     partnered: Tensor
     owned: Tensor
     per_stream: tuple[str, ...] = ("weight", "bias")
+    channel_axis: int = 1
+    folds: bool = False
 
     def __init__(
-        self, num_features: int, streams: Streams, *, exchange: ExchangeRule | None = None
+        self,
+        num_features: int,
+        streams: Streams,
+        *,
+        exchange: ExchangeRule | None = None,
+        bias: bool = True,
     ) -> None:
         super().__init__()
         self.num_features = num_features
         self.streams = streams
         self.exchange = exchange
-        self.weight = nn.Parameter(torch.ones(len(streams), num_features))
-        self.bias = nn.Parameter(torch.zeros(len(streams), num_features))
+        shape = len(streams), num_features
+        self.weight = nn.Parameter(torch.ones(shape))
+        self.bias = nn.Parameter(torch.zeros(shape)) if bias else None
         partnered = torch.zeros(len(streams), 1, dtype=torch.bool)
         for group in streams.groups:
             partnered[list(group)] = len(group) > 1
@@ -70,46 +82,73 @@ class StreamNorm(nn.Module):
         Raises:
             ShapeError: Wrong number of channels or of rows, or too few values for statistics.
         """
-        if packed.ndim < 2 or packed.shape[1] != self.num_features:
+        if packed.ndim < 2 or packed.shape[self.channel_axis] != self.num_features:
+            channels = f"{self.num_features}, …" if self.channel_axis == 1 else "…"
+            last = "" if self.channel_axis == 1 else f", {self.num_features}"
             raise ShapeError(
-                f"expected (rows, {self.num_features}, …) with {len(self.streams.active)} "
+                f"expected (rows, {channels}{last}) with {len(self.streams.active)} "
                 f"active streams, got {tuple(packed.shape)}"
             )
-        active, _, rows = self.streams.running
-        count = len(active)
-        if rows is not None and packed.shape[0] != rows:
-            raise ShapeError(
-                f"a stream norm of {self.num_features} channels got {packed.shape[0]} rows where "
-                f"{rows} ride through the network ({rows // count} samples of {count} streams): "
-                "frames, windows or tokens were folded into the batch, and rows of several "
-                "streams would be mixed; leave this norm out of the conversion"
-            )
+        running = self.streams.running
+        if running.witness is not None and not running.witness.see(self, packed):
+            with Activation(self.streams, Pass(running.active[:1], False)):
+                return self._streamwise(packed, 1)
+        count, folded = len(running.active), self._folded(packed.shape[0], running)
+        if folded == 1:
+            return self._streamwise(packed, count)
+        # What is folded behind the sample counts as so many samples more.
+        rows = torch.unflatten(packed, 0, (-1, count, folded)).transpose(1, 2)
+        found = torch.unflatten(self._streamwise(rows.flatten(0, 2), count), 0, rows.shape[:3])
+        return found.transpose(1, 2).flatten(0, 2)
+
+    def _folded(self, given: int, running: Pass) -> int:
+        """How many rows a row of the network has become; 1 where nobody said how many ride."""
+        count, rows = len(running.active), running.rows
+        if rows is None or given == rows or count == 1:
+            return 1
+        if given % rows == 0 and (self.folds or running.witness is not None):
+            return given // rows
+        raise ShapeError(
+            f"a stream norm of {self.num_features} channels got {given} rows where {rows} ride "
+            f"through the network ({rows // count} samples of {count} streams): frames, windows or "
+            "tokens were folded into the batch, and not in an order that a pass has shown, so rows "
+            "of several streams could be mixed; keep this norm shared (convert(shared=...))"
+        )
+
+    def _streamwise(self, packed: Tensor, count: int) -> Tensor:
+        """Normalises and exchanges rows of ``count`` streams, the stream changing fastest."""
         wide = self._normalise(widen(packed, count))
-        rule = self.exchange
-        if rule is not None and rule.enabled and self._has_partners():
-            wide = self._exchange(wide, rule)
+        rule = self._acting_rule()
+        if rule is not None:
+            wide = exchange_wide(wide, self._replaced_now(rule), self._groups_now())
         return narrow(wide, count)
 
     def _normalise(self, wide: Tensor) -> Tensor:
         raise NotImplementedError
 
-    def _has_partners(self) -> bool:
-        """Whether any two active streams share a group; static, decided without the device."""
-        active = self.streams.active
-        return any(sum(i in group for i in active) > 1 for group in self.streams.groups)
+    def _acting_rule(self) -> ExchangeRule | None:
+        """The rule, where it replaces anything among the streams that are present.
 
-    def _exchange(self, wide: Tensor, rule: ExchangeRule) -> Tensor:
-        active = self.streams.active
+        Static, decided without the device.
+        """
+        rule, running = self.exchange, self.streams.running
+        if rule is None or not rule.enabled or running.witness is not None:
+            return None
+        partners = (sum(i in group for i in running.active) for group in self.streams.groups)
+        return rule if any(count > 1 for count in partners) else None
+
+    def _replaced_now(self, rule: ExchangeRule) -> Tensor:
+        """The channels that give way, of the active streams."""
         if self.chosen is not None:
-            replaced = self._rows(self.chosen)
-        else:
-            own = self._rows(self.own) if rule.scope == "own" else None
-            replaced = replaced_channels(self._rows(self.weight), rule.threshold, own)
-        # Positions among the active streams; one whose partners are all absent is alone and keeps
-        # its own values.
-        places = {stream: place for place, stream in enumerate(active)}
+            return self._rows(self.chosen)
+        own = self._rows(self.own) if rule.scope == "own" else None
+        return replaced_channels(self._rows(self.weight), rule.threshold, own)
+
+    def _groups_now(self) -> list[list[int]]:
+        """Positions among the active streams, by group; who is alone in one keeps its values."""
+        places = {stream: place for place, stream in enumerate(self.streams.active)}
         present = [[places[i] for i in g if i in places] for g in self.streams.groups]
-        return exchange_wide(wide, replaced, [group for group in present if group])
+        return [group for group in present if group]
 
     def _rows(self, per_stream: Tensor) -> Tensor:
         """The rows of the active streams; the tensor itself when all are."""
@@ -118,9 +157,10 @@ class StreamNorm(nn.Module):
         # Static indexing per stream: an index tensor would be copied from the host.
         return torch.stack([per_stream[i] for i in self.streams.active])
 
-    def _affine(self) -> tuple[Tensor, Tensor]:
+    def _affine(self) -> tuple[Tensor, Tensor | None]:
         """γ and β of the active streams side by side, (S·C,) each."""
-        return self._rows(self.weight).flatten(), self._rows(self.bias).flatten()
+        shift = None if self.bias is None else self._rows(self.bias).flatten()
+        return self._rows(self.weight).flatten(), shift
 
     def replaced(self) -> Tensor:
         """(S, C) bool: the channels that give way at present, all streams being active."""
@@ -152,7 +192,7 @@ class StreamNorm(nn.Module):
     def load_plain(self, norm: nn.Module) -> None:
         """Gives every stream a copy of a plain norm's parameters, statistics and dtype/device."""
         for name in self.per_stream:
-            source = getattr(norm, name)
+            source = getattr(norm, name, None)
             if source is None or getattr(self, name) is None:
                 continue
             values = source.detach().expand(getattr(self, name).shape).clone()

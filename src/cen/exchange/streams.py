@@ -6,10 +6,10 @@ import threading
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from types import TracebackType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from cen.errors import ShapeError, StreamError, described, did_you_mean
@@ -22,11 +22,21 @@ class Pass(NamedTuple):
         active: Positions of the streams that are present.
         update_statistics: Whether running statistics move.
         rows: Rows of a packed tensor, where the whole network rides on the streams; None: any.
+        witness: Who watches which rows the norms get, in a pass that is no real one: nothing is
+            exchanged in it.
     """
 
     active: tuple[int, ...]
     update_statistics: bool
     rows: int | None = None
+    witness: Witness | None = None
+
+
+class Witness(Protocol):
+    """What sees the rows that norms get in a pass; see ``row_order``."""
+
+    def see(self, norm: nn.Module, packed: Tensor) -> bool:
+        """Whether the rows can be dealt out to the streams."""
 
 
 class _Running(threading.local):

@@ -44,7 +44,7 @@ class StreamSyncBatchNorm(StreamBatchNorm):
 
     process_group: Any = None
 
-    def _batch_statistics(self, wide: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+    def _batch_statistics(self, wide: Tensor, scale: Tensor, shift: Tensor | None) -> Tensor:
         if not dist.is_available() or not dist.is_initialized():
             return super()._batch_statistics(wide, scale, shift)
         if dist.get_world_size(self.process_group) == 1:
@@ -64,7 +64,9 @@ class StreamSyncBatchNorm(StreamBatchNorm):
         if self.running_mean is not None and self.streams.update_statistics:
             unbiased = var.detach() * total / (total - 1)
             self._update(mean.detach(), unbiased)
-        normalised: Tensor = centred * factor.view(shape) + shift.view(shape)
+        normalised: Tensor = centred * factor.view(shape)
+        if shift is not None:
+            normalised = normalised + shift.view(shape)
         return normalised.to(wide.dtype)
 
 

@@ -115,7 +115,7 @@ def _folded(net: nn.Module, trace: Trace) -> nn.Module:
             if isinstance(value, Streams):
                 setattr(module, name, folded(value))
         if isinstance(module, MultiStream):
-            module.looked = True
+            module.follows = False
     layers: dict[int, nn.Module] = {}
     for module in list(made.modules()):
         for name, child in list(module._modules.items()):

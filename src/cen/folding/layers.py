@@ -94,10 +94,16 @@ class FoldedNorm(nn.Module):
         super().__init__()
         self.norm, self.trace = norm, trace
 
-    def forward(self, x: Any) -> Folded:
-        """(B·S, C, *), folded or packed, to a folded tensor of the same shape."""
+    def forward(self, x: Any) -> Any:
+        """(B·S, C, *), folded or packed, to a folded tensor of the same shape.
+
+        What normalises over the channels of each position, or gets windows as rows of their own,
+        gives a packed tensor.
+        """
         norm = self.norm
-        active = norm.streams.active
+        active, _, riding, _ = norm.streams.running
+        if norm.channel_axis != 1 or (riding is not None and x.shape[0] != riding):
+            return norm(x.packed() if isinstance(x, Folded) else x)
         if isinstance(x, Tensor):
             x = Folded.of_packed(x, len(active), self.trace)
         key = (id(norm), active)
@@ -141,7 +147,8 @@ def exchange_plan(norm: StreamNorm) -> Plan:
 def affine_of(norm: StreamNorm) -> tuple[Tensor, Tensor]:
     """A and b of the active streams of a norm with running statistics, (S, C) float64 each."""
     active = list(norm.streams.active)
-    gamma, beta = norm.weight.detach()[active].double(), norm.bias.detach()[active].double()
+    gamma = norm.weight.detach()[active].double()
+    beta = torch.zeros_like(gamma) if norm.bias is None else norm.bias.detach()[active].double()
     read = getattr(norm, "_running_statistics", None)
     if read is not None:
         mean, var = (value.view_as(gamma).double() for value in read())

@@ -1,0 +1,115 @@
+"""Layer norm and RMS norm of streams: over the channels of each position."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from cen.exchange.functional import exchange_masked
+from cen.exchange.rule import ExchangeRule
+from cen.exchange.stream_norm import StreamNorm
+from cen.exchange.streams import Streams
+
+
+class StreamLayerNorm(StreamNorm):
+    """Layer norm with private γ and β per stream, and the exchange of channels after it.
+
+    That the channels of tokens are exchanged is this project's extension: the paper exchanges those
+    of maps, after batch or instance norm. Channel c of a token is replaced by the partners' channel
+    c of the same token, where |γ_c| < θ. There are no statistics over a batch, so that a stream
+    whose partners are absent needs none of its own.
+
+    With one stream it computes what ``nn.LayerNorm`` computes.
+
+    Args:
+        num_features: C ≥ 1.
+        streams: The streams of this part of the network.
+        exchange: The rule, or None.
+        eps: Added to the variance.
+        channel_axis: -1: tokens (B·S, N, C), channels-last maps (B·S, H, W, C).
+            1: maps (B·S, C, H, W), as LayerNorm2d of timm and ConvNeXt have them.
+        bias: False leaves out β.
+    """
+
+    eps: float | None
+
+    def __init__(
+        self,
+        num_features: int,
+        streams: Streams,
+        *,
+        exchange: ExchangeRule | None = None,
+        eps: float | None = 1e-5,
+        channel_axis: int = -1,
+        bias: bool = True,
+    ) -> None:
+        super().__init__(num_features, streams, exchange=exchange, bias=bias)
+        self.eps, self.channel_axis = eps, channel_axis
+
+    def _streamwise(self, packed: Tensor, count: int) -> Tensor:
+        rows = packed.movedim(self.channel_axis, -1)
+        return self._tokens(rows, count).movedim(-1, self.channel_axis)
+
+    def _tokens(self, rows: Tensor, count: int) -> Tensor:
+        """(B·S, *, C) → (B·S, *, C)."""
+        if count == 1:
+            return self._normalised(rows, *self._affine())
+        normalised = torch.unflatten(self._normalised(rows, None, None), 0, (-1, count))
+
+        def stretched(values: Tensor) -> Tensor:
+            return values.view(count, *[1] * (normalised.ndim - 3), self.num_features)
+
+        scale = stretched(self._rows(self.weight))
+        if self.bias is None:
+            result = normalised * scale
+        else:
+            result = torch.addcmul(stretched(self._rows(self.bias)), normalised, scale)
+        rule = self._acting_rule()
+        if rule is not None:
+            mask = stretched(self._replaced_now(rule))
+            result = exchange_masked(result, mask, self._groups_now())
+        # Where scales are more precise than features, as under autocast, they stay what they are.
+        return result.flatten(0, 1).to(normalised.dtype)
+
+    def _normalised(self, rows: Tensor, scale: Tensor | None, shift: Tensor | None) -> Tensor:
+        """Each position's channels, normalised, scaled and shifted where that is given."""
+        return F.layer_norm(rows, (self.num_features,), scale, shift, self.eps or 0.0)
+
+
+class StreamRMSNorm(StreamLayerNorm):
+    """RMS norm with private γ per stream (this project's extension): no mean is taken away.
+
+    With one stream it computes what ``nn.RMSNorm`` computes; arguments as of `StreamLayerNorm`.
+
+    Args:
+        num_features: C ≥ 1.
+        streams: The streams of this part of the network.
+        exchange: The rule, or None.
+        eps: Added to the mean square; None is the smallest step of the features' precision.
+        channel_axis: -1 or 1.
+        bias: True adds β, which most of these norms have not.
+    """
+
+    def __init__(
+        self,
+        num_features: int,
+        streams: Streams,
+        *,
+        exchange: ExchangeRule | None = None,
+        eps: float | None = None,
+        channel_axis: int = -1,
+        bias: bool = False,
+    ) -> None:
+        super().__init__(
+            num_features,
+            streams,
+            exchange=exchange,
+            eps=eps,
+            channel_axis=channel_axis,
+            bias=bias,
+        )
+
+    def _normalised(self, rows: Tensor, scale: Tensor | None, shift: Tensor | None) -> Tensor:
+        result = F.rms_norm(rows, (self.num_features,), scale, self.eps)
+        return result if shift is None else result + shift

@@ -75,10 +75,10 @@ class MultiStream(nn.Module):
 
     def _show(self, example: Tensor, options: Mapping[str, Any]) -> None:
         """At the first pass, and where rows are folded at each new shape, follows the rows."""
+        if not self.follows or _traced():
+            return  # before the shape is looked at, which may be symbolic
         shape = tuple(example.shape[1:])
         if shape in self._shown or (self._shown and not self._folding):
-            return
-        if not self.follows or _traced():
             return
         if not options:
             example = example[:2]

@@ -121,8 +121,8 @@ def _compared(
     ):
         moved = (((mark - marked).abs() > rounding) | marked.isnan()).view(plain.rows, -1).any(1)
         found = {row for row, value in enumerate(moved.tolist()) if value}
-        if id(norm) in known or found == changed:
-            continue
+        if id(norm) in known or (found and found <= changed):
+            continue  # a sample may change nothing, behind a ReLU; another's must not change
         if found:
             reasons[id(norm)] = _OTHER_ORDER
         elif len(mark) > plain.rows:

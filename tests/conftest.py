@@ -1,7 +1,15 @@
 """What every test shares."""
 
+import gc
+
 import pytest
 import torch
+
+
+def pytest_collection_finish() -> None:
+    """What was imported stays: the garbage collector need not look at it again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

@@ -1,10 +1,6 @@
-"""What a process of the shard test does: reads its share of an epoch and tells process 0.
-
-Run as ``python -m tests.data.shard_processes ROOT OUT RANK WORLD START``.
-"""
+"""What a process of the shard test does: reads its share of an epoch and tells process 0."""
 
 import json
-import sys
 from pathlib import Path
 
 import torch.distributed as dist
@@ -14,7 +10,7 @@ from cen.data import StepBatches, eval_transform
 from cen.data.readers.shards import Shards
 
 
-def work(root: str, out: Path, rank: int, world: int, start: int) -> None:
+def work(rank: int, root: str, out: Path, world: int, start: int) -> None:
     """Reads two epochs from step ``start``; process 0 writes what every process read."""
     dist.init_process_group(
         "gloo", init_method=f"file://{out}/rendezvous{start}", rank=rank, world_size=world
@@ -30,7 +26,3 @@ def work(root: str, out: Path, rank: int, world: int, start: int) -> None:
     if rank == 0:
         (out / f"{start}.json").write_text(json.dumps(everything))
     dist.destroy_process_group()
-
-
-if __name__ == "__main__":
-    work(sys.argv[1], Path(sys.argv[2]), *map(int, sys.argv[3:]))

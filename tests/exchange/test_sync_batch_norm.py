@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
+from tests.processes import side_by_side
 from torch import Tensor, nn
 
 from cen.exchange import ExchangeRule, StreamBatchNorm, Streams, StreamSyncBatchNorm, synchronise
@@ -51,7 +51,7 @@ def test_two_processes_agree_with_one_on_the_whole_batch() -> None:
     expected = net(batch().flatten(0, 1))
     expected.square().sum().backward()
     with tempfile.TemporaryDirectory() as folder:
-        mp.spawn(run, args=(folder,), nprocs=2)
+        side_by_side(run, folder)
         parts = [torch.load(Path(folder) / f"{r}.pt", weights_only=True) for r in (0, 1)]
     result = torch.cat([part["result"] for part in parts])
     torch.testing.assert_close(result, expected.detach())

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
+from tests.processes import side_by_side
 from torch import Tensor
 from torchmetrics import Metric
 
@@ -68,13 +67,11 @@ def scores_of_two_processes(folder: Path) -> list[dict[str, dict[str, Any]]]:
 
     Those of a segmentation with the matrix that they are read off.
     """
-    command = [sys.executable, __file__, str(folder)]
-    workers = [subprocess.Popen([*command, str(rank)]) for rank in range(2)]
-    assert [worker.wait(timeout=200) for worker in workers] == [0, 0]
+    side_by_side(_count, str(folder))
     return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in range(2)]
 
 
-def _main(folder: str, rank: int) -> None:
+def _count(rank: int, folder: str) -> None:
     torch.distributed.init_process_group(
         "gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2
     )
@@ -90,7 +87,3 @@ def _main(folder: str, rank: int) -> None:
         found["segmentation"]["matrix"] = matrix.matrix
     torch.save(found, f"{folder}/{rank}.pt")
     torch.distributed.destroy_process_group()
-
-
-if __name__ == "__main__":
-    _main(sys.argv[1], int(sys.argv[2]))

@@ -2,13 +2,15 @@ import io
 import os
 import pickle
 import types
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
 
 from cen.errors import CheckpointError
-from cen.models.foreign_weights import read_pickle, read_tensors
+from cen.models import build
+from cen.models.foreign_weights import read_pickle, read_tensors, shadow_of
 
 SCALAR = np.float64(0).__reduce__()[0]
 
@@ -112,3 +114,24 @@ def test_missing_file_and_no_state_dict(tmp_path):
     torch.save([1, 2], tmp_path / "list.pth")
     with pytest.raises(CheckpointError, match=r"list.pth holds no state dict"):
         read_tensors(tmp_path / "list.pth")
+
+
+@pytest.mark.parametrize("name", ["refinenet", "unet"])
+def test_a_shadow_has_the_shapes_of_its_network_and_no_values(name):
+    encoder = {"refinenet": "resnet18", "unet": "unet3"}[name]
+    make = partial(
+        build,
+        name,
+        encoder=encoder,
+        inputs={"rgb": 3, "depth": 1},
+        outputs={"segmentation": 3},
+        width=4,
+    )
+    before = torch.get_rng_state()
+    shadow = shadow_of(make, "wrong").state_dict()
+    assert torch.equal(torch.get_rng_state(), before)
+    values = make().state_dict()
+    assert all(value.is_meta for value in shadow.values())
+    assert {key: (value.shape, value.dtype) for key, value in shadow.items()} == {
+        key: (value.shape, value.dtype) for key, value in values.items()
+    }

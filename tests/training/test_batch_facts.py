@@ -1,13 +1,12 @@
 """A batch that cannot be right is named by its sample and field; holes are none."""
 
 import re
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 import tifffile
 import torch
+from tests.processes import side_by_side
 
 import cen
 from cen import cli
@@ -15,15 +14,16 @@ from cen.data.formats.pictures import write_png
 from cen.data.readers.aligned_folder import AlignedFolder
 from cen.errors import TrainingError
 from cen.training import FiniteLoss
-from cen.training.batch_facts import BatchFacts
+from cen.training.batch_facts import BatchFacts, first_of_all
 
 
 @pytest.fixture(scope="module")
 def net():
     outputs = {"segmentation": 3, "depth": cen.models.Task("depth", 1)}
     return cen.build(
-        "refinenet", encoder="resnet18", inputs={"rgb": 3, "thermal": 1}, outputs=outputs
-    )
+        "refinenet", encoder="resnet18", inputs={"rgb": 3, "thermal": 1}, outputs=outputs, width=4,
+        decoder_channels=4,
+    )  # fmt: skip
 
 
 def batch():
@@ -85,23 +85,17 @@ def test_the_file_is_named(net, tmp_path):
 
 def test_a_fault_of_another_process_is_told_by_all(tmp_path):
     """Process 0 of two has clean data, process 1 the bad sample."""
-    script = (
-        "import sys, torch\n"
-        "from cen.training.batch_facts import first_of_all\n"
-        "rank = int(sys.argv[2])\n"
-        "torch.distributed.init_process_group('gloo', init_method=f'file://{sys.argv[1]}', "
-        "rank=rank, world_size=2)\n"
-        "print(first_of_all('sample b' if rank else None), first_of_all(None))\n"
-        "torch.distributed.destroy_process_group()\n"
+    side_by_side(tell, tmp_path)
+    assert [(tmp_path / str(rank)).read_text() for rank in range(2)] == ["sample b None"] * 2
+
+
+def tell(rank, folder):
+    torch.distributed.init_process_group(
+        "gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2
     )
-    command = [sys.executable, "-c", script, str(tmp_path / "store")]
-    both = [
-        subprocess.Popen([*command, str(rank)], stdout=subprocess.PIPE, text=True)
-        for rank in range(2)
-    ]
-    assert [process.communicate(timeout=200)[0].strip() for process in both] == [
-        "sample b None"
-    ] * 2
+    told = first_of_all("sample b" if rank else None), first_of_all(None)
+    (folder / str(rank)).write_text(f"{told[0]} {told[1]}")
+    torch.distributed.destroy_process_group()
 
 
 @pytest.mark.parametrize(("value", "stops"), [(1e20, False), (-3.4e38, True)])

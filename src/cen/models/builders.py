@@ -7,13 +7,13 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, cast
 
-import torch
 from torch import nn
 
 from cen.arguments import choice
 from cen.errors import ConfigError, described, did_you_mean
 from cen.models.assembly import assemble
 from cen.models.cycle import cycle
+from cen.models.foreign_weights import without_values
 from cen.models.network import ChannelExchangeNetwork, Encoder
 from cen.models.network_description import NetworkDescription
 from cen.models.pretrained import load_pretrained
@@ -77,7 +77,7 @@ def _refuse_too_large(description: NetworkDescription) -> None:
     """Refuses sizes that would fill the memory before anything else is said of them."""
     fresh = replace(description, options=replace(description.options, weights=None))
     try:
-        with torch.device("meta"):
+        with without_values():
             shadow = builders[description.options.name](fresh)
         count = sum(parameter.numel() for parameter in shadow.parameters())
     except (RuntimeError, OverflowError):  # what PyTorch says of sizes beyond all bounds

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,6 +13,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from cen.errors import CenError, CheckpointError
 from cen.weightfiles import read_shapes
@@ -139,10 +141,31 @@ def require_shapes(
     _raise_if(problems, wrong)
 
 
+class _Undrawn(TorchFunctionMode):
+    """Draws no initial values: on the meta device each draw of nothing takes PyTorch long."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        if func in (Tensor.normal_, Tensor.uniform_):
+            return args[0]
+        kwargs = kwargs or {}
+        if getattr(func, "__module__", None) == "torch.nn.init":
+            return kwargs["tensor"]
+        return func(*args, **kwargs)
+
+
+@contextmanager
+def without_values() -> Iterator[None]:
+    """Networks built in this context have shapes and neither values nor memory."""
+    with torch.device("meta"), _Undrawn():
+        yield
+
+
 def shadow_of(make: Callable[[], Net], wrong: str) -> Net:
     """A network without values: of any size that a file claims, it takes no memory."""
     try:
-        with torch.device("meta"):
+        with without_values():
             return make()
     # Of sizes beyond all bounds PyTorch says RuntimeError.
     except (CenError, TypeError, ValueError, OverflowError, RuntimeError) as error:

@@ -1,18 +1,16 @@
 import io
 import json
-import os
 import pickle
 import shutil
-import subprocess
-import sys
 import tarfile
-from pathlib import Path
 
 import fsspec
 import numpy as np
 import pytest
 import webdataset
 import yaml
+from tests.data.shard_processes import work
+from tests.processes import side_by_side
 from torch.utils.data import DataLoader
 
 from cen import cli
@@ -124,21 +122,7 @@ def test_webdataset_reads_them_too(shards):
 
 def test_two_processes_read_every_sample_once_and_go_on_in_the_middle(shards, tmp_path):
     def run(start):
-        command = [sys.executable, "-m", "tests.data.shard_processes", str(shards), str(tmp_path)]
-        environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST")}
-        running = [
-            subprocess.Popen(
-                [*command, str(rank), "2", str(start)],
-                cwd=Path(__file__).parents[3],
-                env=environment | {"OMP_NUM_THREADS": "1"},
-                stderr=subprocess.PIPE,
-                text=True,
-            )
-            for rank in range(2)
-        ]
-        for process in running:
-            _, told = process.communicate(timeout=200)
-            assert process.returncode == 0, told[-2000:]
+        side_by_side(work, str(shards), tmp_path, 2, start)
         return json.loads((tmp_path / f"{start}.json").read_text())
 
     whole, rest = run(0), run(3)

@@ -73,6 +73,19 @@ def test_an_export_that_gives_other_values_is_not_written(tmp_path, monkeypatch)
     assert not list(tmp_path.iterdir())
 
 
+def test_an_export_that_cannot_be_run_is_not_written(tmp_path, monkeypatch):
+    def broken(*given):
+        def run(inputs):
+            raise RuntimeError("indices element out of data bounds")
+
+        return run
+
+    monkeypatch.setattr(exporting, "_reloaded", broken)
+    with pytest.raises(CenError, match=r"is not written.*out of data bounds"):
+        export(network(), tmp_path / "net.pt2", samples(("rgb",)), form="pt2")
+    assert not list(tmp_path.iterdir())
+
+
 def test_the_command_exports_some_modalities(tmp_path, capsys):
     torch.manual_seed(0)
     net = build(
@@ -90,9 +103,8 @@ def test_the_command_exports_some_modalities(tmp_path, capsys):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["refinenet", "pspnet", "unet"])
-@pytest.mark.parametrize("fold", [False, True])
-def test_every_subset_of_every_decoder_runs_in_onnx_runtime(tmp_path, capsys, name, fold):
+@pytest.mark.parametrize("name", ["refinenet", "unet"])
+def test_every_subset_runs_in_onnx_runtime(tmp_path, capsys, name):
     torch.manual_seed(0)
     options = {} if name == "unet" else {"encoder": "resnet18", "decoder_channels": 8}
     net = build(
@@ -100,8 +112,7 @@ def test_every_subset_of_every_decoder_runs_in_onnx_runtime(tmp_path, capsys, na
     )
     save(net, tmp_path / "net.safetensors")
     words = ["export", str(tmp_path / "net.safetensors"), "-o", str(tmp_path / "out")]
-    more = ["--fold"] if fold else []
-    assert cli.main([*words, "--all-subsets", "--json", *more]) == 0
+    assert cli.main([*words, "--all-subsets", "--json"]) == 0
     files = json.loads(capsys.readouterr().out)["files"]
     assert list(files) == ["rgb+depth", "rgb", "depth"]
     assert all(found["difference"] < 1e-4 for found in files.values())

@@ -77,7 +77,7 @@ def export(
 
     Raises:
         ConfigError: a package is missing.
-        CenError: the network cannot be exported, or the export gives other values.
+        CenError: the network cannot be exported, or the export cannot be run or gives other values.
     """
     names = list(samples[0])
     graph = _Graph(fold(net) if folded else net, names).eval()
@@ -91,7 +91,13 @@ def export(
         torch.export.save(program, buffer, extra_files={METADATA: text})
         content = buffer.getvalue()
         runner = _reloaded(content, graph)
-    found = _compare(runner, _Graph(net, names).eval(), samples)
+    try:
+        found = _compare(runner, _Graph(net, names).eval(), samples)
+    except Exception as error:  # the runtime raises what it meets
+        raise CenError(
+            f"{path}: is not written, as what was exported cannot be run: "
+            f"{str(error).splitlines()[0]}"
+        ) from error
     if not found.difference <= TOLERANCE:
         raise CenError(
             f"{path}: is not written, as the export differs by {found.difference:.2g} of the "

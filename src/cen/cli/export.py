@@ -86,7 +86,7 @@ def _samples(
     import torch
     from torch.nn.functional import interpolate
 
-    align = max(int(getattr(net.encoder, "smallest", 32)), 64)
+    align = max(net.smallest, 64)
     sizes = [(batch, tall * align, wide * align) for batch, tall, wide in _SIZES]
     try:
         folder = source if source.is_dir() else source.parent

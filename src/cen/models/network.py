@@ -149,6 +149,11 @@ class ChannelExchangeNetwork(nn.Module):
                 outputs[name] = self.combined(name, streams, size)
         return outputs
 
+    @property
+    def smallest(self) -> int:
+        """The least height and width of its inputs; tiles of a picture begin at its multiples."""
+        return int(getattr(self.encoder, "smallest", SMALLEST))
+
     def auxiliary_loss(self) -> Tensor:
         """A loss of the network's own on its last forward pass in training mode; a scalar.
 
@@ -250,7 +255,7 @@ class ChannelExchangeNetwork(nn.Module):
 
         Autocast lowers the precision again.
         """
-        present = check_inputs(inputs, self.inputs, getattr(self.encoder, "smallest", SMALLEST))
+        present = check_inputs(inputs, self.inputs, self.smallest)
         weight = next(self.parameters())
         return in_precision_of(weight, inputs, finite=not self.training), present
 

@@ -21,7 +21,6 @@ from cen.errors import CenError, ConfigError, StreamError
 from cen.files import write_bytes
 from cen.folding import fold
 from cen.models import ChannelExchangeNetwork
-from cen.models.input_checks import SMALLEST
 
 Format = Literal["onnx", "pt2"]
 METADATA = "cen"
@@ -155,7 +154,7 @@ def _metadata(net: ChannelExchangeNetwork, names: Sequence[str], folded: bool) -
 
 def _example(net: ChannelExchangeNetwork, names: Sequence[str]) -> tuple[Tensor, ...]:
     """Inputs that the graph is traced with; no two of their lengths are the same, none is 1."""
-    align = max(int(getattr(net.encoder, "smallest", SMALLEST)), 64)
+    align = max(net.smallest, 64)
     generator = torch.Generator().manual_seed(0)
     return tuple(
         torch.randn(2, net.inputs[name], 2 * align, 3 * align, generator=generator)

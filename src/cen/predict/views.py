@@ -21,7 +21,6 @@ from torch import Tensor
 
 from cen.errors import CenWarning, ConfigError
 from cen.models import ChannelExchangeNetwork, Output, Task
-from cen.models.input_checks import SMALLEST
 from cen.predict.flips import mirror_truth
 from cen.predict.scenes import ScaledScene, Scene
 from cen.predict.tiled_rows import TiledRows
@@ -88,18 +87,13 @@ class Views:
         Raises:
             ConfigError: tiles of that side are too small for the network.
         """
-        return tile_side(self.tile, size, _align(net))
+        return tile_side(self.tile, size, net.smallest)
 
     def computing(self, device: torch.device) -> AbstractContextManager[Any]:
         """In which the network runs."""
         if self.precision == "fp32":
             return nullcontext()
         return torch.autocast(device.type, _HALF[self.precision])
-
-
-def _align(net: ChannelExchangeNetwork) -> int:
-    """By how much its encoder makes pictures smaller."""
-    return int(getattr(net.encoder, "smallest", SMALLEST))
 
 
 def warn_of_tiles(net: ChannelExchangeNetwork) -> None:
@@ -182,7 +176,7 @@ def _look(
     side = views.side(net, scene.size)
     if side is None:
         return _Whole(net, scene, size, views)
-    tilings = [Tiling.of(length, side, _align(net)) for length in scene.size]
+    tilings = [Tiling.of(length, side, net.smallest) for length in scene.size]
     return TiledRows(net, scene, size, views.computing, tilings)
 
 

@@ -7,6 +7,7 @@ import json
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any, Literal, NamedTuple
@@ -84,14 +85,14 @@ def export(
     program = _program(graph, _example(net, names))
     if form == "onnx":
         content = _onnx(program, graph, text)
-        runner = _in_onnx_runtime(content)
+        reopen = partial(_in_onnx_runtime, content)
     else:
         buffer = io.BytesIO()
         torch.export.save(program, buffer, extra_files={METADATA: text})
         content = buffer.getvalue()
-        runner = _reloaded(content, graph)
+        reopen = partial(_reloaded, content, graph)
     try:
-        found = _compare(runner, _Graph(net, names).eval(), samples)
+        found = _compare(reopen(), _Graph(net, names).eval(), samples)
     except Exception as error:  # the runtime raises what it meets
         raise CenError(
             f"{path}: is not written, as what was exported cannot be run: "

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +14,7 @@ from cen.cli.parser import Parser
 from cen.errors import ConfigError, printable
 
 if TYPE_CHECKING:
-    from cen.predict.collection import Outcome, Scene
+    from cen.predict.collection import Outcome, SceneSource
     from cen.predict.inputs import Inputs, Intrinsics
     from cen.predict.predictor import Predictor
 
@@ -84,8 +83,8 @@ def run(args: argparse.Namespace, predictor: Predictor, source: Path) -> int:
     return 1 if outcome.failed else 0
 
 
-def _of_files(args: argparse.Namespace) -> list[Scene]:
-    from cen.predict.collection import Scene
+def _of_files(args: argparse.Namespace) -> list[SceneSource]:
+    from cen.predict.collection import SceneSource
     from cen.predict.geotiff import is_geotiff
     from cen.predict.scene_files import find_scenes
 
@@ -94,14 +93,14 @@ def _of_files(args: argparse.Namespace) -> list[Scene]:
 
     found = find_scenes(args.free, args.missing)
     return [
-        Scene(s.name, s.files, partial(load, s.files), any(map(is_geotiff, s.files.values())))
+        SceneSource(s.name, s.files, partial(load, s.files), any(map(is_geotiff, s.files.values())))
         for s in found
     ]
 
 
-def _of_split(args: argparse.Namespace, predictor: Predictor, source: Path) -> list[Scene]:
+def _of_split(args: argparse.Namespace, predictor: Predictor, source: Path) -> list[SceneSource]:
     """The samples of a split of the data that the run was configured for."""
-    from cen.predict.collection import Scene
+    from cen.predict.collection import SceneSource
     from cen.training.setup import open_dataset
 
     folder = source if source.is_dir() else source.parent
@@ -117,7 +116,7 @@ def _of_split(args: argparse.Namespace, predictor: Predictor, source: Path) -> l
     for index in range(len(dataset)):
         files = dataset.files(index)
         own = {name: files[name] for name in predictor.modalities if name in files}
-        scenes.append(Scene(dataset.name(index), own, partial(load, index)))
+        scenes.append(SceneSource(dataset.name(index), own, partial(load, index)))
     return scenes
 
 
@@ -165,9 +164,6 @@ def _tell(args: argparse.Namespace, outcome: Outcome) -> None:
     if outcome.failed:
         told += f", {len(outcome.failed)} failed"
     printing.emit(args, figures, told)
-    _tell_failed([f"{name}: {error}" for name, error in outcome.failed.items()])
-
-
-def _tell_failed(lines: Sequence[str]) -> None:
-    for line in lines:
-        print(f"cen: failed: {printable(' '.join(line.split()))}", file=sys.stderr)
+    for name, error in outcome.failed.items():
+        line = " ".join(f"{name}: {error}".split())
+        print(f"cen: failed: {printable(line)}", file=sys.stderr)

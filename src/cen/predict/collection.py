@@ -27,8 +27,8 @@ DONE = "scene.json"
 
 
 @dataclass(frozen=True)
-class Scene:
-    """A scene of many.
+class SceneSource:
+    """Where one scene of many is read from.
 
     Attributes:
         name: the folder of its predictions; it may hold slashes.
@@ -60,7 +60,7 @@ class Outcome:
     seconds: float = 0.0
 
 
-def shard_of(scenes: Sequence[Scene], number: int, count: int) -> list[Scene]:
+def shard_of(scenes: Sequence[SceneSource], number: int, count: int) -> list[SceneSource]:
     """Every ``count``-th scene from the ``number``-th (from 1) on."""
     return list(scenes[number - 1 :: count])
 
@@ -92,7 +92,7 @@ def check_settings(out: Path, network: Path, settings: Mapping[str, Any]) -> Non
 
 def predict_scenes(
     predictor: Predictor,
-    scenes: Sequence[Scene],
+    scenes: Sequence[SceneSource],
     out: Path,
     *,
     batch: int = 1,
@@ -149,14 +149,16 @@ def predict_scenes(
     return outcome
 
 
-def _fail(outcome: Outcome, advance: Callable[[], None], scene: Scene, error: CenError) -> None:
+def _fail(
+    outcome: Outcome, advance: Callable[[], None], scene: SceneSource, error: CenError
+) -> None:
     outcome.failed[scene.name] = str(error)
     advance()
 
 
 def _unfinished(
-    scenes: Sequence[Scene], out: Path, outcome: Outcome, advance: Callable[[], None]
-) -> Iterator[Scene]:
+    scenes: Sequence[SceneSource], out: Path, outcome: Outcome, advance: Callable[[], None]
+) -> Iterator[SceneSource]:
     for scene in scenes:
         if _finished(scene, out):
             outcome.skipped += 1
@@ -165,7 +167,7 @@ def _unfinished(
             yield scene
 
 
-def _finished(scene: Scene, out: Path) -> bool:
+def _finished(scene: SceneSource, out: Path) -> bool:
     """Whether the prediction is there, and no older than what it is made of."""
     try:
         done = (out / scene.name / DONE).stat().st_mtime
@@ -174,13 +176,13 @@ def _finished(scene: Scene, out: Path) -> bool:
         return False
 
 
-_Read = tuple[Scene, "Future[ReadScene]"]
-_Group = list[tuple[Scene, ReadScene]]
+_Read = tuple[SceneSource, "Future[ReadScene]"]
+_Group = list[tuple[SceneSource, ReadScene]]
 
 
 def _read(
     predictor: Predictor,
-    scenes: Iterator[Scene],
+    scenes: Iterator[SceneSource],
     readers: ThreadPoolExecutor,
     workers: int,
     batch: int,
@@ -194,13 +196,13 @@ def _read(
     yield from waiting
 
 
-def _load(predictor: Predictor, scene: Scene) -> ReadScene:
+def _load(predictor: Predictor, scene: SceneSource) -> ReadScene:
     inputs, intrinsics = scene.load()
     return predictor.read(inputs, intrinsics)
 
 
 def _batches(
-    read: Iterator[_Read], batch: int, fail: Callable[[Scene, CenError], None]
+    read: Iterator[_Read], batch: int, fail: Callable[[SceneSource, CenError], None]
 ) -> Iterator[_Group]:
     """Groups of scenes of one size and the same modalities; few wait for others like them."""
     groups: dict[Any, _Group] = {}
@@ -226,8 +228,8 @@ def _predict(
     predictor: Predictor,
     group: _Group,
     probabilities: bool,
-    fail: Callable[[Scene, CenError], None],
-) -> list[tuple[Scene, _Made]]:
+    fail: Callable[[SceneSource, CenError], None],
+) -> list[tuple[SceneSource, _Made]]:
     """The predictions of a group; where it fails as a whole, of each alone."""
     try:
         made = predictor.all_batch([read for _, read in group], probabilities=probabilities)
@@ -239,7 +241,9 @@ def _predict(
     return [(scene, found) for (scene, _), found in zip(group, made, strict=True)]
 
 
-def _write_geotiff(predictor: Predictor, scene: Scene, out: Path, probabilities: bool) -> None:
+def _write_geotiff(
+    predictor: Predictor, scene: SceneSource, out: Path, probabilities: bool
+) -> None:
     """Predicts and writes a scene piece by piece."""
     folder = contained(out, out / scene.name, DataError)
     (folder / DONE).unlink(missing_ok=True)
@@ -250,7 +254,7 @@ def _write_geotiff(predictor: Predictor, scene: Scene, out: Path, probabilities:
     _note(scene, folder, files)
 
 
-def _write(scene: Scene, made: _Made, out: Path) -> None:
+def _write(scene: SceneSource, made: _Made, out: Path) -> None:
     """Writes the files of a scene; where it has one output, without its name before theirs."""
     folder = contained(out, out / scene.name, DataError)
     # What is there now is of a prediction that is replaced.
@@ -265,7 +269,7 @@ def _write(scene: Scene, made: _Made, out: Path) -> None:
     _note(scene, folder, files)
 
 
-def _note(scene: Scene, folder: Path, files: Mapping[str, Mapping[str, Path]]) -> None:
+def _note(scene: SceneSource, folder: Path, files: Mapping[str, Mapping[str, Path]]) -> None:
     """Writes what a scene was read from and what was written, once all of it was."""
     names = {output: {key: file.name for key, file in of.items()} for output, of in files.items()}
     inputs = {name: str(file) for name, file in scene.files.items()}

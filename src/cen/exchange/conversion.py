@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Literal, get_args
 
 from torch import Tensor, nn
@@ -29,6 +30,29 @@ from cen.exchange.streams import Streams
 
 WeakScales = Literal["refuse", "reset", "keep"]
 Sharing = Literal["private", "shared"]
+
+
+@dataclass(frozen=True)
+class _Options:
+    """What is asked of a conversion; see :func:`convert`."""
+
+    where: Where
+    exchange: ExchangeRule | None
+    norm: Sharing
+    convolution: Sharing
+    weak_scales: WeakScales
+    shared: Where
+    missing_scales: MissingScales
+
+    def check(self, module: nn.Module) -> None:
+        """Refuses options that there are not, and a module with layers that cannot be."""
+        choice("norm", self.norm, get_args(Sharing))
+        choice("convolution", self.convolution, get_args(Sharing))
+        choice("weak_scales", self.weak_scales, get_args(WeakScales))
+        choice("missing_scales", self.missing_scales, get_args(MissingScales))
+        check_where(self.where, "where")
+        check_where(self.shared, "shared")
+        check_layers(module, self.shared, self.norm == "private")
 
 
 class NormAct(nn.Module):
@@ -102,19 +126,10 @@ def convert(
             f"{described(exchange)}"
         )
     together = Streams(streams)
-    check_where(shared, "shared")
-    check_layers(module, shared, norm == "private")  # before the copy, which fails without weights
-    converted, choices = _converted(
-        copy.deepcopy(module),
-        together,
-        where=where,
-        exchange=exchange or ExchangeRule(),
-        norm=norm,
-        convolution=convolution,
-        weak_scales=weak_scales,
-        shared=shared,
-        missing_scales=missing_scales,
-    )
+    rule = exchange or ExchangeRule()
+    options = _Options(where, rule, norm, convolution, weak_scales, shared, missing_scales)
+    options.check(module)  # before the copy, which fails without weights
+    converted, choices = _converted(copy.deepcopy(module), together, options)
     _tell(choices)
     summary = ConversionSummary(tuple(choice.fate for choice in choices))
     return MultiStream(converted, together, summary)
@@ -151,50 +166,29 @@ def convert_layers(
         ConversionError: A layer cannot be converted (named), or no norm matches ``where``.
         ConfigError: An option is unknown, or a shared norm is asked to exchange by own parts.
     """
-    return _converted(
-        module,
-        streams,
-        where=where,
-        exchange=exchange,
-        norm=norm,
-        convolution=convolution,
-        weak_scales=weak_scales,
-        shared=shared,
-        missing_scales=missing_scales,
-    )[0]
+    options = _Options(where, exchange, norm, convolution, weak_scales, shared, missing_scales)
+    options.check(module)
+    return _converted(module, streams, options)[0]
 
 
 def _converted(
-    module: nn.Module,
-    streams: Streams,
-    *,
-    where: Where,
-    exchange: ExchangeRule | None,
-    norm: Sharing,
-    convolution: Sharing,
-    weak_scales: WeakScales,
-    shared: Where,
-    missing_scales: MissingScales,
+    module: nn.Module, streams: Streams, options: _Options
 ) -> tuple[nn.Module, list[Choice]]:
     """The module, converted in place, and what became of its norms."""
-    choice("norm", norm, get_args(Sharing))
-    choice("convolution", convolution, get_args(Sharing))
-    choice("weak_scales", weak_scales, get_args(WeakScales))
-    choice("missing_scales", missing_scales, get_args(MissingScales))
-    check_where(where, "where")
-    check_where(shared, "shared")
-    check_layers(module, shared, norm == "private")
+    where, exchange = options.where, options.exchange
     made: dict[int, nn.Module] = {}
     choices: list[Choice] = []
-    if convolution == "private":
+    if options.convolution == "private":
         convolutions = (part for part in module.modules() if isinstance(part, nn.Conv2d))
         made |= {id(part): StreamConv2d(part, streams) for part in convolutions}
-    if norm == "private":
-        choices = choose_norms(module, where, shared, missing_scales, exchange is not None)
+    if options.norm == "private":
+        choices = choose_norms(
+            module, where, options.shared, options.missing_scales, exchange is not None
+        )
         _check_choices(module, choices, where, exchange)
         rule = exchange if len(streams) > 1 else None
-        weak = [] if weak_scales == "keep" else _weak(choices, rule)
-        if weak and weak_scales == "refuse":
+        weak = [] if options.weak_scales == "keep" else _weak(choices, rule)
+        if weak and options.weak_scales == "refuse":
             raise ConversionError(_weak_message(weak, rule))
         made |= _stream_layers(module, streams, choices, exchange, weak)
     return _without_fast_paths(_replace(module, made)) if made else module, choices

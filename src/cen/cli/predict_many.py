@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
 import sys
 from functools import partial
@@ -69,7 +70,8 @@ def run(args: argparse.Namespace, predictor: Predictor, source: Path) -> int:
     if count > 1:
         del settings["modalities"]  # of one part some may lack a modality
     check_settings(args.out, checkpoint_of(source), settings)
-    with _Bar(len(scenes)) as bar:
+    done = itertools.count(1)
+    with printing.progress("scenes") as show:
         outcome = predict_scenes(
             predictor,
             scenes,
@@ -77,7 +79,7 @@ def run(args: argparse.Namespace, predictor: Predictor, source: Path) -> int:
             batch=args.batch,
             workers=args.workers or os.cpu_count() or 1,
             probabilities=args.probabilities,
-            advance=bar.advance,
+            advance=lambda: show("scenes", next(done), len(scenes)),
         )
     _tell(args, outcome)
     return 1 if outcome.failed else 0
@@ -118,34 +120,6 @@ def _of_split(args: argparse.Namespace, predictor: Predictor, source: Path) -> l
         own = {name: files[name] for name in predictor.modalities if name in files}
         scenes.append(SceneSource(dataset.name(index), own, partial(load, index)))
     return scenes
-
-
-class _Bar:
-    """How far it is, and the time left, on a terminal."""
-
-    def __init__(self, scenes: int) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
-
-        self._progress = Progress(
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(elapsed_when_finished=True),
-            console=Console(stderr=True),
-            disable=not sys.stderr.isatty(),
-        )
-        self._task = self._progress.add_task("", total=scenes)
-
-    def __enter__(self) -> _Bar:
-        self._progress.start()
-        return self
-
-    def __exit__(self, *raised: object) -> None:
-        self._progress.stop()
-
-    def advance(self) -> None:
-        """One scene is done with."""
-        self._progress.advance(self._task)
 
 
 def _tell(args: argparse.Namespace, outcome: Outcome) -> None:

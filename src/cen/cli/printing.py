@@ -5,7 +5,7 @@ import contextlib
 import json
 import math
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console, RenderableType
@@ -54,3 +54,17 @@ def quiet_stdout(args: argparse.Namespace) -> Iterator[None]:
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> RenderableType:
     """A table as wide as the terminal at most."""
     return FittedTable(head, [tuple(row) for row in rows])
+
+
+@contextlib.contextmanager
+def progress(*parts: str) -> Iterator[Callable[[str, int, int], None]]:
+    """Progress bars on stderr, where that is a terminal; called with a part, what is done, all."""
+    from rich.progress import MofNCompleteColumn, Progress
+
+    console, columns = Console(stderr=True), Progress.get_default_columns()
+    off = not console.is_terminal
+    with Progress(
+        *columns, MofNCompleteColumn(), console=console, transient=True, disable=off
+    ) as bars:
+        tasks = {part: bars.add_task(part, total=None) for part in parts}
+        yield lambda part, done, total: bars.update(tasks[part], completed=done, total=total)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from rich.console import RenderableType
 
 from cen.cli import printing
-from cen.cli.data.source import add_source, progress, source_of
+from cen.cli.data.source import add_source, source_of
 from cen.cli.parser import Parser
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
     from cen.data.tools.checking import check_data
 
     splits = [args.split] if args.split else list(SPLITS)
-    with progress(*splits) as advance:
+    with printing.progress(*splits) as advance:
         report = check_data(source, splits, workers=args.workers, progress=advance)
     printing.emit(args, report.to_dict(), *_shown(report))
     return 1 if report.errors else 0

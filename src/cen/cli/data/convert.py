@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from cen.cli import printing, words
-from cen.cli.data.source import add_source, progress, source_of
+from cen.cli.data.source import add_source, source_of
 from cen.cli.parser import Parser
 from cen.errors import ConfigError
 
@@ -28,7 +28,7 @@ def run(args: argparse.Namespace) -> int:
     from cen.data.readers.splitting import SPLITS
     from cen.data.tools.sharding import write_shards
 
-    with progress(*SPLITS) as advance:
+    with printing.progress(*SPLITS) as advance:
         counts = write_shards(
             source, args.out, per_shard=args.samples, workers=args.workers, progress=advance
         )

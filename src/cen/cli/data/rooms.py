@@ -3,8 +3,7 @@
 import argparse
 import functools
 
-from cen.cli import words
-from cen.cli.data.source import progress
+from cen.cli import printing, words
 from cen.cli.parser import Parser
 from cen.data.readers.registry import ROOMS_WRITERS
 
@@ -40,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
     words.out_folder("OUT", args.out)
     from cen.data import write_rooms
 
-    with progress("rendering") as advance:
+    with printing.progress("rendering") as advance:
         write_rooms(
             args.out,
             layout=args.layout,

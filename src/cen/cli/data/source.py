@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -91,15 +89,3 @@ def _of_layout(args: argparse.Namespace) -> DatasetRecipe:
 def _with_fields(source: DatasetRecipe, fields: str | None) -> DatasetRecipe:
     names = [] if fields is None else [name.strip() for name in fields.split(",")]
     return replace(source, fields=tuple(names))
-
-
-@contextmanager
-def progress(*parts: str) -> Iterator[Callable[[str, int, int], None]]:
-    """Progress bars on stderr, where that is a terminal; called with a part, what is done, all."""
-    from rich.console import Console
-    from rich.progress import Progress
-
-    console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as bars:
-        tasks = {part: bars.add_task(part, total=None) for part in parts}
-        yield lambda part, done, total: bars.update(tasks[part], completed=done, total=total)

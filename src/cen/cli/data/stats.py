@@ -7,7 +7,7 @@ import argparse
 import functools
 
 from cen.cli import printing, words
-from cen.cli.data.source import add_source, progress, source_of
+from cen.cli.data.source import add_source, source_of
 from cen.cli.parser import Parser
 from cen.errors import ConfigError
 from cen.files import write_text
@@ -29,7 +29,7 @@ def run(args: argparse.Namespace) -> int:
     from cen.data.tools.statistics import as_yaml, measure
 
     dataset = source.open("train")
-    with progress("train") as advance:
+    with printing.progress("train") as advance:
         statistics = measure(
             dataset, workers=args.workers, progress=functools.partial(advance, "train")
         )

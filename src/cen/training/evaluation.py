@@ -59,8 +59,10 @@ def evaluate(
         flip: see there.
         tile: see there.
         panels: how many samples are kept as pictures.
-        features: network that compares images; "auto": "efficientnet_lite0" if it is installed.
-        features_weights: its weights, see :func:`cen.metrics.load_features`.
+        features: feature network for the distances of image outputs: "inception" (FID and KID),
+            "efficientnet_lite0", None for no distances, or "auto": the latter where its weights are
+            installed and there is an image output.
+        features_weights: file or URL of its weights, see :func:`cen.metrics.load_features`.
         protocol: how images become pictures for it, see :func:`cen.metrics.to_bytes`.
         generator_mode: see :func:`cen.training.generating`; None for what the configuration says.
         single: run folders of single-task networks by output, whose ensembles the network's is
@@ -71,7 +73,10 @@ def evaluate(
         What evaluation.json holds, see :class:`cen.runfiles.Evaluation`.
 
     Raises:
-        CenError: the run, its data, or a run to compare with cannot be used.
+        CheckpointError: the run holds no network.
+        ConfigError: the data have other classes than the network, or a single-task run cannot be
+            compared.
+        DataError: a file of the data set cannot be used.
     """
     run = Path(run)
     config, net, dataset = _opened(run, split, overrides)

@@ -102,17 +102,40 @@ def test_the_command_exports_some_modalities(tmp_path, capsys):
     assert "did you mean depth" in capsys.readouterr().err
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", ["refinenet", "unet"])
-def test_every_subset_runs_in_onnx_runtime(tmp_path, capsys, name):
+def saved(folder, name):
     torch.manual_seed(0)
     options = {} if name == "unet" else {"encoder": "resnet18", "decoder_channels": 8}
     net = build(
         name, inputs={"rgb": 3, "depth": 1}, width=8, outputs={"segmentation": 3}, **options
     )
-    save(net, tmp_path / "net.safetensors")
-    words = ["export", str(tmp_path / "net.safetensors"), "-o", str(tmp_path / "out")]
-    assert cli.main([*words, "--all-subsets", "--json"]) == 0
+    save(net, folder / "net.safetensors")
+    return ["export", str(folder / "net.safetensors"), "-o", str(folder / "out")]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["refinenet", "unet"])
+def test_every_subset_runs_in_onnx_runtime(tmp_path, capsys, name):
+    assert cli.main([*saved(tmp_path, name), "--all-subsets", "--json"]) == 0
     files = json.loads(capsys.readouterr().out)["files"]
     assert list(files) == ["rgb+depth", "rgb", "depth"]
     assert all(found["difference"] < 1e-4 for found in files.values())
+
+
+@pytest.mark.slow
+def test_pspnet_is_a_program_of_torch_export(tmp_path, capsys):
+    assert cli.main([*saved(tmp_path, "pspnet"), "--format", "pt2", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["files"]["rgb+depth"]["difference"] < 1e-4
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "words", "told"),
+    [
+        ("pspnet", [], "what was exported cannot be run"),
+        ("refinenet", ["--format", "pt2", "--fold"], "torch.export cannot follow"),
+    ],
+)
+def test_what_cannot_be_exported_ends_in_a_message(tmp_path, capsys, name, words, told):
+    assert cli.main([*saved(tmp_path, name), *words]) == 2
+    assert told in capsys.readouterr().err
+    assert not (tmp_path / "out").exists() or not list((tmp_path / "out").iterdir())

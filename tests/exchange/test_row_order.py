@@ -114,6 +114,6 @@ def test_following_the_rows_draws_nothing_and_moves_nothing() -> None:
 
 def test_folded_rows_that_no_pass_has_followed_raise() -> None:
     net = convert(Windows(), ["a", "b"])
-    net.follows = False
+    net.first_pass.follows = False
     with pytest.raises(ShapeError, match="16 rows where 4 ride through the network"):
         net(given())

@@ -7,8 +7,8 @@ normalises), ``penalty`` (what drives scales to 0), ``multistream`` and ``conver
 becomes multi-stream).
 
 A conversion asks ``plain_norms`` what a layer computes, ``norm_choice`` and ``residual_branches``
-what becomes of it, and says so in a ``conversion_summary``; at the first pass ``row_order`` shows
-whose rows the norms get, and ``shared_norms`` finds those that are no modules.
+what becomes of it, and says so in a ``conversion_summary``; at the ``first_pass`` ``row_order``
+shows whose rows the norms get, and ``shared_norms`` finds those that are no modules.
 
 Beside it stand what reads it, ``inspection``; what several processes need, ``sync_batch_norm``;
 and ablations and extensions, each in a file:
@@ -16,8 +16,9 @@ and ablations and extensions, each in a file:
 """
 
 from cen.exchange.batch_norm import StreamBatchNorm, freeze_statistics
-from cen.exchange.conversion import convert, convert_layers
+from cen.exchange.conversion import convert, convert_layers, converted_layers
 from cen.exchange.conversion_summary import ConversionSummary, NormFate
+from cen.exchange.first_pass import FirstPass
 from cen.exchange.functional import exchange, group_parts, parts, replaced_channels
 from cen.exchange.group_norm import StreamGroupNorm
 from cen.exchange.inspection import Inspection, LayerExchange, inspect
@@ -36,6 +37,7 @@ from cen.exchange.sync_batch_norm import StreamSyncBatchNorm, synchronise
 __all__ = [
     "ConversionSummary",
     "ExchangeRule",
+    "FirstPass",
     "Inspection",
     "LayerExchange",
     "MultiStream",
@@ -51,6 +53,7 @@ __all__ = [
     "Streams",
     "convert",
     "convert_layers",
+    "converted_layers",
     "exchange",
     "exchange_layers",
     "exchange_rate",

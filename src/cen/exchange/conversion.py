@@ -171,6 +171,21 @@ def convert_layers(
     return _converted(module, streams, options)[0]
 
 
+def converted_layers(
+    module: nn.Module, streams: Streams, exchange: ExchangeRule | None, where: Where = None
+) -> tuple[nn.Module, ConversionSummary]:
+    """Like :func:`convert_layers` for a network of others, and what became of its norms.
+
+    Scales that start below θ start at 1 instead, where channels are exchanged after them. Norms
+    that stay shared without having been asked to are named in a `CenWarning`.
+    """
+    options = _Options(where, exchange, "private", "shared", "reset", None, "refuse")
+    options.check(module)
+    converted, choices = _converted(module, streams, options)
+    _tell(choices)
+    return converted, ConversionSummary(tuple(choice.fate for choice in choices))
+
+
 def _converted(
     module: nn.Module, streams: Streams, options: _Options
 ) -> tuple[nn.Module, list[Choice]]:

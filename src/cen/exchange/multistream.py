@@ -6,7 +6,6 @@ import copy
 import dataclasses
 from collections import OrderedDict
 from collections.abc import Mapping
-from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -14,9 +13,7 @@ from torch import Tensor, nn
 
 from cen.errors import ConversionError
 from cen.exchange.conversion_summary import ConversionSummary
-from cen.exchange.row_order import show_row_order
-from cen.exchange.shared_norms import SharedNorms
-from cen.exchange.stream_norm import StreamNorm
+from cen.exchange.first_pass import FirstPass
 from cen.exchange.streams import Streams, check_tensors
 
 
@@ -29,7 +26,7 @@ class MultiStream(nn.Module):
         summary: What became of its norms.
 
     Attributes:
-        follows: Whether the first pass follows the rows; False for those whose norms are replaced.
+        first_pass: What looks at whose rows the norms get.
     """
 
     def __init__(
@@ -38,17 +35,14 @@ class MultiStream(nn.Module):
         super().__init__()
         self.module = module
         self.streams = streams
-        self.follows = True
-        self._summary = summary or ConversionSummary(())
-        self._shown: set[tuple[int, ...]] = set()  # shapes whose rows a pass has followed
-        self._folding = False
+        self.first_pass = FirstPass(summary or ConversionSummary(()))
 
     def summary(self) -> ConversionSummary:
         """What exchanges, what is private, what stays shared, and why; ``print`` shows a table.
 
         Norms that are functions are in it after the first pass.
         """
-        return self._summary
+        return self.first_pass.summary
 
     def forward(self, inputs: Mapping[str, Tensor], **options: Any) -> dict[str, Any]:
         """Runs the given streams, any non-empty subset, in one pass.
@@ -69,31 +63,15 @@ class MultiStream(nn.Module):
         batch = next((x.shape[0] for x in inputs.values()), 0)
         with self.streams.activate(inputs, len(inputs) * batch):
             packed = self.streams.pack(inputs)
-            self._show(next(iter(inputs.values())), options)
+            self.first_pass.look(
+                self.module,
+                self.streams,
+                next(iter(inputs.values())),
+                lambda rows: self.module(rows, **options),
+                whole=bool(options),
+            )
             result = self.module(packed, **options)
             return {self.streams.names[i]: self._pick(result, i) for i in self.streams.active}
-
-    def _show(self, example: Tensor, options: Mapping[str, Any]) -> None:
-        """At the first pass, and where rows are folded at each new shape, follows the rows."""
-        if not self.follows or _traced():
-            return  # before the shape is looked at, which may be symbolic
-        shape = tuple(example.shape[1:])
-        if shape in self._shown or (self._shown and not self._folding):
-            return
-        if not options:
-            example = example[:2]
-        known = self._summary.shared
-        watching = None if self._shown else SharedNorms(self.module, known)
-        with watching or nullcontext():
-            show_row_order(
-                self.module, self.streams, example, lambda packed: self.module(packed, **options)
-            )
-        if watching is not None:
-            watching.tell()
-            self._summary = ConversionSummary((*self._summary.norms, *watching.fates()))
-        norms = (part for part in self.module.modules() if isinstance(part, StreamNorm))
-        self._folding = any(norm.folds for norm in norms)
-        self._shown.add(shape)
 
     def _pick(self, result: Any, stream: int) -> Any:
         """The part of a nested result that belongs to one stream."""
@@ -121,8 +99,3 @@ class MultiStream(nn.Module):
             f"the network returns a {type(result).__name__}, which cannot be dealt out to streams; "
             "let it return tensors, or lists, tuples, dicts or dataclasses of them"
         )
-
-
-def _traced() -> bool:
-    """Whether nothing can be looked at: under compilation, export and transforms of functions."""
-    return torch.compiler.is_compiling() or torch._C._functorch.peek_interpreter_stack() is not None

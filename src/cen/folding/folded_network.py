@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from cen.exchange import MultiStream, StreamConv2d, StreamNorm, Streams
+from cen.exchange import FirstPass, StreamConv2d, StreamNorm, Streams
 from cen.folding.layers import FoldedConv2d, FoldedNorm
 from cen.folding.rules import TABLE
 from cen.folding.tensor import Folded, Trace
@@ -114,8 +114,8 @@ def _folded(net: nn.Module, trace: Trace) -> nn.Module:
         for name, value in list(vars(module).items()):
             if isinstance(value, Streams):
                 setattr(module, name, folded(value))
-        if isinstance(module, MultiStream):
-            module.follows = False
+            if isinstance(value, FirstPass):
+                value.follows = False
     layers: dict[int, nn.Module] = {}
     for module in list(made.modules()):
         for name, child in list(module._modules.items()):

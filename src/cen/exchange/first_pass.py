@@ -1,0 +1,75 @@
+"""What is looked at when a converted network is first called."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import nullcontext
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from cen.exchange.conversion_summary import ConversionSummary
+from cen.exchange.row_order import show_row_order
+from cen.exchange.shared_norms import SharedNorms
+from cen.exchange.stream_norm import StreamNorm
+from cen.exchange.streams import Streams
+
+
+class FirstPass:
+    """Follows the rows of a network, and finds its norms that are no modules.
+
+    Args:
+        summary: What became of the network's norms.
+
+    Attributes:
+        follows: Whether anything is looked at; False for networks whose norms are replaced.
+        summary: The same, with the norms that are functions after the first pass.
+    """
+
+    def __init__(self, summary: ConversionSummary) -> None:
+        self.follows = True
+        self.summary = summary
+        self._shown: set[tuple[int, ...]] = set()  # shapes whose rows a pass has followed
+        self._folding = False
+
+    def look(
+        self,
+        module: nn.Module,
+        streams: Streams,
+        example: Tensor,
+        run: Callable[[Tensor], Any],
+        *,
+        whole: bool = False,
+    ) -> None:
+        """At the first pass, and where rows are folded at each new shape, follows the rows.
+
+        Args:
+            module: The converted network.
+            streams: Its streams.
+            example: (B, C, *) of one stream.
+            run: Calls the network on a packed tensor.
+            whole: Whether all samples are needed, and not the first two.
+
+        Raises:
+            ConversionError: A norm gets rows in another order, or of which nothing can be shown.
+        """
+        if not self.follows or _traced():
+            return  # before the shape is looked at, which may be symbolic
+        shape = tuple(example.shape[1:])
+        if shape in self._shown or (self._shown and not self._folding):
+            return
+        watching = None if self._shown else SharedNorms(module, self.summary.shared)
+        with watching or nullcontext():
+            show_row_order(module, streams, example if whole else example[:2], run)
+        if watching is not None:
+            watching.tell()
+            self.summary = ConversionSummary((*self.summary.norms, *watching.fates()))
+        norms = (part for part in module.modules() if isinstance(part, StreamNorm))
+        self._folding = any(norm.folds for norm in norms)
+        self._shown.add(shape)
+
+
+def _traced() -> bool:
+    """Whether nothing can be looked at: under compilation, export and transforms of functions."""
+    return torch.compiler.is_compiling() or torch._C._functorch.peek_interpreter_stack() is not None

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from cen.errors import ShapeError, StreamError
 from cen.exchange import exchange, group_parts, parts
+from cen.exchange.functional import exchange_masked, exchange_wide
 
 REFERENCE = Path(__file__).parents[1] / "reference" / "exchange.npz"
 SIZES = {
@@ -192,3 +193,23 @@ def test_of_two_in_a_group_each_donates_itself_bit_by_bit() -> None:
                       groups=groups)  # fmt: skip
     swapped = features.unflatten(1, (3, 2)).flip(2).flatten(1, 2)
     assert torch.equal(result.unflatten(0, (2, 6)), swapped)
+
+
+@pytest.mark.parametrize("groups", [[[0, 1]], [[0, 3], [1, 2]], [[2], [1, 0], [3]]])
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
+def test_a_choice_of_channels_is_the_masked_mean_bit_by_bit(
+    groups: list[list[int]], memory_format: torch.memory_format
+) -> None:
+    streams, channels = sum(map(len, groups)), 5
+    values = torch.randn(2, streams * channels, 3, 4).to(memory_format=memory_format)
+    replaced = torch.rand(streams, channels) < 0.5
+    chosen, masked = values.clone().requires_grad_(), values.clone().requires_grad_()
+    result = exchange_wide(chosen, replaced, groups)
+    features = masked.unflatten(1, (streams, channels))
+    expected = exchange_masked(features, replaced[None, ..., None, None], groups).flatten(1, 2)
+    weights = torch.randn_like(values)
+    (result * weights).sum().backward()
+    (expected * weights).sum().backward()
+    assert torch.equal(result, expected)
+    assert torch.equal(chosen.grad, masked.grad)
+    assert result.is_contiguous(memory_format=memory_format)

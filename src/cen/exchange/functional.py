@@ -89,9 +89,23 @@ def exchange_wide(wide: Tensor, replaced: Tensor, groups: Groups) -> Tensor:
     Returns:
         (B, S·C, *), the same dtype and memory layout.
     """
+    if all(len(group) <= 2 for group in groups):
+        # One pass over the values and one back, where a mask needs five and eight.
+        return keep_format(wide.index_select(1, _sources(replaced, groups)), wide)
     features = torch.unflatten(wide, 1, tuple(replaced.shape))
     mask = replaced.view(1, *replaced.shape, *[1] * (wide.ndim - 2))
     return keep_format(exchange_masked(features, mask, groups).flatten(1, 2), wide)
+
+
+def _sources(replaced: Tensor, groups: Groups) -> Tensor:
+    """Which of the S·C channels each is read from, (S·C,), where groups hold at most two streams.
+
+    The mean of the others is then the partner itself, so that exchange is a choice of channels.
+    """
+    places = torch.arange(replaced.numel(), device=replaced.device).view(replaced.shape)
+    partner = {group[0]: group[-1] for group in groups} | {group[-1]: group[0] for group in groups}
+    partners = torch.stack([places[partner[s]] for s in range(len(replaced))])
+    return torch.where(replaced, partners, places).flatten()
 
 
 def exchange_masked(features: Tensor, mask: Tensor, groups: Groups) -> Tensor:

@@ -17,6 +17,7 @@ TOGETHER = {
     "exchange": "device threads",
     "hostile": "hostile_commands hostile_data hostile_files",
     "models": "ablations defaults",
+    "peers": "peers",
     "predict": "outputs parts",
     "report": "figures several",
     "studies": "real_data study",

@@ -325,3 +325,46 @@ def test_the_fast_path_of_an_encoder_layer_reads_no_scales_behind_our_back() -> 
         found = net(given)
         for name, value in given.items():
             torch.testing.assert_close(found[name], plain(value), rtol=1e-4, atol=1e-4)
+
+
+class Listed(nn.Module):
+    """Calls its layers from a list of its own, in the way of the heads of transformers."""
+
+    def __init__(self, kept: type) -> None:
+        super().__init__()
+        layers = [nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4)]
+        for index, layer in enumerate(layers):
+            self.add_module(str(index), layer)
+        self.layers = {"all": layers} if kept is dict else kept(layers)
+
+    def forward(self, x: Tensor) -> Tensor:
+        for layer in self.layers["all"] if isinstance(self.layers, dict) else self.layers:
+            x = layer(x)
+        return x
+
+
+@pytest.mark.parametrize("kept", [list, tuple, dict])
+def test_layers_that_a_module_holds_in_a_list_are_replaced_there(kept: type) -> None:
+    net = convert(Listed(kept), ["a", "b"])
+    net.module.get_submodule("1").weight.data[:, :] = 1e-3
+    given = inputs("a", "b")
+    found = net(given)
+    torch.testing.assert_close(found["a"][:, :2], found["b"][:, :2])  # exchanged
+
+
+class Closed(nn.Module):
+    """Calls its norm where nobody can see it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = norm = nn.BatchNorm2d(3)
+        self.run = lambda x: norm(x)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.run(x)
+        return out
+
+
+def test_a_norm_that_is_still_called_in_its_old_form_is_refused() -> None:
+    with pytest.raises(ConversionError, match=r"F\.batch_norm.*still called in its old form"):
+        convert(Closed(), ["a", "b"])(inputs("a", "b"))

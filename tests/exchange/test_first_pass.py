@@ -1,9 +1,13 @@
 """What is looked at when a converted network is first called."""
 
+import threading
+import time
+
 import torch
 from torch import nn
 
-from cen.exchange import ConversionSummary, FirstPass, Streams, convert_layers
+from cen.exchange import ConversionSummary, FirstPass, Streams, convert, convert_layers
+from cen.exchange.first_pass import LEFT_OUT
 
 
 class Windows(nn.Module):
@@ -35,3 +39,49 @@ def test_rows_are_followed_once_for_every_shape_where_they_are_folded():
     assert look(6) > first
     seen.follows = False
     assert look(8) == look(6)
+
+
+class Spare(nn.Module):
+    """Has a norm that it does not use."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.used, self.spare = nn.BatchNorm2d(3), nn.BatchNorm2d(3)
+
+    def forward(self, x):
+        return self.used(x)
+
+
+def test_a_norm_that_is_not_called_is_told_of():
+    net = convert(Spare(), ["a", "b"])
+    assert LEFT_OUT not in str(net.summary())
+    net({"a": torch.randn(2, 3, 4, 4), "b": torch.randn(2, 3, 4, 4)})
+    reasons = {norm.name: norm.reason for norm in net.summary().norms}
+    assert LEFT_OUT in reasons["spare"]
+    assert LEFT_OUT not in reasons["used"]
+
+
+class Waiting(nn.Module):
+    """Says whether it trains, slowly."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm2d(3)
+        self.modes: list[bool] = []
+
+    def forward(self, x):
+        self.modes.append(self.training)
+        time.sleep(0.02)
+        return self.norm(x)
+
+
+def test_a_second_thread_never_sees_the_modules_resting():
+    net = convert(Waiting(), ["a", "b"])
+    given = {"a": torch.randn(2, 3, 4, 4), "b": torch.randn(2, 3, 4, 4)}
+    threads = [threading.Thread(target=net, args=(given,)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    followed = net.module.modes.count(False)
+    assert net.module.modes == [False] * followed + [True] * 4

@@ -24,7 +24,7 @@ def test_a_scalar_result_is_refused() -> None:
         def forward(self, values: Tensor) -> Tensor:
             return super().forward(values).mean()
 
-    with pytest.raises(ShapeError, match="scalar"):
+    with pytest.raises(ShapeError, match=r"scalar, .* as a loss is; call it without .*labels="):
         convert(Mean(nn.BatchNorm2d(3)), ["a", "b"])(inputs("a", "b"))
 
 
@@ -191,3 +191,26 @@ def test_torch_export_keeps_the_batch_open() -> None:
     other = (torch.randn(5, 3, 7, 9), torch.randn(5, 3, 7, 9))
     expected = net({"a": other[0], "b": other[1]})["a"]
     torch.testing.assert_close(program.module()(*other), expected)
+
+
+class Scaled(nn.Module):
+    """Takes more than images: what belongs to samples, and what does not."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm2d(3)
+
+    def forward(self, x: Tensor, times: Tensor, table: Any = None, plus: float = 0.0) -> Tensor:
+        result: Tensor = self.norm(x) * times.view(-1, 1, 1, 1) + plus
+        return result + table["shift"][0].view(-1, 1, 1, 1) + table["channels"].view(3, 1, 1)
+
+
+@pytest.mark.parametrize("names", ["ab", "b"])
+def test_further_inputs_of_the_samples_belong_to_every_stream(names: str) -> None:
+    plain = Scaled().eval()
+    net = convert(plain, ["a", "b", "c"])
+    times, given = torch.randn(2), inputs(*names)
+    table = {"shift": [torch.randn(2)], "channels": torch.randn(3)}
+    found = net(given, times, table=table, plus=2.0)
+    for name in names:
+        torch.testing.assert_close(found[name], plain(given[name], times, table, 2.0))

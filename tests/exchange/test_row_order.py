@@ -117,3 +117,9 @@ def test_folded_rows_that_no_pass_has_followed_raise() -> None:
     net.first_pass.follows = False
     with pytest.raises(ShapeError, match="16 rows where 4 ride through the network"):
         net(given())
+
+
+def test_a_faint_input_is_seen_in_double_precision() -> None:
+    net = convert(Windows(), ["a", "b"]).double()
+    faint = {name: 1 + 1e-8 * image.double() for name, image in given().items()}
+    assert net(faint)["a"].shape == (2, 4, 4)

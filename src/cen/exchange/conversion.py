@@ -6,7 +6,7 @@ import copy
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from torch import Tensor, nn
 
@@ -307,13 +307,36 @@ def _tell(choices: list[Choice]) -> None:
 
 
 def _replace(module: nn.Module, made: Mapping[int, nn.Module]) -> nn.Module:
+    """Puts layers in the places of others, also where a module keeps them in a list of its own."""
     if id(module) in made:
         return made[id(module)]
     for parent in list(module.modules()):
         for name, child in parent._modules.items():
             if child is not None and id(child) in made:
                 parent._modules[name] = made[id(child)]
+        for name, value in vars(parent).items():
+            if name not in _OF_PYTORCH and isinstance(value, list | tuple | dict):
+                vars(parent)[name] = _replaced_in(value, made)
     return module
+
+
+_OF_PYTORCH = frozenset(vars(nn.Module()))
+"""Attributes that every module has."""
+
+
+def _replaced_in(value: Any, made: Mapping[int, nn.Module]) -> Any:
+    """A list, tuple or dict with layers in the places of others; itself where it holds none."""
+    if isinstance(value, nn.Module):
+        return made.get(id(value), value)
+    if isinstance(value, dict):
+        for key, held in value.items():
+            value[key] = _replaced_in(held, made)
+    elif isinstance(value, list):
+        value[:] = [_replaced_in(held, made) for held in value]
+    elif type(value) is tuple:
+        held = tuple(_replaced_in(one, made) for one in value)
+        return value if all(a is b for a, b in zip(held, value, strict=True)) else held
+    return value
 
 
 def _without_fast_paths(module: nn.Module) -> nn.Module:

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Collection
 from contextlib import nullcontext
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from cen.exchange.conversion_summary import ConversionSummary
+from cen.exchange.conversion_summary import ConversionSummary, NormFate
 from cen.exchange.row_order import show_row_order
 from cen.exchange.shared_norms import SharedNorms
 from cen.exchange.stream_norm import StreamNorm
 from cen.exchange.streams import Streams
+
+_ONE_AT_A_TIME = threading.RLock()
+LEFT_OUT = "not called in the first pass"
+"""What the summary says of a norm that the network holds and does not use."""
 
 
 class FirstPass:
@@ -57,17 +63,39 @@ class FirstPass:
         if not self.follows or _traced():
             return  # before the shape is looked at, which may be symbolic
         shape = tuple(example.shape[1:])
-        if shape in self._shown or (self._shown and not self._folding):
+        if self._known(shape):
             return
+        # Modules rest in evaluation mode meanwhile: another thread's first pass waits for the end.
+        with _ONE_AT_A_TIME:
+            if not self._known(shape):
+                self._follow(module, streams, example if whole else example[:2], run)
+                self._shown.add(shape)
+
+    def _known(self, shape: tuple[int, ...]) -> bool:
+        return shape in self._shown or (bool(self._shown) and not self._folding)
+
+    def _follow(
+        self, module: nn.Module, streams: Streams, example: Tensor, run: Callable[[Tensor], Any]
+    ) -> None:
         watching = None if self._shown else SharedNorms(module, self.summary.shared)
         with watching or nullcontext():
-            show_row_order(module, streams, example if whole else example[:2], run)
+            called = show_row_order(module, streams, example, run)
         if watching is not None:
             watching.tell()
-            self.summary = ConversionSummary((*self.summary.norms, *watching.fates()))
-        norms = (part for part in module.modules() if isinstance(part, StreamNorm))
-        self._folding = any(norm.folds for norm in norms)
-        self._shown.add(shape)
+            norms = self.summary.norms
+            if called is not None:
+                norms = tuple(_told_if_left_out(norm, module, called) for norm in norms)
+            self.summary = ConversionSummary((*norms, *watching.fates()))
+        layers = (part for part in module.modules() if isinstance(part, StreamNorm))
+        self._folding = any(layer.folds for layer in layers)
+
+
+def _told_if_left_out(norm: NormFate, module: nn.Module, called: Collection[nn.Module]) -> NormFate:
+    """What became of a norm; with a word where the first pass has not called it."""
+    parts = [part for part in module.get_submodule(norm.name).modules() if part in called]
+    if norm.fate == "shared" or parts:
+        return norm
+    return replace(norm, reason=f"{norm.reason}; {LEFT_OUT}")
 
 
 def _traced() -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from cen.errors import ConversionError
+from cen.errors import ConversionError, ShapeError
 from cen.exchange.conversion_summary import ConversionSummary
 from cen.exchange.first_pass import FirstPass
 from cen.exchange.streams import Streams, check_tensors
@@ -44,12 +44,15 @@ class MultiStream(nn.Module):
         """
         return self.first_pass.summary
 
-    def forward(self, inputs: Mapping[str, Tensor], **options: Any) -> dict[str, Any]:
+    def forward(self, inputs: Mapping[str, Tensor], *args: Any, **options: Any) -> dict[str, Any]:
         """Runs the given streams, any non-empty subset, in one pass.
 
         Args:
             inputs: (B, C, *) per stream, all of one shape.
-            **options: Passed on to the network.
+            *args: Passed on to the network, as are the options. Tensors among them, also in lists,
+                tuples and dicts, whose first axis has B entries belong to the samples: every stream
+                gets them.
+            **options: Of the network.
 
         Returns:
             Per stream given, what the network returns for it: tensors, or lists, tuples and dicts
@@ -63,19 +66,30 @@ class MultiStream(nn.Module):
         batch = next((x.shape[0] for x in inputs.values()), 0)
         with self.streams.activate(inputs, len(inputs) * batch):
             packed = self.streams.pack(inputs)
+
+            def run(rows: Tensor, streams: int) -> Any:
+                more, named = _for_each_stream((args, options), batch, streams)
+                return self.module(rows, *more, **named)
+
             self.first_pass.look(
                 self.module,
                 self.streams,
                 next(iter(inputs.values())),
-                lambda rows: self.module(rows, **options),
-                whole=bool(options),
+                lambda rows: run(rows, len(self.streams)),
+                whole=bool(args or options),
             )
-            result = self.module(packed, **options)
+            result = run(packed, len(inputs))
             return {self.streams.names[i]: self._pick(result, i) for i in self.streams.active}
 
     def _pick(self, result: Any, stream: int) -> Any:
         """The part of a nested result that belongs to one stream."""
         if isinstance(result, Tensor) or hasattr(result, "__torch_function__"):
+            if not result.ndim:
+                raise ShapeError(
+                    "the network returns a scalar, which is of all streams together, as a loss is; "
+                    "call it without what it makes the loss of (labels=...) and take the loss of "
+                    "each stream's result, or let it return one value per row"
+                )
             return self.streams.unpack(self.streams.replayed(result))[self.streams.names[stream]]
         if dataclasses.is_dataclass(result) and not isinstance(result, type):
             # A copy, since a class may keep arguments of its own from its constructor.
@@ -99,3 +113,15 @@ class MultiStream(nn.Module):
             f"the network returns a {type(result).__name__}, which cannot be dealt out to streams; "
             "let it return tensors, or lists, tuples, dicts or dataclasses of them"
         )
+
+
+def _for_each_stream(value: Any, batch: int, streams: int) -> Any:
+    """Further inputs of a network; those of its samples repeated, so that each stream has them."""
+    if isinstance(value, Tensor):
+        of_samples = value.ndim and len(value) == batch
+        return value.repeat_interleave(streams, 0) if of_samples and streams > 1 else value
+    if isinstance(value, dict):
+        return {key: _for_each_stream(held, batch, streams) for key, held in value.items()}
+    if type(value) in (list, tuple):
+        return type(value)(_for_each_stream(held, batch, streams) for held in value)
+    return value

@@ -7,7 +7,6 @@ with the samples of some streams changed. What changes at a norm says whose its 
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -20,7 +19,6 @@ from cen.exchange.stream_norm import StreamNorm
 from cen.exchange.streams import Activation, Pass, Streams
 
 Run = Callable[[Tensor], Any]
-_ONE_AT_A_TIME = threading.RLock()
 _OTHER_ROWS = (
     "gets {given} rows where {rows} ride through the network, so that rows and streams cannot be "
     "told apart"
@@ -59,12 +57,15 @@ class Sightings:
         values = packed.detach().flatten(1).double()
         weights = torch.arange(values.shape[1], dtype=values.dtype, device=values.device).cos()
         self.norms.append(norm)
-        self.marks.append((values @ weights, values.norm(dim=1) * 1e-6))
+        rounding = min(1e-6, 64 * torch.finfo(packed.dtype).eps)
+        self.marks.append((values @ weights, values.norm(dim=1) * rounding))
         return True
 
 
 @torch.no_grad()
-def show_row_order(module: nn.Module, streams: Streams, example: Tensor, run: Run) -> None:
+def show_row_order(
+    module: nn.Module, streams: Streams, example: Tensor, run: Run
+) -> set[nn.Module] | None:
     """Shows that every norm's rows are sample by sample, and tells the norms of folded ones.
 
     Nothing random is drawn from the caller's generators, no statistics move, nothing is exchanged.
@@ -75,17 +76,20 @@ def show_row_order(module: nn.Module, streams: Streams, example: Tensor, run: Ru
         example: (B, C, *) of one stream; floating point, or nothing can be shown.
         run: Calls the network on a packed tensor.
 
+    Returns:
+        The norms that were called; None where nothing can be shown of such an example.
+
     Raises:
         ConversionError: A norm gets rows in another order, or of which nothing can be shown.
     """
     norms = {id(m): name for name, m in module.named_modules() if isinstance(m, StreamNorm)}
     if not norms or not example.is_floating_point() or example.is_meta or not len(example):
-        return
+        return None
     every = len(streams)
     rows = example.repeat_interleave(every, 0)
     noise = torch.rand(example.shape, generator=torch.Generator().manual_seed(0))
     other = example + noise.to(example) * example.abs().max().clamp(min=1)
-    with _ONE_AT_A_TIME, _resting(module):
+    with _resting(module):
         plain = _pass(streams, rows, run)
         reasons = {i: _OTHER_ROWS.format(given=n, rows=len(rows)) for i, n in plain.strange.items()}
         for bit in range((every - 1).bit_length()):
@@ -97,6 +101,7 @@ def show_row_order(module: nn.Module, streams: Streams, example: Tensor, run: Ru
             raise ConversionError(_told(norms, reasons))
         for norm, (mark, _) in zip(plain.norms, plain.marks, strict=True):
             norm.folds = norm.folds or len(mark) > len(rows)
+    return set(plain.norms)
 
 
 def _pass(streams: Streams, packed: Tensor, run: Run) -> Sightings:

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
-from cen.errors import CenWarning
+from cen.errors import CenWarning, ConversionError
 from cen.exchange.conversion_summary import NormFate, named
 
 _FUNCTIONS: Mapping[Any, str] = {
@@ -39,7 +39,9 @@ class SharedNorms(TorchFunctionMode):
     def __init__(self, module: nn.Module, known: Collection[str]) -> None:
         super().__init__()
         told = {id(p) for name in known for p in module.get_submodule(name).parameters()}
-        self.names = {id(p): name for name, p in module.named_parameters() if id(p) not in told}
+        every = dict(module.named_parameters())
+        self.names = {id(p): name for name, p in every.items() if id(p) not in told}
+        self.known = told | self.names.keys()
         self.found: dict[str, str] = {}
 
     def __torch_function__(
@@ -49,12 +51,24 @@ class SharedNorms(TorchFunctionMode):
         args: Sequence[Any] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
-        """Notes a norm, and calls it."""
+        """Notes a norm, and calls it.
+
+        Raises:
+            ConversionError: Its parameters are none of the network's.
+        """
         options = kwargs or {}
         if function in _FUNCTIONS:
             for value in (*args[1:], *options.values()):  # the first is what is normalised
                 if id(value) in self.names:
                     self.found[self.names[id(value)]] = _FUNCTIONS[function]
+                elif isinstance(value, nn.Parameter) and id(value) not in self.known:
+                    raise ConversionError(
+                        f"{_FUNCTIONS[function]} was called with a parameter of "
+                        f"{tuple(value.shape)} that is none of the network's: a norm that was "
+                        "converted is still called in its old form, held where a conversion does "
+                        "not look (a closure, an object that is no module); let the module call "
+                        "its own layers, or keep that norm shared (shared=)"
+                    )
         return function(*args, **options)
 
     def fates(self) -> tuple[NormFate, ...]:

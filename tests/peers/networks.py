@@ -38,26 +38,23 @@ class Peer:
 
 
 TIMM_MAPS = """
-resnet18 resnet26t resnext26ts res2next50 resnest14d seresnet18 skresnet18 ecaresnet26t regnetx_002
-regnety_002 densenet121 dla34 hrnet_w18_small ese_vovnet19b_dw cs3darknet_s resnetv2_18
-resnetv2_50x1_bit tf_efficientnet_lite0 efficientnet_b0 tf_efficientnetv2_b0 mobilenetv2_050
-mobilenetv3_small_050 mobilenetv4_conv_small_050 ghostnet_050 mixnet_s lcnet_050 fbnetv3_b
+resnet18 resnet26t resnext26ts resnest14d seresnet18
+regnety_002 dla34 ese_vovnet19b_dw cs3darknet_s resnetv2_18
+resnetv2_50x1_bit tf_efficientnet_lite0 efficientnet_b0
+mobilenetv3_small_050 mobilenetv4_conv_small_050 ghostnet_050 mixnet_s lcnet_050
 repvgg_a0 mobileone_s0 repvit_m0_9 repghostnet_050 fastvit_t8 hgnetv2_b0 starnet_s1
 inception_next_atto convnext_atto convnextv2_atto edgenext_xx_small mobilevit_xxs mobilevitv2_050
-efficientvit_b0 poolformer_s12 pvt_v2_b0 twins_pcpvt_small mambaout_femto rdnet_tiny shvit_s1
+efficientvit_b0 poolformer_s12 pvt_v2_b0 mambaout_femto shvit_s1
 nf_regnet_b0
 """
 
 TIMM_SIZED = {
     "vit_tiny_patch16_224": 32,
-    "deit_tiny_distilled_patch16_224": 32,
     "vit_small_patch14_reg4_dinov2": 28,
-    "vit_small_patch16_dinov3": 32,
     "eva02_tiny_patch14_224": 28,
     "cait_xxs24_224": 32,
     "xcit_nano_12_p8_224": 32,
     "coat_lite_tiny": 32,
-    "mvitv2_tiny": 32,
     "davit_tiny": 32,
     "focalnet_tiny_srf": 32,
     "swin_tiny_patch4_window7_224": 32,
@@ -71,13 +68,9 @@ TIMM_SIZED = {
     "crossvit_tiny_240": 48,
     "mixer_s32_224": 64,
     "gmixer_12_224": 32,
-    "gmlp_ti16_224": 32,
     "resmlp_12_224": 32,
     "pit_ti_224": 32,
-    "gcvit_xxtiny": 64,
     "tnt_s_patch16_224": 32,
-    "visformer_tiny": 32,
-    "volo_d1_224": 32,
     "hiera_tiny_224": 64,
 }
 

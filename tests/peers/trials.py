@@ -130,6 +130,8 @@ class Trial:
         self._count_statistics()
         self.net, self.told = self.converted()
         set_streams_apart(self.net, self.generator)
+        self.state = {key: value.clone() for key, value in self.net.state_dict().items()}
+        self.twins = [copy.deepcopy(self.plain) for _ in STREAMS]
 
     @torch.no_grad()
     def _count_statistics(self) -> None:
@@ -174,16 +176,23 @@ class Trial:
         torch.manual_seed(0)
         return network(given, **self.call)
 
-    def twin(self, net: MultiStream, stream: int) -> nn.Module:
+    def afresh(self, training: bool) -> MultiStream:
+        """The network of streams in its first state."""
+        self.net.load_state_dict(self.state)
+        self.net.zero_grad()
+        return self.net.train(training)
+
+    def twin(self, stream: int) -> nn.Module:
         """The plain network that one stream should be."""
-        twin = copy.deepcopy(self.plain).train(net.training)
-        twin.load_state_dict(plain_state(self.plain, net, stream))
+        twin = self.twins[stream].train(self.net.training)
+        twin.load_state_dict(plain_state(self.plain, self.net, stream))
+        twin.zero_grad()
         return twin
 
     def streams_are_exact(self, training: bool) -> float:
         """Each stream is the plain network with its norms, and learns and counts as that does."""
-        net, errors = copy.deepcopy(self.net).train(training), []
-        twins = [self.twin(net, stream) for stream in range(len(STREAMS))]
+        net, errors = self.afresh(training), list[float]()
+        twins = [self.twin(stream) for stream in range(len(STREAMS))]
         found = self.of(net, self.images)
         torch.stack([t.square().mean() for t in tensors(list(found.values()))]).sum().backward()
         for stream, (name, twin) in enumerate(zip(STREAMS, twins, strict=True)):
@@ -215,15 +224,14 @@ class Trial:
     @torch.no_grad()
     def a_missing_stream_changes_nothing(self) -> float:
         """A stream alone, with weak scales, is its plain network still: nobody is there to ask."""
-        net = self.fallen(STREAMS).eval()
-        alone = self.of(net, {"b": self.images["b"]})
+        alone = self.of(self.fallen(STREAMS), {"b": self.images["b"]})
         assert list(alone) == ["b"]
-        return distance(alone["b"], self.of(self.twin(net, 1), self.images["b"]))
+        return distance(alone["b"], self.of(self.twin(1), self.images["b"]))
 
     @torch.no_grad()
     def fallen(self, streams: tuple[str, ...]) -> MultiStream:
         """A network whose own scales of some streams lie below the threshold."""
-        net = copy.deepcopy(self.net)
+        net = self.afresh(training=False)
         for layer in exchange_layers(net).values():
             for stream in streams:
                 index = STREAMS.index(stream)
@@ -233,22 +241,26 @@ class Trial:
     @torch.no_grad()
     def channels_are_exchanged(self) -> int:
         """Where own scales have fallen, streams look alike after the norm, and see the other."""
-        net, calls = self.fallen(STREAMS).eval(), dict[str, int]()
+        net, calls = self.fallen(STREAMS), set[str]()
         layers = exchange_layers(net)
         assert abs(float(exchange_rate(net)) - 1) < ROUNDING
 
         def compare(name: str, result: Tensor) -> None:
             rows = result.unflatten(0, (2, len(STREAMS), -1))
             assert torch.equal(rows[:, 0], rows[:, 1]), name
-            calls[name] = calls.get(name, 0) + 1
+            calls.add(name)
 
-        for name, layer in layers.items():
+        hooks = [
             layer.register_forward_hook(lambda _, __, out, name=name: compare(name, out))
+            for name, layer in layers.items()
+        ]
         self.of(net, self.images)
+        for hook in hooks:
+            hook.remove()
         spare = {norm.name for norm in net.summary().norms if LEFT_OUT in norm.reason}
         called = {name for name in layers if name.removeprefix("module.") not in spare}
-        assert calls.keys() == called, f"never called: {called ^ calls.keys()}"
-        net, other = self.fallen(("a",)).eval(), self.draw()
+        assert calls == called, f"never called: {called ^ calls}"
+        net, other = self.fallen(("a",)), self.draw()
         both = self.of(net, self.images)
         another_b = self.of(net, {"a": self.images["a"], "b": other["b"]})
         another_a = self.of(net, {"a": other["a"], "b": self.images["b"]})
@@ -258,19 +270,19 @@ class Trial:
 
     def a_step_trains(self) -> None:
         """A step with the penalty moves what the network computes, to something finite."""
-        net = copy.deepcopy(self.net).train()
-        loss = torch.stack([t.square().mean() for t in tensors(self.of(net, self.images))]).sum()
+        net = self.afresh(training=True)
+        before = self.of(net, self.images)
+        loss = torch.stack([t.square().mean() for t in tensors(before)]).sum()
         (loss + 1e-3 * sparsity(net)).backward()
         torch.optim.SGD(net.parameters(), lr=1e-3).step()
         after = self.of(net, self.images)
         assert all(t.isfinite().all() for t in tensors(after))
-        assert distance(after["a"], self.of(self.net.train(), self.images)["a"]) > SEEN
+        assert distance(after["a"], before["a"]) > SEEN
 
     @torch.no_grad()
     def weights_go_round(self) -> None:
         """A network converted anew computes the same with the state of this one."""
-        net, _ = self.converted()
-        net.load_state_dict(self.net.state_dict())
-        assert (
-            distance(self.of(net.eval(), self.images), self.of(self.net.eval(), self.images)) == 0
-        )
+        made, _ = self.converted()
+        made.load_state_dict(self.state)
+        one, other = self.of(made.eval(), self.images), self.of(self.afresh(False), self.images)
+        assert distance(one, other) == 0

@@ -5,6 +5,7 @@ import re
 from html.parser import HTMLParser
 
 import pytest
+import yaml
 
 from cen.report import write_report
 
@@ -148,11 +149,22 @@ def test_a_run_of_which_only_the_configuration_exists_has_a_page(tmp_path):
     assert "Class by class" not in shown.headings
 
 
-@pytest.mark.parametrize(("rate", "advice"), [(0.0, "larger λ"), (0.9, "smaller λ"), (0.4, None)])
-def test_too_little_and_too_much_exchange_is_remarked(run, rate, advice):
+@pytest.mark.parametrize(
+    ("rate", "dropout", "advice"),
+    [
+        (0.0, 0.0, "larger λ"),
+        (0.9, 0.0, "folds to least cost"),
+        (0.9, 0.3, "smaller λ"),
+        (0.4, 0.3, None),
+    ],
+)
+def test_too_little_and_too_much_exchange_is_remarked(run, rate, dropout, advice):
     entries = json.loads((run / "exchange.json").read_text())
     entries[-1]["rate"] = rate
     (run / "exchange.json").write_text(json.dumps(entries))
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    config.setdefault("train", {})["modality_dropout"] = dropout
+    (run / "config.yaml").write_text(yaml.safe_dump(config))
     notes = " ".join(page(run).notes)
     assert (advice in notes) if advice else notes == ""
 

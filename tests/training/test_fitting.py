@@ -18,6 +18,7 @@ from tests.training.toy import REFINENET, Blocks, same, tensors, toy_config, toy
 import cen
 from cen.config import Config
 from cen.errors import CheckpointError, ConfigError, TrainingError
+from cen.models import ChannelExchangeNetwork
 from cen.training import train_network
 from cen.training.runs import claim_run
 
@@ -302,13 +303,28 @@ def test_without_validation_there_is_no_best(tmp_path: Path) -> None:
 def test_warnings_say_which_knob_to_turn(tmp_path: Path) -> None:
     with pytest.warns(UserWarning, match=r"no channel is exchanged yet\. Raise train\.sparsity"):
         train(toy_config(), tmp_path / "none")
+    config = toy_config(steps=4, modality_dropout=0.5)
+    with pytest.warns(UserWarning, match=r"100% of the own channels.*Lower train\.sparsity"):
+        train_network(
+            config, tmp_path / "all", _exchanging(config), Blocks(10), None, progress=False
+        )
+
+
+def test_full_exchange_is_no_fault_where_all_inputs_are_always_there(
+    tmp_path: Path, recwarn: pytest.WarningsRecorder
+) -> None:
     config = toy_config(steps=4)
+    train_network(config, tmp_path / "all", _exchanging(config), Blocks(10), None, progress=False)
+    assert not [w for w in recwarn if "own channels" in str(w.message)]
+
+
+def _exchanging(config: Config) -> ChannelExchangeNetwork:
+    """A network whose own channels are all exchanged."""
     net = toy_network(config)
     with torch.no_grad():
         for layer in cen.exchange.exchange_layers(net).values():
             layer.weight[layer.own] = 0.0
-    with pytest.warns(UserWarning, match=r"100% of the own channels.*Lower train\.sparsity"):
-        train_network(config, tmp_path / "all", net, Blocks(10), None, progress=False)
+    return net
 
 
 def test_progress_bar_shows_the_figures(

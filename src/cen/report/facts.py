@@ -77,9 +77,12 @@ def exchange_advice(run: RunFolder) -> str:
             "train.exchange_rate changes that."
         )
     if rate > 0.75:
+        nearly = f"{rate:.0%} of the own channels are exchanged: the streams have become nearly one"
+        if not _part(run, "train").get("modality_dropout"):
+            return f"{nearly}. Where all inputs are always there that is what folds to least cost."
         return (
-            f"{rate:.0%} of the own channels are exchanged: the streams have become nearly one. "
-            "A smaller λ (train.sparsity) or train.exchange_rate leaves them more of their own."
+            f"{nearly}, which leaves little to a stream whose partners are missing. A smaller λ "
+            "(train.sparsity) or train.exchange_rate leaves them more of their own."
         )
     return ""
 

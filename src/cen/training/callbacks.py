@@ -178,12 +178,12 @@ class ExchangeMonitor(Callback):
                 f"step {step}: no channel is exchanged yet. Raise train.sparsity (λ is too small"
                 " to push any scale below the threshold), or train longer",
             )
-        if rate > 0.75 and module.controller is None:
+        if rate > 0.75 and module.controller is None and module.how.modality_dropout > 0:
             self._say(
                 "much",
-                f"step {step}: {rate:.0%} of the own channels are exchanged, so the streams keep"
-                " little of their own. Lower train.sparsity (λ is too large), or set"
-                " train.exchange_rate",
+                f"step {step}: {rate:.0%} of the own channels are exchanged, so a stream keeps"
+                " little to predict from where the others are missing, as train.modality_dropout"
+                " means it to. Lower train.sparsity (λ is too large), or set train.exchange_rate",
             )
 
     def _say(self, topic: str, message: str) -> None:

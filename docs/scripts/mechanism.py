@@ -1,0 +1,169 @@
+"""Draws docs/images/mechanism.png: a channel of the RGB stream gives way to depth's, in a real run.
+
+python docs/scripts/mechanism.py        # about five minutes on one core
+
+A small network learns the parts of Rooms from RGB and depth in a plain loop. The picture shows the
+scales of the channels that the RGB stream owns in one layer, and of one that falls below the
+threshold its feature map: when training began, at the end without the exchange, and with it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import matplotlib
+import torch
+from torch import Tensor
+
+import cen
+from cen.data import Rooms
+from cen.exchange import StreamNorm, exchange_layers
+
+matplotlib.use("Agg")
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+INK, MUTED, EXCHANGED = "#1f2933", "#9aa5b1", "#a21caf"
+SIZE, SCENES, STEPS, BATCH = (96, 128), 320, 400, 8
+LEARNING_RATE, SPARSITY, THRESHOLD = 3e-3, 3e-3, 2e-2
+LAYER, SCENE = "encoder.layer1.0.bn1", 5
+PICTURE = Path(__file__).parents[1] / "images/mechanism.png"
+
+
+@dataclass(frozen=True)
+class Run:
+    """What is drawn.
+
+    Attributes:
+        scene: The inputs of one scene, (1, channels, H, W) each.
+        scales: |γ| of the RGB stream's own channels, (steps, channels).
+        begin, own, exchanged: Output of the layer for that scene, (streams, channels, h, w): at
+            the begin of training, and at its end without the exchange and with it.
+    """
+
+    scene: dict[str, Tensor]
+    scales: Tensor
+    begin: Tensor
+    own: Tensor
+    exchanged: Tensor
+
+
+def samples(split: str, count: int) -> dict[str, Tensor]:
+    """Rendered scenes as (count, channels, H, W), and their labels as (count, H, W)."""
+    rooms = Rooms(split, size=SIZE, labels="parts", domains=("rgb", "depth"))
+    scenes = [rooms[i] for i in range(count)]
+    rgb, depth, labels = (
+        torch.stack([torch.as_tensor(scene[name]) for scene in scenes])
+        for name in ("rgb", "depth", "segmentation")
+    )
+    rgb = (rgb.permute(0, 3, 1, 2) / 255 - 0.45) / 0.22
+    return {"rgb": rgb, "depth": (depth[:, None] - 3) / 2, "segmentation": labels.long()}
+
+
+def output(net: torch.nn.Module, layer: StreamNorm, scene: dict[str, Tensor]) -> Tensor:
+    """What the layer gives for one scene, by stream."""
+    found: list[Tensor] = []
+    handle = layer.register_forward_hook(lambda module, given, result: found.append(result))
+    net.eval()
+    with torch.no_grad():
+        net(scene)
+    net.train()
+    handle.remove()
+    return found[0]
+
+
+def train() -> Run:
+    """The run that is drawn."""
+    torch.manual_seed(0)
+    data, test = samples("train", SCENES), samples("test", SCENE + 1)
+    scene = {name: test[name][SCENE:] for name in ("rgb", "depth")}
+    net = cen.build(
+        "refinenet",
+        encoder="resnet18",
+        inputs={"rgb": 3, "depth": 1},
+        outputs={"segmentation": 15},
+        width=16,
+        decoder_channels=32,
+        decoder_norm="batch",
+        exchange=cen.ExchangeRule(threshold=THRESHOLD),
+    )
+    layer = exchange_layers(net)[LAYER]
+    optimizer = torch.optim.Adam(net.parameters(), lr=LEARNING_RATE)
+    scales = []
+    for step in range(STEPS):
+        batch = torch.randint(SCENES, (BATCH,))
+        outputs = net({name: data[name][batch] for name in scene})
+        target = {"segmentation": data["segmentation"][batch]}
+        loss = cen.losses.fusion_loss(outputs, target, net.outputs).total
+        loss = loss + SPARSITY * cen.sparsity(net)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        scales.append(layer.weight.detach()[0, layer.own[0]].abs().clone())
+        if step == STEPS // 8:
+            begin = output(net, layer, scene)
+    exchanged = output(net, layer, scene)
+    layer.exchange = None
+    return Run(scene, torch.stack(scales), begin, output(net, layer, scene), exchanged)
+
+
+def show(axes: Axes, values: Tensor, title: str, *, like: Tensor | None = None) -> None:
+    """A feature map; ``like`` gives it the grey values of another."""
+    scale = values if like is None else like
+    axes.imshow(values, cmap="gray", vmin=float(scale.min()), vmax=float(scale.max()))
+    axes.set_title(title, fontsize=9, color=INK)
+    axes.set_axis_off()
+
+
+def draw_scales(axes: Axes, scales: Tensor, channel: int) -> None:
+    """The course of the scales, with the channel that is shown in colour."""
+    for i, course in enumerate(scales.T):
+        axes.plot(course, color=MUTED if i != channel else EXCHANGED, lw=1 if i != channel else 2)
+    axes.axhline(THRESHOLD, color=INK, lw=0.8, ls="--")
+    axes.text(len(scales), THRESHOLD * 1.15, "θ", color=INK, ha="right", va="bottom")
+    gone = int((scales[:, channel] < THRESHOLD).nonzero()[0])
+    axes.annotate(
+        f"channel {channel}: replaced\nfrom step {gone} on",
+        (gone, THRESHOLD),
+        (gone * 0.45, 0.004),
+        color=EXCHANGED,
+        fontsize=8,
+        arrowprops={"arrowstyle": "->", "color": EXCHANGED},
+    )
+    axes.set(yscale="log", xlabel="step", ylabel="|γ|", ylim=(1e-3, 2), xlim=(0, len(scales)))
+    axes.set_title("scales of the channels that RGB owns", fontsize=9, color=INK)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def draw(run: Run) -> Figure:
+    """The picture."""
+    gone = (run.scales[-1] < THRESHOLD).nonzero().flatten().tolist()
+    assert gone, "no channel fell below the threshold; train longer"
+    # Of those that fell, the one that was liveliest in the beginning.
+    channel = max(gone, key=lambda c: float(run.begin[0, c].std()))
+    figure = Figure(figsize=(10, 3.4), layout="constrained")
+    grid = figure.add_gridspec(2, 5, width_ratios=(1, 1.9, 1, 1, 1))
+    rgb = (run.scene["rgb"][0] * 0.22 + 0.45).clamp(0, 1).permute(1, 2, 0)
+    inputs = [figure.add_subplot(grid[row, 0]) for row in range(2)]
+    inputs[0].imshow(rgb)
+    inputs[0].set_title("RGB", fontsize=9, color=INK)
+    inputs[0].set_axis_off()
+    show(inputs[1], run.scene["depth"][0, 0], "depth")
+    draw_scales(figure.add_subplot(grid[:, 1]), run.scales, channel)
+    columns = (
+        ("as training begins", run.begin, run.begin),
+        ("trained, its own value", run.own, run.exchanged),
+        ("what the next layer reads", run.exchanged, run.exchanged),
+    )
+    for column, (title, values, like) in enumerate(columns, 2):
+        for row, stream in enumerate(("RGB", "depth")):
+            axes = figure.add_subplot(grid[row, column])
+            show(axes, values[row, channel], f"{stream}: {title}", like=like[1, channel])
+            if stream == "RGB" and column == 4:
+                axes.set_title("RGB: depth's, exchanged", fontsize=9, color=EXCHANGED)
+    return figure
+
+
+if __name__ == "__main__":
+    draw(train()).savefig(PICTURE, dpi=130)

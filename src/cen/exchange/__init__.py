@@ -12,7 +12,7 @@ shows whose rows the norms get, and ``shared_norms`` finds those that are no mod
 
 Beside it stand what reads it, ``inspection``; what several processes need, ``sync_batch_norm``;
 and ablations and extensions, each in a file:
-``random_guidance``, ``private_convolution``, ``partial_statistics``.
+``random_guidance``, ``private_convolution``, ``private_stems``, ``partial_statistics``.
 """
 
 from cen.exchange.batch_norm import StreamBatchNorm, freeze_statistics
@@ -28,6 +28,7 @@ from cen.exchange.multistream import MultiStream
 from cen.exchange.partial_statistics import keep_partial_statistics
 from cen.exchange.penalty import exchange_layers, exchange_rate, sparsity, total_penalty
 from cen.exchange.private_convolution import StreamConv2d
+from cen.exchange.private_stems import StreamStem, adapt_channels
 from cen.exchange.random_guidance import random_parts
 from cen.exchange.rule import ExchangeRule
 from cen.exchange.stream_norm import StreamNorm
@@ -49,8 +50,10 @@ __all__ = [
     "StreamLayerNorm",
     "StreamNorm",
     "StreamRMSNorm",
+    "StreamStem",
     "StreamSyncBatchNorm",
     "Streams",
+    "adapt_channels",
     "convert",
     "convert_layers",
     "converted_layers",

@@ -24,6 +24,7 @@ from cen.exchange.norm_choice import (
 )
 from cen.exchange.plain_norms import PlainNorm
 from cen.exchange.private_convolution import StreamConv2d
+from cen.exchange.private_stems import stems_of
 from cen.exchange.rule import ExchangeRule
 from cen.exchange.stream_norm import StreamNorm
 from cen.exchange.streams import Streams
@@ -71,7 +72,7 @@ class NormAct(nn.Module):
 
 def convert(
     module: nn.Module,
-    streams: Sequence[str],
+    streams: Sequence[str] | Mapping[str, int],
     *,
     where: Where = None,
     exchange: ExchangeRule | None = None,
@@ -80,6 +81,7 @@ def convert(
     weak_scales: WeakScales = "refuse",
     shared: Where = None,
     missing_scales: MissingScales = "refuse",
+    stem: str | Sequence[str] | None = None,
 ) -> MultiStream:
     """Makes a multi-stream network of a copy of any module with norms.
 
@@ -90,7 +92,9 @@ def convert(
 
     Args:
         module: The single-stream network; it is not changed.
-        streams: Names, for example ("rgb", "thermal").
+        streams: Names, for example ("rgb", "thermal"); or channels by name, {"rgb": 3, "thermal":
+            1}: where they are not those that the network takes, the stream gets a first convolution
+            of its own, adapted by `adapt_channels`.
         where: Which norms exchange: ``fnmatch`` patterns on qualified names such as "*.bn2", or a
             predicate (name, module) → bool. For ResNets the paper's choice is the norm of the 3×3
             convolution of every bottleneck. None: of batch, instance and group norms all; of layer
@@ -109,6 +113,8 @@ def convert(
         shared: Which norms stay as they are, shared by all streams; None for none.
         missing_scales: What is done with norms without scales, so that there is no γ to read:
             "refuse" (layer and RMS norms stay as they are); "add": they get scales of 1.
+        stem: Names of the convolutions that take the image, for streams with other channels; None:
+            the first one of the module. The first pass shows whether images enter nowhere else.
 
     Returns:
         The network; call it with a dict of inputs. Norms that stay as they are, shared by all
@@ -125,14 +131,16 @@ def convert(
             f"exchange is a cen.ExchangeRule, such as ExchangeRule(threshold=0.02), not "
             f"{described(exchange)}"
         )
-    together = Streams(streams)
+    together = Streams(list(streams) if isinstance(streams, Mapping) else streams)
     rule = exchange or ExchangeRule()
     options = _Options(where, rule, norm, convolution, weak_scales, shared, missing_scales)
     options.check(module)  # before the copy, which fails without weights
     converted, choices = _converted(copy.deepcopy(module), together, options)
+    channels = dict(streams) if isinstance(streams, Mapping) else {}
+    converted = _replace(converted, stems_of(converted, together, channels, stem, convolution))
     _tell(choices)
     summary = ConversionSummary(tuple(choice.fate for choice in choices))
-    return MultiStream(converted, together, summary)
+    return MultiStream(converted, together, summary, channels)
 
 
 def convert_layers(
@@ -308,6 +316,8 @@ def _tell(choices: list[Choice]) -> None:
 
 def _replace(module: nn.Module, made: Mapping[int, nn.Module]) -> nn.Module:
     """Puts layers in the places of others, also where a module keeps them in a list of its own."""
+    if not made:
+        return module
     if id(module) in made:
         return made[id(module)]
     for parent in list(module.modules()):

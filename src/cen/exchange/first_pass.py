@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from cen.exchange.conversion_summary import ConversionSummary, NormFate
-from cen.exchange.row_order import show_row_order
+from cen.exchange.private_stems import show_stems, told_of_stems
+from cen.exchange.row_order import resting, show_row_order
 from cen.exchange.shared_norms import SharedNorms
 from cen.exchange.stream_norm import StreamNorm
 from cen.exchange.streams import Streams
@@ -58,7 +59,8 @@ class FirstPass:
             whole: Whether all samples are needed, and not the first two.
 
         Raises:
-            ConversionError: A norm gets rows in another order, or of which nothing can be shown.
+            ConversionError: A norm gets rows in another order, or of which nothing can be shown;
+                or images enter elsewhere than through the stems.
         """
         if not self.follows or _traced():
             return  # before the shape is looked at, which may be symbolic
@@ -78,9 +80,11 @@ class FirstPass:
         self, module: nn.Module, streams: Streams, example: Tensor, run: Callable[[Tensor], Any]
     ) -> None:
         watching = None if self._shown else SharedNorms(module, self.summary.shared)
-        with watching or nullcontext():
+        with watching or nullcontext(), told_of_stems(module):
             called = show_row_order(module, streams, example, run)
         if watching is not None:
+            with resting(module):
+                show_stems(module, streams, example.repeat_interleave(len(streams), 0), run)
             watching.tell()
             norms = self.summary.norms
             if called is not None:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from cen.errors import ConversionError, ShapeError
 from cen.exchange.conversion_summary import ConversionSummary
 from cen.exchange.first_pass import FirstPass
+from cen.exchange.private_stems import padded
 from cen.exchange.streams import Streams, check_tensors
 
 
@@ -24,17 +25,25 @@ class MultiStream(nn.Module):
         module: The network, its norms already multi-stream.
         streams: The streams that its layers share.
         summary: What became of its norms.
+        channels: Channels of each stream; None: all alike, as many as the network takes.
 
     Attributes:
         first_pass: What looks at whose rows the norms get.
+        widest: As many channels the packed images have.
     """
 
     def __init__(
-        self, module: nn.Module, streams: Streams, summary: ConversionSummary | None = None
+        self,
+        module: nn.Module,
+        streams: Streams,
+        summary: ConversionSummary | None = None,
+        channels: Mapping[str, int] | None = None,
     ) -> None:
         super().__init__()
         self.module = module
         self.streams = streams
+        self.channels = dict(channels or {})
+        self.widest = max(self.channels.values(), default=0)
         self.first_pass = FirstPass(summary or ConversionSummary(()))
 
     def summary(self) -> ConversionSummary:
@@ -48,7 +57,8 @@ class MultiStream(nn.Module):
         """Runs the given streams, any non-empty subset, in one pass.
 
         Args:
-            inputs: (B, C, *) per stream, all of one shape.
+            inputs: (B, C, *) per stream, all of one shape but for C, where streams were given with
+                their numbers of channels.
             *args: Passed on to the network, as are the options. Tensors among them, also in lists,
                 tuples and dicts, whose first axis has B entries belong to the samples: every stream
                 gets them.
@@ -63,6 +73,7 @@ class MultiStream(nn.Module):
             ShapeError: The shapes differ.
         """
         check_tensors(inputs, "stream")
+        inputs = self._as_wide(inputs)
         batch = next((x.shape[0] for x in inputs.values()), 0)
         with self.streams.activate(inputs, len(inputs) * batch):
             packed = self.streams.pack(inputs)
@@ -80,6 +91,19 @@ class MultiStream(nn.Module):
             )
             result = run(packed, len(inputs))
             return {self.streams.names[i]: self._pick(result, i) for i in self.streams.active}
+
+    def _as_wide(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The inputs with the channels of the widest stream."""
+        for name, image in inputs.items():
+            count = self.channels.get(name)
+            if count is not None and (image.ndim < 2 or image.shape[1] != count):
+                raise ShapeError(
+                    f"stream {name!r} has shape {tuple(image.shape)} but {count} channels: "
+                    f"give (B, {count}, …)"
+                )
+        if not self.channels:
+            return dict(inputs)
+        return {name: padded(image, self.widest) for name, image in inputs.items()}
 
     def _pick(self, result: Any, stream: int) -> Any:
         """The part of a nested result that belongs to one stream."""

@@ -89,7 +89,7 @@ def show_row_order(
     rows = example.repeat_interleave(every, 0)
     noise = torch.rand(example.shape, generator=torch.Generator().manual_seed(0))
     other = example + noise.to(example) * example.abs().max().clamp(min=1)
-    with _resting(module):
+    with resting(module):
         plain = _pass(streams, rows, run)
         reasons = {i: _OTHER_ROWS.format(given=n, rows=len(rows)) for i, n in plain.strange.items()}
         for bit in range((every - 1).bit_length()):
@@ -148,7 +148,7 @@ def _told(norms: Mapping[int, str], reasons: Mapping[int, str]) -> str:
 
 
 @contextmanager
-def _resting(module: nn.Module) -> Iterator[None]:
+def resting(module: nn.Module) -> Iterator[None]:
     """Every module in evaluation mode, by its flag alone; afterwards in the mode that it had."""
     training = [part for part in module.modules() if part.training]
     try:

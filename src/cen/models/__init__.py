@@ -6,6 +6,7 @@ networks), ``network`` (named inputs through streams to named outputs), ``assemb
 ``network_file``, ``released`` and ``pretrained`` (weights), ``finetuning``.
 """
 
+from cen.exchange import adapt_channels
 from cen.models.builders import build, builders, encoders
 from cen.models.cycle import CycleFusionNetwork
 from cen.models.finetuning import finetune
@@ -17,7 +18,6 @@ from cen.models.pspnet import PSPNetDecoder
 from cen.models.refinenet import RefineNetDecoder
 from cen.models.released import load_released, released_state_dict, save_released
 from cen.models.resnet import ResNet
-from cen.models.stems import adapt_channels
 from cen.tasks import Task
 
 __all__ = [

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cen.errors import ConfigError, ShapeError, described
-from cen.exchange import Streams
+from cen.exchange import Streams, adapt_channels
 from cen.models.input_checks import SMALLEST, check_inputs, in_precision_of
-from cen.models.stems import adapt_channels, tile
+from cen.models.stems import tile
 from cen.models.weight_transfer import transfer
 from cen.stream import Stream, input_of
 from cen.tasks import Task

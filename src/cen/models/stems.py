@@ -9,6 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from cen.exchange import adapt_channels
+
 TILED = (1, 3)
 """Numbers of input channels that use the shared three-channel first convolution."""
 
@@ -16,32 +18,6 @@ TILED = (1, 3)
 def tile(image: Tensor) -> Tensor:
     """Repeat a one-channel image (B, 1, H, W) to three channels; others are handed back."""
     return image.expand(-1, 3, -1, -1) if image.shape[1] == 1 else image
-
-
-def adapt_channels(weight: Tensor, channels: int) -> Tensor:
-    """A first convolution's weight for another number of input channels.
-
-    The rule (this project's extension) keeps the response to an image whose channels are all
-    equal, so the norm behind the convolution sees values of the size it was trained for:
-
-    - as many or more channels: channel i gets the weight of channel i mod C, divided by the
-      number of channels that share it (with RGB weights, the first three stay R, G, B);
-    - fewer channels: each gets an equal share of the sum of all the weights.
-
-    Args:
-        weight: (O, C, kh, kw).
-        channels: number of input channels wanted, at least 1.
-
-    Returns:
-        A new tensor (O, channels, kh, kw).
-    """
-    known = weight.shape[1]
-    if channels < known:
-        return (weight.sum(1, keepdim=True) / channels).repeat(1, channels, 1, 1)
-    # Counted on the host: a network that is loaded is first built without values.
-    index = torch.arange(channels, device="cpu") % known
-    shares = torch.bincount(index, minlength=known)[index].to(weight)
-    return weight[:, index.to(weight.device)] / shares.view(1, -1, 1, 1)
 
 
 def private_stem(shared: nn.Conv2d, channels: int, fresh: bool = False) -> nn.Conv2d:

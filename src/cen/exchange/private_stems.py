@@ -1,0 +1,283 @@
+"""First convolutions of their own for streams of other numbers of channels."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from cen.errors import ConfigError, ConversionError, ShapeError, StreamError, described
+from cen.exchange.streams import Activation, Pass, Streams
+
+CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+
+
+def adapt_channels(weight: Tensor, channels: int) -> Tensor:
+    """A first convolution's weight for another number of input channels.
+
+    The rule (this project's extension) keeps the response to an image whose channels are all
+    equal, so the norm behind the convolution sees values of the size it was trained for:
+
+    - as many or more channels: channel i gets the weight of channel i mod C, divided by the
+      number of channels that share it (with RGB weights, the first three stay R, G, B);
+    - fewer channels: each gets an equal share of the sum of all the weights.
+
+    Args:
+        weight: (O, C, *).
+        channels: Number of input channels wanted, at least 1.
+
+    Returns:
+        A new tensor (O, channels, *).
+    """
+    known = weight.shape[1]
+    if channels < known:
+        share = weight.sum(1, keepdim=True) / channels
+        return share.repeat(1, channels, *[1] * (weight.ndim - 2))
+    # Counted on the host: a network that is loaded is first built without values.
+    index = torch.arange(channels, device="cpu") % known
+    shares = torch.bincount(index, minlength=known)[index].to(weight)
+    return weight[:, index.to(weight.device)] / shares.view(1, -1, *[1] * (weight.ndim - 2))
+
+
+class StreamStem(nn.Module):
+    """A first convolution of streams that have different numbers of channels.
+
+    Streams of as many channels as the plain one takes share it; each of the others has a copy whose
+    weights are adapted by `adapt_channels`. The packed tensor has the channels of the widest
+    stream; those that a stream has not are zeros, and are not read.
+
+    Args:
+        conv: The plain convolution.
+        streams: The streams.
+        channels: Channels of each stream, in their order.
+
+    Raises:
+        StreamError: The name of a stream cannot be that of a module.
+    """
+
+    def __init__(self, conv: nn.Module, streams: Streams, channels: Sequence[int]) -> None:
+        super().__init__()
+        plain: Any = conv
+        self.streams, self.channels = streams, dict(zip(streams.names, channels, strict=True))
+        private = {name: c for name, c in self.channels.items() if c != plain.in_channels}
+        # Nobody's convolution would be one without gradients.
+        self.shared = plain if len(private) < len(streams) else None
+        self.private = nn.ModuleDict()
+        for name, count in private.items():
+            try:
+                self.private[name] = _adapted(plain, count)
+            except (KeyError, TypeError) as error:
+                raise StreamError(f"stream {name!r} cannot be named so: {error}") from error
+
+    def forward(self, packed: Tensor) -> Tensor:
+        """(B·S, C, *) → (B·S, O, *), C the channels of the widest stream."""
+        rows = self.streams.running.rows
+        if rows is not None and packed.shape[0] != rows:
+            raise ShapeError(
+                f"a first convolution got {packed.shape[0]} rows where {rows} ride through the "
+                "network; frames that are folded into the batch need the same number of channels "
+                "in every stream"
+            )
+        found = {}
+        for name, image in self.streams.unpack(packed).items():
+            conv: Any = self.private[name] if name in self.private else self.shared  # noqa: SIM401
+            found[name] = conv(image[:, : self.channels[name]])
+        return self.streams.pack(found)
+
+
+def _adapted(conv: Any, channels: int) -> nn.Module:
+    made = copy.deepcopy(conv)
+    made.in_channels = channels
+    weight = adapt_channels(conv.weight.detach(), channels)
+    made.weight = nn.Parameter(weight, requires_grad=conv.weight.requires_grad)
+    return made  # type: ignore[no-any-return]
+
+
+def padded(image: Tensor, channels: int) -> Tensor:
+    """(B, C, *) with zeros behind its channels."""
+    missing = channels - image.shape[1]
+    return F.pad(image, [*[0, 0] * (image.ndim - 2), 0, missing]) if missing else image
+
+
+def stems_of(
+    module: nn.Module,
+    streams: Streams,
+    channels: Mapping[str, int],
+    names: str | Sequence[str] | None,
+    convolution: str,
+) -> dict[int, nn.Module]:
+    """What takes the place of first convolutions where streams have other channels than these.
+
+    Args:
+        module: The network.
+        streams: Its streams.
+        channels: Channels of each stream; empty where they are not told.
+        names: Of the convolutions that take the image; None: the first one of the module.
+        convolution: "shared", or "private" where each stream has kernels of its own already.
+
+    Returns:
+        Stems by the ``id`` of the convolution; none where all streams fit.
+
+    Raises:
+        ConfigError: A number is none of channels, or options do not go together.
+        ConversionError: No convolution takes the image, or it cannot be made for other channels.
+        StreamError: A stream has a name that no module can have.
+    """
+    for name, count in channels.items():
+        if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+            raise ConfigError(f"stream {name!r} has {described(count)} channels; give 1 or more")
+    if names is not None and not channels:
+        raise ConfigError("stem= is for streams given with their channels, such as {'rgb': 3}")
+    if convolution == "private" and len(set(channels.values())) > 1:
+        raise ConfigError(
+            "convolution='private' gives each stream kernels of one size; give all streams the "
+            "same number of channels"
+        )
+    if not channels or convolution == "private":
+        return {}
+    firsts = _first_convolutions(module, [names] if isinstance(names, str) else names)
+    if set(channels.values()) == {firsts[0].in_channels}:
+        return {}
+    counts = [channels[name] for name in streams.names]
+    return {id(conv): StreamStem(conv, streams, counts) for conv in firsts}
+
+
+def _first_convolutions(module: nn.Module, names: Sequence[str] | None) -> list[Any]:
+    parts = dict(module.named_modules())
+    for name in names or ():
+        if not isinstance(parts.get(name), CONVOLUTIONS):
+            raise ConversionError(f"stem={name!r} is no convolution of the network")
+    found: list[tuple[str, Any]] = [(n, m) for n, m in parts.items() if isinstance(m, CONVOLUTIONS)]
+    chosen = [(n, m) for n, m in found if n in names] if names else found[:1]
+    if not chosen:
+        raise ConversionError(
+            "streams given with their channels need a convolution that takes the image; this "
+            "network has none"
+        )
+    for name, layer in chosen:
+        if layer.groups != 1 or layer.in_channels != chosen[0][1].in_channels:
+            raise ConversionError(
+                f"{name!r} takes {layer.in_channels} channels in {layer.groups} groups and cannot "
+                "be made for other numbers of channels; name the convolutions that take the image "
+                "(stem=)"
+            )
+    return [layer for _, layer in chosen]
+
+
+@contextmanager
+def told_of_stems(module: nn.Module) -> Iterator[None]:
+    """Says of what PyTorch cannot compute in a network with stems that images may go elsewhere."""
+    try:
+        yield
+    except RuntimeError as error:
+        stems = [name for name, part in module.named_modules() if isinstance(part, StreamStem)]
+        if not stems:
+            raise
+        raise ConversionError(
+            f"images with the channels of the widest stream cannot be computed ({error}). If they "
+            f"enter elsewhere than through {', '.join(map(repr, stems))}, name all convolutions "
+            "that take the image (stem=[...])"
+        ) from error
+
+
+@torch.no_grad()
+def show_stems(
+    module: nn.Module, streams: Streams, example: Tensor, run: Callable[[Tensor], Any]
+) -> None:
+    """Shows that images enter a network through its stems alone, channel by channel.
+
+    With what the stems give held fast, other images must change nothing; nor must channels that a
+    stream has not, with the stems at work.
+
+    Args:
+        module: The network, in evaluation mode.
+        streams: Its streams.
+        example: (B·S, C, *), packed, of all streams.
+        run: Calls the network on a packed tensor.
+
+    Raises:
+        ConversionError: They do.
+    """
+    stems = {n: m for n, m in module.named_modules() if isinstance(m, StreamStem)}
+    if not stems:
+        return
+    generator = torch.Generator().manual_seed(0)
+    noise = torch.randn(example.shape, generator=generator).to(example)
+    counts = list(next(iter(stems.values())).channels.values()) * (len(example) // len(streams))
+    behind = torch.tensor([[c >= n for c in range(example.shape[1])] for n in counts])
+    behind = behind.view(*behind.shape, *[1] * (example.ndim - 2)).to(example.device)
+    with _recorded(stems.values()) as given:
+        plain = _values(run, example, streams)
+    with _held(stems.values(), given):
+        held = _values(run, example + noise, streams)
+    names = ", ".join(map(repr, stems))
+    if not _same(plain, held):
+        raise ConversionError(
+            f"streams of different numbers of channels: images enter the network elsewhere than "
+            f"through {names}, so that no channel could be told from another there; name all "
+            "convolutions that take the image (stem=[...])"
+        )
+    if not _same(plain, _values(run, torch.where(behind, noise, example), streams)):
+        raise ConversionError(
+            f"the images that {names} get are not those that the network is called with: their "
+            "channels have been mixed or moved before; give all streams the same number"
+        )
+
+
+def _values(run: Callable[[Tensor], Any], packed: Tensor, streams: Streams) -> list[Tensor]:
+    devices = [packed.device] if packed.is_cuda else []
+    with (
+        torch.random.fork_rng(devices),
+        Activation(streams, Pass(streams.every, False, len(packed))),
+    ):
+        torch.manual_seed(0)
+        return list(_tensors(run(packed)))
+
+
+def _tensors(result: Any) -> Iterator[Tensor]:
+    if isinstance(result, Tensor):
+        yield result
+    elif isinstance(result, Mapping):
+        for value in result.values():
+            yield from _tensors(value)
+    elif isinstance(result, list | tuple):
+        for value in result:
+            yield from _tensors(value)
+    elif hasattr(result, "__dict__"):
+        yield from _tensors(vars(result))
+
+
+def _same(one: list[Tensor], other: list[Tensor]) -> bool:
+    return len(one) == len(other) and all(
+        a.shape == b.shape and torch.allclose(a, b, rtol=1e-5, atol=1e-6, equal_nan=True)
+        for a, b in zip(one, other, strict=True)
+    )
+
+
+@contextmanager
+def _recorded(stems: Any) -> Iterator[list[Tensor]]:
+    """What stems give, in turn."""
+    given: list[Tensor] = []
+    hooks = [stem.register_forward_hook(lambda _, __, out: given.append(out)) for stem in stems]
+    try:
+        yield given
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+@contextmanager
+def _held(stems: Any, given: list[Tensor]) -> Iterator[None]:
+    """Lets stems give that again, whatever they get."""
+    again = iter(given)
+    hooks = [stem.register_forward_hook(lambda _, __, out: next(again, out)) for stem in stems]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()

@@ -1,7 +1,7 @@
 # make demo    train and evaluate on the embedded data set, write a page of pictures
 # make test    lint, types and every test but the slow ones      make slow   the slow ones
 # make lint    ruff and mypy                     make bench  what exchange costs in time
-# make docs    the documentation as pages
+# make docs    the documentation as pages, in site/
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -50,8 +50,7 @@ bench: $(STAMP)
 	$(BIN)/cen bench exchange
 
 docs: $(STAMP)
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[docs]"
-	$(BIN)/mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 clean:
 	rm -rf build dist *.egg-info src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

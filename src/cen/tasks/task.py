@@ -18,6 +18,7 @@ from cen.tasks.normal import Normal
 from cen.tasks.segmentation import Segmentation
 
 KindName = Literal["segmentation", "depth", "normal", "edge", "image"]
+"""The names of the kinds of outputs, the keys of `KINDS`."""
 
 KINDS: Mapping[str, type[Kind]] = {
     kind.name: kind for kind in (Segmentation, Depth, Normal, Edge, Image)

@@ -158,7 +158,7 @@ def train_network(
         ``net``.
 
     Raises:
-        As :func:`fit`.
+        CenError: as :func:`fit` does.
     """
     run_dir = Path(run_dir)
     with claim_run(run_dir, resume):

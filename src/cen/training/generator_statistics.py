@@ -13,6 +13,7 @@ from cen.errors import ConfigError
 from cen.exchange import instance_statistics
 
 GeneratorMode = Literal["eval", "instance", "released"]
+"""How a generator is evaluated; see `generating`."""
 
 
 @contextmanager

@@ -40,8 +40,8 @@ def render_scene(
         (H, W) arrays, with channels last where there are several:
 
         - ``rgb`` (3) uint8, sRGB-like, with sensor noise;
-        - ``depth`` float32 metres along the optical axis, with noise, in whole millimetres, NaN in
-          holes; ``depth_clean`` float32, the same without noise and holes;
+        - ``depth`` float32 metres along the optical axis, with noise, in mm steps, NaN in holes;
+        - ``depth_clean`` float32, the same without noise and holes;
         - ``normal`` (3) float32 unit vectors towards the camera (x right, y down, z forward);
         - ``reshading`` float32 0..1: how bright a white scene would be under its lamp;
         - ``albedo`` (3) uint8: colour without light, prints included;

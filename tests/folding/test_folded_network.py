@@ -177,11 +177,15 @@ def flops(net: nn.Module, given: dict[str, Tensor]) -> int:
 def test_less_is_computed_the_more_is_exchanged() -> None:
     """At full exchange where streams meet in the branch: what one stream costs, and the trunk."""
     inputs = {"rgb": 3, "depth": 1}
-    given = images(inputs, (64, 64))
+    given = images(inputs, (192, 256))
     ratio = {}
     for rate in (0.0, 0.5, 1.0):
         net = network("refinenet with norms", inputs, rate, width=16, decoder_channels=32)
-        ratio[rate] = flops(net, given) / flops(fold(net), given)
+        folded = fold(net)
+        plan = folded.plan(given)
+        ratio[rate] = flops(net, given) / flops(folded, given)
+        assert sum(layer.before for layer in plan.layers) * 2 * 2 == flops(net, given)
+        assert sum(layer.after for layer in plan.layers) * 2 * 2 == flops(folded, given)
     assert ratio[0.0] < ratio[0.5] < ratio[1.0]
     assert ratio[1.0] > 1.5
 

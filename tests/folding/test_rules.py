@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from cen.exchange.streams import widen
 from cen.folding import Folded, Layout
+from cen.folding.recording import NotRecordableError, Packable, Recorder
 from cen.folding.rules import TABLE
-from cen.folding.tensor import Trace
 
 COMMON = (4, 1)
 PRIVATE = (0, 2, 3)
@@ -23,8 +23,19 @@ def folded(streams: int = 2, seed: int = 0, common: tuple[int, ...] = COMMON) ->
     generator = torch.Generator().manual_seed(seed)
     private = tuple(c for c in range(CHANNELS) if c not in common)
     width = len(common) + streams * len(private)
+    rows = []
+    for s in range(streams):
+        at = {c: place for place, c in enumerate(common)}
+        at |= {c: len(common) + s * len(private) + place for place, c in enumerate(private)}
+        rows.append(tuple(at[c] for c in range(CHANNELS)))
     wide = torch.rand(2, width, 6, 8, dtype=torch.float64, generator=generator) + 0.1
-    return Folded(wide, Layout(common, private), streams, Trace(TABLE))
+    return Folded(Recorder(TABLE, {}).input(wide), Layout(tuple(rows), width))
+
+
+def value(x: Any) -> Tensor:
+    """What a folded tensor is, packed; what a recorded one is."""
+    found: Tensor = (x.packed() if isinstance(x, Packable) else x).value
+    return found
 
 
 def equal_channels(packed: Tensor, streams: int) -> set[int]:
@@ -37,16 +48,12 @@ def equal_channels(packed: Tensor, streams: int) -> set[int]:
     }
 
 
-def one(function: Callable[..., Any]) -> Callable[[Folded], tuple[Any, Any]]:
-    """The function of a folded tensor, and of the same packed."""
-    return lambda x: (function(x), function(x.packed()))
-
-
 CONV = nn.Conv2d(CHANNELS, 7, 3, padding=1, stride=2).double().requires_grad_(False)
 UP = nn.ConvTranspose2d(CHANNELS, 4, 4, 2, 1).double().requires_grad_(False)
 DEEP = nn.Conv2d(CHANNELS, CHANNELS, 3, padding=1, groups=CHANNELS).double().requires_grad_(False)
 NORM = nn.BatchNorm2d(CHANNELS).double().eval().requires_grad_(False)
 NORM.running_mean.copy_(torch.rand(CHANNELS))  # type: ignore[union-attr]
+LINEAR = torch.rand(3, CHANNELS, dtype=torch.float64)
 GATE = torch.rand(1, CHANNELS, 1, 1, dtype=torch.float64)
 
 ALL, SAME, NONE = set(range(CHANNELS)), set(COMMON), set[int]()
@@ -80,6 +87,8 @@ ROWS: dict[str, tuple[Callable[[Any], Any], set[int]]] = {
     "transposed convolution": (UP, NONE),
     "some channels": (lambda x: x[:, 1:4], {0}),
     "softmax over channels": (lambda x: x.softmax(1), NONE),
+    "linear layer of pixels": (lambda x: F.linear(x.mean((2, 3)), LINEAR), NONE),
+    "tiling one channel": (lambda x: x[:, 1:2].expand(-1, 3, -1, -1), {0, 1, 2}),
     "added to itself": (lambda x: x + x, SAME),
     "joined with itself": (lambda x: torch.cat([x, x], 1), {1, 4, 6, 9}),
     "squeeze and excitation": (lambda x: x * x.mean((2, 3), keepdim=True).sigmoid(), SAME),
@@ -91,14 +100,13 @@ ROWS: dict[str, tuple[Callable[[Any], Any], set[int]]] = {
 def test_rows_of_the_table(operation: str, streams: int) -> None:
     function, common = ROWS[operation]
     x = folded(streams)
-    found, expected = function(x), function(x.packed())
+    found, expected = function(x), function(value(x))
     if isinstance(found, Folded):
-        assert set(found.places.common) == common
-        assert found.shape == expected.shape
-        found = found.packed()
+        assert set(found.layout.common) == common
+        assert tuple(int(size) for size in found.shape) == expected.shape
     else:
         assert common == NONE
-    torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-13, check_dtype=True)
+    torch.testing.assert_close(value(found), expected, rtol=1e-12, atol=1e-13, check_dtype=True)
     assert common <= equal_channels(expected, streams)
 
 
@@ -106,9 +114,9 @@ def test_rows_of_the_table(operation: str, streams: int) -> None:
 def test_a_convolution_of_common_channels_is_common(layer: nn.Module) -> None:
     x = folded(common=(2, 0, 1, 4, 3))
     found = layer(x)
-    torch.testing.assert_close(found.packed(), layer(x.packed()))
-    assert found.places.private == ()
-    assert found.wide.shape[0] == 2
+    torch.testing.assert_close(value(found), layer(value(x)))
+    assert len(found.layout.common) == found.layout.width
+    assert len(found.wide.value) == 2
 
 
 @pytest.mark.parametrize("other", [(), (4, 1), (1, 0), (1, 4), (0, 1, 2, 3, 4)])
@@ -117,12 +125,13 @@ def test_two_tensors_have_in_common_what_both_have(
     other: tuple[int, ...], function: Callable[[Any, Any], Any]
 ) -> None:
     x, y = folded(), folded(seed=1, common=other)
+    y.wide = x.recorder.input(y.wide.value)
     found = function(x, y)
-    torch.testing.assert_close(found.packed(), function(x.packed(), y.packed()))
-    assert set(found.places.common) == set(COMMON) & set(other)
-    joined = torch.cat([x, y], 1)  # type: ignore[list-item]
-    torch.testing.assert_close(joined.packed(), torch.cat([x.packed(), y.packed()], 1))
-    assert set(joined.places.common) == set(COMMON) | {5 + c for c in other}
+    torch.testing.assert_close(value(found), function(value(x), value(y)))
+    assert set(found.layout.common) == set(COMMON) & set(other)
+    joined: Any = torch.cat([x, y], 1)  # type: ignore[list-item]
+    torch.testing.assert_close(value(joined), torch.cat([value(x), value(y)], 1))
+    assert set(joined.layout.common) == set(COMMON) | {5 + c for c in other}
 
 
 @pytest.mark.parametrize(
@@ -137,9 +146,9 @@ def test_two_tensors_have_in_common_what_both_have(
 )
 def test_operations_in_place(function: Callable[[Any], Any]) -> None:
     x = folded()
-    before = x.packed().clone()
-    torch.testing.assert_close(function(x).packed(), function(x.packed()))
-    assert torch.equal(x.packed(), before)
+    before = value(x).clone()
+    torch.testing.assert_close(value(function(x)), function(before.clone()))
+    assert torch.equal(value(x), before)
 
 
 def test_whoever_holds_a_tensor_sees_it_changed_in_place() -> None:
@@ -147,36 +156,61 @@ def test_whoever_holds_a_tensor_sees_it_changed_in_place() -> None:
     x = folded() - 0.5
     held = x
     F.relu(x, inplace=True)
-    assert float(held.packed().min()) == 0
+    assert float(value(held).min()) == 0
     conv = CONV(held)  # computed later, from what is there now
-    expected = CONV(held.packed().clone())
+    expected = CONV(value(held).clone())
     held.mul_(0)
-    torch.testing.assert_close(conv.packed(), expected)
+    torch.testing.assert_close(value(conv), expected)
 
 
 def test_chunks_are_those_of_torch() -> None:
     x = folded()
-    for found, expected in zip(x.chunk(2, 1), x.packed().chunk(2, 1), strict=True):
-        torch.testing.assert_close(found.packed(), expected)
-    for found, expected in zip(x.split([1, 4], 1), x.packed().split([1, 4], 1), strict=True):
-        torch.testing.assert_close(found.packed(), expected)
+    for found, expected in zip(x.chunk(2, 1), value(x).chunk(2, 1), strict=True):
+        torch.testing.assert_close(value(found), expected)
+    for found, expected in zip(x.split([1, 4], 1), value(x).split([1, 4], 1), strict=True):
+        torch.testing.assert_close(value(found), expected)
 
 
 def test_what_no_rule_knows_gets_the_packed_tensor_and_is_noted() -> None:
     x = folded()
     found = F.pixel_shuffle(x[:, :4], 2)  # type: ignore[arg-type]
-    torch.testing.assert_close(found, F.pixel_shuffle(x.packed()[:, :4], 2))
-    assert x.trace.unfolded == {"pixel_shuffle": 1}
-    assert isinstance(x.sum(), Tensor)
-    assert torch.equal(x.transpose(2, 3), x.packed().transpose(2, 3))
+    torch.testing.assert_close(value(found), F.pixel_shuffle(value(x)[:, :4], 2))
+    assert x.recorder.unfolded == {"pixel_shuffle": 1}
+    assert torch.equal(value(x.sum()), value(x).sum())
+    assert torch.equal(value(x.transpose(2, 3)), value(x).transpose(2, 3))
+
+
+def test_an_unknown_operation_in_place_changes_the_tensor() -> None:
+    x = folded()
+    expected = value(x).clone().cumsum_(1)
+    x.cumsum_(1)
+    assert torch.equal(value(x), expected)
 
 
 def test_it_quacks_like_the_packed_tensor() -> None:
     x = folded(3)
-    packed = x.packed()
-    assert (x.shape, x.ndim, x.dtype, x.device) == (packed.shape, 4, packed.dtype, packed.device)
-    assert (x.size(0), x.size(), x.dim(), x.numel()) == (6, packed.size(), 4, packed.numel())
+    packed = value(x)
+    assert isinstance(x, Tensor)
+    assert (x.ndim, x.dtype, x.device) == (4, packed.dtype, packed.device)
+    assert tuple(map(int, x.shape)) == packed.shape
+    assert (int(x.size(0)), x.dim(), int(x.numel())) == (6, packed.dim(), packed.numel())
     assert x.is_contiguous()
-    assert torch.equal(widen(packed, 3)[:, :5], x.of_stream(0))
+    assert torch.equal(x.apart().value, widen(packed, 3))
     with pytest.raises(AttributeError):
         _ = x.no_such_thing
+
+
+def test_what_depends_on_values_is_no_graph() -> None:
+    x = folded()
+    with pytest.raises(NotRecordableError, match="values of a tensor"):
+        bool(x.sum() > 0)
+    with pytest.raises(NotRecordableError, match="values of a tensor"):
+        x.sum().item()
+
+
+def test_a_decision_by_sizes_binds_the_graph_to_them() -> None:
+    x = folded()
+    _ = F.pad(x, (x.shape[-1] - 1, 0))  # type: ignore[arg-type]
+    assert not x.recorder.sized
+    assert x.shape[-1] > x.shape[-2]
+    assert x.recorder.sized

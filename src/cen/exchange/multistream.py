@@ -74,23 +74,33 @@ class MultiStream(nn.Module):
         """
         check_tensors(inputs, "stream")
         inputs = self._as_wide(inputs)
-        batch = next((x.shape[0] for x in inputs.values()), 0)
-        with self.streams.activate(inputs, len(inputs) * batch):
-            packed = self.streams.pack(inputs)
-
-            def run(rows: Tensor, streams: int) -> Any:
-                more, named = _for_each_stream((args, options), batch, streams)
-                return self.module(rows, *more, **named)
-
+        example = next(iter(inputs.values()), torch.empty(0))
+        with self.streams.activate(inputs, len(inputs) * example.shape[0]):
+            self.streams.check(inputs)
             self.first_pass.look(
                 self.module,
                 self.streams,
-                next(iter(inputs.values())),
-                lambda rows: run(rows, len(self.streams)),
+                example,
+                lambda rows: self._run(rows, len(self.streams), example.shape[0], args, options),
                 whole=bool(args or options),
             )
-            result = run(packed, len(inputs))
+        return self.predictions(inputs, *args, **options)
+
+    def predictions(
+        self, inputs: Mapping[str, Tensor], *args: Any, **options: Any
+    ) -> dict[str, Any]:
+        """What the network returns for checked inputs, by stream; what `cen.fold` records."""
+        batch = next(iter(inputs.values())).shape[0]
+        with self.streams.activate(inputs, len(inputs) * batch):
+            packed = self.streams.pack(inputs)
+            result = self._run(packed, len(inputs), batch, args, options)
             return {self.streams.names[i]: self._pick(result, i) for i in self.streams.active}
+
+    def _run(
+        self, rows: Tensor, streams: int, batch: int, args: tuple[Any, ...], options: dict[str, Any]
+    ) -> Any:
+        more, named = _for_each_stream((args, options), batch, streams)
+        return self.module(rows, *more, **named)
 
     def _as_wide(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The inputs with the channels of the widest stream."""
@@ -142,7 +152,7 @@ class MultiStream(nn.Module):
 def _for_each_stream(value: Any, batch: int, streams: int) -> Any:
     """Further inputs of a network; those of its samples repeated, so that each stream has them."""
     if isinstance(value, Tensor):
-        of_samples = value.ndim and len(value) == batch
+        of_samples = value.ndim and value.shape[0] == batch
         return value.repeat_interleave(streams, 0) if of_samples and streams > 1 else value
     if isinstance(value, dict):
         return {key: _for_each_stream(held, batch, streams) for key, held in value.items()}

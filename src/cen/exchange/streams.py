@@ -194,6 +194,18 @@ class Streams:
         result: Tensor = _Replayed.apply(packed, _RUNNING.passes)  # type: ignore[no-untyped-call]
         return result
 
+    def check(self, features: Mapping[str, Tensor]) -> None:
+        """Refuses features that cannot be packed; errors as of :meth:`pack`."""
+        names = [self.names[i] for i in self.active]
+        for name in names:
+            if name not in features:
+                raise StreamError(f"stream {name!r} is active but has no features")
+            if features[name].shape != features[names[0]].shape:
+                raise ShapeError(
+                    f"stream {name!r} has shape {tuple(features[name].shape)} but "
+                    f"{names[0]!r} has {tuple(features[names[0]].shape)}; they must agree"
+                )
+
     def pack(self, features: Mapping[str, Tensor]) -> Tensor:
         """Stacks the features of the active streams on the batch axis.
 
@@ -207,15 +219,8 @@ class Streams:
             StreamError: An active stream is missing.
             ShapeError: The shapes differ.
         """
+        self.check(features)
         names = [self.names[i] for i in self.active]
-        for name in names:
-            if name not in features:
-                raise StreamError(f"stream {name!r} is active but has no features")
-            if features[name].shape != features[names[0]].shape:
-                raise ShapeError(
-                    f"stream {name!r} has shape {tuple(features[name].shape)} but "
-                    f"{names[0]!r} has {tuple(features[names[0]].shape)}; they must agree"
-                )
         first = features[names[0]]
         if len(names) == 1:
             return first

@@ -1,11 +1,14 @@
 """Folding: what exchange makes common to the streams is computed once (this project's extension).
 
-Read ``tensor`` (a packed tensor whose equal channels are kept once), ``rules`` (how equality
-travels through the operations of a network, the table), ``convolution`` and ``layers`` (what a
-convolution computes when it is known what the norm behind it reads), ``folded_network`` (`fold`).
+A network is run once with tensors that write down what is done to them, and a graph of plain
+tensors comes of it. Read ``recording`` (how), ``tensor`` (a packed tensor whose equal channels are
+kept once), ``reads`` (what a norm and its exchange read of the values before), ``rules`` (how
+equality travels through the operations of a network, the table), ``convolution`` and ``layers``
+(what a convolution computes when it is known what is read of it), ``folded_network`` (`fold`).
 """
 
-from cen.folding.folded_network import FoldedNetwork, fold
+from cen.folding.folded_network import FoldedNetwork, Plan, fold
+from cen.folding.recording import FoldedLayer
 from cen.folding.tensor import Folded, Layout
 
-__all__ = ["Folded", "FoldedNetwork", "Layout", "fold"]
+__all__ = ["Folded", "FoldedLayer", "FoldedNetwork", "Layout", "Plan", "fold"]

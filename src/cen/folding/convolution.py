@@ -9,28 +9,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from cen.folding.reads import Reads, Row, Wanted, read, scaled, with_means
+from cen.folding.recording import FoldedLayer, Recorded
 from cen.folding.tensor import Folded, Layout, picked
-
-
-class Wanted(NamedTuple):
-    """The outputs that are wanted of a convolution, in the order of the wide result.
-
-    Attributes:
-        places: Layout of the result.
-        source: By common channel, the stream that it is taken from; None where all have the same.
-        scale: a, (S, C) float64, of the norm that follows; None without one.
-        shift: b likewise.
-    """
-
-    places: Layout
-    source: tuple[int | None, ...]
-    scale: Tensor | None
-    shift: Tensor | None
 
 
 @dataclass(frozen=True)
@@ -43,13 +30,15 @@ class Convolution:
         bias: (O,) or None.
         groups: Groups of channels.
         transposed: Which of the two.
+        stride: Product of the strides.
     """
 
-    function: Callable[..., Tensor]
+    function: Callable[..., Any]
     weight: Tensor
     bias: Tensor | None
-    groups: int
-    transposed: bool
+    groups: int = 1
+    transposed: bool = False
+    stride: int = 1
 
     @property
     def outputs(self) -> int:
@@ -62,75 +51,108 @@ class Convolution:
         return self.weight.shape[0] if self.transposed else self.weight.shape[1] * self.groups
 
     @property
+    def taps(self) -> int:
+        """Values of a kernel for one input and output."""
+        return self.weight[0, 0].numel()
+
+    @property
     def depthwise(self) -> bool:
         """Whether every output reads one input channel of its own place."""
         return self.groups > 1 and self.groups == self.outputs == self.inputs
 
-    def slice(
-        self, reads: Sequence[int], gives: Sequence[int], scale: Tensor | None = None
-    ) -> Tensor:
-        """The weight (gives, reads, *) from some inputs to some outputs, these scaled; groups = 1.
+    @cached_property
+    def kernel(self) -> Tensor:
+        """(O, I / groups, *) float64, of a transposed one swapped."""
+        weight = self.weight.detach().double()
+        return weight.transpose(0, 1) if self.transposed else weight
 
-        A transposed one is handed out with its first two axes swapped, like the other.
-        """
-        weight = self.weight.detach()
-        weight = weight.transpose(0, 1) if self.transposed else weight
-        found = weight[list(gives)][:, list(reads)].double()
-        if scale is not None:
-            found = found * scale[list(gives)].view(-1, *[1] * (found.ndim - 1))
-        return found
+    def summand(self, row: Row) -> float:
+        """What is added to an output: the bias, scaled and shifted."""
+        bias = 0.0 if self.bias is None else float(self.bias[row.channel])
+        return row.scale * bias + row.shift
 
-    def offset(
-        self, gives: Sequence[int], scale: Tensor | None = None, shift: Tensor | None = None
-    ) -> Tensor:
-        """The bias of some outputs, scaled and shifted; (gives,) float64."""
-        index = list(gives)
-        found = torch.zeros(len(index), dtype=torch.float64, device=self.weight.device)
-        if self.bias is not None:
-            found = self.bias.detach()[index].double()
-        if scale is not None:
-            found = found * scale[index]
-        return found if shift is None else found + shift[index]
+    def block(self, layout: Layout, places: Sequence[int], rows: Sequence[Row]) -> Tensor:
+        """The weight (rows, places, *) from some places to some outputs, these scaled."""
+        at = {place: column for column, place in enumerate(places)}
+        block = self.kernel.new_zeros(len(rows), len(places), *self.kernel.shape[2:])
+        for stream in {row.stream for row in rows}:
+            mine = [k for k, row in enumerate(rows) if row.stream == stream]
+            reads = [c for c, place in enumerate(layout.index[stream]) if place in at]
+            if not reads:
+                continue
+            part = self.kernel[[rows[k].channel for k in mine]][:, reads]
+            scale = torch.tensor([rows[k].scale for k in mine], dtype=torch.float64)
+            part = part * scale.to(part).view(-1, *[1] * (part.ndim - 1))
+            columns = torch.tensor([at[layout.index[stream][c]] for c in reads])
+            own = block.new_zeros(len(mine), *block.shape[1:])
+            block[mine] = own.index_add_(1, columns.to(own.device), part)
+        return block
 
-    def run(self, value: Tensor, weight: Tensor, bias: Tensor | None, groups: int = 1) -> Tensor:
-        """Convolves with a slice that `finished` has made ready."""
-        return self.function(value, weight, bias, groups=groups)
-
-    def finished(self, weight: Tensor) -> Tensor:
-        """A slice in the dtype and the order of axes that the function takes."""
-        weight = weight.transpose(0, 1) if self.transposed else weight
-        return weight.to(self.weight.dtype).contiguous()
+    def run(
+        self, value: Recorded, weight: Tensor, rows: Sequence[Row] | None, groups: int = 1
+    ) -> Recorded:
+        """Convolves with a block, and adds what the rows ask for."""
+        recorder = Folded(value, Layout((), 0)).recorder
+        weight = weight.transpose(0, 1) if self.transposed and groups == 1 else weight
+        constant = recorder.constant(weight.to(self.weight.dtype).contiguous())
+        bias = None
+        if rows is not None:
+            found = torch.tensor([self.summand(row) for row in rows], dtype=torch.float64)
+            bias = recorder.constant(found.to(self.weight)) if bool(found.any()) else None
+        result: Recorded = self.function(value, constant, bias, groups=groups)
+        spatial = (value if self.transposed else result).value.shape[2:]
+        recorder.spend(weight.numel(), math.prod(spatial))
+        return result
 
 
 class Deferred(Folded):
-    """What a convolution will give. Whoever looks at its channels makes it compute them."""
+    """What a convolution will give. Whoever looks at its channels makes it compute them.
 
-    def __init__(self, source: Folded, conv: Convolution) -> None:
-        self.source, self.conv = source.snapshot(), conv
-        self.streams, self.trace = source.streams, source.trace
+    Args:
+        source: What is convolved.
+        conv: How.
+        reads: What a norm behind it reads; None: the outputs themselves.
+    """
+
+    def __init__(self, source: Folded, conv: Convolution, reads: Reads | None = None) -> None:
+        self.source, self.conv, self.reads = source.snapshot(), conv, reads
         self._result: Folded | None = None
 
     @property
     def result(self) -> Folded:
-        """The outputs, all of them."""
+        """The outputs that are read, all of them."""
         if self._result is None:
-            self._result = all_outputs(self.source, self.conv)
+            self._result = convolved(self.source, self.conv, self.reads)
         return self._result
 
     @property
     def pending(self) -> bool:
         """Whether nothing has been computed yet, so that a norm may say what it needs."""
-        return self._result is None and self.conv.groups == 1
+        return self._result is None and self.reads is None
+
+    def asked_for(self, layout: Layout) -> Folded:
+        """Computed in a layout that keeps the places of another apart, unless it is far wider."""
+        if self._result is None and self.reads is not None:
+            plain = wanted_of(self.source, self.conv, self.reads)
+            apart = wanted_of(self.source, self.conv, self.reads, layout)
+            if not apart.means and 4 * len(apart.rows) <= 5 * len(plain.rows):
+                self._result = convolved(self.source, self.conv, self.reads, layout)
+        return self.result
 
     @property
-    def wide(self) -> Tensor:  # type: ignore[override]
+    def wide(self) -> Recorded:  # type: ignore[override]
         """The channels as they lie."""
         return self.result.wide
 
     @property
-    def places(self) -> Layout:  # type: ignore[override]
+    def layout(self) -> Layout:  # type: ignore[override]
         """Which are which."""
-        return self.result.places
+        return self.result.layout
+
+    @property
+    def recorder(self) -> Any:
+        """Of the graph, without computing anything."""
+        return self.source.recorder
 
     def become(self, other: Folded) -> Folded:
         """Takes the values of another, as an operation in place does."""
@@ -142,185 +164,162 @@ class Deferred(Folded):
         return self.result.snapshot()
 
 
-def all_outputs(x: Folded, conv: Convolution) -> Folded:
-    """Every output of every stream."""
-    every = tuple(range(conv.outputs))
+def wanted_of(x: Folded, conv: Convolution, reads: Reads, asked: Layout | None = None) -> Wanted:
+    """The outputs that are read: those of streams with the same inputs are the same."""
+    kinds = {row: k for k, row in enumerate(dict.fromkeys(x.layout.index))}
+    sources = [[(kinds[row], c) for c in range(conv.outputs)] for row in x.layout.index]
     if conv.depthwise:
-        return _depthwise(x, conv)
-    if conv.groups > 1:
-        return _grouped(x, conv)
-    if not x.places.private:
-        places, source = Layout(every, ()), (None,) * len(every)
+        sources = [list(zip(row, range(conv.outputs), strict=True)) for row in x.layout.index]
+    return Wanted.of(reads, sources, asked)
+
+
+def convolved(
+    x: Folded, conv: Convolution, reads: Reads | None, asked: Layout | None = None
+) -> Folded:
+    """The outputs that are read, by the way that costs least."""
+    recorder = x.recorder
+    before = recorder.spent
+    reads = Reads.plainly(x.streams, conv.outputs) if reads is None else reads
+    if conv.groups > 1 and not conv.depthwise:
+        found, count = _grouped(x, conv), conv.outputs * x.streams
+        found = read(found, reads, asked)
     else:
-        places, source = Layout((), every), ()
-    return convolved(x, conv, Wanted(places, source, None, None), None)
+        wanted = wanted_of(x, conv, reads, asked)
+        found, count = with_means(_computed(x, conv, wanted), wanted), len(wanted.rows)
+    each = x.streams * conv.outputs
+    spent = recorder.spent - before
+    full = x.streams * conv.weight.numel() * recorder.positions
+    common = len(x.layout.common) / conv.inputs
+    name = recorder.names.get(id(conv.weight), "")
+    recorder.layers.append(FoldedLayer(name, common, max(0.0, 1 - count / each), full, spent))
+    return found
 
 
-def convolved(x: Folded, conv: Convolution, wanted: Wanted, key: object) -> Folded:
-    """The outputs wanted, by the way that costs least.
-
-    Args:
-        x: What is convolved.
-        conv: How; of one group.
-        wanted: Which outputs.
-        key: Tells what follows the convolution from what else may follow it.
-    """
-    name = (id(conv.weight), x.places, x.streams, key)
-    ways: dict[str, Callable[[], Tensor]] = {"block": lambda: _block(x, conv, wanted, name)}
-    costs = {"block": _block_cost(x, conv, wanted)}
-    if x.places.private:
-        ways["split"] = lambda: _split(x, conv, wanted, name)
-        costs["split"] = _split_cost(x, conv, wanted)
-        if not x.places.common and not wanted.places.common:
-            ways["packed"] = lambda: _packed(x, conv, wanted, name)
-            costs["packed"] = _packed_cost(x, conv, wanted)
-    way = min(costs, key=lambda name: costs[name])
-    return Folded(ways[way](), wanted.places, x.streams, x.trace)
+def _computed(x: Folded, conv: Convolution, wanted: Wanted) -> Recorded:
+    if conv.depthwise:
+        return _depthwise(x, conv, wanted)
+    ways: dict[Callable[[], Recorded], float] = {}
+    ways[lambda: _block(x, conv, wanted.rows)] = _work(x, conv, x.layout.width, len(wanted.rows))
+    channels = {row.channel for row in wanted.rows}
+    if len(set(x.layout.index)) == 1:
+        once = _work(x, conv, x.layout.width, len(channels))
+        ways[lambda: _once(x, conv, wanted.rows)] = once + 2 * _pass(x, conv, len(wanted.rows))
+    else:
+        _, private = _split_places(x.layout)
+        streams = {row.stream for row in wanted.rows}
+        if all(private[stream] for stream in streams):
+            ways[lambda: _split(x, conv, wanted.rows)] = _split_cost(x, conv, wanted.rows)
+    return min(ways, key=lambda way: ways[way])()
 
 
-# What a pass over one value costs in multiply-adds, and a call in multiply-adds per pixel; widths
-# are filled up to those of vector registers. Only the choice among equal results depends on it.
-_PASS = 24
-_CALL = 600
+# Nanoseconds of a call, of a multiply-add, and of a value that is read and written, on one core;
+# widths are filled up to those of vector registers. Only the choice among equal results depends
+# on it.
+_CALL = 12_000.0
+_MULTIPLY = 0.022
+_PASS = 0.5
 _LANES = 16
 
 
-def _filled(channels: int) -> int:
-    return math.ceil(channels / _LANES) * _LANES
+def _positions(x: Folded, conv: Convolution) -> float:
+    pixels: int = math.prod(x.wide.value.shape[2:])
+    return pixels / (1 if conv.transposed else conv.stride)
 
 
-def _work(conv: Convolution, reads: int, gives: int) -> float:
-    return _filled(reads) * _filled(gives) * conv.weight[0, 0].numel() + _CALL
+def _work(x: Folded, conv: Convolution, reads: int, gives: int) -> float:
+    filled = [math.ceil(channels / _LANES) * _LANES for channels in (reads, gives)]
+    return _CALL + _MULTIPLY * math.prod(filled) * conv.taps * _positions(x, conv)
 
 
-def _block_cost(x: Folded, conv: Convolution, wanted: Wanted) -> float:
-    width = len(wanted.places.common) + x.streams * len(wanted.places.private)
-    return _work(conv, x.wide.shape[1], width)
+def _pass(x: Folded, conv: Convolution, channels: int) -> float:
+    return _CALL / 2 + _PASS * channels * _positions(x, conv) * (
+        conv.stride if conv.transposed else 1
+    )
 
 
-def _split_cost(x: Folded, conv: Convolution, wanted: Wanted) -> float:
-    common, private = len(wanted.places.common), len(wanted.places.private)
-    rows = private + common / x.streams
-    cost = x.streams * _work(conv, len(x.places.private), math.ceil(rows))
-    cost += _PASS * (len(x.places.private) * x.streams + x.streams * rows)
-    if x.places.common:
-        cost += _work(conv, len(x.places.common), common + private)
-        cost += _PASS * (len(x.places.common) + 2 * x.streams * rows)
+def _split_cost(x: Folded, conv: Convolution, rows: Sequence[Row]) -> float:
+    common, private = _split_places(x.layout)
+    cost = _pass(x, conv, len(rows))
+    for stream in {row.stream for row in rows}:
+        mine = sum(row.stream == stream for row in rows)
+        cost += _work(x, conv, len(private[stream]), mine)
+    if common:
+        cost += _work(x, conv, len(common), len({row.channel for row in rows}))
+        cost += 2 * _pass(x, conv, len(rows))
     return cost
 
 
-def _packed_cost(x: Folded, conv: Convolution, wanted: Wanted) -> float:
-    cost = x.streams * (_work(conv, conv.inputs, conv.outputs) - _CALL) + _CALL
-    return cost + (_PASS * x.streams * conv.outputs if wanted.scale is not None else 0)
-
-
-def _block(x: Folded, conv: Convolution, wanted: Wanted, name: object) -> Tensor:
+def _block(x: Folded, conv: Convolution, rows: Sequence[Row]) -> Recorded:
     """One convolution over all there is, with zeros where a stream does not read another's."""
-
-    def make() -> tuple[Tensor, Tensor]:
-        rows, offsets = [], []
-        for stream, gives in _sections(x, wanted):
-            block = conv.weight.new_zeros(
-                (len(gives), x.wide.shape[1], *conv.weight.shape[2:]), dtype=torch.float64
-            )
-            owner = stream if stream is not None else 0
-            scale = None if wanted.scale is None else wanted.scale[owner]
-            shift = None if wanted.shift is None else wanted.shift[owner]
-            every = range(conv.inputs)
-            block[:, x.at(owner, every)] = conv.slice(every, gives, scale)
-            rows.append(block)
-            offsets.append(conv.offset(gives, scale, shift))
-        return conv.finished(torch.cat(rows)), torch.cat(offsets).to(conv.weight.dtype)
-
-    weight, bias = x.trace.kept(("block", name), make)
-    return conv.run(x.wide, weight, bias)
+    places = range(x.layout.width)
+    return conv.run(x.wide, conv.block(x.layout, places, rows), rows)
 
 
-def _sections(x: Folded, wanted: Wanted) -> list[tuple[int | None, tuple[int, ...]]]:
-    """Runs of the wide result: whose outputs they are, and which."""
-    sections: list[tuple[int | None, tuple[int, ...]]] = []
-    for channel, stream in zip(wanted.places.common, wanted.source, strict=True):
-        if sections and sections[-1][0] == stream:
-            sections[-1] = (stream, (*sections[-1][1], channel))
-        else:
-            sections.append((stream, (channel,)))
-    if wanted.places.private:
-        sections += [(s, wanted.places.private) for s in range(x.streams)]
-    return sections
+def _once(x: Folded, conv: Convolution, rows: Sequence[Row]) -> Recorded:
+    """All streams have the same inputs: their outputs once, scaled and shifted for each."""
+    channels = sorted({row.channel for row in rows})
+    plain = [Row((0, c), 0, c, 1.0, 0.0, 0) for c in channels]
+    outputs = _block(x, conv, plain)
+    at = {channel: place for place, channel in enumerate(channels)}
+    return scaled(picked(outputs, [at[row.channel] for row in rows]), rows)
 
 
-def _split(x: Folded, conv: Convolution, wanted: Wanted, name: object) -> Tensor:
+def _split(x: Folded, conv: Convolution, rows: Sequence[Row]) -> Recorded:
     """What is common once, what is private for each stream, added where they meet."""
-    sections = _sections(x, wanted)
-    union = sorted({channel for _, gives in sections for channel in gives})
-    shared = None
-    if x.places.common:
-        weight = x.trace.kept(
-            ("shared", name), lambda: conv.finished(conv.slice(x.places.common, union))
-        )
-        shared = conv.run(x.common(), weight, None)
-    pieces: list[Tensor | None] = [None] * len(sections)
-    for s in range(x.streams):
-        mine = [at for at, (stream, _) in enumerate(sections) if stream == s]
-        gives = [channel for at in mine for channel in sections[at][1]]
-        if not gives:
-            continue
-
-        def make(s: int = s, gives: Sequence[int] = gives) -> tuple[Tensor, Tensor, Tensor]:
-            scale = None if wanted.scale is None else wanted.scale[s]
-            shift = None if wanted.shift is None else wanted.shift[s]
-            weight = conv.finished(conv.slice(x.places.private, gives, scale))
-            factor = torch.ones(len(gives)) if scale is None else scale[list(gives)]
-            offset = conv.offset(gives, scale, shift)
-            return weight, offset.to(weight.dtype), factor.to(weight)
-
-        weight, bias, factor = x.trace.kept(("own", name, s), make)
-        value = conv.run(x.private(s), weight, bias)
-        if shared is not None:
-            place = {channel: at for at, channel in enumerate(union)}
-            part = picked(shared, [place[channel] for channel in gives])
-            value = torch.addcmul(value, part, factor.view(1, -1, *[1] * (value.ndim - 2)))
-        sizes = [len(sections[at][1]) for at in mine]
-        for at, piece in zip(mine, torch.split(value, sizes, 1), strict=True):
-            pieces[at] = piece
-    there = [piece for piece in pieces if piece is not None]
-    return there[0] if len(there) == 1 else torch.cat(there, 1)
+    common, private = _split_places(x.layout)
+    streams = sorted({row.stream for row in rows})
+    pieces, order = [], []
+    for stream in streams:
+        mine = [k for k, row in enumerate(rows) if row.stream == stream]
+        own = [rows[k] for k in mine]
+        weight = conv.block(x.layout, private[stream], own)
+        pieces.append(conv.run(picked(x.wide, private[stream]), weight, own))
+        order += mine
+    result: Any = torch.cat(pieces, 1) if len(pieces) > 1 else pieces[0]  # type: ignore[arg-type]
+    at = {k: place for place, k in enumerate(order)}
+    result = picked(result, [at[k] for k in range(len(rows))])
+    if common:
+        channels = sorted({row.channel for row in rows})
+        plain = [Row((0, c), streams[0], c, 1.0, 0.0, 0) for c in channels]
+        shared = conv.run(picked(x.wide, common), conv.block(x.layout, common, plain), None)
+        column = {channel: place for place, channel in enumerate(channels)}
+        result = scaled(picked(shared, [column[row.channel] for row in rows]), rows, result)
+    return result  # type: ignore[no-any-return]
 
 
-def _packed(x: Folded, conv: Convolution, wanted: Wanted, name: object) -> Tensor:
-    """Nothing is common, everything is wanted: as without folding, the norm's map behind."""
-    packed = conv.run(_narrowed(x), conv.weight, conv.bias)
-    wide = torch.unflatten(packed, 0, (-1, x.streams)).flatten(1, 2)
-    if wanted.scale is None or wanted.shift is None:
-        return wide
-    scale, shift = wanted.scale, wanted.shift
-    shape = (1, -1, *[1] * (wide.ndim - 2))
-    a, b = x.trace.kept(
-        ("affine", name), lambda: (scale.flatten().to(wide), shift.flatten().to(wide))
-    )
-    return torch.addcmul(b.view(shape), wide, a.view(shape))
+def _split_places(layout: Layout) -> tuple[list[int], list[list[int]]]:
+    """The places that all streams read at the same channels, and those of each stream alone."""
+    reads: list[dict[int, list[int]]] = []
+    for row in layout.index:
+        found: dict[int, list[int]] = {}
+        for channel, place in enumerate(row):
+            found.setdefault(place, []).append(channel)
+        reads.append(found)
+    first = reads[0]
+    common = [p for p, channels in first.items() if all(o.get(p) == channels for o in reads)]
+    everybodys = set(common)
+    private = [sorted(p for p in found if p not in everybodys) for found in reads]
+    return sorted(common), private
 
 
-def _narrowed(x: Folded) -> Tensor:
-    return torch.unflatten(x.wide, 1, (x.streams, -1)).flatten(0, 1)
-
-
-def _depthwise(x: Folded, conv: Convolution) -> Folded:
+def _depthwise(x: Folded, conv: Convolution, wanted: Wanted) -> Recorded:
     """Every output reads the channel of its own place, so that equality stays."""
-    order = [*x.places.common, *x.places.private * x.streams]
-
-    def make() -> tuple[Tensor, Tensor | None]:
-        bias = None if conv.bias is None else conv.bias.detach()[order]
-        return conv.weight.detach()[order], bias
-
-    weight, bias = x.trace.kept(("depthwise", id(conv.weight), x.places, x.streams), make)
-    return x.map(lambda value: conv.run(value, weight, bias, groups=len(order)))
+    rows = wanted.rows
+    value = picked(x.wide, [x.layout.index[row.stream][row.channel] for row in rows])
+    kernel = conv.weight.detach().double()
+    scale = torch.tensor([row.scale for row in rows], dtype=torch.float64).to(kernel)
+    weight = kernel[[row.channel for row in rows]] * scale.view(-1, *[1] * (kernel.ndim - 1))
+    return conv.run(value, weight, rows, groups=len(rows))
 
 
 def _grouped(x: Folded, conv: Convolution) -> Folded:
-    """Once where all is common, else packed."""
-    if not x.places.private:
-        value = conv.run(x.of_stream(0), conv.weight, conv.bias, groups=conv.groups)
-        return Folded(value, Layout(tuple(range(conv.outputs)), ()), x.streams, x.trace)
-    packed = conv.run(x.packed(), conv.weight, conv.bias, groups=conv.groups)
-    return Folded.of_packed(packed, x.streams, x.trace)
+    """Once where all streams have the same inputs, else side by side."""
+    alike = len(set(x.layout.index)) == 1
+    copies = 1 if alike else x.streams
+    value = x.of_stream(0) if alike else x.apart()
+    rows = [Row((s, c), s, c, 1.0, 0.0, 0) for s in range(copies) for c in range(conv.outputs)]
+    weight = torch.cat([conv.weight.detach()] * copies)
+    result = conv.run(value, weight, rows, groups=conv.groups * copies)
+    if alike:
+        return Folded(result, Layout.once(x.streams, conv.outputs))
+    return Folded(result, Layout.apart(x.streams, conv.outputs))

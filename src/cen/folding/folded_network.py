@@ -3,39 +3,51 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+import threading
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
+from torch.utils import _pytree as pytree
 
-from cen.exchange import FirstPass, StreamConv2d, StreamNorm, Streams
+from cen.errors import ConversionError, described
+from cen.exchange import StreamConv2d, StreamNorm, Streams
 from cen.folding.layers import FoldedConv2d, FoldedNorm
+from cen.folding.recording import FoldedLayer, NotRecordableError, Packable, Recorded, Recorder
 from cen.folding.rules import TABLE
-from cen.folding.tensor import Folded, Trace
+from cen.folding.tensor import Folded, Layout
+
+_RECORDING = threading.RLock()
 
 
 class FoldedStreams(Streams):
     """Streams whose packed tensors are folded."""
 
-    trace: Trace
-
     @classmethod
-    def of(cls, streams: Streams, trace: Trace) -> FoldedStreams:
+    def of(cls, streams: Streams) -> FoldedStreams:
         """The same streams."""
         made = cls.__new__(cls)
-        made.__dict__ |= {**streams.__dict__, "trace": trace}
+        made.__dict__ |= streams.__dict__
         return made
 
-    def pack(self, features: Mapping[str, Tensor]) -> Any:
-        """A folded tensor of the active streams; errors as of `Streams.pack`."""
-        packed = super().pack(features)
-        return Folded.of_packed(packed, len(self.active), self.trace)
+    def pack(self, features: Mapping[str, Any]) -> Any:
+        """A folded tensor of the active streams."""
+        pieces = [_single(features[self.names[i]]) for i in self.active]
+        if len(pieces) == 1:
+            return pieces[0]
+        joined: Any = torch.cat([piece.wide for piece in pieces], 1)  # type: ignore[misc]
+        rows, width = [], 0
+        for piece in pieces:
+            rows.append(tuple(width + place for place in piece.layout.index[0]))
+            width += piece.layout.width
+        return Folded(joined, Layout(tuple(rows), width))
 
-    def unpack(self, packed: Any) -> dict[str, Tensor]:
+    def unpack(self, packed: Any) -> dict[str, Any]:
         """The tensors of the streams."""
         if not isinstance(packed, Folded):
-            return super().unpack(packed)
+            packed = Folded.of_packed(packed, len(self.active))
         return {self.names[i]: packed.of_stream(k) for k, i in enumerate(self.active)}
 
     def replayed(self, packed: Any) -> Any:
@@ -43,20 +55,60 @@ class FoldedStreams(Streams):
         return packed
 
 
+def _single(value: Any) -> Folded:
+    return value.compact() if isinstance(value, Folded) else Folded.of_packed(value, 1)
+
+
+class Plan(nn.Module):
+    """The graph of one subset of inputs, or why there is none.
+
+    Attributes:
+        graph: Plain tensors in, plain tensors out; None: the network is run as it is.
+        layers: What folding made of each convolution.
+        unfolded: How often each function without a rule got a packed tensor.
+        reason: Why there is no graph.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.graph: fx.GraphModule | None = None
+        self.layers: list[FoldedLayer] = []
+        self.unfolded: dict[str, int] = {}
+        self.reason = ""
+        self.sized = False
+        self.results: Any = None
+
+    def forward(self, tensors: list[Tensor]) -> Any:
+        """The results, nested as the network's."""
+        assert self.graph is not None
+        found = self.graph(*tensors)
+        leaves, spec = self.results
+        return pytree.tree_unflatten([found[k] if k >= 0 else value for k, value in leaves], spec)
+
+
 class FoldedNetwork(nn.Module):
     """A network in eval mode that gives the same outputs with fewer operations; see `fold`.
 
-    Any subset of the streams may be given; what is computed once is worked out for each at its
-    first pass. It cannot be trained, and later changes of the original's weights do not reach it.
+    Any subset of the streams may be given. For each a graph of plain tensors is recorded at its
+    first pass, with all weights made ready. It cannot be trained, and later changes of the
+    original's weights do not reach it.
 
     Attributes:
-        net: The copy of the network that is run.
+        net: A copy of the network, unfolded, whose predictions come from the graphs.
     """
 
     def __init__(self, net: nn.Module) -> None:
         super().__init__()
-        self._trace = Trace(TABLE)
-        self.net = _folded(net, self._trace)
+        if not callable(getattr(net, "predictions", None)):
+            raise ConversionError(
+                f"cen.fold takes a network of cen.build, cen.load or cen.convert, not "
+                f"{described(net)}"
+            )
+        self._plans: dict[Any, Plan] = {}
+        self._last: Plan | None = None
+        made: Any = copy.deepcopy(net).requires_grad_(False)
+        made.predictions = self._planned
+        self.net: Any = made
         self.train(False)
 
     @torch.no_grad()
@@ -64,10 +116,20 @@ class FoldedNetwork(nn.Module):
         """As the network's."""
         return self.net(*args, **kwargs)
 
+    def plan(self, *args: Any, **kwargs: Any) -> Plan:
+        """What is run for inputs like these: a graph of plain tensors and what it costs."""
+        with _RECORDING:
+            self(*args, **kwargs)
+            assert self._last is not None
+            return self._last
+
     @property
     def unfolded(self) -> dict[str, int]:
-        """Operations that no rule knew, by name, and how often: they got packed tensors so far."""
-        return dict(self._trace.unfolded)
+        """Operations that no rule knew, by name, and how often; of all graphs so far."""
+        found: Counter[str] = Counter()
+        for plan in self._plans.values():
+            found.update(plan.unfolded)
+        return dict(found)
 
     def train(self, mode: bool = True) -> FoldedNetwork:
         """Stays in eval mode: with statistics of the batch nothing could be folded."""
@@ -75,10 +137,41 @@ class FoldedNetwork(nn.Module):
         return self
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> FoldedNetwork:
-        """Moves to another device or dtype; slices of weights are made anew."""
+        """Moves to another device or dtype; graphs are made anew."""
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
-        self._trace.slices.clear()
+        self._plans.clear()
         return self
+
+    def _planned(self, *args: Any, **kwargs: Any) -> Any:
+        """The network's predictions, by the graph for such inputs."""
+        leaves, spec = pytree.tree_flatten((args, kwargs))
+        tensors = [leaf for leaf in leaves if isinstance(leaf, Tensor)]
+        others = tuple("" if isinstance(leaf, Tensor) else leaf for leaf in leaves)
+        kinds = tuple((x.ndim, x.shape[1], x.dtype, x.device) for x in tensors)
+        key: Any = (str(spec), others, kinds)
+        plan = self._plans.get(key)
+        if plan is not None and plan.sized:
+            key = (key, tuple(x.shape for x in tensors))
+            plan = self._plans.get(key)
+        if plan is None:
+            plan = self._recorded(key, leaves, spec)
+        self._last = plan
+        if plan.graph is None:
+            return type(self.net).predictions(self.net, *args, **kwargs)
+        return plan(tensors)
+
+    def _recorded(self, key: Any, leaves: list[Any], spec: pytree.TreeSpec) -> Plan:
+        if torch.compiler.is_compiling():
+            raise ConversionError(
+                "a folded network is exported or compiled after it was called once with such "
+                "inputs, which makes the graph"
+            )
+        with _RECORDING:
+            plan = recorded(self.net, leaves, spec)
+            self._plans[key] = plan
+            if plan.sized and isinstance(key[0], str):
+                self._plans[key, tuple(x.shape for x in leaves if isinstance(x, Tensor))] = plan
+        return plan
 
 
 def fold(net: nn.Module) -> FoldedNetwork:
@@ -89,38 +182,78 @@ def fold(net: nn.Module) -> FoldedNetwork:
     throws away are not computed, and the scales and shifts of norms with running statistics go into
     the weights. Outputs agree up to the order of summation (about 1e-6 relative in float32).
 
-    With more than two streams a replaced channel is the mean of the others, which these do not
-    have: then only what is thrown away is saved.
+    By the paper's rule a replaced channel of more than two streams is the mean of the others, which
+    these do not have: then only what is thrown away is saved.
 
     Args:
         net: What `cen.build`, `cen.load` or `cen.convert` gives. It is copied.
 
     Returns:
-        A network that is called as the original is. ``torch.export`` makes a graph of plain
-        operations of it, without streams.
+        A network that is called as the original is. Its first pass with a subset of the inputs
+        records a graph of plain tensors, which ``torch.export`` and ``torch.compile`` take.
+
+    Raises:
+        ConversionError: It is no such network.
     """
     return FoldedNetwork(net)
 
 
-def _folded(net: nn.Module, trace: Trace) -> nn.Module:
-    """A copy whose stream layers and streams are folded."""
-    made = copy.deepcopy(net).requires_grad_(False).eval()
+def recorded(net: nn.Module, leaves: Sequence[Any], spec: pytree.TreeSpec) -> Plan:
+    """The graph of a network's predictions from some inputs, or why there is none."""
+    names = {id(value): name for name, value in net.named_parameters()}
+    recorder, plan = Recorder(TABLE, names), Plan()
+    given = [
+        Folded.of_packed(recorder.input(leaf), 1) if isinstance(leaf, Tensor) else leaf
+        for leaf in leaves
+    ]
+    args, kwargs = pytree.tree_unflatten(given, spec)
+    try:
+        with torch.no_grad():
+            result = foldable(net).predictions(*args, **kwargs)  # type: ignore[operator]
+            found, made = pytree.tree_flatten(result)
+            results: list[Recorded] = []
+            kept = [_result(value, results) for value in found]
+            plan.graph = recorder.module(results)
+    except Exception as reason:  # whatever a program does that no graph can follow
+        plan.reason = f"{type(reason).__name__}: {reason}"
+        return plan
+    plan.results = (kept, made)
+    plan.layers, plan.unfolded = recorder.layers, dict(recorder.unfolded)
+    plan.sized = recorder.sized
+    return plan
+
+
+def _result(value: Any, results: list[Recorded]) -> tuple[int, Any]:
+    """Where a result is among those of the graph; -1 and itself, where it is none."""
+    if isinstance(value, Packable):
+        value = value.packed()
+    if isinstance(value, Recorded):
+        if isinstance(value.value, Tensor):
+            results.append(value)
+            return len(results) - 1, None
+        return -1, value._decided(value.value)
+    if value is None or isinstance(value, Tensor | bool | int | float | str):
+        return -1, value
+    raise NotRecordableError(f"the network returns {described(value)}")
+
+
+def foldable(net: nn.Module) -> nn.Module:
+    """A copy with the same tensors, whose stream layers and streams are folded."""
+    shared: dict[int, Any] = {id(v): v for v in (*net.parameters(), *net.buffers())}
+    shared[id(net.__dict__.get("predictions"))] = None
+    made = copy.deepcopy(net, shared)
+    made.__dict__.pop("predictions", None)
     known: dict[int, FoldedStreams] = {}
-
-    def folded(streams: Streams) -> FoldedStreams:
-        return known.setdefault(id(streams), FoldedStreams.of(streams, trace))
-
     for module in list(made.modules()):
         for name, value in list(vars(module).items()):
             if isinstance(value, Streams):
-                setattr(module, name, folded(value))
-            if isinstance(value, FirstPass):
-                value.follows = False
+                streams = known.setdefault(id(value), FoldedStreams.of(value))
+                setattr(module, name, streams)
     layers: dict[int, nn.Module] = {}
     for module in list(made.modules()):
         for name, child in list(module._modules.items()):
             if isinstance(child, StreamNorm):
-                module._modules[name] = layers.setdefault(id(child), FoldedNorm(child, trace))
+                module._modules[name] = layers.setdefault(id(child), FoldedNorm(child))
             elif isinstance(child, StreamConv2d):
-                module._modules[name] = layers.setdefault(id(child), FoldedConv2d(child, trace))
+                module._modules[name] = layers.setdefault(id(child), FoldedConv2d(child))
     return made

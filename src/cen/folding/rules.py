@@ -6,8 +6,8 @@ operation                                            common channels of the resu
 pointwise function, pooling, resizing, padding       those of the operand
 adding, multiplying, … two tensors                   those that are common in both
 a number, or one value per channel                   those of the operand
-joining, cutting channels                            joined, cut
-convolution                                          all where all it reads are, else none
+joining, cutting, repeating channels                 joined, cut, repeated
+convolution, linear layer                            all where all it reads are, else none
 depthwise convolution, plain norm in eval mode       those of the operand
 stream norm with exchange                            see `cen.folding.layers`
 everything else                                      none: it gets the packed tensor
@@ -16,6 +16,7 @@ everything else                                      none: it gets the packed te
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -25,6 +26,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from cen.folding.convolution import Convolution, Deferred
+from cen.folding.layers import behind
+from cen.folding.reads import Reads
+from cen.folding.recording import Recorded, recordable
 from cen.folding.tensor import Folded, Layout, picked
 
 TABLE: dict[Any, Callable[..., Any]] = {}
@@ -36,7 +40,7 @@ def rule(*functions: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
 
     def register(handler: Callable[..., Any]) -> Callable[..., Any]:
         for function in functions:
-            TABLE[function] = partial(handler, function)
+            TABLE[function] = partial(handler, recordable(function))
         return handler
 
     return register
@@ -193,10 +197,6 @@ BINARY_IN_PLACE = (
     *methods("add_", "sub_", "mul_", "div_"),
     *(getattr(Tensor, f"__i{stem}__") for stem in ("add", "sub", "mul", "truediv")),
 )
-_PLAIN = {
-    getattr(Tensor, f"__i{stem}__"): getattr(Tensor, f"__{stem}__")
-    for stem in ("add", "sub", "mul", "truediv")
-} | {getattr(Tensor, f"{stem}_"): getattr(Tensor, stem) for stem in ("add", "sub", "mul", "div")}
 
 
 @rule(*BINARY)
@@ -205,11 +205,14 @@ def combined(function: Any, x: Any, y: Any, *args: Any, **kwargs: Any) -> Any:
     if _foreign(*args, *kwargs.values()):
         return NotImplemented
     if isinstance(x, Folded) and isinstance(y, Folded):
-        if x.streams != y.streams or x.ndim != y.ndim or x.places.channels != y.places.channels:
+        if x is y:
+            return x.map(lambda value: function(value, value, *args, **kwargs))
+        if x.streams != y.streams or x.ndim != y.ndim:
             return NotImplemented
-        where = _shared_places(x.places, y.places)
-        result = function(x.relaid(where).wide, y.relaid(where).wide, *args, **kwargs)
-        return Folded(result, where, x.streams, x.trace)
+        if x.layout.channels != y.layout.channels:
+            return NotImplemented
+        one, other, layout = _met(x, y)
+        return Folded(function(one, other, *args, **kwargs), layout)
     if isinstance(x, Folded):
         return _with_values(x, y, lambda value, other: function(value, other, *args, **kwargs))
     return _with_values(y, x, lambda value, other: function(other, value, *args, **kwargs))
@@ -220,7 +223,9 @@ def combined_in_place(function: Any, x: Any, y: Any, *args: Any, **kwargs: Any) 
     """As above, in place."""
     if not isinstance(x, Folded):
         return NotImplemented
-    result = combined(_PLAIN[function], x, y, *args, **kwargs)
+    name: str = function.__name__
+    plain = name.replace("__i", "__", 1) if name.startswith("__i") else name.removesuffix("_")
+    result = combined(recordable(getattr(Tensor, plain)), x, y, *args, **kwargs)
     return result if result is NotImplemented else x.become(result)
 
 
@@ -233,15 +238,34 @@ def joined(function: Any, tensors: Any, dim: Any = 0, **kwargs: Any) -> Any:
     first = tensors[0]
     if axis % first.ndim != 1 or any(x.streams != first.streams for x in tensors):
         return NotImplemented
-    common_ids, private_ids, before = [], [], 0
+    pieces: list[Any] = []
+    rows: list[tuple[int, ...]] = [()] * first.streams
     for x in tensors:
-        common_ids += [before + channel for channel in x.places.common]
-        private_ids += [before + channel for channel in x.places.private]
-        before += x.places.channels
-    pieces = [x.common() for x in tensors if x.places.common]
-    pieces += [x.private(s) for s in range(first.streams) for x in tensors if x.places.private]
-    places = Layout(tuple(common_ids), tuple(private_ids))
-    return Folded(torch.cat(pieces, 1), places, first.streams, first.trace)
+        whole = x.compact()
+        before = sum(int(piece.value.shape[1]) for piece in pieces)
+        pieces.append(whole.wide)
+        rows = [
+            (*row, *(before + place for place in own))
+            for row, own in zip(rows, whole.layout.index, strict=True)
+        ]
+    width = sum(int(piece.value.shape[1]) for piece in pieces)
+    return Folded(torch.cat(pieces, 1), Layout(tuple(rows), width))  # type: ignore[arg-type]
+
+
+@rule(*methods("expand"))
+def expanded(function: Any, x: Any, *sizes: Any) -> Any:
+    """One channel as several."""
+    if len(sizes) == 1 and isinstance(sizes[0], list | tuple):
+        sizes = tuple(sizes[0])
+    if not isinstance(x, Folded) or x.layout.channels != 1 or len(sizes) != x.ndim:
+        return NotImplemented
+    if (
+        not isinstance(sizes[1], int)
+        or sizes[1] < 1
+        or [*sizes[:1], *sizes[2:]] != [-1] * (x.ndim - 1)
+    ):
+        return NotImplemented
+    return x.chosen([0] * sizes[1])
 
 
 @rule(*methods("chunk", "split", "tensor_split"))
@@ -250,8 +274,8 @@ def cut(function: Any, x: Any, size: Any, dim: int = 0) -> Any:
     if not isinstance(x, Folded) or dim % x.ndim != 1:
         return NotImplemented
     # How torch cuts is asked of torch itself.
-    runs = function(torch.arange(x.places.channels), size)
-    return tuple(_channels(x, run.tolist()) for run in runs)
+    runs = function(torch.arange(x.layout.channels), size)
+    return tuple(x.chosen(run.tolist()).compact() for run in runs)
 
 
 @rule(Tensor.__getitem__)
@@ -268,7 +292,7 @@ def indexed(function: Any, x: Any, index: Any) -> Any:
         return NotImplemented
     picked_channels = x
     if len(index) > 1 and index[1] != slice(None):
-        picked_channels = _channels(x, list(range(x.places.channels))[index[1]])
+        picked_channels = x.chosen(range(x.layout.channels)[index[1]]).compact()
     rest = index[2:]
     if not rest:
         return picked_channels
@@ -289,8 +313,11 @@ def convolution(
     """Put off until it is known which of its channels are read."""
     if not isinstance(input, Folded) or isinstance(weight, Folded):
         return NotImplemented
+    if isinstance(weight, Recorded):
+        return NotImplemented
     how = partial(function, stride=stride, padding=padding, dilation=dilation)
-    return Deferred(input, Convolution(how, weight, bias, groups, transposed=False))
+    steps = stride if isinstance(stride, list | tuple) else [stride] * (input.ndim - 2)
+    return Deferred(input, Convolution(how, weight, bias, groups, stride=math.prod(steps)))
 
 
 @rule(torch.conv_transpose1d, torch.conv_transpose2d, torch.conv_transpose3d)
@@ -308,10 +335,27 @@ def transposed_convolution(
     """As above."""
     if not isinstance(input, Folded) or isinstance(weight, Folded):
         return NotImplemented
+    if isinstance(weight, Recorded):
+        return NotImplemented
     how = partial(
         function, stride=stride, padding=padding, output_padding=output_padding, dilation=dilation
     )
-    return Deferred(input, Convolution(how, weight, bias, groups, transposed=True))
+    steps = stride if isinstance(stride, list | tuple) else [stride] * (input.ndim - 2)
+    return Deferred(
+        input, Convolution(how, weight, bias, groups, transposed=True, stride=math.prod(steps))
+    )
+
+
+@rule(F.linear)
+def linear(function: Any, input: Any, weight: Any, bias: Any = None) -> Any:
+    """A convolution of one pixel, where the channels are the last axis."""
+    if not isinstance(input, Folded) or isinstance(weight, Folded | Recorded) or input.ndim != 2:
+        return NotImplemented
+
+    def of_one_group(value: Any, weight: Any, bias: Any, groups: int) -> Any:
+        return function(value, weight, bias)
+
+    return Deferred(input, Convolution(of_one_group, weight, bias))
 
 
 @rule(F.batch_norm, torch.batch_norm)
@@ -322,12 +366,13 @@ def plain_batch_norm(function: Any, x: Any, *args: Any, **kwargs: Any) -> Any:
     mean, var = given.get("running_mean"), given.get("running_var")
     if not isinstance(x, Folded) or given.get("training") or mean is None or var is None:
         return NotImplemented
-    scale = (var + given.get("eps", 1e-5)).rsqrt()
+    scale = (var.double() + given.get("eps", 1e-5)).rsqrt()
     if given.get("weight") is not None:
-        scale = scale * given["weight"]
-    shift = -mean * scale if given.get("bias") is None else given["bias"] - mean * scale
-    shape = (1, -1, *[1] * (x.ndim - 2))
-    return x * scale.view(shape) + shift.view(shape)
+        scale = scale * given["weight"].detach().double()
+    shift = -mean.double() * scale
+    if given.get("bias") is not None:
+        shift = shift + given["bias"].detach().double()
+    return behind(x, Reads.without_exchange(scale.repeat(x.streams, 1), shift.repeat(x.streams, 1)))
 
 
 @rule(*methods("size"))
@@ -339,9 +384,9 @@ def size(function: Any, x: Any, dim: Any = None) -> Any:
 @rule(*methods("dim", "ndimension", "numel", "is_contiguous", "is_floating_point", "is_complex"))
 def asked(function: Any, x: Any, *args: Any, **kwargs: Any) -> Any:
     """Questions whose answer is that of any piece."""
-    if function is Tensor.numel or function is torch.numel:
-        return x.shape.numel()
-    return function(x.wide, *args, **kwargs)
+    if getattr(function, "__name__", "") == "numel":
+        return math.prod(x.shape)
+    return function(x.wide.value, *args, **kwargs)
 
 
 def _foreign(*values: Any) -> bool:
@@ -349,42 +394,45 @@ def _foreign(*values: Any) -> bool:
     return any(isinstance(value, Folded) for value in values)
 
 
-def _shared_places(one: Layout, other: Layout) -> Layout:
-    """The layout of what two tensors are made to before they meet: common where both are."""
-    if one == other:
-        return one
-    both = set(one.common) & set(other.common)
-    # The order of one of them, so that at least that one need not be laid anew.
-    base = one if len(one.common) <= len(other.common) else other
-    common = tuple(channel for channel in base.common if channel in both)
-    rest = tuple(c for c in base.private if c not in both)
-    moved = tuple(c for c in base.common if c not in both)
-    return Layout(common, tuple(sorted(moved + rest)) if moved else rest)
+def _met(x: Folded, y: Folded) -> tuple[Recorded, Recorded, Layout]:
+    """Two tensors in one layout, whose common channels are those that are common in both."""
+    if isinstance(y, Deferred):
+        y = y.asked_for(x.layout)
+    elif isinstance(x, Deferred):
+        x = x.asked_for(y.layout)
+    one, other = x.layout, y.layout
+    places: dict[tuple[int, int], int] = {}
+    order = [*zip(one.index, other.index, strict=True)]
+    pairs = [pair for rows in order for pair in zip(*rows, strict=True)]
+    lead = max((0, 1), key=lambda k: (one, other)[k].width)
+    met: set[int] = set()
+    doubled = {}
+    for pair in sorted(dict.fromkeys(pairs), key=lambda pair: pair[lead]):
+        doubled[pair] = pair[lead] in met
+        met.add(pair[lead])
+    for pair in sorted(doubled, key=lambda pair: (doubled[pair], pair[lead])):
+        places[pair] = len(places)
+    index = tuple(tuple(places[pair] for pair in zip(*rows, strict=True)) for rows in order)
+    layout = Layout(index, len(places))
+    return picked(x.wide, [p for p, _ in places]), picked(y.wide, [q for _, q in places]), layout
 
 
-def _with_values(x: Folded, value: Any, function: Callable[[Tensor, Any], Tensor]) -> Any:
+def _with_values(x: Folded, value: Any, function: Callable[[Any, Any], Any]) -> Any:
     """Each channel with a number, or with its own entry of a tensor of one value per channel."""
+    if isinstance(value, Recorded):
+        if isinstance(value.value, Tensor) and value.value.ndim:
+            return NotImplemented
+        return x.map(lambda wide: function(wide, value))
     if not isinstance(value, Tensor) or value.numel() == 1:
-        return x.map(lambda piece: function(piece, value))
+        return x.map(lambda wide: function(wide, value))
     # (C, 1, …) or (1, C, 1, …): one value per channel, where the last axes are of size 1.
-    channels, rest = x.places.channels, x.ndim - 2
+    channels, rest = x.layout.channels, x.ndim - 2
     if value.numel() != channels or value.ndim < 1 + rest or value.shape[-1 - rest] != channels:
         return NotImplemented
-    order = [*x.places.common, *x.places.private * x.streams]
-    entries = picked(value.reshape(1, channels, *[1] * rest), order)
-    return x.map(lambda piece: function(piece, entries))
-
-
-def _channels(x: Folded, wanted: list[int]) -> Folded:
-    """Some channels of it, in the order wanted."""
-    new = {channel: at for at, channel in enumerate(wanted)}
-    common_at = [at for at, c in enumerate(x.places.common) if c in new]
-    private_at = [at for at, c in enumerate(x.places.private) if c in new]
-    places = Layout(
-        tuple(new[x.places.common[at]] for at in common_at),
-        tuple(new[x.places.private[at]] for at in private_at),
-    )
-    wide = x.at(0, [x.places.common[at] for at in common_at])
-    kept = [x.places.private[at] for at in private_at]
-    wide += [at for s in range(x.streams) for at in x.at(s, kept)]
-    return Folded(picked(x.wide, wide), places, x.streams, x.trace)
+    entries = value.detach().reshape(channels)
+    pairs = [(p, c) for row in x.layout.index for c, p in enumerate(row)]
+    places = {pair: place for place, pair in enumerate(sorted(dict.fromkeys(pairs)))}
+    rows = tuple(tuple(places[p, c] for c, p in enumerate(row)) for row in x.layout.index)
+    wide = picked(x.wide, [p for p, _ in places])
+    own = entries[[c for _, c in places]].view(1, -1, *[1] * rest)
+    return Folded(function(wide, own), Layout(rows, len(places)))

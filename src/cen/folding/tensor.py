@@ -1,9 +1,10 @@
-"""A packed tensor whose equal channels are kept once: what folding computes with.
+"""A packed tensor whose equal channels are kept once: what is known of it while a graph is made.
 
-This project's extension. After an exchange a replaced channel holds the same numbers in every
-stream. A :class:`Folded` tensor keeps such *common* channels once and the *private* ones for each
-stream; every function of torch that it is handed to is looked up in :mod:`cen.folding.rules`, which
-say how equality travels through it. What no rule knows gets the packed tensor itself, and is noted.
+This project's extension. After an exchange a replaced channel holds the same numbers in several
+streams. A :class:`Folded` tensor keeps every such channel once, and says for each stream where its
+channels lie. Every function of torch that it is handed to is looked up in
+:mod:`cen.folding.rules`, which say how equality travels through it. What no rule knows gets the
+packed tensor itself, and is noted.
 """
 
 from __future__ import annotations
@@ -15,130 +16,143 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cen.exchange.streams import narrow, widen
-
-Rule = Callable[..., Any]
+from cen.folding.recording import Packable, Recorded, Recorder, recordable
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Which channels of a packed tensor are equal in all streams, and in which order they lie.
+    """Where the channels of every stream lie in a wide tensor; equal ones at the same place.
 
     Attributes:
-        common: Channels that are equal in all streams, in the order in which they lie.
-        private: The others; they lie in this order for every stream.
+        index: By stream, the place of each of its channels.
+        width: Number of places.
     """
 
-    common: tuple[int, ...]
-    private: tuple[int, ...]
+    index: tuple[tuple[int, ...], ...]
+    width: int
 
     @classmethod
-    def apart(cls, channels: int) -> Layout:
-        """Nothing is equal."""
-        return cls((), tuple(range(channels)))
+    def apart(cls, streams: int, channels: int) -> Layout:
+        """Nothing is equal: the streams side by side."""
+        rows = (tuple(range(s * channels, (s + 1) * channels)) for s in range(streams))
+        return cls(tuple(rows), streams * channels)
+
+    @classmethod
+    def once(cls, streams: int, channels: int) -> Layout:
+        """Everything is equal."""
+        return cls((tuple(range(channels)),) * streams, channels)
+
+    @property
+    def streams(self) -> int:
+        """S."""
+        return len(self.index)
 
     @property
     def channels(self) -> int:
         """C of the packed tensor."""
-        return len(self.common) + len(self.private)
+        return len(self.index[0])
 
-    def at(self, stream: int, channels: Sequence[int]) -> list[int]:
-        """Where channels of a stream lie in the wide tensor."""
-        first = len(self.common) + stream * len(self.private)
-        place = {channel: at for at, channel in enumerate(self.common)}
-        place |= {channel: first + at for at, channel in enumerate(self.private)}
-        return [place[channel] for channel in channels]
+    @property
+    def common(self) -> list[int]:
+        """The channels that are equal in all streams."""
+        return [c for c, places in enumerate(zip(*self.index, strict=True)) if len({*places}) == 1]
 
 
-class Folded:
+class Folded(Packable):
     """The features of several streams, (B·S, C, *) when packed, without repeating what is equal.
 
     Args:
-        wide: (B, K + S·P, *): the K channels that are equal in all streams, then the P private ones
-            of each stream.
-        places: Which channels these are.
-        streams: S.
-        trace: Notes what is folded and what is not.
+        wide: (B, W, *): every channel once.
+        layout: Where the channels of the streams lie in it.
 
     It quacks like the packed tensor: shape, dtype, device and every function of torch.
     """
 
-    def __init__(self, wide: Tensor, places: Layout, streams: int, trace: Trace) -> None:
-        self.wide, self.places, self.streams, self.trace = wide, places, streams, trace
+    def __init__(self, wide: Recorded, layout: Layout) -> None:
+        self.wide, self.layout = wide, layout
 
-    @staticmethod
-    def of_streams(values: Sequence[Tensor], trace: Trace) -> Folded:
-        """Streams of which nothing is known to be equal, (B, C, *) each.
-
-        All channels of a stream that is alone are common.
-        """
-        apart = Layout.apart(values[0].shape[1])
-        if len(values) == 1:
-            return Folded(values[0], Layout(apart.private, ()), 1, trace)
-        return Folded(torch.cat(list(values), 1), apart, len(values), trace)
-
-    @staticmethod
-    def of_packed(packed: Tensor, streams: int, trace: Trace) -> Folded:
+    @classmethod
+    def of_packed(cls, packed: Recorded, streams: int) -> Folded:
         """A packed tensor, (B·S, C, *), of which nothing is known to be equal."""
-        apart = Layout.apart(packed.shape[1])
-        places = apart if streams > 1 else Layout(apart.private, ())
-        return Folded(widen(packed, streams), places, streams, trace)
+        channels = int(packed.value.shape[1])
+        wide: Any = packed
+        if streams > 1:
+            wide = torch.unflatten(wide, 0, (-1, streams)).flatten(1, 2)
+        return cls(wide, Layout.apart(streams, channels))
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> type:
+        """A tensor, for programs that ask whether it is one."""
+        return Tensor
 
     @property
-    def shape(self) -> torch.Size:
+    def recorder(self) -> Recorder:
+        """Of the graph."""
+        recorder: Any = self.wide.tracer
+        return recorder  # type: ignore[no-any-return]
+
+    @property
+    def streams(self) -> int:
+        """S."""
+        return self.layout.streams
+
+    @property
+    def shape(self) -> Any:
         """Shape of the packed tensor, (B·S, C, *)."""
         batch, _, *rest = self.wide.shape
-        return torch.Size((batch * self.streams, self.places.channels, *rest))
+        return (batch * self.streams, self.layout.channels, *rest)
 
     @property
     def ndim(self) -> int:
         """Axes of the packed tensor."""
         return self.wide.ndim
 
-    def common(self) -> Tensor:
-        """The channels that are equal in all streams, (B, K, *)."""
-        return self.wide[:, : len(self.places.common)]
-
-    def private(self, stream: int) -> Tensor:
-        """The channels that a stream has for itself, (B, P, *)."""
-        size = len(self.places.private)
-        first = len(self.places.common) + stream * size
-        return self.wide[:, first : first + size]
-
-    def at(self, stream: int, channels: Sequence[int]) -> list[int]:
-        """Where channels of a stream lie in the wide tensor."""
-        return self.places.at(stream, channels)
-
-    def of_stream(self, stream: int) -> Tensor:
+    def of_stream(self, stream: int) -> Recorded:
         """All channels of one stream in the order of the network, (B, C, *)."""
-        return picked(self.wide, self.at(stream, range(self.places.channels)))
+        return picked(self.wide, self.layout.index[stream])
 
-    def packed(self) -> Tensor:
+    def apart(self) -> Recorded:
+        """All channels of all streams side by side, (B, S·C, *)."""
+        return picked(self.wide, [place for row in self.layout.index for place in row])
+
+    def packed(self) -> Recorded:
         """The packed tensor, (B·S, C, *), sample-major."""
-        every = range(self.places.channels)
-        places = [place for s in range(self.streams) for place in self.at(s, every)]
-        return narrow(picked(self.wide, places), self.streams)
+        wide: Any = self.apart()
+        if self.streams == 1:
+            return wide  # type: ignore[no-any-return]
+        found: Any = torch.unflatten(wide, 1, (self.streams, self.layout.channels)).flatten(0, 1)
+        return found  # type: ignore[no-any-return]
 
-    def map(self, function: Callable[[Tensor], Tensor]) -> Folded:
+    def map(self, function: Callable[[Any], Any]) -> Folded:
         """What a function of single channels makes of it: equality stays."""
-        return Folded(function(self.wide), self.places, self.streams, self.trace)
+        return Folded(function(self.wide), self.layout)
 
     def snapshot(self) -> Folded:
         """The same values, which later operations in place on this one leave alone."""
-        return Folded(self.wide, self.places, self.streams, self.trace)
+        return Folded(self.wide, self.layout)
 
     def become(self, other: Folded) -> Folded:
         """Takes the values of another, as an operation in place does."""
-        self.wide, self.places = other.wide, other.places
+        self.wide, self.layout = other.wide, other.layout
         return self
 
-    def relaid(self, places: Layout) -> Folded:
-        """The same values in another layout, whose common channels are among this one's."""
-        if places == self.places:
+    def asked_for(self, layout: Layout) -> Folded:
+        """The same values, so laid out that places equal here are equal in ``layout``, if cheap."""
+        return self
+
+    def chosen(self, channels: Sequence[int]) -> Folded:
+        """Some channels, in the order given, without moving any."""
+        rows = tuple(tuple(row[c] for c in channels) for row in self.layout.index)
+        return Folded(self.wide, Layout(rows, self.layout.width))
+
+    def compact(self) -> Folded:
+        """Without the places that no stream reads."""
+        used = sorted({place for row in self.layout.index for place in row})
+        if len(used) == self.layout.width:
             return self
-        wanted = self.at(0, places.common)
-        wanted += [at for s in range(self.streams) for at in self.at(s, places.private)]
-        return Folded(picked(self.wide, wanted), places, self.streams, self.trace)
+        at = {place: new for new, place in enumerate(used)}
+        rows = tuple(tuple(at[place] for place in row) for row in self.layout.index)
+        return Folded(picked(self.wide, used), Layout(rows, len(used)))
 
     @classmethod
     def __torch_function__(
@@ -151,14 +165,27 @@ class Folded:
         """Looks the function up among the rules; what none knows gets packed tensors."""
         options = dict(kwargs or {})
         operands = _flat((*args, *options.values()))
-        trace = next(value.trace for value in operands if isinstance(value, Folded))
-        rule = trace.rules.get(function)
+        first = next(value for value in operands if isinstance(value, Folded))
+        rule = first.recorder.rules.get(function)
         if rule is not None:
             result = rule(*args, **options)
             if result is not NotImplemented:
                 return result
-        trace.unknown(function)
-        return function(*_packed(tuple(args)), **{key: _packed(v) for key, v in options.items()})
+        return first.unknown(function, args, options)
+
+    def unknown(self, function: Any, args: Sequence[Any], options: dict[str, Any]) -> Any:
+        """Calls a function without a rule with packed tensors, and notes it."""
+        name = getattr(function, "__name__", str(function))
+        self.recorder.unfolded[name] += 1
+        packed = [_packed(value) for value in args]
+        result = recordable(function)(
+            *packed, **{key: _packed(value) for key, value in options.items()}
+        )
+        first: Any = args[0] if args else None
+        in_place = name.endswith("_") and not name.endswith("__")
+        if isinstance(first, Folded) and (in_place or options.get("inplace")):
+            return first.become(Folded.of_packed(result, first.streams))
+        return result
 
     def __getattr__(self, name: str) -> Any:
         """Attributes and methods of the packed tensor."""
@@ -166,10 +193,9 @@ class Folded:
             raise AttributeError(name)
         member = getattr(Tensor, name)
         if name in _ALIKE:
-            return getattr(self.wide, name)
+            return getattr(self.wide.value, name)
         if not callable(member):
-            self.trace.unknown(member)
-            return getattr(self.packed(), name)
+            return self.unknown(_attribute(name), (self,), {})
 
         def method(*args: Any, **kwargs: Any) -> Any:
             return Folded.__torch_function__(member, (), (self, *args), kwargs)
@@ -177,7 +203,15 @@ class Folded:
         return method
 
 
-_ALIKE = ("dtype", "device", "is_cuda", "is_mps", "is_quantized", "requires_grad", "layout")
+_ALIKE = ("dtype", "device", "is_cuda", "is_mps", "is_quantized", "requires_grad")
+
+
+def _attribute(name: str) -> Any:
+    def attribute(value: Any) -> Any:
+        return getattr(value, name)
+
+    attribute.__name__ = name
+    return attribute
 
 
 def _binary(name: str) -> Any:
@@ -203,48 +237,35 @@ for _name in (
     setattr(Folded, _name, _binary(_name))
 
 
-class Trace:
-    """What happened while a folded network ran: weights made, operations that had no rule.
-
-    Args:
-        rules: What is done with folded tensors, by function of torch: `cen.folding.rules.TABLE`.
-
-    Attributes:
-        slices: Slices of weights by key, made at the first run and kept.
-        unfolded: How often each function without a rule was handed a packed tensor.
-    """
-
-    def __init__(self, rules: Mapping[Any, Rule]) -> None:
-        self.rules = rules
-        self.slices: dict[Any, Any] = {}
-        self.unfolded: dict[str, int] = {}
-
-    def unknown(self, function: Any) -> None:
-        """Notes an operation that has no rule."""
-        name = getattr(function, "__name__", str(function))
-        self.unfolded[name] = self.unfolded.get(name, 0) + 1
-
-    def kept(self, key: Any, make: Callable[[], Any]) -> Any:
-        """What was made for a key, made once."""
-        if key not in self.slices:
-            self.slices[key] = make()
-        return self.slices[key]
-
-
-def picked(value: Tensor, places: Sequence[int]) -> Tensor:
+def picked(value: Recorded, places: Sequence[int]) -> Recorded:
     """The channels at some places: a view where they follow one another, else runs joined."""
+    wide: Any = value
+    found: Any = value
     runs: list[list[int]] = []
     for place in places:
         if runs and runs[-1][1] == place:
             runs[-1][1] += 1
         else:
             runs.append([place, place + 1])
+    recorder: Any = value.tracer
+    width = int(value.value.shape[1])
+    whole = [0, width]
+
+    def run(first: int, last: int) -> Any:
+        return wide if [first, last] == whole else wide[:, first:last]
+
+    def index(chosen: Sequence[int]) -> Any:
+        return recorder.constant(torch.tensor(list(chosen), device=value.device))
+
     if len(runs) == 1:
-        first, last = runs[0]
-        return value if last - first == value.shape[1] else value[:, first:last]
-    if len(runs) <= 4:
-        return torch.cat([value[:, first:last] for first, last in runs], 1)
-    return value.index_select(1, torch.tensor(places, device=value.device))
+        found = run(*runs[0])
+    elif len(runs) <= 4:
+        found = torch.cat([run(first, last) for first, last in runs], 1)
+    elif runs[0] == whole:
+        found = torch.cat([wide, wide.index_select(1, index(places[width:]))], 1)
+    else:
+        found = wide.index_select(1, index(places))
+    return found  # type: ignore[no-any-return]
 
 
 def _flat(values: Sequence[Any]) -> list[Any]:

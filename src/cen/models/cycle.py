@@ -86,19 +86,33 @@ class CycleFusionNetwork(ChannelExchangeNetwork):
             StreamError: if a name is unknown, or a target has no source.
             ShapeError: if a shape does not fit; the message names the input.
         """
-        inputs, present = self._accept(inputs)
-        directions = self._directions(present, targets)
+        admitted = self.admitted(inputs)
+        directions = self._directions(tuple(admitted), targets)
+        predictions = self.predictions(admitted, directions)
+        return {name: self.combined(name, found, size) for name, found in predictions.items()}
+
+    def predictions(
+        self,
+        inputs: Mapping[str, Tensor],
+        directions: Sequence[tuple[str, tuple[str, ...]]] | None = None,
+    ) -> dict[str, dict[str, Tensor]]:
+        """What each source predicts of its target; as in the base class.
+
+        Args:
+            inputs: what `admitted` gives.
+            directions: targets in order, each with its sources; None for all there are.
+        """
+        directions = self._directions(tuple(inputs), None) if directions is None else directions
         wanted = {target for target, _ in directions}
-        order = [s for s in self._every if s.output in wanted and s.input in present]
+        order = [s for s in self._every if s.output in wanted and s.input in inputs]
         with self.encoder_streams.activate(order):
             firsts = self._firsts(inputs, {stream.input for stream in order})
-            packed = torch.stack([firsts[stream.input] for stream in order], 1).flatten(0, 1)
+            packed = self.encoder_streams.pack({s: firsts[s.input] for s in order})
             decoded: Tensor = self.decoder(cast(Encoder, self.encoder).body(packed))
             decoded = self.encoder_streams.replayed(decoded)
         rows = torch.unflatten(decoded, 0, (-1, len(order)))
         return {
-            target: self._predict(target, sources, rows, order, size)
-            for target, sources in directions
+            target: self._predict(target, sources, rows, order) for target, sources in directions
         }
 
     def predict(
@@ -203,12 +217,11 @@ class CycleFusionNetwork(ChannelExchangeNetwork):
         sources: Sequence[str],
         rows: Tensor,
         order: Sequence[Stream],
-        size: Sequence[int] | None,
-    ) -> Output:
+    ) -> dict[str, Tensor]:
         first = next(place for place, stream in enumerate(order) if stream.output == target)
         own = rows[:, first : first + len(sources)]
         values = torch.unflatten(self.heads[target](own.flatten(0, 1)), 0, own.shape[:2])
-        return self.combined(target, {name: values[:, k] for k, name in enumerate(sources)}, size)
+        return {name: values[:, k] for k, name in enumerate(sources)}
 
     def _ensemble(self, name: str, values: Sequence[Tensor], alpha: Tensor) -> Tensor:
         return self.outputs[name].rules.constrain(weighted_sum(values, alpha))

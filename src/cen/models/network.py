@@ -139,15 +139,19 @@ class ChannelExchangeNetwork(nn.Module):
                 CPU, in evaluation) holds NaN or infinity. Half and double precision are converted
                 to that of the weights.
         """
-        inputs, present = self._accept(inputs)
+        predictions = self.predictions(self.admitted(inputs))
+        return {name: self.combined(name, found, size) for name, found in predictions.items()}
+
+    def predictions(self, inputs: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
+        """What each stream predicts of admitted inputs, by output; what `cen.fold` records."""
+        present = tuple(inputs)
         with self.encoder_streams.activate(present):
             features = self._encode(inputs, present)
             decoded = self._decode(features, present)
-            outputs = {}
-            for name, rows in decoded.items():
-                streams = self.encoder_streams.unpack(self.heads[name](rows))
-                outputs[name] = self.combined(name, streams, size)
-        return outputs
+            return {
+                name: self.encoder_streams.unpack(self.heads[name](rows))
+                for name, rows in decoded.items()
+            }
 
     @property
     def smallest(self) -> int:
@@ -250,14 +254,14 @@ class ChannelExchangeNetwork(nn.Module):
         if conv1 is not None and shared is None:
             conv1.weight.copy_(adapt_channels(first.weight, 3))
 
-    def _accept(self, inputs: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], tuple[str, ...]]:
-        """The inputs in the precision of the weights, and their names in the order of the streams.
+    def admitted(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The inputs in order, checked, in the precision of the weights; autocast lowers it again.
 
-        Autocast lowers the precision again.
+        Raises:
+            StreamError, ShapeError, DataError: as `forward` says.
         """
-        present = check_inputs(inputs, self.inputs, self.smallest)
-        weight = next(self.parameters())
-        return in_precision_of(weight, inputs, finite=not self.training), present
+        present = {name: inputs[name] for name in check_inputs(inputs, self.inputs, self.smallest)}
+        return in_precision_of(next(self.parameters()), present, finite=not self.training)
 
     def _stem(self, inputs: Mapping[str, Tensor], present: Sequence[str]) -> Tensor:
         """The packed results of the first convolutions."""

@@ -63,17 +63,20 @@ class FusedNetwork(ChannelExchangeNetwork):
             StreamError: if no input is given or one is unknown.
             ShapeError: if a shape does not fit; the message names the input.
         """
-        inputs, present = self._accept(inputs)
+        return super().forward(inputs, size)
+
+    def predictions(self, inputs: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
+        """As in the base class, of the one stream that is left."""
+        present = tuple(inputs)
         rows = tuple(i for i, name in enumerate(self.inputs) if name in present)
         with self.encoder_streams.activate(present):
             features = self._features(self._first(inputs, present, rows), rows)
             late = next(iter(self.outputs)) in self.fusion
             decoded = self._decode(features, present if late else (FUSED,))
-        predictions = {}
-        for name, x in decoded.items():
-            prediction: Tensor = self.heads[name](self.fusion[name](x, rows) if late else x)
-            predictions[name] = self.combined(name, {FUSED: prediction}, size)
-        return predictions
+        return {
+            name: {FUSED: self.heads[name](self.fusion[name](x, rows) if late else x)}
+            for name, x in decoded.items()
+        }
 
     def combined(
         self, name: str, streams: dict[str, Tensor], size: Sequence[int] | None = None

@@ -1,0 +1,282 @@
+"""Recording what a network does to a graph of plain tensors, once, before it is run.
+
+The network's own Python runs with `Recorded` values in place of tensors. Every function of torch
+that meets one is written down as a node of a graph of ``torch.fx``, and computed, so that shapes
+are known. Sizes stay what they are, nodes of the graph, unless the program decides something by
+one: then the graph holds for inputs of these sizes alone.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, fx, nn
+from torch.fx.node import map_aggregate
+from torch.fx.proxy import GraphAppendingTracer, Scope
+
+Rule = Callable[..., Any]
+
+
+class NotRecordableError(Exception):
+    """What a network does depends on values, or is done where no graph can follow."""
+
+
+class Packable:
+    """What stands for a packed tensor without being one; unknown functions get the tensor."""
+
+    def packed(self) -> Recorded:
+        """The packed tensor."""
+        raise NotImplementedError
+
+
+_READING = ("item", "tolist", "numpy", "nonzero", "__bool__", "__int__", "__float__", "equal")
+"""What hands values of a tensor to the program."""
+
+
+class FoldedLayer(NamedTuple):
+    """What folding made of a convolution.
+
+    Attributes:
+        name: Of its weight in the network.
+        common: Share e of the input channels that are equal in all streams.
+        unread: Share r of the outputs of all streams that are not computed.
+        before: Multiply-adds of one sample, unfolded.
+        after: Multiply-adds of one sample, folded.
+    """
+
+    name: str
+    common: float
+    unread: float
+    before: int
+    after: int
+
+
+class Recorded(fx.Proxy):
+    """A tensor, or a size of one, whose operations are recorded.
+
+    Attributes:
+        value: What it is in the pass that is recorded.
+    """
+
+    @property
+    def value(self) -> Any:
+        """What it is in the pass that is recorded."""
+        return self.node.meta["value"]
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes; a recorded graph holds for this one only."""
+        return int(self.value.ndim)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """As recorded."""
+        found: torch.dtype = self.value.dtype
+        return found
+
+    @property
+    def device(self) -> torch.device:
+        """As recorded."""
+        found: torch.device = self.value.device
+        return found
+
+    @property
+    def shape(self) -> Any:
+        """Sizes as nodes of the graph."""
+        return tuple(self.size(axis) for axis in range(self.ndim))
+
+    def size(self, axis: int | None = None) -> Any:
+        """One size, or all."""
+        if axis is None:
+            return self.shape
+        return self.tracer.create_proxy("call_method", "size", (self, axis), {})
+
+    def dim(self) -> int:
+        """Number of axes."""
+        return self.ndim
+
+    def __getattr__(self, name: str) -> Any:
+        """Attributes of the tensor; methods are recorded when called."""
+        if name.startswith("__"):
+            raise AttributeError(name)
+        member = getattr(self.value, name)
+        if callable(member):
+
+            def method(*args: Any, **kwargs: Any) -> Any:
+                return self.tracer.create_proxy("call_method", name, (self, *args), kwargs)
+
+            return method
+        if isinstance(member, Tensor):
+            return self.tracer.create_proxy("call_function", getattr, (self, name), {})
+        return self._decided(member)
+
+    def __index__(self) -> int:
+        return int(self._decided(self.value))
+
+    __int__ = __index__
+
+    def __float__(self) -> float:
+        return float(self._decided(self.value))
+
+    def __ceil__(self) -> int:
+        return math.ceil(float(self))
+
+    def __floor__(self) -> int:
+        return math.floor(float(self))
+
+    def __round__(self, digits: int | None = None) -> Any:
+        return round(self._decided(self.value), digits)
+
+    def _decided(self, value: Any) -> Any:
+        """A plain value, on which what follows may depend."""
+        recorder: Recorder = self.tracer  # type: ignore[assignment]
+        return recorder.decided(value)
+
+
+class Recorder(GraphAppendingTracer):
+    """Writes down what is done to recorded values.
+
+    Attributes:
+        rules: What is done with folded tensors, by function of torch.
+        sized: Whether the graph holds for inputs of the recorded sizes only.
+        unfolded: How often each function without a rule was handed a packed tensor.
+        layers: What each convolution costs.
+        names: Name of each parameter, by its id.
+        spent: Multiply-adds of one sample so far.
+        positions: How often the last convolution's kernel was laid on.
+    """
+
+    def __init__(self, rules: Mapping[Any, Rule], names: Mapping[int, str]) -> None:
+        super().__init__(fx.Graph())
+        self.scope = Scope("", None)
+        self.module_stack = OrderedDict()
+        self.rules = rules
+        self.sized = False
+        self.unfolded: Counter[str] = Counter()
+        self.layers: list[FoldedLayer] = []
+        self.names = dict(names)
+        self.spent = 0
+        self.positions = 0
+        self._constants = nn.Module()
+        self._names: dict[int, str] = {}
+        self._held: list[Tensor] = []
+
+    def input(self, value: Tensor) -> Recorded:
+        """An input of the graph."""
+        node = self.graph.placeholder(f"input_{len(self.graph.nodes)}")
+        node.meta["value"] = value
+        return Recorded(node, self)
+
+    def spend(self, weights: int, positions: int) -> None:
+        """Counts multiply-adds: every weight at every position of one sample."""
+        self.spent += weights * positions
+        self.positions = positions
+
+    def proxy(self, node: fx.Node) -> Recorded:
+        """What stands for a node."""
+        return Recorded(node, self)
+
+    def create_proxy(
+        self,
+        kind: str,
+        target: Any,
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+        name: str | None = None,
+        type_expr: Any = None,
+        proxy_factory_fn: Callable[[fx.Node], fx.Proxy] | None = None,
+    ) -> Any:
+        """Records a call, and makes it."""
+        called = target if isinstance(target, str) else getattr(target, "__name__", "")
+        if called in _READING:
+            raise NotRecordableError(f"{called} reads values of a tensor")
+        given: Any = map_aggregate(args, _packed)
+        named: Any = map_aggregate(dict(kwargs), _packed)
+        values: Any = map_aggregate(given, _value)
+        options: Any = map_aggregate(named, _value)
+        function = getattr(values[0], target) if kind == "call_method" else target
+        value = function(*(values[1:] if kind == "call_method" else values), **options)
+        made = super().create_proxy(kind, target, given, named)
+        made.node.meta["value"] = value
+        return made
+
+    def create_arg(self, a: Any) -> Any:
+        """Tensors that are no node become constants of the graph."""
+        if isinstance(a, Tensor):
+            return self.graph.get_attr(self._constant(a))
+        if isinstance(a, torch.Size):
+            return tuple(a)
+        return super().create_arg(a)
+
+    def to_bool(self, obj: fx.Proxy) -> bool:
+        """A decision of the program."""
+        return bool(self.decided(obj.node.meta["value"]))
+
+    def iter(self, obj: Any) -> Iterator[Any]:
+        """The items of a list of results, or the rows of a tensor."""
+        value = obj.node.meta["value"]
+        if isinstance(value, Tensor):
+            self.sized = True
+        return iter([obj[place] for place in range(len(value))])
+
+    def decided(self, value: Any) -> Any:
+        """Notes that the program takes a size as it is.
+
+        Raises:
+            NotRecordableError: It is no size but values of a tensor.
+        """
+        if isinstance(value, Tensor):
+            raise NotRecordableError("what is done depends on the values of a tensor")
+        self.sized = True
+        return value
+
+    def module(self, results: list[Recorded]) -> fx.GraphModule:
+        """The graph as a module that gives these results."""
+        self.graph.output(tuple(result.node for result in results))
+        self.graph.eliminate_dead_code()
+        for node in self.graph.nodes:
+            node.meta.clear()
+        used = {node.target for node in self.graph.nodes if node.op == "get_attr"}
+        for name in [n for n, _ in self._constants.named_buffers() if n not in used]:
+            delattr(self._constants, name)
+        return fx.GraphModule(self._constants, self.graph, "FoldedGraph")
+
+    def constant(self, value: Tensor) -> Recorded:
+        """A tensor that the graph holds."""
+        node = self.graph.get_attr(self._constant(value))
+        node.meta["value"] = value
+        return Recorded(node, self)
+
+    def _constant(self, value: Tensor) -> str:
+        if id(value) not in self._names:
+            self._names[id(value)] = f"constant_{len(self._names)}"
+            self._held.append(value)  # so that no other tensor gets its id
+            self._constants.register_buffer(self._names[id(value)], value.detach())
+        return self._names[id(value)]
+
+
+def recordable(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function of torch, also a method of its tensors, that takes recorded values."""
+    name = getattr(function, "__name__", "")
+    if getattr(Tensor, name, None) is not function:
+        return function
+
+    def method(first: Any, *args: Any, **kwargs: Any) -> Any:
+        if isinstance(first, Recorded):
+            return first.tracer.create_proxy("call_method", name, (first, *args), kwargs)
+        return function(first, *args, **kwargs)
+
+    method.__name__ = name
+    return method
+
+
+def _packed(argument: Any) -> Any:
+    return argument.packed() if isinstance(argument, Packable) else argument
+
+
+def _value(argument: Any) -> Any:
+    return argument.value if isinstance(argument, Recorded) else argument

@@ -209,6 +209,10 @@ def _computed(x: Folded, conv: Convolution, wanted: Wanted) -> Recorded:
         streams = {row.stream for row in wanted.rows}
         if all(private[stream] for stream in streams):
             ways[lambda: _split(x, conv, wanted.rows)] = _split_cost(x, conv, wanted.rows)
+        count, rest = divmod(len(wanted.rows), x.streams)
+        if not rest and _side_by_side(x.layout, wanted.rows):
+            each = _work(x, conv, conv.inputs, count) - _CALL
+            ways[lambda: _grouped_by_stream(x, conv, wanted.rows)] = _CALL + x.streams * each
     return min(ways, key=lambda way: ways[way])()
 
 
@@ -285,6 +289,24 @@ def _split(x: Folded, conv: Convolution, rows: Sequence[Row]) -> Recorded:
         column = {channel: place for place, channel in enumerate(channels)}
         result = scaled(picked(shared, [column[row.channel] for row in rows]), rows, result)
     return result  # type: ignore[no-any-return]
+
+
+def _side_by_side(layout: Layout, rows: Sequence[Row]) -> bool:
+    """Whether nothing is common and all streams give as many outputs, one stream after another."""
+    order = [row.stream for row in rows]
+    each = len(rows) // layout.streams
+    apart = layout == Layout.apart(layout.streams, layout.channels)
+    return apart and order == [stream for stream in range(layout.streams) for _ in range(each)]
+
+
+def _grouped_by_stream(x: Folded, conv: Convolution, rows: Sequence[Row]) -> Recorded:
+    """Nothing is common: one convolution whose groups are the streams."""
+    each = len(rows) // x.streams
+    blocks = []
+    for stream, places in enumerate(x.layout.index):
+        block = conv.block(x.layout, places, rows[stream * each : (stream + 1) * each])
+        blocks.append(block.transpose(0, 1) if conv.transposed else block)
+    return conv.run(x.wide, torch.cat(blocks), rows, groups=x.streams)
 
 
 def _split_places(layout: Layout) -> tuple[list[int], list[list[int]]]:

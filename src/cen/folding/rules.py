@@ -25,6 +25,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from cen.folding.alike import BINARY, BINARY_IN_PLACE, IN_PLACE, POINTWISE, SPATIAL, methods
 from cen.folding.convolution import Convolution, Deferred
 from cen.folding.layers import behind
 from cen.folding.reads import Reads
@@ -44,100 +45,6 @@ def rule(*functions: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         return handler
 
     return register
-
-
-def methods(*names: str) -> list[Any]:
-    """Methods of a tensor and the functions of torch of the same name."""
-    found = [getattr(where, name, None) for name in names for where in (Tensor, torch, F)]
-    return [function for function in dict.fromkeys(found) if function is not None]
-
-
-POINTWISE = (
-    "relu",
-    "relu6",
-    "leaky_relu",
-    "elu",
-    "selu",
-    "celu",
-    "gelu",
-    "silu",
-    "mish",
-    "sigmoid",
-    "tanh",
-    "hardswish",
-    "hardsigmoid",
-    "hardtanh",
-    "softplus",
-    "softsign",
-    "logsigmoid",
-    "dropout",
-    "dropout2d",
-    "dropout3d",
-    "alpha_dropout",
-    "feature_dropout",
-    "abs",
-    "neg",
-    "exp",
-    "log",
-    "sqrt",
-    "rsqrt",
-    "square",
-    "clamp",
-    "clip",
-    "erf",
-    "sin",
-    "cos",
-    "float",
-    "double",
-    "half",
-    "bfloat16",
-    "to",
-    "clone",
-    "detach",
-    "contiguous",
-    "type_as",
-    "nan_to_num",
-    "reciprocal",
-    "sign",
-    "round",
-    "floor",
-    "ceil",
-    "threshold",
-)
-SPATIAL = (
-    "max_pool1d",
-    "max_pool2d",
-    "max_pool3d",
-    "avg_pool1d",
-    "avg_pool2d",
-    "avg_pool3d",
-    "adaptive_avg_pool1d",
-    "adaptive_avg_pool2d",
-    "adaptive_avg_pool3d",
-    "adaptive_max_pool1d",
-    "adaptive_max_pool2d",
-    "adaptive_max_pool3d",
-    "interpolate",
-    "upsample",
-    "lp_pool2d",
-)
-IN_PLACE = (
-    "relu_",
-    "relu6_",
-    "leaky_relu_",
-    "elu_",
-    "selu_",
-    "celu_",
-    "hardtanh_",
-    "clamp_",
-    "sigmoid_",
-    "tanh_",
-    "threshold_",
-    "dropout_",
-    "abs_",
-    "neg_",
-    "exp_",
-)
 
 
 @rule(*methods(*POINTWISE, *SPATIAL))
@@ -185,18 +92,6 @@ def flipping(function: Any, x: Any, *dims: Any) -> Any:
     if not isinstance(x, Folded) or any(axis % x.ndim < 2 for axis in axes):
         return NotImplemented
     return x.map(lambda value: value.flip(tuple(axes)))
-
-
-BINARY = (
-    *methods("add", "sub", "subtract", "mul", "multiply", "div", "divide", "true_divide"),
-    *methods("maximum", "minimum", "pow"),
-    *(getattr(Tensor, f"__{stem}__") for stem in ("add", "sub", "mul", "truediv", "pow")),
-    *(getattr(Tensor, f"__r{stem}__") for stem in ("add", "sub", "mul", "truediv")),
-)
-BINARY_IN_PLACE = (
-    *methods("add_", "sub_", "mul_", "div_"),
-    *(getattr(Tensor, f"__i{stem}__") for stem in ("add", "sub", "mul", "truediv")),
-)
 
 
 @rule(*BINARY)

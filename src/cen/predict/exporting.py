@@ -82,7 +82,10 @@ def export(
     names = list(samples[0])
     graph = _Graph(fold(net) if folded else net, names).eval()
     text = json.dumps(_metadata(net, names, folded), ensure_ascii=False)
-    program = _program(graph, _example(net, names))
+    example = _example(net, names)
+    if folded:
+        graph(*example)  # records what is exported
+    program = _program(graph, example)
     if form == "onnx":
         content = _onnx(program, graph, text)
         reopen = partial(_in_onnx_runtime, content)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from cen.errors import ConversionError
 from cen.exchange import ExchangeRule, MultiStream, StreamNorm, convert
 from cen.folding import fold
 from cen.models import Task, build
@@ -266,8 +267,7 @@ KINDS = (
 )
 
 
-@settings(max_examples=25, deadline=None)
-@given(
+NETWORK = given(
     kinds=st.lists(st.sampled_from(KINDS), min_size=1, max_size=5),
     streams=st.integers(1, 3),
     rate=st.sampled_from([0.0, 0.3, 1.0]),
@@ -275,6 +275,10 @@ KINDS = (
     where=st.sampled_from([None, "*0.norm"]),
     seed=st.integers(0, 100),
 )
+
+
+@settings(max_examples=25, deadline=None)
+@NETWORK
 def test_random_networks(
     kinds: list[str], streams: int, rate: float, scope: Any, where: str | None, seed: int
 ) -> None:
@@ -291,6 +295,13 @@ def test_random_networks(
             found, expected = folded(given), net(given)
         for name in given:
             torch.testing.assert_close(found[name], expected[name], rtol=1e-9, atol=1e-10)
+
+
+@pytest.mark.slow
+@settings(max_examples=1000, deadline=None)
+@NETWORK
+def test_a_thousand_random_networks(**drawn: Any) -> None:
+    test_random_networks.hypothesis.inner_test(**drawn)  # type: ignore[attr-defined]
 
 
 def test_torch_export_makes_a_plain_graph() -> None:
@@ -315,3 +326,72 @@ def test_torch_export_makes_a_plain_graph() -> None:
         expected = net({"a": other[0], "b": other[1]})
     for found, name in zip(program.module()(*other), "ab", strict=True):
         torch.testing.assert_close(found, expected[name], rtol=1e-4, atol=1e-5)
+
+
+class Deciding(nn.Module):
+    """Decides by the size of its input, or by its values."""
+
+    def __init__(self, by: str) -> None:
+        super().__init__()
+        self.by, self.block = by, Block("plain", 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.block(x)
+        if self.by == "size":
+            return y[:, :, ::2] if y.shape[2] > 6 else y
+        return y * 2 if float(y.sum()) > 0 else y - 1
+
+
+@pytest.mark.parametrize("by", ["size", "values"])
+def test_programs_that_decide(by: str) -> None:
+    """By sizes: one graph for each. By values: no graph can follow, and the summary says so."""
+    net = scatter(convert(Deciding(by), ["a", "b"]), 0.7).eval()
+    folded = fold(net)
+    for height in (9, 5, 6, 9):
+        for sign in (1, -1):
+            given = {name: sign * torch.randn(2, 4, height, 7) for name in "ab"}
+            with torch.no_grad():
+                found, expected = folded(given), net(given)
+            for name in given:
+                torch.testing.assert_close(found[name], expected[name], rtol=1e-4, atol=1e-5)
+    plan = folded.plan(given)
+    assert (plan.graph is None) == (by == "values")
+    assert ("values of a tensor" in plan.summary()) == (by == "values")
+
+
+def test_the_graph_holds_no_stream_layers_and_tells_what_it_costs() -> None:
+    inputs = {"rgb": 3, "depth": 1}
+    plan = fold(network("refinenet with norms", inputs, 1.0)).plan(images(inputs, (64, 64)))
+    kinds = {type(module).__name__ for module in plan.modules()}
+    assert kinds == {"Plan", "FoldedGraph"}
+    layers = {layer.name: layer for layer in plan.layers}
+    second = layers["encoder.layer1.0.conv2.weight"]
+    assert second.common == 1
+    assert layers["encoder.layer1.0.conv1.weight"].unread == 0.5
+    assert "encoder.layer1.0.conv2.weight" in plan.summary()
+    assert "MB of weights" in plan.summary()
+
+
+def test_what_is_no_network_of_streams_is_refused() -> None:
+    with pytest.raises(ConversionError, match=r"cen\.convert, not"):
+        fold(nn.Conv2d(3, 3, 1))
+
+
+@pytest.mark.parametrize("kind", ["large", "tiny", "equal", "at the threshold", "zero"])
+def test_adversarial_scales(kind: str) -> None:
+    """Scales far from 1, equal in all streams, just at θ (kept) and 0."""
+    net = network("refinenet with norms", {"rgb": 3, "depth": 1}, 0.5)
+    value = {"large": 1e3, "tiny": 1e-6, "equal": 1.0, "zero": 0.0}.get(kind)
+    with torch.no_grad():
+        for layer in net.modules():
+            if isinstance(layer, StreamNorm):
+                theta = layer.exchange.threshold if layer.exchange is not None else 1.0
+                half = torch.arange(layer.num_features) % 2 == 0
+                layer.weight[:, half] = theta if value is None else value
+                layer.bias[:, half] = 0.25
+    given = images({"rgb": 3, "depth": 1}, (35, 50))
+    with torch.no_grad():
+        found, expected = fold(net)(given), net(given)
+    largest = float(expected["segmentation"].ensemble.abs().max())
+    error = (found["segmentation"].ensemble - expected["segmentation"].ensemble).abs().max()
+    assert float(error) <= 1e-12 * largest

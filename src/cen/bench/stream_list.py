@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from cen.exchange import Streams
-from cen.folding.rules import BINARY, BINARY_IN_PLACE, IN_PLACE, POINTWISE, SPATIAL, methods
+from cen.folding.alike import BINARY, BINARY_IN_PLACE, IN_PLACE, POINTWISE, SPATIAL, methods
 
 _CONVOLUTIONS = (torch.conv2d, torch.conv_transpose2d)
 _EACH = frozenset((*methods(*POINTWISE, *SPATIAL, *IN_PLACE), *_CONVOLUTIONS))

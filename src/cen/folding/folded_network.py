@@ -85,6 +85,24 @@ class Plan(nn.Module):
         leaves, spec = self.results
         return pytree.tree_unflatten([found[k] if k >= 0 else value for k, value in leaves], spec)
 
+    def summary(self) -> str:
+        """Per convolution e, r and millions of multiply-adds of a sample, before and after."""
+        if self.graph is None:
+            return f"not folded: {self.reason}"
+        total = FoldedLayer(
+            "all", 0, 0, *(sum(v) for v in zip(*(x[3:] for x in self.layers), strict=True))
+        )
+        lines = [f"{'':48} {'e':>5} {'r':>5} {'before':>10} {'after':>10}"]
+        for name, common, unread, before, after in (*self.layers, total):
+            shares = f"{common:5.2f} {unread:5.2f}" if name != "all" else " " * 11
+            lines.append(f"{name:48} {shares} {before / 1e6:10.2f} {after / 1e6:10.2f}")
+        size = sum(value.nbytes for value in self.graph.buffers())
+        lines.append(f"{size / 1e6:.1f} MB of weights made ready")
+        if self.unfolded:
+            counts = ", ".join(f"{name} ({count}x)" for name, count in self.unfolded.items())
+            lines.append(f"without a rule, run on packed tensors: {counts}")
+        return "\n".join(lines)
+
 
 class FoldedNetwork(nn.Module):
     """A network in eval mode that gives the same outputs with fewer operations; see `fold`.
@@ -150,7 +168,7 @@ class FoldedNetwork(nn.Module):
         kinds = tuple((x.ndim, x.shape[1], x.dtype, x.device) for x in tensors)
         key: Any = (str(spec), others, kinds)
         plan = self._plans.get(key)
-        if plan is not None and plan.sized:
+        if plan is not None and plan.sized and not torch.compiler.is_compiling():
             key = (key, tuple(x.shape for x in tensors))
             plan = self._plans.get(key)
         if plan is None:
@@ -164,7 +182,8 @@ class FoldedNetwork(nn.Module):
         if torch.compiler.is_compiling():
             raise ConversionError(
                 "a folded network is exported or compiled after it was called once with such "
-                "inputs, which makes the graph"
+                "inputs, which makes the graph; one whose program decides by their sizes cannot be "
+                "exported for others"
             )
         with _RECORDING:
             plan = recorded(self.net, leaves, spec)

@@ -238,7 +238,10 @@ def draw_weights(module: nn.Module, std: float = 0.02) -> None:
 def _fit(x: Tensor, skip: Tensor) -> Tensor:
     """``x`` at the size of ``skip``, which is a row or column larger where it was odd."""
     down, right = skip.shape[-2] - x.shape[-2], skip.shape[-1] - x.shape[-1]
-    return F.pad(x, (0, right, 0, down), mode="replicate") if down or right else x
+    # Sizes that are no numbers are those of a graph, which is to hold for odd and even ones.
+    if not isinstance(down, int) or down or right:
+        x = F.pad(x, (0, right, 0, down), mode="replicate")
+    return x
 
 
 def make_unet(options: NetworkOptions) -> tuple[UNetEncoder, UNetDecoder]:

@@ -120,6 +120,7 @@ def make_step(case: Case, mode: Mode, form: Form) -> Step:
         module = list_form(net)
     elif form.startswith("folded"):
         module = fold(net.eval())
+        module(inputs)  # records the graph
     module.train(mode == "training")
     run: Callable[..., Any] = module
     if form.endswith("compiled"):

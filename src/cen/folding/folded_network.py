@@ -227,7 +227,7 @@ def recorded(net: nn.Module, leaves: Sequence[Any], spec: pytree.TreeSpec) -> Pl
     ]
     args, kwargs = pytree.tree_unflatten(given, spec)
     try:
-        with torch.no_grad():
+        with torch.inference_mode(False), torch.no_grad():
             result = foldable(net).predictions(*args, **kwargs)  # type: ignore[operator]
             found, made = pytree.tree_flatten(result)
             results: list[Recorded] = []

@@ -129,13 +129,16 @@ def test_pspnet_is_a_program_of_torch_export(tmp_path, capsys):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("name", "words", "told"),
-    [
-        ("pspnet", [], "what was exported cannot be run"),
-        ("refinenet", ["--format", "pt2", "--fold"], "torch.export cannot follow"),
-    ],
+    ("name", "form"), [("refinenet", "pt2"), ("refinenet", "onnx"), ("unet", "onnx")]
 )
-def test_what_cannot_be_exported_ends_in_a_message(tmp_path, capsys, name, words, told):
-    assert cli.main([*saved(tmp_path, name), *words]) == 2
-    assert told in capsys.readouterr().err
+def test_folded_networks_are_exported(tmp_path, capsys, name, form):
+    words = [*saved(tmp_path, name), "--format", form, "--fold", "--json"]
+    assert cli.main(words) == 0
+    assert json.loads(capsys.readouterr().out)["files"]["rgb+depth"]["difference"] < 1e-4
+
+
+@pytest.mark.slow
+def test_what_cannot_be_exported_ends_in_a_message(tmp_path, capsys):
+    assert cli.main(saved(tmp_path, "pspnet")) == 2
+    assert "what was exported cannot be run" in capsys.readouterr().err
     assert not (tmp_path / "out").exists() or not list((tmp_path / "out").iterdir())

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils import _pytree as pytree
 
 from cen.errors import ConversionError, described
@@ -221,8 +222,11 @@ def recorded(net: nn.Module, leaves: Sequence[Any], spec: pytree.TreeSpec) -> Pl
     """The graph of a network's predictions from some inputs, or why there is none."""
     names = {id(value): name for name, value in net.named_parameters()}
     recorder, plan = Recorder(TABLE, names), Plan()
+    shadows = FakeTensorMode(allow_non_fake_inputs=True)  # of no values: nothing is computed
     given = [
-        Folded.of_packed(recorder.input(leaf), 1) if isinstance(leaf, Tensor) else leaf
+        Folded.of_packed(recorder.input(shadows.from_tensor(leaf)), 1)
+        if isinstance(leaf, Tensor)
+        else leaf
         for leaf in leaves
     ]
     args, kwargs = pytree.tree_unflatten(given, spec)

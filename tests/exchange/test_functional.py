@@ -68,6 +68,60 @@ def test_agrees_with_the_definition(scope: str, **sizes: int) -> None:
     torch.testing.assert_close(result, expected.flatten(0, 1))
 
 
+def by_keepers(features: Tensor, scale: Tensor, threshold: float) -> Tensor:
+    """Keeper parts, channel by channel, on (B, S, C, H, W)."""
+    result = features.clone()
+    streams, channels = scale.shape
+    for c in range(channels):
+        run = next(r for r in range(streams) if c < (r + 1) * channels // streams)
+        keeper = (run + 1) % streams
+        weak = {s for s in range(streams) if s != keeper and abs(float(scale[s, c])) < threshold}
+        kept = [s for s in range(streams) if s not in weak]
+        for s in weak:
+            result[:, s, c] = torch.stack([features[:, o, c] for o in kept]).mean(0)
+    return result
+
+
+@given(**SIZES)
+@settings(max_examples=60, deadline=None)
+def test_keeper_parts_agree_with_their_definition(**sizes: int) -> None:
+    features, scale = draw(**sizes)
+    packed = features.flatten(0, 1)
+    result = exchange(packed, scale, 0.02, parts="keeper")
+    torch.testing.assert_close(result, by_keepers(features, scale, 0.02).flatten(0, 1))
+    if len(scale) <= 2:
+        assert torch.equal(result, exchange(packed, scale, 0.02))
+
+
+def test_at_full_exchange_all_streams_hold_the_keepers_values() -> None:
+    features, _ = draw(4, 8, 2, 3, 3, seed=2)
+    scale = torch.zeros(4, 8)
+    result = exchange(features.flatten(0, 1), scale, 0.02, parts="keeper").unflatten(0, (2, 4))
+    keepers = [(c * 4 // 8 + 1) % 4 for c in range(8)]
+    for c, keeper in enumerate(keepers):
+        assert all(torch.equal(result[:, s, c], features[:, keeper, c]) for s in range(4))
+    own = group_parts(8, [[0, 1, 2, 3]], "keeper")
+    assert own.sum(1).tolist() == [6] * 4  # (S - 1) / S of the channels
+    assert not any(own[keeper, c] for c, keeper in enumerate(keepers))
+
+
+def test_without_their_keeper_those_that_are_there_keep_theirs() -> None:
+    features, _ = draw(2, 3, 1, 2, 2, seed=0)
+    everywhere = torch.ones(2, 3, dtype=torch.bool)
+    wide = features.flatten(1, 2)
+    assert torch.equal(exchange_wide(wide, everywhere, [[0, 1]], "keeper"), wide)
+
+
+def test_keeper_parts_keep_half_precision_and_gradients() -> None:
+    features, scale = draw(3, 6, 2, 2, 3, seed=0)
+    packed = features.flatten(0, 1)
+    for dtype in (torch.bfloat16, torch.float16):
+        assert exchange(packed.to(dtype), scale, 0.02, parts="keeper").dtype == dtype
+    assert torch.autograd.gradcheck(
+        lambda x: exchange(x, scale, 0.02, parts="keeper"), (packed.double().requires_grad_(),)
+    )
+
+
 def test_groups_exchange_among_themselves_only() -> None:
     features, scale = draw(5, 6, 2, 3, 3, seed=1)
     groups = [[0, 3], [4, 1], [2]]
@@ -144,6 +198,8 @@ def test_every_group_is_cut_on_its_own() -> None:
     ("change", "error", "words"),
     [
         ({"scope": "all"}, StreamError, "'own' or 'any'"),
+        ({"parts": "kept"}, StreamError, "'paper', or 'keeper'"),
+        ({"parts": "keeper", "scope": "any"}, StreamError, "'keeper' with scope 'own'"),
         ({"groups": [[0], [0, 1]]}, StreamError, "exactly once"),
         ({"scale": torch.ones(2, 5)}, ShapeError, r"\(4, 3, 2, 2\) and \(2, 5\)"),
         ({"features": torch.ones(3, 3, 2, 2)}, ShapeError, "not a multiple of 2"),

@@ -2,6 +2,7 @@
 
 import copy
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -15,6 +16,7 @@ from cen.exchange import (
     convert,
     exchange_layers,
     exchange_rate,
+    group_parts,
     inspect,
     parts,
     random_parts,
@@ -37,21 +39,22 @@ def masks(net: nn.Module) -> list[torch.Tensor]:
     return [layer.replaced() for layer in exchange_layers(net).values()]
 
 
+@pytest.mark.parametrize("kind", ["paper", "keeper"])
 @pytest.mark.parametrize("rate", [0.0, 0.3, 1.0])
-def test_only_own_channels_are_drawn_at_the_rate_asked_for(rate: float) -> None:
-    drawn = torch.stack(
-        [random_parts(10, [[0, 1], [2], [3, 4, 5]], rate, str(i)) for i in range(300)]
-    )
+def test_only_own_channels_are_drawn_at_the_rate_asked_for(rate: float, kind: Any) -> None:
+    groups = [[0, 1], [2], [3, 4, 5]]
+    every = group_parts(10, groups, kind)
+    drawn = torch.stack([random_parts(every, groups, rate, str(i)) for i in range(300)])
     assert not drawn[:, 2].any()  # alone in its group
     for group in ([0, 1], [3, 4, 5]):
-        own = parts(10, len(group))
+        own = every[group]
         assert not (drawn[:, group] & ~own).any()
         share = drawn[:, group].sum().item() / (300 * own.sum().item())
         assert share == pytest.approx(rate, abs=0.03)
 
 
 def test_rate_of_parts_too_small_for_it_is_met_in_the_mean() -> None:
-    counts = [int(random_parts(2, [[0, 1]], 0.25, str(i)).sum()) for i in range(400)]
+    counts = [int(random_parts(parts(2, 2), [[0, 1]], 0.25, str(i)).sum()) for i in range(400)]
     assert set(counts) == {0, 1, 2}
     assert sum(counts) / 800 == pytest.approx(0.25, abs=0.05)
 

@@ -72,11 +72,26 @@ class ListedNorm(nn.Module):
         if not partners:
             return normed[at]
         mask = self._replaced(at)
+        if self.exchange is not None and self.exchange.parts == "keeper":
+            return self._from_keepers(at, mask, members, normed)
         out = normed[at].clone()
         donor = partners[0][:, mask]
         for partner in partners[1:]:
             donor = donor + partner[:, mask]
         out[:, mask] = donor if len(partners) == 1 else donor / len(partners)
+        return out
+
+    def _from_keepers(
+        self, at: int, mask: Tensor, members: Sequence[int], normed: Mapping[int, Tensor]
+    ) -> Tensor:
+        """As above by keeper parts: the mean of those that kept theirs, where anybody did."""
+        kept = {other: ~self._replaced(other) for other in members}
+        count = torch.stack(list(kept.values())).sum(0)
+        mask = mask & (count > 0)
+        out = normed[at].clone()
+        shape = (-1, *[1] * (out.ndim - 2))
+        donors = [normed[s][:, mask] * kept[s][mask].view(shape) for s in members]
+        out[:, mask] = torch.stack(donors).sum(0) / count[mask].view(shape)
         return out
 
     def _replaced(self, at: int) -> Tensor:

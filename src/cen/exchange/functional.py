@@ -13,6 +13,7 @@ from cen.errors import ShapeError, StreamError, described
 from cen.exchange.streams import keep_format, narrow, widen
 
 Scope = Literal["own", "any"]
+Parts = Literal["paper", "keeper"]
 Groups = Sequence[Sequence[int]]
 
 
@@ -33,29 +34,29 @@ def parts(channels: int, streams: int) -> Tensor:
         raise ShapeError(f"parts need channels ≥ 1 and streams ≥ 1, got {channels} and {streams}")
     own = torch.zeros(streams, channels, dtype=torch.bool)
     for s in range(streams):
-        part = part_range(channels, streams, s)
-        own[s, part.start : part.stop] = True
+        own[s, s * channels // streams : (s + 1) * channels // streams] = True
     return own
 
 
-def part_range(channels: int, streams: int, stream: int) -> range:
-    """The own part of one of ``streams`` streams, as a range of channels; see :func:`parts`."""
-    return range(stream * channels // streams, (stream + 1) * channels // streams)
-
-
-def group_parts(channels: int, groups: Groups) -> Tensor:
+def group_parts(channels: int, groups: Groups, kind: Parts = "paper") -> Tensor:
     """Own parts of all streams where each exchange group is cut on its own.
 
     Args:
         channels: Number of channels C ≥ 1.
         groups: Stream indices per group; together 0..S-1.
+        kind: "paper": one of :func:`parts` each. "keeper" (this project's extension): each of them
+            has one stream that keeps it and is in the own part of all the others of the group. Of
+            two streams that is the same.
 
     Returns:
         (S, C) bool.
     """
     own = torch.zeros(sum(len(group) for group in groups), channels, dtype=torch.bool)
     for group in groups:
-        own[list(group)] = parts(channels, len(group))
+        found = parts(channels, len(group))
+        if kind == "keeper" and len(group) > 1:
+            found = ~found.roll(1, 0)
+        own[list(group)] = found
     return own
 
 
@@ -74,7 +75,7 @@ def replaced_channels(scale: Tensor, threshold: float, own: Tensor | None = None
     return small if own is None else small & own
 
 
-def exchange_wide(wide: Tensor, replaced: Tensor, groups: Groups) -> Tensor:
+def exchange_wide(wide: Tensor, replaced: Tensor, groups: Groups, kind: Parts = "paper") -> Tensor:
     """Equation 2 of the paper on the wide view: y' = y, but the mean of the others where replaced.
 
     What the norms of maps (B·S, C, *) call, and :func:`exchange`.
@@ -85,19 +86,20 @@ def exchange_wide(wide: Tensor, replaced: Tensor, groups: Groups) -> Tensor:
             alone in its group.
         groups: Positions of the streams per group; together 0..S-1. Static, so that nothing is
             copied from the host on the hot path.
+        kind: Of the parts, see :func:`exchange_masked`.
 
     Returns:
         (B, S·C, *), the same dtype and memory layout.
     """
     if all(len(group) <= 2 for group in groups):
         # One pass over the values and one back, where a mask needs five and eight.
-        return keep_format(wide.index_select(1, _sources(replaced, groups)), wide)
+        return keep_format(wide.index_select(1, _sources(replaced, groups, kind)), wide)
     features = torch.unflatten(wide, 1, tuple(replaced.shape))
     mask = replaced.view(1, *replaced.shape, *[1] * (wide.ndim - 2))
-    return keep_format(exchange_masked(features, mask, groups).flatten(1, 2), wide)
+    return keep_format(exchange_masked(features, mask, groups, kind).flatten(1, 2), wide)
 
 
-def _sources(replaced: Tensor, groups: Groups) -> Tensor:
+def _sources(replaced: Tensor, groups: Groups, kind: Parts) -> Tensor:
     """Which of the S·C channels each is read from, (S·C,), where groups hold at most two streams.
 
     The mean of the others is then the partner itself, so that exchange is a choice of channels.
@@ -105,21 +107,43 @@ def _sources(replaced: Tensor, groups: Groups) -> Tensor:
     places = torch.arange(replaced.numel(), device=replaced.device).view(replaced.shape)
     partner = {group[0]: group[-1] for group in groups} | {group[-1]: group[0] for group in groups}
     partners = torch.stack([places[partner[s]] for s in range(len(replaced))])
+    if kind == "keeper":  # of a third stream that is absent
+        replaced = replaced & ~torch.stack([replaced[partner[s]] for s in range(len(replaced))])
     return torch.where(replaced, partners, places).flatten()
 
 
-def exchange_masked(features: Tensor, mask: Tensor, groups: Groups) -> Tensor:
+def exchange_masked(
+    features: Tensor, mask: Tensor, groups: Groups, kind: Parts = "paper"
+) -> Tensor:
     """Equation 2 of the paper where the streams have an axis of their own; what all norms call.
 
     Args:
         features: (B, S, *) of the streams that are present, before the exchange.
         mask: What is replaced; bool, of a shape that stretches to that of ``features``.
         groups: Positions of the streams per group, see :func:`exchange_wide`.
+        kind: Of the parts. "keeper": a replaced channel takes the mean of those of the group that
+            are not replaced there; where all are, as their keeper is absent, all keep theirs.
 
     Returns:
         (B, S, *).
     """
+    if kind == "keeper":
+        return _exchange_with_keepers(features, mask, groups)
     return torch.where(mask, donors(features, groups), features)
+
+
+def _exchange_with_keepers(features: Tensor, mask: Tensor, groups: Groups) -> Tensor:
+    replaced = mask.view(*[1] * (features.ndim - mask.ndim), *mask.shape)
+    found: dict[int, Tensor] = {}
+    for group in groups:
+        rows = torch.stack([features[:, s] for s in group], 1)
+        gone = torch.stack([replaced[:, s] for s in group], 1)
+        kept = (~gone).sum(1, keepdim=True)
+        total = torch.where(gone, 0, rows).sum(1, keepdim=True)
+        mean = (total / kept.clamp(min=1)).to(rows.dtype)
+        rows = torch.where(gone & (kept > 0), mean, rows)
+        found |= {s: rows[:, position] for position, s in enumerate(group)}
+    return torch.stack([found[s] for s in range(len(found))], 1)
 
 
 def donors(features: Tensor, groups: Groups) -> Tensor:
@@ -172,6 +196,7 @@ def exchange(
     threshold: float,
     *,
     scope: Scope = "own",
+    parts: Parts = "paper",
     groups: Groups | None = None,
 ) -> Tensor:
     """Replaces weak channels by the mean of the same channel in the group's other streams.
@@ -186,6 +211,7 @@ def exchange(
         threshold: θ ≥ 0; 2e-2 for segmentation and 1e-2 for translation in the paper.
         scope: "own": only a stream's own part can be replaced (paper). "any": every channel can
             (released code).
+        parts: Of scope "own", see :func:`group_parts` and :func:`exchange_masked`.
         groups: Exchange groups as lists of stream indices. Default: one group of all streams. A
             stream that is alone in its group keeps all its channels.
 
@@ -194,7 +220,8 @@ def exchange(
 
     Raises:
         ShapeError: ``features`` does not fit ``scale``.
-        StreamError: ``groups`` do not hold each stream once, or ``scope`` is unknown.
+        StreamError: ``groups`` do not hold each stream once, ``scope`` or ``parts`` is unknown, or
+            they do not go together.
     """
     if scale.ndim != 2 or features.ndim < 2 or features.shape[1] != scale.shape[1]:
         raise ShapeError(
@@ -203,11 +230,16 @@ def exchange(
         )
     if scope not in ("own", "any"):
         raise StreamError(f"scope is 'own' or 'any', not {described(scope)}")
+    if parts not in ("paper", "keeper") or (parts == "keeper" and scope == "any"):
+        raise StreamError(
+            f"parts are 'paper', or 'keeper' with scope 'own', not {described(parts)} with "
+            f"{scope!r}"
+        )
     streams, channels = scale.shape
     groups = [range(streams)] if groups is None else groups
     if sorted(s for group in groups for s in group) != list(range(streams)):
         raise StreamError(f"groups {groups} must hold each of the {streams} streams exactly once")
-    own = group_parts(channels, groups).to(scale.device) if scope == "own" else None
+    own = group_parts(channels, groups, parts).to(scale.device) if scope == "own" else None
     replaced = replaced_channels(scale, threshold, own)
     members = [list(group) for group in groups if len(group)]
-    return narrow(exchange_wide(widen(features, streams), replaced, members), streams)
+    return narrow(exchange_wide(widen(features, streams), replaced, members, parts), streams)

@@ -68,7 +68,7 @@ class StreamLayerNorm(StreamNorm):
         rule = self._acting_rule()
         if rule is not None:
             mask = stretched(self._replaced_now(rule))
-            result = exchange_masked(result, mask, self._groups_now())
+            result = exchange_masked(result, mask, self._groups_now(), rule.parts)
         # Where scales are more precise than features, as under autocast, they stay what they are.
         return result.flatten(0, 1).to(normalised.dtype)
 

@@ -7,10 +7,10 @@ import random
 import torch
 from torch import Tensor
 
-from cen.exchange.functional import Groups, part_range
+from cen.exchange.functional import Groups
 
 
-def random_parts(channels: int, groups: Groups, rate: float, key: str) -> Tensor:
+def random_parts(own: Tensor, groups: Groups, rate: float, key: str) -> Tensor:
     """Own channels drawn at random, the same for the same key (ablation: exchange unguided).
 
     A part of n channels gives ``rate · n`` of them in the mean: the fraction is rounded up or down
@@ -18,7 +18,7 @@ def random_parts(channels: int, groups: Groups, rate: float, key: str) -> Tensor
     group gives none.
 
     Args:
-        channels: Number of channels C ≥ 1.
+        own: (S, C) bool on the CPU, the parts.
         groups: Stream indices per group; together 0..S-1.
         rate: Share of the own channels, in 0..1.
         key: What the draw follows from.
@@ -27,10 +27,10 @@ def random_parts(channels: int, groups: Groups, rate: float, key: str) -> Tensor
         (S, C) bool.
     """
     draw = random.Random(key)  # by the text itself, on every machine and device alike
-    chosen = [[False] * channels for group in groups for _ in group]
+    chosen = [[False] * len(row) for row in own]
     for group in groups:
-        for position, stream in enumerate(group):
-            part = part_range(channels, len(group), position)
+        for stream in group:
+            part = own[stream].nonzero().flatten().tolist()
             count = int(rate * len(part) + draw.random()) if len(group) > 1 else 0
             for channel in draw.sample(part, min(count, len(part))):
                 chosen[stream][channel] = True

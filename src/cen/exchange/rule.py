@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+import torch
 from torch import Tensor
 
 from cen.arguments import choice, number, whole
 from cen.errors import ConfigError
-from cen.exchange.functional import Groups, Scope
+from cen.exchange.functional import Groups, Parts, Scope, group_parts
 from cen.exchange.random_guidance import random_parts
 
 Penalty = Literal["own", "all", "none"]
@@ -25,6 +26,10 @@ class ExchangeRule:
             for translation.
         scope: "own": a stream gives way in its own part only (paper); "any": in every channel
             (released code).
+        parts: Of scope "own". "paper": each of S streams may give way in 1/S of the channels.
+            "keeper" (this project's extension): each channel has one stream that keeps it, and all
+            the others may give way there, to the mean of those that have not; so more than two
+            streams become equal where they exchange, too. Of two streams that is the same.
         penalty: Which scales :func:`cen.sparsity` counts: the stream's own part (paper), all
             channels, or none (both ablations of the paper).
         enabled: False keeps the penalty but replaces nothing (ablation of the paper).
@@ -39,6 +44,7 @@ class ExchangeRule:
 
     threshold: float = 2e-2
     scope: Scope = "own"
+    parts: Parts = "paper"
     penalty: Penalty = "own"
     enabled: bool = True
     guide: Guide = "scale"
@@ -51,6 +57,12 @@ class ExchangeRule:
 
         keep("threshold", number("threshold", self.threshold, what="a number of at least 0"))
         choice("scope", self.scope, get_args(Scope))
+        choice("parts", self.parts, get_args(Parts))
+        if self.parts == "keeper" and self.scope != "own":
+            raise ConfigError(
+                "parts 'keeper' say where a stream may give way, which scope 'any' does not heed; "
+                "set scope='own'"
+            )
         choice("penalty", self.penalty, get_args(Penalty))
         choice("enabled", self.enabled, (True, False))
         choice("guide", self.guide, get_args(Guide))
@@ -82,4 +94,6 @@ class ExchangeRule:
         """
         if self.guide == "scale":
             return None
-        return random_parts(channels, groups, self.rate, f"{self.seed}/{key}")
+        with torch.device("cpu"):  # also where a network is built without values
+            own = group_parts(channels, groups, self.parts)
+        return random_parts(own, groups, self.rate, f"{self.seed}/{key}")

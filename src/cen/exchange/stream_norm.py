@@ -65,7 +65,8 @@ class StreamNorm(nn.Module):
         for group in streams.groups:
             partnered[list(group)] = len(group) > 1
         # Derived from the arguments: not saved, but moved along with the module.
-        own = group_parts(num_features, streams.groups)
+        parts = "paper" if exchange is None else exchange.parts
+        own = group_parts(num_features, streams.groups, parts)
         self.register_buffer("own", own, persistent=False)
         self.register_buffer("partnered", partnered, persistent=False)
         self.register_buffer("owned", own & partnered, persistent=False)
@@ -120,7 +121,7 @@ class StreamNorm(nn.Module):
         wide = self._normalise(widen(packed, count))
         rule = self._acting_rule()
         if rule is not None:
-            wide = exchange_wide(wide, self._replaced_now(rule), self._groups_now())
+            wide = exchange_wide(wide, self._replaced_now(rule), self._groups_now(), rule.parts)
         return narrow(wide, count)
 
     def _normalise(self, wide: Tensor) -> Tensor:

@@ -98,7 +98,7 @@ def exchanged(norm: StreamNorm) -> Tensor:
     rule = norm._acting_rule()
     if rule is not None:
         replaced = norm._replaced_now(rule).cpu()
-        wide = exchange_wide(wide, replaced, norm._groups_now())
+        wide = exchange_wide(wide, replaced, norm._groups_now(), rule.parts)
     return torch.unflatten(wide, 1, (streams, channels)).permute(1, 2, 0).contiguous()
 
 

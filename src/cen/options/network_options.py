@@ -150,6 +150,9 @@ class ModelConfig(NetworkOptions):
             paper's 0.02 for segmentation networks, 0.01 for unet and cycle.
         scope: ``own``: a stream gives away channels of its own part only (the paper);
             ``any``: any channel below the threshold (the released code).
+        parts: Of scope ``own``: ``paper``: each of S streams may give way in 1/S of the channels;
+            ``keeper``: each channel has one stream that keeps it, and all others may give way there
+            (this project's extension, docs/models.md). The same with two streams.
         penalty: The scales that the penalty pulls at: a stream's own part, all, or none.
         guide: What says which channels are exchanged: their ``scale``, or ``random``: a fixed
             random share of each own part, from the start (ablation).
@@ -167,6 +170,7 @@ class ModelConfig(NetworkOptions):
         Amount | None, Networks(refinenet=2e-2, pspnet=2e-2, unet=1e-2, cycle=1e-2)
     ] = None
     scope: Literal["own", "any"] = "own"
+    parts: Literal["paper", "keeper"] = "paper"
     penalty: Literal["own", "all", "none"] = "own"
     guide: Literal["scale", "random"] = "scale"
     random_rate: Share = 0.0
@@ -195,6 +199,7 @@ class ModelConfig(NetworkOptions):
         """
         return {
             "scope": self.scope,
+            "parts": self.parts,
             "penalty": self.penalty,
             "enabled": self.exchange,
             "guide": self.guide,
@@ -213,6 +218,11 @@ class ModelConfig(NetworkOptions):
             raise ConfigError(
                 "model.outputs: is empty; name at least one, such as {segmentation: {kind: "
                 "segmentation}}"
+            )
+        if self.parts == "keeper" and self.scope != "own":
+            raise ConfigError(
+                "model.parts: keeper says where a stream may give way, which model.scope any does "
+                "not heed; set model.scope own"
             )
         plain = self.name in ("refinenet", "pspnet") and self.decoder_norm == "none"
         private = self.task_streams == "private" and self.convolution == "shared"

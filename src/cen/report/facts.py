@@ -156,7 +156,8 @@ def _exchange(model: Mapping[str, Any], train: Mapping[str, Any]) -> str:
     threshold = model.get("threshold")
     if threshold is None:
         threshold = unset(str(model.get("name")), "threshold")
-    return f"θ = {threshold}, scope {model.get('scope')}, {pull}, in the {where}"
+    parts = ", keeper parts" if model.get("parts") == "keeper" else ""
+    return f"θ = {threshold}, scope {model.get('scope')}{parts}, {pull}, in the {where}"
 
 
 def _duration(run: RunFolder) -> str:

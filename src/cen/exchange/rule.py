@@ -26,10 +26,6 @@ class ExchangeRule:
             for translation.
         scope: "own": a stream gives way in its own part only (paper); "any": in every channel
             (released code).
-        parts: Of scope "own". "paper": each of S streams may give way in 1/S of the channels.
-            "keeper" (this project's extension): each channel has one stream that keeps it, and all
-            the others may give way there, to the mean of those that have not; so more than two
-            streams become equal where they exchange, too. Of two streams that is the same.
         penalty: Which scales :func:`cen.sparsity` counts: the stream's own part (paper), all
             channels, or none (both ablations of the paper).
         enabled: False keeps the penalty but replaces nothing (ablation of the paper).
@@ -37,6 +33,10 @@ class ExchangeRule:
             own part is replaced from the start, whatever its scales are (this project's ablation).
         rate: The share that guide "random" replaces, in 0..1.
         seed: The draw of guide "random"; every layer draws for itself.
+        parts: Of scope "own". "paper": each of S streams may give way in 1/S of the channels.
+            "keeper" (this project's extension): each channel has one stream that keeps it, and all
+            the others may give way there, to the mean of those that have not; so more than two
+            streams become equal where they exchange, too. Of two streams that is the same.
 
     Raises:
         ConfigError: A value is out of range, or the values do not go together.
@@ -44,12 +44,12 @@ class ExchangeRule:
 
     threshold: float = 2e-2
     scope: Scope = "own"
-    parts: Parts = "paper"
     penalty: Penalty = "own"
     enabled: bool = True
     guide: Guide = "scale"
     rate: float = 0.0
     seed: int = 0
+    parts: Parts = "paper"
 
     def __post_init__(self) -> None:
         def keep(name: str, value: float) -> None:

@@ -8,6 +8,7 @@ dataclasses, mappings and plain values. Types of single values are checked by js
 import copy
 import dataclasses
 import functools
+import re
 import typing
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -70,6 +71,18 @@ class Key:
             }
         text = yaml.safe_dump(value, default_flow_style=True, sort_keys=False, width=1000)
         return text.removesuffix("...\n").strip()
+
+
+@dataclass(frozen=True)
+class Section:
+    """The keys of one dataclass: dotted name of the whole, what it is, and the keys."""
+
+    name: str
+    text: str
+    keys: list[Key]
+
+
+_PAGE = re.compile(r"docs/([\w-]+)\.md")
 
 
 def parse(value: Any, hint: Any, key: str, places: Places) -> Any:
@@ -252,7 +265,13 @@ def plain(value: Any) -> Any:
 
 
 def keys(cls: Any, prefix: str = "") -> Iterator[Key]:
-    """Yields every key of a dataclass tree with its documentation.
+    """Yields every key of a dataclass tree with its documentation, section by section."""
+    for section in sections(cls, prefix):
+        yield from section.keys
+
+
+def sections(cls: Any, prefix: str = "") -> list[Section]:
+    """The keys of a dataclass tree, those of each dataclass in a section of its own.
 
     The entries of a mapping or list of dataclasses are written ``<name>`` and ``<index>``.
     """
@@ -262,25 +281,34 @@ def keys(cls: Any, prefix: str = "") -> Iterator[Key]:
         for base in reversed(cls.__mro__)
         for item in docstring_parser.parse(base.__doc__ or "").params
     }
+    own = Section(prefix, (cls.__doc__ or "").partition("\n")[0], [])
+    found = [own]
     for item in dataclasses.fields(cls):
         name, hint = join(prefix, item.name), hints[item.name]
         if dataclasses.is_dataclass(hint):
-            yield from keys(hint, name)
+            found += sections(hint, name)
             continue
         default = item.default
         if item.default_factory is not dataclasses.MISSING:
             default = plain(item.default_factory())
-        yield Key(name, describe(hint), default, texts[item.name])
+        own.keys.append(Key(name, describe(hint), default, texts[item.name]))
         inner = typing.get_args(hint)[-1] if typing.get_origin(hint) in (dict, list) else None
         if dataclasses.is_dataclass(inner):
             entry = "<name>" if typing.get_origin(hint) is dict else "<index>"
-            yield from keys(inner, f"{name}.{entry}")
+            found += sections(inner, f"{name}.{entry}")
+    return found
 
 
-def markdown(cls: Any) -> str:
-    """The keys of a dataclass tree as a Markdown table, for the documentation."""
-    rows = ["| key | type | default | meaning |", "|---|---|---|---|"]
-    for key in keys(cls):
-        cells = (f"`{key.name}`", key.type, f"`{key.default_text}`", key.text.replace("``", "`"))
-        rows.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
-    return "\n".join(rows)
+def markdown(cls: Any, heading: str = "##") -> str:
+    """The keys of a dataclass tree as Markdown for the documentation: a table per section."""
+    lines = []
+    for section in sections(cls):
+        if section.name:
+            lines += [f"{heading} `{section.name}`", "", section.text, ""]
+        lines += ["| key | type | default | meaning |", "|---|---|---|---|"]
+        for key in section.keys:
+            text = _PAGE.sub(r"[\1](\1.md)", key.text.replace("``", "`"))
+            cells = (f"`{key.name}`", key.type, f"`{key.default_text}`", text)
+            lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+        lines.append("")
+    return "\n".join(lines).rstrip()

@@ -1,6 +1,7 @@
 """The command line as a whole: help, errors, exit codes, start-up."""
 
 import io
+import re
 import resource
 import subprocess
 import sys
@@ -9,10 +10,22 @@ from pathlib import Path
 
 import pytest
 
-from cen import cli
+from cen import cli, parsing
+from cen.config import Config
 from cen.errors import CenError, ConfigError
 
-VERBS = ("train", "evaluate", "predict", "export", "inspect", "report", "data", "configs", "bench")
+VERBS = (
+    "train",
+    "evaluate",
+    "predict",
+    "export",
+    "inspect",
+    "report",
+    "data",
+    "configs",
+    "bench",
+    "completion",
+)
 HEAVY = ("torch", "lightning", "cv2", "matplotlib", "numpy", "torchmetrics", "jsonargparse")
 
 
@@ -29,7 +42,7 @@ def test_help_names_every_verb_and_imports_nothing_heavy() -> None:
         f"print([m for m in {HEAVY} if m in sys.modules], file=sys.stderr)"
     )
     assert done.stderr.strip() == "[]"
-    assert all(f"    {verb} " in done.stdout for verb in VERBS)
+    assert all(re.search(rf"^    {verb}\s", done.stdout, re.M) for verb in VERBS)
     # The bound is 1.5 s. Time on the processor, so that a busy machine does not fail it.
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 1.5
@@ -53,10 +66,28 @@ def test_help_of_a_verb(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert f"usage: cen {verb}" in capsys.readouterr().out
 
 
-def test_help_of_train_documents_every_key(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit):
-        cli.main(["train", "--help"])
-    out = capsys.readouterr().out
+def help_of_train(option: str, capsys: pytest.CaptureFixture[str]) -> str:
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["train", option])
+    assert stop.value.code == 0
+    return capsys.readouterr().out
+
+
+def test_help_of_train_is_short(capsys: pytest.CaptureFixture[str]) -> None:
+    """What a newcomer sets, a line each, which fits a terminal."""
+    out = help_of_train("--help", capsys)
+    shown = re.findall(r"^  --([a-z.]+[.][a-z_.]+|seed) .*\(.*\)$", out, re.M)
+    assert 15 <= len(shown) <= 25
+    assert {"data.root", "model.inputs", "train.steps", "seed"} <= set(shown)
+    assert "--train.steps             Length of the run (1000)" in out
+    assert len(out.splitlines()) < 45
+    assert max(map(len, out.splitlines())) <= 100
+    assert "--help-all" in out
+
+
+def test_the_long_help_of_train_documents_every_key(capsys: pytest.CaptureFixture[str]) -> None:
+    out = help_of_train("--help-all", capsys)
+    assert all(f"--{key.name}  (" in out for key in parsing.keys(Config))
     assert "--data.modalities.<name>.unit  (number, or null; default: null)" in out
     assert "--train.sparsity  (number (at least 0); default: 0.001)" in out
     assert "λ, the weight of the ℓ1 penalty" in out

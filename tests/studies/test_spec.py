@@ -162,7 +162,7 @@ def test_the_study_may_say_where_the_data_lie(tmp_path: Path) -> None:
 
 def test_the_page_of_studies_lists_every_key_as_it_is() -> None:
     page = Path(__file__).parents[2] / "docs" / "studies.md"
-    assert parsing.markdown(Study) in page.read_text("utf-8")
+    assert parsing.markdown(Study, "###") in page.read_text("utf-8")
 
 
 URL = "http://127.0.0.1:9/weights.pth"

@@ -14,7 +14,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TextIO
 
-from cen.cli import bench, configs, data, evaluate, export, inspect, predict, report, study, train
+from cen.cli import (
+    bench,
+    completion,
+    configs,
+    data,
+    evaluate,
+    export,
+    inspect,
+    predict,
+    report,
+    study,
+    train,
+)
 from cen.cli.output import TellingOutput, is_helper_process
 from cen.cli.parser import Parser
 from cen.errors import CenError, printable
@@ -34,6 +46,7 @@ _VERBS = {
     "data": data,
     "configs": configs,
     "bench": bench,
+    "completion": completion,
 }
 
 

@@ -1,11 +1,13 @@
 """Train a network from a configuration, or resume an interrupted run.
 
-Every key of the configuration is an option, ``--train.steps 100``.
+Every key of the configuration is an option, ``--train.steps 100``; ``--help`` shows those that are
+set most often.
 """
 
 from __future__ import annotations
 
 import argparse
+import re
 import textwrap
 from datetime import datetime
 from pathlib import Path
@@ -18,11 +20,34 @@ from cen.errors import ConfigError
 if TYPE_CHECKING:
     from cen.config import Config
 
+_OFTEN = (
+    *("data.root", "data.layout", "data.classes", "data.transforms.crop", "data.transforms.scale"),
+    *("data.workers", "model.encoder", "model.weights", "model.inputs", "model.fusion"),
+    *("train.steps", "train.batch_size", "train.encoder_lr", "train.decoder_lr", "train.sparsity"),
+    *("train.exchange_rate", "train.modality_dropout", "train.precision", "train.accelerator"),
+    *("train.devices", "seed"),
+)
+"""The keys that somebody sets who starts."""
+
+
+class _HelpAll(argparse.Action):
+    """Prints the help with every key, and stops."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *args: Any) -> None:
+        """Replaces the short list of keys by the long one."""
+        assert isinstance(parser, Parser)
+        parser.more_help = _every_key
+        parser.print_help()
+        parser.exit()
+
 
 def add(parser: Parser) -> None:
     """Declares the options."""
     parser.free = "keys"
-    parser.more_help = _keys
+    parser.more_help = _keys_set_often
+    parser.add_argument(
+        "--help-all", action=_HelpAll, nargs=0, help="as --help, with every key of a configuration"
+    )
     parser.add_argument(
         "config",
         metavar="CONFIG",
@@ -86,14 +111,30 @@ def final_figures(folder: Path) -> dict[str, Any]:
     return {"run": str(folder), "steps": run.last_step, "metrics": dict(sorted(kept.items()))}
 
 
-def _keys() -> str:
-    """Every key of a configuration, for the help."""
+def _keys_set_often() -> str:
+    """The keys that are set most often, a line each, for the help."""
+    from cen import parsing
+    from cen.config import Config
+
+    lines = ["keys of a configuration that are set most often, each an option (--train.steps 100):"]
+    known = {key.name: key for key in parsing.keys(Config)}
+    for key in map(known.__getitem__, _OFTEN):
+        start = re.split(r"[;.] ", key.text.replace("``", ""), maxsplit=1)[0].rstrip(".")
+        text = textwrap.shorten(start, 66 - len(key.default_text), placeholder=" …")
+        lines.append(f"  --{key.name:24}{text} ({key.default_text})")
+    return "\n".join([*lines, "All others: cen train --help-all, or docs/configuration.md."])
+
+
+def _every_key() -> str:
+    """Every key of a configuration, for the long help."""
     from cen import parsing
     from cen.config import Config
 
     lines = ["keys of a configuration, each an option (--train.steps 100):"]
-    for key in parsing.keys(Config):
-        lines.append(f"  --{key.name}  ({key.type}; default: {key.default_text})")
-        text = key.text.replace("``", "")
-        lines += textwrap.wrap(text, 92, initial_indent=" " * 6, subsequent_indent=" " * 6)
+    for section in parsing.sections(Config):
+        lines.append("")
+        for key in section.keys:
+            lines.append(f"  --{key.name}  ({key.type}; default: {key.default_text})")
+            text = key.text.replace("``", "")
+            lines += textwrap.wrap(text, 92, initial_indent=" " * 6, subsequent_indent=" " * 6)
     return "\n".join(lines)

@@ -81,11 +81,7 @@ def plot_sample(
 def colour_labels(
     labels: NDArray[Any], palette: NDArray[np.uint8], ignore_index: int = 255
 ) -> NDArray[np.uint8]:
-    """(H, W) labels as an (H, W, 3) picture; ignored pixels are black.
-
-    Raises:
-        IndexError: a label beyond the palette.
-    """
+    """(H, W) labels as an (H, W, 3) picture; ignored pixels are black."""
     ignored = labels == ignore_index
     picture = palette[np.where(ignored, 0, labels)]
     picture[ignored] = 0

@@ -76,11 +76,7 @@ def spread(values: Floats) -> Floats:
 
 
 def needs_camera(field: FieldDescription, intrinsics: Any, size: tuple[int, int]) -> Matrix:
-    """The intrinsics of a sample, else those of the field.
-
-    Raises:
-        DataError: there are none, or they do not belong to a picture of this size.
-    """
+    """The intrinsics of a sample, else those of the field."""
     given = intrinsics if intrinsics is not None else field.intrinsics
     if given is None:
         raise DataError(

@@ -88,9 +88,5 @@ class FieldDescription:
         return 1.0 if self.unit is None else self.unit
 
     def part(self, picture: bool) -> Part:
-        """What of a file is read.
-
-        Args:
-            picture: whether its values are colours or brightness, as opposed to numbers.
-        """
+        """What of a file is read."""
         return Part(self.bands, self.page, self.variable, self.exif, picture)

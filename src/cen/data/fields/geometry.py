@@ -59,14 +59,7 @@ def resize_part(values: NDArray[Any], size: Size, part: tuple[slice, slice]) -> 
 def rotate(
     values: NDArray[Any], degrees: float, interpolation: Interpolation, outside: float
 ) -> NDArray[Any]:
-    """Turns a picture counter-clockwise about its centre, at its own size.
-
-    Args:
-        values: (H, W) or (H, W, C).
-        degrees: how far.
-        interpolation: as in `resize`.
-        outside: value of pixels that the picture does not reach.
-    """
+    """Turns a picture counter-clockwise about its centre, at its own size."""
     height, width = values.shape[:2]
     matrix = _turning(degrees, (height, width))[:2]
 
@@ -104,28 +97,36 @@ def as_intrinsics(values: Any, size: Size | None = None) -> Matrix:
     """A (3, 3) intrinsics matrix from that or from (fx, fy, cx, cy), in pixels.
 
     Args:
-        values: either form.
+        values: either form, or the nine numbers of a matrix row by row.
         size: (H, W) of the whole picture that they belong to, to be checked.
 
     Raises:
         DataError: they are no intrinsics, or the principal point lies outside the picture, as it
             does where they are those of a larger one.
     """
-    given = np.asarray(values, dtype=np.float64)
+    listed = values.tolist() if isinstance(values, np.ndarray) else values
+    try:
+        given = np.array(listed, dtype=np.float64)
+    except (TypeError, ValueError):
+        given = np.zeros(0)
     if given.shape == (4,):
         fx, fy, cx, cy = given.tolist()
         given = np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]])
+    given = given.reshape(3, 3) if given.size == 9 else given
     sound = given.shape == (3, 3) and np.isfinite(given).all() and (given[2] == (0, 0, 1)).all()
     if not sound or min(given[0, 0], given[1, 1]) <= 0:
-        raise DataError(
-            f"intrinsics {np.asarray(values).tolist()}: give fx, fy, cx, cy in pixels, or 3 × 3"
-        )
+        raise DataError(f"intrinsics {listed}: give fx, fy, cx, cy in pixels, or 3 × 3")
     if size is not None and not (0 <= given[0, 2] < size[1] and 0 <= given[1, 2] < size[0]):
         raise DataError(
             f"intrinsics: the principal point ({given[0, 2]:g}, {given[1, 2]:g}) lies outside the "
             f"picture of {size[0]} × {size[1]} (height × width); are they of another resolution?"
         )
     return given
+
+
+def pinhole(focal: float, size: Size) -> Matrix:
+    """Intrinsics of a camera that looks through the middle of a picture of (H, W) pixels."""
+    return as_intrinsics((focal, focal, 0.5 * size[1] - 0.5, 0.5 * size[0] - 0.5))
 
 
 def zoom_intrinsics(intrinsics: Matrix, size: Size, to: Size) -> Matrix:
@@ -264,11 +265,8 @@ def _roll(degrees: float) -> Matrix:
 def _turning(degrees: float, size: Size) -> Matrix:
     """The homography of pixels that turns a picture about its centre."""
     y, x = (size[0] - 1) / 2, (size[1] - 1) / 2
-    there, back = (
-        _moved([[1, 0, -x], [0, 1, -y], [0, 0, 1]]),
-        _moved([[1, 0, x], [0, 1, y], [0, 0, 1]]),
-    )
-    return np.asarray(back @ _roll(degrees) @ there)
+    back = _moved([[1, 0, x], [0, 1, y], [0, 0, 1]])
+    return np.asarray(back @ _roll(degrees) @ _moved([[1, 0, -x], [0, 1, -y], [0, 0, 1]]))
 
 
 def _moved(rows: Sequence[Sequence[float]]) -> Matrix:

@@ -70,9 +70,6 @@ def hha(depth: NDArray[Any], intrinsics: Matrix) -> NDArray[np.float32]:
 def gravity(normals: NDArray[Any]) -> NDArray[np.float64]:
     """Estimates the direction of gravity in the camera's axes.
 
-    Args:
-        normals: (H, W, 3) unit vectors, of either sign; NaN where unknown.
-
     Returns:
         (3,) unit vector that points down; (0, 1, 0), the camera's own down, where no surface
         says anything.

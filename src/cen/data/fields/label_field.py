@@ -76,16 +76,7 @@ class LabelField(FieldKind):
 
 
 def class_numbers(stored: NDArray[Any], field: FieldDescription, source: str) -> NDArray[Any]:
-    """Stored labels as class numbers from 0, with ``ignore_index`` for what is no class.
-
-    Args:
-        stored: (H, W) integers.
-        field: of kind label; its ``values``, ``first``, ``ignore`` say what they mean.
-        source: how messages name the file.
-
-    Raises:
-        DataError: a number that ``values`` does not list.
-    """
+    """Stored labels as class numbers from 0, with ``ignore_index`` for what is no class."""
     if field.values:
         return _listed(stored, field, source)
     if field.first == 0 and not field.ignore:
@@ -110,10 +101,6 @@ def mapped(
     stored: NDArray[Any], meanings: Mapping[int, int]
 ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     """What every stored number means, and which of them mean nothing.
-
-    Args:
-        stored: integers of any shape.
-        meanings: from stored numbers to what they mean; at least one.
 
     Returns:
         Both of the shape of ``stored``; the first is arbitrary where the second is true.

@@ -18,11 +18,7 @@ _NOTHING, _NEAR = 1e30, 1e-3
 
 
 def missing_values(missing: float | Sequence[float] | None) -> tuple[float, ...] | None:
-    """Stored values that are missing, of one or several numbers; NaN is missing anyway.
-
-    Raises:
-        ConfigError: they are no numbers.
-    """
+    """Stored values that are missing, of one or several numbers; NaN is missing anyway."""
     if missing is None:
         return None
     values = missing if isinstance(missing, Sequence) else [missing]

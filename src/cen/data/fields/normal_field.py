@@ -58,11 +58,7 @@ class NormalField(FieldKind):
 
 
 def parse_axes(axes: str) -> tuple[tuple[int, ...], tuple[float, ...]]:
-    """Channel and sign of x, y and z in ``"+x -y +z"``, which names each stored channel.
-
-    Raises:
-        ConfigError: the text does not name each axis once.
-    """
+    """Channel and sign of x, y and z in ``"+x -y +z"``, which names each stored channel."""
     words = axes.split()
     names = [word.lstrip("+-") for word in words]
     if sorted(names) != ["x", "y", "z"] or any(

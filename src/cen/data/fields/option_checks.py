@@ -3,108 +3,68 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any, get_args, get_type_hints
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import numpy as np
 
 from cen import schema
 from cen.data.fields.encodings import ENCODINGS
-from cen.data.fields.field_description import Beyond, FieldDescription
+from cen.data.fields.field_description import FieldDescription
 from cen.data.fields.field_kinds import KINDS
-from cen.data.fields.geometry import Interpolation
-from cen.data.fields.holes import Filling
 from cen.data.fields.missing import missing_values
 from cen.data.fields.normal_field import parse_axes
-from cen.data.formats.pictures import Exif
 from cen.errors import ConfigError, did_you_mean
+from cen.options.constraints import is_union
 
 MOST_ENTRIES = 2**16
 """Most channels, and most entries of any list, of a field that a file describes."""
 
-_NOT_GIVEN: Mapping[str, tuple[Any, ...]] = {
-    "fill_holes": (None,),
-    "intrinsics": (None,),
-    "farthest": (None,),
-    "bit_rotation": (0,),
-    "beyond": ("clip",),
-    "axes": ("+x +y +z",),
-    "missing": (None, ()),
-    "unit": (None, 1.0),
-}
-"""Options that are not for every kind, and what they are where they are not given."""
-
+_HINTS = get_type_hints(FieldDescription)
 # Options that once could be said of any kind, to no effect, and so stand in old files.
 _ONCE_SILENT = ("missing", "unit", "axes", "beyond")
-_BITS = (8, 16, 32, 64)
+_BITS = (None, 8, 16, 32, 64)
 # Bits of a depth file that may be rotated.
 _WORD = 16
 
 
 def check(field: FieldDescription) -> None:
-    """Brings the options of a modality to their types and refuses what does not fit.
-
-    Raises:
-        ConfigError: naming the option.
-    """
-    one_of("kind", field.kind, KINDS)
-    one_of("interpolation", field.interpolation, get_args(Interpolation))
-    one_of("fill_holes", field.fill_holes, (None, *get_args(Filling)))
-    one_of("bits", field.bits, (None, *_BITS))
+    """Brings the options of a modality to their types and refuses what does not fit."""
+    for name, hint in _HINTS.items():
+        if choices := choices_of(hint):
+            one_of(name, getattr(field, name), choices)
+    one_of("bits", field.bits, _BITS)
     one_of("encoding", field.encoding, ENCODINGS)
     parse_axes(field.axes)
     _check_channels(field)
-    object.__setattr__(field, "missing", missing_values(field.missing))
-    one_of("beyond", field.beyond, get_args(Beyond))
-    for name in ("scale", "fill", "unit", "farthest"):
-        value = getattr(field, name)
-        if value is not None or name in ("scale", "fill"):
-            object.__setattr__(field, name, _number(name, value))
-    for name in ("mean", "std"):
-        _numbers(field, name, field.channels)
-    _numbers(field, "clip", 2)
-    _numbers(field, "intrinsics", 4)
+    _check_numbers(field)
     _check_stored(field)
-    _check_values(field)
     KINDS[field.kind].check(field)
     _check_own_options(field)
 
 
-def one_of(name: str, value: object, choices: Any) -> None:
-    """Refuses a value that is none of the choices.
+def check_option(name: str, value: object, hint: Any) -> None:
+    """Refuses a value that is not of a type, or none of the choices that the type names."""
+    if choices := choices_of(hint):
+        one_of(name, value, choices)
+    else:
+        schema.check(value, hint, name, ConfigError)
 
-    Raises:
-        ConfigError: with the nearest that is.
-    """
+
+def choices_of(hint: Any) -> tuple[Any, ...]:
+    """What a Literal allows, with None where it may be null; empty for other types."""
+    parts = get_args(hint) if is_union(hint) else (hint,)
+    literals = [part for part in parts if get_origin(part) is Literal]
+    return (*((None,) if len(parts) > 1 else ()), *get_args(literals[0])) if literals else ()
+
+
+def one_of(name: str, value: object, choices: Any) -> None:
+    """Refuses a value that is none of the choices, with the nearest that is."""
     if value not in choices:
         hint = did_you_mean(value, [k for k in choices if isinstance(k, str)])
         names = ", ".join(str(k) for k in choices if k is not None)
         raise ConfigError(f"{name}: {value!r} is none of {names}{hint}")
-
-
-def _for_kinds(option: str) -> list[str]:
-    """The kinds that an option means something for."""
-    return [name for name, kind in KINDS.items() if option in kind.own_options]
-
-
-def _check_own_options(field: FieldDescription) -> None:
-    """Refuses options that mean nothing for the kind."""
-    kind = KINDS[field.kind]
-    for name, usual in _NOT_GIVEN.items():
-        if name not in kind.own_options and getattr(field, name) not in usual:
-            raise ConfigError(
-                f"{name}: is for kind {' or '.join(_for_kinds(name))}, not for kind {field.kind}"
-                f"{kind.instead.get(name, '')}"
-            )
-
-
-def _check_values(field: FieldDescription) -> None:
-    unit = field.unit
-    if min(field.std) <= 0 or field.scale == 0 or (unit is not None and unit <= 0):
-        raise ConfigError("std and unit must be positive and scale must not be 0")
-    kinds, clip = _for_kinds("clip"), field.clip
-    if clip is not None and (field.kind not in kinds or clip[0] >= clip[1]):
-        raise ConfigError(f"clip: {list(clip)} must rise, and is for kinds {', '.join(kinds)}")
 
 
 def _check_channels(field: FieldDescription) -> None:
@@ -121,52 +81,27 @@ def _check_channels(field: FieldDescription) -> None:
         )
 
 
-def _check_stored(field: FieldDescription) -> None:
-    """Whether bands and numbers of classes are whole, and of a kind that has them."""
-    object.__setattr__(field, "ignore", tuple(field.ignore))
-    object.__setattr__(field, "values", _pairs(field.values))
-    numbers = {"first": field.first, "ignore_index": field.ignore_index}
-    numbers["bit_rotation"] = field.bit_rotation
-    if field.page is not None:
-        numbers["page"] = field.page
-    _check_bands(field)
-    many = [("ignore", one) for one in field.ignore]
-    many += [("values", one) for pair in field.values for one in pair]
-    for name, value in [*numbers.items(), *many]:
-        if not isinstance(value, int) or isinstance(value, bool):
-            raise ConfigError(f"{name}: {value!r} is no whole number")
-    if not 0 <= field.bit_rotation < _WORD:
-        raise ConfigError(f"bit_rotation: {field.bit_rotation} is not within 0..{_WORD - 1}")
-    labels = KINDS[field.kind].classes
-    if not labels and (field.first or field.ignore or field.values):
-        raise ConfigError(f"first, ignore, values: are for kind label, not for kind {field.kind}")
-    if field.values and field.first:
-        raise ConfigError("first: means nothing beside values, which say what every number is")
-    if field.page is not None and field.page < 0:
-        raise ConfigError(f"page: {field.page} is no number of a page; they count from 0")
-    one_of("exif", field.exif, (None, *get_args(Exif)))
-    if field.variable is not None and not isinstance(field.variable, str):
-        raise ConfigError(f"variable: {field.variable!r} is no name of an array")
-
-
-def _check_bands(field: FieldDescription) -> None:
-    """Whether bands are numbers of bands, and as many as are read."""
-    if field.bands is None:
-        return
-    try:
-        bands = tuple(field.bands)
-        whole = all(isinstance(n, int) and not isinstance(n, bool) and n >= 0 for n in bands)
-    except TypeError:
-        bands, whole = (), False
-    if not bands or not whole:
-        raise ConfigError(
-            f"bands: {field.bands!r} is no list of bands, which count from 0; the fourth of a "
-            "file is bands: [3]"
-        )
-    object.__setattr__(field, "bands", bands)
-    needed = KINDS[field.kind].stored_channels(field)
-    if len(bands) != needed:
-        raise ConfigError(f"bands: {list(bands)} are {len(bands)}, but {needed} channels are read")
+def _check_numbers(field: FieldDescription) -> None:
+    """Makes floats of measures, and tuples of several."""
+    object.__setattr__(field, "missing", missing_values(field.missing))
+    for name in ("scale", "fill", "unit", "farthest"):
+        value = getattr(field, name)
+        if value is not None or name in ("scale", "fill"):
+            object.__setattr__(field, name, _number(name, value))
+    counts = {"mean": field.channels, "std": field.channels, "clip": 2, "intrinsics": 4}
+    for name, count in counts.items():
+        if (values := getattr(field, name)) is None:
+            continue
+        numbers = tuple(_number(name, number) for number in values)
+        if len(numbers) != count:
+            what = f"{count} channels; give one each" if name in ("mean", "std") else f"{count}"
+            raise ConfigError(f"{name}: {len(numbers)} numbers for {what}")
+        object.__setattr__(field, name, numbers)
+    unit, clip = field.unit, field.clip
+    if min(field.std) <= 0 or field.scale == 0 or (unit is not None and unit <= 0):
+        raise ConfigError("std and unit must be positive and scale must not be 0")
+    if clip is not None and clip[0] >= clip[1]:
+        raise ConfigError(f"clip: {list(clip)} must rise")
 
 
 def _number(name: str, value: Any) -> float:
@@ -179,28 +114,71 @@ def _number(name: str, value: Any) -> float:
     return number
 
 
-def _numbers(field: FieldDescription, name: str, count: int) -> None:
-    """Makes floats of a field with several numbers, and checks how many there are."""
-    values = getattr(field, name)
-    if values is None:
-        return
-    numbers = tuple(_number(name, number) for number in values)
-    if len(numbers) != count:
-        what = f"{count} channels; give one each" if name in ("mean", "std") else f"{count}"
-        raise ConfigError(f"{name}: {len(numbers)} numbers for {what}")
-    object.__setattr__(field, name, numbers)
-
-
-def _pairs(values: Sequence[Sequence[int]]) -> tuple[tuple[int, int], ...]:
-    """Pairs of numbers as tuples, by which a frozen modality is hashed.
-
-    Raises:
-        ConfigError: they are none.
-    """
+def _check_stored(field: FieldDescription) -> None:
+    """Whether what files hold is said in whole numbers and names."""
     try:
-        return tuple((stored, number) for stored, number in values)
+        # As tuples, by which a frozen modality is hashed.
+        values = tuple((stored, number) for stored, number in field.values)
     except (TypeError, ValueError):
-        raise ConfigError(f"values: {values!r} are no pairs of numbers") from None
+        raise ConfigError(f"values: {field.values!r} are no pairs of numbers") from None
+    object.__setattr__(field, "ignore", tuple(field.ignore))
+    object.__setattr__(field, "values", values)
+    _check_bands(field)
+    whole: list[tuple[str, Any]] = [
+        (name, getattr(field, name)) for name in ("first", "ignore_index", "bit_rotation")
+    ]
+    whole += [("page", field.page)] if field.page is not None else []
+    whole += [("ignore", one) for one in field.ignore]
+    whole += [("values", one) for pair in values for one in pair]
+    for name, value in whole:
+        if not _is_whole(value):
+            raise ConfigError(f"{name}: {value!r} is no whole number")
+    if not 0 <= field.bit_rotation < _WORD:
+        raise ConfigError(f"bit_rotation: {field.bit_rotation} is not within 0..{_WORD - 1}")
+    if values and field.first:
+        raise ConfigError("first: means nothing beside values, which say what every number is")
+    if field.page is not None and field.page < 0:
+        raise ConfigError(f"page: {field.page} is no number of a page; they count from 0")
+    if field.variable is not None and not isinstance(field.variable, str):
+        raise ConfigError(f"variable: {field.variable!r} is no name of an array")
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _check_bands(field: FieldDescription) -> None:
+    """Whether bands are numbers of bands, and as many as are read."""
+    if field.bands is None:
+        return
+    try:
+        bands = tuple(field.bands)
+    except TypeError:
+        bands = ()
+    if not bands or not all(_is_whole(band) and band >= 0 for band in bands):
+        raise ConfigError(
+            f"bands: {field.bands!r} is no list of bands, which count from 0; the fourth of a "
+            "file is bands: [3]"
+        )
+    object.__setattr__(field, "bands", bands)
+    needed = KINDS[field.kind].stored_channels(field)
+    if len(bands) != needed:
+        raise ConfigError(f"bands: {list(bands)} are {len(bands)}, but {needed} channels are read")
+
+
+def _check_own_options(field: FieldDescription) -> None:
+    """Refuses options that mean nothing for the kind."""
+    kind = KINDS[field.kind]
+    for option in fields(FieldDescription):
+        name = option.name
+        kinds = [other for other, its in KINDS.items() if name in its.own_options]
+        if not kinds or field.kind in kinds:
+            continue
+        if getattr(field, name) not in (option.default, None, ()):
+            raise ConfigError(
+                f"{name}: is for kind {' or '.join(kinds)}, not for kind {field.kind}"
+                f"{kind.instead.get(name, '')}"
+            )
 
 
 def from_file(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -211,11 +189,8 @@ def from_file(values: Mapping[str, Any]) -> dict[str, Any]:
 
     Returns:
         Plain values, without those that old versions wrote of kinds for which they mean nothing.
-
-    Raises:
-        ConfigError: a key is unknown, or its value has another type or too many entries.
     """
-    hints = {name: hint | None for name, hint in get_type_hints(FieldDescription).items()}
+    hints = {name: hint | None for name, hint in _HINTS.items()}
     if unknown := [key for key in values if key not in hints]:
         raise ConfigError(f"{unknown[0]}: no key of a modality; there are {', '.join(hints)}")
     hints |= {"missing": hints["missing"] | float, "bands": hints["bands"] | int}

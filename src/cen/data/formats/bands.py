@@ -21,9 +21,6 @@ def as_channels(stored: NDArray[Any], channels: int, told: str) -> NDArray[Any]:
         stored: (H, W) or (H, W, C), colours in RGB order.
         channels: 1 gives (H, W), others (H, W, C).
         told: how messages name the file.
-
-    Raises:
-        DataError: it has other bands.
     """
     planes = stored[..., None] if stored.ndim == 2 else stored
     found = planes.shape[2]

@@ -19,16 +19,7 @@ _SHOWN = 8
 
 
 def read_npz(content: NDArray[np.uint8], path: object, variable: str | None) -> NDArray[Any]:
-    """One array of an NPZ file; pickled objects are never loaded.
-
-    Args:
-        content: the whole file.
-        path: what messages call it.
-        variable: the name of the array; None: the only one that is a picture.
-
-    Raises:
-        DataError: the file is damaged, or has no such array of numbers, or several.
-    """
+    """One array of an NPZ file; pickled objects are never loaded."""
     try:
         with zipfile.ZipFile(io.BytesIO(content.data)) as archive:
             members = {
@@ -55,11 +46,7 @@ def read_npz(content: NDArray[np.uint8], path: object, variable: str | None) -> 
 
 
 def read_mat(path: Path, variable: str | None) -> NDArray[Any]:
-    """One array of a MATLAB file of any version, in MATLAB's order of axes, or of an HDF5 file.
-
-    Raises:
-        DataError: the file is damaged, or has no such array of numbers, or several.
-    """
+    """One array of a MATLAB file of any version, in MATLAB's order of axes, or of an HDF5 file."""
     with path.open("rb") as file:
         head = file.read(520)
     hdf5 = b"\x89HDF\r\n\x1a\n"
@@ -104,11 +91,7 @@ def _v73(path: Path, variable: str | None, plain: bool) -> NDArray[Any]:
 def _chosen(
     found: Mapping[str, tuple[tuple[int, ...], str]], variable: str | None, path: object
 ) -> str:
-    """The array that is meant.
-
-    Raises:
-        DataError: there is none, or it is not clear which.
-    """
+    """The array that is meant."""
     pictures = {
         name: shape
         for name, (shape, kind) in found.items()

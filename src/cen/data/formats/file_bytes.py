@@ -33,11 +33,7 @@ File = str | Path | InMemoryFile
 
 
 def ordinary(path: str | Path) -> Path:
-    """The path of a file that can be read to its end.
-
-    Raises:
-        OSError: it is missing, or a folder, a pipe or a device, which one could wait for for ever.
-    """
+    """The path of a file that can be read to its end."""
     path = Path(path)
     if path.stat() and not path.is_file():
         raise OSError(errno.EINVAL, "it is a folder or no ordinary file", str(path))
@@ -53,11 +49,7 @@ def is_file(path: Path) -> bool:
 
 
 def read_content(path: File) -> NDArray[np.uint8]:
-    """The bytes of a file.
-
-    Raises:
-        DataError: it is missing, no ordinary file, or larger than ``BYTE_LIMIT``.
-    """
+    """The bytes of a file."""
     if isinstance(path, InMemoryFile):
         return path.content
     try:

@@ -55,16 +55,7 @@ class Header:
 
 
 def read_header(content: bytes | memoryview, path: object) -> Header:
-    """Reads the header of a file and refuses pictures that are too large to be meant.
-
-    Args:
-        content: the whole file.
-        path: what it is called in messages.
-
-    Raises:
-        DataError: the file is empty, of no known kind, cut short where its header shows it, or its
-            picture has more than ``PIXEL_LIMIT`` pixels or ``VALUE_LIMIT`` values.
-    """
+    """Reads the header of a file and refuses pictures that are too large to be meant."""
     start = bytes(content[:64])
     if not start:
         raise DataError(f"{path}: is empty (0 bytes)")
@@ -93,11 +84,7 @@ def read_header(content: bytes | memoryview, path: object) -> Header:
 
 
 def check_size(height: int, width: int, channels: int, path: object) -> None:
-    """Refuses a picture that is too large to be meant.
-
-    Raises:
-        DataError: it has more than ``PIXEL_LIMIT`` pixels or ``VALUE_LIMIT`` values.
-    """
+    """Refuses a picture that is too large to be meant."""
     pixels = height * width
     if pixels > PIXEL_LIMIT or pixels * channels > VALUE_LIMIT:
         more = f" × {channels}" if channels > 1 else ""
@@ -108,11 +95,7 @@ def check_size(height: int, width: int, channels: int, path: object) -> None:
 
 
 def array_header(stream: BinaryIO) -> tuple[tuple[int, ...], np.dtype[Any]]:
-    """Shape and type at the start of an NPY file.
-
-    Raises:
-        ValueError: there are none that are sound.
-    """
+    """Shape and type at the start of an NPY file."""
     try:
         version = np.lib.format.read_magic(stream)
         read = {
@@ -126,11 +109,7 @@ def array_header(stream: BinaryIO) -> tuple[tuple[int, ...], np.dtype[Any]]:
 
 
 def check_array(shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
-    """Refuses an array that is no picture.
-
-    Raises:
-        ValueError: it is not (H, W) or (H, W, C) of numbers.
-    """
+    """Refuses an array that is no picture."""
     if len(shape) not in (2, 3) or dtype.kind not in "uifb":
         raise ValueError(f"an array of shape {shape} and type {dtype}, not numbers (H, W[, C])")
 

@@ -30,13 +30,6 @@ def read_labels(path: File, part: Part = WHOLE) -> NDArray[Any]:
     """Reads a label map: (H, W) integers; of a palette PNG the indices, not the colours.
 
     Masks of one bit, and Booleans of NPY files, are 0 and 1.
-
-    Args:
-        path: the file.
-        part: what of it.
-
-    Raises:
-        DataError: the file is missing, cannot be decoded, holds colours, or is of a lossy format.
     """
     content = read_content(path)
     header = read_header(content.data, path)
@@ -56,11 +49,7 @@ def read_labels(path: File, part: Part = WHOLE) -> NDArray[Any]:
 
 
 def check_integers(labels: NDArray[Any], path: object) -> None:
-    """Refuses what is no label map.
-
-    Raises:
-        DataError: it has several channels, or other values than integers.
-    """
+    """Refuses what is no label map."""
     if labels.ndim == 2 and np.issubdtype(labels.dtype, np.integer):
         return
     told = f"{path}: a label image has one integer per pixel, this has shape {labels.shape}"
@@ -77,15 +66,7 @@ def check_integers(labels: NDArray[Any], path: object) -> None:
 
 
 def read_colours(path: File, part: Part = WHOLE) -> NDArray[np.int64]:
-    """Reads a mask of colours: (H, W) of 65536 red + 256 green + blue.
-
-    Args:
-        path: the file.
-        part: what of it.
-
-    Raises:
-        DataError: the file cannot be decoded, has other than 8 bits, or is of a lossy format.
-    """
+    """Reads a mask of colours: (H, W) of 65536 red + 256 green + blue."""
     content = read_content(path)
     refuse_lossy(content.data, read_header(content.data, path), path)
     image = as_channels(read_array(path, part), 3, str(path))
@@ -109,11 +90,7 @@ def _few_values(content: NDArray[np.uint8], header: Header) -> bool:
 
 
 def _stored_numbers(content: NDArray[np.uint8], header: Header, path: object) -> NDArray[Any]:
-    """The numbers of a picture, of a palette its indices: OpenCV turns these into colours.
-
-    Raises:
-        DataError: it cannot be decoded, or is a film of several.
-    """
+    """The numbers of a picture, of a palette its indices: OpenCV turns these into colours."""
     try:
         with Image.open(io.BytesIO(content.data)) as image:
             pictures = getattr(image, "n_frames", 1)

@@ -22,10 +22,6 @@ def lossy_format(content: bytes | memoryview, header: Header) -> str | None:
 
     JPEG, lossy WebP, JPEG 2000 with the irreversible wavelet, and TIFF that holds one of these.
     AVIF, HEIC and JPEG XL are counted among them: whether one of these is exact is not looked for.
-
-    Args:
-        content: the whole file.
-        header: of it.
     """
     data = memoryview(content)
     start = bytes(data[:16])
@@ -59,11 +55,7 @@ def lossy_file(path: Path) -> str | None:
 
 
 def refuse_lossy(content: bytes | memoryview, header: Header, path: object) -> None:
-    """Refuses labels whose numbers or colours a compression has changed.
-
-    Raises:
-        DataError: naming the file and its format.
-    """
+    """Refuses labels whose numbers or colours a compression has changed."""
     name = lossy_format(content, header)
     if name is not None:
         raise DataError(

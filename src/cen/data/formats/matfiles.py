@@ -36,11 +36,7 @@ _OTHERS = (
 
 
 def library(name: str) -> Any:
-    """Imports h5py or a part of SciPy, which only these readers need.
-
-    Raises:
-        CenError: it is not installed.
-    """
+    """Imports h5py or a part of SciPy, which only these readers need."""
     try:
         return import_module(name)
     except ImportError as error:
@@ -52,11 +48,7 @@ def library(name: str) -> Any:
 
 
 def check_version(path: Path, version: Version) -> None:
-    """Refuses what is not a MATLAB file of this version, by its first bytes.
-
-    Raises:
-        DataError: the file is missing or something else; the message says what.
-    """
+    """Refuses what is not a MATLAB file of this version, by its first bytes."""
     try:
         with ordinary(path).open("rb") as file:
             head = file.read(512 + len(_HDF5))
@@ -83,15 +75,7 @@ def check_version(path: Path, version: Version) -> None:
 
 
 def load_v5(path: Path, names: Sequence[str]) -> dict[str, NDArray[Any]]:
-    """Reads some variables of a v5 file, as SciPy gives them (cells and structs as object arrays).
-
-    Args:
-        path: the file.
-        names: the variables; those that it lacks are left out.
-
-    Raises:
-        DataError: the file is damaged, or a variable is implausibly large.
-    """
+    """Reads those of some variables that a v5 file has, cells and structs as object arrays."""
     check_version(path, "v5")
     scipy_io = library("scipy.io")
     try:
@@ -109,22 +93,14 @@ def load_v5(path: Path, names: Sequence[str]) -> dict[str, NDArray[Any]]:
 
 
 def require(path: Path, variables: dict[str, NDArray[Any]], name: str) -> NDArray[Any]:
-    """One of the variables that ``load_v5`` found.
-
-    Raises:
-        DataError: it is not among them.
-    """
+    """One of the variables that ``load_v5`` found."""
     if name not in variables:
         raise DataError(f"{path}: has no variable {name}; is it the right file?")
     return variables[name]
 
 
 def integers(path: Path, name: str, values: NDArray[Any]) -> NDArray[np.int64]:
-    """A numeric variable of any shape as a list of whole numbers; MATLAB stores them as doubles.
-
-    Raises:
-        DataError: it holds something else.
-    """
+    """A numeric variable of any shape as a list of whole numbers; MATLAB stores them as doubles."""
     if values.dtype.kind not in "iuf" or values.size == 0:
         raise DataError(f"{path}: {name} is no list of numbers")
     whole = np.asarray(values, dtype=np.float64).ravel()
@@ -134,11 +110,7 @@ def integers(path: Path, name: str, values: NDArray[Any]) -> NDArray[np.int64]:
 
 
 def texts(path: Path, name: str, values: NDArray[Any]) -> list[str]:
-    """A cell array of char arrays, or a single one, as strings.
-
-    Raises:
-        DataError: it holds something else.
-    """
+    """A cell array of char arrays, or a single one, as strings."""
     cells = values.ravel().tolist() if values.dtype == object else [values]
     made = []
     for cell in cells:
@@ -157,9 +129,6 @@ def open_v73(path: Path) -> Iterator[Any]:
     """Opens a v7.3 file for reading, as an ``h5py.File``.
 
     Whatever h5py then says of damage is raised as a `DataError` that names the file.
-
-    Raises:
-        DataError: the file is missing, damaged or something else.
     """
     check_version(path, "v7.3")
     h5py = library("h5py")
@@ -173,20 +142,12 @@ def open_v73(path: Path) -> Iterator[Any]:
 
 
 def dataset(path: Path, group: Any, name: str) -> Any:
-    """The array ``name`` of an open v7.3 file or group, as an ``h5py.Dataset``; nothing is read.
-
-    Raises:
-        DataError: there is none, or it lies outside this file.
-    """
+    """The array ``name`` of an open v7.3 file or group, as an ``h5py.Dataset``; nothing is read."""
     return _own(path, name, _member(path, group, name))
 
 
 def struct(path: Path, file: Any, name: str) -> Any:
-    """The struct, or struct array, ``name`` of an open v7.3 file, as an ``h5py.Group``.
-
-    Raises:
-        DataError: there is none.
-    """
+    """The struct, or struct array, ``name`` of an open v7.3 file, as an ``h5py.Group``."""
     found = _member(path, file, name)
     if not isinstance(found, library("h5py").Group):
         raise DataError(f"{path}: {name} is no struct")
@@ -194,11 +155,7 @@ def struct(path: Path, file: Any, name: str) -> Any:
 
 
 def dereference(path: Path, file: Any, name: str, reference: Any) -> Any:
-    """The array that an entry of the cell array ``name`` refers to.
-
-    Raises:
-        DataError: it refers to nothing.
-    """
+    """The array that an entry of the cell array ``name`` refers to."""
     try:
         found = file[reference]
     except (ValueError, KeyError, TypeError, RuntimeError) as error:
@@ -207,11 +164,7 @@ def dereference(path: Path, file: Any, name: str, reference: Any) -> Any:
 
 
 def references(path: Path, group: Any, name: str) -> NDArray[Any]:
-    """The object references of a cell array, or of a field of a struct array, as a list.
-
-    Raises:
-        DataError: it holds something else.
-    """
+    """The object references of a cell array, or of a field of a struct array, as a list."""
     h5py = library("h5py")
     cells = dataset(path, group, name)
     if h5py.check_ref_dtype(cells.dtype) is not h5py.Reference:
@@ -222,11 +175,7 @@ def references(path: Path, group: Any, name: str) -> NDArray[Any]:
 def read(
     path: Path, name: str, array: Any, index: int | None = None, limit: int = PIXEL_LIMIT
 ) -> NDArray[Any]:
-    """Reads an array, or its part ``index`` along the first axis, which is MATLAB's last.
-
-    Raises:
-        DataError: it is implausibly large.
-    """
+    """Reads an array, or its part ``index`` along the first axis, which is MATLAB's last."""
     shape = array.shape if index is None else array.shape[1:]
     chunks = np.prod(array.chunks or (1,), dtype=np.float64)
     if np.prod(shape, dtype=np.float64) > limit or array.dtype.itemsize > 16 or chunks > 2**28:
@@ -235,11 +184,7 @@ def read(
 
 
 def texts_v73(path: Path, file: Any, name: str) -> list[str]:
-    """A cell array of char arrays as strings.
-
-    Raises:
-        DataError: it holds something else.
-    """
+    """A cell array of char arrays as strings."""
     made = []
     for reference in references(path, file, name):
         codes = dereference(path, file, name, reference)

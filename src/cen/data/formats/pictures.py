@@ -95,11 +95,7 @@ def read_stored(path: File, part: Part = WHOLE) -> Stored:
 
 
 def check_part(header: Header, part: Part, path: object) -> None:
-    """Refuses what would choose nothing of a file.
-
-    Raises:
-        DataError: a page of what is no TIFF, or an array of what holds no named ones.
-    """
+    """Refuses what would choose nothing of a file."""
     if part.page is not None and header.format != "tiff":
         raise DataError(f"{path}: page: is for TIFF files, and this is none; leave it out")
     if part.variable is not None and header.format not in ("npz", "mat"):
@@ -109,17 +105,7 @@ def check_part(header: Header, part: Part, path: object) -> None:
 def upright(
     values: NDArray[Any], orientation: int, exif: Exif | None, path: object
 ) -> NDArray[Any]:
-    """A picture as its header says that it is to be shown, or as it is stored.
-
-    Args:
-        values: (H, W) or (H, W, C) as stored.
-        orientation: 1 to 8 as in EXIF; 1 is upright.
-        exif: what is done about it, see `Part`.
-        path: what messages call the file.
-
-    Raises:
-        DataError: it is to be turned, and ``exif`` is None.
-    """
+    """A picture as its header says that it is to be shown, or as it is stored."""
     if orientation == 1 or exif == "ignore":
         return values
     if exif is None:
@@ -163,11 +149,7 @@ _TURNED = {
 
 
 def choose(values: NDArray[Any], bands: tuple[int, ...] | None, path: object) -> NDArray[Any]:
-    """Some bands of a picture.
-
-    Raises:
-        DataError: it has fewer.
-    """
+    """Some bands of a picture."""
     if bands is None:
         return values
     planes = values[..., None] if values.ndim == 2 else values
@@ -181,11 +163,7 @@ def choose(values: NDArray[Any], bands: tuple[int, ...] | None, path: object) ->
 
 
 def write_png(path: Path, values: NDArray[Any]) -> None:
-    """Writes an 8-bit RGB or 8- or 16-bit grey PNG; the file is complete or not there.
-
-    Raises:
-        DataError: the values cannot be encoded.
-    """
+    """Writes an 8-bit RGB or 8- or 16-bit grey PNG; the file is complete or not there."""
     ordered = np.ascontiguousarray(values[..., ::-1] if values.ndim == 3 else values)
     try:
         # Level 3 of 9: a tenth larger than the smallest, several times as fast.
@@ -197,11 +175,7 @@ def write_png(path: Path, values: NDArray[Any]) -> None:
 
 
 def decode(content: NDArray[np.uint8], header: Header, path: object) -> NDArray[Any]:
-    """What OpenCV makes of a picture, in RGB order, as it is stored.
-
-    Raises:
-        DataError: it makes nothing of it.
-    """
+    """What OpenCV makes of a picture, in RGB order, as it is stored."""
     if header.format == "cmyk":
         raise DataError(f"{path}: has four inks (CMYK), as for a printer; convert it to RGB")
     decoded, reason = None, ""

@@ -10,11 +10,7 @@ from cen.errors import DataError
 
 
 def read_lines(path: Path) -> list[str]:
-    """The lines of a list, as UTF-8 with or without a byte-order mark.
-
-    Raises:
-        DataError: it cannot be read.
-    """
+    """The lines of a list, as UTF-8 with or without a byte-order mark."""
     try:
         return ordinary(path).read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError as error:

@@ -50,10 +50,6 @@ def read_tiff(
 
     Returns:
         (H, W) or (H, W, C); and the number that its tag GDAL_NODATA (42113) calls no data.
-
-    Raises:
-        DataError: it is damaged, larger than the limits, of a type or compression that is not
-            decoded, or has several pictures that are no bands of one.
     """
     try:
         with tifffile.TiffFile(io.BytesIO(content.data)) as file:
@@ -161,11 +157,7 @@ def _as_type(nodata: float | None, dtype: np.dtype[Any]) -> Any:
 
 
 def _check(content: NDArray[np.uint8], page: Any, path: object) -> None:
-    """Refuses what is not decoded, and what would be larger than it says.
-
-    Raises:
-        DataError: naming the reason.
-    """
+    """Refuses what is not decoded, and what would be larger than it says."""
     channels = page.samplesperpixel
     check_size(page.imagelength, page.imagewidth, channels * page.imagedepth, path)
     name = _COMPRESSIONS.get(page.compression)

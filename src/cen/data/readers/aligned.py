@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_type_hints
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ from torch.utils.data import Dataset
 
 from cen.data.fields.geometry import as_intrinsics
 from cen.data.fields.modality import Modality
+from cen.data.fields.option_checks import check_option
 from cen.data.formats.file_bytes import is_file
 from cen.data.formats.label_maps import smoothed
 from cen.data.formats.pictures import turned
@@ -32,19 +33,21 @@ _LARGEST_BYTE = 255
 
 @dataclass(frozen=True)
 class Frame:
-    """The files of one sample, of a reader that lists them when it is opened.
+    """One sample of a reader that lists them when it is opened.
 
     Attributes:
-        name: of the sample, unique in its split.
+        name: unique in its split.
         files: by field.
         place: where it is listed, for messages; empty: nowhere.
         group: the room, building or scene that it belongs to; empty: it stands alone.
+        number: its place in a container of many.
     """
 
     name: str
     files: Mapping[str, Path]
     place: str = ""
     group: str = ""
+    number: int = 0
 
 
 class AlignedDataset(Dataset[Sample]):
@@ -58,7 +61,7 @@ class AlignedDataset(Dataset[Sample]):
     (seed, epoch, index) alone.
 
     A reader implements `open`, which says what the fields are and fills ``frames``; one whose
-    samples are not files of their own overrides `__len__`, `name`, `files` and `read` instead.
+    samples are not files of their own overrides `read`.
 
     Args:
         root: the folder or file of the data set.
@@ -131,14 +134,18 @@ class AlignedDataset(Dataset[Sample]):
         self.frames: Sequence[Frame] = ()
         self.modalities: dict[str, Modality] = {}
         self.targets: dict[str, Modality] = {}
+        hints = get_type_hints(type(self).open, include_extras=True)
+        for name, value in options.items():
+            # Python itself refuses what is no option at all.
+            check_option(f"data.options.{name}", value, hints.get(name, Any))
         self.open(classes, **options)
         self.select(modalities, targets)
 
     def open(self, classes: int | Sequence[str] | None, *args: Any, **options: Any) -> None:
         """Finds the samples of the split: sets ``fields``, ``labels`` and ``frames``.
 
-        A reader declares its own options here, as keywords with defaults; they are the keys of
-        ``data.options`` in a configuration.
+        A reader declares its own options here, as keywords with types, by which they are checked,
+        and defaults; they are the keys of ``data.options`` in a configuration.
 
         Args:
             classes: as given to the constructor.
@@ -226,7 +233,7 @@ class AlignedDataset(Dataset[Sample]):
         return modality.read(self.files(index)[field])
 
     def files(self, index: int) -> Mapping[str, Path]:
-        """The files of a sample by field (a container of many samples counts for each)."""
+        """The files of a sample by field; a container of many samples counts for each."""
         return self.frames[index].files
 
     def annotated(self, index: int) -> tuple[str, ...]:
@@ -238,13 +245,11 @@ class AlignedDataset(Dataset[Sample]):
 
     def place(self, index: int) -> str:
         """Where a sample comes from, for error messages."""
-        listed = self.frames[index].place if self.frames else ""
-        return listed or f"{self.root}, {self.name(index)}"
+        return self.frames[index].place or f"{self.root}, {self.name(index)}"
 
     def group(self, index: int) -> str:
         """The room, building or scene that a sample belongs to; by default its own name."""
-        group = self.frames[index].group if self.frames else ""
-        return group or self.name(index)
+        return self.frames[index].group or self.name(index)
 
     def extra(self, index: int) -> dict[str, Any]:
         """Further entries of a sample, such as ``intrinsics``: (3, 3) float64, in pixels."""

@@ -54,11 +54,7 @@ def describe(root: str | Path, keys: Sequence[str]) -> dict[str, Any]:
 
 
 def palette_of(described: Mapping[str, Any], classes: int) -> NDArray[np.uint8]:
-    """(C, 3) RGB colours: those of dataset.yaml if it has one per class, else well separated ones.
-
-    Raises:
-        DataError: dataset.yaml holds something else than RGB colours.
-    """
+    """(C, 3) RGB colours: of dataset.yaml if it has one per class, else well separated ones."""
     given = described.get("palette")
     if given is not None:
         try:
@@ -80,11 +76,7 @@ def palette_of(described: Mapping[str, Any], classes: int) -> NDArray[np.uint8]:
 def class_names(
     classes: int | Sequence[str] | None, described: Mapping[str, Any], root: Path
 ) -> tuple[str, ...]:
-    """The names of the classes: as given, else as dataset.yaml says; a number makes names of it.
-
-    Raises:
-        DataError: neither says it, or it is no number or list.
-    """
+    """The names of the classes: as given, else as dataset.yaml says; a number makes names of it."""
     given = described.get("classes") if classes is None else classes
     if given is None:
         raise DataError(

@@ -24,9 +24,6 @@ def class_colours(description: Description, name: str, classes: Sequence[str]) -
 
     Returns:
         From colour (65536 red + 256 green + blue) to class number; -1 for pixels without a label.
-
-    Raises:
-        ConfigError: a class has no colour, a name is no class, a colour is none or stands twice.
     """
     given = description.fields[name].colours or {}
     at = f"{description.key_of(name)}.colours"
@@ -55,11 +52,7 @@ def class_colours(description: Description, name: str, classes: Sequence[str]) -
 def decode_colours(
     path: Path, colours: dict[int, int], ignore_index: int, part: Part = WHOLE
 ) -> NDArray[np.int64]:
-    """(H, W) class numbers of a mask that holds colours.
-
-    Raises:
-        DataError: the file cannot be decoded, or has a colour that is no class.
-    """
+    """(H, W) class numbers of a mask that holds colours."""
     codes = read_colours(path, part)
     numbers, strange = mapped(codes, colours)
     if np.any(strange):
@@ -82,10 +75,6 @@ def class_values(description: Description, name: str, classes: Sequence[str]) ->
 
     Returns:
         Pairs of a stored number and its class, and the numbers that are no class.
-
-    Raises:
-        ConfigError: a key is no number, a name is no class, a class has no number, a number stands
-            twice, or another key says the same of the numbers.
     """
     field, key = description.fields[name], f"{description.key_of(name)}.values"
     for other in ("colours", "ignore"):

@@ -39,11 +39,7 @@ class Chosen:
 
 
 def check_splits(description: Description) -> None:
-    """Refuses splits that do not exist and values that are neither list, folder nor share.
-
-    Raises:
-        ConfigError: naming the key and the line.
-    """
+    """Refuses splits that do not exist and values that are neither list, folder nor share."""
     by_folder = any(pattern.by_split for pattern in description.patterns.values())
     for name, value in description.config.splits.items():
         at = description.at(f"splits.{name}")
@@ -85,19 +81,7 @@ def split_folder(description: Description, split: Split) -> str | None:
 def choose(
     description: Description, split: Split, names: Sequence[str], validation: float
 ) -> Chosen:
-    """The samples of a split where patterns have no {split}.
-
-    Args:
-        description: dataset.yaml.
-        split: which split.
-        names: of all samples, sorted.
-        validation: share of what is not test, where dataset.yaml does not say it.
-
-    Raises:
-        DataError: a list cannot be read, names no sample or one of another split; the split is
-            empty.
-        ConfigError: nothing says what the test split is.
-    """
+    """The samples of a split where patterns have no {split}."""
     splits, known = description.config.splits, set(names)
     listed: dict[str, dict[str, str]] = {}
     for name, value in splits.items():
@@ -140,12 +124,7 @@ def choose(
 
 
 def groups(description: Description, names: Sequence[str]) -> list[str]:
-    """What each sample belongs to: what the expression ``group`` finds in its name, else itself.
-
-    Raises:
-        ConfigError: it is no regular expression.
-        DataError: it does not match a name.
-    """
+    """What each sample belongs to: what the expression ``group`` finds in its name, else itself."""
     if description.config.group is None:
         return list(names)
     try:

@@ -116,12 +116,7 @@ class Description:
 
 
 def read_description(root: str | Path) -> Description:
-    """Reads the dataset.yaml of a folder, or the YAML file itself.
-
-    Raises:
-        DataError: the file is missing or no YAML, or a pattern is impossible.
-        ConfigError: a key is unknown or a value does not fit; the message has the line.
-    """
+    """Reads the dataset.yaml of a folder, or the YAML file itself."""
     path = Path(root)
     path = path / FILE if path.is_dir() else path
     read = read_yaml(path, DataError, f"; a folder needs a {FILE}, see docs/your-own-data.md")

@@ -35,17 +35,7 @@ class Mapping894:
 def choose_mapping(
     folder: Path, labels: int, names: Callable[[], list[str]], classes: int | Sequence[str] | None
 ) -> Mapping894:
-    """The mapping with as many classes as are wanted.
-
-    Args:
-        folder: where the mapping files are.
-        labels: how many labels the data have.
-        names: reads what they are called, from 1, where that is wanted.
-        classes: how many, or as many names; None: those of classMapping40.mat.
-
-    Raises:
-        DataError: no mapping has so many, or its file is damaged or does not fit the data.
-    """
+    """The mapping with as many classes as are wanted."""
     if classes is None:
         return mapping40(folder, labels)
     count = classes if isinstance(classes, int) else len(classes)
@@ -74,15 +64,7 @@ def _offered(folder: Path, labels: int, count: int) -> Iterator[Mapping894]:
 
 
 def mapping40(folder: Path, labels: int) -> Mapping894:
-    """The mapping of classMapping40.mat: ``mapClass`` and ``className``.
-
-    Args:
-        folder: where it is.
-        labels: how many labels the data have.
-
-    Raises:
-        DataError: the file is missing, damaged or maps another number of labels.
-    """
+    """The mapping of classMapping40.mat: ``mapClass`` and ``className``."""
     path = folder / MAPPING40
     found = matfiles.load_v5(path, ("mapClass", "className"))
     names = matfiles.texts(path, "className", matfiles.require(path, found, "className"))
@@ -91,11 +73,7 @@ def mapping40(folder: Path, labels: int) -> Mapping894:
 
 
 def mapping13(folder: Path, labels: int) -> Mapping894 | None:
-    """The mapping to 13 classes in either of its forms; None where there is no such file.
-
-    Raises:
-        DataError: the file is damaged, has neither form, or maps another number of labels.
-    """
+    """The mapping to 13 classes in either of its forms; None where there is no such file."""
     path = next((folder / name for name in MAPPINGS13 if (folder / name).is_file()), None)
     if path is None:
         return None

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cen.data.fields.geometry import as_intrinsics
 from cen.data.fields.modality import Modality
-from cen.data.fields.option_checks import one_of
 from cen.data.formats import matfiles
-from cen.data.readers.aligned import AlignedDataset
+from cen.data.readers.aligned import AlignedDataset, Frame
 from cen.data.readers.dataset_yaml import Classes, describe, palette_of
 from cen.data.readers.nyudv2_classes import LABELED, choose_mapping
 from cen.data.readers.splitting import Split, check_apart
@@ -90,15 +90,14 @@ class NYUDv2Mat(AlignedDataset):
         crop: bool = False,
     ) -> None:
         """Checks the files against each other; see the class for ``depth`` and ``crop``."""
-        one_of("depth", depth, get_args(Depth))
         folder = self.root
-        self._path = folder / LABELED
+        path = self._path = folder / LABELED
         self._depth, self._crop = _DEPTHS[depth], crop
-        self._size, scenes, labels = _survey(self._path, self._depth)
-        if crop and self._size != FRAME:
+        size, scenes, labels = _survey(path, self._depth)
+        if crop and size != FRAME:
             raise DataError(
-                f"{self._path}: crop is meant for frames of 480 x 640, these are "
-                f"{self._size[0]} x {self._size[1]}; leave it off"
+                f"{path}: crop is meant for frames of 480 x 640, these are {size[0]} x {size[1]}; "
+                "leave it off"
             )
         self._mapping = choose_mapping(folder, labels, self._names, classes)
         class_names = self._mapping.names
@@ -110,12 +109,7 @@ class NYUDv2Mat(AlignedDataset):
         table = self._mapping.table
         self._classes = np.where(table == 0, self.ignore_index, table - 1).astype(np.int32)
         described = describe(folder, ("palette", "intrinsics", "classes"))
-        self._intrinsics = _intrinsics(folder, described, self._size, crop)
-        numbers = _numbers(folder / SPLITS, self.split, len(scenes))
-        groups = [scenes[number - 1] for number in numbers]
-        part = self.cut(groups, f"{folder / SPLITS}, trainNdxs")
-        self._numbers = [numbers[index] for index in part]
-        self._scenes = [groups[index] for index in part]
+        self._intrinsics = _intrinsics(folder, described, size, crop)
         self.labels = {
             "segmentation": Classes(class_names, palette_of(described, len(class_names)))
         }
@@ -124,25 +118,14 @@ class NYUDv2Mat(AlignedDataset):
             "depth": {"kind": "depth", "unit": 1.0, "missing": 0.0},
             "segmentation": {"kind": "label"},
         }
-
-    def __len__(self) -> int:
-        return len(self._numbers)
-
-    def name(self, index: int) -> str:
-        """Number of the image in the file, from 1, with four digits."""
-        return f"{self._numbers[index]:04d}"
-
-    def place(self, index: int) -> str:
-        """The file, the number of the image as MATLAB counts, and its scene."""
-        return f"{self._path}, image {self._numbers[index]} ({self._scenes[index]})"
-
-    def group(self, index: int) -> str:
-        """The scene, such as kitchen_0003."""
-        return self._scenes[index]
-
-    def files(self, index: int) -> dict[str, Path]:
-        """The one file that holds all frames."""
-        return dict.fromkeys(self.fields, self._path)
+        files = dict.fromkeys(self.fields, path)
+        # Numbers of images, as MATLAB counts.
+        frames = [
+            Frame(f"{n:04d}", files, f"{path}, image {n} ({scenes[n - 1]})", scenes[n - 1], n)
+            for n in _numbers(folder / SPLITS, self.split, len(scenes))
+        ]
+        part = self.cut([frame.group for frame in frames], f"{folder / SPLITS}, trainNdxs")
+        self.frames = [frames[index] for index in part]
 
     def check_files(self) -> None:
         """Nothing more: the one file was opened."""
@@ -156,7 +139,7 @@ class NYUDv2Mat(AlignedDataset):
         variable = {"rgb": "images", "depth": self._depth, "segmentation": "labels"}[field]
         with matfiles.open_v73(self._path) as file:
             array = matfiles.dataset(self._path, file, variable)
-            frame = matfiles.read(self._path, variable, array, self._numbers[index] - 1).T
+            frame = matfiles.read(self._path, variable, array, self.frames[index].number - 1).T
         if self._crop:
             frame = frame[CROP]
         if field == "segmentation":
@@ -227,11 +210,9 @@ def _intrinsics(
     if given is None:
         return None
     try:
-        matrix = np.array(given, dtype=np.float64).reshape(3, 3)
-    except (TypeError, ValueError) as error:
-        raise DataError(f"{folder / 'dataset.yaml'}: intrinsics: not 3 x 3 numbers") from error
-    if not np.isfinite(matrix).all() or matrix[0, 0] <= 0.0 or matrix[1, 1] <= 0.0:
-        raise DataError(f"{folder / 'dataset.yaml'}: {matrix.tolist()} are no intrinsics")
+        matrix = as_intrinsics(given)
+    except DataError as error:
+        raise DataError(f"{folder / 'dataset.yaml'}: {error}") from None
     if crop:
         matrix[0, 2] -= CROP[1].start
         matrix[1, 2] -= CROP[0].start

@@ -20,11 +20,7 @@ FieldOptions = Mapping[str, Mapping[str, Any]]
 
 
 def reader(layout: str) -> type[AlignedDataset]:
-    """The reader of a layout.
-
-    Raises:
-        ConfigError: there is no such layout.
-    """
+    """The reader of a layout."""
     check_layout(layout)
     module, _, name = LAYOUTS[layout].rpartition(".")
     found: type[AlignedDataset] = getattr(import_module(module), name)
@@ -81,11 +77,7 @@ def open_layout(
 
 
 def described(dataset: AlignedDataset, wanted: FieldOptions, key: str) -> dict[str, Modality]:
-    """The modalities wanted: what the data set says of them, overruled by what the user says.
-
-    Raises:
-        ConfigError: naming the key, an unknown field or an impossible description.
-    """
+    """The modalities wanted: what the data set says of them, overruled by what the user says."""
     fields, root = dataset.fields, dataset.root
     made = {}
     for name, given in wanted.items():
@@ -106,11 +98,7 @@ def described(dataset: AlignedDataset, wanted: FieldOptions, key: str) -> dict[s
 
 
 def _check_published(root: Path, name: str, published: Mapping[str, Any]) -> None:
-    """Tells a data set that describes a field wrongly from a user who does.
-
-    Raises:
-        DataError: what the data set says of the field is impossible by itself.
-    """
+    """Tells a data set that describes a field wrongly from a user who does."""
     try:
         Modality.of(**published)
     except ConfigError as error:
@@ -143,16 +131,7 @@ class DatasetRecipe:
     partial: bool = False
 
     def open(self, split: Split, *, tolerant: bool = False) -> AlignedDataset:
-        """Opens one split, without transforms.
-
-        Args:
-            split: which.
-            tolerant: go on where files are missing; reading them fails then.
-
-        Raises:
-            ConfigError: an unknown layout, field or option.
-            DataError: the data set cannot be used.
-        """
+        """Opens one split, without transforms."""
         dataset = open_layout(
             self.layout,
             self.root,
@@ -178,11 +157,7 @@ class DatasetRecipe:
         return dataset
 
     def _check_given(self, dataset: AlignedDataset) -> None:
-        """Refuses what is said of a field that there is not: a depth would silently keep its unit.
-
-        Raises:
-            ConfigError: with the nearest field.
-        """
+        """Refuses what is said of a field that there is not: a depth would keep its unit."""
         for name in self.given:
             if name not in dataset.fields and name not in dataset.possible_fields:
                 raise dataset.no_field(name, "data.modalities")

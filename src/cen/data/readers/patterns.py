@@ -72,11 +72,7 @@ class Pattern:
         return "{split}" in self.text
 
     def find(self, root: Path, split: str | None = None) -> dict[str, str]:
-        """The files that match, as paths below the root, by the name of their sample.
-
-        Raises:
-            DataError: two files have one name, or none matches.
-        """
+        """The files that match, as paths below the root, by the name of their sample."""
         expression = self._expression(split and composed(split))
         found: dict[str, str] = {}
         for file in _walk(root, existing(root, self.folder(split))):

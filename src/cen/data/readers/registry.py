@@ -30,11 +30,7 @@ ROOMS_WRITERS: dict[str, str] = {
 
 
 def check_layout(layout: str) -> None:
-    """Refuses a name that no reader is registered under.
-
-    Raises:
-        ConfigError: with the nearest that is.
-    """
+    """Refuses a name that no reader is registered under."""
     if layout not in LAYOUTS:
         hint = did_you_mean(layout, LAYOUTS)
         raise ConfigError(f"data.layout: no layout {layout!r}{hint}; known: {', '.join(LAYOUTS)}")

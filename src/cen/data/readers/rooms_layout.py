@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cen.data.fields.modality import Modality
-from cen.data.readers.aligned import AlignedDataset
+from cen.data.readers.aligned import AlignedDataset, Frame
 from cen.data.readers.dataset_yaml import Classes
 from cen.data.rooms.labels import LabelSet, label_set
 from cen.data.rooms.render import render_scene
 from cen.data.rooms.splits import scene_index
-from cen.errors import ConfigError, DataError, shown
+from cen.errors import ConfigError, DataError, did_you_mean
+from cen.options.constraints import Share, Within
 
 _LABELS = "segmentation"
-_SIDES = (16, 4096)
-_SCENES = 10**9
+_Side = Annotated[int, Within(16, 4096)]
+_Scenes = Annotated[int, Within(1, 10**9)]
 # Keeps the draw of what is annotated apart from that of the scenes.
 _ANNOTATED = 17
 
@@ -68,27 +68,38 @@ class RoomsLayout(AlignedDataset):
         self,
         classes: int | Sequence[str] | None,
         *,
-        size: Sequence[int] = (96, 128),
+        size: tuple[_Side, _Side] = (96, 128),
         labels: LabelSet = "parts",
-        train: int = 1000,
-        test: int = 200,
-        scenes: int = 0,
-        annotated: Mapping[str, float] | None = None,
+        train: _Scenes = 1000,
+        test: _Scenes = 200,
+        scenes: Annotated[int, Within(0, 10**9)] = 0,
+        annotated: Mapping[str, Share] | None = None,
     ) -> None:
         """Chooses the scenes; see the class for the options."""
-        _check_options(size, {"train": train, "test": test, "scenes": scenes})
-        try:
-            chosen = label_set(labels)
-        except ValueError as error:
-            raise ConfigError(f"data.options.labels: {error}") from None
-        self._check_classes(classes, chosen.classes)
-        self.size, self.labels_of, self.scenes = (int(size[0]), int(size[1])), labels, scenes
+        chosen = label_set(labels)
+        wanted = classes if isinstance(classes, int) or classes is None else len(classes)
+        if wanted not in (None, len(chosen.classes)):
+            raise ConfigError(
+                f"data.classes: {wanted}, but this label set of Rooms has {len(chosen.classes)} "
+                "classes; leave data.classes out"
+            )
+        for name in annotated or {}:
+            if name not in FIELDS:
+                raise ConfigError(
+                    f"data.options.annotated: {name} is no field of Rooms"
+                    f"{did_you_mean(name, FIELDS)}; there are {', '.join(FIELDS)}"
+                )
+        self.size, self.labels_of, self.scenes = (size[0], size[1]), labels, scenes
         self.labels = {_LABELS: Classes(chosen.classes, np.array(chosen.palette, dtype=np.uint8))}
         self.fields = FIELDS
-        count = test if self.split == "test" else train
-        self._all = self.cut([f"scene {number}" for number in range(count)], "Rooms")
-        shares = _shares(annotated)
-        self._shares = shares if self.split != "test" else {}
+        count, self._part = (test, "test") if self.split == "test" else (train, "train")
+        # As the scenes are called in the written layouts.
+        names = [f"{self._part}_{number:05d}" for number in range(count)]
+        self._all = [
+            Frame(names[n], {}, f"Rooms, seed {scenes}, {names[n]}", number=n)
+            for n in self.cut(names, "Rooms")
+        ]
+        self._shares = dict(annotated or {}) if self.split != "test" else {}
         self.partial = bool(self._shares)
         self._kept: dict[int, dict[str, NDArray[Any]]] = {}
 
@@ -97,13 +108,8 @@ class RoomsLayout(AlignedDataset):
         modalities: Mapping[str, Modality] | None = None,
         targets: Mapping[str, Modality] | None = None,
     ) -> None:
-        """Chooses the fields that are read; scenes left without any ground truth are left out.
-
-        Raises:
-            ConfigError: a modality or target is no field of Rooms, or ``annotated`` names an input.
-            DataError: no scene is left.
-        """
-        self._numbers = self._all
+        """Chooses the fields that are read; scenes left without any ground truth are left out."""
+        self.frames = self._all
         super().select(modalities, targets)
         if inputs := [name for name in self._shares if name in (modalities or ())]:
             raise ConfigError(
@@ -112,108 +118,29 @@ class RoomsLayout(AlignedDataset):
             )
         if not self.targets:
             return
-        self._numbers = [n for i, n in enumerate(self._all) if self.annotated(i)]
-        if not self._numbers:
+        self.frames = [frame for i, frame in enumerate(self._all) if self.annotated(i)]
+        if not self.frames:
             raise DataError(
                 f"data.options.annotated: {self._shares} leaves no scene of the {self.split} split "
                 "any ground truth; raise the shares, or data.options.train"
             )
 
-    def __len__(self) -> int:
-        return len(self._numbers)
-
-    def name(self, index: int) -> str:
-        """The name that the scene has in the written layouts."""
-        part = "test" if self.split == "test" else "train"
-        return f"{part}_{self._numbers[index]:05d}"
-
     def annotated(self, index: int) -> tuple[str, ...]:
         """The targets that this scene has ground truth for, drawn by its number."""
-        number = self._numbers[index]
-        chances = np.random.default_rng([self.scenes, number, _ANNOTATED]).random(len(FIELDS))
+        seed = [self.scenes, self.frames[index].number, _ANNOTATED]
+        chances = np.random.default_rng(seed).random(len(FIELDS))
         drawn = dict(zip(FIELDS, chances.tolist(), strict=True))
         return tuple(n for n in self.targets if drawn[n] < self._shares.get(n, 1.0))
 
-    def place(self, index: int) -> str:
-        """Which scene of Rooms."""
-        return f"Rooms, seed {self.scenes}, {self.name(index)}"
-
-    def files(self, index: int) -> dict[str, Path]:
-        """None: there are no files."""
-        return {}
-
     def read(self, field: str, index: int, modality: Modality) -> NDArray[Any]:
         """Renders all fields that are read of a scene at once; hands out one."""
-        kept = self._kept.get(index)
-        if kept is None or field not in kept:
-            kept = self._kept[index] = self._render(index, field)
-        return kept[field]
-
-    def _render(self, index: int, field: str) -> dict[str, NDArray[Any]]:
-        wanted = {**self.targets, **self.modalities, field: None}
-        domains = {name: self.labels_of if name == _LABELS else name for name in wanted}
-        part = "test" if self.split == "test" else "train"
-        number = scene_index(part, self._numbers[index])
-        rendered = render_scene(self.scenes, number, self.size, set(domains.values()))
-        for picture in rendered.values():
-            picture.flags.writeable = False
-        return {name: rendered[domain] for name, domain in domains.items()}
-
-    @staticmethod
-    def _check_classes(given: int | Sequence[str] | None, label_classes: Sequence[str]) -> None:
-        count = given if isinstance(given, int) or given is None else len(given)
-        if count not in (None, len(label_classes)):
-            raise ConfigError(
-                f"data.classes: {count}, but this label set of Rooms has {len(label_classes)} "
-                "classes; leave data.classes out"
-            )
-
-
-def _shares(annotated: object) -> dict[str, float]:
-    """The option ``annotated``, checked.
-
-    Raises:
-        ConfigError: it is no mapping of fields to shares.
-    """
-    if annotated is None:
-        return {}
-    if not isinstance(annotated, Mapping):
-        raise ConfigError(
-            f"data.options.annotated: {annotated!r} is no mapping of fields to shares; write "
-            "{depth: 0.3}"
-        )
-    for name, share in annotated.items():
-        number = isinstance(share, int | float) and not isinstance(share, bool)
-        if name not in FIELDS or not (number and 0 <= share <= 1):
-            raise ConfigError(
-                f"data.options.annotated: {name}: {share!r} is no field of Rooms with a share "
-                f"between 0 and 1; the fields are {', '.join(FIELDS)}"
-            )
-    return dict(annotated)
-
-
-def _check_options(size: Any, counts: Mapping[str, Any]) -> None:
-    """Refuses options that describe no Rooms; they come from a file, so they may be anything.
-
-    Raises:
-        ConfigError: Naming the option.
-    """
-
-    def is_whole(value: Any, least: int, most: int) -> bool:
-        return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
-
-    if (
-        not isinstance(size, list | tuple)
-        or len(size) != 2
-        or not all(is_whole(side, *_SIDES) for side in size)
-    ):
-        raise ConfigError(
-            f"data.options.size: {shown(size)} is no size of Rooms; give [height, width] of "
-            f"{_SIDES[0]} to {_SIDES[1]} pixels each"
-        )
-    for name, value in counts.items():
-        least = 0 if name == "scenes" else 1
-        if not is_whole(value, least, _SCENES):
-            raise ConfigError(
-                f"data.options.{name}: {shown(value)} is no whole number from {least} to {_SCENES}"
-            )
+        number = self.frames[index].number
+        if field not in self._kept.get(number, {}):
+            wanted = {**self.targets, **self.modalities, field: None}
+            domains = {name: self.labels_of if name == _LABELS else name for name in wanted}
+            scene = scene_index(self._part, number)
+            rendered = render_scene(self.scenes, scene, self.size, set(domains.values()))
+            for picture in rendered.values():
+                picture.flags.writeable = False
+            self._kept[number] = {name: rendered[domain] for name, domain in domains.items()}
+        return self._kept[number][field]

@@ -51,11 +51,7 @@ class Store:
             return 0
 
     def read(self, name: str) -> bytes:
-        """A whole file.
-
-        Raises:
-            DataError: it cannot be read.
-        """
+        """A whole file."""
         try:
             if self.local:
                 return ordinary(self.path(name)).read_bytes()
@@ -66,11 +62,7 @@ class Store:
         return content
 
     def array(self, name: str) -> NDArray[Any]:
-        """An NPY file, mapped where it is local.
-
-        Raises:
-            DataError: it cannot be read, or is none.
-        """
+        """An NPY file, mapped where it is local."""
         try:
             if self.local:
                 path = ordinary(self.path(name))
@@ -81,11 +73,7 @@ class Store:
         return npy_array(InMemoryFile(self.path(name), np.frombuffer(self.read(name), np.uint8)))
 
     def ranges(self, names: Sequence[str], ranges: Sequence[tuple[int, int]]) -> list[bytes]:
-        """Ranges (start, stop) of files; over a network many at a time.
-
-        Raises:
-            DataError: naming the file of the first that cannot be read whole.
-        """
+        """Ranges (start, stop) of files; over a network many at a time."""
         try:
             contents: list[Any] = (
                 list(self._local(names, ranges)) if self.local else self._far(names, ranges)
@@ -135,11 +123,7 @@ class Store:
 
 
 def npy_array(file: InMemoryFile) -> NDArray[Any]:
-    """The array of an NPY file, after a look at how large its header says it is.
-
-    Raises:
-        DataError: it is damaged, or no array of numbers.
-    """
+    """The array of an NPY file, after a look at how large its header says it is."""
     stream = io.BytesIO(file.content.data)
     try:
         if np.lib.format.read_magic(stream) != (1, 0):

@@ -89,11 +89,7 @@ class Shards(AlignedDataset):
         self._held: dict[Member, InMemoryFile] = {}
 
     def _take(self, description: Mapping[str, Any]) -> None:
-        """Takes over what shards.yaml says.
-
-        Raises:
-            DataError: it is damaged.
-        """
+        """Takes over what shards.yaml says."""
         try:
             self.fields = {name: dict(field) for name, field in description["fields"].items()}
             self.labels = {
@@ -140,11 +136,7 @@ class Shards(AlignedDataset):
             self._held.clear()
 
     def raw(self, index: int) -> Sample:
-        """The sample as it was before it was put into a shard.
-
-        Raises:
-            DataError: a range cannot be read, or does not hold what the index says.
-        """
+        """The sample as it was before it was put into a shard."""
         if not 0 <= index < len(self):
             raise IndexError(f"sample {index} of {len(self)}")
         alone = (index, ABOUT) not in self._held
@@ -157,11 +149,7 @@ class Shards(AlignedDataset):
                 self._held.clear()
 
     def read(self, field: str, index: int, modality: Modality) -> NDArray[Any]:
-        """Decodes one file of a shard.
-
-        Raises:
-            DataError: it cannot be read or decoded.
-        """
+        """Decodes one file of a shard."""
         file = self._member(index, field)
         if file.name.endswith(".npy"):
             # Raw values, as the reader of the source made them.
@@ -200,11 +188,7 @@ class Shards(AlignedDataset):
         return dict.fromkeys(self.fields, path)
 
     def check_files(self) -> None:
-        """Checks the index and, on a disk of this machine, that every shard is whole.
-
-        Raises:
-            DataError: naming the file.
-        """
+        """Checks the index and, on a disk of this machine, that every shard is whole."""
         table = self._table()
         # Shard by shard: the index of millions of samples is not for copying.
         for first in range(0, self.length if self.store.local else 0, self.per_shard):
@@ -282,11 +266,7 @@ class Shards(AlignedDataset):
 
 
 def _description(store: Store) -> dict[str, Any]:
-    """shards.yaml.
-
-    Raises:
-        DataError: it is missing, or lacks a key.
-    """
+    """shards.yaml."""
     place = store.path(DESCRIPTION)
     description = parse_yaml(store.read(DESCRIPTION), place, DataError).value
     keys = ("fields", "labels", "inputs", "targets", "splits", "samples_per_shard")

@@ -23,27 +23,13 @@ _BLOCKS = 5
 
 
 def check_split(split: str) -> None:
-    """Refuses a split that does not exist.
-
-    Raises:
-        DataError: naming those that do.
-    """
+    """Refuses a split that does not exist."""
     if split not in SPLITS:
         raise DataError(f"no split {split!r}; there are {', '.join(SPLITS)}")
 
 
 def check_apart(path: Path, lists: Mapping[str, Sequence[Any]], one: str, prefix: str = "") -> None:
-    """Refuses official lists of training and test that repeat a sample, or share one.
-
-    Args:
-        path: the file that holds them.
-        lists: both by their names.
-        one: what a sample is called: "an image".
-        prefix: what stands before a sample that is named.
-
-    Raises:
-        DataError: naming list or sample.
-    """
+    """Refuses official lists of training and test that repeat a sample, or share one."""
     for name, samples in lists.items():
         if len(set(samples)) < len(samples):
             raise DataError(f"{path}: {name} names {one} twice")

@@ -6,17 +6,17 @@ import os
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cen.data.fields.field_description import Beyond
+from cen.data.fields.geometry import as_intrinsics
 from cen.data.fields.modality import Modality
-from cen.data.fields.option_checks import one_of
 from cen.data.formats import matfiles
 from cen.data.formats.file_bytes import is_file, ordinary
-from cen.data.readers.aligned import AlignedDataset
+from cen.data.readers.aligned import AlignedDataset, Frame
 from cen.data.readers.dataset_yaml import Classes, describe, palette_of
 from cen.data.readers.sunrgbd_lists import (
     frame_labels,
@@ -108,11 +108,8 @@ class SUNRGBD(AlignedDataset):
         missing: Missing = "error",
     ) -> None:
         """Reads the lists of the toolbox; see the class for the options."""
-        one_of("depth", depth, get_args(Depth))
-        one_of("beyond", beyond, get_args(Beyond))
-        one_of("missing", missing, get_args(Missing))
         folder = self.root
-        self._depth, self._missing = _DEPTHS[depth], missing
+        self._missing = missing
         names = _class_names(folder / CLASSES)
         self._label_of = {_plain(name): label for label, name in enumerate(names, start=1)}
         if classes is not None:
@@ -122,14 +119,6 @@ class SUNRGBD(AlignedDataset):
             names = list(names) if isinstance(classes, int) else [str(name) for name in classes]
         palette = palette_of(describe(folder, ("palette", "classes")), len(names))
         self.labels = {"segmentation": Classes(tuple(names), palette)}
-        listed = read_split(folder / ALLSPLIT, self.split)
-        groups = group_frames(listed)
-        part = self.cut(groups, f"{folder / ALLSPLIT}, alltrain")
-        self._frames = [listed[index] for index in part]
-        self._groups = [groups[index] for index in part]
-        self._numbers = _numbers(folder, self._frames)
-        self._listed = range(len(self._frames))
-        self._kept: Sequence[int] = self._listed
         self.fields = {
             "rgb": {"kind": "image"},
             "depth": {
@@ -138,21 +127,29 @@ class SUNRGBD(AlignedDataset):
             },
             "segmentation": {"kind": "label"},
         }
+        listed = read_split(folder / ALLSPLIT, self.split)
+        groups = group_frames(listed)
+        part = self.cut(groups, f"{folder / ALLSPLIT}, alltrain")
+        numbers = _numbers(folder, [listed[index] for index in part])
+        self._by_frame = numbers is None
+        self.frames = self._listed = [
+            self._frame(listed[index], _DEPTHS[depth], groups[index], number)
+            for index, number in zip(part, numbers or [0] * len(part), strict=True)
+        ]
 
-    def __len__(self) -> int:
-        return len(self._kept)
-
-    def name(self, index: int) -> str:
-        """The frame's folder below SUNRGBD, with dashes: kv1-NYUdata-NYU0001."""
-        return self._frames[self._kept[index]].replace("/", "-")
+    def _frame(self, name: str, depth: str, group: str, number: int) -> Frame:
+        """A frame; of a folder with no picture or several, the file is a pattern, which is none."""
+        folder = self.root / "SUNRGBD" / name
+        files = {
+            "rgb": _only_picture(folder / "image", "*.jpg"),
+            "depth": _only_picture(folder / depth, "*.png"),
+            "segmentation": folder / "seg.mat" if self._by_frame else self.root / SEGMENTATION,
+        }
+        return Frame(name.replace("/", "-"), files, str(folder), group, number)
 
     def check_files(self) -> None:
-        """Refuses or leaves out frames that lack files.
-
-        Raises:
-            DataError: naming how many do, and some.
-        """
-        self._kept = self._listed
+        """Refuses or leaves out frames that lack files."""
+        self.frames = self._listed
         if self._missing == "error":
             try:
                 super().check_files()
@@ -161,7 +158,7 @@ class SUNRGBD(AlignedDataset):
                     f"{error}; add it, or, of a part of the data set, data.options.missing: skip"
                 ) from None
             return
-        lacks = {index: lost for index in self._listed if (lost := self._lost(index))}
+        lacks = {index: lost for index in range(len(self)) if (lost := self._lost(index))}
         if not lacks:
             return
         told = "; ".join(f"{self.place(i)} has no {', '.join(lacks[i])}" for i in list(lacks)[:3])
@@ -172,51 +169,27 @@ class SUNRGBD(AlignedDataset):
         if len(lacks) == len(self):
             raise DataError(f"{text}; nothing is left of this split")
         warnings.warn(f"{text}; they are left out", CenWarning, stacklevel=4)
-        self._kept = [index for index in self._listed if index not in lacks]
+        self.frames = [frame for index, frame in enumerate(self._listed) if index not in lacks]
 
     def _lost(self, index: int) -> list[str]:
         """What a frame lacks of what is read."""
         files = self.files(index)
         read = {**self.modalities, **dict.fromkeys(self.annotated(index))}
         lost = [field for field in read if not is_file(files[field])]
-        if read and not is_file(self._folder(index) / "intrinsics.txt"):
+        if read and not is_file(Path(self.place(index), "intrinsics.txt")):
             lost.append("intrinsics.txt")
         return lost
 
-    def place(self, index: int) -> str:
-        """The frame's folder."""
-        return str(self._folder(index))
-
-    def group(self, index: int) -> str:
-        """The place, or a block of neighbouring frames."""
-        return self._groups[self._kept[index]]
-
-    def files(self, index: int) -> dict[str, Path]:
-        """Files of a frame; of a folder with no picture or several: a pattern, which is no file."""
-        folder = self._folder(index)
-        labels = folder / "seg.mat" if self._numbers is None else self.root / SEGMENTATION
-        return {
-            "rgb": _only_picture(folder / "image", "*.jpg"),
-            "depth": _only_picture(folder / self._depth, "*.png"),
-            "segmentation": labels,
-        }
-
     def extra(self, index: int) -> dict[str, Any]:
-        """``intrinsics``: (3, 3) float64 in pixels.
-
-        Raises:
-            DataError: intrinsics.txt is missing or holds something else.
-        """
-        path = self._folder(index) / "intrinsics.txt"
+        """``intrinsics``: (3, 3) float64 in pixels."""
+        path = Path(self.place(index), "intrinsics.txt")
         try:
             numbers = np.array(ordinary(path).read_text(encoding="ascii").split(), dtype=np.float64)
-            matrix = numbers.reshape(3, 3)
+            matrix = as_intrinsics(numbers.reshape(3, 3))
         except OSError as error:
             raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
-        except ValueError as error:
-            raise DataError(f"{path}: does not hold 3 x 3 numbers") from error
-        if not np.isfinite(matrix).all() or matrix[0, 0] <= 0.0 or matrix[1, 1] <= 0.0:
-            raise DataError(f"{path}: {numbers.tolist()} are no intrinsics")
+        except (ValueError, DataError) as error:
+            raise DataError(f"{path}: does not hold 3 x 3 numbers ({error})") from error
         # The toolbox counts pixels from 1 (read_3d_pts_general.m), this project from 0.
         matrix[:2, 2] -= 1.0
         return {"intrinsics": matrix}
@@ -227,8 +200,8 @@ class SUNRGBD(AlignedDataset):
         if field == "segmentation":
             found = (
                 self._by_name(path)
-                if self._numbers is None
-                else frame_labels(path, self._numbers[self._kept[index]])
+                if self._by_frame
+                else frame_labels(path, self.frames[index].number)
             )
             return self._classes_of(path, found)
         if not path.is_file():
@@ -253,9 +226,6 @@ class SUNRGBD(AlignedDataset):
             raise DataError(f"{path}: label {wrong} outside 0..{len(names)}")
         classes = labels.astype(np.int32)
         return np.where(classes == 0, np.int32(self.ignore_index), classes - 1)
-
-    def _folder(self, index: int) -> Path:
-        return self.root / "SUNRGBD" / self._frames[self._kept[index]]
 
 
 def _class_names(path: Path) -> list[str]:

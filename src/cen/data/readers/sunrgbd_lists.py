@@ -23,15 +23,7 @@ _BLOCK = 50
 
 
 def read_split(path: Path, split: Split) -> list[str]:
-    """Folders of the frames of an official split, below SUNRGBD.
-
-    Args:
-        path: allsplit.mat, which holds absolute paths of its authors' machine.
-        split: which; "train" and "validation" give the same.
-
-    Raises:
-        DataError: the file is damaged, a path leaves SUNRGBD, or a frame occurs twice.
-    """
+    """Folders of the frames of an official split, below SUNRGBD."""
     found = matfiles.load_v5(path, ("alltrain", "alltest"))
     both = {}
     for name in ("alltrain", "alltest"):
@@ -83,11 +75,7 @@ def meta_order(path: Path, changed: int) -> dict[str, int]:
 
 
 def seglabel(path: Path, file: Any) -> Any:
-    """The references to the labels of all frames, in an open SUNRGBD2Dseg.mat.
-
-    Raises:
-        DataError: the file has no such field.
-    """
+    """The references to the labels of all frames, in an open SUNRGBD2Dseg.mat."""
     return matfiles.dataset(path, matfiles.struct(path, file, "SUNRGBD2Dseg"), "seglabel")
 
 

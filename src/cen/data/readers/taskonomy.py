@@ -220,11 +220,7 @@ class Taskonomy(AlignedDataset):
         return modality.read(self._frames.path(field, int(self._keys[index])))
 
     def camera(self, index: int) -> Matrix | None:
-        """The camera of a frame from its ``point_info``, where that is there.
-
-        Raises:
-            DataError: the file says no field of view.
-        """
+        """The camera of a frame from its ``point_info``, where that is there."""
         key = int(self._keys[index])
         path = self._frames.path(POINT_INFO, key)
         if not path.is_file():
@@ -290,9 +286,6 @@ def _axes(described: Mapping[str, Any], rooms: bool, root: Path) -> str:
     """Where stored normals point: what dataset.yaml says, else as Taskonomy has it.
 
     Rooms written before version 0.2.0 says nothing, and has z to the camera.
-
-    Raises:
-        DataError: dataset.yaml says something else there.
     """
     axes = described.get("axes")
     if axes is None:

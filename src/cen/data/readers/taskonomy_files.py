@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from cen.data.fields.geometry import Matrix, as_intrinsics
+from cen.data.fields.geometry import Matrix, pinhole
 from cen.errors import DataError
 
 # Domains whose files are not called as their folder is: by the authors, in the sample building.
@@ -52,11 +52,7 @@ class Frames:
     suffixes: Mapping[str, str]
 
     def key(self, building: str, point: int, view: int) -> int:
-        """The number of a frame.
-
-        Raises:
-            DataError: there is no such building, or the numbers are too large.
-        """
+        """The number of a frame."""
         if building not in self.buildings:
             raise DataError(f"no building {building!r} in {self.root}")
         return self._key(self.buildings.index(building), point, view)
@@ -111,11 +107,7 @@ class Frames:
 
 
 def read_frames(root: Path, domain_names: Mapping[str, object]) -> Frames:
-    """Finds out the layout, the buildings and the domains of a folder.
-
-    Raises:
-        DataError: there is no such folder, or no domain in it.
-    """
+    """Finds out the layout, the buildings and the domains of a folder."""
     if not root.is_dir():
         raise DataError(f"{root}: no such folder; see docs/datasets.md for the layout")
     at_root = _folders(root)
@@ -144,9 +136,6 @@ def read_camera(path: Path, size: tuple[int, int]) -> Matrix:
     Args:
         path: the JSON file of the frame.
         size: (H, W) of its pictures; the field of view is that of the longer side.
-
-    Raises:
-        DataError: the file cannot be read, or says no angle between 0 and 180 degrees.
     """
     try:
         point_info = json.loads(path.read_text(encoding="utf-8"))
@@ -155,16 +144,11 @@ def read_camera(path: Path, size: tuple[int, int]) -> Matrix:
         raise DataError(f"{path}: says no field_of_view_rads ({error!r})") from error
     if not 0.0 < angle < math.pi:
         raise DataError(f"{path}: field_of_view_rads {angle} is no angle between 0 and π")
-    focal = 0.5 * max(size) / math.tan(0.5 * angle)
-    return as_intrinsics((focal, focal, 0.5 * size[1] - 0.5, 0.5 * size[0] - 0.5))
+    return pinhole(0.5 * max(size) / math.tan(0.5 * angle), size)
 
 
 def picture_size(path: Path) -> tuple[int, int]:
-    """(H, W) of a picture, from its header.
-
-    Raises:
-        DataError: it is none.
-    """
+    """(H, W) of a picture, from its header."""
     try:
         with Image.open(path) as image:
             return image.height, image.width

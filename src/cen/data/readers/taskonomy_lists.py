@@ -31,11 +31,6 @@ def listed_frames(
 
     Returns:
         The frames by split, and the place (list and line) of each.
-
-    Raises:
-        ConfigError: ``lists`` names other splits than these.
-        DataError: a list cannot be read or is empty, names a frame twice or one of another split,
-            or a path that leaves the root.
     """
     if (
         not isinstance(lists, Mapping)
@@ -63,11 +58,7 @@ def listed_frames(
 
 
 def building_splits(path: Path, buildings: tuple[str, ...]) -> dict[str, str]:
-    """The split of every building by the authors' CSV: id,train,val,test with a 1 in one column.
-
-    Raises:
-        DataError: the file cannot be read, has no such columns, or names none of the buildings.
-    """
+    """The split of every building by the authors' CSV: id,train,val,test with a 1 in one column."""
     rows = list(csv.DictReader(read_lines(path)))
     if not rows or not {"id", *_COLUMNS.values()} <= set(rows[0]):
         raise DataError(f"{path}: is no CSV with the columns id,train,val,test")

@@ -51,11 +51,7 @@ FUNCTION_LABELS = Labels("functions", BACKGROUND + FUNCTIONS, _BACKGROUND_COLOUR
 
 
 def label_set(name: str) -> Labels:
-    """Names and colours of a label set, ``"parts"`` or ``"functions"``.
-
-    Raises:
-        ValueError: no such label set.
-    """
+    """Names and colours of a label set, ``"parts"`` or ``"functions"``."""
     if name not in get_args(LabelSet):
         raise ValueError(f"no label set {name!r}; Rooms has {', '.join(get_args(LabelSet))}")
     return PARTS if name == "parts" else FUNCTION_LABELS

@@ -35,11 +35,7 @@ def cell(texts: Sequence[str]) -> NDArray[Any]:
 
 
 def save_v5(path: Path, variables: Mapping[str, Any]) -> None:
-    """Writes a compressed v5 file in one step.
-
-    Raises:
-        DataError: it cannot be written.
-    """
+    """Writes a compressed v5 file in one step."""
     buffer = BytesIO()
     library("scipy.io").savemat(buffer, dict(variables), do_compression=True, oned_as="column")
     content = buffer.getvalue()
@@ -60,11 +56,6 @@ class Mat73:
     def array(self, name: str, shape: Sequence[int], dtype: DTypeLike) -> Any:
         """Makes an empty array whose first axis, MATLAB's last, is filled frame by frame.
 
-        Args:
-            name: of the variable.
-            shape: as HDF5 sees it: MATLAB's in reverse order.
-            dtype: of its elements.
-
         Returns:
             An ``h5py.Dataset``.
         """
@@ -76,10 +67,6 @@ class Mat73:
 
     def reference(self, values: NDArray[Any], matlab_class: str | None = None) -> Any:
         """Puts an array among those that cells refer to.
-
-        Args:
-            values: with its axes as MATLAB has them.
-            matlab_class: where it is not that of the elements: "char".
 
         Returns:
             An object reference to it.

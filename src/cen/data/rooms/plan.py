@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from cen.data.fields.geometry import pinhole
 from cen.data.rooms.labels import LabelSet, label_set
 from cen.data.rooms.raycast import camera_of
 from cen.data.rooms.render import render_scene
@@ -122,11 +123,7 @@ class Plan:
     def intrinsics(self, scene: Scene) -> NDArray[np.float64]:
         """(3, 3) camera matrix of a scene in pixels; (0, 0) is the centre of the first pixel."""
         drawn = sample_scene(np.random.default_rng([self.seed, _index(scene), 0]))
-        focal = camera_of(drawn, self.size).focal
-        height, width = self.size
-        return np.array(
-            ((focal, 0.0, 0.5 * width - 0.5), (0.0, focal, 0.5 * height - 0.5), (0.0, 0.0, 1.0))
-        )
+        return pinhole(camera_of(drawn, self.size).focal, self.size)
 
     def _run(self, task: Callable[[Scene], Result]) -> Iterator[Result]:
         """Results of ``task`` for every scene, in order."""

@@ -7,11 +7,7 @@ SPLITS = {"train": 0, "validation": 2**30, "test": 2**31}
 
 
 def scene_index(split: str, number: int) -> int:
-    """Index, for ``render_scene``, of the ``number``-th scene of a split.
-
-    Raises:
-        ValueError: no such split, or a number that would reach the next split.
-    """
+    """Index, for ``render_scene``, of the ``number``-th scene of a split."""
     if split not in SPLITS:
         raise ValueError(f"no split {split!r}; there are {', '.join(SPLITS)}")
     if not 0 <= number < 2**30:

@@ -89,11 +89,7 @@ def _text(description: dict[str, Any]) -> str:
 
 
 def _already_there(plan: Plan) -> bool:
-    """Whether the folder holds this very data set, complete.
-
-    Raises:
-        DataError: it holds something else.
-    """
+    """Whether the folder holds this very data set, complete."""
     if plan.root.is_dir():
         remove_unfinished(plan.root)
     if not plan.root.is_dir() or not any(plan.root.iterdir()):

@@ -51,13 +51,7 @@ class LabelDeclaration:
 
 
 def doubts(declared: LabelDeclaration, training: Mapping[int, int], where: str) -> Iterator[str]:
-    """What is probably wrong with labels, judged by all the pixels of a training split.
-
-    Args:
-        declared: of the label field.
-        training: pixels by label value.
-        where: what was looked at, such as "the training split".
-    """
+    """What is probably wrong with labels, judged by all the pixels of a training split."""
     total = sum(training.values())
     if not total:
         return

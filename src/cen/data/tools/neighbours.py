@@ -39,10 +39,6 @@ def parted_film(
 ) -> str | None:
     """What is wrong where neighbours look alike and stand in different splits.
 
-    Args:
-        opened: the splits by name.
-        thumbnails: (samples, 64) of each; zeros where a picture could not be read.
-
     Returns:
         A sentence, None where nothing is.
     """

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cen.data.fields.geometry import Matrix, as_intrinsics, normals_from_depth, rays
+from cen.data.fields.geometry import Matrix, as_intrinsics, normals_from_depth, pinhole, rays
 from cen.data.fields.modality import Modality
 from cen.data.fields.normal_field import parse_axes
 from cen.data.formats.file_bytes import is_file
@@ -211,13 +211,7 @@ def compare(
 
 
 def judged(field_name: str, axes: str, facts: NormalFacts) -> Iterator[str]:
-    """What is wrong with normals, judged by all that were looked at.
-
-    Args:
-        field_name: of the normals.
-        axes: as they were read (`cen.data.Modality.axes`).
-        facts: of the whole data set.
-    """
+    """What is wrong with normals, judged by all that were looked at."""
     if facts.pixels < _FEW:
         return
     median = facts.median()
@@ -265,5 +259,4 @@ def _axes_of(choice: int, axes: str) -> str:
 
 
 def _usual_camera(size: tuple[int, int]) -> Matrix:
-    focal = 0.5 * max(size) / np.tan(0.5 * _USUAL_VIEW)
-    return np.array([[focal, 0, 0.5 * size[1] - 0.5], [0, focal, 0.5 * size[0] - 0.5], [0, 0, 1.0]])
+    return pinhole(0.5 * max(size) / np.tan(0.5 * _USUAL_VIEW), size)

@@ -255,12 +255,7 @@ def measure_samples(dataset: AlignedDataset, part: range) -> Statistics:
 
 
 def as_yaml(statistics: Statistics, first_line: str) -> str:
-    """The statistics as keys of a configuration, with the rest of them as comments.
-
-    Args:
-        statistics: of a training split.
-        first_line: what the file says of itself.
-    """
+    """The statistics as keys of a configuration, with the rest of them as comments."""
     lines = [f"# {first_line}", f"# {statistics.samples} training samples"]
     for name, depth in statistics.depth.items():
         d = depth.to_dict()

@@ -94,10 +94,6 @@ def with_camera(dataset: AlignedDataset, frames: int = 16) -> dict[str, Modality
 def far_from(values: NDArray[Any], seen: Mapping[str, Any]) -> str | None:
     """What is strange about a depth map, for a network trained with the range ``seen``.
 
-    Args:
-        values: (H, W) metres, NaN where missing.
-        seen: one entry of `seen_range`.
-
     Returns:
         A sentence for a warning, None where nothing is strange.
     """
@@ -119,11 +115,6 @@ def without_colours(
     values: NDArray[Any], modality: Modality, seen: Mapping[str, Any]
 ) -> str | None:
     """What is strange about a grey picture, for a network that was trained with colours.
-
-    Args:
-        values: raw.
-        modality: what they are.
-        seen: one entry of `seen_range`; empty where nothing is known.
 
     Returns:
         A sentence for a warning, None where nothing is strange.

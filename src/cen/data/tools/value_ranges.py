@@ -124,11 +124,6 @@ def describe_strange(
 ) -> Iterator[tuple[str, bool]]:
     """What `ValueRange.strange` finds, in words.
 
-    Args:
-        band: name of the field, or of one of its bands.
-        values: of many pictures.
-        modality: of the field.
-
     Yields:
         A sentence, and whether the value can be no measurement.
     """

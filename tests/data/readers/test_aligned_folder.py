@@ -203,7 +203,7 @@ def test_masks_of_colours(root):
     [
         (
             {"raod": [1, 2, 3]},
-            r"line \d+: outputs\.segmentation\.colours\.raod: is no class .*road",
+            r"line \d+: outputs\.segmentation\.colours\.raod: raod is no class.*road",
         ),
         ({"road": [1, 2, 3]}, "says no colour of the class person"),
         ({"road": [1, 2]}, r"\[1, 2\] is no colour"),

@@ -54,11 +54,11 @@ def test_a_scene_is_rendered_once_and_stays_as_it_is() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"size": [8, 8]}, "16 to 4096 pixels"),
+        ({"size": [8, 8]}, "16 to 4096"),
         ({"labels": "things"}, r"data\.options\.labels"),
         ({"classes": 7}, "15 classes"),
         ({"sizes": [32, 48]}, "did you mean 'size'"),
-        ({"annotated": {"depth": 2}}, "between 0 and 1"),
+        ({"annotated": {"depth": 2}}, "depth is 2; expected: 0 to 1"),
     ],
 )
 def test_impossible_options_are_refused(options: dict[str, object], message: str) -> None:

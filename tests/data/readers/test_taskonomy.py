@@ -440,7 +440,7 @@ def test_modalities_made_by_hand_learn_how_the_files_are(root):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"kind": "image", "first": 1}, "first, ignore, values: are for kind label"),
+        ({"kind": "image", "first": 1}, "first: is for kind label"),
         ({"kind": "edge", "bands": [0, 1]}, r"bands: \[0, 1\] are 2, but 1 channels are read"),
         ({"kind": "continuous", "bands": [-1]}, r"bands: \[-1\] is no list of bands"),
         ({"kind": "label", "first": 1.5}, r"first: 1\.5 is no whole number"),

@@ -122,7 +122,7 @@ def test_an_undeclared_sentinel_is_an_error_of_check(tmp_path):
 def test_the_tag_of_the_file_is_missing(tmp_path):
     report = check_data(folder(tmp_path, "-9999"), workers=1)
     assert not report.errors
-    told = report.ranges()["height"].to_dict()
+    told = report.total.ranges["height"].to_dict()
     assert told["missing"] == pytest.approx(48 / 384)
     assert 10 <= told["low"] < told["high"] <= 15
     notes = [f.text for f in report.findings if f.kind == "values"]

@@ -46,8 +46,6 @@ def run(args: argparse.Namespace) -> int:
 
 def _shown(report: Report) -> list[RenderableType]:
     """The report as tables and lines."""
-    from cen.data.tools.checking import depth_summary
-
     shown: list[RenderableType] = []
     rows = []
     for split, facts in report.splits.items():
@@ -58,7 +56,7 @@ def _shown(report: Report) -> list[RenderableType]:
         errors = [f for f in report.errors if f.split == split]
         rows.append((split, str(facts.samples), size, str(len(errors))))
     shown.append(printing.table(("split", "samples", "size", "errors"), rows))
-    depth = {name: depth_summary(facts) for name, facts in report.depth().items()}
+    depth = {name: facts.to_dict() for name, facts in report.total.depth.items()}
     if depth:
         head = ("depth", "unit", "nearest m", "median m", "farthest m", "holes %")
         lines = []
@@ -76,7 +74,7 @@ def _shown(report: Report) -> list[RenderableType]:
 def _normals(report: Report) -> list[RenderableType]:
     """How normals lie to what is seen."""
     rows = []
-    for name, facts in report.normals().items():
+    for name, facts in report.total.normals.items():
         median = f"{facts.median():.0f}" if facts.depth else "-"
         camera = "assumed" if facts.assumed else "known"
         away = f"{100 * facts.share_away:.1f}"
@@ -88,7 +86,7 @@ def _normals(report: Report) -> list[RenderableType]:
 def _ranges(report: Report) -> list[RenderableType]:
     """Values of the continuous fields, stored values times unit."""
     rows = []
-    for band, values in report.ranges().items():
+    for band, values in report.total.ranges.items():
         step = report.steps.get(band.partition("[")[0])
         if step is None:
             continue  # depth has a table of its own

@@ -17,7 +17,7 @@ class ContinuousField(FieldKind):
 
     name = "continuous"
     by_bands = True
-    encoded_truth = True
+    open_range = True
     own_options = ("missing", "unit", "clip")
 
     def raw_values(

@@ -27,6 +27,7 @@ class DepthField(FieldKind):
     network_channels = (1, 3)
     single = True
     metres = True
+    uneven = True
     own_options = (
         *("missing", "unit", "clip", "fill_holes", "intrinsics"),
         *("bit_rotation", "farthest", "beyond"),

@@ -25,6 +25,7 @@ class EdgeField(FieldKind):
     network_channels = (1, 3)
     single = True
     picture = True
+    bounded = True
     own_options = ("missing", "unit", "clip")
     file_options = ("clip",)
 
@@ -49,3 +50,8 @@ class EdgeField(FieldKind):
                 "what one stored value is worth, or clip: [0, 1] where more than white is meant"
             )
         return np.clip(values, 0.0, 1.0)
+
+    def impossible(self, values: NDArray[Any]) -> str:
+        """Strengths beyond 0 and 1."""
+        low, high = np.nanmin(values, initial=0.0), np.nanmax(values, initial=1.0)
+        return "" if (low, high) == (0, 1) else f"edges from {low:.4g} to {high:.4g}, not in 0..1"

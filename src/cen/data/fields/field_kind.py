@@ -36,12 +36,15 @@ class FieldKind:
         single: raw values have one channel, whatever the network gets.
         by_bands: a network gets as many channels as bands are chosen.
         picture: values are colours or brightness, as opposed to numbers.
+        colours: three channels are red, green and blue.
+        uneven: no sensor gives the same value everywhere.
+        bounded: the kind says what values there are; of others sentinels are looked for.
         measured: values come of a sensor, so that a compression that changes them spoils them.
         metres: values are distances.
         directions: values are vectors, which turn with the picture.
         classes: values are class numbers.
-        encoded_truth: ground truth is encoded and normalised as inputs are, since nothing else
-            says its range.
+        open_range: nothing but the data say the range, so that ground truth is encoded and
+            normalised as inputs are.
         own_options: options that mean something for this kind, but not for every one.
         file_options: those of them that say how files are stored.
         instead: what to do instead of giving an option that is not for this kind.
@@ -56,11 +59,14 @@ class FieldKind:
     single: ClassVar[bool] = False
     by_bands: ClassVar[bool] = False
     picture: ClassVar[bool] = False
+    colours: ClassVar[bool] = False
+    uneven: ClassVar[bool] = False
+    bounded: ClassVar[bool] = False
     measured: ClassVar[bool] = True
     metres: ClassVar[bool] = False
     directions: ClassVar[bool] = False
     classes: ClassVar[bool] = False
-    encoded_truth: ClassVar[bool] = False
+    open_range: ClassVar[bool] = False
     own_options: ClassVar[tuple[str, ...]] = ()
     file_options: ClassVar[tuple[str, ...]] = ()
     instead: ClassVar[Mapping[str, str]] = {}
@@ -103,11 +109,7 @@ class FieldKind:
         return 1 if self.single or ENCODINGS[field.encoding].colours else field.channels
 
     def check(self, field: FieldDescription) -> None:
-        """Refuses options that no field of this kind can have.
-
-        Raises:
-            ConfigError: naming the option.
-        """
+        """Refuses options that no field of this kind can have."""
         if field.unit is None:
             raise ConfigError(
                 f"unit: must be given for kind {self.name} with encoding {field.encoding}"
@@ -116,11 +118,7 @@ class FieldKind:
     # -- files ------------------------------------------------------------------------------------
 
     def read_file(self, path: File, field: FieldDescription) -> Stored:
-        """The stored values of a file.
-
-        Raises:
-            DataError: it is missing, cannot be decoded, or has no such part.
-        """
+        """The stored values of a file."""
         return read_stored(path, field.part(self.picture))
 
     def raw_values(
@@ -138,6 +136,10 @@ class FieldKind:
             DataError: other channels or types than declared.
         """
         raise NotImplementedError
+
+    def impossible(self, values: NDArray[Any]) -> str:
+        """What is wrong with raw values of a reader's own; empty where nothing is."""
+        return ""
 
     # -- numbers of a network ---------------------------------------------------------------------
 
@@ -160,11 +162,7 @@ class FieldKind:
         return encoding.decode(values, field) if encoding.decode else values
 
     def planes(self, field: FieldDescription, values: NDArray[Any]) -> NDArray[Any]:
-        """(H, W, C) with the channels that the network gets.
-
-        Raises:
-            DataError: the values have others.
-        """
+        """(H, W, C) with the channels that the network gets."""
         planes = values[..., None] if values.ndim == 2 else values
         if planes.shape[2] == 1 and self.stored_channels(field) == 1:
             planes = np.broadcast_to(planes, (*planes.shape[:2], field.channels))
@@ -209,10 +207,6 @@ def as_picture(values: NDArray[Any]) -> NDArray[np.uint8]:
 
 
 def check_channels(stored: NDArray[Any], channels: int, source: str) -> None:
-    """Refuses values with another number of channels.
-
-    Raises:
-        DataError: naming both numbers.
-    """
+    """Refuses values with another number of channels."""
     if (1 if stored.ndim == 2 else stored.shape[2]) != channels:
         raise DataError(f"{source}: {wrong_channels(stored, channels)}")

@@ -27,6 +27,8 @@ class ImageField(FieldKind):
     usual_channels = 3
     by_bands = True
     picture = True
+    colours = True
+    uneven = True
     measured = False
     instead: ClassVar[Mapping[str, str]] = {
         "missing": "; values that were measured are kind: continuous",

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from cen.data.fields.field_description import FieldDescription
 from cen.data.fields.field_kind import FieldKind
 from cen.data.formats.file_bytes import File
-from cen.data.formats.label_maps import check_integers, read_labels, smoothed
+from cen.data.formats.label_maps import check_integers, read_labels, strange_values
 from cen.data.formats.pictures import Stored
 from cen.errors import ConfigError, DataError
 
@@ -24,6 +24,7 @@ class LabelField(FieldKind):
     interpolation = "nearest"
     single = True
     classes = True
+    bounded = True
     measured = False
     own_options = ("first", "ignore", "values")
     file_options = ("first", "ignore", "ignore_index", "values")
@@ -119,13 +120,10 @@ def _listed(stored: NDArray[Any], field: FieldDescription, source: str) -> NDArr
     else:
         labels, strange = mapped(stored, _meanings(*pairs))
     if strange.any():
-        values, counts = np.unique(stored[strange], return_counts=True)
-        some = zip(values[:5].tolist(), counts[:5].tolist(), strict=True)
-        listed = ", ".join(f"{value} ({count} pixels)" for value, count in some)
-        more = f" and {len(values) - 5} more" if len(values) > 5 else ""
+        listed, smoothed = strange_values(stored[strange])
         raise DataError(
-            f"{source}: label {listed}{more} is not listed below values; name its class there, or "
-            f"'ignore'{smoothed(len(values))}"
+            f"{source}: label {listed} is not listed below values; name its class there, or "
+            f"'ignore'{smoothed}"
         )
     return labels
 

@@ -61,6 +61,11 @@ class Modality(FieldDescription):
         return self.field_kind.stored_channels(self)
 
     @property
+    def coloured(self) -> bool:
+        """Whether raw values are red, green and blue."""
+        return self.field_kind.colours and self.channels == 3
+
+    @property
     def vectors(self) -> bool:
         """Whether values are directions once they are prepared, and turn with the picture."""
         return has_directions(self, self.field_kind)
@@ -220,7 +225,7 @@ class Modality(FieldDescription):
 
     def prepare_target(self, values: NDArray[Any]) -> NDArray[Any]:
         """What is done to the whole picture of ground truth before its geometry."""
-        return self.prepare(values) if self.field_kind.encoded_truth else values
+        return self.prepare(values) if self.field_kind.open_range else values
 
     def target(self, prepared: NDArray[Any]) -> NDArray[Any]:
         """Ground truth from values of `prepare_target`; see `to_target`."""

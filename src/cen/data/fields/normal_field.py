@@ -25,6 +25,7 @@ class NormalField(FieldKind):
     usual_channels = 3
     network_channels = (3,)
     directions = True
+    bounded = True
     own_options = ("missing", "axes")
 
     def stored_channels(self, field: FieldDescription) -> int:
@@ -51,6 +52,14 @@ class NormalField(FieldKind):
         normals = unit_length(vectors[..., axes] * np.array(signs))
         normals[nothing] = np.nan
         return normals
+
+    def impossible(self, values: NDArray[Any]) -> str:
+        """Vectors of another length than 1."""
+        finite = values[np.isfinite(values).all(axis=-1)]
+        off = np.abs(np.linalg.norm(finite, axis=-1) - 1) > 0.1
+        if not off.size or off.mean() <= 0.01:
+            return ""
+        return f"{100 * off.mean():.0f} % of the normals have not length 1; how are they encoded?"
 
     def shown(self, values: NDArray[Any]) -> NDArray[Any]:
         """X is red, y green and what faces us blue, as everywhere in pictures of CEN."""

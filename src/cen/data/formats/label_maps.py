@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -76,11 +77,32 @@ def read_colours(path: File, part: Part = WHOLE) -> NDArray[np.int64]:
     return np.asarray(wide[..., 0] << 16 | wide[..., 1] << 8 | wide[..., 2])
 
 
-def smoothed(strange: int) -> str:
-    """The end of a message about so many values that are no class."""
-    if strange < _MANY:
+def no_classes(labels: NDArray[Any], classes: int, ignore_index: int) -> str:
+    """What is wrong where a label is neither a class nor ``ignore_index``, else empty."""
+    wrong = labels[((labels < 0) | (labels >= classes)) & (labels != ignore_index)]
+    if not wrong.size:
         return ""
-    return "; so many strange values come of resizing masks smoothly: resize them by nearest only"
+    listed, smoothed = strange_values(wrong)
+    return (
+        f"label {listed} outside 0..{classes - 1}; set it to {ignore_index} (ignore), name more "
+        "classes, or say what every number means (values: in the dataset.yaml of layout folder)"
+        f"{smoothed}"
+    )
+
+
+def strange_values(
+    strange: NDArray[Any], show: Callable[[int], object] = str, most: int = 5
+) -> tuple[str, str]:
+    """Some of the values that are no class, with their pixels; and what so many mean, if many."""
+    values, counts = np.unique(strange, return_counts=True)
+    pairs = zip(values[:most].tolist(), counts[:most].tolist(), strict=True)
+    listed = ", ".join(f"{show(value)} ({count} pixels)" for value, count in pairs)
+    if len(values) > most:
+        listed += f" and {len(values) - most} more"
+    if len(values) < _MANY:
+        return listed, ""
+    text = "; so many strange values come of resizing masks smoothly: resize them by nearest only"
+    return listed, text
 
 
 def _few_values(content: NDArray[np.uint8], header: Header) -> bool:

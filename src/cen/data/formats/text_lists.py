@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Iterator
 from pathlib import Path
 
 from cen.data.formats.file_bytes import ordinary
@@ -17,6 +18,17 @@ def read_lines(path: Path) -> list[str]:
         raise DataError(f"{path}: cannot read the list ({error}); save it as UTF-8") from error
     except OSError as error:
         raise DataError(f"{path}: cannot read the list ({error})") from error
+
+
+def read_entries(path: Path) -> Iterator[tuple[str, str]]:
+    """The entries of a list, each after its place; empty lines and those of # are none."""
+    empty = True
+    for number, line in enumerate(read_lines(path), start=1):
+        if line.strip() and not line.lstrip().startswith("#"):
+            empty = False
+            yield f"{path}, line {number}", line.strip()
+    if empty:
+        raise DataError(f"{path}: the list is empty")
 
 
 def composed(name: str) -> str:

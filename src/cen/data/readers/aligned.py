@@ -15,7 +15,7 @@ from cen.data.fields.geometry import as_intrinsics
 from cen.data.fields.modality import Modality
 from cen.data.fields.option_checks import check_option
 from cen.data.formats.file_bytes import is_file
-from cen.data.formats.label_maps import smoothed
+from cen.data.formats.label_maps import no_classes
 from cen.data.formats.pictures import turned
 from cen.data.readers.dataset_yaml import Classes
 from cen.data.readers.splitting import Split, check_split, cut_validation
@@ -347,29 +347,13 @@ class AlignedDataset(Dataset[Sample]):
         """Refuses what would be learnt from silently: other sizes, labels that are no class."""
         files = self.files(index)
         sizes = {field: value.shape[:2] for field, value in sample.items()}
-        if len(set(sizes.values())) > 1:
-            listed = ", ".join(
-                f"{self._file_name(files, field)} {h} x {w}" for field, (h, w) in sizes.items()
-            )
-            why = "".join(turned(path) for field, path in files.items() if field in sizes)
-            raise DataError(f"sizes differ: {listed}; align the sensors and resample first{why}")
-        for field, value in sample.items():
-            if field in self.labels:
-                self._check_labels(
-                    self._file_name(files, field), value, len(self.labels[field].names)
-                )
-
-    def _check_labels(self, told: str, labels: NDArray[Any], classes: int) -> None:
-        is_class = (labels >= 0) & (labels < classes)
-        wrong = ~is_class & (labels != self.ignore_index)
-        if np.any(wrong):
-            found = np.unique(labels[wrong])
-            values = ", ".join(str(value) for value in found[:5])
-            raise DataError(
-                f"{told}: label {values} outside 0..{classes - 1}; set it to "
-                f"{self.ignore_index} (ignore), name more classes, or say what every number means "
-                f"(values: in the dataset.yaml of layout folder){smoothed(len(found))}"
-            )
+        names = {field: self._file_name(files, field) for field in sizes}
+        if problem := differing_sizes(sizes, files, names):
+            raise DataError(problem)
+        for field in (field for field in sample if field in self.labels):
+            classes = len(self.labels[field].names)
+            if problem := no_classes(sample[field], classes, self.ignore_index):
+                raise DataError(f"{names[field]}: {problem}")
 
     def _file_name(self, files: Mapping[str, Path], field: str) -> str:
         """A file as a message names it: below the root where it is there."""
@@ -377,3 +361,17 @@ class AlignedDataset(Dataset[Sample]):
         if path is None:
             return field
         return str(path.relative_to(self.root) if path.is_relative_to(self.root) else path)
+
+
+def differing_sizes(
+    sizes: Mapping[str, tuple[int, ...]],
+    files: Mapping[str, Path],
+    names: Mapping[str, str] | None = None,
+) -> str:
+    """What is wrong with pictures of several sizes (H, W), by field; empty where they have one."""
+    if len(set(sizes.values())) <= 1:
+        return ""
+    called = names or {}
+    listed = ", ".join(f"{called.get(name, name)} {h} x {w}" for name, (h, w) in sizes.items())
+    why = "".join(turned(path) for name, path in files.items() if name in sizes)
+    return f"sizes differ: {listed}; align the sensors and resample first{why}"

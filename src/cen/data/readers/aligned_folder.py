@@ -8,16 +8,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
+from cen.data.fields.geometry import as_intrinsics
 from cen.data.fields.modality import Modality
-from cen.data.readers.aligned import AlignedDataset
+from cen.data.readers.aligned import AlignedDataset, Frame
 from cen.data.readers.dataset_yaml import Classes, palette_of
-from cen.data.readers.folder_labels import class_colours, class_values, decode_colours, named
-from cen.data.readers.folder_splits import Chosen, check_splits, choose, groups, split_folder
+from cen.data.readers.folder_labels import class_colours, class_list, class_values, decode_colours
+from cen.data.readers.folder_splits import Places, check_splits, choose, groups, split_folder
 from cen.data.readers.folder_yaml import Description, FieldConfig, read_description
 from cen.data.readers.patterns import natural
+from cen.data.transforms import INTRINSICS
 from cen.errors import CenWarning, ConfigError, DataError
 from cen.options.data_options import ModalityConfig
 
@@ -72,7 +73,6 @@ class AlignedFolder(AlignedDataset):
         self.own_classes = not (isinstance(about, Mapping) and about.get("name") == "rooms")
         self._files: dict[str, dict[str, str]] = {}
         self._folder: str | None = None
-        self._chosen = Chosen((), {})
         self.fields = {name: _arguments(description, name, ignored) for name in description.fields}
         self.labels = _labels(description, self.fields, classes)
         for name, field in description.fields.items():
@@ -93,17 +93,6 @@ class AlignedFolder(AlignedDataset):
         self.usual_inputs = tuple(description.config.modalities)
         self.usual_targets = tuple(description.config.outputs)
 
-    def __len__(self) -> int:
-        return len(self._chosen.names)
-
-    def name(self, index: int) -> str:
-        """What {id} stands for."""
-        return self._chosen.names[index]
-
-    def place(self, index: int) -> str:
-        """The list and the line, or the root and the name."""
-        return self._chosen.places.get(self.name(index), super().place(index))
-
     def group(self, index: int) -> str:
         """What the expression ``group`` finds in the name, else the name."""
         return groups(self._description, [self.name(index)])[0]
@@ -112,25 +101,21 @@ class AlignedFolder(AlignedDataset):
         """The files of a sample; one that is missing as it would be called."""
         name = self.name(index)
         return {
-            field: self.root / (found.get(name) or self._told_file(name, field))
+            field: self.root / (found.get(name) or self._usual_file(name, field))
             for field, found in self._files.items()
         }
 
     def extra(self, index: int) -> dict[str, Any]:
         """``intrinsics`` where the YAML gives them."""
-        given = self._description.config.intrinsics
-        if given is None:
-            return {}
-        across, down, x, y = given
-        return {"intrinsics": np.array(((across, 0.0, x), (0.0, down, y), (0.0, 0.0, 1.0)))}
+        camera = self._description.config.intrinsics
+        return {} if camera is None else {INTRINSICS: as_intrinsics(camera)}
 
     def read(self, field: str, index: int, modality: Modality) -> NDArray[Any]:
         """The raw array of one field of one sample."""
         path = self.files(index)[field]
         if field in self._colours:
-            return decode_colours(
-                path, self._colours[field], self.ignore_index, modality.part(picture=False)
-            )
+            part = modality.part(picture=False)
+            return decode_colours(path, self._colours[field], self.ignore_index, part)
         return modality.read(path)
 
     def check_files(self) -> None:
@@ -139,18 +124,16 @@ class AlignedFolder(AlignedDataset):
         if not wanted:
             return
         by_folder = any(self._description.patterns[name].by_split for name in wanted)
-        names = self._in_folders(wanted) if by_folder else self._anywhere(wanted)
-        self._require(wanted, names)
+        self._require(wanted, self._in_folders(wanted) if by_folder else self._anywhere(wanted))
 
-    def _anywhere(self, wanted: Sequence[str]) -> Sequence[str]:
-        """Names of this split where it is chosen by lists or shares."""
+    def _anywhere(self, wanted: Sequence[str]) -> Places:
+        """The samples of this split where it is chosen by lists or shares."""
         self._find(wanted, None)
         names = sorted({name for found in self._files.values() for name in found}, key=natural)
-        self._chosen = choose(self._description, self.split, names, self.validation)
-        return self._chosen.names
+        return choose(self._description, self.split, names, self.validation)
 
-    def _in_folders(self, wanted: Sequence[str]) -> Sequence[str]:
-        """Names of this split where every split has folders of its own."""
+    def _in_folders(self, wanted: Sequence[str]) -> Places:
+        """The samples of this split where every split has folders of its own."""
         description, split = self._description, self.split
         folder = split_folder(description, split)
         cut = folder is None and split == "validation"
@@ -167,8 +150,7 @@ class AlignedFolder(AlignedDataset):
         if cut:
             part = self.cut(groups(description, names), f"{description.root}, {folder}")
             names = [names[index] for index in part]
-        self._chosen = Chosen(tuple(names), {})
-        return names
+        return dict.fromkeys(names, "")
 
     def _find(self, wanted: Sequence[str], folder: str | None) -> None:
         self._files, self._folder = {}, folder
@@ -182,42 +164,42 @@ class AlignedFolder(AlignedDataset):
                 )
             self._files[name] = found
 
-    def _require(self, wanted: Sequence[str], names: Sequence[str]) -> None:
-        """Refuses or skips samples that lack files."""
-        lacks = {name: lost for name in names if (lost := self._lost(name, wanted))}
+    def _require(self, wanted: Sequence[str], samples: Places) -> None:
+        """Lists the samples; those that lack files are refused or skipped."""
+        lacks = {name: lost for name in samples if (lost := self._lost(name, wanted))}
+        self.frames = []
+        if lacks and len(lacks) == len(samples):
+            raise DataError(f"{self._description.path}: {self._without(lacks, wanted)}")
+        # Files are looked up by name: paths of millions would fill the memory.
+        self.frames = [Frame(name, {}, place) for name, place in samples.items()]
         if not lacks:
             return
-        if len(lacks) == len(names):
-            self._chosen = Chosen((), {})
-            same = {tuple(missed) for missed in lacks.values()}
-            if len(same) == 1 and set(next(iter(same))) < set(wanted):
-                raise DataError(self._without(lacks))
-            told = ", ".join(f"{field} such as {min(self._files[field])!r}" for field in wanted)
-            raise DataError(
-                f"{self._description.path}: no sample has all files; names ({{id}}) found: {told}; "
-                "the same sample must have the same name in every pattern"
-            )
         told = "; ".join(
-            f"{name} has no {', '.join(fields)} ({self._told_file(name, fields[0])})"
+            f"{name} has no {', '.join(fields)} ({self._usual_file(name, fields[0])})"
             for name, fields in list(lacks.items())[:_TOLD]
         )
         more = f" and {len(lacks) - _TOLD} more" if len(lacks) > _TOLD else ""
-        count = f"{len(lacks)} of {len(names)} samples"
+        count = f"{len(lacks)} of {len(samples)} samples"
         text = f"{self._description.path}: {count} lack files: {told}{more}"
         if self._description.config.missing == "error":
             raise DataError(f"{text}; add them, or say 'missing: skip'")
         warnings.warn(f"{text}; they are skipped", CenWarning, stacklevel=4)
-        kept = tuple(name for name in names if name not in lacks)
-        self._chosen = Chosen(kept, self._chosen.places)
+        self.frames = [frame for frame in self.frames if frame.name not in lacks]
 
-    def _without(self, lacks: Mapping[str, Sequence[str]]) -> str:
-        """What is wrong where a whole split lacks the same fields, as one without labels does."""
+    def _without(self, lacks: Mapping[str, Sequence[str]], wanted: Sequence[str]) -> str:
+        """What is wrong where no sample has all files."""
         name, fields = next(iter(lacks.items()))
-        example = self._told_file(name, fields[0])
+        if len(fields) == len(wanted) or any(lost != fields for lost in lacks.values()):
+            told = ", ".join(f"{field} such as {min(self._files[field])!r}" for field in wanted)
+            return (
+                f"no sample has all files; names ({{id}}) found: {told}; the same sample must have "
+                "the same name in every pattern"
+            )
+        # As in a split without labels.
         learnt = all(field in self.targets for field in fields)
         return (
-            f"{self._description.path}: none of the {len(lacks)} samples of the {self.split} split "
-            f"has {', '.join(fields)} (no file such as {example})"
+            f"none of the {len(lacks)} samples of the {self.split} split has {', '.join(fields)} "
+            f"(no file such as {self._usual_file(name, fields[0])})"
             + ("; without ground truth nothing is learnt or measured" if learnt else "")
             + f"; add the files, or say in splits: which samples are {self.split}"
         )
@@ -229,7 +211,7 @@ class AlignedFolder(AlignedDataset):
             return [field for field in lost if field in self.modalities]
         return lost
 
-    def _told_file(self, name: str, field: str) -> str:
+    def _usual_file(self, name: str, field: str) -> str:
         return self._description.patterns[field].path_of(name, self._folder)
 
 
@@ -237,10 +219,8 @@ def _arguments(description: Description, name: str, ignore_index: int) -> dict[s
     """What the YAML says of a field, as arguments of ``Modality.of``."""
     field = description.fields[name]
     if field.kind is None and name in description.config.outputs:
-        if named(field) is None:
-            raise ConfigError(
-                f"{description.at(f'outputs.{name}')}: say its kind, such as kind: label"
-            )
+        if class_list(field) is None:
+            raise ConfigError(f"{description.at_field(name)}: say its kind, such as kind: label")
         field = dataclasses.replace(field, kind="label")
     names = [item.name for item in dataclasses.fields(ModalityConfig)] + ["channels"]
     arguments = {key: getattr(field, key) for key in names if getattr(field, key) is not None}
@@ -251,7 +231,7 @@ def _arguments(description: Description, name: str, ignore_index: int) -> dict[s
     try:
         Modality.of(**arguments)
     except ConfigError as error:
-        raise ConfigError(f"{description.at(description.key_of(name))}: {error}") from None
+        raise ConfigError(f"{description.at_field(name)}: {error}") from None
     return arguments
 
 
@@ -272,8 +252,8 @@ def _labels(
         if fields[name].get("kind") != "label":
             _refuse_label_keys(description, name, field)
             continue
-        given = named(field) if classes is None or labels else classes
-        where = description.at(description.key_of(name))
+        given = class_list(field) if classes is None or labels else classes
+        where = description.at_field(name)
         if given is None:
             raise ConfigError(
                 f"{where}: how many classes? Say classes: [road, person], or their number"
@@ -302,7 +282,7 @@ def _labels(
 def _refuse_label_keys(description: Description, name: str, field: FieldConfig) -> None:
     for key in ("classes", "palette", "colours", "values", "ignore"):
         if getattr(field, key) is not None:
-            at = description.at(f"{description.key_of(name)}.{key}")
+            at = description.at_field(name, key)
             raise ConfigError(f"{at}: is for kind: label; this field is of another kind")
 
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
-from cen.data.formats.text_lists import composed, forward, read_lines
+from cen.data.formats.text_lists import composed, forward, read_entries
 from cen.data.readers.folder_yaml import Description
 from cen.data.readers.patterns import natural
 from cen.data.readers.splitting import Split, cut_validation, hashed_split
@@ -17,25 +16,15 @@ from cen.errors import ConfigError, DataError, did_you_mean
 TEST_SHARE = 0.2
 """Share of the samples that is the test split where nothing says so."""
 
+Places = dict[str, str]
+"""The samples of a split in order, with list and line of those that a list names."""
+
 # What the folder of a split is called where the YAML does not say it.
 _FOLDERS = {
     "train": ("train", "training"),
     "validation": ("val", "validation", "valid"),
     "test": ("test", "testing"),
 }
-
-
-@dataclass(frozen=True)
-class Chosen:
-    """Samples of a split.
-
-    Attributes:
-        names: of the samples, in order.
-        places: list and line of those that a list names.
-    """
-
-    names: tuple[str, ...]
-    places: Mapping[str, str]
 
 
 def check_splits(description: Description) -> None:
@@ -80,10 +69,10 @@ def split_folder(description: Description, split: Split) -> str | None:
 
 def choose(
     description: Description, split: Split, names: Sequence[str], validation: float
-) -> Chosen:
-    """The samples of a split where patterns have no {split}."""
+) -> Places:
+    """The samples of a split where patterns have no {split}, of all samples, sorted."""
     splits, known = description.config.splits, set(names)
-    listed: dict[str, dict[str, str]] = {}
+    listed: dict[str, Places] = {}
     for name, value in splits.items():
         if isinstance(value, str):
             listed[name] = _read_list(description, description.root / forward(value), known, listed)
@@ -96,7 +85,7 @@ def choose(
         validation = 0.0
     validation = shares.get("validation", validation)
     if split in listed and (split != "train" or validation == 0.0):
-        return Chosen(tuple(listed[split]), listed[split])
+        return listed[split]
     if "train" in listed:
         pool, places = sorted(listed["train"], key=natural), listed["train"]
         assert split != "test"
@@ -104,23 +93,17 @@ def choose(
             groups(description, pool), validation, split, f"{description.root / splits['train']}"
         )
         kept = {pool[index] for index in part}
-        return Chosen(tuple(name for name in places if name in kept), places)
+        return {name: place for name, place in places.items() if name in kept}
     # The other frames of a listed scene are left out: they would show it to the other splits.
     taken = set(groups(description, [name for rows in listed.values() for name in rows]))
-    pool = [
-        name
-        for name, group in zip(names, groups(description, names), strict=True)
-        if group not in taken
-    ]
+    owners = zip(names, groups(description, names), strict=True)
+    pool = [name for name, group in owners if group not in taken]
     test = shares.get("test", 0.0 if splits else TEST_SHARE)
+    where = str(description.path)
     part = hashed_split(
-        groups(description, pool),
-        split,
-        validation=validation,
-        test=test,
-        where=str(description.path),
+        groups(description, pool), split, validation=validation, test=test, where=where
     )
-    return Chosen(tuple(pool[index] for index in part), {})
+    return dict.fromkeys([pool[index] for index in part], "")
 
 
 def groups(description: Description, names: Sequence[str]) -> list[str]:
@@ -143,15 +126,10 @@ def groups(description: Description, names: Sequence[str]) -> list[str]:
 
 
 def _read_list(
-    description: Description, path: Path, names: set[str], others: Mapping[str, Mapping[str, str]]
-) -> dict[str, str]:
-    """Names of samples with the place of each."""
-    lines = read_lines(path)
-    found: dict[str, str] = {}
-    for number, line in enumerate(lines, start=1):
-        text, place = line.strip(), f"{path}, line {number}"
-        if not text or text.startswith("#"):
-            continue
+    description: Description, path: Path, names: set[str], others: Mapping[str, Places]
+) -> Places:
+    found: Places = {}
+    for place, text in read_entries(path):
         name = _name_of(description, text, names)
         if name is None:
             raise DataError(f"{place}: {_no_sample(description, text, names)}")
@@ -159,8 +137,6 @@ def _read_list(
         if before:
             raise DataError(f"{place}: {name} is also in {before}; a sample is in one split, once")
         found[name] = place
-    if not found:
-        raise DataError(f"{path}: the list is empty")
     return found
 
 

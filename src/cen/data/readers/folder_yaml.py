@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -82,19 +83,11 @@ class FolderConfig:
 
 @dataclass(frozen=True)
 class Description:
-    """A dataset.yaml that was read.
-
-    Attributes:
-        path: the file.
-        config: what it says.
-        places: where its keys stand.
-        patterns: of every field.
-    """
+    """A dataset.yaml that was read: the file, what it says, and where its keys stand."""
 
     path: Path
     config: FolderConfig
     places: parsing.Places
-    patterns: Mapping[str, Pattern]
 
     @property
     def root(self) -> Path:
@@ -106,13 +99,22 @@ class Description:
         """Modalities, then outputs."""
         return {**self.config.modalities, **self.config.outputs}
 
-    def key_of(self, name: str) -> str:
-        """The dotted key of a field."""
-        return f"{'modalities' if name in self.config.modalities else 'outputs'}.{name}"
+    @cached_property
+    def patterns(self) -> dict[str, Pattern]:
+        """Where the files of every field are."""
+        return {
+            name: Pattern(field.pattern, self.at_field(name, "pattern"))
+            for name, field in self.fields.items()
+        }
 
     def at(self, key: str) -> str:
         """The file, the line and the name of a key."""
         return self.places.of(key)
+
+    def at_field(self, *keys: object) -> str:
+        """The same of a field, or of a key below it."""
+        part = "modalities" if keys[0] in self.config.modalities else "outputs"
+        return self.at(".".join(map(str, (part, *keys))))
 
 
 def read_description(root: str | Path) -> Description:
@@ -139,18 +141,14 @@ def read_description(root: str | Path) -> Description:
         raise ConfigError(
             f"{places.of('intrinsics')}: give fx, fy, cx, cy, in pixels; the first two above 0"
         )
-    made = Description(path, config, places, {})
-    for name, config_of in made.fields.items():
+    description = Description(path, config, places)
+    for name, config_of in description.fields.items():
         if not config_of.pattern:
             raise ConfigError(
-                f"{made.at(made.key_of(name))}: say where its files are, such as "
+                f"{description.at_field(name)}: say where its files are, such as "
                 f'pattern: "{name}/{{id}}.png"'
             )
-    patterns = {
-        name: Pattern(config_of.pattern, f"{made.at(f'{made.key_of(name)}.pattern')}")
-        for name, config_of in made.fields.items()
-    }
-    return Description(path, config, places, patterns)
+    return description
 
 
 def _given(value: Any) -> Any:

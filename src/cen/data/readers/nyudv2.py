@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from cen.data.formats.text_lists import existing, forward, read_lines
+from cen.data.formats.text_lists import existing, forward, read_entries
 from cen.data.readers.aligned import AlignedDataset, Frame
 from cen.data.readers.dataset_yaml import Classes, class_names, describe, palette_of
 from cen.errors import DataError
@@ -84,12 +84,8 @@ class NYUDv2Folder(AlignedDataset):
 
 
 def _read_list(path: Path, root: Path, columns: Sequence[str]) -> list[Frame]:
-    lines = read_lines(path)
     frames = []
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        place = f"{path}, line {number}"
+    for place, line in read_entries(path):
         files = [existing(root, forward(part.strip())) for part in line.split("\t")]
         if len(files) != len(columns):
             raise DataError(
@@ -103,6 +99,4 @@ def _read_list(path: Path, root: Path, columns: Sequence[str]) -> list[Frame]:
                 raise DataError(f"{place}: path {file!r} leaves {root}; paths are relative to it")
         paths = {name: root / file for name, file in zip(columns, files, strict=True)}
         frames.append(Frame(files[0], paths, place))
-    if not frames:
-        raise DataError(f"{path}: the list is empty")
     return frames

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from cen.conventions import REVERSED_AXES
 from cen.data.fields.geometry import Matrix
-from cen.data.fields.modality import Modality
 from cen.data.readers.aligned import AlignedDataset
 from cen.data.readers.dataset_yaml import Classes, class_names, describe, palette_of
 from cen.data.readers.splitting import hashed_split
@@ -194,7 +193,8 @@ class Taskonomy(AlignedDataset):
 
     def place(self, index: int) -> str:
         """The list and the line, or the root and the frame."""
-        return self._places.get(int(self._keys[index]), super().place(index))
+        place = self._places.get(int(self._keys[index]))
+        return place or f"{self.root}, {self.name(index)}"
 
     def group(self, index: int) -> str:
         """The building; with one building, the point."""
@@ -214,10 +214,6 @@ class Taskonomy(AlignedDataset):
     def files(self, index: int) -> dict[str, Path]:
         """The files of a frame, of every field."""
         return {name: self._frames.path(name, int(self._keys[index])) for name in self.fields}
-
-    def read(self, field: str, index: int, modality: Modality) -> NDArray[Any]:
-        """The raw array of one domain of one frame."""
-        return modality.read(self._frames.path(field, int(self._keys[index])))
 
     def camera(self, index: int) -> Matrix | None:
         """The camera of a frame from its ``point_info``, where that is there."""

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from numpy.typing import NDArray
 
-from cen.data.formats.text_lists import forward, read_lines
+from cen.data.formats.text_lists import forward, read_entries, read_lines
 from cen.data.readers.taskonomy_files import FRAME, Frames
 from cen.errors import ConfigError, DataError, did_you_mean
 
@@ -78,12 +78,9 @@ def building_splits(path: Path, buildings: tuple[str, ...]) -> dict[str, str]:
 def _frames(path: Path, frames: Frames, taken: Mapping[int, str]) -> dict[int, str]:
     """The frames of one list with their places."""
     found: dict[int, str] = {}
-    for number, line in enumerate(read_lines(path), start=1):
-        if not line.strip() or line.lstrip().startswith("#"):
-            continue
-        place = f"{path}, line {number}"
+    for place, line in read_entries(path):
         try:
-            key = _key(line.strip(), frames)
+            key = _key(line, frames)
         except DataError as error:
             raise DataError(f"{place}: {error}") from None
         before = found.get(key) or taken.get(key)
@@ -92,8 +89,6 @@ def _frames(path: Path, frames: Frames, taken: Mapping[int, str]) -> dict[int, s
                 f"{place}: {frames.name(key)} is also in {before}; a frame is in one split, once"
             )
         found[key] = place
-    if not found:
-        raise DataError(f"{path}: the list is empty")
     return found
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import combinations
 from math import isfinite, log
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,12 +17,12 @@ from cen.data.fields.modality import Modality
 from cen.data.readers.aligned import AlignedDataset
 from cen.data.readers.opening import DatasetRecipe
 from cen.data.readers.splitting import SPLITS, Split
-from cen.data.tools.findings import DepthFacts, Facts, Finding, check_samples
+from cen.data.tools.findings import DepthFacts, Facts, Finding, Severity, check_samples
 from cen.data.tools.label_facts import LabelDeclaration, blurred, doubts
 from cen.data.tools.neighbours import parted_film
-from cen.data.tools.normal_facts import NormalFacts, judged
+from cen.data.tools.normal_facts import judged
 from cen.data.tools.parallel import over_samples
-from cen.data.tools.value_ranges import ValueRange, describe_strange
+from cen.data.tools.value_ranges import describe_strange
 from cen.errors import DataError
 
 UNITS = {
@@ -43,6 +44,15 @@ _TOLD_DUPLICATES = 1000
 _TOLD_MISSING = 20
 
 
+class Doubt(NamedTuple):
+    """What is wrong with more than one sample."""
+
+    kind: str
+    text: str
+    severity: Severity = "note"
+    split: str = "all"
+
+
 @dataclass
 class Report:
     """What a check found.
@@ -52,7 +62,7 @@ class Report:
         findings: everything found, in the order of the splits.
         classes: names of the classes by label field.
         units: metres per stored value by depth field.
-        steps: what one stored value is worth, by continuous field.
+        steps: what one stored value is worth, by field of other values that were measured.
         axes: where stored normals point, by field of normals.
         ignore_index: the label value that is no class.
     """
@@ -70,19 +80,9 @@ class Report:
         """The findings that are errors."""
         return [finding for finding in self.findings if finding.severity == "error"]
 
-    def depth(self) -> dict[str, DepthFacts]:
-        """Depth over all splits."""
-        return self._total().depth
-
-    def normals(self) -> dict[str, NormalFacts]:
-        """Normals over all splits."""
-        return self._total().normals
-
-    def ranges(self) -> dict[str, ValueRange]:
-        """Values of the depth and continuous fields over all splits, by band."""
-        return self._total().ranges
-
-    def _total(self) -> Facts:
+    @cached_property
+    def total(self) -> Facts:
+        """The facts of all splits."""
         total = Facts()
         for facts in self.splits.values():
             total.add(facts)
@@ -100,27 +100,16 @@ class Report:
                         name: {str(value): n for value, n in sorted(counts.items())}
                         for name, counts in facts.labels.items()
                     },
-                    "depth": {name: depth_summary(depth) for name, depth in facts.depth.items()},
+                    "depth": {name: depth.to_dict() for name, depth in facts.depth.items()},
                     "ranges": {name: values.to_dict() for name, values in facts.ranges.items()},
                 }
                 for split, facts in self.splits.items()
             },
             "classes": {name: list(names) for name, names in self.classes.items()},
             "units": self.units,
-            "normals": {name: facts.to_dict() for name, facts in self.normals().items()},
+            "normals": {name: facts.to_dict() for name, facts in self.total.normals.items()},
             "findings": [finding.to_dict() for finding in self.findings],
         }
-
-
-def depth_summary(depth: DepthFacts) -> dict[str, float]:
-    """Range, median and share of holes of depth, in metres; NaN where there is none."""
-    some = bool(depth.medians)
-    return {
-        "low": depth.low if some else float("nan"),
-        "median": float(np.median(depth.medians)) if some else float("nan"),
-        "high": depth.high if some else float("nan"),
-        "holes": depth.holes / max(1, depth.pixels),
-    }
 
 
 def check_data(
@@ -148,40 +137,43 @@ def check_data(
     report = Report()
     opened: dict[str, AlignedDataset] = {}
     read: dict[str, Modality] = {}
+
+    def doubt(doubts: Iterable[Doubt]) -> None:
+        for kind, text, severity, split in doubts:
+            report.findings.append(Finding(kind, split, source.root, (), text, severity))
+
     for split in splits:
         try:
-            dataset = source.open(split, tolerant=True)
+            dataset = opened[split] = source.open(split, tolerant=True)
         except DataError as error:
-            report.findings.append(Finding("layout", split, source.root, (), str(error)))
+            doubt([Doubt("layout", str(error), "error", split)])
             continue
-        opened[split] = dataset
         facts = report.splits[split] = Facts()
         for part, more in over_samples(check_samples, dataset, workers=workers):
             facts.add(more)
             if progress is not None:
                 progress(split, part.stop, len(dataset))
+        read |= {**dataset.modalities, **dataset.targets}
         report.findings += _summarised(facts, split, source.root)
+        doubt(_judge_grey(facts, split))
+        doubt(_judge_nodata(read, facts, split))
         report.classes = {name: known.names for name, known in dataset.labels.items()}
-        fields = {**dataset.modalities, **dataset.targets}
-        read |= fields
-        report.units = {n: m.unit_or_one for n, m in fields.items() if m.field_kind.metres}
         report.axes |= _axes(dataset)
-        measured = {band.partition("[")[0] for band in facts.ranges} - set(report.units)
-        report.steps = {n: m.unit_or_one for n, m in read.items() if n in measured}
         report.ignore_index = dataset.ignore_index
-        report.findings += _judge_grey(facts, split, source.root)
-        report.findings += _judge_nodata(read, facts, split, source.root)
+    report.units = {n: m.unit_or_one for n, m in read.items() if m.field_kind.metres}
+    measured = {band.partition("[")[0] for band in report.total.ranges} - set(report.units)
+    report.steps = {n: m.unit_or_one for n, m in read.items() if n in measured}
     report.findings += _repeated(opened, report.splits)
-    report.findings += _judge_neighbours(opened, report, source.root)
+    doubt(_judge_neighbours(opened, report))
     for dataset in list(opened.values())[:1]:
-        report.findings += _judge_labels(dataset, report, source.root)
-    report.findings += _judge_files(report, source.root)
-    report.findings += _judge_ranges(report, read, source.root)
-    for name, normals in report.normals().items():
-        for text in judged(name, report.axes.get(name, "+x +y +z"), normals):
-            report.findings.append(Finding("normal", "all", source.root, (), text))
-    for name, depth in report.depth().items():
-        report.findings += _judge_unit(name, report.units[name], depth, source.root)
+        doubt(_judge_labels(dataset, report))
+    doubt(_judge_files(report.total))
+    doubt(_judge_ranges(report.total, read))
+    for name, normals in report.total.normals.items():
+        texts = judged(name, report.axes.get(name, "+x +y +z"), normals)
+        doubt(Doubt("normal", text, "error") for text in texts)
+    for name, depth in report.total.depth.items():
+        doubt(_judge_unit(name, report.units[name], depth))
     return report
 
 
@@ -201,18 +193,14 @@ def _summarised(facts: Facts, split: str, root: str) -> list[Finding]:
     return [*others, Finding("missing", split, root, files, text)]
 
 
-def _judge_neighbours(
-    opened: Mapping[str, AlignedDataset], report: Report, root: str
-) -> Iterator[Finding]:
+def _judge_neighbours(opened: Mapping[str, AlignedDataset], report: Report) -> Iterator[Doubt]:
     """Films that splits at random have torn apart."""
     compared = {split: dataset for split, dataset in opened.items() if dataset.ungrouped}
     tiny = {split: report.splits[split].thumbnails for split in compared}
     if compared and all(tiny.values()):
-        text = parted_film(
-            compared, {split: np.concatenate(parts) for split, parts in tiny.items()}
-        )
-        if text is not None:
-            yield Finding("neighbours", "all", root, (), text, "note")
+        pictures = {split: np.concatenate(parts) for split, parts in tiny.items()}
+        if (text := parted_film(compared, pictures)) is not None:
+            yield Doubt("neighbours", text)
 
 
 def _axes(dataset: AlignedDataset) -> dict[str, str]:
@@ -222,7 +210,7 @@ def _axes(dataset: AlignedDataset) -> dict[str, str]:
     return {name: axes for name, axes in {**described, **read}.items() if axes}
 
 
-def _judge_labels(dataset: AlignedDataset, report: Report, root: str) -> Iterator[Finding]:
+def _judge_labels(dataset: AlignedDataset, report: Report) -> Iterator[Doubt]:
     """Classes that are never learnt, numbers that nobody declared, blended outlines."""
     training = report.splits.get("train", Facts()).labels
     for name in (name for name in dataset.targets if name in dataset.labels):
@@ -230,40 +218,34 @@ def _judge_labels(dataset: AlignedDataset, report: Report, root: str) -> Iterato
         # Of classes that others published, a part of their data need not show all.
         counts = training.get(name, Counter()) if dataset.own_classes else Counter()
         for text in doubts(declared, counts, "the training split"):
-            yield Finding("label", "train", root, (), text)
-        found = [f.outlines[name] for f in report.splits.values() if name in f.outlines]
-        if found and blurred(*np.sum(found, axis=0).tolist()):
+            yield Doubt("label", text, "error", "train")
+        if name in report.total.outlines and blurred(*report.total.outlines[name].tolist()):
             text = (
                 f"{name}: of many outlines the pixel in between has a class between those of both "
                 "sides, as if the masks had been resized smoothly; resize labels by nearest only"
             )
-            yield Finding("label", "all", root, (), text, "note")
+            yield Doubt("label", text)
 
 
-def _judge_files(report: Report, root: str) -> Iterator[Finding]:
+def _judge_files(total: Facts) -> Iterator[Doubt]:
     """Measured values in files that do not keep them."""
-    total: Counter[tuple[str, str]] = Counter()
-    for facts in report.splits.values():
-        total += facts.lossy
-    for (name, form), count in total.items():
+    for (name, form), count in total.lossy.items():
         text = (
             f"{name}: {count} files are {form}, whose compression changes values; use the files "
             "of the sensor, or say kind: image if it is a picture of what was measured"
         )
-        yield Finding("values", "all", root, (), text, "note")
+        yield Doubt("values", text)
 
 
-def _judge_grey(facts: Facts, split: str, root: str) -> Iterator[Finding]:
+def _judge_grey(facts: Facts, split: str) -> Iterator[Doubt]:
     """Files with fewer bands than are read of them."""
     for name, count in facts.grey.items():
         if count:
             text = f"{name}: {count} of {facts.samples} pictures are grey, read as three channels"
-            yield Finding("values", split, root, (), text, "note")
+            yield Doubt("values", text, split=split)
 
 
-def _judge_nodata(
-    read: Mapping[str, Modality], facts: Facts, split: str, root: str
-) -> Iterator[Finding]:
+def _judge_nodata(read: Mapping[str, Modality], facts: Facts, split: str) -> Iterator[Doubt]:
     """What files call no data and the description does not name."""
     for (name, nodata), count in facts.nodata.items():
         field = read[name]
@@ -284,17 +266,17 @@ def _judge_nodata(
             text = f"{tag}; it is read as missing{others}"
         else:
             continue
-        yield Finding("values", split, root, (), text, "note")
+        yield Doubt("values", text, split=split)
 
 
-def _judge_ranges(report: Report, read: Mapping[str, Modality], root: str) -> Iterator[Finding]:
+def _judge_ranges(total: Facts, read: Mapping[str, Modality]) -> Iterator[Doubt]:
     """Sentinels that nobody declared: a repeated extreme far outside the rest."""
-    for band, values in report.ranges().items():
+    for band, values in total.ranges.items():
         for text, absurd in describe_strange(band, values, read[band.partition("[")[0]]):
-            yield Finding("values", "all", root, (), text, "error" if absurd else "note")
+            yield Doubt("values", text, "error" if absurd else "note")
 
 
-def _judge_unit(name: str, unit: float, depth: DepthFacts, root: str) -> Iterator[Finding]:
+def _judge_unit(name: str, unit: float, depth: DepthFacts) -> Iterator[Doubt]:
     """Calls out metres read as millimetres and the like."""
     if not depth.medians:
         return
@@ -316,7 +298,7 @@ def _judge_unit(name: str, unit: float, depth: DepthFacts, root: str) -> Iterato
         else "no usual unit explains it; is this a depth map?"
     )
     severe = median < _NEAR or median > _FAR
-    yield Finding("unit", "all", root, (), f"{claim}; {advice}", "error" if severe else "note")
+    yield Doubt("unit", f"{claim}; {advice}", "error" if severe else "note")
 
 
 def likely_units(stored: float) -> list[float]:

@@ -15,15 +15,14 @@ from PIL import Image
 
 from cen.data.fields.modality import Modality
 from cen.data.formats.bands import is_grey
-from cen.data.formats.label_maps import smoothed
+from cen.data.formats.label_maps import no_classes
 from cen.data.formats.lossy import lossy_file
-from cen.data.formats.pictures import turned
 from cen.data.formats.tiff import nodata_tag
-from cen.data.readers.aligned import AlignedDataset
+from cen.data.readers.aligned import AlignedDataset, differing_sizes
 from cen.data.tools.label_facts import counted, outlines
 from cen.data.tools.neighbours import MOST_FRAMES, thumbnail
 from cen.data.tools.normal_facts import NormalFacts, normal_facts
-from cen.data.tools.parallel import merge
+from cen.data.tools.parallel import Addable
 from cen.data.tools.value_ranges import ValueRange, bands_of
 from cen.errors import DataError
 
@@ -62,7 +61,7 @@ class Finding:
 
 
 @dataclass
-class DepthFacts:
+class DepthFacts(Addable):
     """Depth of many samples, in metres.
 
     Attributes:
@@ -71,22 +70,25 @@ class DepthFacts:
         medians: of every sample that has any depth.
     """
 
-    low: float = float("inf")
-    high: float = float("-inf")
+    low: float = field(default=float("inf"), metadata={"add": min})
+    high: float = field(default=float("-inf"), metadata={"add": max})
     pixels: int = 0
     holes: int = 0
     medians: list[float] = field(default_factory=list)
 
-    def add(self, other: DepthFacts) -> None:
-        """Takes in the facts of other samples."""
-        self.low, self.high = min(self.low, other.low), max(self.high, other.high)
-        self.pixels += other.pixels
-        self.holes += other.holes
-        self.medians += other.medians
+    def to_dict(self) -> dict[str, float]:
+        """Range, median and share of holes; NaN where there is no depth."""
+        some = bool(self.medians)
+        return {
+            "low": self.low if some else float("nan"),
+            "median": float(np.median(self.medians)) if some else float("nan"),
+            "high": self.high if some else float("nan"),
+            "holes": self.holes / max(1, self.pixels),
+        }
 
 
 @dataclass
-class Facts:
+class Facts(Addable):
     """What the check of some consecutive samples found.
 
     Attributes:
@@ -98,7 +100,7 @@ class Facts:
         lossy: files whose compression changes values, by field and format.
         depth: by depth field.
         normals: by field of normals.
-        ranges: by band of the depth and continuous fields.
+        ranges: by band of the fields whose kind does not say their range.
         grey: colour pictures with three equal channels, by field.
         nodata: files by field and by what their tag says means no data (GDAL_NODATA of TIFF).
         hashes: one number of the content of every sample, by input field; 0 where there is none.
@@ -119,25 +121,6 @@ class Facts:
     hashes: dict[str, list[NDArray[np.uint64]]] = field(default_factory=dict)
     thumbnails: list[NDArray[np.float32]] = field(default_factory=list)
 
-    def add(self, other: Facts) -> None:
-        """Takes in the facts of the samples that follow."""
-        self.samples += other.samples
-        self.findings += other.findings
-        self.sizes += other.sizes
-        for name, counts in other.labels.items():
-            self.labels.setdefault(name, Counter()).update(counts)
-        for name, found in other.outlines.items():
-            self.outlines[name] = self.outlines.get(name, 0) + found
-        self.lossy += other.lossy
-        merge(self.depth, other.depth)
-        merge(self.normals, other.normals)
-        merge(self.ranges, other.ranges)
-        self.nodata += other.nodata
-        self.grey += other.grey
-        for name, hashes in other.hashes.items():
-            self.hashes.setdefault(name, []).extend(hashes)
-        self.thumbnails += other.thumbnails
-
 
 def check_samples(dataset: AlignedDataset, part: range) -> Facts:
     """Checks some samples, field by field; nothing stops at the first problem.
@@ -149,21 +132,14 @@ def check_samples(dataset: AlignedDataset, part: range) -> Facts:
     tiny = np.zeros((len(part), 64), np.float32)
     first = next(iter(dataset.modalities), None)
     compared = dataset.ungrouped and len(dataset) <= MOST_FRAMES
-    read = {**dataset.modalities, **dataset.targets}
-    measured = [name for name, modality in read.items() if modality.kind in ("depth", "normal")]
     for position, index in enumerate(part):
-        sample = _Sample(dataset, index, facts)
-        values = {}
-        for name, value in sample.fields():
-            if compared and name == first:
-                tiny[position] = thumbnail(value)
-            if name in measured:
-                values[name] = value
-            if name in hashes and not _is_constant(value):
-                hashes[name][position] = _hash(value)
-        facts.samples += 1
-        for name, normals in normal_facts(dataset, index, values).items():
-            facts.normals.setdefault(name, NormalFacts()).add(normals)
+        values = dict(_Sample(dataset, index, facts).fields())
+        if compared and first in values:
+            tiny[position] = thumbnail(values[first])
+        for name in values.keys() & hashes.keys():
+            if not _is_constant(values[name]):
+                hashes[name][position] = _hash(values[name])
+        facts.add(Facts(samples=1, normals=normal_facts(dataset, index, values)))
     facts.thumbnails = [tiny] if compared else []
     facts.hashes = {name: [numbers] for name, numbers in hashes.items()}
     return facts
@@ -188,7 +164,7 @@ class _Sample:
             # Where no input of a sample is there, that is what is told.
             inputs = [path for name, path in self.paths.items() if name in dataset.modalities]
             if not inputs or any(path.exists() for path in inputs):
-                self.found("unreadable", (), _told(error))
+                self.found("unreadable", (), _reason(error))
         for name, modality in {**dataset.modalities, **dataset.targets}.items():
             value = self._read(name, modality)
             if value is not None:
@@ -209,13 +185,12 @@ class _Sample:
         path = self.paths.get(name)
         try:
             if path is not None and not path.exists():
-                if self.dataset.partial and name not in self.dataset.modalities:
-                    return None
-                self.found("missing", (name,), f"no file {path}")
+                if name in self.dataset.modalities or not self.dataset.partial:
+                    self.found("missing", (name,), f"no file {path}")
                 return None
             value = self.dataset.read(name, self.index, modality)
         except Exception as error:  # whatever a damaged file makes a decoder raise
-            self.found("unreadable", (name,), _told(error))
+            self.found("unreadable", (name,), _reason(error))
             return None
         if value.ndim not in (2, 3) or value.size == 0:
             self.found("unreadable", (name,), f"{name}: shape {value.shape} is no picture")
@@ -228,92 +203,65 @@ class _Sample:
                 names = tuple(name for name in sizes if sizes[name] == size)
                 text = f"{', '.join(names)}: only {size[0]} x {size[1]} pixels"
                 self.found("size", names, text)
-        if len(set(sizes.values())) > 1:
-            listed = ", ".join(f"{name} {h} x {w}" for name, (h, w) in sizes.items())
-            why = "".join(turned(path) for name, path in self.paths.items() if name in sizes)
-            text = f"sizes differ: {listed}; align the sensors and resample first{why}"
+        if text := differing_sizes(sizes, self.paths):
             self.found("size", tuple(sizes), text)
         elif sizes:
             self.facts.sizes[next(iter(sizes.values()))] += 1
 
     def _check(self, name: str, modality: Modality, value: NDArray[Any]) -> None:
-        kind = modality.field_kind
+        kind, facts = modality.field_kind, Facts()
         if kind.classes:
             self._check_labels(name, value)
         elif kind.metres:
             self._check_depth(name, modality, value)
-        elif kind.directions:
-            self._check_normals(name, value)
-        elif modality.kind == "edge":
-            finite = value[np.isfinite(value)]
-            if finite.size and not (finite.min() >= 0 and finite.max() <= 1):
-                text = f"{name}: edges from {finite.min():.4g} to {finite.max():.4g}, not in 0..1"
-                self.found("values", (name,), text)
-        floats = modality.kind == "image" and value.dtype.kind == "f"
-        if floats or modality.kind in ("depth", "continuous"):
-            self._measure(name, value)
-        if modality.kind == "image" and modality.channels == 3:
-            self.facts.grey[name] += is_grey(value)
-        flat = modality.kind in ("image", "depth") and _is_constant(value)
-        if flat and np.isfinite(value).any():
+        elif text := kind.impossible(value):
+            self.found("values", (name,), f"{name}: {text}")
+        floats = value.dtype.kind == "f" and not kind.bounded
+        if floats:
+            facts.ranges = {band: ValueRange.of(plane) for band, plane in bands_of(name, value)}
+        if modality.coloured:
+            facts.grey[name] += is_grey(value)
+        if kind.uneven and _is_constant(value) and np.isfinite(value).any():
             self.found("constant", (name,), f"{name}: every pixel has the same value")
-        if modality.kind in ("image", "continuous") and np.isinf(value).any():
+        if floats and np.isinf(value).any():
             self.found("values", (name,), f"{name}: has infinite values; write NaN where missing")
-        if kind.measured and name in self.paths and (compressed := lossy_file(self.paths[name])):
-            self.facts.lossy[name, compressed] += 1
-
-    def _measure(self, name: str, value: NDArray[Any]) -> None:
-        """The range of measured values, and what the file itself says of those that are none."""
-        for band, values in bands_of(name, value):
-            self.facts.ranges.setdefault(band, ValueRange()).add(ValueRange.of(values))
-        self._count_tag(name)
-
-    def _count_tag(self, name: str) -> None:
-        nodata = nodata_tag(self.paths[name]) if name in self.paths else None
-        if nodata is not None:
-            self.facts.nodata[name, nodata] += 1
+        if path := self.paths.get(name):
+            if kind.measured and (compressed := lossy_file(path)):
+                facts.lossy[name, compressed] += 1
+            if (floats or kind.classes) and (nodata := nodata_tag(path)) is not None:
+                facts.nodata[name, nodata] += 1
+        self.facts.add(facts)
 
     def _check_labels(self, name: str, value: NDArray[Any]) -> None:
-        self._count_tag(name)
         pixels = counted(value)
-        self.facts.labels.setdefault(name, Counter()).update(pixels)
+        self.facts.add(Facts(labels={name: Counter(pixels)}))
         if name not in self.dataset.labels:
             return
         classes, ignored = len(self.dataset.labels[name].names), self.dataset.ignore_index
         if name not in self.dataset.modalities:
-            found = np.array(outlines(value, ignored))
-            self.facts.outlines[name] = self.facts.outlines.get(name, 0) + found
-        wrong = {v: n for v, n in pixels.items() if not 0 <= v < classes and v != ignored}
-        if wrong:
-            listed = ", ".join(f"{v} ({n} pixels)" for v, n in list(wrong.items())[:5])
-            more = f" and {len(wrong) - 5} more" if len(wrong) > 5 else ""
-            self.found(
-                "label",
-                (name,),
-                f"{name}: label {listed}{more} outside 0..{classes - 1}; set it to {ignored} "
-                "(ignore), name more classes, or say what every number means (values: in the "
-                f"dataset.yaml of layout folder){smoothed(len(wrong))}",
-            )
+            self.facts.add(Facts(outlines={name: np.array(outlines(value, ignored))}))
+        if text := no_classes(value, classes, ignored):
+            self.found("label", (name,), f"{name}: {text}")
         elif set(pixels) == {ignored}:
             self.found("label", (name,), f"{name}: no pixel is labelled", "note")
 
     def _check_depth(self, name: str, modality: Modality, value: NDArray[Any]) -> None:
         finite = value[np.isfinite(value)]
         holes = value.size - finite.size
-        facts = DepthFacts(pixels=value.size, holes=holes)
+        share = holes / value.size
+        depth = DepthFacts(pixels=value.size, holes=holes)
         if not finite.size:
             self.found("depth", (name,), f"{name}: nothing was measured, all pixels are missing")
         else:
-            facts.low, facts.high = float(finite.min()), float(finite.max())
-            facts.medians = [float(np.median(finite))]
-            if facts.low < 0:
-                share = float((finite < 0).mean())
-                text = f"{name}: negative depth, {100 * share:.1f} % of the pixels, down to "
-                self.found("depth", (name,), f"{text}{facts.low:.4g} m; declare what is missing")
-            elif holes > _MANY_HOLES * value.size:
-                share = holes / value.size
+            depth.low, depth.high = float(finite.min()), float(finite.max())
+            depth.medians = [float(np.median(finite))]
+            if depth.low < 0:
+                negative = f"{100 * float((finite < 0).mean()):.1f} % of the pixels"
+                text = f"{name}: negative depth, {negative}, down to {depth.low:.4g} m"
+                self.found("depth", (name,), f"{text}; declare what is missing")
+            elif share > _MANY_HOLES:
                 self.found("depth", (name,), f"{name}: {100 * share:.1f} % are holes", "note")
-        self.facts.depth.setdefault(name, DepthFacts()).add(facts)
+        self.facts.add(Facts(depth={name: depth}))
         if finite.size and name in self.paths and _is_8_bit(self.paths[name]):
             self.found(
                 "depth",
@@ -322,16 +270,8 @@ class _Sample:
                 "sensors give 16: was it converted for viewing?",
             )
 
-    def _check_normals(self, name: str, value: NDArray[Any]) -> None:
-        finite = value[np.isfinite(value).all(axis=-1)]
-        if finite.size:
-            off = np.abs(np.linalg.norm(finite, axis=-1) - 1) > 0.1
-            if off.mean() > 0.01:
-                text = f"{name}: {100 * off.mean():.0f} % of the normals have not length 1"
-                self.found("values", (name,), f"{text}; how are they encoded?")
 
-
-def _told(error: Exception) -> str:
+def _reason(error: Exception) -> str:
     return str(error) if isinstance(error, DataError) else f"{type(error).__name__}: {error}"
 
 

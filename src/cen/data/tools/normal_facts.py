@@ -10,15 +10,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import permutations, product
+from operator import or_
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cen.data.fields.field_kinds import KINDS
 from cen.data.fields.geometry import Matrix, as_intrinsics, normals_from_depth, pinhole, rays
 from cen.data.fields.modality import Modality
 from cen.data.fields.normal_field import parse_axes
 from cen.data.formats.file_bytes import is_file
+from cen.data.tools.parallel import Addable
 from cen.errors import CenError, DataError
 
 if TYPE_CHECKING:
@@ -46,7 +49,7 @@ _APART = 45.0
 
 
 @dataclass
-class NormalFacts:
+class NormalFacts(Addable):
     """Normals of many samples against what is seen, by choice of the axes.
 
     Attributes:
@@ -62,16 +65,8 @@ class NormalFacts:
     angles: NDArray[np.int64] = field(
         default_factory=lambda: np.zeros((len(_SIGNED), 181), np.int64)
     )
-    depth: str = ""
-    assumed: bool = False
-
-    def add(self, other: NormalFacts) -> None:
-        """Takes in the facts of other samples."""
-        self.pixels += other.pixels
-        self.away = self.away + other.away
-        self.angles = self.angles + other.angles
-        self.depth = self.depth or other.depth
-        self.assumed = self.assumed or other.assumed
+    depth: str = field(default="", metadata={"add": lambda mine, theirs: mine or theirs})
+    assumed: bool = field(default=False, metadata={"add": or_})
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON; the median is null where there is no depth to compare with."""
@@ -119,13 +114,13 @@ def normal_facts(
         By field of normals; those that cannot be read are left out.
     """
     read = {**dataset.modalities, **dataset.targets}
-    kinds = {name: field.get("kind", "image") for name, field in dataset.fields.items()}
-    kinds |= {name: modality.kind for name, modality in read.items()}
+    kinds = {name: KINDS[field.get("kind", "image")] for name, field in dataset.fields.items()}
+    kinds |= {name: modality.field_kind for name, modality in read.items()}
     every = max(1, len(dataset) // _SAMPLES)
     usable = [name for name in kinds if name in values or (name not in read and not index % every)]
-    fields = [name for name in usable if kinds[name] == "normal"]
+    fields = [name for name in usable if kinds[name].directions]
     # Depth along the optical axis comes first.
-    depths = [name for name in usable if kinds[name] == "depth"]
+    depths = [name for name in usable if kinds[name].metres]
     depths.sort(key=lambda name: (name in dataset.along_ray, name not in values))
     found = {}
     for name in fields:

@@ -6,22 +6,17 @@ import copy
 import multiprocessing
 import os
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from typing import Any, Protocol, TypeVar
+from dataclasses import dataclass, fields
+from typing import Any, Self, TypeVar
 
 from cen.data.readers.aligned import AlignedDataset
 from cen.errors import DataError
 from cen.signals import held_back, leave_signals_to_parent
 
-
-class _Sum(Protocol):
-    def add(self, other: Any) -> None: ...
-
-
 T = TypeVar("T")
-S = TypeVar("S", bound=_Sum)
 Task = Callable[[AlignedDataset, range], T]
 
 CHUNK = 16
@@ -36,13 +31,32 @@ def default_workers(samples: int) -> int:
     return max(1, min(os.cpu_count() or 1, samples // _WORTHWHILE))
 
 
-def merge(mine: dict[str, S], theirs: Mapping[str, S]) -> None:
-    """Adds what is known of other samples, by name; ``theirs`` stays as it is."""
-    for name, entry in theirs.items():
-        if name in mine:
-            mine[name].add(entry)
-        else:
-            mine[name] = copy.deepcopy(entry)
+@dataclass
+class Addable:
+    """What is known of some samples, to which what is known of others is added field by field.
+
+    Numbers and arrays are summed, lists joined, mappings added by key. A field that is added
+    otherwise says how: ``field(metadata={"add": min})``.
+    """
+
+    def add(self, other: Self) -> None:
+        """Takes in what is known of others, which stays as it is."""
+        for item in fields(self):
+            mine, theirs = getattr(self, item.name), getattr(other, item.name)
+            setattr(self, item.name, item.metadata.get("add", _added)(mine, theirs))
+
+
+def _added(mine: Any, theirs: Any) -> Any:
+    if isinstance(mine, Addable):
+        mine.add(theirs)
+    elif isinstance(mine, dict):
+        for name, entry in theirs.items():
+            mine[name] = _added(mine[name], entry) if name in mine else copy.deepcopy(entry)
+    elif isinstance(mine, list):
+        mine += theirs
+    else:
+        return mine + theirs
+    return mine
 
 
 def over_samples(

@@ -242,7 +242,7 @@ def _as_png(value: NDArray[Any], modality: Modality) -> NDArray[Any] | None:
     if (modality.bands, modality.page, modality.variable) != (None, None, None):
         return None  # which would be looked for in the PNG
     colours = value.ndim == 3 and value.shape[2] == 3
-    if modality.kind == "image" and value.dtype == np.uint8 and (value.ndim == 2 or colours):
+    if modality.field_kind.colours and value.dtype == np.uint8 and (value.ndim == 2 or colours):
         return value
     if modality.field_kind.classes:
         wide = stored_numbers(value, modality)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any
+from operator import or_
+from typing import Any, Self
 
 import numpy as np
 import yaml
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from cen.data.fields.modality import Modality
 from cen.data.readers.aligned import AlignedDataset
-from cen.data.tools.parallel import merge, over_samples
+from cen.data.tools.parallel import Addable, over_samples
 from cen.data.tools.value_ranges import ValueRange, bands_of
 from cen.errors import DataError
 
@@ -23,7 +24,7 @@ _BINS = np.geomspace(1e-3, 1e3, 2001)
 
 
 @dataclass
-class Moments:
+class Moments(Addable):
     """Number, mean and sum of squared deviations per channel, in double precision.
 
     Two of them are merged as by Chan, Golub and LeVeque (1979): nothing large is subtracted from
@@ -43,7 +44,7 @@ class Moments:
         mean = values.mean(axis=1)
         return cls(values.shape[1], mean, ((values - mean[:, None]) ** 2).sum(axis=1))
 
-    def add(self, other: Moments) -> None:
+    def add(self, other: Self) -> None:
         """Takes in the pixels of others."""
         if not other.count:
             return
@@ -65,11 +66,11 @@ class Moments:
 
 
 @dataclass
-class DepthRange:
+class DepthRange(Addable):
     """Metres: least, greatest, and a histogram for what is between."""
 
-    low: float = float("inf")
-    high: float = float("-inf")
+    low: float = field(default=float("inf"), metadata={"add": min})
+    high: float = field(default=float("-inf"), metadata={"add": max})
     pixels: int = 0
     holes: int = 0
     counts: NDArray[np.int64] = field(default_factory=lambda: np.zeros(len(_BINS) + 1, np.int64))
@@ -84,12 +85,6 @@ class DepthRange:
             places = np.searchsorted(_BINS, measured)
             made.counts = np.bincount(places, minlength=len(_BINS) + 1)
         return made
-
-    def add(self, other: DepthRange) -> None:
-        """Takes in other maps."""
-        self.low, self.high = min(self.low, other.low), max(self.high, other.high)
-        self.pixels, self.holes = self.pixels + other.pixels, self.holes + other.holes
-        self.counts = self.counts + other.counts
 
     def percentile(self, percent: float) -> float:
         """A depth in metres, within 0.4 %, below which so many percent of the pixels are."""
@@ -114,7 +109,7 @@ class DepthRange:
 
 
 @dataclass
-class ClassCounts:
+class ClassCounts(Addable):
     """Pixels of every class, and all labelled pixels of the pictures in which it occurs."""
 
     pixels: NDArray[np.int64]
@@ -126,10 +121,6 @@ class ClassCounts:
         in_range = labels[(labels >= 0) & (labels < classes)].astype(np.int64)
         pixels = np.bincount(in_range, minlength=classes)
         return cls(pixels, np.where(pixels > 0, pixels.sum(), 0))
-
-    def add(self, other: ClassCounts) -> None:
-        """Takes in other maps."""
-        self.pixels, self.beside = self.pixels + other.pixels, self.beside + other.beside
 
     def weights(self) -> Array:
         """Median-frequency weights (Eigen and Fergus, ICCV 2015), 1 for a class that is absent.
@@ -147,7 +138,7 @@ class ClassCounts:
 
 
 @dataclass
-class Statistics:
+class Statistics(Addable):
     """Statistics of a split, one entry per field.
 
     Attributes:
@@ -164,16 +155,7 @@ class Statistics:
     depth: dict[str, DepthRange] = field(default_factory=dict)
     ranges: dict[str, ValueRange] = field(default_factory=dict)
     classes: dict[str, ClassCounts] = field(default_factory=dict)
-    names: dict[str, tuple[str, ...]] = field(default_factory=dict)
-
-    def add(self, other: Statistics) -> None:
-        """Takes in other samples."""
-        self.samples += other.samples
-        self.names |= other.names
-        merge(self.moments, other.moments)
-        merge(self.depth, other.depth)
-        merge(self.ranges, other.ranges)
-        merge(self.classes, other.classes)
+    names: dict[str, tuple[str, ...]] = field(default_factory=dict, metadata={"add": or_})
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -245,7 +227,7 @@ def measure_samples(dataset: AlignedDataset, part: range) -> Statistics:
                 continue
             if modality.field_kind.metres:
                 one.depth[name] = DepthRange.of(sample[name])
-            if modality.kind == "continuous":
+            if modality.field_kind.open_range:
                 for band, values in bands_of(name, sample[name]):
                     one.ranges[band] = ValueRange.of(values)
             if modality.field_kind.classes and name in dataset.labels:

@@ -42,8 +42,8 @@ def seen_range(dataset: AlignedDataset, frames: int = 16) -> dict[str, dict[str,
     """
     found: dict[str, dict[str, Any]] = {}
     for name, modality in dataset.modalities.items():
-        coloured = modality.kind == "image" and modality.channels == 3
-        if modality.kind != "depth" and not coloured:
+        coloured = modality.coloured
+        if not coloured and not modality.field_kind.metres:
             continue
         read = [values for _, values in some_frames(dataset, name, modality, frames)]
         if coloured and read:
@@ -119,9 +119,7 @@ def without_colours(
     Returns:
         A sentence for a warning, None where nothing is strange.
     """
-    if modality.kind != "image" or modality.channels != 3 or seen.get("grey"):
-        return None
-    if not is_grey(values):
+    if not modality.coloured or seen.get("grey") or not is_grey(values):
         return None
     network = "has seen colours in training" if seen else "takes colours"
     return f"is grey, read as three equal channels, but the network {network}; the right file?"

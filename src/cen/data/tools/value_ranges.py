@@ -6,11 +6,12 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from math import isfinite
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cen.data.tools.parallel import Addable
 from cen.data.tools.training_range import some_frames
 from cen.errors import CenWarning
 
@@ -29,7 +30,7 @@ Extremes = dict[float, int]
 
 
 @dataclass
-class ValueRange:
+class ValueRange(Addable):
     """Values of many pictures of one band.
 
     Attributes:
@@ -63,7 +64,7 @@ class ValueRange:
             made.percentiles = [found.astype(np.float32)]
         return made
 
-    def add(self, other: ValueRange) -> None:
+    def add(self, other: Self) -> None:
         """Takes in other pictures."""
         self.pixels, self.missing = self.pixels + other.pixels, self.missing + other.missing
         for mine, theirs in ((self.lows, other.lows), (self.highs, other.highs)):
@@ -143,7 +144,8 @@ def _declared(value: float, modality: Modality) -> str:
         f"{one:.9g}" for one in (*(modality.missing or ()), _stored(value, modality.unit_or_one))
     ]
     numbers = told[0] if len(told) == 1 else f"[{', '.join(told)}]"
-    return f"{'kind: continuous and ' * (modality.kind == 'image')}missing: {numbers}"
+    unknown = "missing" not in modality.field_kind.own_options
+    return f"{'kind: continuous and ' * unknown}missing: {numbers}"
 
 
 def _stored(value: float, step: float) -> float:
@@ -156,7 +158,7 @@ def _stored(value: float, step: float) -> float:
 def warn_of_values(dataset: AlignedDataset) -> None:
     """Warns of values that can be no measurements before they are trained on, by some frames."""
     for name, modality in {**dataset.modalities, **dataset.targets}.items():
-        if modality.kind not in ("depth", "continuous", "image"):
+        if modality.field_kind.bounded:
             continue
         ranges: dict[str, ValueRange] = {}
         for _, frame in some_frames(dataset, name, modality):

@@ -11,7 +11,9 @@ from .readers.shards import Shards
 from .readers.splitting import cut_validation
 from .readers.sunrgbd import SUNRGBD
 from .readers.taskonomy import Taskonomy
-from .rooms import Rooms, render_scene, write_rooms
+from .rooms.dataset import Rooms
+from .rooms.render import render_scene
+from .rooms.write import write_rooms
 from .sampling import EvaluationShard, StepBatches, sample_rng
 from .transforms import Transform, eval_transform, train_transform
 

@@ -19,8 +19,8 @@ from cen.data.fields.geometry import (
     turn_vectors,
     zoom_intrinsics,
 )
-from cen.data.rooms import render_scene
 from cen.data.rooms.raycast import camera_of
+from cen.data.rooms.render import render_scene
 from cen.data.rooms.scene import sample_scene
 from cen.errors import DataError
 

@@ -8,8 +8,8 @@ from hypothesis.extra.numpy import arrays
 
 from cen.data.fields.geometry import normals_from_depth, rays
 from cen.data.fields.hha import gravity, hha
-from cen.data.rooms import render_scene
 from cen.data.rooms.raycast import camera_of
+from cen.data.rooms.render import render_scene
 from cen.data.rooms.scene import sample_scene
 
 SIZE = (60, 80)

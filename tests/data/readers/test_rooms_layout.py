@@ -10,7 +10,7 @@ import pytest
 from cen.data import Modality, write_rooms
 from cen.data.readers.opening import open_layout
 from cen.data.readers.rooms_layout import FIELDS, RoomsLayout
-from cen.data.rooms import render_scene
+from cen.data.rooms.render import render_scene
 from cen.errors import ConfigError, DataError
 
 OPTIONS = {"size": [32, 48], "train": 10, "test": 3, "labels": "functions"}

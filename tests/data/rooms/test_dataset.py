@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from cen.data import Rooms, eval_transform, train_transform
-from cen.data.rooms import label_set
+from cen.data.rooms.labels import label_set
 
 
 def test_a_sample_holds_what_was_asked_for():

@@ -7,8 +7,9 @@ import yaml
 from cen.data import render_scene, write_rooms
 from cen.data.readers.opening import open_layout
 from cen.data.readers.registry import ROOMS_WRITERS
-from cen.data.rooms import label_set, scene_index
+from cen.data.rooms.labels import label_set
 from cen.data.rooms.plan import Plan
+from cen.data.rooms.render import scene_index
 from cen.data.rooms.write import _writer
 from cen.data.rooms.write_taskonomy import ROOMS_CURVATURE
 

@@ -5,7 +5,8 @@ import sys
 import numpy as np
 import pytest
 
-from cen.data.rooms import DOMAINS, render_scene
+from cen.data import render_scene
+from cen.data.rooms.domains import DOMAINS
 from cen.data.rooms.raycast import camera_of
 from cen.data.rooms.render import MIN_SIZE
 from cen.data.rooms.scene import sample_scene
@@ -51,7 +52,7 @@ def test_values_are_in_their_ranges(scenes):
 
 def test_the_same_scene_in_another_process():
     code = (
-        "import hashlib; from cen.data.rooms import render_scene;"
+        "import hashlib; from cen.data import render_scene;"
         "s = render_scene(2, 7, (48, 64));"
         "print(hashlib.sha256(b''.join(s[n].tobytes() for n in sorted(s))).hexdigest())"
     )

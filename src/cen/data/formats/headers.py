@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import struct
 from dataclasses import dataclass
 from math import prod
@@ -24,13 +25,12 @@ BYTE_LIMIT = 2**31
 
 _PNG, _NPY = b"\x89PNG\r\n\x1a\n", b"\x93NUMPY"
 _ZIP, _HDF5 = b"PK\3\4", b"\x89HDF\r\n\x1a\n"
-_TIFF = {b"II*\0": "<", b"MM\0*": ">", b"II+\0": "<", b"MM\0+": ">"}
+_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _EXR, _WINDOW = b"\x76\x2f\x31\x01", b"dataWindow\0box2i\0\x10\0\0\0"
-_WIDTH, _HEIGHT, _COMPRESSION, _BANDS = 256, 257, 259, 277
-_TILE = (322, 323)
 _ORIENTATION = 274
-_TYPES = {1: "B", 3: "H", 4: "I", 16: "Q"}
-_MOST_TAGS = 1000
+
+# Of tags that it does not understand it warns once a file; what matters ends in an error.
+logging.getLogger("tifffile").setLevel(logging.CRITICAL)
 
 
 @dataclass(frozen=True)
@@ -64,8 +64,8 @@ def read_header(content: bytes | memoryview, path: object) -> Header:
             header = _png(content)
         elif start.startswith(_NPY):
             header = _npy(content)
-        elif start[:4] in _TIFF:
-            header = _tiff(content, _TIFF[start[:4]])
+        elif start.startswith(_TIFF):
+            header = _tiff(content)
         elif start.startswith(_EXR):
             header = _exr(content)
         elif start.startswith(_ZIP):
@@ -163,36 +163,26 @@ def _npy(content: bytes | memoryview) -> Header:
     return Header("npy", shape[0], shape[1], channels)
 
 
-def _tiff(content: bytes | memoryview, order: str) -> Header:
-    """The tags of the first picture of a TIFF or BigTIFF."""
-    big = struct.unpack_from(f"{order}H", content, 2)[0] == 43
-    where = struct.unpack_from(f"{order}{'Q' if big else 'I'}", content, 8 if big else 4)[0]
-    count = struct.unpack_from(f"{order}{'Q' if big else 'H'}", content, where)[0]
-    # A picture has some 20 tags; a damaged count must not be walked through.
-    if count > _MOST_TAGS:
-        raise ValueError(f"{count} tags")
-    size, inline = (20, 8) if big else (12, 4)
-    tags = {_BANDS: 1, _COMPRESSION: 1, _ORIENTATION: 1, **dict.fromkeys(_TILE, 0)}
-    for position in range(count):
-        entry = where + (8 if big else 2) + position * size
-        tag, kind = struct.unpack_from(f"{order}HH", content, entry)
-        if tag not in (_WIDTH, _HEIGHT, *tags):
-            continue
-        number = struct.unpack_from(f"{order}{'Q' if big else 'I'}", content, entry + 4)[0]
-        at = entry + (12 if big else 8)
-        if number * struct.calcsize(_TYPES[kind]) > inline:
-            at = struct.unpack_from(f"{order}{'Q' if big else 'I'}", content, at)[0]
-        tags[tag] = struct.unpack_from(f"{order}{_TYPES[kind]}", content, at)[0]
-    tile = tags[_TILE[0]] * tags[_TILE[1]]
-    if tile > PIXEL_LIMIT or tile * tags[_BANDS] > VALUE_LIMIT:
-        raise ValueError(f"tiles of {tags[_TILE[1]]} × {tags[_TILE[0]]} pixels")
+def _tiff(content: bytes | memoryview) -> Header:
+    """The first picture of a TIFF or BigTIFF."""
+    # At first use: it is not needed by data of other formats.
+    import tifffile
+
+    try:
+        with tifffile.TiffFile(io.BytesIO(content)) as file:
+            page: Any = file.pages.first
+            turned = page.tags.valueof(_ORIENTATION, default=1)
+    except Exception as error:  # damaged files end in exceptions of many types there
+        raise ValueError(str(error)) from error
+    if page.tilelength * page.tilewidth > PIXEL_LIMIT or prod(page.chunks) > VALUE_LIMIT:
+        raise ValueError(f"tiles of {' × '.join(map(str, page.chunks))} values")
     return Header(
         "tiff",
-        tags[_HEIGHT],
-        tags[_WIDTH],
-        tags[_BANDS],
-        tags[_COMPRESSION],
-        _known_orientation(tags[_ORIENTATION]),
+        page.imagelength,
+        page.imagewidth,
+        page.samplesperpixel,
+        int(page.compression),
+        _known_orientation(turned),
     )
 
 

@@ -15,7 +15,7 @@ from cen.data.formats.containers import read_mat, read_npz
 from cen.data.formats.file_bytes import File, InMemoryFile, read_content
 from cen.data.formats.headers import Header, read_header
 from cen.errors import DataError
-from cen.files import write_bytes
+from cen.files import write_atomically, write_bytes
 
 Exif = Literal["turn", "ignore"]
 
@@ -172,6 +172,17 @@ def write_png(path: Path, values: NDArray[Any]) -> None:
         kind = f"{values.shape} {values.dtype}"
         raise DataError(f"{path}: cannot encode an array of {kind} as PNG") from error
     write_bytes(path, encoded.tobytes(), DataError)
+
+
+def write_npy(path: Path, values: NDArray[Any]) -> None:
+    """Writes an array to a file that is complete or not there."""
+
+    def save(temporary: Path) -> None:
+        # An open file, since numpy adds .npy to names.
+        with temporary.open("wb") as file:
+            np.save(file, values)
+
+    write_atomically(path, save, DataError)
 
 
 def decode(content: NDArray[np.uint8], header: Header, path: object) -> NDArray[Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import logging
 import zlib
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,9 +14,6 @@ from numpy.typing import NDArray
 
 from cen.data.formats.headers import VALUE_LIMIT, check_size
 from cen.errors import DataError
-
-# Of tags that it does not understand it warns once a file; what matters ends in an error.
-logging.getLogger("tifffile").setLevel(logging.CRITICAL)
 
 _NONE, _DEFLATE, _JPEG = 1, (8, 32946), 7
 _COMPRESSIONS = {

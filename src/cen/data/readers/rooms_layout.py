@@ -12,8 +12,7 @@ from cen.data.fields.modality import Modality
 from cen.data.readers.aligned import AlignedDataset, Frame
 from cen.data.readers.dataset_yaml import Classes
 from cen.data.rooms.labels import LabelSet, label_set
-from cen.data.rooms.render import render_scene
-from cen.data.rooms.splits import scene_index
+from cen.data.rooms.render import render_scene, scene_index
 from cen.errors import ConfigError, DataError, did_you_mean
 from cen.options.constraints import Share, Within
 

@@ -10,8 +10,7 @@ from torch.utils.data import Dataset
 
 from cen.data.fields.modality import Modality
 from cen.data.rooms.labels import LabelSet, label_set
-from cen.data.rooms.render import render_scene
-from cen.data.rooms.splits import scene_index
+from cen.data.rooms.render import render_scene, scene_index
 from cen.data.sampling import Key, sample_rng, split_key
 from cen.data.transforms import Sample, Transform
 

@@ -11,14 +11,15 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from cen.data.fields.geometry import pinhole
 from cen.data.rooms.labels import LabelSet, label_set
 from cen.data.rooms.raycast import camera_of
-from cen.data.rooms.render import render_scene
+from cen.data.rooms.render import SPLITS, render_scene, scene_index
 from cen.data.rooms.scene import sample_scene
-from cen.data.rooms.splits import SPLITS, scene_index
+from cen.errors import DataError
+from cen.files import write_text
 
 # Raised when the pictures change, so that two folders which say the same hold the same.
 VERSION = 1
@@ -50,7 +51,7 @@ class Plan:
     """What is to be written, for the writer of a layout.
 
     A writer puts its files below ``root`` and returns what dataset.yaml is to say, usually
-    ``description``; the caller writes that last. A layout of single files uses `each`, whose
+    `description`; the caller writes that last. A layout of single files uses `each`, whose
     ``write`` runs in the worker processes; one with a container of all scenes uses `rendered`.
 
     Attributes:
@@ -80,13 +81,8 @@ class Plan:
         counts = {"train": self.train, "test": self.test}
         return [Scene(split, n) for split, count in counts.items() for n in range(count)]
 
-    @property
-    def description(self) -> dict[str, Any]:
-        """Where the pictures come from and what the labels mean, for dataset.yaml."""
-        return self.described()
-
-    def described(self, **more: Any) -> dict[str, Any]:
-        """The description, with what a layout says besides."""
+    def description(self, **more: Any) -> dict[str, Any]:
+        """What dataset.yaml says of the pictures and labels, and what a layout says besides."""
         names = label_set(self.labels)
         return {
             "name": "rooms",
@@ -120,6 +116,16 @@ class Plan:
         task = partial(_render, self.seed, self.size, tuple(domains))
         return zip(self.scenes, self._run(task), strict=True)
 
+    def folders(self, names: Sequence[str]) -> None:
+        """Makes folders below the root."""
+        for name in names:
+            (self.root / name).mkdir(exist_ok=True)
+
+    def write_list(self, file: str, split: str, line: Callable[[Scene], str]) -> None:
+        """Writes a list with a line for each scene of a split."""
+        lines = [line(scene) for scene in self.scenes if scene.split == split]
+        write_text(self.root / file, "\n".join(lines) + "\n", DataError)
+
     def intrinsics(self, scene: Scene) -> NDArray[np.float64]:
         """(3, 3) camera matrix of a scene in pixels; (0, 0) is the centre of the first pixel."""
         drawn = sample_scene(np.random.default_rng([self.seed, _index(scene), 0]))
@@ -132,6 +138,16 @@ class Plan:
             yield result
             if self.progress is not None:
                 self.progress(done, len(scenes))
+
+
+def in_steps(values: NDArray[Any], steps: float, dtype: DTypeLike) -> NDArray[Any]:
+    """Values times so many steps, as whole numbers; 0 where missing."""
+    return np.asarray(np.rint(steps * np.nan_to_num(values.astype(np.float64))).astype(dtype))
+
+
+def without_holes(rendered: Rendered) -> NDArray[np.float32]:
+    """The depth of the sensor with the exact depth in its holes."""
+    return np.where(np.isnan(rendered["depth"]), rendered["depth_clean"], rendered["depth"])
 
 
 def _parallel(

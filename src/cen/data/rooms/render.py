@@ -15,6 +15,9 @@ from cen.data.rooms.scene import sample_scene
 
 MIN_SIZE = 16
 
+# Number of the first scene of each split; far enough apart that the splits never meet.
+SPLITS = {"train": 0, "validation": 2**30, "test": 2**31}
+
 # What a random generator is for: keeps the random numbers of one scene apart.
 _SCENE, _SENSOR = 0, 1
 
@@ -68,3 +71,16 @@ def render_scene(
         for name, domain in DOMAINS.items()
         if name in wanted
     }
+
+
+def scene_index(split: str, number: int) -> int:
+    """Index, for `render_scene`, of the ``number``-th scene of a split.
+
+    Raises:
+        ValueError: no such split, or a number that would reach the next split.
+    """
+    if split not in SPLITS:
+        raise ValueError(f"no split {split!r}; there are {', '.join(SPLITS)}")
+    if not 0 <= number < 2**30:
+        raise ValueError(f"scene {number} is outside 0..{2**30 - 1}")
+    return SPLITS[split] + number

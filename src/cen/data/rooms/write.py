@@ -69,7 +69,7 @@ def write_rooms(
         return root
     try:
         root.mkdir(parents=True, exist_ok=True)
-        write_text(root / _UNFINISHED, _text(plan.description), DataError)
+        write_text(root / _UNFINISHED, _text(plan.description()), DataError)
         described = _writer(layout)(plan)
         write_text(root / "dataset.yaml", _text(described), DataError)
         (root / _UNFINISHED).unlink()
@@ -99,7 +99,7 @@ def _already_there(plan: Plan) -> bool:
         if not path.is_file():
             continue
         found = _load(path)
-        if _covers(found, plan.description):
+        if _covers(found, plan.description()):
             return name == "dataset.yaml"
         raise DataError(
             f"{path}: the folder holds another data set; choose another folder or delete this one"

@@ -6,13 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from cen.data.formats.pictures import write_png
+from cen.data.formats.pictures import write_npy, write_png
 from cen.data.rooms.labels import label_set
-from cen.data.rooms.plan import Plan, Rendered, Scene
-from cen.errors import DataError
-from cen.files import write_atomically, write_text
+from cen.data.rooms.plan import Plan, Rendered, Scene, in_steps
 
 _PNG = ("rgb", "albedo", "parts", "functions")
 _EDGES = ("edge_texture", "edge_occlusion")
@@ -28,12 +25,10 @@ def write(plan: Plan) -> dict[str, Any]:
     and labels are 8-bit PNG, depth 16-bit PNG in millimetres with 0 for holes, edges and reshading
     16-bit PNG of 0..1, normals and curvature NPY of float32.
     """
-    for domain in (*_DOMAINS, *_LABELS):
-        (plan.root / domain).mkdir(exist_ok=True)
+    plan.folders((*_DOMAINS, *_LABELS))
     plan.each(_scene, (*_DOMAINS, *_LABELS))
     for split in ("train", "test"):
-        names = [scene.name for scene in plan.scenes if scene.split == split]
-        write_text(plan.root / f"{split}.txt", "\n".join(names) + "\n", DataError)
+        plan.write_list(f"{split}.txt", split, lambda scene: scene.name)
     other = next(name for name in _LABELS if name != plan.labels)
     camera = plan.intrinsics(plan.scenes[0])
     return {
@@ -53,7 +48,7 @@ def write(plan: Plan) -> dict[str, Any]:
         "outputs": {"segmentation": _label(plan.labels), other: _label(other)},
         "splits": {"train": "train.txt", "test": "test.txt"},
         "intrinsics": [float(camera[at]) for at in ((0, 0), (1, 1), (0, 2), (1, 2))],
-        "about": plan.description,
+        "about": plan.description(),
     }
 
 
@@ -70,21 +65,8 @@ def _label(name: str) -> dict[str, Any]:
 def _scene(root: Path, scene: Scene, arrays: Rendered) -> None:
     for domain in _PNG:
         write_png(root / domain / f"{scene.name}.png", arrays[domain])
-    millimetres = np.rint(1000.0 * np.nan_to_num(arrays["depth"].astype(np.float64)))
-    write_png(root / "depth" / f"{scene.name}.png", millimetres.astype(np.uint16))
-    for domain in (*_EDGES, "reshading"):
-        steps = np.rint(65535.0 * arrays[domain].astype(np.float64)).astype(np.uint16)
-        write_png(root / domain / f"{scene.name}.png", steps)
+    steps = {"depth": 1000.0, **dict.fromkeys((*_EDGES, "reshading"), 65535.0)}
+    for domain, step in steps.items():
+        write_png(root / domain / f"{scene.name}.png", in_steps(arrays[domain], step, np.uint16))
     for domain in _NPY:
-        _write_npy(root / domain / f"{scene.name}.npy", arrays[domain])
-
-
-def _write_npy(path: Path, values: NDArray[Any]) -> None:
-    """Writes an array to a file that is complete or not there."""
-
-    def save(temporary: Path) -> None:
-        # An open file, since numpy adds .npy to names.
-        with temporary.open("wb") as file:
-            np.save(file, values)
-
-    write_atomically(path, save, DataError)
+        write_npy(root / domain / f"{scene.name}.npy", arrays[domain])

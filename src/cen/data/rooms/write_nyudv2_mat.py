@@ -13,7 +13,7 @@ from cen.data.readers.nyudv2_classes import LABELED, MAPPING40, MAPPINGS13
 from cen.data.readers.nyudv2_mat import SPLITS
 from cen.data.rooms.labels import label_set
 from cen.data.rooms.matlab import Mat73, cell, create_v73, save_v5
-from cen.data.rooms.plan import Plan, Rendered, Scene
+from cen.data.rooms.plan import Plan, Rendered, Scene, without_holes
 from cen.errors import DataError
 from cen.files import write_atomically
 
@@ -56,9 +56,9 @@ def write(plan: Plan) -> dict[str, Any]:
     save_v5(plan.root / MAPPINGS13[1], thirteen)
     return {
         "classes": list(classes),
-        "palette": plan.description["palette"],
+        "palette": plan.description()["palette"],
         "intrinsics": plan.intrinsics(order[0]).tolist(),
-        "about": plan.description,
+        "about": plan.description(),
     }
 
 
@@ -96,11 +96,10 @@ def _labeled(path: Path, plan: Plan, order: list[Scene]) -> None:
 
 
 def _frame(rendered: Rendered, labels: str, number: int, classes: int) -> dict[str, NDArray[Any]]:
-    depth, exact = rendered["depth"], rendered["depth_clean"]
     return {
         "images": rendered["rgb"],
-        "depths": np.where(np.isnan(depth), exact, depth),
-        "rawDepths": np.nan_to_num(depth, nan=0.0),
+        "depths": without_holes(rendered),
+        "rawDepths": np.nan_to_num(rendered["depth"], nan=0.0),
         "labels": file_label(rendered[labels], number, classes),
         "instances": _instances(rendered[labels], classes),
     }

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from cen.data.formats.pictures import write_png
 from cen.data.readers.sunrgbd import ALLSPLIT, CLASSES, META, SEGMENTATION
 from cen.data.rooms.labels import label_set
-from cen.data.rooms.matlab import Mat73, cell, create_v73, save_v5
-from cen.data.rooms.plan import Plan, Rendered, Scene
+from cen.data.rooms.matlab import cell, create_v73, save_v5
+from cen.data.rooms.plan import Plan, Rendered, Scene, in_steps, without_holes
 from cen.errors import DataError
 from cen.files import write_atomically, write_bytes, write_text
 
@@ -43,8 +43,8 @@ def write(plan: Plan) -> dict[str, Any]:
     save_v5(plan.root / META, {"SUNRGBDMeta": _meta(plan, order)})
     return {
         "classes": list(classes),
-        "palette": plan.description["palette"],
-        "about": plan.description,
+        "palette": plan.description()["palette"],
+        "about": plan.description(),
     }
 
 
@@ -67,19 +67,15 @@ def _frames(path: Path, plan: Plan, order: list[Scene]) -> None:
             labels = _file_labels(rendered[plan.labels], plan)
             _frame(plan, scene, rendered, labels)
             references[scene] = file.reference(labels)
-        _segmentation(file, [references[scene] for scene in order])
-
-
-def _segmentation(file: Mat73, references: list[Any]) -> None:
-    # seglabelall numbers all names that occur; those of Rooms are the classes.
-    file.struct_array("SUNRGBD2Dseg", {"seglabelall": references, "seglabel": references})
+        listed = [references[scene] for scene in order]
+        # seglabelall numbers all names that occur; those of Rooms are the classes.
+        file.struct_array("SUNRGBD2Dseg", {"seglabelall": listed, "seglabel": listed})
 
 
 def _frame(plan: Plan, scene: Scene, rendered: Rendered, labels: NDArray[np.uint8]) -> None:
     folder = plan.root / "SUNRGBD" / _folder(scene)
-    depth, exact = rendered["depth"], rendered["depth_clean"]
     write_bytes(folder / "image" / f"{scene.name}.jpg", _jpeg(rendered["rgb"]), DataError)
-    for name, metres in (("depth", depth), ("depth_bfx", np.where(np.isnan(depth), exact, depth))):
+    for name, metres in (("depth", rendered["depth"]), ("depth_bfx", without_holes(rendered))):
         (folder / name).mkdir(exist_ok=True)
         write_png(folder / name / f"{scene.name}.png", _rotated(metres))
     numbers = " ".join(f"{value:.6f}" for value in _intrinsics(plan, scene).ravel())
@@ -103,7 +99,7 @@ def _file_labels(labels: NDArray[Any], plan: Plan) -> NDArray[np.uint8]:
 
 def _rotated(metres: NDArray[Any]) -> NDArray[np.uint16]:
     """Whole millimetres with their bits rotated left by three places; 0 where nothing is."""
-    stored = np.rint(1000.0 * np.nan_to_num(metres.astype(np.float64))).astype(np.uint16)
+    stored = in_steps(metres, 1000.0, np.uint16)
     return np.asarray(stored << 3 | stored >> 13)
 
 

@@ -20,9 +20,7 @@ from cen.data.readers.taskonomy_values import (
     SEMANTIC_SHIFT,
     STEPS,
 )
-from cen.data.rooms.plan import Plan, Rendered, Scene
-from cen.errors import DataError
-from cen.files import write_text
+from cen.data.rooms.plan import Plan, Rendered, Scene, in_steps
 
 ROOMS_CURVATURE = 8.0
 """Principal curvature in 1/m that the files hold at most: balls and pipes of 12 cm."""
@@ -56,26 +54,21 @@ def write(plan: Plan) -> dict[str, Any]:
     normals with z away from the camera, labels with 0 for "uncertain". Depth is that of the sensor,
     with its noise and holes. Curvature is in units of ``ROOMS_CURVATURE``.
     """
-    for domain in _DOMAINS:
-        (plan.root / domain).mkdir(exist_ok=True)
+    plan.folders(_DOMAINS)
     camera = plan.intrinsics(plan.scenes[0])
     plan.each(partial(_scene, plan.labels, plan.train, camera), (*_RENDERED, plan.labels))
-    lists = {}
-    for split in ("train", "test"):
-        lines = [
-            f"{{domain}}/{_stem(scene, plan.train)}_domain_{{domain}}.png"
-            for scene in plan.scenes
-            if scene.split == split
-        ]
-        lists[split] = f"{split}.txt"
-        write_text(plan.root / lists[split], "\n".join(lines) + "\n", DataError)
-    said = plan.description
+    lists = {split: f"{split}.txt" for split in ("train", "test")}
+    for split, file in lists.items():
+        plan.write_list(
+            file, split, lambda s: f"{{domain}}/{_stem(s, plan.train)}_domain_{{domain}}.png"
+        )
+    about = plan.description()
     return {
-        "classes": said["classes"],
-        "palette": said["palette"],
+        "classes": about["classes"],
+        "palette": about["palette"],
         "lists": lists,
         "axes": {"normal": NORMAL_AXES},
-        "about": plan.description,
+        "about": about,
     }
 
 
@@ -94,19 +87,21 @@ def _scene(
     arrays: Rendered,
 ) -> None:
     depth = arrays["depth"].astype(np.float64)
-    grey = _steps(255.0 * arrays["reshading"], np.uint8)
-    curvature = np.clip(arrays["principal_curvature"] / ROOMS_CURVATURE, -1.0, 1.0)
+    grey = in_steps(255.0 * arrays["reshading"], 1.0, np.uint8)
+    curvature = 1.0 + np.clip(arrays["principal_curvature"] / ROOMS_CURVATURE, -1.0, 1.0)
     files = {
         "rgb": arrays["rgb"],
-        "normal": _steps(127.5 * (arrays["normal"] + 1.0), np.uint8),
+        "normal": in_steps(127.5 * (arrays["normal"] + 1.0), 1.0, np.uint8),
         "reshading": cv2.merge((grey, grey, grey)),
         "depth_euclidean": _depth(depth * _stretch(depth.shape, camera)),
         "depth_zbuffer": _depth(depth),
         "principal_curvature": cv2.merge(
-            (*cv2.split(_steps(CURVATURE * (curvature + 1.0), np.uint8)), np.zeros_like(grey))
+            (
+                *cv2.split(in_steps(CURVATURE * curvature, 1.0, np.uint8)),
+                np.zeros_like(grey),
+            )
         ),
-        "edge_occlusion": _steps(EDGES["edge_occlusion"] * arrays["edge_occlusion"], np.uint16),
-        "edge_texture": _steps(EDGES["edge_texture"] * arrays["edge_texture"], np.uint16),
+        **{name: in_steps(white * arrays[name], 1.0, np.uint16) for name, white in EDGES.items()},
         "segment_semantic": arrays[labels] + np.uint8(SEMANTIC_SHIFT),
     }
     for domain, values in files.items():
@@ -125,7 +120,3 @@ def _stretch(size: tuple[int, ...], camera: NDArray[np.float64]) -> NDArray[np.f
     across = (np.arange(size[1]) - camera[0, 2]) / camera[0, 0]
     down = (np.arange(size[0]) - camera[1, 2]) / camera[1, 1]
     return np.asarray(np.sqrt(1.0 + across[None, :] ** 2 + down[:, None] ** 2))
-
-
-def _steps(values: NDArray[Any], kind: Any) -> NDArray[Any]:
-    return np.asarray(np.rint(values.astype(np.float64)).astype(kind))

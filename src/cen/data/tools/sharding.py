@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from cen.conventions import CONVENTIONS
 from cen.data.fields.label_field import stored_numbers
 from cen.data.fields.modality import Modality
+from cen.data.formats.pictures import write_npy
 from cen.data.readers.aligned import AlignedDataset
 from cen.data.readers.opening import DatasetRecipe
 from cen.data.readers.shards import ABOUT, DESCRIPTION, HEADER, INDEX
@@ -184,12 +185,9 @@ def _write_shard(root: Path, per_shard: int, dataset: AlignedDataset, part: rang
             for index in part:
                 tar.write(_sample(dataset, index))
 
-    def write_index(temporary: Path) -> None:
-        with temporary.open("wb") as file:
-            np.save(file, _index_of(shard, [*fields, ABOUT], needed, len(part)))
-
     write_atomically(shard, write, DataError)
-    write_atomically(shard.with_suffix(".npy"), write_index, DataError)
+    index = _index_of(shard, [*fields, ABOUT], needed, len(part))
+    write_npy(shard.with_suffix(".npy"), index)
 
 
 def _sample(dataset: AlignedDataset, index: int) -> dict[str, Any]:
@@ -304,11 +302,6 @@ def _join_indices(folder: Path, samples: int, per_shard: int) -> None:
     if (folder / INDEX).is_file() and not any(part.is_file() for part in parts):
         return
     whole = np.concatenate([np.load(part, allow_pickle=False) for part in parts])
-
-    def write(temporary: Path) -> None:
-        with temporary.open("wb") as file:
-            np.save(file, whole)
-
-    write_atomically(folder / INDEX, write, DataError)
+    write_npy(folder / INDEX, whole)
     for part in parts:
         part.unlink()

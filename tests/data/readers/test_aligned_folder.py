@@ -208,7 +208,7 @@ def test_masks_of_colours(root):
         ({"road": [1, 2, 3]}, "says no colour of the class person"),
         ({"road": [1, 2]}, r"\[1, 2\] is no colour"),
         ({"road": [1, 2, 300]}, r"is no colour; give \[red, green, blue\]"),
-        ({"road": [1, 2, 3], "car": [1, 2, 3]}, "is the colour of another class"),
+        ({"road": [1, 2, 3], "car": [1, 2, 3]}, "stands there twice"),
     ],
 )
 def test_wrong_colours_are_refused(root, colours, message):
@@ -224,7 +224,9 @@ def test_numbers_that_do_not_start_at_0(root):
     say(root, splits={"train": "a.txt", "test": "b.txt"}, outputs__segmentation__first=1)
     (root / "a.txt").write_text("00\n")
     (root / "b.txt").write_text("01\n")
-    with pytest.raises(DataError, match=r"a\.txt, line 1: labels/00\.png: label -1, 8 outside 0"):
+    with pytest.raises(
+        DataError, match=r"a\.txt, line 1: labels/00\.png: label -1 .*, 8 .*outside 0"
+    ):
         AlignedFolder(root, "train", validation=0.0).raw(0)
     say(
         root,

@@ -64,7 +64,8 @@ def _meanings(
     for label in classes:
         if numbers[label] not in meanings.values():
             where = description.at_field(name, key)
-            raise ConfigError(f"{where}: says no {key.rstrip('s')} of the class {label}")
+            what = "colour" if key == "colours" else "number"
+            raise ConfigError(f"{where}: says no {what} of the class {label}")
     return meanings
 
 

@@ -155,7 +155,7 @@ def hashed_split(
         DataError: a share is out of range, or the split is empty.
     """
     for name, share in (("validation", validation), ("test", test)):
-        if not isinstance(share, int | float) or not 0.0 <= share < 1.0:
+        if not 0.0 <= share < 1.0:
             raise DataError(f"{where}: {name} = {share} is no share, 0 <= share < 1")
     # A second group is left for validation where there are enough.
     keep = 2 if validation > 0.0 and len(set(groups)) > 2 else 1

@@ -32,11 +32,7 @@ def listed_frames(
     Returns:
         The frames by split, and the place (list and line) of each.
     """
-    if (
-        not isinstance(lists, Mapping)
-        or not {"train", "test"} <= set(lists)
-        or not all(isinstance(file, str) for file in lists.values())
-    ):
+    if not {"train", "test"} <= set(lists):
         raise ConfigError(
             f"data.options.lists: {lists!r} must be a CSV of buildings or say "
             "{train: FILE, test: FILE}"

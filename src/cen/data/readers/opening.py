@@ -9,6 +9,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from cen.data.fields.field_kinds import KINDS
 from cen.data.fields.modality import Modality
 from cen.data.readers.aligned import AlignedDataset
 from cen.data.readers.registry import LAYOUTS, check_layout
@@ -59,21 +60,31 @@ def open_layout(
         ConfigError: an unknown layout, field or option, or a description that is impossible.
         DataError: the data set cannot be used.
     """
-    own_options = reader_options(layout)
-    for name in options or {}:
-        if name not in own_options:
-            hint = did_you_mean(name, own_options)
-            own = (
-                f"its options are {', '.join(own_options)}" if own_options else "it has no options"
-            )
-            raise ConfigError(f"data.options.{name}: layout {layout} has none{hint}; {own}")
-    dataset = reader(layout)(root, split, {}, {}, **{**dict(options or {}), **common})
+    dataset = _opened(layout, root, split, options or {}, common)
     # What a data set says of its fields is known once it is open.
     dataset.select(
         None if inputs is None else described(dataset, inputs, "data.modalities"),
         None if outputs is None else described(dataset, outputs, "model.outputs"),
     )
     return dataset
+
+
+def _opened(
+    layout: str,
+    root: str | Path,
+    split: Split,
+    options: Mapping[str, Any],
+    common: Mapping[str, Any],
+) -> AlignedDataset:
+    """A data set none of whose fields are read yet."""
+    own = reader_options(layout)
+    for name in options:
+        if name not in own:
+            there = f"its options are {', '.join(own)}" if own else "it has no options"
+            raise ConfigError(
+                f"data.options.{name}: layout {layout} has none{did_you_mean(name, own)}; {there}"
+            )
+    return reader(layout)(root, split, {}, {}, **options, **common)
 
 
 def described(dataset: AlignedDataset, wanted: FieldOptions, key: str) -> dict[str, Modality]:
@@ -89,11 +100,9 @@ def described(dataset: AlignedDataset, wanted: FieldOptions, key: str) -> dict[s
             published = {}  # what is said of a depth means nothing to an image
         try:
             made[name] = Modality.of(**{**published, **own})
-        except ConfigError as error:
+        except (ConfigError, TypeError) as error:
             _check_published(root, name, published)
             raise ConfigError(f"{key}.{name}: {error}") from None
-        except TypeError as error:
-            raise DataError(f"{root}: field {name} is described wrongly: {error}") from None
     return made
 
 
@@ -101,7 +110,7 @@ def _check_published(root: Path, name: str, published: Mapping[str, Any]) -> Non
     """Tells a data set that describes a field wrongly from a user who does."""
     try:
         Modality.of(**published)
-    except ConfigError as error:
+    except (ConfigError, TypeError) as error:
         raise DataError(f"{root}: field {name} is described wrongly: {error}") from None
 
 
@@ -132,16 +141,11 @@ class DatasetRecipe:
 
     def open(self, split: Split, *, tolerant: bool = False) -> AlignedDataset:
         """Opens one split, without transforms."""
-        dataset = open_layout(
-            self.layout,
-            self.root,
-            split,
-            inputs={},
-            outputs={},
-            options=self.options,
-            **self.common,
-        )
-        self._check_given(dataset)
+        dataset = _opened(self.layout, self.root, split, self.options, self.common)
+        for name in self.given:
+            # A depth would silently keep its unit.
+            if name not in dataset.fields and name not in dataset.possible_fields:
+                raise dataset.no_field(name, "data.modalities")
         dataset.partial = dataset.partial or self.partial
         inputs, outputs = self._wanted(dataset)
         modalities = described(dataset, inputs, "data.modalities")
@@ -156,12 +160,6 @@ class DatasetRecipe:
                 raise
         return dataset
 
-    def _check_given(self, dataset: AlignedDataset) -> None:
-        """Refuses what is said of a field that there is not: a depth would keep its unit."""
-        for name in self.given:
-            if name not in dataset.fields and name not in dataset.possible_fields:
-                raise dataset.no_field(name, "data.modalities")
-
     def _wanted(self, dataset: AlignedDataset) -> tuple[FieldOptions, FieldOptions]:
         """The fields to read as inputs and as ground truth, with what the user says of them."""
         if not self.fields and self.inputs is not None:
@@ -171,12 +169,9 @@ class DatasetRecipe:
         if self.fields == ("all",):
             names = dataset.fields
         given = {**(self.outputs or {}), **(self.inputs or {}), **self.given}
-        true = [
-            name
-            for name in names
-            if name in dataset.usual_targets or dataset.fields.get(name, {}).get("kind") == "label"
-        ]
-        return (
-            {name: given.get(name, {}) for name in names if name not in true},
-            {name: given.get(name, {}) for name in true},
-        )
+        wanted: tuple[dict[str, Any], dict[str, Any]] = ({}, {})
+        for name in names:
+            kind = dataset.fields.get(name, {}).get("kind", "image")
+            true = name in dataset.usual_targets or KINDS[kind].classes
+            wanted[true][name] = given.get(name, {})
+        return wanted

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from cen.conventions import REVERSED_AXES
 from cen.data.fields.geometry import Matrix
+from cen.data.readers import taskonomy_values as stored
 from cen.data.readers.aligned import AlignedDataset
 from cen.data.readers.dataset_yaml import Classes, class_names, describe, palette_of
 from cen.data.readers.splitting import hashed_split
@@ -24,49 +25,24 @@ from cen.data.readers.taskonomy_files import (
     read_frames,
 )
 from cen.data.readers.taskonomy_lists import building_splits, listed_frames
-from cen.data.readers.taskonomy_values import (
-    CURVATURE,
-    EDGES,
-    MISSING_DEPTH,
-    NORMAL_AXES,
-    SEMANTIC_SHIFT,
-    STEPS,
-)
 from cen.data.transforms import INTRINSICS
 from cen.errors import CenWarning, DataError
 
 CLASSES = (
-    "background",
-    "bottle",
-    "chair",
-    "couch",
-    "potted plant",
-    "bed",
-    "dining table",
-    "toilet",
-    "tv",
-    "microwave",
-    "oven",
-    "toaster",
-    "sink",
-    "refrigerator",
-    "book",
-    "clock",
-    "vase",
+    *("background", "bottle", "chair", "couch", "potted plant", "bed", "dining table", "toilet"),
+    *("tv", "microwave", "oven", "toaster", "sink", "refrigerator", "book", "clock", "vase"),
 )
 """Classes of ``segment_semantic``: those of the files less 1; 0 there is "uncertain"."""
 
 _SEMANTIC = "segment_semantic"
 _DEPTH: dict[str, Any] = {
-    "kind": "depth",
-    "unit": 1.0 / STEPS,
-    "missing": float(MISSING_DEPTH),
-    "bits": 16,
+    **{"kind": "depth", "unit": 1.0 / stored.STEPS},
+    **{"missing": float(stored.MISSING_DEPTH), "bits": 16},
 }
 _CURVATURE: dict[str, Any] = {
     "kind": "continuous",
     "channels": 2,
-    "unit": 1.0 / CURVATURE,
+    "unit": 1.0 / stored.CURVATURE,
     "mean": (1.0, 1.0),
     "bits": 8,
     "bands": 3,  # the third holds nothing
@@ -75,20 +51,20 @@ _KEYPOINTS: dict[str, Any] = {"kind": "continuous", "unit": 1.0 / 65535.0, "bits
 
 DOMAINS: dict[str, dict[str, Any]] = {
     "rgb": {"kind": "image"},
-    "normal": {"kind": "normal", "axes": NORMAL_AXES, "bits": 8},
+    "normal": {"kind": "normal", "axes": stored.NORMAL_AXES, "bits": 8},
     "reshading": {"kind": "image", "channels": 1},
     "depth_euclidean": _DEPTH,
     "depth_zbuffer": _DEPTH,
     "principal_curvature": _CURVATURE,
     **{
         name: {"kind": "edge", "unit": 1.0 / white, "bits": 16, "clip": (0.0, 1.0)}
-        for name, white in EDGES.items()
+        for name, white in stored.EDGES.items()
     },
     "segment_unsup2d": {"kind": "image"},
     "segment_unsup25d": {"kind": "image"},
     "keypoints2d": _KEYPOINTS,
     "keypoints3d": _KEYPOINTS,
-    _SEMANTIC: {"kind": "label", "first": SEMANTIC_SHIFT, "ignore": tuple(range(SEMANTIC_SHIFT))},
+    _SEMANTIC: {"kind": "label", "first": stored.FIRST, "ignore": tuple(range(stored.FIRST))},
 }
 """Arguments of ``Modality.of`` by domain: the ten of the released code, then three more."""
 
@@ -285,10 +261,10 @@ def _axes(described: Mapping[str, Any], rooms: bool, root: Path) -> str:
     """
     axes = described.get("axes")
     if axes is None:
-        return REVERSED_AXES if rooms else NORMAL_AXES
+        return REVERSED_AXES if rooms else stored.NORMAL_AXES
     if not isinstance(axes, Mapping) or list(axes) != ["normal"]:
         raise DataError(
             f"{root / 'dataset.yaml'}: axes: {axes!r} does not say how normals are stored; write "
-            f"axes: {{normal: {NORMAL_AXES}}}"
+            f"axes: {{normal: {stored.NORMAL_AXES}}}"
         )
     return str(axes["normal"])

@@ -25,5 +25,5 @@ Measured on real frames: normals computed from the z-buffer lie 1.0 degree (medi
 stored so, and 95 to 100 % of the pixels face the camera.
 """
 
-SEMANTIC_SHIFT = 1
+FIRST = 1
 """Stored label of class 0; what is below is "uncertain"."""

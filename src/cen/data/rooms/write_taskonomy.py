@@ -11,40 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cen.data.formats.pictures import write_png
+from cen.data.readers import taskonomy_values as stored
 from cen.data.readers.taskonomy_files import SUFFIXES
-from cen.data.readers.taskonomy_values import (
-    CURVATURE,
-    EDGES,
-    MISSING_DEPTH,
-    NORMAL_AXES,
-    SEMANTIC_SHIFT,
-    STEPS,
-)
 from cen.data.rooms.plan import Plan, Rendered, Scene, in_steps
 
 ROOMS_CURVATURE = 8.0
 """Principal curvature in 1/m that the files hold at most: balls and pipes of 12 cm."""
 
-_DOMAINS = (
-    "rgb",
-    "normal",
-    "reshading",
-    "depth_euclidean",
-    "depth_zbuffer",
-    "principal_curvature",
-    "edge_occlusion",
-    "edge_texture",
-    "segment_semantic",
-)
-_RENDERED = (
-    "rgb",
-    "normal",
-    "reshading",
-    "depth",
-    "principal_curvature",
-    "edge_occlusion",
-    "edge_texture",
-)
+_SAME = ("rgb", "normal", "reshading", "principal_curvature", "edge_occlusion", "edge_texture")
+_DOMAINS = (*_SAME, "depth_euclidean", "depth_zbuffer", "segment_semantic")
+_RENDERED = (*_SAME, "depth")
 
 
 def write(plan: Plan) -> dict[str, Any]:
@@ -67,7 +43,7 @@ def write(plan: Plan) -> dict[str, Any]:
         "classes": about["classes"],
         "palette": about["palette"],
         "lists": lists,
-        "axes": {"normal": NORMAL_AXES},
+        "axes": {"normal": stored.NORMAL_AXES},
         "about": about,
     }
 
@@ -97,13 +73,14 @@ def _scene(
         "depth_zbuffer": _depth(depth),
         "principal_curvature": cv2.merge(
             (
-                *cv2.split(in_steps(CURVATURE * curvature, 1.0, np.uint8)),
+                *cv2.split(in_steps(stored.CURVATURE * curvature, 1.0, np.uint8)),
                 np.zeros_like(grey),
             )
         ),
-        **{name: in_steps(white * arrays[name], 1.0, np.uint16) for name, white in EDGES.items()},
-        "segment_semantic": arrays[labels] + np.uint8(SEMANTIC_SHIFT),
+        "segment_semantic": arrays[labels] + np.uint8(stored.FIRST),
     }
+    for name, white in stored.EDGES.items():
+        files[name] = in_steps(white * arrays[name], 1.0, np.uint16)
     for domain, values in files.items():
         name = f"{_stem(scene, train)}_domain_{SUFFIXES.get(domain, domain)}.png"
         write_png(root / domain / name, values)
@@ -111,8 +88,8 @@ def _scene(
 
 def _depth(metres: NDArray[np.float64]) -> NDArray[np.uint16]:
     """Metres as Taskonomy stores them; NaN is a hole."""
-    steps = np.minimum(np.rint(metres * STEPS), MISSING_DEPTH - 1)
-    return np.where(np.isnan(metres), MISSING_DEPTH, steps).astype(np.uint16)
+    steps = np.minimum(np.rint(metres * stored.STEPS), stored.MISSING_DEPTH - 1)
+    return np.where(np.isnan(metres), stored.MISSING_DEPTH, steps).astype(np.uint16)
 
 
 def _stretch(size: tuple[int, ...], camera: NDArray[np.float64]) -> NDArray[np.float64]:

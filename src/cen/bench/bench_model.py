@@ -136,13 +136,10 @@ def bench_model(
     """
     check_rounds(rounds)
     target = check_device(device)
-    how = config.data.transforms
-    usual = how.crop or how.resize or (96, 128)
-    every = product(
-        streams or [len(config.model.inputs)],
-        batches or [config.train.batch_size],
-        sizes or [(usual[0], usual[1])],
-    )
+    transforms = config.data.transforms
+    height, width = transforms.crop or transforms.resize or (96, 128)
+    streams, batches = streams or [len(config.model.inputs)], batches or [config.train.batch_size]
+    every = product(streams, batches, sizes or [(height, width)])
     cases = [Case(config, s, b, size, rate, device) for s, b, size in every]
     found: list[Measured] = []
     peaks = []

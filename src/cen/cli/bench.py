@@ -4,7 +4,7 @@ import argparse
 import re
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cen.cli import printing, sources, words
 from cen.cli.parser import Parser
@@ -18,7 +18,16 @@ if TYPE_CHECKING:
 def add(parser: Parser) -> None:
     """Declares the options."""
     verbs = parser.add_subparsers(title="commands", metavar="VERB", dest="action", required=True)
-    exchange = verbs.add_parser(
+    exchange, model, data = _add_exchange(verbs), _add_model(verbs), _add_data(verbs)
+    for verb in (exchange, model):
+        verb.option("--device DEVICE", _device, "cpu or cuda", "cpu")
+    for verb in (exchange, data, model):
+        verb.option("--rounds N", words.whole(6), "pairs to measure", 15)
+        printing.add_json(verb)
+
+
+def _add_exchange(verbs: Any) -> Parser:
+    exchange: Parser = verbs.add_parser(
         "exchange",
         help="time of exchange in RefineNet with two modalities",
         description="Three networks take turns in one process: stream norms with exchange, "
@@ -31,7 +40,11 @@ def add(parser: Parser) -> None:
     exchange.add_argument(
         "--compile", action="store_true", help="run the networks under torch.compile"
     )
-    model = verbs.add_parser(
+    return exchange
+
+
+def _add_model(verbs: Any) -> Parser:
+    model: Parser = verbs.add_parser(
         "model",
         help="time, memory and share of the machine's peak of a network, in several forms",
         description="A network of a configuration, with random weights on random data: as a list "
@@ -65,9 +78,11 @@ def add(parser: Parser) -> None:
     )
     model.add_argument("--no-memory", action="store_true", help="leave the peak of memory out")
     model.option("--picture PNG", words.path, "also draw the figures")
-    for verb in (exchange, model):
-        verb.option("--device DEVICE", _device, "cpu or cuda", "cpu")
-    data = verbs.add_parser(
+    return model
+
+
+def _add_data(verbs: Any) -> Parser:
+    data: Parser = verbs.add_parser(
         "data",
         help="augmented samples of NYUDv2's size per second and process",
         description="Reading 480 x 640 RGB, depth and mask, random scale, mirror and 500 x 500 "
@@ -79,9 +94,7 @@ def add(parser: Parser) -> None:
         "root", metavar="FOLDER", nargs="?", type=words.path, default=place, help=what
     )
     data.option("--frames N", words.whole(1), "samples per turn", 12)
-    for verb in (exchange, data, model):
-        verb.option("--rounds N", words.whole(6), "pairs to measure", 15)
-        printing.add_json(verb)
+    return data
 
 
 def _device(text: str) -> str:

@@ -88,12 +88,8 @@ def fit(
         del said["conventions"]
     feeds = feeds_of(tasks, train.targets) if config.model.name == "cycle" else None
     resumed = resume and (Path(run_dir) / LAST).is_file()
-    if resume and not resumed and is_url(config.model.weights):
-        raise ConfigError(
-            f"{run_dir} was stopped before its first checkpoint, and its model.weights is a URL "
-            f"({config.model.weights}), which is not fetched because a file says so; delete the "
-            "folder and train again with --model.weights"
-        )
+    if resume and not resumed:
+        _check_weights(config.model.weights, run_dir)
     net = build_network(config, tasks, feeds, resumed=resumed)
     return train_network(
         config,
@@ -106,6 +102,15 @@ def fit(
         progress=progress,
         callbacks=_grids(net, validation, Path(run_dir)),
     )
+
+
+def _check_weights(weights: str | None, run_dir: str | Path) -> None:
+    if is_url(weights):
+        raise ConfigError(
+            f"{run_dir} was stopped before its first checkpoint, and its model.weights is a URL "
+            f"({weights}), which is not fetched because a file says so; delete the folder and "
+            "train again with --model.weights"
+        )
 
 
 def _doubtful(run_dir: Path, train: AlignedDataset) -> bool:

@@ -164,17 +164,24 @@ def check_data(
     measured = {band.partition("[")[0] for band in report.total.ranges} - set(report.units)
     report.steps = {n: m.unit_or_one for n, m in read.items() if n in measured}
     report.findings += _repeated(opened, report.splits)
-    doubt(_judge_neighbours(opened, report))
-    for dataset in list(opened.values())[:1]:
-        doubt(_judge_labels(dataset, report))
-    doubt(_judge_files(report.total))
-    doubt(_judge_ranges(report.total, read))
-    for name, normals in report.total.normals.items():
-        texts = judged(name, report.axes.get(name, "+x +y +z"), normals)
-        doubt(Doubt("normal", text, "error") for text in texts)
-    for name, depth in report.total.depth.items():
-        doubt(_judge_unit(name, report.units[name], depth))
+    doubt(_judge_whole(opened, report, read))
     return report
+
+
+def _judge_whole(
+    opened: Mapping[str, AlignedDataset], report: Report, read: Mapping[str, Modality]
+) -> Iterator[Doubt]:
+    """What is wrong with all splits together."""
+    yield from _judge_neighbours(opened, report)
+    for dataset in list(opened.values())[:1]:
+        yield from _judge_labels(dataset, report)
+    yield from _judge_files(report.total)
+    yield from _judge_ranges(report.total, read)
+    for name, normals in report.total.normals.items():
+        for text in judged(name, report.axes.get(name, "+x +y +z"), normals):
+            yield Doubt("normal", text, "error")
+    for name, depth in report.total.depth.items():
+        yield from _judge_unit(name, report.units[name], depth)
 
 
 def _summarised(facts: Facts, split: str, root: str) -> list[Finding]:

@@ -171,19 +171,13 @@ def _tiff(content: bytes | memoryview) -> Header:
     try:
         with tifffile.TiffFile(io.BytesIO(content)) as file:
             page: Any = file.pages.first
-            turned = page.tags.valueof(_ORIENTATION, default=1)
+            turned = _known_orientation(page.tags.valueof(_ORIENTATION, default=1))
+            size = (int(page.imagelength), int(page.imagewidth), int(page.samplesperpixel))
+            if page.tilelength * page.tilewidth > PIXEL_LIMIT or prod(page.chunks) > VALUE_LIMIT:
+                raise ValueError(f"tiles of {' × '.join(map(str, page.chunks))} values")
+            return Header("tiff", *size, int(page.compression), turned)
     except Exception as error:  # damaged files end in exceptions of many types there
         raise ValueError(str(error)) from error
-    if page.tilelength * page.tilewidth > PIXEL_LIMIT or prod(page.chunks) > VALUE_LIMIT:
-        raise ValueError(f"tiles of {' × '.join(map(str, page.chunks))} values")
-    return Header(
-        "tiff",
-        page.imagelength,
-        page.imagewidth,
-        page.samplesperpixel,
-        int(page.compression),
-        _known_orientation(turned),
-    )
 
 
 def _other(content: bytes | memoryview) -> Header:

@@ -44,7 +44,7 @@ def write(plan: Plan) -> dict[str, Any]:
         "palette": about["palette"],
         "lists": lists,
         "axes": {"normal": stored.NORMAL_AXES},
-        "about": about,
+        "about": plan.description(),
     }
 
 

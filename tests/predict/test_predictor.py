@@ -232,8 +232,6 @@ def test_an_encoding_is_part_of_the_saved_network(net, scene, tmp_path):
 
 def test_arrays_of_every_kind_are_checked(net):
     """An array must be what reading a file gives."""
-    from cen.predict.inputs import check_array
-
     good = {
         "normal": (Modality.of("normal"), np.zeros((4, 5, 3), np.float32)),
         "edge": (Modality.of("edge"), np.zeros((4, 5))),
@@ -244,7 +242,7 @@ def test_arrays_of_every_kind_are_checked(net):
         "spectrum": (Modality.of("image", 7), np.zeros((4, 5, 7), np.uint16)),
     }
     for name, (modality, array) in good.items():
-        check_array(name, array, modality)
+        modality.check_array(name, array)
     bad = {
         "normal": np.zeros((4, 5), np.float32),
         "edge": np.zeros((4, 5), np.uint8),
@@ -256,7 +254,7 @@ def test_arrays_of_every_kind_are_checked(net):
     }
     for name, array in bad.items():
         with pytest.raises(DataError, match=f"array '{name}' must be"):
-            check_array(name, array, good[name][0])
+            good[name][0].check_array(name, array)
 
 
 def test_a_unit_that_changes_nothing_is_refused(net):

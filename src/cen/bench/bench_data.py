@@ -198,7 +198,7 @@ def _finished(
         return labels
     modality = transform.modalities[name]
     values = inside.astype(np.float32)
-    if modality.kind == "depth":
+    if modality.field_kind.metres:
         numbers = (values * np.float32(modality.unit) - modality.mean[0]) / modality.std[0]
         numbers[inside == 0] = 0.0
         canvas = np.zeros((1, *crop), dtype=np.float32)

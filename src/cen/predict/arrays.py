@@ -34,8 +34,10 @@ def read_prediction(task: Task, values: Tensor, target: Modality | None = None) 
         (H, W) or (H, W, C) float32 in their unit.
     """
     values = values.detach().float().cpu()
-    if task.rules.generated and target is not None and target.kind in ("continuous", "normal"):
-        return target.from_target(values.numpy())
+    if task.rules.generated and target is not None:
+        kind = target.field_kind
+        if kind.open_range or kind.directions:
+            return target.from_target(values.numpy())
     return task.rules.array(values)
 
 

@@ -8,11 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 from numpy.typing import NDArray
 
 from cen.data import Modality
-from cen.errors import CheckpointError, ConfigError, DataError, ShapeError, StreamError
+from cen.errors import CheckpointError, ConfigError, ShapeError, StreamError
 from cen.models import ChannelExchangeNetwork
 from cen.models.input_checks import SMALLEST
 
@@ -70,7 +69,7 @@ def stored_modalities(
 
 def _of_channels(modality: Modality, channels: int) -> Modality:
     """A label with a channel per class: of a cycle network it is kept as the target it is, too."""
-    if modality.kind != "label" or modality.channels == channels:
+    if not modality.field_kind.classes or modality.channels == channels:
         return modality
     return replace(modality, channels=channels, mean=(0.0,) * channels, std=(1.0,) * channels)
 
@@ -86,7 +85,7 @@ def of_unit(modalities: Mapping[str, Modality], unit: float | None) -> dict[str,
         raise ConfigError(f"unit: {unit} is no length; say how many metres one stored value is")
     check_unit(modalities)
     return {
-        name: replace(m, unit=unit, bits=None, bit_rotation=0) if m.kind == "depth" else m
+        name: replace(m, unit=unit, bits=None, bit_rotation=0) if m.field_kind.metres else m
         for name, m in modalities.items()
     }
 
@@ -97,38 +96,13 @@ def check_unit(given: Mapping[str, Modality]) -> None:
     Raises:
         ConfigError: none of the modalities is of kind depth.
     """
-    if any(modality.kind == "depth" for modality in given.values()):
+    if any(modality.field_kind.metres for modality in given.values()):
         return
     kinds = ", ".join(f"{name} ({modality.kind})" for name, modality in given.items())
     raise ConfigError(
         f"unit: is of files of kind depth, but there are only {kinds}; leave it out, and bring "
         "files of another kind to the unit of training first"
     )
-
-
-def check_array(name: str, array: NDArray[Any], modality: Modality) -> None:
-    """Refuses an array that is not what `Modality.read` gives."""
-    kind, channels = modality.kind, modality.stored_channels
-    found = 1 if array.ndim == 2 else array.shape[-1]
-    if kind == "depth":
-        if array.ndim != 2 or not np.issubdtype(array.dtype, np.floating):
-            raise DataError(
-                f"depth array {name!r} must be metres as float of shape (H, W), got "
-                f"{array.dtype} {array.shape}; multiply stored values by their unit"
-            )
-        return
-    wanted: Any = np.uint16 if modality.bits == 16 else np.uint8
-    if kind == "image" and channels in (1, 3) and array.dtype != wanted:
-        limit = np.iinfo(wanted).max
-        raise DataError(
-            f"image array {name!r} must be {wanted.__name__} in 0..{limit}, got {array.dtype}"
-        )
-    if kind != "image" and np.issubdtype(array.dtype, np.floating) == (kind == "label"):
-        numbers = "integers" if kind == "label" else "float"
-        raise DataError(f"{kind} array {name!r} must be of {numbers}, got {array.dtype}")
-    shapes = "(H, W)" if channels == 1 else f"(H, W, {channels})"
-    if array.ndim not in (2, 3) or found != channels:
-        raise DataError(f"{kind} array {name!r} must be {shapes}, got {array.shape}")
 
 
 def source_of(name: str, value: str | Path | NDArray[Any]) -> str:

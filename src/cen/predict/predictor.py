@@ -28,7 +28,6 @@ from cen.predict.inputs import (
     Inputs,
     Intrinsics,
     ReadScene,
-    check_array,
     common_size,
     of_unit,
     size_of_batch,
@@ -329,8 +328,8 @@ class Predictor:
         if isinstance(value, str | Path):
             return self._reading[name].read(value)
         array = np.asarray(value)
-        check_array(name, array, modality)
-        if modality.kind == "depth":
+        modality.check_array(name, array)
+        if modality.field_kind.metres:
             return np.where(array > 0, array, np.nan).astype(np.float32)
         return array
 
@@ -357,7 +356,7 @@ class Predictor:
 
     def _picture(self, values: Mapping[str, NDArray[Any]]) -> Image:
         """The first image among the modalities, else the first depth map, painted."""
-        first = sorted(values, key=lambda name: self.modalities[name].kind != "image")[0]
+        first = sorted(values, key=lambda name: not self.modalities[name].field_kind.colours)[0]
         return to_picture(self.modalities[first].picture(values[first]))
 
 

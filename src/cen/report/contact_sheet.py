@@ -37,7 +37,7 @@ def contact_sheet(dataset: AlignedDataset, indices: Sequence[int], path: Path) -
     """
     fields = {**dataset.modalities, **dataset.targets}
     samples = [_read(dataset, index) for index in indices]
-    limits = {name: _limits(samples, name) for name, m in fields.items() if m.kind == "depth"}
+    limits = {name: _limits(samples, name) for name, m in fields.items() if m.field_kind.metres}
     with house_style():
         figure = Figure(
             figsize=(2.4 * max(1, len(fields)), 1.95 * len(samples) + 0.8), layout="constrained"

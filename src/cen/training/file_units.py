@@ -61,7 +61,7 @@ def file_units(tasks: Mapping[str, Task], targets: Mapping[str, Modality]) -> di
     found = {}
     for name, task in tasks.items():
         target = targets.get(name)
-        if not task.rules.generated or target is None or target.kind != "continuous":
+        if not task.rules.generated or target is None or not target.field_kind.open_range:
             continue
         encoded = target.encoding != "raw"
         if encoded and {*target.mean, *target.std} == {0.5}:

@@ -67,6 +67,14 @@ class DepthField(FieldKind):
             metres[far] = field.farthest if field.beyond == "clip" else np.nan
         return metres
 
+    def check_array(self, name: str, array: NDArray[Any], field: FieldDescription) -> None:
+        """Metres of one channel."""
+        if array.ndim != 2 or self.wanted_numbers(array, field):
+            raise DataError(
+                f"depth array {name!r} must be metres as float of shape (H, W), got "
+                f"{array.dtype} {array.shape}; multiply stored values by their unit"
+            )
+
     def shown(self, values: NDArray[Any]) -> NDArray[Any]:
         """Metres, for whoever paints them by a scale."""
         return values

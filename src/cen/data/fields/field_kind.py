@@ -137,6 +137,19 @@ class FieldKind:
         """
         raise NotImplementedError
 
+    def check_array(self, name: str, array: NDArray[Any], field: FieldDescription) -> None:
+        """Refuses an array of somebody's own that is not what reading a file gives."""
+        if wanted := self.wanted_numbers(array, field):
+            raise DataError(f"{self.name} array {name!r} must be {wanted}, got {array.dtype}")
+        channels = self.stored_channels(field)
+        shapes = "(H, W)" if channels == 1 else f"(H, W, {channels})"
+        if array.ndim not in (2, 3) or channels != (1 if array.ndim == 2 else array.shape[-1]):
+            raise DataError(f"{self.name} array {name!r} must be {shapes}, got {array.shape}")
+
+    def wanted_numbers(self, array: NDArray[Any], field: FieldDescription) -> str:
+        """Which numbers raw values are, where an array holds others."""
+        return "" if np.issubdtype(array.dtype, np.floating) else "of float"
+
     def impossible(self, values: NDArray[Any]) -> str:
         """What is wrong with raw values of a reader's own; empty where nothing is."""
         return ""

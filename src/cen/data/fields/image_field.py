@@ -58,6 +58,13 @@ class ImageField(FieldKind):
             return measured(stored, missing_in_file(field, nodata), 1.0)
         return stored
 
+    def wanted_numbers(self, array: NDArray[Any], field: FieldDescription) -> str:
+        """Of colours and grey 8 bits, or 16 where declared; any of other numbers of bands."""
+        wanted: type[Any] = np.uint16 if field.bits == 16 else np.uint8
+        if field.channels not in (1, 3) or array.dtype == wanted:
+            return ""
+        return f"{wanted.__name__} in 0..{np.iinfo(wanted).max}"
+
     def normalise(self, field: FieldDescription, prepared: NDArray[Any]) -> NDArray[np.float32]:
         """(C, H, W) float32 as the network sees them."""
         if prepared.dtype == np.uint8:

@@ -49,6 +49,10 @@ class LabelField(FieldKind):
         check_integers(stored, source)
         return class_numbers(stored, field, source)
 
+    def wanted_numbers(self, array: NDArray[Any], field: FieldDescription) -> str:
+        """Integers."""
+        return "of integers" if np.issubdtype(array.dtype, np.floating) else ""
+
     def normalise(self, field: FieldDescription, prepared: NDArray[Any]) -> NDArray[np.float32]:
         """A channel per class; all 0 where there is none."""
         if field.channels < 2:

@@ -181,6 +181,14 @@ class Modality(FieldDescription):
             )
         return self.field_kind.raw_values(stored, self, source, nodata)
 
+    def check_array(self, name: str, array: NDArray[Any]) -> None:
+        """Refuses an array of somebody's own that is not what `read` gives of a file.
+
+        Raises:
+            DataError: other numbers or another shape, named.
+        """
+        self.field_kind.check_array(name, array, self)
+
     def prepare(self, values: NDArray[Any], intrinsics: Any = None) -> NDArray[Any]:
         """What is done to the whole picture before it is resized, mirrored, turned or cropped.
 

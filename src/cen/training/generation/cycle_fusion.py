@@ -90,7 +90,7 @@ def feeds_of(tasks: Mapping[str, Task], targets: Mapping[str, Modality]) -> dict
     for name in tasks:
         modality = targets[name]
         _check_keys(name, modality)
-        if modality.kind in ("label", "continuous"):
+        if modality.field_kind.classes or modality.field_kind.open_range:
             continue
         if modality.encoding != "raw":
             raise ConfigError(
@@ -99,7 +99,7 @@ def feeds_of(tasks: Mapping[str, Task], targets: Mapping[str, Modality]) -> dict
                 "both, or leave the encoding out"
             )
         scale, summand = modality.scale, 0.0
-        if modality.kind == "image":
+        if modality.field_kind.colours:
             # Ground truth runs from -1 to 1 where the file runs from 0 to white.
             white = {None: 255.0, 8: 255.0, 16: 65535.0}.get(modality.bits, 1 / modality.scale)
             scale, summand = modality.scale * white / 2, modality.scale * white / 2
@@ -115,7 +115,7 @@ def _check_keys(name: str, modality: Modality) -> None:
     A prediction on files would heed it, and so show the network what it never saw in training.
     """
     given = {"fill": modality.fill != 0.0}
-    if modality.kind != "continuous":  # whose ground truth is clipped alike
+    if not modality.field_kind.open_range:  # whose ground truth is clipped alike
         given |= {"clip": modality.clip is not None, "fill_holes": modality.fill_holes is not None}
     for key, there in given.items():
         if there:

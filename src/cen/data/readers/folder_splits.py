@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import get_args
 
-from cen.data.formats.text_lists import composed, forward, read_entries
+from cen.data.formats.text_lists import composed, forward, leaves, listed_samples
 from cen.data.readers.folder_yaml import Description
 from cen.data.readers.patterns import natural
 from cen.data.readers.splitting import Split, cut_validation, hashed_split
@@ -75,7 +76,9 @@ def choose(
     listed: dict[str, Places] = {}
     for name, value in splits.items():
         if isinstance(value, str):
-            listed[name] = _read_list(description, description.root / forward(value), known, listed)
+            name_of = partial(_name_of, description=description, names=known)
+            others = {sample: place for one in listed.values() for sample, place in one.items()}
+            listed[name] = listed_samples(description.root / forward(value), name_of, others)
     if split == "test" and splits and "test" not in splits:
         raise ConfigError(
             f"{description.at('splits')}: says nothing of test; give a list or a share"
@@ -125,38 +128,19 @@ def groups(description: Description, names: Sequence[str]) -> list[str]:
     return found
 
 
-def _read_list(
-    description: Description, path: Path, names: set[str], others: Mapping[str, Places]
-) -> Places:
-    found: Places = {}
-    for place, text in read_entries(path):
-        name = _name_of(description, text, names)
-        if name is None:
-            raise DataError(f"{place}: {_no_sample(description, text, names)}")
-        before = found.get(name) or next((o[name] for o in others.values() if name in o), None)
-        if before:
-            raise DataError(f"{place}: {name} is also in {before}; a sample is in one split, once")
-        found[name] = place
-    return found
-
-
-def _name_of(description: Description, text: str, names: set[str]) -> str | None:
+def _name_of(text: str, description: Description, names: set[str]) -> str:
     """The sample that a line names, by its name or as the path of one of its files."""
-    text = composed(text)
-    if text in names:
-        return text
-    text = forward(text).removeprefix("./")
-    if text in names:
-        return text
-    for pattern in description.patterns.values():
-        name = pattern.name_of(text)
+    for name in (composed(text), forward(composed(text)).removeprefix("./")):
         if name in names:
             return name
-    return None
+    for pattern in description.patterns.values():
+        if (found := pattern.name_of(name)) in names:
+            return found
+    raise DataError(_no_sample(description, name, names))
 
 
 def _no_sample(description: Description, text: str, names: set[str]) -> str:
-    if ".." in Path(text).parts or Path(text).is_absolute():
+    if leaves(text):
         return f"{text!r} leaves {description.root}; a line is the name of a sample"
     # Comparing with a million names would take minutes.
     hint = did_you_mean(text, names) if len(names) < 10_000 else ""

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from cen.data.formats.text_lists import existing, forward, read_entries
+from cen.data.formats.text_lists import existing, forward, leaves, read_entries
 from cen.data.readers.aligned import AlignedDataset, Frame
 from cen.data.readers.dataset_yaml import Classes, class_names, describe, palette_of
 from cen.errors import DataError
@@ -93,9 +92,7 @@ def _read_list(path: Path, root: Path, columns: Sequence[str]) -> list[Frame]:
                 f"the paths of {', '.join(columns)}, with tabs between them"
             )
         for file in files:
-            # By name alone, so that a data folder may hold links to another disk.
-            inside = Path(os.path.normpath(file))
-            if not file or inside.is_absolute() or inside.parts[:1] == ("..",):
+            if leaves(file):
                 raise DataError(f"{place}: path {file!r} leaves {root}; paths are relative to it")
         paths = {name: root / file for name, file in zip(columns, files, strict=True)}
         frames.append(Frame(files[0], paths, place))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cen.data.formats.text_lists import forward, read_entries, read_lines
+from cen.data.formats.text_lists import forward, leaves, listed_samples, read_lines
 from cen.data.readers.taskonomy_files import FRAME, Frames
 from cen.errors import ConfigError, DataError, did_you_mean
 
@@ -47,7 +48,8 @@ def listed_frames(
     found = {}
     for name in _SPLITS:
         if name in lists:
-            own = _frames(frames.root / lists[name], frames, places)
+            key_of = partial(_key, frames=frames)
+            own = listed_samples(frames.root / lists[name], key_of, places)
             places |= own
             found[name] = np.array(list(own), dtype=np.int64)
     return found, places
@@ -71,27 +73,10 @@ def building_splits(path: Path, buildings: tuple[str, ...]) -> dict[str, str]:
     return splits
 
 
-def _frames(path: Path, frames: Frames, taken: Mapping[int, str]) -> dict[int, str]:
-    """The frames of one list with their places."""
-    found: dict[int, str] = {}
-    for place, line in read_entries(path):
-        try:
-            key = _key(line, frames)
-        except DataError as error:
-            raise DataError(f"{place}: {error}") from None
-        before = found.get(key) or taken.get(key)
-        if before:
-            raise DataError(
-                f"{place}: {frames.name(key)} is also in {before}; a frame is in one split, once"
-            )
-        found[key] = place
-    return found
-
-
 def _key(line: str, frames: Frames) -> int:
     """The frame that a line names."""
     path = PurePosixPath(forward(line))
-    if path.is_absolute() or ".." in path.parts:
+    if leaves(str(path)):
         raise DataError(f"path {line!r} leaves {frames.root}; paths are relative to it")
     match = FRAME.search(path.name)
     if match is None:

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from cen.data.fields.modality import Modality
-from cen.data.transforms import INTRINSICS
 
 
 def plot_sample(
@@ -27,26 +26,29 @@ def plot_sample(
     """Every picture of a sample in a row, raw arrays or tensors alike.
 
     Colours stand for classes (legend below), depth is shown from near (bright) to far with holes in
-    black, tensors are brought back to colours and metres first. Entries that are no pictures
-    (names, intrinsics) are left out.
+    black, tensors are brought back to colours and metres first. Entries that are no fields (names,
+    intrinsics) are left out.
 
     Args:
         sample: raw or transformed.
         modalities: what its inputs are.
-        classes: names of the classes.
-        palette: (C, 3) colours of the classes.
+        classes: names of the classes of its first label field.
+        palette: (C, 3) colours of these classes.
         ignore_index: label that is no class.
         targets: what its ground truth is; "segmentation" is known without.
 
     Returns:
         A figure that belongs to no window; ``figure.savefig(path)`` writes it.
     """
-    fields = {**(targets or {}), **modalities}
+    truths = {**(targets or {})}
+    truths.setdefault("segmentation", Modality.of("label"))
+    fields = {**truths, **modalities}
     panels = {
-        name: _raw(value, modalities.get(name), (targets or {}).get(name))
+        name: _raw(value, modalities.get(name), truths.get(name))
         for name, value in sample.items()
-        if not isinstance(value, str) and name != INTRINSICS
+        if name in fields
     }
+    labels = [name for name in truths if name in panels and truths[name].field_kind.classes]
     columns = min(4, len(panels))
     rows = -(-len(panels) // columns)
     figure = Figure(figsize=(3.2 * columns, 2.7 * rows + 0.6), layout="constrained")
@@ -56,18 +58,16 @@ def plot_sample(
     present: set[int] = set()
     for axis, (name, raw) in zip(axes, panels.items(), strict=False):
         axis.set_title(name)
-        kind = fields[name].kind if name in fields else ""
-        if name == "segmentation":
+        if name in labels[:1]:
             axis.imshow(colour_labels(raw, palette, ignore_index))
             present |= set(np.unique(raw).tolist())
-        elif raw.ndim == 2 and (kind == "depth" or name.startswith("depth")):
+        elif fields[name].field_kind.metres:
             image = axis.imshow(raw, cmap=colormaps["viridis_r"].with_extremes(bad="black"))
             figure.colorbar(image, ax=axis, label="metres", shrink=0.8)
         elif raw.ndim == 2:
-            labels = kind == "label" or (not kind and np.issubdtype(raw.dtype, np.integer))
-            axis.imshow(raw, cmap="tab20" if labels else "gray")
+            axis.imshow(raw, cmap="tab20" if fields[name].field_kind.classes else "gray")
         else:
-            axis.imshow(fields[name].picture(raw) if name in fields else _colours(raw))
+            axis.imshow(fields[name].picture(raw))
     legend = [
         Patch(facecolor=palette[label] / 255.0, label=classes[label])
         for label in sorted(present)
@@ -86,13 +86,6 @@ def colour_labels(
     picture = palette[np.where(ignored, 0, labels)]
     picture[ignored] = 0
     return np.asarray(picture)
-
-
-def _colours(raw: NDArray[Any]) -> NDArray[Any]:
-    """(H, W, C) values as something that can be shown."""
-    if raw.shape[2] != 3:
-        return raw[..., 0]
-    return raw if raw.dtype == np.uint8 else np.asarray(np.clip(0.5 + 0.5 * raw, 0.0, 1.0))
 
 
 def _raw(value: Any, modality: Modality | None, target: Modality | None) -> NDArray[Any]:

@@ -18,7 +18,7 @@ from cen.data.readers.aligned import AlignedDataset
 from cen.data.readers.opening import DatasetRecipe
 from cen.data.readers.splitting import SPLITS, Split
 from cen.data.tools.findings import DepthFacts, Facts, Finding, Severity, check_samples
-from cen.data.tools.label_facts import LabelDeclaration, blurred, doubts
+from cen.data.tools.label_facts import blurred, doubts
 from cen.data.tools.neighbours import parted_film
 from cen.data.tools.normal_facts import judged
 from cen.data.tools.parallel import over_samples
@@ -221,10 +221,9 @@ def _judge_labels(dataset: AlignedDataset, report: Report) -> Iterator[Doubt]:
     """Classes that are never learnt, numbers that nobody declared, blended outlines."""
     training = report.splits.get("train", Facts()).labels
     for name in (name for name in dataset.targets if name in dataset.labels):
-        declared = LabelDeclaration.by(dataset, name)
         # Of classes that others published, a part of their data need not show all.
         counts = training.get(name, Counter()) if dataset.own_classes else Counter()
-        for text in doubts(declared, counts, "the training split"):
+        for text in doubts(dataset, name, counts, "the training split"):
             yield Doubt("label", text, "error", "train")
         if name in report.total.outlines and blurred(*report.total.outlines[name].tolist()):
             text = (

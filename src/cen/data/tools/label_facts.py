@@ -6,7 +6,6 @@ import time
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from math import gcd
 from typing import TYPE_CHECKING, Any
 
@@ -27,63 +26,34 @@ _LEAST_MAPS = 64
 _NAMED = 5
 
 
-@dataclass(frozen=True)
-class LabelDeclaration:
-    """What is declared of a label field.
-
-    Attributes:
-        field: its name.
-        classes: names of its classes.
-        ignore_index: the label value that is no class.
-        undeclared: nobody said what ``ignore_index`` is in the files.
-    """
-
-    field: str
-    classes: tuple[str, ...]
-    ignore_index: int
-    undeclared: bool
-
-    @classmethod
-    def by(cls, dataset: AlignedDataset, field: str) -> LabelDeclaration:
-        """What an opened data set declares."""
-        names = dataset.labels[field].names
-        return cls(field, names, dataset.ignore_index, field in dataset.undeclared)
-
-
-def doubts(declared: LabelDeclaration, training: Mapping[int, int], where: str) -> Iterator[str]:
-    """What is probably wrong with labels, judged by all the pixels of a training split."""
+def doubts(
+    dataset: AlignedDataset, field: str, training: Mapping[int, int], where: str
+) -> Iterator[str]:
+    """What is probably wrong with a label field, judged by the pixels of a training split."""
     total = sum(training.values())
-    if not total:
+    classes, ignored = dataset.labels[field].names, dataset.ignore_index
+    if not total or not classes:
         return
-    absent = [n for n, _ in enumerate(declared.classes) if not training.get(n)]
-    absent = [number for number in absent if number != declared.ignore_index]
-    share = training.get(declared.ignore_index, 0) / total
-    ignored_share = (
-        f"{declared.ignore_index} covers {100 * share:.1f} % of the pixels and counts as no label"
-    )
-    advice = _advice(declared, absent) if declared.classes else ""
+    absent = [n for n, _ in enumerate(classes) if not training.get(n) and n != ignored]
+    share = training.get(ignored, 0) / total
+    ignored_share = f"{ignored} covers {100 * share:.1f} % of the pixels and counts as no label"
+    example = f"values: {{0: {classes[0]}, {ignored}: {classes[absent[0] if absent else -1]}}}"
+    advice = f"say what every number means by {example} in dataset.yaml (layout folder)"
     if absent:
-        some = ", ".join(f"{declared.classes[number]} ({number})" for number in absent[:_NAMED])
+        some = ", ".join(f"{classes[number]} ({number})" for number in absent[:_NAMED])
         more = f" and {len(absent) - _NAMED} more" if len(absent) > _NAMED else ""
         what = "class" if len(absent) == 1 else "classes"
         yield (
-            f"{declared.field}: {what} {some}{more} without a pixel in {where}: nothing is learnt "
-            "of it, and no score says so"
+            f"{field}: {what} {some}{more} without a pixel in {where}: nothing is learnt of it, "
+            "and no score says so"
             + (f"; {ignored_share}: if it is a class, {advice}; else" if share else ";")
             + " correct the labels, or take it out of the classes"
         )
-    elif declared.undeclared and share > _MUCH:
+    elif field in dataset.undeclared and share > _MUCH:
         yield (
-            f"{declared.field}: {ignored_share}, which nobody has said: write ignore: "
-            f"{declared.ignore_index} in dataset.yaml; or, if it is a class, {advice}"
+            f"{field}: {ignored_share}, which nobody has said: write ignore: {ignored} in "
+            f"dataset.yaml; or, if it is a class, {advice}"
         )
-
-
-def _advice(declared: LabelDeclaration, absent: list[int]) -> str:
-    """How to say what the ignored number is."""
-    first, name = declared.classes[0], declared.classes[absent[0] if absent else -1]
-    example = f"values: {{0: {first}, {declared.ignore_index}: {name}}}"
-    return f"say what every number means by {example} in dataset.yaml (layout folder)"
 
 
 def warn_of_labels(dataset: AlignedDataset, seconds: float = _SECONDS) -> None:
@@ -100,33 +70,29 @@ def warn_of_labels(dataset: AlignedDataset, seconds: float = _SECONDS) -> None:
     fields = [name for name in dataset.targets if name in dataset.labels]
     until = time.monotonic() + seconds
     for name in fields if dataset.own_classes else []:
-        declared = LabelDeclaration.by(dataset, name)
-        training, looked = _look(dataset, declared, until)
+        training, looked = _look(dataset, name, until)
         where = "the training split"
         if looked < len(dataset):
             where = f"the {looked} of {len(dataset)} training samples that were looked at"
-        for text in doubts(declared, training, where):
+        for text in doubts(dataset, name, training, where):
             warnings.warn(f"{text}. cen data NAME check reads every file", CenWarning, stacklevel=3)
 
 
-def _look(
-    dataset: AlignedDataset, declared: LabelDeclaration, until: float
-) -> tuple[Counter[int], int]:
+def _look(dataset: AlignedDataset, field: str, until: float) -> tuple[Counter[int], int]:
     """Pixels by value of some label maps, and how many samples were looked at."""
     training: Counter[int] = Counter()
     # Steps of about the golden ratio: however early it ends, all parts of the split were seen.
-    count = len(dataset)
+    count, classes = len(dataset), len(dataset.labels[field].names)
     step = next(s for s in range(max(1, round(0.618034 * count)), 2 * count) if gcd(s, count) == 1)
     for looked in range(count):
         index = looked * step % count
-        seen = len(training.keys() & set(range(len(declared.classes))))
-        done = looked >= _LEAST_MAPS and seen == len(declared.classes)
+        done = looked >= _LEAST_MAPS and set(range(classes)) <= training.keys()
         if done or (looked and time.monotonic() > until):
             return training, looked
-        if declared.field not in dataset.annotated(index):
+        if field not in dataset.annotated(index):
             continue
         try:
-            value = dataset.read(declared.field, index, dataset.targets[declared.field])
+            value = dataset.read(field, index, dataset.targets[field])
         except DataError:  # training itself says what is wrong with it
             continue
         training.update(counted(value))

@@ -86,33 +86,22 @@ def needs_camera(field: FieldDescription, intrinsics: Any, size: tuple[int, int]
     return as_intrinsics(given, size)
 
 
-def _raw(values: Floats, field: FieldDescription, camera: Matrix | None) -> Floats:
-    return values
+def _each(encode: Callable[[Floats], Any]) -> Encode:
+    """An encoding that neither the options nor the camera play a part in."""
+    return lambda values, field, camera: np.asarray(encode(values), dtype=np.float32)
 
 
-def _unraw(values: Floats, field: FieldDescription) -> Floats:
-    return values
+def _back(decode: Callable[[Floats], Any]) -> Decode:
+    return lambda values, field: np.asarray(decode(values), dtype=np.float32)
 
 
-def _inverse(values: Floats, field: FieldDescription, camera: Matrix | None) -> Floats:
-    return np.asarray(1.0 / np.maximum(values, NEAREST), dtype=np.float32)
+def _near(metres: Floats) -> Floats:
+    return np.maximum(metres, NEAREST)
 
 
-def _uninverse(values: Floats, field: FieldDescription) -> Floats:
+def _reciprocal(values: Floats) -> NDArray[Any]:
     with np.errstate(divide="ignore"):
-        return np.asarray(1.0 / np.maximum(values, 0.0), dtype=np.float32)
-
-
-def _log(values: Floats, field: FieldDescription, camera: Matrix | None) -> Floats:
-    return np.asarray(np.log(np.maximum(values, NEAREST)), dtype=np.float32)
-
-
-def _unlog(values: Floats, field: FieldDescription) -> Floats:
-    return np.asarray(np.exp(values), dtype=np.float32)
-
-
-def _minmax(values: Floats, field: FieldDescription, camera: Matrix | None) -> Floats:
-    return spread(values)
+        return np.asarray(1.0 / np.maximum(values, 0.0))
 
 
 def _jet(values: Floats, field: FieldDescription, camera: Matrix | None) -> Floats:
@@ -170,12 +159,16 @@ _BYTE: dict[str, Any] = {"scale": 1 / 255, "mean": (0.5,), "std": (0.5,)}
 
 ENCODINGS: dict[str, Encoding] = {
     # The normalisation of raw values is that of the kind.
-    "raw": Encoding(_EVERY, _raw, _unraw),
+    "raw": Encoding(_EVERY, _each(np.asarray)),
     # Indoor scenes lie around 3 m: 1/3 and ln 3, with the spread of 1.5 to 6 m.
-    "inverse": Encoding(_DEPTH, _inverse, _uninverse, mean=(0.4,), std=(0.2,)),
-    "log": Encoding(_DEPTH, _log, _unlog, mean=(1.0,), std=(0.5,)),
+    "inverse": Encoding(
+        _DEPTH, _each(lambda z: 1.0 / _near(z)), _back(_reciprocal), mean=(0.4,), std=(0.2,)
+    ),
+    "log": Encoding(
+        _DEPTH, _each(lambda z: np.log(_near(z))), _back(np.exp), mean=(1.0,), std=(0.5,)
+    ),
     "minmax": Encoding(
-        ("depth", "continuous"), _minmax, before_geometry=True, mean=(0.5,), std=(0.25,)
+        ("depth", "continuous"), _each(spread), before_geometry=True, mean=(0.5,), std=(0.25,)
     ),
     # With a fixed range (clip) a pixel's colour depends on its own depth alone.
     "jet": Encoding(("depth", "continuous"), _jet, before_geometry=True, **_PICTURE),

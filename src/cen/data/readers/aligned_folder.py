@@ -10,6 +10,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from cen.data.fields.field_kinds import KINDS
 from cen.data.fields.geometry import as_intrinsics
 from cen.data.fields.modality import Modality
 from cen.data.readers.aligned import AlignedDataset, Frame
@@ -224,7 +225,7 @@ def _arguments(description: Description, name: str, ignore_index: int) -> dict[s
         field = dataclasses.replace(field, kind="label")
     names = [item.name for item in dataclasses.fields(ModalityConfig)] + ["channels"]
     arguments = {key: getattr(field, key) for key in names if getattr(field, key) is not None}
-    if field.kind == "label" and (field.first or field.ignore is not None):
+    if KINDS[field.kind or "image"].classes and (field.first or field.ignore is not None):
         numbers = field.ignore if isinstance(field.ignore, list) else [field.ignore]
         ignored = [*(n for n in numbers if n is not None), ignore_index]
         arguments |= {"first": field.first, "ignore": ignored, "ignore_index": ignore_index}

@@ -14,7 +14,7 @@ from torch.nn import functional
 
 import cen
 from cen import parsing
-from cen.cli import build_parser
+from cen.cli import main
 from cen.cli.sources import load_config
 from cen.config import Config
 
@@ -38,15 +38,6 @@ def test_links_lead_somewhere(page: Path) -> None:
     targets = {link: (page.parent / link).resolve() for link in links if "://" not in link}
     # The pages are built from docs alone: what lies outside is not there.
     assert [link for link, to in targets.items() if not to.is_relative_to(inside)] == []
-
-
-@pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
-def test_commands_shown_are_understood(page: Path) -> None:
-    blocks = re.findall(r"```sh\n(.*?)```", page.read_text("utf-8"), re.DOTALL)
-    for line in "".join(blocks).splitlines():
-        words = shlex.split(line.partition(" > ")[0], comments=True)
-        if words[:1] == ["cen"] and not {"--help", "--help-all"} & set(words):
-            build_parser().parse(words[1:])
 
 
 def named_in_python() -> list[str]:
@@ -145,6 +136,22 @@ def test_code_of_several_tasks_runs(scene: dict[str, Any]) -> None:
     exec(block.replace('encoder="resnet18"', 'encoder="resnet18", width=4'), scene)
     assert scene["weighting"].log_variances.grad is not None
     assert scene["weighting"].log_variances.abs().min() > 0
+
+
+def test_code_of_the_page_of_samples_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a small folder of the format that the page of one's own data teaches."""
+    monkeypatch.chdir(tmp_path)
+    assert (
+        main(["data", "rooms", "data/own", "--layout", "folder", "--train", "8", "--test", "2"])
+        == 0
+    )
+    names: dict[str, Any] = {}
+    samples, rooms = code_of("docs/data.md", "python")
+    exec(samples, names)
+    assert names["train"][(3, 0)]["rgb"].shape == (3, 96, 128)
+    assert Path("sample.png").is_file()
+    exec(rooms, names)
+    assert names["rooms"][0]["depth"].shape[-2:] == (96, 128)
 
 
 def test_code_of_cycle_fusion_runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

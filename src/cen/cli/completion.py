@@ -38,7 +38,7 @@ def script(shell: str) -> str:
     from cen.config import Config
 
     parser = build_parser()
-    for verb in _parsers(parser):
+    for verb in parsers_of(parser):
         if verb.free == "keys":
             for key in parsing.keys(Config):
                 if "<" not in key.name:
@@ -52,10 +52,10 @@ def script(shell: str) -> str:
     return shtab.complete(parser, shell=shell, preamble=functions)
 
 
-def _parsers(parser: Parser) -> Iterator[Parser]:
+def parsers_of(parser: Parser) -> Iterator[Parser]:
     """A parser and those of its commands, in depth."""
     yield parser
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
             for verb in action.choices.values():
-                yield from _parsers(verb)
+                yield from parsers_of(verb)

@@ -141,8 +141,8 @@ class DataConfig:
     Attributes:
         root: Folder of the data set.
         layout: How the data are laid out on disk, a key of ``cen.data.readers.registry.LAYOUTS``;
-            ``nyudv2``: the folder of the released code (docs/data.md).
-        options: Options of the layout's own, such as ``columns`` for ``nyudv2`` (docs/data.md).
+            ``nyudv2``: the folder of the released code (docs/datasets.md).
+        options: Options of the layout's own, such as ``columns`` for ``nyudv2`` (docs/datasets.md).
         classes: Number of classes, or their names in the order of the label values; null: what
             dataset.yaml in the data folder says.
         ignore_index: Label value that neither trains nor counts, up to 65535; null: 255. With more

@@ -60,7 +60,7 @@ class NYUDv2Folder(AlignedDataset):
     ) -> None:
         """Reads the list of the split; see the class for ``columns``."""
         if not self.root.is_dir():
-            raise DataError(f"{self.root}: no such folder; see docs/data.md for the layout")
+            raise DataError(f"{self.root}: no such folder; see docs/datasets.md for the layout")
         described = describe(self.root, ("classes", "palette", "depth_unit"))
         # Those of Rooms are not the user's: in a few frames some do not occur.
         self.own_classes = described.get("name") != "rooms"

@@ -65,7 +65,7 @@ def option(name: str, value: object, hint: Any) -> Any:
         name: The argument.
         value: Its value.
         hint: The type with its ranges: a number, text, true or false, a Literal, a list of whole
-            numbers, or one of these or None.
+            numbers or of texts, or one of these or None.
 
     Returns:
         The same; numbers of NumPy have become those of Python, which a checkpoint can hold.
@@ -83,9 +83,10 @@ def option(name: str, value: object, hint: Any) -> Any:
         raise ConfigError(f"{name} is text, not {described(value)}")
     if get_origin(plain) is list:
         if not isinstance(value, Sequence) or isinstance(value, str):
-            raise ConfigError(
-                f"{name} is a list of whole numbers such as [3, 4], not {described(value)}"
-            )
+            what = "texts" if get_args(plain)[0] is str else "whole numbers such as [3, 4]"
+            raise ConfigError(f"{name} is a list of {what}, not {described(value)}")
+        if get_args(plain)[0] is str:
+            return [option(f"an entry of {name}", entry, str) for entry in value]
         # The network itself says which numbers there are.
         return [whole(f"an entry of {name}", entry, -(2**63)) for entry in value]
     for limit in (*outer, *added):

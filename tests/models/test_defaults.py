@@ -11,14 +11,19 @@ from cen.config import Config
 from cen.errors import ConfigError
 from cen.exchange import exchange_layers
 from cen.models import build, builders
+from cen.models.fpn import FPNDecoder
 from cen.models.pspnet import PSPNetDecoder
 from cen.models.refinenet import RefineNetDecoder
+from cen.models.segformer import SegFormerDecoder
 from cen.models.unet import UNetDecoder
+from cen.models.upernet import UPerNetDecoder
 from cen.options.network_options import unset
 from cen.tasks import Task
 from cen.training.setup import build_network
 
-ENCODERS = {"refinenet": "resnet18", "pspnet": "resnet18", "unet": "unet3", "cycle": "unet3"}
+# Of the networks of segmentation_models_pytorch, which are built alike, one.
+NAMES = [*(name for name in builders if "/" not in name), "smp/Unet"]
+ENCODERS = {"unet": "unet3", "cycle": "unet3"}
 TASK = Task("segmentation", 5)
 DEPTH = Task("depth", 1)
 IMAGE = Task("image", 3)
@@ -47,6 +52,9 @@ RULES: dict[str, dict[str, Any]] = {
 
 def network(name: str, options: dict[str, Any], rule: dict[str, Any], several: bool) -> Any:
     """The same network twice: from arguments, and from a configuration."""
+    of_smp = name.startswith("smp/")
+    if of_smp:
+        pytest.importorskip("segmentation_models_pytorch")
     cycle = name == "cycle"
     inputs = {"rgb": 3, "depth": 1, "edge": 1} if cycle else {"rgb": 3, "depth": 1}
     tasks = (
@@ -57,9 +65,10 @@ def network(name: str, options: dict[str, Any], rule: dict[str, Any], several: b
     if cycle:
         tasks = {"rgb": IMAGE, "depth": DEPTH, "edge": Task("edge", 1)}
     small: dict[str, Any] = {}
-    if options or rule:  # without any the defaults are compared, in full size
+    # Without any the defaults are compared, in full size.
+    if (options or rule) and not of_smp:
         small = {"width": 4} | ({} if name in ("unet", "cycle") else {"decoder_channels": 8})
-    given = {"encoder": ENCODERS[name], **small, **options}
+    given = {"encoder": ENCODERS.get(name, "resnet18"), **small, **options}
     torch.manual_seed(0)
     direct = build(name, inputs=inputs, outputs=tasks, exchange=rule or None, **given)
     outputs = {key: {"kind": task.kind} for key, task in tasks.items()}
@@ -77,7 +86,7 @@ CASES = [
 
 
 @pytest.mark.parametrize(("options", "rule", "several"), CASES)
-@pytest.mark.parametrize("name", builders)
+@pytest.mark.parametrize("name", NAMES)
 def test_build_and_train_of_the_same_options_give_the_same_network(
     name: str, options: str, rule: str, several: bool
 ) -> None:
@@ -94,8 +103,10 @@ def test_build_and_train_of_the_same_options_give_the_same_network(
     assert all(torch.equal(value, other[key]) for key, value in one.items())
 
 
-@pytest.mark.parametrize("name", builders)
+@pytest.mark.parametrize("name", NAMES)
 def test_what_is_left_out_is_the_same_everywhere(name: str) -> None:
+    if name.startswith("smp/"):
+        pytest.importorskip("segmentation_models_pytorch")
     names = ("rgb", "depth", "edge") if name == "cycle" else ("rgb", "depth")
     fields = dict.fromkeys(names, 1)
     tasks = dict.fromkeys(names if name == "cycle" else ("image",), Task("image", 1))
@@ -105,19 +116,20 @@ def test_what_is_left_out_is_the_same_everywhere(name: str) -> None:
         direct = build(name, inputs=fields, outputs=tasks)
         trained = build_network(config, tasks)
     assert direct.config == trained.config
-    assert direct.config["encoder"] == ("unet8" if name in ("unet", "cycle") else "resnet50")
+    encoder = "unet8" if name in ("unet", "cycle") else "resnet50"
+    assert direct.config["encoder"] == ("resnet34" if name == "smp/Unet" else encoder)
     assert repr(direct) == repr(trained)
 
 
-@pytest.mark.parametrize("name", builders)
+@pytest.mark.parametrize("name", NAMES)
 def test_defaults_are_those_that_the_pages_give(name: str) -> None:
     direct, _ = network(name, {}, {}, several=False)
     layers = exchange_layers(direct).values()
     assert {layer.exchange.threshold for layer in layers} == {unset(name, "threshold")}
-    assert direct.config["dropout"] == unset(name, "dropout")
+    assert direct.config.get("dropout") == unset(name, "dropout")
 
 
-@pytest.mark.parametrize("name", builders)
+@pytest.mark.parametrize("name", NAMES)
 def test_a_part_of_a_rule_leaves_the_rest_to_the_network(name: str) -> None:
     direct, _ = network(name, {}, {"penalty": "all"}, several=False)
     rules = {layer.exchange for layer in exchange_layers(direct).values()}
@@ -129,6 +141,9 @@ def test_decoders_by_themselves_have_the_same_defaults() -> None:
         (RefineNetDecoder, "refinenet"),
         (PSPNetDecoder, "pspnet"),
         (UNetDecoder, "unet"),
+        (SegFormerDecoder, "segformer"),
+        (FPNDecoder, "fpn"),
+        (UPerNetDecoder, "upernet"),
     ):
         known = inspect.signature(kind).parameters
         assert known["dropout"].default == unset(name, "dropout")

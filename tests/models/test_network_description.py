@@ -170,4 +170,6 @@ def test_headers_of_older_checkpoints_describe_the_same_networks(own: dict[str, 
         config = cen.build(**header).config
     config["outputs"]["s"].pop("loss", None)  # came later
     assert config["exchange"].pop("parts") == "paper"  # later still
+    for later in ("drop_path", "exchange_norms"):
+        assert config.pop(later, None) is None
     assert config == header

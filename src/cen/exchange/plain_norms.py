@@ -99,10 +99,17 @@ def plain_norm(layer: nn.Module) -> PlainNorm | str | None:
         The norm; or, of what normalises by its class or name, why it is none that has a stream
         norm; None for any other layer.
     """
+    with torch.device("cpu"):  # where networks are built without values, too
+        return _plain_norm(layer)
+
+
+def _plain_norm(layer: nn.Module) -> PlainNorm | str | None:
     if isinstance(layer, MAPS):
         return _norm_of_maps(layer)
     own = dict(layer.named_parameters())
     channels = _channels(layer)
+    if channels and type(layer) is nn.LayerNorm:
+        return PlainNorm("layer norm", layer, channels, -1, layer.eps)
     if channels and own.keys() <= {"weight", "bias"}:
         found = _norm_of_positions(layer, channels)
         if found is not None:

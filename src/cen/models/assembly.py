@@ -12,6 +12,7 @@ from torch import nn
 from cen.errors import ConfigError
 from cen.exchange import ExchangeRule, Streams, convert_layers
 from cen.models.baselines import FUSIONS, AlignedNetwork, FusedNetwork
+from cen.models.image_encoder import ImageEncoder
 from cen.models.network import FUSED, ChannelExchangeNetwork, Encoder, decoder_names
 from cen.models.network_description import NetworkDescription
 from cen.models.stems import TILED, private_stem
@@ -38,6 +39,8 @@ def assemble(
     options, tasks = description.options, description.tasks
     fusion, inputs = options.fusion, options.inputs
     place = check_fusion(options, cast(PlainDecoder, decoder))
+    if isinstance(encoder, ImageEncoder):
+        check_whole(encoder, options, place)
     # Stage of the encoder after which the inputs have become one stream; None: not in the encoder.
     stages = cast(Encoder, encoder).stages
     joined = {"early": 0, "middle": len(stages) // 2}.get(place) if fusion in FUSIONS else None
@@ -45,8 +48,12 @@ def assemble(
     exchanging = description.rule if private else None
     streams = Streams(tuple(inputs))
     early = fusion in FUSIONS and place == "early"
-    stems = make_stems(encoder, options, early)
-    convert_encoder(encoder, streams, joined, exchanging, options)
+    stems: dict[str, nn.Module] = {}
+    if isinstance(encoder, ImageEncoder):
+        ride(encoder, streams, early, exchanging, options)
+    else:
+        stems = make_stems(encoder, options, early)
+        convert_encoder(encoder, streams, joined, exchanging, options)
     one = fusion in FUSIONS and place != "late"
     decoder_streams = convert_decoder(
         decoder, (FUSED,) if one else tuple(inputs), tasks, exchanging, options
@@ -82,6 +89,11 @@ def check_fusion(options: NetworkOptions, decoder: PlainDecoder) -> str:
             f"fusion={fusion!r} exchanges no channels; leave out decoder_exchange and "
             "exchange_stages"
         )
+    if options.exchange_norms is not None and (fusion != "exchange" or stages is not None):
+        raise ConfigError(
+            "exchange_norms says which norms of the encoder exchange: with fusion='exchange' and "
+            "without exchange_stages"
+        )
     if stages is not None and not stages and not options.decoder_exchange:
         raise ConfigError(
             "exchange_stages is empty and decoder_exchange off, so nothing would be exchanged; "
@@ -102,10 +114,46 @@ def check_fusion(options: NetworkOptions, decoder: PlainDecoder) -> str:
     several = len(decoder.reads) > 1
     if place == "all" and fusion in FUSIONS and not several:
         raise ConfigError(
-            "fusion_at='all' fuses every feature map that the decoder reads, but this one reads "
-            "the deepest alone; give 'early', 'middle' or 'late'"
+            "fusion_at='all' fuses every feature map that the decoder reads, but of this one it is "
+            "the deepest alone, or not known; give 'early', 'middle' or 'late'"
         )
     return place or ("all" if several or fusion == "align" else "late")
+
+
+def check_whole(encoder: ImageEncoder, options: NetworkOptions, place: str) -> None:
+    """Refuses what is done between the stages of an encoder, of one that is called as a whole."""
+    early = place == "early" and options.fusion != "concat"
+    if early or place == "middle" or options.fusion == "align":
+        where = f"fusion={options.fusion!r} at {place!r}"
+    elif options.exchange_stages is not None:
+        where = "exchange_stages"
+    elif options.convolution == "private":
+        where = "convolution='private'"
+    else:
+        return
+    raise ConfigError(
+        f"{where} needs an encoder of stages, and {encoder.name} is called as a whole; take a "
+        "ResNet or a MiT, or another way (fusion_at='late', exchange_norms)"
+    )
+
+
+def ride(
+    encoder: ImageEncoder,
+    streams: Streams,
+    early: bool,
+    rule: ExchangeRule | None,
+    options: NetworkOptions,
+) -> None:
+    """Make the layers of an encoder that is called as a whole those of streams."""
+    inputs = {FUSED: sum(options.inputs.values())} if early else options.inputs
+    encoder.ride(
+        Streams((FUSED,)) if early else streams,
+        inputs,
+        rule,
+        options.exchange_norms,
+        fresh=options.weights is None,
+        shared=options.norm == "shared",
+    )
 
 
 def make_stems(encoder: nn.Module, options: NetworkOptions, early: bool) -> dict[str, nn.Module]:
@@ -155,7 +203,9 @@ def convert_encoder(
         for name, module in zip(later, behind, strict=True):
             encoder.set_submodule(name, module)
         return
-    where = exchanging_norms(plain, options.exchange_stages)
+    where = options.exchange_norms
+    if where is None:
+        where = exchanging_norms(plain, options.exchange_stages)
     convert_layers(encoder, streams, where=where, exchange=rule if where else None, **sharing)
 
 
@@ -237,8 +287,7 @@ def make_blocks(
     make = partial(FUSIONS[fusion], streams=streams, norm=plain.batches)
     if place == "early":
         # Joined images need no block: a convolution of all channels is the fusion.
-        width = cast(Encoder, encoder).width
-        return {} if fusion == "concat" else {"stem": make(width)}
+        return {} if fusion == "concat" else {"stem": make(cast(Encoder, encoder).width)}
     if place == "late":
         return {name: make(plain.channels) for name in tasks}
     fused = set(plain.reads)

@@ -12,28 +12,58 @@ from torch import nn
 from cen.arguments import choice
 from cen.errors import ConfigError, described, did_you_mean
 from cen.models.assembly import assemble
+from cen.models.backbones import ARCHITECTURES, encoder_of, library_of, network_of
 from cen.models.cycle import cycle
+from cen.models.dense_decoder import DenseDecoder
 from cen.models.foreign_weights import without_values
+from cen.models.fpn import FPNDecoder
+from cen.models.image_encoder import ImageEncoder
+from cen.models.mit import LAYOUTS as MIT_LAYOUTS
+from cen.models.mit import MiT
 from cen.models.network import ChannelExchangeNetwork, Encoder
 from cen.models.network_description import NetworkDescription
 from cen.models.pretrained import load_pretrained
 from cen.models.pspnet import PSPNetDecoder
 from cen.models.refinenet import RefineNetDecoder
 from cen.models.resnet import LAYOUTS, ResNet
+from cen.models.segformer import SegFormerDecoder
 from cen.models.unet import encoders as unet_encoders
 from cen.models.unet import make_unet
+from cen.models.upernet import UPerNetDecoder
+from cen.options.network_options import NetworkOptions
 
-encoders: dict[str, Callable[[int, int], nn.Module]] = {
-    f"resnet{depth}": partial(ResNet, depth) for depth in LAYOUTS
+
+def _resnet(depth: int, options: NetworkOptions, output_stride: int) -> ResNet:
+    if options.drop_path is not None:
+        raise ConfigError("drop_path is for encoders with stochastic depth, which ResNets are not")
+    return ResNet(depth, options.width or 64, output_stride)
+
+
+def _mit(number: int, options: NetworkOptions, output_stride: int) -> MiT:
+    if output_stride != 32:
+        raise ConfigError(
+            f"mit_b{number} has feature maps of stride 4 to 32, and this decoder wants none above "
+            f"{output_stride}; choose another decoder, such as segformer"
+        )
+    return MiT(number, options.width, 0.1 if options.drop_path is None else options.drop_path)
+
+
+encoders: dict[str, Callable[[NetworkOptions, int], nn.Module]] = {
+    **{f"resnet{depth}": partial(_resnet, depth) for depth in LAYOUTS},
+    **{f"mit_b{number}": partial(_mit, number) for number in MIT_LAYOUTS},
 }
-"""What makes a plain encoder of `dense`, of a width and an output stride, by name."""
+"""What makes a plain encoder of `dense`, of options and an output stride, by name.
+
+It has what `Encoder` asks for; or it is any module that maps images (N, 3, H, W) to feature maps,
+finest first, which becomes an `ImageEncoder`.
+"""
 
 
 def build(name: str, **arguments: Any) -> ChannelExchangeNetwork:
     """Build a network by the name of its decoder.
 
     Args:
-        name: a key of `builders`: ``"refinenet"``, ``"pspnet"``, ``"unet"`` or ``"cycle"``.
+        name: a key of `builders`, such as ``"refinenet"``, ``"segformer"`` or ``"smp/Unet"``.
         **arguments: the options of the network, those of a configuration
             (`cen.options.network_options.NetworkOptions`), and: ``outputs``: number of classes (a
             segmentation) or `Task` of each output, by name. ``exchange``: when and where a channel
@@ -49,7 +79,9 @@ def build(name: str, **arguments: Any) -> ChannelExchangeNetwork:
     """
     if not isinstance(name, str) or name not in builders:
         hint = did_you_mean(name, builders) if isinstance(name, str) else ""
-        if isinstance(name, str) and (name in encoders or name in unet_encoders):
+        if isinstance(name, str) and (
+            name in encoders or name in unet_encoders or library_of(name) == "timm"
+        ):
             hint = "; it is an encoder: give encoder= and the name of a decoder"
         raise ConfigError(f"unknown network {described(name)}{hint}; known: {', '.join(builders)}")
     description = NetworkDescription.of(name, arguments)
@@ -89,32 +121,57 @@ def _refuse_too_large(description: NetworkDescription) -> None:
         )
 
 
-DECODERS: dict[str, type[RefineNetDecoder] | type[PSPNetDecoder]] = {
+DECODERS: dict[str, Callable[..., DenseDecoder]] = {
     "refinenet": RefineNetDecoder,
     "pspnet": PSPNetDecoder,
+    "segformer": SegFormerDecoder,
+    "upernet": UPerNetDecoder,
+    "fpn": FPNDecoder,
 }
 """The decoders that `dense` builds, by name."""
 
 
 def dense(description: NetworkDescription) -> ChannelExchangeNetwork:
-    """A ResNet encoder with a decoder for dense prediction."""
+    """An encoder with a decoder for dense prediction."""
     options = description.options
-    encoder, channels = options.resolved("encoder"), options.resolved("decoder_channels")
-    if encoder not in encoders:
-        known = ", ".join(encoders)
-        hint = did_you_mean(encoder, encoders)
-        raise ConfigError(f"unknown encoder {encoder!r}{hint}; known: {known}")
     make_decoder = DECODERS[options.name]
-    plain = encoders[encoder](options.width or 64, make_decoder.output_stride)
-    if options.weights is not None:
-        load_pretrained(plain, options.weights)
+    plain = _encoder(options, cast(type[DenseDecoder], make_decoder).output_stride)
     decoder = make_decoder(
         cast(Encoder, plain).channels,
-        channels,
+        options.resolved("decoder_channels"),
         norm=options.decoder_norm == "batch",
         dropout=options.resolved("dropout"),
     )
     return assemble(plain, decoder, description)
+
+
+def _encoder(options: NetworkOptions, output_stride: int) -> nn.Module:
+    """The plain encoder that is named, with the weights that it starts from."""
+    name = options.resolved("encoder")
+    if library_of(name) is not None:
+        if options.width is not None:
+            raise ConfigError(f"width: {name} has widths of its own; leave it out")
+        return encoder_of(name, output_stride, options.drop_path, options.weights)
+    if name not in encoders:
+        raise ConfigError(
+            f"unknown encoder {name!r}{did_you_mean(name, encoders)}; known: "
+            f"{', '.join(encoders)}, timm/NAME, smp/NAME"
+        )
+    plain = encoders[name](options, output_stride)
+    if options.weights is not None:
+        load_pretrained(plain, options.weights)
+    return plain if hasattr(plain, "body") else ImageEncoder(plain, name)
+
+
+def smp(description: NetworkDescription) -> ChannelExchangeNetwork:
+    """A network of segmentation_models_pytorch.
+
+    Raises:
+        ConfigError: the library is missing, or has no such encoder.
+    """
+    options = description.options
+    encoder, decoder = network_of(options.name, options.resolved("encoder"), options.weights)
+    return assemble(encoder, decoder, description)
 
 
 def unet(description: NetworkDescription) -> ChannelExchangeNetwork:
@@ -134,6 +191,7 @@ def unet(description: NetworkDescription) -> ChannelExchangeNetwork:
 
 builders: dict[str, Callable[[NetworkDescription], ChannelExchangeNetwork]] = {
     **dict.fromkeys(DECODERS, dense),
+    **{f"smp/{name}": smp for name in ARCHITECTURES},
     "unet": unet,
     "cycle": cycle,
 }

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
-from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from cen.errors import ShapeError
+from cen.models.foreign_weights import shadow_copy
 from cen.models.network import ChannelExchangeNetwork
 
 
@@ -44,7 +42,7 @@ def costs(net: ChannelExchangeNetwork, size: tuple[int, int]) -> Costs:
     """
     if min(size) < 1:
         raise ShapeError(f"the size of an image is at least 1 pixel, not {size[0]} × {size[1]}")
-    shadow = without_values(net).eval()
+    shadow = shadow_copy(net).eval()
     inputs = {
         name: torch.empty(1, channels, *size, device="meta")
         for name, channels in net.inputs.items()
@@ -53,14 +51,3 @@ def costs(net: ChannelExchangeNetwork, size: tuple[int, int]) -> Costs:
         shadow(inputs)
     parameters = sum(parameter.numel() for parameter in net.parameters())
     return Costs(parameters, counter.get_total_flops() // 2)
-
-
-def without_values(net: nn.Module) -> nn.Module:
-    """A copy of a network on the meta device, made without copying its values."""
-    tensors: Mapping[int, Any] = {
-        id(tensor): torch.empty_like(tensor, device="meta")
-        if not isinstance(tensor, nn.Parameter)
-        else nn.Parameter(torch.empty_like(tensor, device="meta"), tensor.requires_grad)
-        for tensor in (*net.parameters(), *net.buffers())
-    }
-    return copy.deepcopy(net, dict(tensors))

@@ -1,18 +1,43 @@
-"""What the decoders for a ResNet have in common."""
+"""What the decoders of feature maps have in common."""
 
 from __future__ import annotations
 
 from typing import ClassVar
 
-from torch import nn
+from torch import Tensor, nn
+from torch.nn import functional as F
 
 from cen.arguments import option
 from cen.options.constraints import Dropout, Width
 from cen.tasks import Task
 
 
+class ConvNorm(nn.Module):
+    """A convolution, a batch norm behind it or a bias instead, and a ReLU."""
+
+    def __init__(self, in_channels: int, out_channels: int, kernel: int, *, norm: bool) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(in_channels, out_channels, kernel, padding=kernel // 2, bias=not norm)
+        self.norm = nn.BatchNorm2d(out_channels) if norm else nn.Identity()
+        nn.init.kaiming_normal_(self.conv.weight, nonlinearity="relu")
+        if self.conv.bias is not None:
+            nn.init.zeros_(self.conv.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (N, in_channels, H, W) to (N, out_channels, H, W)."""
+        return F.relu(self.norm(self.conv(x)))
+
+
+def enlarged(x: Tensor, like: Tensor) -> Tensor:
+    """A map (N, C, h, w) at the height and width of another."""
+    size = (like.shape[-2], like.shape[-1])
+    if x.shape[-2:] == size:
+        return x
+    return F.interpolate(x, size, mode="bilinear", align_corners=False)
+
+
 class DenseDecoder(nn.Module):
-    """A plain decoder of the feature maps of a ResNet.
+    """A plain decoder of feature maps.
 
     Args:
         channels: channels of the decoder's output.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import pickle
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -118,6 +119,14 @@ def require_fit(state: Mapping[str, Tensor], expected: Mapping[str, Tensor], wro
     _raise_if(problems, wrong)
 
 
+def check_values(state: Mapping[str, Tensor], source: str) -> None:
+    """Refuses weights that cannot be right: NaN, infinite, complex numbers, variances below 0."""
+    problems = [
+        f"{key} {why}" for key, value in state.items() if (why := _impossible(key, value, value))
+    ]
+    _raise_if(problems, f"{source} cannot be used")
+
+
 def fill(net: nn.Module, state: Mapping[str, Tensor], wrong: str) -> None:
     """Loads a state dict; counters of batches, which nothing reads, may lack (PyTorch < 0.4.1)."""
     own = net.state_dict()
@@ -150,6 +159,8 @@ class _Undrawn(TorchFunctionMode):
         if func in (Tensor.normal_, Tensor.uniform_):
             return args[0]
         kwargs = kwargs or {}
+        if func is torch.linspace:  # rates of stochastic depth, which are read at once
+            kwargs.setdefault("device", "cpu")
         if getattr(func, "__module__", None) == "torch.nn.init":
             return kwargs["tensor"]
         return func(*args, **kwargs)
@@ -160,6 +171,17 @@ def without_values() -> Iterator[None]:
     """Networks built in this context have shapes and neither values nor memory."""
     with torch.device("meta"), _Undrawn():
         yield
+
+
+def shadow_copy(net: Net) -> Net:
+    """A copy of a network on the meta device, made without copying its values."""
+    tensors: Mapping[int, Any] = {
+        id(tensor): torch.empty_like(tensor, device="meta")
+        if not isinstance(tensor, nn.Parameter)
+        else nn.Parameter(torch.empty_like(tensor, device="meta"), tensor.requires_grad)
+        for tensor in (*net.parameters(), *net.buffers())
+    }
+    return copy.deepcopy(net, dict(tensors))
 
 
 def shadow_of(make: Callable[[], Net], wrong: str) -> Net:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from cen.errors import DataError, ShapeError, StreamError, did_you_mean
 from cen.exchange.streams import check_tensors
@@ -77,3 +79,46 @@ def check_image(name: str, image: Tensor, first: Tensor) -> None:
             f"input {name!r} is of {image.dtype}; give normalised floating point values "
             "(Modality.normalise), not stored integers"
         )
+
+
+class Frame(NamedTuple):
+    """The size of images, and the one that they are padded to below and to the right.
+
+    Attributes:
+        size: height and width of the images.
+        whole: height and width that the network takes.
+    """
+
+    size: tuple[int, int]
+    whole: tuple[int, int]
+
+    @classmethod
+    def of(cls, images: Mapping[str, Tensor], multiple: int) -> Frame:
+        """The frame of images (B, C, H, W) for a network that takes multiples of a size."""
+        height, width = next(iter(images.values())).shape[-2:]
+        if multiple == 1:  # sizes may be symbolic, of which nothing is asked that need not be
+            return cls((height, width), (height, width))
+        return cls(
+            (height, width), (-(-height // multiple) * multiple, -(-width // multiple) * multiple)
+        )
+
+    def padded(self, images: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """The images with their last rows and columns repeated."""
+        if self.size == self.whole:
+            return images
+        below, right = self.whole[0] - self.size[0], self.whole[1] - self.size[1]
+        return {
+            name: F.pad(image, (0, right, 0, below), mode="replicate")
+            for name, image in images.items()
+        }
+
+    def cut(self, predictions: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Predictions of the images alone, at the size of these where they were padded."""
+        if self.size == self.whole:
+            return predictions
+        found = {}
+        for name, value in predictions.items():
+            if value.shape[-2:] != self.whole:
+                value = F.interpolate(value, self.whole, mode="bicubic", align_corners=False)
+            found[name] = value[..., : self.size[0], : self.size[1]]
+        return found

@@ -12,8 +12,9 @@ from torch.nn import functional as F
 
 from cen.errors import ConfigError, ShapeError, described
 from cen.exchange import Streams, adapt_channels
-from cen.models.input_checks import SMALLEST, check_inputs, in_precision_of
-from cen.models.stems import tile
+from cen.models.image_encoder import ImageEncoder
+from cen.models.input_checks import SMALLEST, Frame, check_inputs, in_precision_of
+from cen.models.stems import filled, tile
 from cen.models.weight_transfer import transfer
 from cen.stream import Stream, input_of
 from cen.tasks import Task
@@ -38,7 +39,11 @@ class Output(NamedTuple):
 
 
 class Encoder(Protocol):
-    """What is asked of an encoder; see `ResNet`."""
+    """What is asked of an encoder of stages; see `ResNet`.
+
+    Any other that maps images to feature maps becomes an `ImageEncoder`, which has no first
+    convolution and no stages of its own.
+    """
 
     conv1: nn.Conv2d
     width: int
@@ -144,12 +149,13 @@ class ChannelExchangeNetwork(nn.Module):
 
     def predictions(self, inputs: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
         """What each stream predicts of admitted inputs, by output; what `cen.fold` records."""
-        present = tuple(inputs)
-        with self.encoder_streams.activate(present):
+        present, frame = tuple(inputs), Frame.of(inputs, self.multiple)
+        inputs = frame.padded(inputs)
+        with self.encoder_streams.activate(present, self._rows(inputs)):
             features = self._encode(inputs, present)
             decoded = self._decode(features, present)
             return {
-                name: self.encoder_streams.unpack(self.heads[name](rows))
+                name: frame.cut(self.encoder_streams.unpack(self.heads[name](rows)))
                 for name, rows in decoded.items()
             }
 
@@ -157,6 +163,11 @@ class ChannelExchangeNetwork(nn.Module):
     def smallest(self) -> int:
         """The least height and width of its inputs; tiles of a picture begin at its multiples."""
         return int(getattr(self.encoder, "smallest", SMALLEST))
+
+    @property
+    def multiple(self) -> int:
+        """Of what its images' height and width are made multiples by padding; 1 for most."""
+        return int(getattr(self.encoder, "multiple", 1))
 
     def auxiliary_loss(self) -> Tensor:
         """A loss of the network's own on its last forward pass in training mode; a scalar.
@@ -229,7 +240,10 @@ class ChannelExchangeNetwork(nn.Module):
         """Copies every weight of another network of the same options that fits; see `finetune`."""
         transfer(old.encoder, self.encoder)
         transfer(old.decoder, self.decoder)
-        self._take_over_stems(old)
+        if isinstance(self.encoder, ImageEncoder):
+            self.encoder.take_over(cast(ImageEncoder, old.encoder))
+        else:
+            self._take_over_stems(old)
         for name, task in self.outputs.items():
             before = old.outputs.get(name)
             if before is None or (before.kind, before.channels) != (task.kind, task.channels):
@@ -263,8 +277,16 @@ class ChannelExchangeNetwork(nn.Module):
         present = {name: inputs[name] for name in check_inputs(inputs, self.inputs, self.smallest)}
         return in_precision_of(next(self.parameters()), present, finite=not self.training)
 
+    def _rows(self, inputs: Mapping[str, Tensor]) -> int | None:
+        """How many rows ride through an encoder that may fold some behind them; None: as given."""
+        if not isinstance(self.encoder, ImageEncoder):
+            return None
+        return len(inputs) * next(iter(inputs.values())).shape[0]
+
     def _stem(self, inputs: Mapping[str, Tensor], present: Sequence[str]) -> Tensor:
-        """The packed results of the first convolutions."""
+        """The packed results of the first convolutions; the images where the encoder has them."""
+        if isinstance(self.encoder, ImageEncoder):
+            return self.encoder_streams.pack(filled({name: inputs[name] for name in present}))
         shared = cast(Encoder, self.encoder).conv1
         images = {name: tile(inputs[name]) for name in present}
         packed: Tensor

@@ -1,4 +1,4 @@
-"""Weights of plain ResNet encoders: from the web, from a file, and out of a trained network."""
+"""Weights of plain ResNets and MiTs: from the web, from a file, and out of a trained network."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from cen.errors import CheckpointError, ConfigError, StreamError, described, did
 from cen.files import write_atomically
 from cen.models.baselines import FusedNetwork
 from cen.models.foreign_weights import fill, read_tensors, require_fit
+from cen.models.mit import MiT, renamed
 from cen.models.network import ChannelExchangeNetwork
 from cen.models.resnet import ResNet
 
@@ -36,23 +37,26 @@ _HASHED = re.compile(r"-([0-9a-f]{8,})\.[^/]*$")
 
 
 def load_pretrained(encoder: nn.Module, weights: str | Path) -> None:
-    """Load pretrained weights into a plain ResNet, in place.
+    """Load pretrained weights into a plain ResNet or MiT, in place.
 
     Args:
-        encoder: a `ResNet`, of width 64 for ``"imagenet"``.
-        weights: ``"imagenet"`` for PyTorch's own weights, a URL, or a local ``.pth`` or
+        encoder: a `ResNet` or `MiT`, of its usual width for ``"imagenet"``.
+        weights: ``"imagenet"`` for PyTorch's own weights of a ResNet, a URL, or a local ``.pth`` or
             ``.safetensors`` file with the keys of torchvision's ResNet, such as `save_encoder`
-            writes. The classifier (``fc``) is left out.
+            writes, or of the authors' MiT. The classifier is left out.
     """
     if not isinstance(weights, str | os.PathLike):
         raise ConfigError(
             f"weights is 'imagenet' or the path of a file, not {described(weights)}; load what is "
             "in memory with load_state_dict"
         )
+    if isinstance(encoder, MiT):
+        _load_mit(encoder, str(weights))
+        return
     if not isinstance(encoder, ResNet):
         raise ConfigError(
-            "weights are those of ResNets, and this encoder is none; leave them out, or load them "
-            "with load_state_dict"
+            "weights are those of ResNets or MiTs, and this encoder is none; leave them out, or "
+            "load them with load_state_dict"
         )
     name = f"ResNet-{encoder.depth}"
     if str(weights) == "imagenet" and encoder.width != 64:
@@ -61,6 +65,13 @@ def load_pretrained(encoder: nn.Module, weights: str | Path) -> None:
             "exist for width 64 alone; leave out width or weights, or give a file of that width"
         )
     source = IMAGENET[encoder.depth] if str(weights) == "imagenet" else str(weights)
+    state = read_weights(source, name)
+    state = {key: value for key, value in state.items() if not key.startswith("fc.")}
+    fill(encoder, state, f"{source} does not hold a {name} of width {encoder.width}")
+
+
+def read_weights(source: str, name: str) -> dict[str, Tensor]:
+    """The weights of an encoder in a file or at a URL."""
     state = download(source) if source.startswith(("http://", "https://")) else read_tensors(source)
     if any(key.startswith("encoder.") for key in state):
         raise CheckpointError(
@@ -69,8 +80,19 @@ def load_pretrained(encoder: nn.Module, weights: str | Path) -> None:
             "cen.training.train_network (docs/models.md); for its encoder alone, write that with "
             "cen.save_encoder(net, FILE, stream) and give the file"
         )
-    state = {key: value for key, value in state.items() if not key.startswith("fc.")}
-    fill(encoder, state, f"{source} does not hold a {name} of width {encoder.width}")
+    return state
+
+
+def _load_mit(encoder: MiT, weights: str) -> None:
+    name = f"MiT-B{encoder.number}"
+    if weights == "imagenet":
+        raise CheckpointError(
+            f"the ImageNet weights of {name} are under a licence of their own (NVIDIA's, not for "
+            f"commercial use) and are not fetched; download mit_b{encoder.number}.pth of the "
+            "authors (github.com/NVlabs/SegFormer) and give weights= the path of the file"
+        )
+    state = renamed(read_weights(weights, name))
+    fill(encoder, state, f"{weights} does not hold a {name} of width {encoder.width}")
 
 
 def save_encoder(net: ChannelExchangeNetwork, path: str | Path, stream: str) -> None:

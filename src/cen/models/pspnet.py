@@ -17,26 +17,20 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from cen.models.dense_decoder import DenseDecoder
+from cen.models.dense_decoder import ConvNorm, DenseDecoder
 
 BINS = (1, 2, 3, 6)
 """Sides of the grids to which the deepest feature map is averaged."""
 
 
-class ConvNorm(nn.Module):
-    """A convolution, a batch norm behind it or a bias instead, and a ReLU."""
-
-    def __init__(self, in_channels: int, out_channels: int, kernel: int, *, norm: bool) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(in_channels, out_channels, kernel, padding=kernel // 2, bias=not norm)
-        self.norm = nn.BatchNorm2d(out_channels) if norm else nn.Identity()
-        nn.init.kaiming_normal_(self.conv.weight, nonlinearity="relu")
-        if self.conv.bias is not None:
-            nn.init.zeros_(self.conv.bias)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map (N, in_channels, H, W) to (N, out_channels, H, W)."""
-        return F.relu(self.norm(self.conv(x)))
+def pooled(x: Tensor, convs: nn.ModuleList) -> list[Tensor]:
+    """A map (N, C, H, W), and what a convolution makes of it pooled to each of the `BINS`."""
+    size = (x.shape[-2], x.shape[-1])
+    levels = [x]
+    for bins, conv in zip(BINS, convs, strict=True):
+        level: Tensor = conv(F.adaptive_avg_pool2d(x, bins))
+        levels.append(F.interpolate(level, size, mode="bilinear", align_corners=True))
+    return levels
 
 
 class PSPNetDecoder(DenseDecoder):
@@ -77,10 +71,5 @@ class PSPNetDecoder(DenseDecoder):
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
         """Map the feature maps, finest first, to (N, channels, H, W) at the deepest one's size."""
-        x = features[-1]
-        size = (x.shape[-2], x.shape[-1])
-        levels = [x]
-        for bins, conv in zip(BINS, self.pyramid, strict=True):
-            pooled: Tensor = conv(F.adaptive_avg_pool2d(x, bins))
-            levels.append(F.interpolate(pooled, size, mode="bilinear", align_corners=True))
+        levels = pooled(features[-1], self.pyramid)
         return cast(Tensor, self.dropout(self.join(torch.cat(levels, 1))))

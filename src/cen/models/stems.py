@@ -6,10 +6,14 @@ of three. Any other count gets a private first convolution, started from the sha
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any, cast
+
 import torch
 from torch import Tensor, nn
 
-from cen.exchange import adapt_channels
+from cen.exchange import Streams, StreamStem, adapt_channels
+from cen.exchange.private_stems import padded
 
 TILED = (1, 3)
 """Numbers of input channels that use the shared three-channel first convolution."""
@@ -47,3 +51,39 @@ def private_stem(shared: nn.Conv2d, channels: int, fresh: bool = False) -> nn.Co
         if stem.bias is not None and shared.bias is not None:
             stem.bias.copy_(shared.bias)
     return stem
+
+
+def filled(images: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Images (B, C, H, W) with zeros behind their channels, up to the most that there are."""
+    tiled = {name: tile(image) for name, image in images.items()}
+    most = max(image.shape[1] for image in tiled.values())
+    return {name: padded(image, most) for name, image in tiled.items()}
+
+
+def make_inner_stem(
+    conv: nn.Conv2d, streams: Streams, channels: Mapping[str, int], fresh: bool
+) -> StreamStem:
+    """What takes the place of a first convolution inside a network; see `private_stem`."""
+    stem = StreamStem(conv, streams, [3 if c in TILED else c for c in channels.values()])
+    for made in stem.private.values() if fresh else ():
+        weight = cast(Tensor, made.weight)
+        if not weight.is_meta:
+            nn.init.normal_(weight, 0.0, float(conv.weight.detach().std()))
+    return stem
+
+
+def take_over_inner_stem(new: nn.Module, old: nn.Module) -> None:
+    """Starts a first convolution, of streams or plain, from another, adapted where they differ."""
+    before = old if isinstance(old, StreamStem) else None
+    known: dict[str, Any] = {} if before is None else dict(before.private.items())
+    plain: Any = old if before is None else before.shared
+    first = next(iter(known.values())) if plain is None else plain
+    targets: dict[str, Any] = {"": new}
+    if isinstance(new, StreamStem):
+        shared = {} if new.shared is None else {"": new.shared}
+        targets = {**dict(new.private.items()), **shared}
+    for name, conv in targets.items():
+        source = known.get(name, first)
+        conv.weight.copy_(adapt_channels(source.weight, conv.weight.shape[1]))
+        if conv.bias is not None:
+            conv.bias.copy_(source.bias)

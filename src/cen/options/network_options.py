@@ -59,9 +59,12 @@ class OutputConfig:
             )
 
 
-_DENSE = ("refinenet", "pspnet")
+_DENSE = ("refinenet", "pspnet", "segformer", "upernet", "fpn")
+_SMP = "smp"
+"""All networks of segmentation_models_pytorch, ``smp/NAME``."""
 _UNETS = ("unet", "cycle")
-_FUSING = (*_DENSE, "unet")
+_FUSING = (*_DENSE, "unet", _SMP)
+_LIGHT = ("segformer", "upernet", "fpn")
 
 
 @dataclass
@@ -69,21 +72,24 @@ class NetworkOptions:
     """What every network is built of: keys of ``model``, and arguments of `cen.build`.
 
     Attributes:
-        name: The decoder, a key of ``cen.models.builders``: refinenet (output stride 4), pspnet (a
-            dilated encoder, output stride 8), unet, or cycle, a U-Net in which every modality is in
-            turn the target.
-        encoder: The encoder: resnet18, resnet34, resnet50, resnet101 or resnet152; with unet and
-            cycle unet3 to unet9, by how often they halve the image, which is at least 2 to that
-            power pixels high and wide. null: resnet50; unet8 with unet and cycle, as released.
+        name: The decoder, a key of ``cen.models.builders``: refinenet, segformer, upernet, fpn
+            (output stride 4), pspnet (a dilated encoder, output stride 8), unet, or cycle, a U-Net
+            in which every modality is in turn the target; or a whole network of
+            segmentation_models_pytorch, such as smp/DeepLabV3Plus (docs/backbones.md).
+        encoder: The encoder: resnet18 to resnet152, mit_b0 to mit_b5, timm/NAME or smp/NAME; with
+            unet and cycle unet3 to unet9, by how often they halve the image, which is at least 2 to
+            that power pixels high and wide; with smp/NAME one of its own, or timm/NAME. null:
+            resnet50; unet8 with unet and cycle, as released; resnet34 with smp.
         inputs: Channels of every modality that the network takes; each is one stream.
         task_streams: With several outputs: ``private``: the decoder has a stream for each, with
             norms of its own; ``shared``: one decoder with a head for each (ablation).
-        width: Channels of the encoder's stem; null: 64, as released.
-        decoder_channels: Channels of the decoder; null: 256 for refinenet, as released, 512 for
-            pspnet, as in its paper.
+        width: Channels of the encoder's stem, of which the others follow; null: 64, as released,
+            and 32 for mit_b0. Encoders of others have their own.
+        decoder_channels: Channels of the decoder; null: 256 for refinenet, as released, and for
+            segformer, 512 for pspnet and upernet, 128 for fpn, as in their papers.
         decoder_norm: Norm layers behind the decoder's convolutions; null: none with one output, as
             released for refinenet; batch with several, which need norms to differ (this project's
-            extension), and for pspnet.
+            extension), and for all others.
         decoder_exchange: Exchange in the decoder's norms too (this project's extension): among the
             inputs with one output, among the outputs of the same input with several, then from the
             second norm on. null: with several outputs alone, where nothing else switches it off.
@@ -93,10 +99,14 @@ class NetworkOptions:
         fusion_at: Where a baseline fuses or aligns: early, middle, late, or at all stages; null:
             all, or late where pspnet is fused.
         exchange_stages: Stages of the encoder, counted from 1, that exchange; null: all.
+        exchange_norms: Names of the norms of the encoder that exchange, or patterns of them such as
+            ``*.norm1``; null: as each encoder has it (docs/backbones.md).
         norm: Norm layers private to a stream, or shared by all (ablation).
         convolution: Convolutions shared by all streams, or private to each (ablation).
         dropout: Probability of the decoder's dropout layers; null: 0.5, as released, and 0.1 for
-            pspnet, as in its paper's code.
+            pspnet, segformer, upernet and fpn, as in their papers' code.
+        drop_path: Stochastic depth of mit_b0 to mit_b5 and of timm's encoders that have it; null:
+            0.1 for mit, as in its paper, else timm's own.
         weights: Weights that the encoder starts from: ``imagenet``, a file or a URL; null: random.
         statistics: Instance norms of unet: ``running`` statistics, which evaluation uses (as
             released), or always those of the image at hand (``instance``).
@@ -106,14 +116,18 @@ class NetworkOptions:
 
     name: str = "refinenet"
     encoder: Annotated[
-        str | None, Networks(refinenet="resnet50", pspnet="resnet50", unet="unet8", cycle="unet8")
+        str | None,
+        Networks(**dict.fromkeys(_DENSE, "resnet50"), unet="unet8", cycle="unet8", smp="resnet34"),
     ] = None
     inputs: dict[str, Channels] = field(default_factory=lambda: {"rgb": 3, "depth": 1})
     task_streams: Annotated[Literal["private", "shared"], Networks(*_FUSING)] = "private"
-    width: Width | None = None
-    decoder_channels: Annotated[Width | None, Networks(refinenet=256, pspnet=512)] = None
+    width: Annotated[Width | None, Networks(*_DENSE, *_UNETS)] = None
+    decoder_channels: Annotated[
+        Width | None, Networks(refinenet=256, pspnet=512, segformer=256, upernet=512, fpn=128)
+    ] = None
     decoder_norm: Annotated[
-        Literal["none", "batch"] | None, Networks(refinenet="none", pspnet="batch")
+        Literal["none", "batch"] | None,
+        Networks(refinenet="none", pspnet="batch", **dict.fromkeys(_LIGHT, "batch")),
     ] = None
     decoder_exchange: bool | None = None
     fusion: Annotated[
@@ -123,13 +137,16 @@ class NetworkOptions:
     fusion_at: Annotated[Literal["early", "middle", "late", "all"] | None, Networks(*_FUSING)] = (
         None
     )
-    exchange_stages: Annotated[list[Count] | None, Networks(*_FUSING)] = None
+    exchange_stages: Annotated[list[Count] | None, Networks(*_DENSE, "unet")] = None
+    exchange_norms: Annotated[list[str] | None, Networks(*_FUSING)] = None
     norm: Annotated[Literal["private", "shared"], Networks(*_FUSING)] = "private"
-    convolution: Annotated[Literal["shared", "private"], Networks(*_FUSING)] = "shared"
-    dropout: Annotated[Dropout | None, Networks(refinenet=0.5, pspnet=0.1, unet=0.5, cycle=0.5)] = (
-        None
-    )
-    weights: Annotated[str | None, Networks(*_DENSE)] = None
+    convolution: Annotated[Literal["shared", "private"], Networks(*_DENSE, "unet")] = "shared"
+    dropout: Annotated[
+        Dropout | None,
+        Networks(refinenet=0.5, pspnet=0.1, unet=0.5, cycle=0.5, **dict.fromkeys(_LIGHT, 0.1)),
+    ] = None
+    drop_path: Annotated[Dropout | None, Networks(*_DENSE)] = None
+    weights: Annotated[str | None, Networks(*_DENSE, _SMP)] = None
     statistics: Annotated[Literal["running", "instance"], Networks(*_UNETS)] = "running"
     first_norm: Annotated[Literal["batch", "instance"] | None, Networks(*_UNETS)] = None
 
@@ -167,7 +184,7 @@ class ModelConfig(NetworkOptions):
     )
     exchange: bool = True
     threshold: Annotated[
-        Amount | None, Networks(refinenet=2e-2, pspnet=2e-2, unet=1e-2, cycle=1e-2)
+        Amount | None, Networks(**dict.fromkeys((*_DENSE, _SMP), 2e-2), unet=1e-2, cycle=1e-2)
     ] = None
     scope: Literal["own", "any"] = "own"
     parts: Literal["paper", "keeper"] = "paper"
@@ -224,7 +241,7 @@ class ModelConfig(NetworkOptions):
                 "model.parts: keeper says where a stream may give way, which model.scope any does "
                 "not heed; set model.scope own"
             )
-        plain = self.name in ("refinenet", "pspnet") and self.decoder_norm == "none"
+        plain = self.name in _DENSE and self.decoder_norm == "none"
         private = self.task_streams == "private" and self.convolution == "shared"
         if len(self.outputs) > 1 and plain and private and self.fusion in ("exchange", "ensemble"):
             raise ConfigError(
@@ -249,11 +266,12 @@ def options_of(network: str) -> Mapping[str, Any]:
     Args:
         network: The name of its decoder; one of somebody's own has them all.
     """
+    network = _family(network)
     hints = typing.get_type_hints(NetworkOptions, include_extras=True)
     return {
         name: hint
         for name, hint in hints.items()
-        if network not in (*_DENSE, *_UNETS)
+        if network not in (*_DENSE, *_UNETS, _SMP)
         or all(network in m.names for m in limits(hint)[1] if isinstance(m, Networks))
     }
 
@@ -261,5 +279,10 @@ def options_of(network: str) -> Mapping[str, Any]:
 def unset(network: str, option: str) -> Any:
     """What null means for a network where an option is left out; None: the same for all."""
     hint = typing.get_type_hints(ModelConfig, include_extras=True)[option]
-    found = [m.unset.get(network) for m in limits(hint)[1] if isinstance(m, Networks)]
+    found = [m.unset.get(_family(network)) for m in limits(hint)[1] if isinstance(m, Networks)]
     return found[0] if found else None
+
+
+def _family(network: str) -> str:
+    """What the networks of one library have in common: its name."""
+    return _SMP if network.startswith(f"{_SMP}/") else network

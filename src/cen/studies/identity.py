@@ -128,7 +128,7 @@ def _as_before(flat: dict[str, Any]) -> dict[str, Any]:
     }
     left = ("encoder", "threshold", "dropout")
     meant = {f"model.{key}": unset(flat["model.name"], key) for key in left}
-    if len(flat["model.outputs"]) == 1 and flat["model.name"] != "pspnet":
+    if len(flat["model.outputs"]) == 1 and unset(flat["model.name"], "decoder_norm") != "batch":
         meant |= {"model.decoder_norm": "none", "model.decoder_exchange": False}
     same = {key for key, value in meant.items() if value == _FORMER[key]}
     return {k: _FORMER[k] if v is None and k in same else v for k, v in flat.items()}

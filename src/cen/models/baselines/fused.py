@@ -8,6 +8,8 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
+from cen.models.image_encoder import ImageEncoder
+from cen.models.input_checks import Frame
 from cen.models.network import FUSED, ChannelExchangeNetwork, Encoder, Output, resize
 from cen.models.weight_transfer import transfer
 
@@ -67,14 +69,15 @@ class FusedNetwork(ChannelExchangeNetwork):
 
     def predictions(self, inputs: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
         """As in the base class, of the one stream that is left."""
-        present = tuple(inputs)
+        present, frame = tuple(inputs), Frame.of(inputs, self.multiple)
+        inputs = frame.padded(inputs)
         rows = tuple(i for i, name in enumerate(self.inputs) if name in present)
-        with self.encoder_streams.activate(present):
+        with self.encoder_streams.activate(present, self._rows(inputs)):
             features = self._features(self._first(inputs, present, rows), rows)
             late = next(iter(self.outputs)) in self.fusion
             decoded = self._decode(features, present if late else (FUSED,))
         return {
-            name: {FUSED: self.heads[name](self.fusion[name](x, rows) if late else x)}
+            name: frame.cut({FUSED: self.heads[name](self.fusion[name](x, rows) if late else x)})
             for name, x in decoded.items()
         }
 
@@ -98,7 +101,8 @@ class FusedNetwork(ChannelExchangeNetwork):
         self, inputs: Mapping[str, Tensor], present: Sequence[str], rows: Sequence[int]
     ) -> Tensor:
         """What the first convolution gives: (B, C, h, w) where it is fused, else packed."""
-        if FUSED in self.stems:
+        whole = isinstance(self.encoder, ImageEncoder)
+        if FUSED in self.stems or (whole and self.joined == 0):
             image = inputs[present[0]]
             joined = [
                 inputs[name]
@@ -106,7 +110,8 @@ class FusedNetwork(ChannelExchangeNetwork):
                 else image.new_zeros(len(image), channels, *image.shape[2:])
                 for name, channels in self.inputs.items()
             ]
-            return cast(Tensor, self.stems[FUSED](torch.cat(joined, 1)))
+            images = torch.cat(joined, 1)
+            return images if whole else cast(Tensor, self.stems[FUSED](images))
         x = self._stem(inputs, present)
         return cast(Tensor, self.fusion["stem"](x, rows)) if "stem" in self.fusion else x
 

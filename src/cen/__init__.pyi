@@ -2,7 +2,6 @@ from . import losses
 from .exchange import (
     ExchangeRule,
     Streams,
-    convert,
     exchange_rate,
     freeze_statistics,
     inspect,
@@ -12,6 +11,7 @@ from .folding import fold
 from .models import (
     Task,
     build,
+    convert,
     finetune,
     load,
     load_released,

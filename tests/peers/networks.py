@@ -74,21 +74,25 @@ TIMM_SIZED = {
     "hiera_tiny_224": 64,
 }
 
-TIMM_REFUSED: dict[str, str] = {}
+TIMM_REFUSED = {"nf_regnet_b0": "holds no BatchNorm, InstanceNorm, GroupNorm, LayerNorm or RMSNorm"}
 
 
 def timm_networks() -> Iterator[Peer]:
     """Those of timm."""
 
-    def make(name: str, size: int | None) -> nn.Module:
+    def make(name: str, size: int) -> nn.Module:
         timm = importlib.import_module("timm")
-        options = {} if size is None else {"img_size": size}
-        made: nn.Module = timm.create_model(name, num_classes=5, **options)
+        made: nn.Module
+        try:
+            made = timm.create_model(name, num_classes=5, img_size=size)
+        except TypeError:  # it takes images of any size
+            made = timm.create_model(name, num_classes=5)
         return made
 
+    sized = dict(TIMM_SIZED)
     for name in TIMM_MAPS.split():
-        yield Peer("timm", name, lambda name=name: make(name, None), (3, 32, 32))
-    for name, size in TIMM_SIZED.items():
+        sized.setdefault(name, 32)
+    for name, size in sized.items():
         yield Peer(
             "timm",
             name,

@@ -28,6 +28,8 @@ ROUNDING = 1e-6
 
 In double precision; norms of some libraries compute in single.
 """
+FLOOR = 1e-6
+"""Values below are rounding themselves, as gradients behind a norm of two values are."""
 SEEN = 1e-9
 """Least difference, as a share of the largest value, that shows that something has a say."""
 
@@ -50,7 +52,7 @@ def distance(one: Any, other: Any) -> float:
     pairs = list(zip(tensors(one), tensors(other), strict=True))
     assert pairs, "the result holds no tensors"
     assert all(a.shape == b.shape for a, b in pairs)
-    return max(float((a - b).abs().max() / b.abs().max().clamp(min=1e-12)) for a, b in pairs)
+    return max(float((a - b).abs().max() / b.abs().max().clamp(min=FLOOR)) for a, b in pairs)
 
 
 @torch.no_grad()

@@ -137,7 +137,9 @@ def convert(
     options.check(module)  # before the copy, which fails without weights
     converted, choices = _converted(copy.deepcopy(module), together, options)
     channels = dict(streams) if isinstance(streams, Mapping) else {}
-    converted = _replace(converted, stems_of(converted, together, channels, stem, convolution))
+    converted = replace_layers(
+        converted, stems_of(converted, together, channels, stem, convolution)
+    )
     _tell(choices)
     summary = ConversionSummary(tuple(choice.fate for choice in choices))
     return MultiStream(converted, together, summary, channels)
@@ -214,7 +216,7 @@ def _converted(
         if weak and options.weak_scales == "refuse":
             raise ConversionError(_weak_message(weak, rule))
         made |= _stream_layers(module, streams, choices, exchange, weak)
-    return _without_fast_paths(_replace(module, made)) if made else module, choices
+    return _without_fast_paths(replace_layers(module, made)) if made else module, choices
 
 
 def _check_choices(
@@ -314,7 +316,7 @@ def _tell(choices: list[Choice]) -> None:
         )
 
 
-def _replace(module: nn.Module, made: Mapping[int, nn.Module]) -> nn.Module:
+def replace_layers(module: nn.Module, made: Mapping[int, nn.Module]) -> nn.Module:
     """Puts layers in the places of others, also where a module keeps them in a list of its own."""
     if not made:
         return module

@@ -36,9 +36,13 @@ class FirstPass:
 
     def __init__(self, summary: ConversionSummary) -> None:
         self.follows = True
-        self.summary = summary
+        self.summary = self._of_conversion = summary
         self._shown: set[tuple[int, ...]] = set()  # shapes whose rows a pass has followed
         self._folding = False
+
+    def again(self) -> FirstPass:
+        """That of a network with the same norms which has not been called."""
+        return FirstPass(self._of_conversion)
 
     def look(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -41,6 +42,13 @@ class PartialStatistics(TrackingNorm):
         self.partial_mean = mean.new_zeros(shape)
         self.partial_var = mean.new_ones(shape)
         self.partial_batches = torch.zeros(shape[:2], dtype=torch.long, device=mean.device)
+
+    def restream(self, rows: Sequence[int]) -> None:
+        """As of all norms; those for absent streams begin anew."""
+        super().restream(rows)
+        if self.partial_mean is not None:
+            self.partial_mean = None
+            self.keep_partial_statistics()
 
     def _partial(self) -> tuple[Tensor, Tensor, Tensor] | None:
         """Those for as many streams as are active, (S, C), (S, C) and (S,), if they are kept."""

@@ -64,15 +64,28 @@ class StreamStem(nn.Module):
         super().__init__()
         plain: Any = conv
         self.streams, self.channels = streams, dict(zip(streams.names, channels, strict=True))
-        private = {name: c for name, c in self.channels.items() if c != plain.in_channels}
+        self.taken: int = plain.in_channels
+        private = {name: c for name, c in self.channels.items() if c != self.taken}
         # Nobody's convolution would be one without gradients.
         self.shared = plain if len(private) < len(streams) else None
         self.private = nn.ModuleDict()
         for name, count in private.items():
             try:
-                self.private[name] = _adapted(plain, count)
+                self.private[name] = adapted(plain, count)
             except (KeyError, TypeError) as error:
                 raise StreamError(f"stream {name!r} cannot be named so: {error}") from error
+
+    def restreamed(self, streams: Streams, channels: Sequence[int]) -> nn.Module:
+        """The same for other streams; those with a name and channels of now keep their weights."""
+        first = next(iter(self.private.values()), None)
+        plain: nn.Module = adapted(first, self.taken) if self.shared is None else self.shared
+        if set(channels) == {self.taken}:
+            return plain
+        made = StreamStem(plain, streams, channels)
+        for name, conv in self.private.items():
+            if name in made.private:
+                made.private[name] = adapted(conv, made.channels[name])
+        return made
 
     def forward(self, packed: Tensor) -> Tensor:
         """(B·S, C, *) → (B·S, O, *), C the channels of the widest stream."""
@@ -90,12 +103,13 @@ class StreamStem(nn.Module):
         return self.streams.pack(found)
 
 
-def _adapted(conv: Any, channels: int) -> nn.Module:
+def adapted(conv: Any, channels: int) -> Any:
+    """A copy of a convolution for another number of input channels; see `adapt_channels`."""
     made = copy.deepcopy(conv)
     made.in_channels = channels
     weight = adapt_channels(conv.weight.detach(), channels)
     made.weight = nn.Parameter(weight, requires_grad=conv.weight.requires_grad)
-    return made  # type: ignore[no-any-return]
+    return made
 
 
 def padded(image: Tensor, channels: int) -> Tensor:

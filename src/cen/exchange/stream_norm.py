@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import torch
@@ -61,17 +61,37 @@ class StreamNorm(nn.Module):
         shape = len(streams), num_features
         self.weight = nn.Parameter(torch.ones(shape))
         self.bias = nn.Parameter(torch.zeros(shape)) if bias else None
-        partnered = torch.zeros(len(streams), 1, dtype=torch.bool)
-        for group in streams.groups:
+        self._divide()
+
+    def _divide(self) -> None:
+        """Whose part each channel is."""
+        groups, device = self.streams.groups, self.weight.device
+        partnered = torch.zeros(len(self.streams), 1, dtype=torch.bool)
+        for group in groups:
             partnered[list(group)] = len(group) > 1
         # Derived from the arguments: not saved, but moved along with the module.
-        parts = "paper" if exchange is None else exchange.parts
-        own = group_parts(num_features, streams.groups, parts)
-        self.register_buffer("own", own, persistent=False)
-        self.register_buffer("partnered", partnered, persistent=False)
-        self.register_buffer("owned", own & partnered, persistent=False)
-        chosen = None if exchange is None else exchange.chosen(num_features, streams.groups)
-        self.register_buffer("chosen", chosen)
+        rule = self.exchange
+        parts = "paper" if rule is None else rule.parts
+        own = group_parts(self.num_features, groups, parts)
+        self.register_buffer("own", own.to(device), persistent=False)
+        self.register_buffer("partnered", partnered.to(device), persistent=False)
+        self.register_buffer("owned", (own & partnered).to(device), persistent=False)
+        chosen = None if rule is None else rule.chosen(self.num_features, groups)
+        self.register_buffer("chosen", None if chosen is None else chosen.to(device))
+
+    def restream(self, rows: Sequence[int]) -> None:
+        """Takes the values of former streams for streams that have just taken their place.
+
+        Args:
+            rows: The former stream that each of the present ones starts from.
+        """
+        for name in self.per_stream:
+            value = getattr(self, name)
+            if isinstance(value, nn.Parameter):
+                setattr(self, name, nn.Parameter(value.detach()[rows], value.requires_grad))
+            elif value is not None:
+                setattr(self, name, value[rows])
+        self._divide()
 
     def extra_repr(self) -> str:
         """What ``print(net)`` shows of the layer."""

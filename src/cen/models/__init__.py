@@ -2,12 +2,14 @@
 
 Read in this order: ``resnet``, ``refinenet``, ``pspnet`` and ``unet`` (ordinary single-stream
 networks), ``network`` (named inputs through streams to named outputs), ``assembly`` and
-``builders`` (how parts become one network), ``baselines`` (what it is compared with), ``costs``,
-``network_file``, ``released`` and ``pretrained`` (weights), ``finetuning``.
+``builders`` (how parts become one network), ``converted_network`` (one of somebody's own),
+``baselines`` (what it is compared with), ``costs``, ``network_file``, ``released`` and
+``pretrained`` (weights), ``finetuning``.
 """
 
 from cen.exchange import adapt_channels
 from cen.models.builders import build, builders, encoders
+from cen.models.converted_network import ConvertedNetwork, convert
 from cen.models.cycle import CycleFusionNetwork
 from cen.models.finetuning import finetune
 from cen.models.network import ChannelExchangeNetwork, Output
@@ -22,6 +24,7 @@ from cen.tasks import Task
 
 __all__ = [
     "ChannelExchangeNetwork",
+    "ConvertedNetwork",
     "CycleFusionNetwork",
     "Output",
     "PSPNetDecoder",
@@ -32,6 +35,7 @@ __all__ = [
     "adapt_channels",
     "build",
     "builders",
+    "convert",
     "encoders",
     "finetune",
     "load",

@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from safetensors.torch import save_file
+from torch import nn
 
 from cen import __version__, schema, weightfiles
 from cen.conventions import normals_in_doubt
 from cen.errors import CenWarning, CheckpointError, described
 from cen.exchange import keep_partial_statistics
 from cen.files import write_atomically
+from cen.models import converted_network
 from cen.models.builders import build
 from cen.models.foreign_weights import (
     existing,
@@ -57,7 +59,8 @@ def save(
     """
     if not isinstance(net, ChannelExchangeNetwork):
         raise CheckpointError(
-            f"save writes networks of cen.build; of {described(net)} keep the state_dict yourself"
+            f"save writes networks of cen.build, and of cen.convert with outputs=; of "
+            f"{described(net)} keep the state_dict yourself"
         )
     classes = {name: list(task.classes) for name, task in net.outputs.items() if task.classes}
     kept = {"classes": classes, **net.metadata, **(metadata or {})}
@@ -70,7 +73,7 @@ def save(
     write_atomically(path, partial(save_file, state, metadata={HEADER: text}), CheckpointError)
 
 
-def load(path: str | Path) -> ChannelExchangeNetwork:
+def load(path: str | Path, module: nn.Module | None = None) -> ChannelExchangeNetwork:
     """Rebuild a network that `save` wrote.
 
     The file is data: nothing in it is executed, and nothing that it names is opened or fetched.
@@ -78,6 +81,8 @@ def load(path: str | Path) -> ChannelExchangeNetwork:
     Args:
         path: a ``.safetensors`` file, or a run folder: its ``best.safetensors``, else its
             ``last.safetensors``.
+        module: of a network that `cen.convert` made, a plain one of the same class and sizes; its
+            weights do not matter.
 
     Returns:
         The network on the CPU, in eval mode; ``.metadata`` holds what was saved beside it.
@@ -92,7 +97,11 @@ def load(path: str | Path) -> ChannelExchangeNetwork:
         )
     path = checkpoint_of(Path(path))
     header = read_header(path)
-    net, state = _build(path, header), read_tensors(path)
+    converted = dict(header["config"]).get("name") == converted_network.NAME
+    if module is not None and not converted:
+        raise CheckpointError(f"{path} holds a network of cen.build; leave out module=")
+    net = _rebuilt(path, header, module) if converted else _build(path, header)
+    state = read_tensors(path)
     require_fit(state, net.state_dict(), f"{path} does not hold the network it describes")
     net.load_state_dict(state)
     net.metadata = header["metadata"]
@@ -172,6 +181,16 @@ def _build(path: Path, header: Mapping[str, Any]) -> ChannelExchangeNetwork:
     require_shapes(shapes, shadow.state_dict(), f"{path} does not hold the network it describes")
     net = build(**config)
     if _partial(shapes):
+        keep_partial_statistics(net)
+    return net
+
+
+def _rebuilt(
+    path: Path, header: Mapping[str, Any], module: nn.Module | None
+) -> ChannelExchangeNetwork:
+    """The converted network that a file describes, made of a plain one of somebody's own."""
+    net = converted_network.rebuilt(dict(header["config"]), module, path)
+    if _partial(weightfiles.read_shapes(path)):
         keep_partial_statistics(net)
     return net
 

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
-from cen.exchange import Streams
+from cen.exchange import (
+    MultiStream,
+    StreamConv2d,
+    StreamNorm,
+    Streams,
+    StreamStem,
+)
+from cen.exchange.conversion import replace_layers
+from cen.exchange.private_stems import stems_of
 from cen.stream import Stream, input_of
 
 
@@ -33,6 +44,44 @@ def transfer(old: nn.Module, new: nn.Module) -> None:
                 value = value[rows]
             if value.shape == target.shape:
                 target.copy_(value)
+
+
+@torch.no_grad()
+def restreamed(
+    network: MultiStream,
+    streams: Streams,
+    channels: Mapping[str, int],
+    stem: str | Sequence[str] | None = None,
+) -> MultiStream:
+    """A copy of a converted network for other streams, each of which starts from its closest one.
+
+    Args:
+        network: The network.
+        streams: Its new streams.
+        channels: Channels of each.
+        stem: Names of the convolutions that take the image, as in its conversion.
+    """
+    made: MultiStream = copy.deepcopy(network, {id(network.streams): streams})
+    rows = _rows(network.streams.names, streams.names)
+    made.channels, made.widest = dict(channels), max(channels.values())
+    made.first_pass = network.first_pass.again()
+    counts = [channels[name] for name in streams.names]
+    stems: dict[int, nn.Module] = {}
+    private = False
+    for layer in made.modules():
+        if isinstance(layer, StreamNorm):
+            layer.restream(rows)
+        elif isinstance(layer, StreamConv2d):
+            private = True
+            for name, value in layer.named_parameters(recurse=False):
+                setattr(layer, name, nn.Parameter(value[rows], value.requires_grad))
+        elif isinstance(layer, StreamStem):
+            stems[id(layer)] = layer.restreamed(streams, counts)
+    if not stems:
+        kind = "private" if private else "shared"
+        stems = stems_of(made.module, streams, channels, stem, kind)
+    made.module = replace_layers(made.module, stems)
+    return made
 
 
 def _own_tensors(layer: nn.Module) -> dict[str, Tensor]:

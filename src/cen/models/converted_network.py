@@ -1,0 +1,284 @@
+"""A network of one's own, converted, as a network of named inputs and outputs."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any, TypedDict, Unpack, overload
+
+import torch
+from torch import Tensor, nn
+
+from cen import exchange, schema
+from cen.arguments import mapping
+from cen.errors import CheckpointError, ConfigError, ShapeError, described
+from cen.exchange import ExchangeRule, MultiStream, Streams
+from cen.exchange.norm_choice import MissingScales, Where
+from cen.models.network import ChannelExchangeNetwork, Output
+from cen.models.network_description import check_fields
+from cen.models.weight_transfer import restreamed
+from cen.tasks import Task
+
+NAME = "converted"
+"""What a checkpoint calls such a network."""
+
+_RESULTS = ("logits", "out", "predicted_depth")
+"""Names that networks of others give to what they predict."""
+
+
+class ConversionOptions(TypedDict, total=False):
+    """The options of `cen.exchange.convert`, which says what they mean."""
+
+    where: Where
+    exchange: ExchangeRule | None
+    norm: exchange.conversion.Sharing
+    convolution: exchange.conversion.Sharing
+    weak_scales: exchange.conversion.WeakScales
+    shared: Where
+    missing_scales: MissingScales
+    stem: str | Sequence[str] | None
+
+
+@overload
+def convert(
+    module: nn.Module,
+    streams: Sequence[str] | Mapping[str, int],
+    outputs: None = None,
+    **options: Unpack[ConversionOptions],
+) -> MultiStream: ...
+
+
+@overload
+def convert(
+    module: nn.Module,
+    streams: Mapping[str, int],
+    outputs: Mapping[str, int | Task],
+    **options: Unpack[ConversionOptions],
+) -> ConvertedNetwork: ...
+
+
+def convert(
+    module: nn.Module,
+    streams: Sequence[str] | Mapping[str, int],
+    outputs: Mapping[str, int | Task] | None = None,
+    **options: Unpack[ConversionOptions],
+) -> MultiStream | ConvertedNetwork:
+    """Makes a multi-stream network of a copy of any module with norms.
+
+    Args:
+        module: The single-stream network; it is not changed. With outputs it returns for images
+            (B, C, H, W) a tensor (B, channels, h, w), or a dict or dataclass with one per output;
+            where there is one output it may be called ``logits`` or ``out`` in it.
+        streams: Names; or channels by name, {"rgb": 3, "thermal": 1}, so that each stream may have
+            its own number.
+        outputs: Number of classes or `Task` of each output, by name: then the result is called,
+            saved, fine-tuned and predicted with as those of `cen.build` are, and has an ensemble.
+            None: a dict of inputs gives a dict of what the module returns.
+        **options: Those of `cen.exchange.convert`: which norms exchange (``where``), and the like.
+
+    Raises:
+        ConversionError: A layer cannot be converted (named), or no norm matches ``where``.
+        ConfigError: An option is unknown, or outputs are given without numbers of channels.
+    """
+    if outputs is None:
+        return exchange.convert(module, streams, **options)
+    inputs = mapping("streams", streams, "{'rgb': 3, 'depth': 1}: channels by name, with outputs=")
+    tasks = check_fields(inputs, outputs)
+    network = exchange.convert(module, dict(inputs), **options)
+    fates = network.summary()
+    config = {
+        "name": NAME,
+        "network": type(module).__name__,
+        "inputs": dict(inputs),
+        "outputs": {name: task.to_dict() for name, task in tasks.items()},
+        "exchange": asdict(options.get("exchange") or ExchangeRule()),
+        "exchanging": list(fates.exchanging),
+        "shared": list(fates.shared),
+        **{key: options[key] for key in _KEPT if key in options},  # type: ignore[literal-required]
+    }
+    return ConvertedNetwork(network, tasks, config)
+
+
+_KEPT: Mapping[str, Any] = {
+    "norm": str,
+    "convolution": str,
+    "missing_scales": str,
+    "stem": str | Sequence[str] | None,
+}
+"""Options that a checkpoint keeps as they are, with their types."""
+
+
+class ConvertedNetwork(ChannelExchangeNetwork):
+    """A converted network with named outputs and an ensemble; `cen.convert` makes it.
+
+    Its outputs have no streams of their own: each input predicts all of them.
+
+    Args:
+        module: The converted network.
+        outputs: The task of each output.
+        config: What its checkpoint says of it.
+
+    Attributes:
+        module: The converted network; ``module.summary()`` tells what became of its norms.
+        encoder: Its part of the name ``encoder`` or ``backbone``; where it has none, all of it.
+        decoder: All of it.
+    """
+
+    module: MultiStream
+
+    def __init__(
+        self, module: MultiStream, outputs: Mapping[str, Task], config: Mapping[str, Any]
+    ) -> None:
+        super().__init__(
+            encoder=nn.Identity(),
+            decoder=nn.Identity(),
+            stems={},
+            heads={},
+            inputs=module.channels,
+            outputs=outputs,
+            encoder_streams=module.streams,
+            decoder_streams=module.streams,
+            config=config,
+        )
+        self.module = module
+        parts = dict(module.module.named_children())
+        # Other names of its parts, under which they are not saved twice.
+        del self.encoder, self.decoder
+        encoder = next((parts[name] for name in ("encoder", "backbone") if name in parts), module)
+        self.__dict__ |= {"encoder": encoder, "decoder": module}
+        self.rebuild = self._restreamed
+
+    def summary(self) -> exchange.ConversionSummary:
+        """What exchanges, what is private, what stays shared, and why."""
+        return self.module.summary()
+
+    def forward(
+        self, inputs: Mapping[str, Tensor], size: tuple[int, int] | None = None
+    ) -> dict[str, Output]:
+        """Predicts every output from any non-empty subset of the inputs.
+
+        Args:
+            inputs: (B, C, H, W) by name, all with the same B, H and W.
+            size: Height and width of the outputs, reached with bicubic interpolation; None for
+                those of the network.
+
+        Raises:
+            StreamError, ShapeError, DataError: See `ChannelExchangeNetwork.forward`.
+            ConfigError: The network does not return what the outputs need.
+        """
+        inputs, present = self._accept(inputs)
+        found = {name: self._read(result) for name, result in self.module(inputs).items()}
+        return {
+            output: self.combined(output, {name: found[name][output] for name in present}, size)
+            for output in self.outputs
+        }
+
+    def _read(self, result: Any) -> dict[str, Tensor]:
+        """The prediction of each output in what the network returns for a stream."""
+        if isinstance(result, Tensor) and len(self.outputs) == 1:
+            return {name: self._checked(name, result) for name in self.outputs}
+        if dataclasses.is_dataclass(result) and not isinstance(result, Mapping | type):
+            result = {one.name: getattr(result, one.name) for one in dataclasses.fields(result)}
+        if isinstance(result, Mapping):
+            keys = {name: name for name in self.outputs if name in result}
+            if len(self.outputs) == 1 and not keys:
+                usual = [key for key in _RESULTS if isinstance(result.get(key), Tensor)]
+                keys = dict.fromkeys(self.outputs, usual[0]) if usual else {}
+            if keys.keys() == self.outputs.keys():
+                return {name: self._checked(name, result[key]) for name, key in keys.items()}
+        had = list(result) if isinstance(result, Mapping) else type(result).__name__
+        raise ConfigError(
+            f"the network returns {had}, in which {', '.join(self.outputs)} cannot be found: let "
+            "it return a dict with a tensor (B, channels, h, w) by output, or the tensor itself "
+            "where there is one output, or convert a module around it whose forward does"
+        )
+
+    def _checked(self, name: str, value: Any) -> Tensor:
+        channels = self.outputs[name].channels
+        if isinstance(value, Tensor) and value.ndim == 3 and channels == 1:
+            return value.unsqueeze(1)
+        if not isinstance(value, Tensor) or value.ndim != 4 or value.shape[1] != channels:
+            shape = tuple(value.shape) if isinstance(value, Tensor) else described(value)
+            raise ShapeError(
+                f"output {name!r} of the network is {shape}, where (B, {channels}, h, w) is "
+                "expected; outputs= and the network's last layer say different things"
+            )
+        return value
+
+    def take_over(self, old: ChannelExchangeNetwork) -> None:
+        """The ensemble's scalars; the weights are there, since the module is a copy."""
+        for name, alpha in self.alpha.items():
+            if name in old.alpha:
+                scalars = dict(zip(old.inputs, old.alpha[name], strict=True))
+                mean = old.alpha[name].mean()
+                alpha.copy_(torch.stack([scalars.get(source, mean) for source in self.inputs]))
+
+    def _restreamed(
+        self, *, inputs: Mapping[str, int], outputs: Mapping[str, Any], **config: Any
+    ) -> ConvertedNetwork:
+        """The same network for other inputs, and for outputs of as many channels."""
+        tasks = check_fields(inputs, outputs)
+        before = {name: task.channels for name, task in self.outputs.items()}
+        if {name: task.channels for name, task in tasks.items()} != before:
+            raise ConfigError(
+                f"the outputs of a converted network are those of its own last layers ({before}); "
+                "give the module new ones, load the weights that fit, and convert it again"
+            )
+        made = restreamed(self.module, Streams(list(inputs)), inputs, config.get("stem"))
+        return ConvertedNetwork(
+            made,
+            tasks,
+            {
+                **config,
+                "inputs": dict(inputs),
+                "outputs": {name: task.to_dict() for name, task in tasks.items()},
+            },
+        )
+
+
+def rebuilt(config: Mapping[str, Any], module: nn.Module | None, path: object) -> ConvertedNetwork:
+    """The network that a checkpoint describes, made of its plain one.
+
+    Args:
+        config: What the header says.
+        module: The plain network.
+        path: The file, for messages.
+
+    Raises:
+        CheckpointError: There is no module, or the header does not describe such a network.
+    """
+    hints = {
+        "name": str,
+        "network": str,
+        "inputs": Mapping[str, int],
+        "outputs": Mapping[str, Mapping[str, Any]],
+        "exchange": Mapping[str, Any],
+        "exchanging": Sequence[str],
+        "shared": Sequence[str],
+        **_KEPT,
+    }
+    schema.check_arguments(config, hints, f"{path}: config", CheckpointError)
+    if module is None:
+        raise CheckpointError(
+            f"{path} holds a converted {str(config['network'])[:80]}, and a file says nothing of "
+            "its code: give a network of that class, with any weights, cen.load(path, module=...)"
+        )
+    exchanging, shared = set(config["exchanging"]), set(config["shared"])
+    outputs = {name: Task.of(dict(task)) for name, task in config["outputs"].items()}
+    made = convert(
+        module,
+        dict(config["inputs"]),
+        outputs,
+        where=_named(exchanging),
+        shared=_named(shared),
+        exchange=ExchangeRule(**config["exchange"]),
+        weak_scales="keep",
+        **{key: config[key] for key in _KEPT if key in config},
+    )
+    made.config = dict(config)
+    return made
+
+
+def _named(names: set[str]) -> Callable[[str, nn.Module], bool]:
+    return lambda name, _: name in names

@@ -72,6 +72,12 @@ class MultiStream(nn.Module):
             StreamError: No stream, or an unknown one.
             ShapeError: The shapes differ.
         """
+        return self.predictions(self.admitted(inputs, *args, **options), *args, **options)
+
+    def admitted(
+        self, inputs: Mapping[str, Tensor], *args: Any, **options: Any
+    ) -> dict[str, Tensor]:
+        """Inputs as `predictions` takes them, after what is looked at in a first pass."""
         check_tensors(inputs, "stream")
         inputs = self._as_wide(inputs)
         example = next(iter(inputs.values()), torch.empty(0))
@@ -84,7 +90,7 @@ class MultiStream(nn.Module):
                 lambda rows: self._run(rows, len(self.streams), example.shape[0], args, options),
                 whole=bool(args or options),
             )
-        return self.predictions(inputs, *args, **options)
+        return inputs
 
     def predictions(
         self, inputs: Mapping[str, Tensor], *args: Any, **options: Any

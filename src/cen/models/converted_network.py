@@ -15,7 +15,7 @@ from cen.arguments import mapping
 from cen.errors import CheckpointError, ConfigError, ShapeError, described
 from cen.exchange import ExchangeRule, MultiStream, Streams
 from cen.exchange.norm_choice import MissingScales, Where
-from cen.models.network import ChannelExchangeNetwork, Output
+from cen.models.network import ChannelExchangeNetwork
 from cen.models.network_description import check_fields
 from cen.models.weight_transfer import restreamed
 from cen.tasks import Task
@@ -153,26 +153,20 @@ class ConvertedNetwork(ChannelExchangeNetwork):
         """What exchanges, what is private, what stays shared, and why."""
         return self.module.summary()
 
-    def forward(
-        self, inputs: Mapping[str, Tensor], size: tuple[int, int] | None = None
-    ) -> dict[str, Output]:
-        """Predicts every output from any non-empty subset of the inputs.
+    def admitted(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """As of all networks, and with the channels of the widest input."""
+        return self.module.admitted(super().admitted(inputs))
 
-        Args:
-            inputs: (B, C, H, W) by name, all with the same B, H and W.
-            size: Height and width of the outputs, reached with bicubic interpolation; None for
-                those of the network.
+    def predictions(self, inputs: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
+        """What each input predicts, by output.
 
         Raises:
-            StreamError, ShapeError, DataError: See `ChannelExchangeNetwork.forward`.
             ConfigError: The network does not return what the outputs need.
+            ShapeError: What it returns has other channels.
         """
-        inputs, present = self._accept(inputs)
-        found = {name: self._read(result) for name, result in self.module(inputs).items()}
-        return {
-            output: self.combined(output, {name: found[name][output] for name in present}, size)
-            for output in self.outputs
-        }
+        results = self.module.predictions(inputs)
+        found = {name: self._read(result) for name, result in results.items()}
+        return {output: {name: found[name][output] for name in found} for output in self.outputs}
 
     def _read(self, result: Any) -> dict[str, Tensor]:
         """The prediction of each output in what the network returns for a stream."""

@@ -33,8 +33,7 @@ def seven(tmp_path):
 
 
 def five_words(path):
-    found = matfiles.load_v5(path, ("numbers", "words"))
-    return matfiles.texts(path, "words", matfiles.require(path, found, "words"))
+    return matfiles.load_v5(path, ("numbers", "words")).texts("words")
 
 
 def seven_words(path):
@@ -45,14 +44,14 @@ def seven_words(path):
 def test_v5_gives_texts_and_whole_numbers(five):
     found = matfiles.load_v5(five, ("numbers", "words", "others"))
     assert set(found) == {"numbers", "words"}
-    assert matfiles.integers(five, "numbers", found["numbers"]).tolist() == [3, 1]
-    assert matfiles.texts(five, "words", found["words"]) == ["bed", "", "sofa"]
+    assert found.integers("numbers").tolist() == [3, 1]
+    assert found.texts("words") == ["bed", "", "sofa"]
     with pytest.raises(DataError, match=r"five\.mat: has no variable others"):
-        matfiles.require(five, found, "others")
+        found["others"]
     with pytest.raises(DataError, match="words is no list of numbers"):
-        matfiles.integers(five, "words", found["words"])
+        found.integers("words")
     with pytest.raises(DataError, match="numbers is no cell array of texts"):
-        matfiles.texts(five, "numbers", found["numbers"])
+        found.texts("numbers")
     with pytest.raises(DataError, match="not whole"):
         matfiles.integers(five, "numbers", np.array([0.5]))
 

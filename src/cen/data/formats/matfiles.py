@@ -8,7 +8,7 @@ archive that was never unpacked, is told apart by its first bytes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
@@ -74,7 +74,26 @@ def check_version(path: Path, version: Version) -> None:
 # -- v5 -------------------------------------------------------------------------------------------
 
 
-def load_v5(path: Path, names: Sequence[str]) -> dict[str, NDArray[Any]]:
+class Variables(dict[str, NDArray[Any]]):
+    """Variables of a v5 file; one that it lacks is a `DataError`."""
+
+    def __init__(self, path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
+        super().__init__(arrays)
+        self.path = path
+
+    def __missing__(self, name: str) -> NDArray[Any]:
+        raise DataError(f"{self.path}: has no variable {name}; is it the right file?")
+
+    def integers(self, name: str) -> NDArray[np.int64]:
+        """A numeric variable of any shape as a list of whole numbers."""
+        return integers(self.path, name, self[name])
+
+    def texts(self, name: str) -> list[str]:
+        """A cell array of texts."""
+        return texts(self.path, name, self[name])
+
+
+def load_v5(path: Path, names: Sequence[str]) -> Variables:
     """Reads those of some variables that a v5 file has, cells and structs as object arrays."""
     check_version(path, "v5")
     scipy_io = library("scipy.io")
@@ -89,14 +108,7 @@ def load_v5(path: Path, names: Sequence[str]) -> dict[str, NDArray[Any]]:
         raise
     except Exception as error:  # SciPy's parser meets damage with whatever goes wrong first.
         raise DataError(f"{path}: damaged, or cut short ({error})") from error
-    return {name: np.asarray(loaded[name]) for name in names if name in loaded}
-
-
-def require(path: Path, variables: dict[str, NDArray[Any]], name: str) -> NDArray[Any]:
-    """One of the variables that ``load_v5`` found."""
-    if name not in variables:
-        raise DataError(f"{path}: has no variable {name}; is it the right file?")
-    return variables[name]
+    return Variables(path, {name: np.asarray(loaded[name]) for name in names if name in loaded})
 
 
 def integers(path: Path, name: str, values: NDArray[Any]) -> NDArray[np.int64]:

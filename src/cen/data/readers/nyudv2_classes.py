@@ -65,11 +65,12 @@ def _offered(folder: Path, labels: int, count: int) -> Iterator[Mapping894]:
 
 def mapping40(folder: Path, labels: int) -> Mapping894:
     """The mapping of classMapping40.mat: ``mapClass`` and ``className``."""
-    path = folder / MAPPING40
-    found = matfiles.load_v5(path, ("mapClass", "className"))
-    names = matfiles.texts(path, "className", matfiles.require(path, found, "className"))
-    values = matfiles.integers(path, "mapClass", matfiles.require(path, found, "mapClass"))
-    return _mapping(path, names, values, "mapClass", labels)
+    return _plain_mapping(matfiles.load_v5(folder / MAPPING40, ("mapClass", "className")), labels)
+
+
+def _plain_mapping(found: matfiles.Variables, labels: int) -> Mapping894:
+    names, values = found.texts("className"), found.integers("mapClass")
+    return _mapping(found.path, names, values, "mapClass", labels)
 
 
 def mapping13(folder: Path, labels: int) -> Mapping894 | None:
@@ -79,10 +80,8 @@ def mapping13(folder: Path, labels: int) -> Mapping894 | None:
         return None
     found = matfiles.load_v5(path, ("mapClass", "className", "classMapping13"))
     if "mapClass" in found:
-        names = matfiles.texts(path, "className", matfiles.require(path, found, "className"))
-        values = matfiles.integers(path, "mapClass", found["mapClass"])
-        return _mapping(path, names, values, "mapClass", labels)
-    struct = matfiles.require(path, found, "classMapping13").ravel()
+        return _plain_mapping(found, labels)
+    struct = found["classMapping13"].ravel()
     fields = struct.dtype.names or ()
     if len(struct) != 1 or "labels13" not in fields or len(fields) != 2:
         raise DataError(f"{path}: classMapping13 is no struct of labels13 and the class names")

@@ -191,13 +191,10 @@ def _survey(path: Path, depth: str) -> tuple[tuple[int, int], list[str], int]:
 def _numbers(path: Path, split: Split, count: int) -> list[int]:
     """Numbers, from 1, of the images of an official split."""
     found = matfiles.load_v5(path, ("trainNdxs", "testNdxs"))
-    both: dict[str, list[int]] = {}
-    for name in ("trainNdxs", "testNdxs"):
-        numbers = matfiles.integers(path, name, matfiles.require(path, found, name)).tolist()
-        wrong = [number for number in numbers if not 1 <= number <= count]
-        if wrong:
+    both: dict[str, list[int]] = {n: found.integers(n).tolist() for n in ("trainNdxs", "testNdxs")}
+    for name, numbers in both.items():
+        if wrong := [number for number in numbers if not 1 <= number <= count]:
             raise DataError(f"{path}: {name} names image {wrong[0]}, but there are 1..{count}")
-        both[name] = numbers
     check_apart(path, both, "an image", "image ")
     return both[_SPLIT_VARIABLE[split]]
 

@@ -110,7 +110,7 @@ class SUNRGBD(AlignedDataset):
         """Reads the lists of the toolbox; see the class for the options."""
         folder = self.root
         self._missing = missing
-        names = _class_names(folder / CLASSES)
+        names = matfiles.load_v5(folder / CLASSES, ("seg37list",)).texts("seg37list")
         self._label_of = {_plain(name): label for label, name in enumerate(names, start=1)}
         if classes is not None:
             count = classes if isinstance(classes, int) else len(classes)
@@ -211,9 +211,7 @@ class SUNRGBD(AlignedDataset):
     def _by_name(self, path: Path) -> NDArray[np.int64]:
         """Labels of a frame's own seg.mat, in the numbers of seg37list; 0 for other names."""
         found = matfiles.load_v5(path, ("names", "seglabel"))
-        names = matfiles.texts(path, "names", matfiles.require(path, found, "names"))
-        values = matfiles.require(path, found, "seglabel")
-        flat = matfiles.integers(path, "seglabel", values)
+        names, values, flat = found.texts("names"), found["seglabel"], found.integers("seglabel")
         if values.ndim != 2 or flat.min() < 0 or flat.max() > len(names):
             raise DataError(f"{path}: seglabel is no picture of numbers 0..{len(names)}")
         table = np.array([0, *(self._label_of.get(_plain(name), 0) for name in names)])
@@ -226,11 +224,6 @@ class SUNRGBD(AlignedDataset):
             raise DataError(f"{path}: label {wrong} outside 0..{len(names)}")
         classes = labels.astype(np.int32)
         return np.where(classes == 0, np.int32(self.ignore_index), classes - 1)
-
-
-def _class_names(path: Path) -> list[str]:
-    found = matfiles.load_v5(path, ("seg37list",))
-    return matfiles.texts(path, "seg37list", matfiles.require(path, found, "seg37list"))
 
 
 def _numbers(root: Path, frames: Sequence[str]) -> list[int] | None:

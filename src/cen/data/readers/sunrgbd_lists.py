@@ -27,11 +27,9 @@ def read_split(path: Path, split: Split) -> list[str]:
     found = matfiles.load_v5(path, ("alltrain", "alltest"))
     both = {}
     for name in ("alltrain", "alltest"):
-        entries = matfiles.texts(path, name, matfiles.require(path, found, name))
-        frames = [_relative(path, name, entry) for entry in entries]
-        if not frames:
+        both[name] = [_relative(path, name, entry) for entry in found.texts(name)]
+        if not both[name]:
             raise DataError(f"{path}: {name} is empty")
-        both[name] = frames
     check_apart(path, both, "a frame")
     return both[_SPLIT_VARIABLE[split]]
 
@@ -65,7 +63,7 @@ def group_frames(frames: Sequence[str]) -> list[str]:
 @lru_cache(maxsize=4)
 def meta_order(path: Path, changed: int) -> dict[str, int]:
     """Frames of SUNRGBDMeta.mat and their places in it. Kept, for it takes seconds to read."""
-    meta = matfiles.require(path, matfiles.load_v5(path, ("SUNRGBDMeta",)), "SUNRGBDMeta")
+    meta = matfiles.load_v5(path, ("SUNRGBDMeta",))["SUNRGBDMeta"]
     if "rgbpath" not in (meta.dtype.names or ()):
         raise DataError(f"{path}: SUNRGBDMeta is no struct array with rgbpath")
     paths = [matfiles.texts(path, "rgbpath", np.asarray(entry)) for entry in meta["rgbpath"].flat]

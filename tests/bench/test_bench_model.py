@@ -1,14 +1,20 @@
 """The benchmark of networks measures what it says; no test asserts a time."""
 
 import json
+from multiprocessing import get_context
 
 import pytest
 import torch
-from tests.bench.tiny import tiny
+from tests.bench.tiny import small_matmul, tiny
 
+from cen.bench import model_steps
 from cen.bench.bench_model import bench_model, forms_of
-from cen.bench.model_steps import MATMUL
 from cen.errors import ConfigError, ShapeError
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    small_matmul(monkeypatch)
 
 
 def test_every_case_mode_and_form_is_measured() -> None:
@@ -38,7 +44,7 @@ def test_every_case_mode_and_form_is_measured() -> None:
         assert m.compile_seconds is None
         if m.form == "list":
             assert m.faster == (1, 1, 1)
-    assert speeds.peak > MATMUL**3 / 60
+    assert speeds.peak > model_steps.MATMUL**3 / 60
     assert speeds.threads == torch.get_num_threads()
     assert len(lines) == 4 * (1 + 6)
     again = json.loads(json.dumps(speeds.to_dict()))
@@ -52,7 +58,9 @@ def test_batch_and_size_are_those_of_the_configuration_unless_given() -> None:
     assert {(m.streams, m.batch, m.size) for m in speeds.measured} == {(2, 3, (32, 48))}
 
 
-def test_memory_is_measured_for_every_form() -> None:
+def test_memory_is_measured_for_every_form(monkeypatch: pytest.MonkeyPatch) -> None:
+    # A process that is not forked: test_peak_memory.
+    monkeypatch.setattr("cen.bench.peak_memory.get_context", lambda _: get_context("fork"))
     speeds = bench_model(tiny(), batches=[2], sizes=[(64, 96)], rounds=6, modes=["training"])
     assert all(m.memory is not None and m.memory > 10**6 for m in speeds.measured)
 

@@ -2,13 +2,12 @@
 
 import pytest
 import torch
-from tests.bench.tiny import tiny
+from tests.bench.tiny import small_matmul, tiny
 from torch import nn
 
 import cen
 from cen.bench import model_steps
 from cen.bench.model_steps import (
-    MATMUL,
     Case,
     make_step,
     matmul_step,
@@ -110,21 +109,25 @@ def test_statistics_are_frozen_where_the_training_freezes_them(monkeypatch) -> N
     assert len(frozen) == 1
 
 
-def test_multiply_adds_are_those_that_costs_counts() -> None:
+def test_multiply_adds_are_those_that_costs_counts(monkeypatch) -> None:
+    small_matmul(monkeypatch)
     case = Case(tiny(), 2, 3, (64, 96), 0.5)
     known = costs(case.network(), (64, 96)).multiply_adds
     for form in ("list", "packed"):
         assert multiply_adds(make_step(case, "evaluation", form)) == 3 * known
         training = multiply_adds(make_step(case, "training", form))
         assert 2.5 * 3 * known < training <= 3 * 3 * known
-    assert multiply_adds(matmul_step("cpu")) == MATMUL**3
+    assert multiply_adds(matmul_step("cpu")) == model_steps.MATMUL**3
 
 
 @pytest.mark.parametrize("name", shipped())
 def test_every_shipped_configuration_can_be_measured(name: str) -> None:
     """Its network is built with outputs that only the data would tell more of."""
-    config = load_config(name, {"model.width": 4})
-    net = Case(config, len(config.model.inputs), 1, (64, 64)).network()
-    inputs, truth = Case(config, len(config.model.inputs), 1, (64, 64)).batch_of(net)
+    small = {"model.width": 4, "model.decoder_channels": 4, "model.encoder": "resnet18"}
+    resnet = "resnet" in shipped()[name].read_text("utf-8")
+    config = load_config(name, small if resnet else {"model.width": 4})
+    case = Case(config, len(config.model.inputs), 1, (64, 64))
+    net = case.network()
+    inputs, truth = case.batch_of(net)
     assert inputs.keys() == net.inputs.keys()
     assert truth.keys() == net.outputs.keys()

@@ -21,7 +21,7 @@ def _fill(megabytes: int) -> None:
     torch.ones(megabytes * MB // 4)
 
 
-@pytest.mark.parametrize("megabytes", [64, 200])
+@pytest.mark.parametrize("megabytes", [64, pytest.param(200, marks=pytest.mark.slow)])
 def test_the_growth_of_a_step_is_found_whatever_was_there_before(megabytes: int) -> None:
     found = peak_memory(partial(taking, megabytes), torch.device("cpu"))
     assert 0.95 * megabytes * MB < found < (megabytes + 32) * MB

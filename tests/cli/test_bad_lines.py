@@ -126,7 +126,7 @@ def test_refused_in_one_line(
     [
         "train rooms-smal --out o",
         "train tiny.yaml --out o --data.transforms.crop [100000000,100000000]",
-        "train tiny.yaml --out o --train.devices 3",
+        pytest.param("train tiny.yaml --out o --train.devices 3", marks=pytest.mark.slow),
         "predict run --rgb rgb.png -o plain.txt",
         "evaluate run --scales nan",
     ],

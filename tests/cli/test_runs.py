@@ -7,6 +7,7 @@ from pathlib import Path
 
 import cv2
 import pytest
+from tests.bench.tiny import small_matmul
 
 import cen
 from cen import cli
@@ -40,9 +41,10 @@ LAYOUTS |= dict.fromkeys(
 # What makes a shipped configuration small enough for a test: sizes and lengths, and random weights,
 # which explode without batch statistics.
 TINY = {
-    "rooms-demo": ["--train.steps", "2"],
-    "rooms-small": ["--train.steps", "2"],
-    "rooms-study": ["--train.steps", "2"],
+    **{
+        name: ["--train.steps", "2", "--model.width", "4", "--model.decoder_channels", "8"]
+        for name in ("rooms-demo", "rooms-small", "rooms-study")
+    },
     **{
         name: [
             "--model.width=4",
@@ -112,6 +114,7 @@ def run(rooms: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of rooms-small, two steps long, evaluated."""
     out = tmp_path_factory.mktemp("runs") / "small"
     words = ["train", "rooms-small", "--data.root", str(rooms), "--out", str(out)]
+    words += ["--model.width", "4", "--model.decoder_channels", "8"]
     assert cli.main([*words, "--train.steps", "2", "--train.validate_every", "2"]) == 0
     assert cli.main(["evaluate", str(out)]) == 0
     return out
@@ -130,7 +133,22 @@ def test_every_shipped_configuration_is_tested() -> None:
     assert set(TINY) == set(sources.shipped())
 
 
-@pytest.mark.parametrize("name", TINY)
+# Those that differ from a quick one in their data, sizes or names alone: each network of them is
+# built in test_model_steps, too.
+ALIKE = (
+    *(f"taskonomy-{pair}" for pair in PAIRS),
+    *(f"rooms-{pair}" for pair in PAIRS[1:-1]),
+    "rooms-study",
+    "rooms-cycle-shade",
+    "nyudv2-refinenet152",
+    "sunrgbd-pspnet152",
+)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=pytest.mark.slow if name in ALIKE else ()) for name in TINY],
+)
 def test_shipped_configuration_trains(
     name: str, rooms: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -318,8 +336,9 @@ def test_bench_prints_paired_ratios(
 
 
 def test_bench_model_prints_and_draws_every_form(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    small_matmul(monkeypatch)
     picture = tmp_path / "speed.png"
     words = ["bench", "model", "--model.encoder", "resnet18", "--model.width", "4"]
     words += ["--size", "32", "32", "64", "32", "--batch", "1", "--rounds", "6", "--no-memory"]
@@ -338,6 +357,7 @@ def test_bench_model_prints_and_draws_every_form(
     assert all(form in shown for form in [*forms, "of peak", "multiply-adds per second"])
 
 
+@pytest.mark.slow
 def test_wrong_data_ends_with_one_message(rooms: Path, tmp_path: Path) -> None:
     """In a process of its own: no traceback, no warning of a library in front of it."""
     command = [sys.executable, "-m", "cen.cli", "train", "rooms-small", "--data.classes=3"]

@@ -20,7 +20,7 @@ TINY: dict[str, Any] = {
 }
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_net() -> Callable[..., ChannelExchangeNetwork]:
     """Build a tiny network with some scales below the threshold, so that channels are exchanged."""
 
@@ -37,7 +37,7 @@ def make_net() -> Callable[..., ChannelExchangeNetwork]:
     return make
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_inputs() -> Callable[..., dict[str, Tensor]]:
     """Random images for a network."""
 

@@ -18,7 +18,10 @@ THREE = {"rgb": 3, "depth": 1, "flow": 2}
 CASES = {
     **{
         f"{fusion} {place}": {"fusion": fusion, "fusion_at": place}
-        for fusion, place in itertools.product(FUSIONS, PLACES)
+        for fusion, place in [
+            *((fusion, "all") for fusion in FUSIONS),
+            *(("concat", place) for place in PLACES if place != "all"),
+        ]
     },
     "three inputs": {"fusion": "concat", "inputs": THREE},
     "three inputs, early": {"fusion": "concat", "fusion_at": "early", "inputs": THREE},
@@ -43,7 +46,7 @@ CASES = {
 }
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def make(make_net):
     """A tiny network; a U-Net takes fewer options."""
 
@@ -59,9 +62,25 @@ def make(make_net):
     return build
 
 
-@pytest.fixture(params=CASES.values(), ids=CASES.keys())
-def net(request, make):
-    return make(**request.param)
+@pytest.fixture(scope="module", params=CASES.values(), ids=CASES.keys())
+def case(request):
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def net(case, make):
+    """A network that the tests of a case share; it stays as it is."""
+    return make(**case).eval()
+
+
+@pytest.fixture(scope="module")
+def inputs(net, make_inputs):
+    return make_inputs(net)
+
+
+@pytest.fixture(scope="module")
+def expected(net, inputs):
+    return predict(net, inputs)
 
 
 def predict(net, inputs, **options):
@@ -69,17 +88,16 @@ def predict(net, inputs, **options):
         return net(inputs, **options)
 
 
-def test_one_prediction_without_streams_at_any_size(net, make_inputs):
-    net.eval()
-    for name, out in predict(net, make_inputs(net), size=(50, 31)).items():
+def test_one_prediction_without_streams_at_any_size(net, inputs):
+    for name, out in predict(net, inputs, size=(50, 31)).items():
         assert out.ensemble.shape == (2, net.outputs[name].channels, 50, 31)
         assert out.ensemble.isfinite().all()
         assert (out.streams, out.alpha.shape) == ({}, (0,))
     assert (len(net.alpha), net.alpha_weights()) == (0, {})
 
 
-def test_every_parameter_learns_from_the_prediction(net, make_inputs):
-    net.train()
+def test_every_parameter_learns_from_the_prediction(case, make, make_inputs):
+    net = make(**case)
     out = net(make_inputs(net, (64, 64)))
     sum(o.ensemble.square().mean() for o in out.values()).backward()
     for name, parameter in net.named_parameters():
@@ -94,33 +112,36 @@ def test_nothing_is_exchanged_and_nothing_penalised(net):
     assert net.auxiliary_loss() == 0
 
 
-def test_every_subset_of_the_inputs_runs_and_differs(net, make_inputs):
-    net.eval()
-    inputs = make_inputs(net)
-    whole = predict(net, inputs)
+def test_every_subset_of_the_inputs_runs_and_differs(net, inputs, expected):
     for count in range(1, len(inputs)):
         for names in itertools.combinations(inputs, count):
             for name, out in predict(net, {key: inputs[key] for key in names}).items():
-                assert out.ensemble.shape == whole[name].ensemble.shape
-                assert not torch.equal(out.ensemble, whole[name].ensemble)
+                assert out.ensemble.shape == expected[name].ensemble.shape
+                assert not torch.equal(out.ensemble, expected[name].ensemble)
     assert net.encoder_streams.all_active
     assert net.decoder_streams.all_active
 
 
-def test_save_and_load(net, make_inputs, tmp_path):
-    net.eval()
+def test_save_and_load(net, inputs, expected, tmp_path):
     save(net, tmp_path / "net.safetensors")
     loaded = load(tmp_path / "net.safetensors")
     assert (type(loaded), loaded.config) == (type(net), net.config)
-    inputs = make_inputs(net)
-    for name, out in predict(net, inputs).items():
-        assert torch.equal(out.ensemble, predict(loaded, inputs)[name].ensemble)
+    again = predict(loaded, inputs)
+    for name, out in expected.items():
+        assert torch.equal(out.ensemble, again[name].ensemble)
 
 
-@pytest.mark.parametrize(
-    ("fusion", "place"),
-    [("concat", "early"), ("gate", "all")],
-)
+@pytest.mark.parametrize("kind", FUSIONS.values(), ids=FUSIONS)
+def test_blocks_compile_as_one_graph(kind):
+    block = kind(4, 3).eval()
+    compiled = torch.compile(block, fullgraph=True, backend="eager")
+    for present in ((0, 1, 2), (0, 2)):
+        packed = torch.randn(2 * len(present), 4, 3, 5)
+        torch.testing.assert_close(compiled(packed, present), block(packed, present))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("fusion", "place"), [("concat", "early"), ("gate", "all")])
 def test_compiles_as_one_graph(make_net, make_inputs, fusion, place):
     torch.compiler.reset()  # each network is a recompilation, of which few are allowed
     net = make_net(fusion=fusion, fusion_at=place).eval()
@@ -231,6 +252,8 @@ def test_discrepancy_measures_a_distance_of_distributions():
     torch.testing.assert_close(far, discrepancy(b + 1, a))
     torch.testing.assert_close(discrepancy(10 * a, 10 * b + 10), far)  # no unit
     assert discrepancy(a, 3 * b) > 0.02  # the same mean, another spread
+    compiled = torch.compile(discrepancy, fullgraph=True, backend="eager")
+    torch.testing.assert_close(compiled(a, b), discrepancy(a, b))
     shift = torch.full((3,), 1.0, requires_grad=True)
     discrepancy(a, b + shift).backward()
     assert (shift.grad > 0).all()  # the loss falls where the shift does
@@ -258,6 +281,7 @@ def test_alignment_is_a_loss_of_the_last_training_pass(make_net, make_inputs, pl
     assert list(predict(net, inputs)["segmentation"].streams) == ["rgb", "depth"]
 
 
+@pytest.mark.slow
 def test_alignment_compiles_as_one_graph(make_net, make_inputs):
     torch.compiler.reset()
     net = make_net(fusion="align", dropout=0.0)

@@ -2,7 +2,6 @@
 
 import copy
 import itertools
-from contextlib import nullcontext
 
 import pytest
 import torch
@@ -41,9 +40,25 @@ CASES = {
 }
 
 
-@pytest.fixture(params=CASES.values(), ids=CASES.keys())
-def net(request, make_net):
-    return make_net(**request.param)
+@pytest.fixture(scope="module", params=CASES.values(), ids=CASES.keys())
+def case(request):
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def net(case, make_net):
+    """A network that the tests of a case share; it stays as it is."""
+    return make_net(**case).eval()
+
+
+@pytest.fixture(scope="module")
+def inputs(net, make_inputs):
+    return make_inputs(net)
+
+
+@pytest.fixture(scope="module")
+def expected(net, inputs):
+    return predict(net, inputs)
 
 
 def predict(net, inputs, **options):
@@ -51,11 +66,9 @@ def predict(net, inputs, **options):
         return net(inputs, **options)
 
 
-def test_outputs_have_the_decoders_stride_and_any_size_on_request(net, make_inputs):
-    net.eval()
+def test_outputs_have_the_decoders_stride_and_any_size_on_request(net, inputs, expected):
     own = (5, 6) if net.config["name"] == "pspnet" else (9, 12)
-    inputs = make_inputs(net, (33, 47))
-    small, large = predict(net, inputs), predict(net, inputs, size=(50, 31))
+    small, large = expected, predict(net, inputs, size=(50, 31))
     assert list(small) == list(net.outputs)
     for name, task in net.outputs.items():
         assert list(small[name].streams) == list(net.inputs)
@@ -65,9 +78,8 @@ def test_outputs_have_the_decoders_stride_and_any_size_on_request(net, make_inpu
                 assert prediction.isfinite().all()
 
 
-def test_ensemble_is_the_alpha_weighted_sum(net, make_inputs):
-    net.eval()
-    for name, out in predict(net, make_inputs(net)).items():
+def test_ensemble_is_the_alpha_weighted_sum(net, expected):
+    for name, out in expected.items():
         torch.testing.assert_close(out.alpha, net.alpha[name].detach().softmax(0))
         normals, values = net.outputs[name].kind == "normal", list(out.streams.values())
         if normals:
@@ -81,9 +93,7 @@ def test_ensemble_is_the_alpha_weighted_sum(net, make_inputs):
         )
 
 
-def test_every_subset_of_the_inputs_runs(net, make_inputs):
-    net.eval()
-    inputs = make_inputs(net)
+def test_every_subset_of_the_inputs_runs(net, inputs):
     for count in range(1, len(inputs)):
         for names in itertools.combinations(inputs, count):
             for name, out in predict(net, {key: inputs[key] for key in names}).items():
@@ -94,18 +104,20 @@ def test_every_subset_of_the_inputs_runs(net, make_inputs):
     assert net.decoder_streams.all_active
 
 
-def test_order_of_the_given_inputs_does_not_matter(net, make_inputs):
-    net.eval()
-    inputs = make_inputs(net)
-    turned = dict(reversed(inputs.items()))
-    for name, out in predict(net, inputs).items():
-        assert torch.equal(out.ensemble, predict(net, turned)[name].ensemble)
+def test_order_of_the_given_inputs_does_not_matter(net, inputs, expected):
+    turned = predict(net, dict(reversed(inputs.items())))
+    for name, out in expected.items():
+        assert torch.equal(out.ensemble, turned[name].ensemble)
 
 
-def test_every_parameter_learns_but_the_replaced_scales(net, make_inputs):
-    net.train()
+def test_every_parameter_learns_but_the_replaced_scales(case, make_net, make_inputs):
+    net = make_net(**case)
     out = net(make_inputs(net, (64, 64)))
     loss = sum(y.square().mean() for o in out.values() for y in (*o.streams.values(), o.ensemble))
+    sum(o.ensemble.square().sum() for o in out.values()).backward(retain_graph=True)
+    taught = {name for name, p in net.named_parameters() if p.grad is not None}
+    assert taught == {f"alpha.{name}" for name in net.outputs}, "an ensemble teaches alpha alone"
+    net.zero_grad()
     (loss + sparsity(net)).backward()
     for name, parameter in net.named_parameters():
         if name.startswith("alpha") and len(net.inputs) == 1:
@@ -114,32 +126,20 @@ def test_every_parameter_learns_but_the_replaced_scales(net, make_inputs):
         assert parameter.grad.abs().sum() > 0, name
 
 
-def test_ensemble_teaches_alpha_alone(net, make_inputs):
-    out = net(make_inputs(net, (64, 64)))
-    sum(o.ensemble.square().sum() for o in out.values()).backward()
-    taught = {name for name, p in net.named_parameters() if p.grad is not None}
-    assert taught == {f"alpha.{name}" for name in net.outputs}
-
-
-def test_save_and_load(net, make_inputs, tmp_path):
-    net.eval()
+def test_save_and_load(net, inputs, expected, tmp_path):
     save(net, tmp_path / "net.safetensors", metadata={"step": 3})
     loaded = load(tmp_path / "net.safetensors")
     assert loaded.config == net.config
     assert loaded.outputs == net.outputs
     assert loaded.metadata["step"] == 3
-    inputs = make_inputs(net)
-    for name, out in predict(net, inputs).items():
-        again = predict(loaded, inputs)[name]
-        assert torch.equal(out.ensemble, again.ensemble)
+    again = predict(loaded, inputs)
+    for name, out in expected.items():
+        assert torch.equal(out.ensemble, again[name].ensemble)
         for key in out.streams:
-            assert torch.equal(out.streams[key], again.streams[key])
+            assert torch.equal(out.streams[key], again[name].streams[key])
 
 
-def test_deep_copy_shares_nothing(net, make_inputs):
-    net.eval()
-    inputs = make_inputs(net)
-    before = predict(net, inputs)
+def test_deep_copy_shares_nothing(net, inputs, expected):
     other = copy.deepcopy(net)
     first = next(iter(inputs))
     with other.encoder_streams.activate([first]):
@@ -147,31 +147,27 @@ def test_deep_copy_shares_nothing(net, make_inputs):
     with torch.no_grad():
         for parameter in other.parameters():
             parameter.zero_()
+    zeros = predict(other, inputs)
     for name, out in predict(net, inputs).items():
-        assert torch.equal(out.ensemble, before[name].ensemble)
-        assert predict(other, inputs)[name].streams[first].abs().max() == 0
+        assert torch.equal(out.ensemble, expected[name].ensemble)
+        assert zeros[name].streams[first].abs().max() == 0
 
 
-@pytest.mark.parametrize("mode", ["channels_last", "bfloat16", "float64"])
-def test_other_formats_agree(net, make_inputs, mode):
-    net.eval()
-    inputs = make_inputs(net, (48, 64))
-    expected = predict(net, inputs)
-    scope = nullcontext()
-    if mode == "channels_last":
-        net.to(memory_format=torch.channels_last)
-        inputs = {k: v.contiguous(memory_format=torch.channels_last) for k, v in inputs.items()}
-    elif mode == "float64":
-        net.double()
-        inputs = {key: value.double() for key, value in inputs.items()}
-    else:
-        scope = torch.autocast("cpu", torch.bfloat16)
-    with scope:
-        out = predict(net, inputs)
-    tolerance = 0.1 if mode == "bfloat16" else 1e-4
-    for name in net.outputs:
-        for key, value in expected[name].streams.items():
-            difference = (out[name].streams[key].float() - value).norm()
+def test_other_formats_agree(net, inputs, expected):
+    other = copy.deepcopy(net)
+    with torch.autocast("cpu", torch.bfloat16):
+        agrees(predict(net, inputs), expected, 0.1)
+    form = torch.channels_last
+    turned = {name: image.contiguous(memory_format=form) for name, image in inputs.items()}
+    agrees(predict(other.to(memory_format=form), turned), expected, 1e-4)
+    fine = {name: image.double() for name, image in inputs.items()}
+    agrees(predict(other.double(), fine), expected, 1e-4)
+
+
+def agrees(found, expected, tolerance):
+    for name, out in expected.items():
+        for key, value in out.streams.items():
+            difference = (found[name].streams[key].float() - value).norm()
             assert difference <= tolerance * value.norm(), (name, key)
 
 
@@ -287,7 +283,7 @@ def test_no_input_at_all(make_net):
         make_net()({})
 
 
-@pytest.mark.parametrize("name", ["refinenet", "pspnet"])
+@pytest.mark.parametrize("name", ["refinenet", pytest.param("pspnet", marks=pytest.mark.slow)])
 def test_compiles_as_one_graph(make_net, make_inputs, name):
     """No break in the graph: traced whole, then run as it is."""
     torch.compiler.reset()

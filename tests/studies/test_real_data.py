@@ -30,12 +30,13 @@ IMAGES = [
     "--model.discriminator_width=4",
     "--train.steps=1",
 ]
-# Layout, what makes it small enough for a test, and the rows that are trained: none for all.
-STUDIES: dict[str, tuple[str, list[str], list[str]]] = {
-    "fusion-nyudv2": ("nyudv2", DENSE, []),
-    "fusion-sunrgbd": ("sunrgbd", DENSE, ["--only", "cen"]),  # its rows are those of NYUDv2
-    "translation-taskonomy": ("taskonomy", IMAGES, []),
+# Layout, and what makes it small enough for a test.
+STUDIES: dict[str, tuple[str, list[str]]] = {
+    "fusion-nyudv2": ("nyudv2", DENSE),
+    "fusion-sunrgbd": ("sunrgbd", DENSE),
+    "translation-taskonomy": ("taskonomy", IMAGES),
 }
+CEN = ["--only", "cen"]
 SAME = ["--data.workers=0", "--train.batch_size=2", "--train.accelerator=cpu"]
 
 
@@ -65,12 +66,23 @@ def test_a_study_of_real_data_plans_without_them(
 
 
 @pytest.mark.filterwarnings("ignore:The number of training batches")
-@pytest.mark.parametrize("name", STUDIES)
+@pytest.mark.parametrize(
+    ("name", "only"),
+    [
+        ("fusion-nyudv2", CEN),
+        ("translation-taskonomy", CEN),
+        # All rows; those of SUN RGB-D are those of NYUDv2.
+        pytest.param("fusion-nyudv2", [], marks=pytest.mark.slow),
+        pytest.param("translation-taskonomy", [], marks=pytest.mark.slow),
+        pytest.param("fusion-sunrgbd", CEN, marks=pytest.mark.slow),
+    ],
+    ids=str,
+)
 def test_rows_of_a_study_of_real_data_learn(
-    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    name: str, only: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The commands that the study itself would give to processes, in this one; a step each."""
-    layout, small, only = STUDIES[name]
+    layout, small = STUDIES[name]
     root = tmp_path / "data"
     words = ["data", "rooms", str(root), "--layout", layout, "--size", "48", "64"]
     assert cli.main([*words, "--train", "8", "--test", "3"]) == 0

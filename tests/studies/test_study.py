@@ -14,20 +14,26 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import yaml
+from tests.processes import ForkedCommand
 
 from cen import cli
 from cen.cli import sources
 from cen.models.network_file import read_header
+from cen.studies import scheduler
 from cen.studies.datasets import make_missing, roots_of
 from cen.studies.grid import Choice, expand
 from cen.studies.resources import Slot
 from cen.studies.run_store import Store
 from cen.studies.scheduler import Outcome, Scheduler
 from cen.studies.spec import Study
+
+# What a study starts its commands with; one that is not forked: test_scheduler.
+FORKED = SimpleNamespace(Popen=ForkedCommand, DEVNULL=subprocess.DEVNULL)
 
 
 @dataclass
@@ -87,7 +93,9 @@ def finished(mini: Path, tmp_path_factory: pytest.TempPathFactory) -> Finished:
         while (run.row.name, run.seed) != ("cen", 0) and (words := store.command(run)):
             assert cli.main(words) == 0
             store.note(run, words[0], 1.0, 1)
-    said = call(str(mini), "--out", str(out), "--jobs", "2")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(scheduler, "subprocess", FORKED)
+        said = call(str(mini), "--out", str(out), "--jobs", "2")
     return Finished(mini, out, said)
 
 
@@ -274,15 +282,18 @@ def test_the_shipped_studies_are_listed_and_copied(tmp_path: Path) -> None:
     assert "exists" in said.err
 
 
-def test_a_stopped_study_goes_on(mini: Path, finished: Finished, tmp_path: Path) -> None:
+def test_a_stopped_study_goes_on(
+    mini: Path, finished: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Ctrl-C in the middle of a training: saved, told, and resumed by the same command."""
     words = [str(mini), "--out", str(finished.out), "--only", "cen", "--seeds", "1"]
     words += ["--train.steps", "60", "--train.validate_every", "60"]
     words += ["--train.checkpoint_every", "10"]
+    runs, before = finished.out / "runs", set(finished.runs().values())
+    monkeypatch.setattr(scheduler, "subprocess", FORKED)  # by the study, which is forked itself
     command = [sys.executable, "-m", "cen.cli", "study", *words]
-    with (tmp_path / "err").open("w") as err:
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=err)
-        runs, before = finished.out / "runs", set(finished.runs().values())
+    with (tmp_path / "out").open("w") as out, (tmp_path / "err").open("w") as err:
+        process = ForkedCommand(command, stdout=out, stderr=err)
         until = time.monotonic() + 120
         while time.monotonic() < until:
             saved = {p.parents[1] for p in runs.glob("*/checkpoints/last.ckpt")} - before

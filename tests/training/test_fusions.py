@@ -33,7 +33,7 @@ def config_of(model: dict[str, Any], **train: Any) -> Config:
     "model",
     [
         {"fusion": "concat", "fusion_at": "middle"},
-        {"fusion": "gate", "fusion_at": "late"},
+        pytest.param({"fusion": "gate", "fusion_at": "late"}, marks=pytest.mark.slow),
         {"fusion": "align"},
         {"guide": "random", "random_rate": 0.5, "penalty": "none"},
     ],
@@ -108,6 +108,7 @@ def test_alignment_is_added_with_its_weight() -> None:
     torch.testing.assert_close(losses[0], expected)
 
 
+@pytest.mark.slow
 def test_alignment_is_learned() -> None:
     """With a large weight the streams' features come nearer than without."""
     batch = torch.utils.data.default_collate([Blocks(8)[i] for i in range(8)])

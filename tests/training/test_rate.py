@@ -56,8 +56,8 @@ def train(
     ("rate", "kind", "lr", "steps", "schedule"),
     [
         (0.3, "adam", 3e-3, 800, "poly"),
-        (0.1, "adamw", 3e-3, 800, "cosine"),
-        (0.7, "adam", 5e-3, 600, "constant"),
+        pytest.param(0.1, "adamw", 3e-3, 800, "cosine", marks=pytest.mark.slow),
+        pytest.param(0.7, "adam", 5e-3, 600, "constant", marks=pytest.mark.slow),
         (0.3, "sgd", 2e-2, 1000, "poly"),
     ],
 )
@@ -72,7 +72,11 @@ def test_the_rate_rises_to_the_wish_and_not_past_it(
 
 @pytest.mark.parametrize(
     ("schedule", "by", "step"),
-    [("constant", 0.2, 0.2), ("constant", 0.9, 0.9), ("poly", 0.3, 0.18)],
+    [
+        pytest.param("constant", 0.2, 0.2, marks=pytest.mark.slow),
+        pytest.param("constant", 0.9, 0.9, marks=pytest.mark.slow),
+        ("poly", 0.3, 0.18),
+    ],
 )
 def test_the_rate_is_there_when_it_was_asked_for(
     schedule: ScheduleName, by: float, step: float

@@ -16,7 +16,6 @@ from cen.data import Modality, Rooms, open_layout, write_rooms
 from cen.data.formats.pictures import write_png
 from cen.data.readers.opening import DatasetRecipe
 from cen.data.readers.sunrgbd import SUNRGBD
-from cen.data.readers.sunrgbd_lists import group_frames
 from cen.data.rooms.matlab import cell, save_v5
 from cen.data.tools.checking import check_data
 from cen.errors import CenWarning, ConfigError, DataError
@@ -102,17 +101,6 @@ def test_the_splits_share_no_frame_and_no_place(sun):
     assert len(parts["validation"]) in (2, 3, 4)
     groups = {split: {d.group(i) for i in range(len(d))} for split, d in parts.items()}
     assert not groups["train"] & groups["validation"]
-
-
-def test_places_and_neighbours_stay_together():
-    frames = [f"xtion/sun3ddata/home_{n % 3}/scan_{n % 2}/{n:03d}" for n in range(12)]
-    frames += [f"kv2/kinect2data/{n:06d}_x" for n in range(800)] + ["realsense/lg/a"]
-    groups = dict(zip(frames, group_frames(frames), strict=True))
-    places = {groups[frame] for frame in frames[:12]}
-    assert len(places) == 3
-    blocks = [groups[frame] for frame in frames[12:812]]
-    assert [blocks.count(block) for block in dict.fromkeys(blocks)] == [50] * 16
-    assert blocks == sorted(blocks)
 
 
 def test_depth_beyond_eight_metres_is_clipped_or_missing(root):
@@ -330,14 +318,6 @@ def test_what_is_wrong_with_a_frames_own_labels_is_said(root, variables, message
         data = SUNRGBD(root, "train", validation=0.0)
     with pytest.raises(DataError, match=rf"train_00000: .*seg\.mat: .*{message}"):
         data[0]
-
-
-def test_blocks_follow_the_times_in_names():
-    """Those of the Xtion have no leading zeros: 14_2 is long before 14_22."""
-    names = [f"xtion/xtion_align_data/2014_12_18_{n // 60}_{n % 60}_7" for n in range(800, 1000)]
-    groups = dict(zip(names, group_frames(names), strict=True))
-    assert [groups[name] for name in names] == sorted(groups.values())
-    assert len(set(groups.values())) == 10
 
 
 def keep_two(root):

@@ -1,6 +1,7 @@
 """What pages say of the program is so: keys, commands, options, files, figures."""
 
 import csv
+import functools
 import re
 import shlex
 import statistics
@@ -27,6 +28,9 @@ PAGES = [
     if page.name != "CHANGELOG.md"
 ]
 of_every_page = pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
+
+
+PARSER = build_parser()
 
 
 def blocks(page: Path, language: str) -> str:
@@ -88,7 +92,7 @@ def understood(words: list[str]) -> None:
     """Lets the program itself read a command, as far as that needs no files."""
     if words[:1] != ["cen"] or {"--help", "--help-all"} & set(words):
         return
-    args = build_parser().parse(words[1:])
+    args = PARSER.parse(words[1:])
     if args.verb == "train" and args.config in shipped():
         load_config(args.config, args.free)
     if args.verb == "study" and args.study and args.study.islower() and "." not in args.study:
@@ -126,7 +130,7 @@ def test_scripts_and_targets_of_a_page_are_there(page: Path) -> None:
 
 @of_every_page
 def test_options_that_a_page_names_are_options(page: Path) -> None:
-    known = {o for verb in parsers_of(build_parser()) for o in verb._option_string_actions}
+    known = {o for verb in parsers_of(PARSER) for o in verb._option_string_actions}
     scripts = "".join(file.read_text("utf-8") for file in ROOT.glob("experiments/*.py"))
     # Of other programs, and of modalities: cen predict RUN --rgb a.png.
     others = {"--extra-index-url", "--rgb", "--depth", "--thermal", "--MODALITY", "--strict"}
@@ -146,12 +150,18 @@ def figures(text: str) -> set[str]:
     return set(re.findall(r"[\d.]+ ± [\d.]+\d|\[[+−][\d.]+, [+−][\d.]+\]", text))
 
 
+RESULTS = list((ROOT / "docs" / "results").rglob("*.md"))
+
+
+@functools.cache
+def figures_of_results() -> set[str]:
+    return set[str]().union(*(figures(page.read_text("utf-8")) for page in RESULTS))
+
+
 @of_every_page
 def test_figures_of_a_page_stand_in_the_results(page: Path) -> None:
-    results = [*(ROOT / "docs" / "results").rglob("*.md")]
-    if page not in results:
-        every = set[str]().union(*(figures(result.read_text("utf-8")) for result in results))
-        assert sorted(figures(page.read_text("utf-8")) - every) == []
+    if page not in RESULTS:
+        assert sorted(figures(page.read_text("utf-8")) - figures_of_results()) == []
 
 
 def measured(study: Path) -> set[str]:
@@ -167,7 +177,7 @@ def measured(study: Path) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    "page", (ROOT / "docs" / "results" / "studies").glob("*.md"), ids=lambda page: page.stem
+    "page", sorted((ROOT / "docs" / "results" / "studies").glob("*.md")), ids=lambda page: page.stem
 )
 def test_tables_of_a_study_are_those_of_its_runs(page: Path) -> None:
     told = {figure for figure in figures(page.read_text("utf-8")) if "±" in figure}

@@ -72,6 +72,12 @@ def options(name: str) -> list[str]:
     words = ["--train.batch_size=2", "--model.width=4", "--train.accelerator=cpu"]
     words += ["--data.workers=0", f"--train.validate_every={STEPS}"]
     released = "refinenet" in name or "pspnet" in name
+    if "segformer" in name or "upernet" in name:
+        words += ["--model.weights=null", "--model.decoder_channels=8"]
+        words += ["--data.transforms.crop=[64, 64]"]
+        words += ["--data.classes=null"] if layout_of(name) != "nyudv2" else []
+    if "convnext" in name:
+        words[1] = "--model.encoder=timm/test_convnext"
     if released:
         words += [f"--train.stages.{stage}.steps={STEPS // 3}" for stage in range(3)]
         words += ["--model.weights=null", "--train.freeze_statistics=false"]

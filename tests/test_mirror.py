@@ -8,7 +8,8 @@ PACKAGE = TESTS.parent / "src" / "cen"
 # What several modules do together, a whole command, a page, a kind of damage: of no one module.
 TOGETHER = {
     ".": "citation claims disks docs floors mirror output_config package site",
-    "cli": "bad_lines loss_option main real_layouts runs several translated translation width",
+    "cli": "bad_lines loss_option main other_networks real_layouts runs several translated "
+    "translation width",
     "data": "corrupted real_files",
     "data/fields": "modalities_page",
     "data/formats": "formats",

@@ -1,5 +1,7 @@
 """The steps that are timed do what a step does, in every form."""
 
+from typing import Any
+
 import pytest
 import torch
 from tests.bench.tiny import small_matmul, tiny
@@ -123,9 +125,18 @@ def test_multiply_adds_are_those_that_costs_counts(monkeypatch) -> None:
 @pytest.mark.parametrize("name", shipped())
 def test_every_shipped_configuration_can_be_measured(name: str) -> None:
     """Its network is built with outputs that only the data would tell more of."""
-    small = {"model.width": 4, "model.decoder_channels": 4, "model.encoder": "resnet18"}
-    resnet = "resnet" in shipped()[name].read_text("utf-8")
-    config = load_config(name, small if resnet else {"model.width": 4})
+    small: dict[str, Any] = {
+        "model.width": 4,
+        "model.decoder_channels": 4,
+        "model.encoder": "resnet18",
+    }
+    text = shipped()[name].read_text("utf-8")
+    if "resnet" not in text:
+        small = {"model.width": 4}
+    if "timm/" in text:
+        pytest.importorskip("timm")
+        small = {"model.decoder_channels": 4, "model.encoder": "timm/test_convnext"}
+    config = load_config(name, small)
     case = Case(config, len(config.model.inputs), 1, (64, 64))
     net = case.network()
     inputs, truth = case.batch_of(net)

@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 import pytest
 from tests.bench.tiny import small_matmul
+from tests.peers.torchvision_operators import define_missing_operators
 
 import cen
 from cen import cli
@@ -15,6 +16,8 @@ from cen.bench.bench_exchange import Ratio
 from cen.cli import export, sources
 from cen.config import Config
 from cen.models import load
+
+KEPT = define_missing_operators()
 
 # Shipped configurations that read another layout than the demo's.
 LAYOUTS = {
@@ -24,6 +27,9 @@ LAYOUTS = {
     "taskonomy-semantic": "taskonomy",
     "folder-example": "folder",
 }
+# Those with encoders of transformers, or of timm, whose smallest takes their place.
+BACKBONES = ("segformer-mit_b2", "segformer-mit_b3", "upernet-convnext_tiny")
+LAYOUTS |= {f"sunrgbd-{name}": "sunrgbd" for name in BACKBONES}
 
 PAIRS = (
     "shade-texture-rgb",
@@ -87,6 +93,20 @@ TINY = {
         for data in ("taskonomy", "rooms")
         for pair in PAIRS
     },
+    **{
+        f"{data}-{name}": [
+            "--model.encoder=timm/test_convnext" if "convnext" in name else "--model.width=4",
+            "--model.decoder_channels=8",
+            "--model.weights=null",
+            "--data.workers=0",
+            *(["--data.classes=null"] if data == "sunrgbd" else []),
+            "--data.transforms.crop=[64, 64]",
+            "--train.batch_size=2",
+            "--train.steps=2",
+        ]
+        for data in ("nyudv2", "sunrgbd")
+        for name in BACKBONES
+    },
     "folder-example": ["--train.steps", "2", "--model.width=4"],
     "taskonomy-semantic": [
         "--model.width=4",
@@ -142,6 +162,8 @@ ALIKE = (
     "rooms-cycle-shade",
     "nyudv2-refinenet152",
     "sunrgbd-pspnet152",
+    *(f"sunrgbd-{name}" for name in BACKBONES),
+    "nyudv2-segformer-mit_b3",
 )
 
 
@@ -153,6 +175,8 @@ def test_shipped_configuration_trains(
     name: str, rooms: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out, root = tmp_path / "run", rooms
+    if "convnext" in name:
+        pytest.importorskip("timm")
     if name in LAYOUTS:
         root = tmp_path / "data"
         size = ["--size", "64", "96", "--train", "10", "--test", "3"]

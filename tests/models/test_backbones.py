@@ -216,3 +216,14 @@ def test_a_checkpoint_imports_nothing_that_it_names(tmp_path, monkeypatch):
     cen.save(net, tmp_path / "net.safetensors")
     with pytest.raises(CheckpointError, match="cannot build"):
         cen.load(tmp_path / "net.safetensors")
+
+
+@pytest.mark.parametrize("name", ["resnet18", "mit_b0", "timm/convnext_atto"])
+def test_table_of_the_page_is_what_the_encoders_have(name):
+    root = Path(__file__).parents[2]
+    spec = importlib.util.spec_from_file_location("table", root / "docs/scripts/backbones.py")
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    page = (root / "docs/backbones.md").read_text("utf-8")
+    assert f"\n{script.row(name)}\n" in page
+    assert all(f"| `{encoder}` |" in page for encoder in script.ENCODERS)

@@ -1,0 +1,92 @@
+"""Encoders and networks of other libraries, and one's own, from training to prediction."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from tests.peers.torchvision_operators import define_missing_operators
+from torch import nn
+
+import cen
+from cen import cli
+from cen.models import encoders
+
+KEPT = define_missing_operators()
+
+
+class Own(nn.Module):
+    """An encoder as a person writes one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Sequential(nn.Conv2d(3, 8, 4, 4), nn.BatchNorm2d(8), nn.ReLU())
+        self.second = nn.Sequential(nn.Conv2d(8, 12, 2, 2), nn.BatchNorm2d(12), nn.ReLU())
+
+    def forward(self, image: torch.Tensor) -> list[torch.Tensor]:
+        fine = self.first(image)
+        return [fine, self.second(fine)]
+
+
+NETWORKS = {
+    "mit_b0": ["name=segformer", "encoder=mit_b0", "width=4"],
+    "timm": ["name=upernet", "encoder=timm/test_convnext", "width=null"],
+    "smp": [
+        "name=smp/Unet",
+        "encoder=timm/test_efficientnet",
+        *(f"{key}=null" for key in ("width", "decoder_channels", "decoder_norm", "dropout")),
+    ],
+    "own": ["name=fpn", "encoder=own", "width=null"],
+}
+
+
+@pytest.fixture(scope="module")
+def rooms(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("data") / "rooms"
+    words = ["data", "rooms", str(out), "--size", "64", "96", "--train", "6", "--test", "2"]
+    assert cli.main(words) == 0
+    return out
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_a_network_trains_evaluates_predicts_and_is_shown(
+    network: str,
+    rooms: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    if network in ("timm", "smp"):
+        pytest.importorskip("segmentation_models_pytorch")
+    monkeypatch.setitem(encoders, "own", lambda options, output_stride: Own())
+    run = tmp_path / "run"
+    words = ["train", "rooms-small", "--data.root", str(rooms), "--out", str(run)]
+    words += ["--train.steps=2", "--train.batch_size=2", "--train.validate_every=2"]
+    words += ["--data.workers=0", *(f"--model.{option}" for option in NETWORKS[network])]
+    assert cli.main(words) == 0
+    assert cli.main(["evaluate", str(run)]) == 0
+    rgb = (rooms / "val.txt").read_text("utf-8").split("\t")[0]
+    alone = ["predict", str(run), "--rgb", str(rooms / rgb), "-o", str(tmp_path / "alone")]
+    assert cli.main(alone) == 0
+    assert any((tmp_path / "alone").rglob("*.png"))
+    assert cli.main(["report", str(run)]) == 0
+    capsys.readouterr()
+    assert cli.main(["inspect", str(run), "--json"]) == 0
+    layers = json.loads(capsys.readouterr().out)["layers"]
+    assert layers
+    net = cen.load(run)
+    assert len(layers) == len(cen.exchange.exchange_layers(net))
+    assert net.config["encoder"] == NETWORKS[network][1].partition("=")[2]
+    assert cen.finetune(net, outputs={"segmentation": 3}).outputs["segmentation"].channels == 3
+    assert cen.Predictor(run) is not None
+
+
+def test_an_encoder_of_ones_own_is_unknown_to_those_who_have_it_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as known:
+        known.setitem(encoders, "own", lambda options, output_stride: Own())
+        net = cen.build("fpn", encoder="own", inputs={"rgb": 3}, outputs={"s": 2})
+        cen.save(net, tmp_path / "net.safetensors")
+    with pytest.raises(cen.CheckpointError, match=r"unknown encoder 'own'"):
+        cen.load(tmp_path / "net.safetensors")

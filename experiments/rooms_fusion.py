@@ -18,11 +18,13 @@ from pathlib import Path
 
 from runs import call, complete, spread
 
+_NO_PENALTY = ("--train.exchange_rate", "null", "--train.sparsity", "0")
 ROWS: dict[str, list[str]] = {
     "cen": [],
-    "no-exchange": ["--model.exchange", "false", "--train.sparsity", "0"],
-    "rgb": ["--model.inputs", "{rgb: 3}", "--train.sparsity", "0"],
-    "depth": ["--model.inputs", "{depth: 1}", "--train.sparsity", "0"],
+    "cen-lambda": ["--train.exchange_rate", "null"],
+    "no-exchange": ["--model.exchange", "false", *_NO_PENALTY],
+    "rgb": ["--model.inputs", "{rgb: 3}", *_NO_PENALTY],
+    "depth": ["--model.inputs", "{depth: 1}", *_NO_PENALTY],
 }
 LABELS = ("parts", "functions")
 

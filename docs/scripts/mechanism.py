@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import torch
@@ -24,9 +25,10 @@ matplotlib.use("Agg")
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+_ASIDE: dict[str, Any] = {"fontsize": 9, "ha": "right", "va": "center"}
 INK, MUTED, EXCHANGED = "#1f2933", "#9aa5b1", "#a21caf"
-SIZE, SCENES, STEPS, BATCH = (96, 128), 320, 400, 8
-LEARNING_RATE, SPARSITY, THRESHOLD = 3e-3, 3e-3, 2e-2
+SIZE, SCENES, STEPS, BATCH = (96, 128), 200, 480, 8
+LEARNING_RATE, SPARSITY, THRESHOLD = 4e-3, 3e-2, 2e-2
 LAYER, SCENE = "encoder.layer1.0.bn1", 5
 PICTURE = Path(__file__).parents[1] / "images/mechanism.png"
 
@@ -58,7 +60,8 @@ def samples(split: str, count: int) -> dict[str, Tensor]:
         for name in ("rgb", "depth", "segmentation")
     )
     rgb = (rgb.permute(0, 3, 1, 2) / 255 - 0.45) / 0.22
-    return {"rgb": rgb, "depth": (depth[:, None] - 3) / 2, "segmentation": labels.long()}
+    depth = ((depth[:, None] - 3) / 2).nan_to_num(0)  # holes are what is usual
+    return {"rgb": rgb, "depth": depth, "segmentation": labels.long()}
 
 
 def output(net: torch.nn.Module, layer: StreamNorm, scene: dict[str, Tensor]) -> Tensor:
@@ -121,12 +124,12 @@ def draw_scales(axes: Axes, scales: Tensor, channel: int) -> None:
     for i, course in enumerate(scales.T):
         axes.plot(course, color=MUTED if i != channel else EXCHANGED, lw=1 if i != channel else 2)
     axes.axhline(THRESHOLD, color=INK, lw=0.8, ls="--")
-    axes.text(len(scales), THRESHOLD * 1.15, "θ", color=INK, ha="right", va="bottom")
+    axes.text(4, THRESHOLD * 1.1, "θ", color=INK, va="bottom")
     gone = int((scales[:, channel] < THRESHOLD).nonzero()[0])
     axes.annotate(
         f"channel {channel}: replaced\nfrom step {gone} on",
         (gone, THRESHOLD),
-        (gone * 0.45, 0.004),
+        (gone * 0.1, 0.003),
         color=EXCHANGED,
         fontsize=8,
         arrowprops={"arrowstyle": "->", "color": EXCHANGED},
@@ -142,8 +145,8 @@ def draw(run: Run) -> Figure:
     assert gone, "no channel fell below the threshold; train longer"
     # Of those that fell, the one that was liveliest in the beginning.
     channel = max(gone, key=lambda c: float(run.begin[0, c].std()))
-    figure = Figure(figsize=(10, 3.4), layout="constrained")
-    grid = figure.add_gridspec(2, 5, width_ratios=(1, 1.9, 1, 1, 1))
+    figure = Figure(figsize=(11, 3.4), layout="constrained")
+    grid = figure.add_gridspec(2, 5, width_ratios=(1, 1.7, 1.1, 1.1, 1.1))
     rgb = (run.scene["rgb"][0] * 0.22 + 0.45).clamp(0, 1).permute(1, 2, 0)
     inputs = [figure.add_subplot(grid[row, 0]) for row in range(2)]
     inputs[0].imshow(rgb)
@@ -152,17 +155,26 @@ def draw(run: Run) -> Figure:
     show(inputs[1], run.scene["depth"][0, 0], "depth")
     draw_scales(figure.add_subplot(grid[:, 1]), run.scales, channel)
     columns = (
-        ("as training begins", run.begin, run.begin),
-        ("trained, its own value", run.own, run.exchanged),
-        ("what the next layer reads", run.exchanged, run.exchanged),
+        ("in training", run.begin),
+        ("trained, before exchange", run.own),
+        ("what the next layer reads", run.exchanged),
     )
-    for column, (title, values, like) in enumerate(columns, 2):
+    for column, (title, values) in enumerate(columns, 2):
         for row, stream in enumerate(("RGB", "depth")):
             axes = figure.add_subplot(grid[row, column])
-            show(axes, values[row, channel], f"{stream}: {title}", like=like[1, channel])
-            if stream == "RGB" and column == 4:
-                axes.set_title("RGB: depth's, exchanged", fontsize=9, color=EXCHANGED)
+            show(axes, values[row, channel], title if row == 0 else "", like=values[1, channel])
+            if column == 2:
+                axes.text(-0.06, 0.5, f"{stream} stream", rotation=90, **_ASIDE, **axis(axes))
+    axes = figure.axes[-2]
+    axes.set_title(columns[-1][0], fontsize=9, color=EXCHANGED)
+    below = {"ha": "center", "va": "top", **axis(axes)}
+    axes.text(0.5, -0.03, "depth's channel", color=EXCHANGED, fontsize=8, **below)
     return figure
+
+
+def axis(axes: Axes) -> dict[str, Any]:
+    """Places of a text as shares of its axes."""
+    return {"transform": axes.transAxes}
 
 
 if __name__ == "__main__":

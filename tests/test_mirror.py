@@ -16,6 +16,7 @@ TOGETHER = {
     "data/readers": "folder_errors own_data_page",
     "data/rooms": "layouts",
     "exchange": "device threads",
+    "folding": "exactness",
     "hostile": "hostile_commands hostile_data hostile_files",
     "models": "ablations defaults",
     "peers": "peers",

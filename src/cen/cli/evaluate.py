@@ -22,6 +22,9 @@ def add(parser: Parser) -> None:
     parser.add_argument("run_folder", metavar="RUN", type=words.path, help="folder of a run")
     parser.option("--split split", ["test", "validation"], "test or validation", "test")
     looks.add(parser, "none")
+    parser.add_argument(
+        "--fold", action="store_true", help="compute once what exchange made equal (cen.fold)"
+    )
     parser.option(
         "--single TASK=RUN...",
         str,
@@ -74,6 +77,7 @@ def run(args: argparse.Namespace) -> int:
             generator_mode=args.generator_mode,
             single=single,
             overrides=args.free,
+            fold=args.fold,
         )
     if output.is_helper_process():
         return 0

@@ -40,14 +40,15 @@ def run(args: argparse.Namespace) -> int:
     figures = inspection_dict(inspection)
     shown: list[RenderableType] = [inspection_table(inspection, args.all)]
     if args.cost:
-        from cen.models.costs import costs
+        from cen.models.costs import costs, folded_multiply_adds
 
         height, width = args.cost
         cost = costs(net, (height, width))
-        figures["cost"] = {"size": [height, width], **cost._asdict()}
+        folded = folded_multiply_adds(net, (height, width), cost.multiply_adds)
+        figures["cost"] = {"size": [height, width], **cost._asdict(), "folded": folded}
         shown.append(
             f"{cost.parameters / 1e6:.3g} million parameters, {cost.multiply_adds / 1e9:.3g} "
-            f"billion multiply-adds for {height} × {width} pixels"
+            f"billion multiply-adds for {height} × {width} pixels, {folded / 1e9:.3g} folded"
         )
     printing.emit(args, figures, *shown)
     return 0

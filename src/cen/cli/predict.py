@@ -57,6 +57,12 @@ def add(parser: Parser) -> None:
         "fp32",
     )
     parser.add_argument(
+        "--no-fold",
+        action="store_true",
+        help="run the network as it is, also where computing once what exchange made equal "
+        "(cen.fold) saves much",
+    )
+    parser.add_argument(
         "--probabilities", action="store_true", help="also those of the classes, as NPZ"
     )
     predict_many.add(parser)
@@ -83,6 +89,7 @@ def run(args: argparse.Namespace) -> int:
         scales=args.scales,
         flip=args.flip,
         precision=args.precision,
+        fold=False if args.no_fold else None,
     )
     if args.split is None and args.unit is not None:
         # A predictor may be used for other files later; this command is not.

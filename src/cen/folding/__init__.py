@@ -7,8 +7,8 @@ equality travels through the operations of a network, the table), ``convolution`
 (what a convolution computes when it is known what is read of it), ``folded_network`` (`fold`).
 """
 
-from cen.folding.folded_network import FoldedNetwork, Plan, fold
+from cen.folding.folded_network import FoldedNetwork, Plan, fold, plan_of
 from cen.folding.recording import FoldedLayer
 from cen.folding.tensor import Folded, Layout
 
-__all__ = ["Folded", "FoldedLayer", "FoldedNetwork", "Layout", "Plan", "fold"]
+__all__ = ["Folded", "FoldedLayer", "FoldedNetwork", "Layout", "Plan", "fold", "plan_of"]

@@ -176,7 +176,11 @@ def wanted_of(x: Folded, conv: Convolution, reads: Reads, asked: Layout | None =
 def convolved(
     x: Folded, conv: Convolution, reads: Reads | None, asked: Layout | None = None
 ) -> Folded:
-    """The outputs that are read, by the way that costs least."""
+    """The outputs that are read, by the way that costs least.
+
+    A block with zeros, which needs one call, may do no more multiply-adds than the convolution of
+    the packed tensor.
+    """
     recorder = x.recorder
     before = recorder.spent
     reads = Reads.plainly(x.streams, conv.outputs) if reads is None else reads
@@ -199,7 +203,6 @@ def _computed(x: Folded, conv: Convolution, wanted: Wanted) -> Recorded:
     if conv.depthwise:
         return _depthwise(x, conv, wanted)
     ways: dict[Callable[[], Recorded], float] = {}
-    ways[lambda: _block(x, conv, wanted.rows)] = _work(x, conv, x.layout.width, len(wanted.rows))
     channels = {row.channel for row in wanted.rows}
     if len(set(x.layout.index)) == 1:
         once = _work(x, conv, x.layout.width, len(channels))
@@ -213,6 +216,9 @@ def _computed(x: Folded, conv: Convolution, wanted: Wanted) -> Recorded:
         if not rest and _side_by_side(x.layout, wanted.rows):
             each = _work(x, conv, conv.inputs, count) - _CALL
             ways[lambda: _grouped_by_stream(x, conv, wanted.rows)] = _CALL + x.streams * each
+    width, unfolded = x.layout.width, x.streams * conv.inputs * conv.outputs
+    if not ways or width * len(wanted.rows) <= unfolded:
+        ways[lambda: _block(x, conv, wanted.rows)] = _work(x, conv, width, len(wanted.rows))
     return min(ways, key=lambda way: ways[way])()
 
 

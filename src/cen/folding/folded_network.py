@@ -21,6 +21,8 @@ from cen.folding.rules import TABLE
 from cen.folding.tensor import Folded, Layout
 
 _RECORDING = threading.RLock()
+_MOST_PLANS = 64
+"""Graphs of one network, each of which holds weights; some programs need one for every size."""
 
 
 class FoldedStreams(Streams):
@@ -65,7 +67,7 @@ class Plan(nn.Module):
 
     Attributes:
         graph: Plain tensors in, plain tensors out; None: the network is run as it is.
-        layers: What folding made of each convolution.
+        layers: What folding makes of each convolution.
         unfolded: How often each function without a rule got a packed tensor.
         reason: Why there is no graph.
     """
@@ -78,6 +80,17 @@ class Plan(nn.Module):
         self.reason = ""
         self.sized = False
         self.results: Any = None
+
+    @property
+    def saved(self) -> float:
+        """Share of the multiply-adds of the convolutions that the graph does not do."""
+        before = sum(layer.before for layer in self.layers)
+        return 1 - sum(layer.after for layer in self.layers) / before if before else 0.0
+
+    def refuse(self, reason: str) -> Plan:
+        """Lets the network run as it is."""
+        self.graph, self.results, self.reason = None, None, reason
+        return self
 
     def forward(self, tensors: list[Tensor]) -> Any:
         """The results, nested as the network's."""
@@ -114,15 +127,17 @@ class FoldedNetwork(nn.Module):
 
     Attributes:
         net: A copy of the network, unfolded, whose predictions come from the graphs.
+        saved: Share of the multiply-adds that must go; where they do not, it is run as it is.
     """
 
-    def __init__(self, net: nn.Module) -> None:
+    def __init__(self, net: nn.Module, saved: float = 0.0) -> None:
         super().__init__()
         if not callable(getattr(net, "predictions", None)):
             raise ConversionError(
                 f"cen.fold takes a network of cen.build, cen.load or cen.convert, not "
                 f"{described(net)}"
             )
+        self.saved = saved
         self._plans: dict[Any, Plan] = {}
         self._last: Plan | None = None
         made: Any = copy.deepcopy(net).requires_grad_(False)
@@ -187,14 +202,17 @@ class FoldedNetwork(nn.Module):
                 "exported for others"
             )
         with _RECORDING:
-            plan = recorded(self.net, leaves, spec)
+            if len(self._plans) >= _MOST_PLANS:
+                plan = Plan().refuse(f"{_MOST_PLANS} graphs for other inputs are kept already")
+            else:
+                plan = recorded(self.net, leaves, spec, self.saved)
             self._plans[key] = plan
             if plan.sized and isinstance(key[0], str):
                 self._plans[key, tuple(x.shape for x in leaves if isinstance(x, Tensor))] = plan
         return plan
 
 
-def fold(net: nn.Module) -> FoldedNetwork:
+def fold(net: nn.Module, saved: float = 0.0) -> FoldedNetwork:
     """Folds a network: the same outputs in eval mode, computed once where streams became equal.
 
     This project's extension. A channel that is exchanged holds the same numbers in both of two
@@ -202,11 +220,14 @@ def fold(net: nn.Module) -> FoldedNetwork:
     throws away are not computed, and the scales and shifts of norms with running statistics go into
     the weights. Outputs agree up to the order of summation (about 1e-6 relative in float32).
 
-    By the paper's rule a replaced channel of more than two streams is the mean of the others, which
-    these do not have: then only what is thrown away is saved.
+    By the paper's parts a replaced channel of more than two streams is the mean of the others,
+    which these do not have: then only what is thrown away is saved. With keeper parts any number of
+    streams becomes equal.
 
     Args:
         net: What `cen.build`, `cen.load` or `cen.convert` gives. It is copied.
+        saved: Share of the multiply-adds of its convolutions that must go. Where fewer would, for a
+            subset of the inputs, the network is run as it is, and the plan's summary says so.
 
     Returns:
         A network that is called as the original is. Its first pass with a subset of the inputs
@@ -215,11 +236,26 @@ def fold(net: nn.Module) -> FoldedNetwork:
     Raises:
         ConversionError: It is no such network.
     """
-    return FoldedNetwork(net)
+    return FoldedNetwork(net, saved)
 
 
-def recorded(net: nn.Module, leaves: Sequence[Any], spec: pytree.TreeSpec) -> Plan:
-    """The graph of a network's predictions from some inputs, or why there is none."""
+def plan_of(net: nn.Module, inputs: Mapping[str, Tensor]) -> Plan:
+    """What folding makes of a network for some of its inputs, of which only the sizes are read."""
+    leaves, spec = pytree.tree_flatten(((dict(inputs),), {}))
+    return recorded(net, leaves, spec)
+
+
+def recorded(
+    net: nn.Module, leaves: Sequence[Any], spec: pytree.TreeSpec, saved: float = 0.0
+) -> Plan:
+    """The graph of a network's predictions from some inputs, or why there is none.
+
+    Args:
+        net: The network.
+        leaves: Arguments of its predictions, flattened.
+        spec: How they were nested.
+        saved: Share of the multiply-adds that must go.
+    """
     names = {id(value): name for name, value in net.named_parameters()}
     recorder, plan = Recorder(TABLE, names), Plan()
     shadows = FakeTensorMode(allow_non_fake_inputs=True)  # of no values: nothing is computed
@@ -232,7 +268,7 @@ def recorded(net: nn.Module, leaves: Sequence[Any], spec: pytree.TreeSpec) -> Pl
     args, kwargs = pytree.tree_unflatten(given, spec)
     try:
         with torch.inference_mode(False), torch.no_grad():
-            result = foldable(net).predictions(*args, **kwargs)  # type: ignore[operator]
+            result = foldable(net).eval().predictions(*args, **kwargs)  # type: ignore[operator]
             found, made = pytree.tree_flatten(result)
             results: list[Recorded] = []
             kept = [_result(value, results) for value in found]
@@ -243,6 +279,11 @@ def recorded(net: nn.Module, leaves: Sequence[Any], spec: pytree.TreeSpec) -> Pl
     plan.results = (kept, made)
     plan.layers, plan.unfolded = recorder.layers, dict(recorder.unfolded)
     plan.sized = recorder.sized
+    if plan.saved < saved:
+        plan.refuse(
+            f"{plan.saved:.0%} of the multiply-adds would be saved, and at least {saved:.0%} are "
+            "asked for; cen.fold(net, saved=-1) folds all the same"
+        )
     return plan
 
 

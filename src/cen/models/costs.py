@@ -8,6 +8,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from cen.errors import ShapeError
+from cen.folding import plan_of
 from cen.models.foreign_weights import shadow_copy
 from cen.models.network import ChannelExchangeNetwork
 
@@ -51,3 +52,18 @@ def costs(net: ChannelExchangeNetwork, size: tuple[int, int]) -> Costs:
         shadow(inputs)
     parameters = sum(parameter.numel() for parameter in net.parameters())
     return Costs(parameters, counter.get_total_flops() // 2)
+
+
+def folded_multiply_adds(net: ChannelExchangeNetwork, size: tuple[int, int], unfolded: int) -> int:
+    """Counts what is left of the multiply-adds when `cen.fold` folds a network.
+
+    Args:
+        net: the network; it is not changed.
+        size: height and width of the inputs in pixels.
+        unfolded: what `costs` counts.
+    """
+    inputs = {name: torch.empty(1, channels, *size) for name, channels in net.inputs.items()}
+    plan = plan_of(net, inputs)
+    if plan.graph is None:
+        return unfolded
+    return unfolded - sum(layer.before - layer.after for layer in plan.layers)

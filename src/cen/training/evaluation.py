@@ -11,6 +11,7 @@ from cen.config import Config
 from cen.data import AlignedDataset
 from cen.errors import ConfigError, did_you_mean
 from cen.exchange import inspect
+from cen.folding import FoldedNetwork
 from cen.metrics import Features
 from cen.metrics.frechet import Protocol
 from cen.models import ChannelExchangeNetwork, load
@@ -46,6 +47,7 @@ def evaluate(
     generator_mode: GeneratorMode | None = None,
     single: Mapping[str, str | Path] | None = None,
     overrides: Mapping[str, Any] | None = None,
+    fold: bool = False,
 ) -> dict[str, Any]:
     """Evaluates the network of a run on the data it was configured for.
 
@@ -68,14 +70,15 @@ def evaluate(
         single: run folders of single-task networks by output, whose ensembles the network's is
             compared with, see :func:`cen.scores.relative_gains`.
         overrides: dotted keys of the configuration to change, such as "data.root".
+        fold: compute once what exchange made common, see :func:`cen.fold`.
 
     Returns:
         What evaluation.json holds, see :class:`cen.runfiles.Evaluation`.
 
     Raises:
         CheckpointError: the run holds no network.
-        ConfigError: the data have other classes than the network, or a single-task run cannot be
-            compared.
+        ConfigError: the data have other classes than the network, a single-task run cannot be
+            compared, or statistics of images cannot be folded.
         DataError: a file of the data set cannot be used.
     """
     run = Path(run)
@@ -85,9 +88,15 @@ def evaluate(
     compares = compared(net.outputs, file_units(net.outputs, dataset.targets))
     network = feature_network(features, features_weights, compares)
     mode = generator_mode or config.train.generator_mode
+    if fold and mode != "eval":
+        raise ConfigError(
+            f"fold: generator mode {mode} takes statistics of the image, which cannot be folded; "
+            "leave it out, or take generator mode eval"
+        )
     tiles = {} if tile is None else {"tile": tile}
     how: dict[str, Any] = {"scales": list(scales), "flip": flip, **tiles}
-    scores = _scores(config, net, dataset, all_subsets, mode, network, protocol, **how)
+    scored = FoldedNetwork(net).net if fold else net
+    scores = _scores(config, scored, dataset, all_subsets, mode, network, protocol, **how)
     facts = how | _facts(net, dataset) | image_facts(net, mode, network, protocol)
     result = {"split": split, **facts, "scores": scores}
     if first_process():

@@ -1,0 +1,74 @@
+"""Predictors fold where it pays, and never predict with weights that are gone."""
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+import torch
+
+from cen.bench.scales import set_rate
+from cen.models import build
+from cen.predict.folding_on_demand import FoldingOnDemand
+
+
+def network(rate):
+    torch.manual_seed(0)
+    net = build(
+        "refinenet",
+        encoder="resnet18",
+        inputs={"rgb": 3, "depth": 1},
+        outputs={"segmentation": 3},
+        width=4,
+        decoder_channels=8,
+        decoder_norm="batch",
+        decoder_exchange=True,
+    )
+    set_rate(net, rate)
+    return net.eval()
+
+
+def inputs():
+    return {"rgb": torch.randn(1, 3, 64, 64), "depth": torch.randn(1, 1, 64, 64)}
+
+
+def predicted(net, given):
+    with torch.inference_mode():
+        return net(given)["segmentation"].ensemble.numpy()
+
+
+@pytest.mark.parametrize(
+    ("rate", "wanted", "folds"),
+    [(1.0, None, True), (0.1, None, False), (0.1, True, True), (1.0, False, False)],
+)
+def test_what_is_run(rate, wanted, folds):
+    net = network(rate)
+    found = FoldingOnDemand(net, wanted)
+    assert (found.network() is not net) == folds
+    assert found.network() is found.network()
+    given = inputs()
+    expected = predicted(net, given)
+    np.testing.assert_allclose(predicted(found.network(), given), expected, rtol=1e-3, atol=1e-5)
+
+
+def test_weights_that_change_are_folded_again():
+    net, given = network(1.0), inputs()
+    found = FoldingOnDemand(net, None)
+    before = predicted(found.network(), given)
+    with torch.no_grad():
+        next(net.heads.parameters()).mul_(2)
+    after = predicted(found.network(), given)
+    np.testing.assert_allclose(after, predicted(net, given), rtol=1e-3, atol=1e-5)
+    assert np.abs(after - before).max() > 0.01 * np.abs(before).max()
+    net.load_state_dict(network(0.0).state_dict())
+    assert found.network() is net
+
+
+def test_it_is_copied_with_its_predictor():
+    found = FoldingOnDemand(network(1.0), None)
+    found.network()
+    for again in (copy.deepcopy(found), pickle.loads(pickle.dumps(found))):
+        given = inputs()
+        np.testing.assert_allclose(
+            predicted(again.network(), given), predicted(found.network(), given), rtol=1e-5
+        )

@@ -1,0 +1,103 @@
+"""Times folded networks against unfolded ones and a single stream, in turn in one process.
+
+    python experiments/folded_speed.py [demo] [streams] [resnet50]
+
+Processor time on one thread; the ratio of each is the median over the rounds. docs/results/speed.md
+holds what came of it.
+"""
+
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import nn
+
+import cen
+from cen.bench.scales import set_rate
+
+DEMO: dict[str, Any] = {
+    "encoder": "resnet18",
+    "width": 16,
+    "decoder_channels": 32,
+    "decoder_norm": "batch",
+    "decoder_exchange": True,
+}
+RESNET50 = {"encoder": "resnet50", "decoder_norm": "batch", "decoder_exchange": True}
+
+
+def network(streams: int, rate: float, **options: Any) -> Any:
+    """A RefineNet with random weights that exchanges a share of its own channels."""
+    torch.manual_seed(0)
+    inputs = {f"m{i}": 3 for i in range(streams)}
+    net = cen.build("refinenet", inputs=inputs, outputs={"segmentation": 15}, **options).eval()
+    set_rate(net, rate)
+    return net
+
+
+def in_turn(steps: dict[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
+    """Seconds of each step, which take turns in changing order."""
+    times: dict[str, list[float]] = {name: [] for name in steps}
+    for step in steps.values():
+        step()
+    for number in range(rounds):
+        for name in sorted(steps, reverse=bool(number % 2)):
+            begun = time.process_time()
+            steps[name]()
+            times[name].append(time.process_time() - begun)
+    return times
+
+
+def measure(streams: int, rate: float, size: tuple[int, int], rounds: int, **options: Any) -> None:
+    """Prints a line of the table."""
+    net = network(streams, rate, **options)
+    inputs = {name: torch.randn(1, 3, *size) for name in net.inputs}
+    folded, single = cen.fold(net, saved=float("-inf")), network(1, 0.0, **options)
+    plan = folded.plan(inputs)
+
+    def step(module: nn.Module, given: dict[str, torch.Tensor]) -> Callable[[], object]:
+        def run() -> object:
+            with torch.inference_mode():
+                return module(given)
+
+        return run
+
+    first = {"m0": inputs["m0"]}
+    steps = {
+        "unfolded": step(net, inputs),
+        "folded": step(folded, inputs),
+        "single": step(single, first),
+    }
+    times = in_turn(steps, rounds)
+    faster, dearer = (
+        statistics.median(a / b for a, b in zip(times[x], times[y], strict=True))
+        for x, y in (("unfolded", "folded"), ("folded", "single"))
+    )
+    before = sum(layer.before for layer in plan.layers) / 1e6
+    after = sum(layer.after for layer in plan.layers) / 1e6
+    print(
+        f"{streams} streams, rate {rate}, {options}: {before:.0f} → {after:.0f} million "
+        f"multiply-adds, {faster:.2f} times as fast as unfolded, {dearer:.2f} of one stream",
+        flush=True,
+    )
+
+
+def main(chosen: list[str]) -> None:
+    """What is named, or everything."""
+    torch.set_num_threads(1)
+    if not chosen or "demo" in chosen:
+        for rate in (1.0, 0.9, 0.0):
+            measure(2, rate, (96, 128), 10, **DEMO)
+    if not chosen or "streams" in chosen:
+        for streams in (3, 5):
+            for parts in ("paper", "keeper"):
+                measure(streams, 1.0, (96, 128), 8, exchange={"parts": parts}, **DEMO)
+    if not chosen or "resnet50" in chosen:
+        for rate in (1.0, 0.0):
+            measure(2, rate, (240, 320), 6, **RESNET50)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -250,6 +250,7 @@ def test_inspect_counts_what_a_picture_costs(run: Path, capsys: pytest.CaptureFi
     assert cost["parameters"] == more["parameters"] == sum(p.numel() for p in net.parameters())
     assert more["multiply_adds"] == 2 * cost["multiply_adds"]
     assert cost["size"] == [64, 96]
+    assert 0 < cost["folded"] <= cost["multiply_adds"]
     assert cli.main(["inspect", str(run), "--cost", "64", "96"]) == 0
     assert "multiply-adds for 64 × 96 pixels" in capsys.readouterr().out
     assert cli.main(["inspect", str(run), "--cost", "8", "96"]) == 2

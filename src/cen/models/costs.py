@@ -62,7 +62,9 @@ def folded_multiply_adds(net: ChannelExchangeNetwork, size: tuple[int, int], unf
         size: height and width of the inputs in pixels.
         unfolded: what `costs` counts.
     """
-    inputs = {name: torch.empty(1, channels, *size) for name, channels in net.inputs.items()}
+    # Of one value, as only the sizes are read.
+    value = next(net.parameters()).new_zeros(())
+    inputs = {name: value.expand(1, channels, *size) for name, channels in net.inputs.items()}
     plan = plan_of(net, inputs)
     if plan.graph is None:
         return unfolded

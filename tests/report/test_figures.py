@@ -7,7 +7,13 @@ from matplotlib.colors import to_rgb
 
 from cen.errors import DataError
 from cen.report import figure_overview
-from cen.report.curves import exchange_curves, exchange_series, short_names, training_curves
+from cen.report.curves import (
+    constants,
+    exchange_curves,
+    exchange_series,
+    short_names,
+    training_curves,
+)
 from cen.report.exchange_map import exchange_map
 from cen.report.runfolder import read_run
 from cen.report.style import INK, stream_colours
@@ -62,7 +68,7 @@ def test_curves_draw_what_was_logged(run):
     figures = {f.axes[0].get_title("left"): f.axes[0] for f, _ in training_curves(files, {})}
     assert list(figures) == [
         "Training loss", "Loss by prediction, segmentation", "Validation mIoU, segmentation",
-        "Ensemble weights α, segmentation", "Penalty strength λ", "Sum of penalised scales Σ|γ|",
+        "Ensemble weights α, segmentation", "Sum of penalised scales Σ|γ|",
     ]  # fmt: skip
     lines = figures["Validation mIoU, segmentation"].lines
     assert [line.get_label() for line in lines] == ["rgb", "depth", "ensemble"]
@@ -77,12 +83,30 @@ def test_exchange_rates_come_from_the_inspections_or_else_from_the_log(run):
     assert list(series["encoder.layer4.1.bn1", "depth"]) == list(range(100, 1201, 100))
     figures = exchange_curves(files)
     assert [f.axes[0].get_title("left") for f, _ in figures] == [
-        "Exchange rate of rgb", "Exchange rate of depth",
+        "Exchange rate", "Exchange rate of rgb", "Exchange rate of depth",
     ]  # fmt: skip
-    assert len(figures[0][0].axes[0].lines) == 9  # eight layers and their mean
+    (whole,) = figures[0][0].axes[0].lines
+    assert whole.get_ydata()[-1] == pytest.approx(files.exchange[-1]["rate"])
+    *layers, together = figures[1][0].axes[0].lines
+    assert len(layers) == 8
+    last = [layer for layer in files.exchange[-1]["layers"] if layer["stream"] == "rgb"]
+    own = sum(layer["own"] for layer in last)
+    rate = sum(layer["rate"] * layer["own"] for layer in last) / own
+    assert together.get_ydata()[-1] == pytest.approx(rate)
     (run / "exchange.json").unlink()
     (run / "metrics.csv").write_text("step,exchange/layer1.bn1/rgb\n1,0.1\n2,0.2\n")
     assert exchange_series(read_run(run)) == {("layer1.bn1", "rgb"): {1: 0.1, 2: 0.2}}
+
+
+def test_what_did_not_change_is_a_figure_and_no_curve(run, tmp_path):
+    assert constants(read_run(run)) == [
+        "λ, the strength of the penalty on the scales, was 0.001 throughout."
+    ]
+    (tmp_path / "metrics.csv").write_text("step,lambda,weight/a\n1,0.1,1\n2,0.2,1\n")
+    steered = read_run(tmp_path)
+    assert constants(steered) == ["The weight of a in the loss was 1 throughout."]
+    titles = [figure.axes[0].get_title("left") for figure, _ in training_curves(steered, {})]
+    assert titles == ["Penalty strength λ"]
 
 
 def test_streams_have_distinct_colours():

@@ -32,10 +32,40 @@ def training_curves(run: RunFolder, colours: Mapping[str, str]) -> list[Captione
 
 
 def exchange_curves(run: RunFolder) -> list[Captioned]:
-    """The exchange rate of each layer over the steps, one figure per stream."""
+    """The exchange rate over the steps: of all own channels, and by layer of each stream."""
     series = exchange_series(run)
+    own = {
+        (layer["name"], layer["stream"]): int(layer["own"])
+        for look in run.exchange
+        for layer in look["layers"]
+    }
     with house_style():
-        return [_rates(stream, series) for stream in dict.fromkeys(name for _, name in series)]
+        figure, axes = new_axes("Exchange rate")
+        whole: list[Captioned] = []
+        if plot_rate(axes, run):
+            label_steps(axes)
+            whole = [(figure, "Share of all own channels that are replaced, as in the results.")]
+        streams = dict.fromkeys(name for _, name in series)
+        return whole + [_rates(stream, series, own) for stream in streams]
+
+
+def constants(run: RunFolder) -> list[str]:
+    """What did not change in a run, in figures instead of curves, a sentence each."""
+    lines = {"λ, the strength of the penalty on the scales,": run.metrics.get("lambda")}
+    lines |= {
+        f"The weight of {column.partition('/')[2]} in the loss": points
+        for column, points in run.metrics.items()
+        if column.startswith("weight/")
+    }
+    return [
+        f"{name} was {next(iter(points.values())):.3g} throughout."
+        for name, points in lines.items()
+        if points and _is_constant(points)
+    ]
+
+
+def _is_constant(points: Series) -> bool:
+    return len(set(points.values())) == 1
 
 
 def exchange_series(run: RunFolder) -> dict[tuple[str, str], Series]:
@@ -109,9 +139,11 @@ def plot_scores(
 
 def plot_rate(axes: Axes, run: RunFolder) -> bool:
     """Draws the exchange rate of the whole network; False where nothing tells it."""
-    points = run.metrics.get("exchange/rate") or {
+    points: Series = {
         int(look.get("step", 0)): float(look["rate"]) for look in run.exchange if "rate" in look
     }
+    if len(points) < 2:
+        points = run.metrics.get("exchange/rate") or points
     if not points:
         return False
     _line(axes, points, "", ENSEMBLE, 2.2)
@@ -178,18 +210,15 @@ def _weights(run: RunFolder, colours: Mapping[str, str]) -> Iterator[Captioned]:
             caption = "How much each stream counts in the ensemble; they sum to 1."
             yield _lines(f"Ensemble weights α, {output}", streams, colours, caption, 1)
     weights = {c.partition("/")[2]: p for c, p in run.metrics.items() if c.startswith("weight/")}
-    if weights:
-        constant = all(len(set(points.values())) == 1 for points in weights.values())
-        how = "Fixed in this run." if constant else "Set by the program in every step."
-        caption = f"How much each output counts in the loss. {how}"
+    if not all(map(_is_constant, weights.values())):
+        caption = "How much each output counts in the loss. Set by the program in every step."
         yield _lines("Weights of the losses", weights, stream_colours(weights), caption)
 
 
 def _penalty(run: RunFolder) -> Iterator[Captioned]:
-    if strength := run.metrics.get("lambda"):
-        constant = len(set(strength.values())) == 1
-        how = "Fixed in this run." if constant else "Steered by the program in this run."
-        caption = f"How hard the scales γ are pulled towards 0. {how}"
+    strength = run.metrics.get("lambda")
+    if strength and not _is_constant(strength):
+        caption = "How hard the scales γ are pulled towards 0. Steered by the program in this run."
         top = max(strength.values()) * 1.15 or 1.0
         figure, caption = _lines("Penalty strength λ", {"": strength}, {}, caption, top)
         figure.axes[0].yaxis.set_major_formatter(lambda value, _: f"{value:.3g}")
@@ -216,8 +245,14 @@ def _lines(
     return figure, caption
 
 
-def _rates(stream: str, series: Mapping[tuple[str, str], Series]) -> Captioned:
-    mine = [points for (_, name), points in series.items() if name == stream]
+def _rates(
+    stream: str,
+    series: Mapping[tuple[str, str], Series],
+    own: Mapping[tuple[str, str], int],
+) -> Captioned:
+    """One line per layer; thick, where the sizes of the own parts are known, all channels."""
+    names = [layer for layer in series if layer[1] == stream]
+    mine = [series[layer] for layer in names]
     figure, axes = new_axes(f"Exchange rate of {stream}")
     # The bright end of the map is cut off: yellow is not seen on white.
     ramp = ListedColormap(matplotlib.colormaps["viridis"](np.linspace(0, 0.86, 256)))
@@ -225,8 +260,12 @@ def _rates(stream: str, series: Mapping[tuple[str, str], Series]) -> Captioned:
     for depth, points in enumerate(mine, start=1):
         _line(axes, points, "", ramp(float(norm(depth))), 1.2)
     steps = sorted(set().union(*mine))
-    mean = [np.mean([points[s] for points in mine if s in points]) for s in steps]
-    axes.plot(steps, mean, color=INK, lw=2.4, marker="o" if len(steps) == 1 else None)
+    thick = ""
+    if all(layer in own for layer in names) and all(len(points) == len(steps) for points in mine):
+        sizes = [own[layer] for layer in names]
+        rates = [np.average([points[s] for points in mine], weights=sizes) for s in steps]
+        axes.plot(steps, rates, color=INK, lw=2.4, marker="o" if len(steps) == 1 else None)
+        thick = ", thick all of them together"
     highest = max(max(points.values()) for points in mine)
     axes.set_ylim(0, min(1.0, max(0.1, 1.15 * highest)))
     axes.yaxis.set_major_formatter(PercentFormatter(1.0))
@@ -238,7 +277,7 @@ def _rates(stream: str, series: Mapping[tuple[str, str], Series]) -> Captioned:
     label_steps(axes)
     return figure, (
         f"Share of the channels in {stream}'s own part that are replaced by the other streams' "
-        "values: one thin line per layer, thick the mean over layers."
+        f"values: one thin line per layer{thick}."
     )
 
 

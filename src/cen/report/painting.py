@@ -41,6 +41,19 @@ def error_text(kind: str, values: ArrayLike, truth: ArrayLike, classes: int = 0)
     return "" if guess.shape != true.shape or error is None else error(guess, true, classes)
 
 
+def paint_errors(kind: str, values: ArrayLike, truth: ArrayLike, classes: int) -> Image | None:
+    """Where a prediction is wrong, red on nearly white; None for kinds without right or wrong."""
+    guess, true = np.asarray(values), np.asarray(truth)
+    wrong = _painter(kind).wrong
+    if wrong is None or guess.shape != true.shape:
+        return None
+    counted, errors = wrong(guess, true, classes)
+    painted: Image = np.full((*errors.shape, 3), (240, 240, 240), np.uint8)
+    painted[errors] = (200, 40, 40)
+    painted[~counted] = NEUTRAL
+    return painted
+
+
 def paint_normals(normals: ArrayLike) -> Image:
     """Unit vectors (H, W, 3) as colours: x, y and −z from −1..1 to 0..255, facing us is light."""
     vectors = np.asarray(normals, dtype=np.float32)
@@ -79,6 +92,11 @@ def depth_bar(limits: Limits, size: tuple[int, int] = (12, 240)) -> Image:
     return colorize_depth(np.tile(ramp, (size[0], 1)), limits)
 
 
+def _wrong(guess: Array, true: Array, classes: int) -> tuple[Array, Array]:
+    counted = (true >= 0) & (true < classes)
+    return counted, counted & (guess != true)
+
+
 def _right(guess: Array, true: Array, classes: int) -> str:
     counted = (true >= 0) & (true < classes)
     return f"{100 * float((guess == true)[counted].mean()):.0f} % right" if counted.any() else ""
@@ -101,17 +119,24 @@ def _distance(guess: Array, true: Array, classes: int) -> str:
 class _Painter:
     """How one kind of output is shown, how far off it is said to be, and how pictures are read.
 
-    ``scaled`` says whether the pictures of a row share a scale of depth.
+    ``scaled`` says whether the pictures of a row share a scale of depth, ``wrong`` which pixels
+    count and which of these are wrong.
     """
 
     paint: Callable[[Array, Image, Limits | None], Image] = lambda array, *_: to_picture(array)
     error: Callable[[Array, Array, int], str] | None = None
     key: str = ""
     scaled: bool = False
+    wrong: Callable[[Array, Array, int], tuple[Array, Array]] | None = None
 
 
 _PAINTERS: Mapping[str, _Painter] = {
-    "segmentation": _Painter(lambda array, colours, _: colorize(array, colours), _right),
+    "segmentation": _Painter(
+        lambda array, colours, _: colorize(array, colours),
+        _right,
+        "Errors: red where the ensemble names another class than the truth.",
+        wrong=_wrong,
+    ),
     "depth": _Painter(
         lambda array, _, limits: colorize_depth(array, limits),
         _distance,

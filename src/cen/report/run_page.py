@@ -14,9 +14,16 @@ from cen.errors import DataError
 from cen.files import write_text
 from cen.report import facts
 from cen.report.colours import Image, to_picture
-from cen.report.curves import exchange_curves, training_curves
+from cen.report.curves import constants, exchange_curves, training_curves
 from cen.report.exchange_map import exchange_maps
-from cen.report.painting import depth_bar, error_text, how_to_read, paint, scale_limits
+from cen.report.painting import (
+    depth_bar,
+    error_text,
+    how_to_read,
+    paint,
+    paint_errors,
+    scale_limits,
+)
 from cen.report.panels import Panel
 from cen.report.runfolder import RunFolder, read_run
 from cen.report.samples import classes_of
@@ -28,6 +35,7 @@ from cen.report.summary import (
     score_columns,
     score_tables,
     single_text,
+    stage_rows,
     stream_names,
     units_text,
 )
@@ -90,6 +98,7 @@ def render(run: RunFolder) -> str:
         results=_results(run),
         pictures=list(_pictures(run)),
         classes=list(_per_class(run)),
+        constants=constants(run),
         training=[drawing(figure) for figure in training_curves(run, colours)],
         exchange=_exchange(run, colours),
         command=facts.command(run),
@@ -182,6 +191,10 @@ def _panel(panel: Panel, output: str, colours: Image) -> Iterator[Picture]:
             score = error_text(kind, value, shown["truth"], len(colours))
         painted = paint(kind, value, colours, limits)
         yield Picture(picture(painted), f"{name} of {panel.name}", name, score=score)
+    if "truth" in shown and "ensemble" in shown:
+        errors = paint_errors(kind, shown["ensemble"], shown["truth"], len(colours))
+        if errors is not None:
+            yield Picture(picture(errors), f"errors in {panel.name}", "errors")
     if limits is not None:
         bar = f"{limits[0]:.1f} m to {limits[1]:.1f} m"
         yield Picture(picture(depth_bar(limits)), f"colours of depth, {bar}", "", before=bar)
@@ -218,5 +231,6 @@ def _exchange(run: RunFolder, colours: Mapping[str, str]) -> dict[str, Any]:
         "advice": facts.exchange_advice(run),
         "curves": curves,
         "maps": maps,
+        "stages": stage_rows(run.exchange[-1]["layers"]) if run.exchange else [],
         "layers": layer_rows(run.exchange[-1]["layers"]) if run.exchange else [],
     }

@@ -154,6 +154,35 @@ def layer_rows(layers: list[dict[str, Any]]) -> list[list[str]]:
     ]
 
 
+def stage_rows(layers: list[dict[str, Any]]) -> list[list[str]]:
+    """Layers of an inspection put together by stage, as texts.
+
+    Name, stream, number of layers, replaced of own channels, rate, and of |γ| the least, the middle
+    one of the layers' medians and the greatest.
+    """
+    stages: dict[str, dict[str, list[dict[str, Any]]]] = {}
+    for layer in layers:
+        # encoder.layer1.0.bn1 belongs to encoder.layer1.
+        stage = ".".join(layer["name"].split(".")[:2])
+        stages.setdefault(stage, {}).setdefault(layer["stream"], []).append(layer)
+    rows = []
+    for stage, streams in stages.items():
+        for stream, members in streams.items():
+            own, replaced = (sum(layer[key] for layer in members) for key in ("own", "replaced"))
+            rate = f"{replaced / own if own else 0.0:.0%}"
+            counts = [str(len(members)), f"{replaced}/{own}", rate]
+            rows.append([stage, stream, *counts, *map(level, _levels(members))])
+    return rows
+
+
+def _levels(layers: list[dict[str, Any]]) -> list[Any]:
+    known = [quantiles for layer in layers if (quantiles := layer.get("quantiles"))]
+    if not known:
+        return [""] * 3
+    middle = sorted(quantiles[len(quantiles) // 2] for quantiles in known)
+    return [min(q[0] for q in known), middle[len(known) // 2], max(q[-1] for q in known)]
+
+
 def level(value: float | str) -> str:
     """A magnitude in five characters or a few more."""
     if isinstance(value, str):

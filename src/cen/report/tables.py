@@ -15,9 +15,9 @@ from cen.report.summary import (
     images_text,
     inspection_dict,
     layer_rows,
-    level,
     score_tables,
     single_text,
+    stage_rows,
 )
 
 __all__ = ["evaluation_dict", "evaluation_table", "inspection_dict", "inspection_table"]
@@ -66,28 +66,13 @@ def _layers(plain: Mapping[str, Any]) -> FittedTable:
 
 
 def _stages(plain: Mapping[str, Any]) -> FittedTable:
-    stages: dict[str, dict[str, list[Mapping[str, Any]]]] = {}
-    for layer in plain["layers"]:
-        # encoder.layer1.0.bn1 belongs to encoder.layer1.
-        stage = ".".join(layer["name"].split(".")[:2])
-        stages.setdefault(stage, {}).setdefault(layer["stream"], []).append(layer)
-    rows, styles = [], []
-    for stage, streams in stages.items():
-        for stream, layers in streams.items():
-            own, replaced = (sum(layer[key] for layer in layers) for key in ("own", "replaced"))
-            levels = [layer["quantiles"] for layer in layers]
-            middle = sorted(quantiles[len(quantiles) // 2] for quantiles in levels)
-            ends = min(q[0] for q in levels), middle[len(levels) // 2], max(q[-1] for q in levels)
-            rate = f"{replaced / own if own else 0.0:.0%}"
-            counts = [str(len(layers)), f"{replaced}/{own}", rate]
-            rows.append([stage, stream, *counts, *map(level, ends)])
-            styles.append("" if replaced else "dim")
+    rows = stage_rows(plain["layers"])
     return FittedTable(
         ["stage", "stream", "layers", "replaced", "rate", "min", "median", "max"],
         rows,
         names=2,
         groups=1,
-        styles=styles,
+        styles=["dim" if row[3].startswith("0/") else "" for row in rows],
         title="Exchange by stage and stream",
         caption="replaced, of own channels; least |γ|, middle one of the layers' medians, "
         "greatest; every layer: cen inspect --all",

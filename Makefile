@@ -10,7 +10,7 @@ DATA := data/rooms
 RUN := runs/demo
 SEED ?= 0
 
-.PHONY: demo test slow lint bench docs clean
+.PHONY: demo test slow lint bench docs peers clean
 
 # The pinned versions. On Linux, plain "torch" from PyPI is a build with CUDA, several GB large;
 # where a CPU build is offered, the pin takes it.
@@ -51,6 +51,14 @@ bench: $(STAMP)
 
 docs: $(STAMP)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+# An environment of their own: torchvision, which they bring, may not fit the build of torch.
+peers:
+	test -x .venv-peers/bin/python || $(PYTHON) -m venv .venv-peers
+	.venv-peers/bin/python -m pip install --quiet -c constraints.txt torch
+	.venv-peers/bin/python -m pip install --quiet -c constraints.txt -e ".[test,peers]"
+	OMP_NUM_THREADS=1 .venv-peers/bin/python -m pytest tests/peers tests/folding/test_exactness.py \
+		tests/models tests/cli/test_other_networks.py tests/cli/test_runs.py
 
 clean:
 	rm -rf build dist *.egg-info src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -202,6 +202,22 @@ def test_a_defect_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
         cli.main(["configs", "ls"])
 
 
+def test_a_torchvision_of_another_torch_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def run(words: object) -> int:
+        import torch
+
+        # What importing such a torchvision does.
+        return bool(torch.library.register_fake("torchvision::of_no_library")(lambda x: x))
+
+    monkeypatch.setattr(cli, "_run", run)
+    assert cli.main(["configs", "ls"]) == 2
+    message = capsys.readouterr().err
+    assert "torchvision" in message
+    assert "built for another torch" in message
+
+
 def test_a_warning_of_cen_is_one_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

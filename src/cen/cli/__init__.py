@@ -69,6 +69,13 @@ def build_parser() -> Parser:
     return parser
 
 
+_UNFIT_TORCHVISION = (
+    "the torchvision that is installed was built for another torch and cannot be imported; install "
+    "both from one source (https://pytorch.org/get-started/locally/), or uninstall torchvision, "
+    "which cen needs for encoders of timm and networks of smp alone"
+)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command."""
     with ending_raises() as ending:
@@ -97,6 +104,12 @@ def _run_telling(words: Sequence[str]) -> int:
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""
         print(f"cen: {printable(f'{place}{error.strerror or error}')}", file=sys.stderr)
+        return 2
+    except RuntimeError as error:
+        if "operator torchvision::" not in str(error):
+            raise
+        # Lightning and torchmetrics import it where it is installed.
+        print(f"cen: {_UNFIT_TORCHVISION}", file=sys.stderr)
         return 2
 
 

@@ -15,7 +15,7 @@ TOGETHER = {
     "data/formats": "formats",
     "data/readers": "folder_errors own_data_page",
     "data/rooms": "layouts",
-    "exchange": "device threads",
+    "exchange": "device sharded threads",
     "folding": "exactness",
     "hostile": "hostile_commands hostile_data hostile_files",
     "models": "ablations defaults",

@@ -65,7 +65,7 @@ TIMM_SIZED = {
     "levit_128s": 64,
     "tiny_vit_5m_224": 64,
     "efficientformer_l1": 64,
-    "crossvit_tiny_240": 48,
+    "crossvit_tiny_240": 240,
     "mixer_s32_224": 64,
     "gmixer_12_224": 32,
     "resmlp_12_224": 32,
@@ -74,7 +74,8 @@ TIMM_SIZED = {
     "hiera_tiny_224": 64,
 }
 
-TIMM_REFUSED = {"nf_regnet_b0": "holds no BatchNorm, InstanceNorm, GroupNorm, LayerNorm or RMSNorm"}
+_NO_NORM = "holds no BatchNorm, InstanceNorm, GroupNorm, LayerNorm or RMSNorm"
+TIMM_REFUSED = dict.fromkeys(("nf_regnet_b0", "resmlp_12_224"), _NO_NORM)
 
 
 def timm_networks() -> Iterator[Peer]:

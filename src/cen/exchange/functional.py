@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Literal
 
@@ -58,6 +58,17 @@ def group_parts(channels: int, groups: Groups, kind: Parts = "paper") -> Tensor:
             found = ~found.roll(1, 0)
         own[list(group)] = found
     return own
+
+
+def whole(values: Tensor) -> Tensor:
+    """A tensor that is sharded over processes (FSDP2) put together, which all of them have to do.
+
+    Any other is handed back. Gradients go back to the shards.
+    """
+    if torch.compiler.is_compiling():
+        return values
+    gather: Callable[[], Tensor] | None = getattr(values, "full_tensor", None)
+    return values if gather is None else gather()
 
 
 def replaced_channels(scale: Tensor, threshold: float, own: Tensor | None = None) -> Tensor:

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from cen.exchange.functional import whole
 from cen.exchange.penalty import exchange_layers
 from cen.exchange.stream_norm import StreamNorm
 
@@ -89,7 +90,7 @@ def inspect(net: nn.Module, task_gradient_below: float | None = None) -> Inspect
     read = _read_back(list(found.values()))
     for (name, layer), (scales, parts, masks, partnered) in zip(found.items(), read, strict=True):
         levels = torch.quantile(scales, torch.linspace(0, 1, 5), dim=1).T
-        gradient = layer.weight.grad
+        gradient = None if layer.weight.grad is None else whole(layer.weight.grad)
         for s, stream in enumerate(layer.streams.names):
             if not partnered[s]:
                 continue
@@ -130,7 +131,9 @@ def _read_back(layers: Sequence[StreamNorm]) -> Iterator[tuple[Tensor, Tensor, T
     masks = [torch.stack([layer.own, layer.replaced()]).flatten() for layer in layers]
     sizes = [mask.numel() for mask in masks]
     bits = torch.split(torch.cat(masks).cpu(), sizes)
-    scales = torch.cat([layer.weight.detach().float().flatten() for layer in layers]).abs().cpu()
+    scales = (
+        torch.cat([whole(layer.weight.detach()).float().flatten() for layer in layers]).abs().cpu()
+    )
     partnered = torch.cat([layer.partnered.flatten() for layer in layers]).cpu()
     values = torch.split(scales, [size // 2 for size in sizes])
     partners = torch.split(partnered, [len(layer.streams) for layer in layers])

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from cen.errors import ConfigError, described
+from cen.exchange.functional import whole
 from cen.exchange.stream_norm import StreamNorm
 
 
@@ -31,7 +32,8 @@ def sparsity(net: nn.Module, streams: Collection[str] | None = None) -> Tensor:
 
     Multiply by λ and add it to the task loss inside the training step, so that DDP sees it. The
     released code adds the term once per output; here a layer used in several places or a network
-    with several outputs still counts it once.
+    with several outputs still counts it once. Scales that FSDP2 has sharded are put together, so
+    all processes have to call it, as they have to call `exchange_rate` and `inspect`.
 
     Args:
         net: Any network with stream norms.
@@ -66,7 +68,7 @@ def total_penalty(
     counted = [layer.counted(streams).flatten() for layer, streams in layers]
     if not counted:
         return torch.zeros((), device=device)
-    scales = torch.cat([layer.weight.flatten() for layer, _ in layers])
+    scales = torch.cat([whole(layer.weight).flatten() for layer, _ in layers])
     return torch.where(torch.cat(counted), scales.abs(), 0).sum()
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from cen.errors import ShapeError
-from cen.exchange.functional import exchange_wide, group_parts, replaced_channels
+from cen.exchange.functional import exchange_wide, group_parts, replaced_channels, whole
 from cen.exchange.rule import ExchangeRule
 from cen.exchange.streams import Activation, Pass, Streams, narrow, widen
 
@@ -190,7 +190,7 @@ class StreamNorm(nn.Module):
         if self.chosen is not None:
             return self.chosen & self.partnered
         own = self.own if self.exchange.scope == "own" else None
-        return replaced_channels(self.weight, self.exchange.threshold, own) & self.partnered
+        return replaced_channels(whole(self.weight), self.exchange.threshold, own) & self.partnered
 
     def counted(self, streams: Collection[str] | None = None) -> Tensor:
         """(S, C) bool: the scales that the rule penalises, of ``streams`` (default: all).

@@ -3,9 +3,11 @@
 import threading
 import time
 
+import pytest
 import torch
 from torch import nn
 
+from cen.errors import CenWarning
 from cen.exchange import ConversionSummary, FirstPass, Streams, convert, convert_layers
 from cen.exchange.first_pass import LEFT_OUT
 
@@ -55,7 +57,8 @@ class Spare(nn.Module):
 def test_a_norm_that_is_not_called_is_told_of():
     net = convert(Spare(), ["a", "b"])
     assert LEFT_OUT not in str(net.summary())
-    net({"a": torch.randn(2, 3, 4, 4), "b": torch.randn(2, 3, 4, 4)})
+    with pytest.warns(CenWarning, match="'spare' were chosen to exchange, and the first pass has"):
+        net({"a": torch.randn(2, 3, 4, 4), "b": torch.randn(2, 3, 4, 4)})
     reasons = {norm.name: norm.reason for norm in net.summary().norms}
     assert LEFT_OUT in reasons["spare"]
     assert LEFT_OUT not in reasons["used"]

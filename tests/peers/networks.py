@@ -49,6 +49,7 @@ nf_regnet_b0
 """
 
 TIMM_SIZED = {
+    "shvit_s1": 128,  # smaller ones leave two values to a norm in training
     "vit_tiny_patch16_224": 32,
     "vit_small_patch14_reg4_dinov2": 28,
     "eva02_tiny_patch14_224": 28,
@@ -62,9 +63,9 @@ TIMM_SIZED = {
     "swinv2_cr_tiny_ns_224": 64,
     "maxvit_rmlp_pico_rw_256": 64,
     "coatnet_pico_rw_224": 64,
-    "levit_128s": 64,
+    "levit_128s": 128,
     "tiny_vit_5m_224": 64,
-    "efficientformer_l1": 64,
+    "efficientformer_l1": 224,
     "crossvit_tiny_240": 240,
     "mixer_s32_224": 64,
     "gmixer_12_224": 32,
@@ -120,7 +121,7 @@ def smp_networks() -> Iterator[Peer]:
 
     for name in SMP.split():
         architecture, _, encoder = name.partition("/")
-        size = 64 if architecture in ("PAN", "MAnet") else 32
+        size = {"PAN": 128, "MAnet": 64}.get(architecture, 32)
         yield Peer("smp", name, lambda a=architecture, e=encoder: make(a, e), (3, size, size))
 
 
@@ -304,7 +305,6 @@ MONAI: list[tuple[str, dict[str, Any], tuple[int, ...], str]] = [
     ("SegResNetDS", {**_SEG, "norm": "batch"}, (3, 32, 32), ""),
     ("AttentionUnet, instance norms", {**_FLAT, **_LEVELS}, (3, 32, 32), _NO_SCALE),
     ("SwinUNETR", {**_FLAT, **_WINDOWS}, (3, 64, 64), ""),
-    ("SwinUNETR, volumes", {"in_channels": 1, "out_channels": 2, **_WINDOWS}, (1, 32, 32, 32), ""),
     ("UNETR", {**_FLAT, **_PATCHES, **_INSTANCE, "feature_size": 8}, (3, 32, 32), ""),
     (
         "ViT",
@@ -328,7 +328,9 @@ def monai_networks() -> Iterator[Peer]:
         return made
 
     for name, options, shape, refused in MONAI:
-        yield Peer("monai", name, lambda n=name, o=options: make(n, o), shape, refused)
+        # Norms for cross attention, which these do not call, stand before the MLP.
+        where = {"where": ["*norm2"]} if name == "ViT" else {}
+        yield Peer("monai", name, lambda n=name, o=options: make(n, o), shape, refused, where)
 
 
 def peers() -> list[Peer]:

@@ -164,9 +164,11 @@ class Trial:
 
     def nothing_is_silent(self) -> None:
         """Whatever stays shared without having been asked for was told of."""
-        unwanted = [norm.name for norm in self.net.summary().norms if not norm.wanted]
+        norms = self.net.summary().norms
+        idle = [n for n in norms if n.fate == "exchanging" and LEFT_OUT in n.reason]
+        unwanted = [*idle, *(norm for norm in norms if not norm.wanted)]
         assert bool(unwanted) == bool(self.told)
-        listed = {norm.name for norm in self.net.summary().norms}
+        listed = {norm.name for norm in norms}
         for name, part in self.plain.named_modules():
             named = "norm" in type(part).__name__.lower()
             own = [p for p in part.parameters(recurse=False) if p.ndim == 1]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection
+import warnings
+from collections.abc import Callable, Collection, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
@@ -11,7 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from cen.exchange.conversion_summary import ConversionSummary, NormFate
+from cen.errors import CenWarning
+from cen.exchange.conversion_summary import ConversionSummary, NormFate, named
 from cen.exchange.private_stems import show_stems, told_of_stems
 from cen.exchange.row_order import resting, show_row_order
 from cen.exchange.shared_norms import SharedNorms
@@ -93,6 +95,7 @@ class FirstPass:
             norms = self.summary.norms
             if called is not None:
                 norms = tuple(_told_if_left_out(norm, module, called) for norm in norms)
+                _warn_of_idle(norms)
             self.summary = ConversionSummary((*norms, *watching.fates()))
         layers = (part for part in module.modules() if isinstance(part, StreamNorm))
         self._folding = any(layer.folds for layer in layers)
@@ -104,6 +107,19 @@ def _told_if_left_out(norm: NormFate, module: nn.Module, called: Collection[nn.M
     if norm.fate == "shared" or parts:
         return norm
     return replace(norm, reason=f"{norm.reason}; {LEFT_OUT}")
+
+
+def _warn_of_idle(norms: Sequence[NormFate]) -> None:
+    """Warns of norms that were chosen to exchange and that the network does not call."""
+    idle = [norm.name for norm in norms if norm.fate == "exchanging" and LEFT_OUT in norm.reason]
+    if idle:
+        warnings.warn(
+            f"{named(idle)} were chosen to exchange, and the first pass has not called them: "
+            "nothing is exchanged there, though their scales count in the penalty and the "
+            "exchange rate; let norms exchange that are called (where=)",
+            CenWarning,
+            stacklevel=5,
+        )
 
 
 def _traced() -> bool:

@@ -2,8 +2,12 @@
 
 import gc
 
+import cv2
 import pytest
 import torch
+
+# A process that is forked from one whose OpenCV has threads waits for them for ever.
+cv2.setNumThreads(1)
 
 
 def pytest_collection_finish() -> None:

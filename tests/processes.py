@@ -8,12 +8,9 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from types import SimpleNamespace
+from collections.abc import Callable, Mapping, Sequence
 from typing import IO, Any
 
-import pytest
 import torch
 
 from cen import cli
@@ -30,15 +27,6 @@ def side_by_side(work: Callable[..., None], *arguments: object, count: int = 2) 
         if process.is_alive():
             process.kill()
     assert [process.exitcode for process in running] == [0] * count
-
-
-@contextmanager
-def forked_pools(module: str) -> Iterator[None]:
-    """Meanwhile a module of the package forks the processes that it would spawn."""
-    with pytest.MonkeyPatch.context() as patch:
-        fork = SimpleNamespace(get_context=lambda _: multiprocessing.get_context("fork"))
-        patch.setattr(f"{module}.multiprocessing", fork)
-        yield
 
 
 def _work(work: Callable[..., None], rank: int, *arguments: object) -> None:

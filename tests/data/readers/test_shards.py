@@ -10,7 +10,7 @@ import pytest
 import webdataset
 import yaml
 from tests.data.shard_processes import work
-from tests.processes import forked_pools, side_by_side
+from tests.processes import side_by_side
 from torch.utils.data import DataLoader
 
 from cen import cli
@@ -173,8 +173,7 @@ def test_an_interrupted_conversion_goes_on(layouts, shards, tmp_path):
 
 def test_processes_write_what_one_writes(layouts, shards, tmp_path):
     source = DatasetRecipe("nyudv2", str(layouts("nyudv2")))
-    with forked_pools("cen.data.tools.parallel"):  # spawned ones: test_checking
-        write_shards(source, tmp_path / "out", per_shard=3, workers=2)
+    write_shards(source, tmp_path / "out", per_shard=3, workers=2)
     for path in shards.rglob("*.*"):
         assert (tmp_path / "out" / path.relative_to(shards)).read_bytes() == path.read_bytes()
 

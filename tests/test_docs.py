@@ -120,7 +120,8 @@ def test_code_of_the_own_loop_runs(scene: dict[str, Any]) -> None:
     exec(first.replace('"resnet50"', '"resnet18", width=4, decoder_channels=4'), scene)
     assert scene["prediction"].shape == scene["labels"].shape
     for block in others:
-        exec(block, scene)
+        with_one_channel = {"thermal": scene["thermal"][:, :1]} if '"thermal": 1' in block else {}
+        exec(block, scene | with_one_channel if with_one_channel else scene)
     assert (scene["net"].metadata["classes"], Path("mine.safetensors").is_file()) == (
         {"segmentation": scene["names"]},
         True,

@@ -135,12 +135,12 @@ def test_partly_annotated_rooms() -> None:
 @pytest.mark.parametrize(
     ("annotated", "message"),
     [
-        ({"depht": 0.3}, "depht: 0.3 is no field"),
-        ({"depth": 1.3}, "depth: 1.3 is no field of Rooms with a share between 0 and 1"),
-        ({"depth": "many"}, "depth: 'many' is no field"),
-        ({"depth": True}, "depth: True is no field"),
-        (0.3, "0.3 is no mapping"),
-        (["depth"], "is no mapping of fields to shares"),
+        ({"depht": 0.3}, "depht is no field"),
+        ({"depth": 1.3}, "depth is 1\\.3; expected: 0 to 1"),
+        ({"depth": "many"}, "depth is many; expected: number"),
+        ({"depth": True}, "depth is True; expected: number"),
+        (0.3, "annotated is 0.3; expected: mapping"),
+        (["depth"], "is a list; expected: mapping"),
         ({"rgb": 0.3}, "rgb is an input here"),
     ],
 )

@@ -351,7 +351,7 @@ def test_other_classes_keep_the_fusion(make_net):
         (
             {"name": "pspnet", "fusion": "concat", "fusion_at": "all"},
             ConfigError,
-            "reads the deepest alone",
+            "the deepest alone",
         ),
     ],
 )

@@ -252,6 +252,13 @@ def test_torch_export_makes_a_plain_graph_of_a_whole_network() -> None:
     assert "unflatten" not in str(program.graph)
 
 
+class ChannelNorm(nn.LayerNorm):
+    """Over the channels of maps, as ConvNeXt has them."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+
 class Block(nn.Module):
     """A random block of a random network."""
 
@@ -263,6 +270,8 @@ class Block(nn.Module):
         self.norm: nn.Module = nn.BatchNorm2d(channels)
         if kind == "group norm":
             self.norm = nn.GroupNorm(2, channels)
+        if kind == "layer norm":
+            self.norm = ChannelNorm(channels)
         if kind == "instance norm":
             self.norm = nn.InstanceNorm2d(channels, affine=True)
         self.act = {"in place": nn.ReLU(inplace=True), "gelu": nn.GELU()}.get(kind, nn.ReLU())
@@ -299,6 +308,7 @@ KINDS = (
     "norm first",
     "group norm",
     "instance norm",
+    "layer norm",
 )
 
 

@@ -14,7 +14,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cen.exchange import StreamConv2d, StreamGroupNorm, StreamNorm
+from cen.exchange import (
+    StreamBatchNorm,
+    StreamConv2d,
+    StreamGroupNorm,
+    StreamInstanceNorm,
+    StreamNorm,
+)
 from cen.exchange.functional import exchange_wide
 from cen.folding.convolution import Deferred
 from cen.folding.reads import Reads, read
@@ -39,7 +45,8 @@ class FoldedNorm(nn.Module):
         running = norm.streams.running
         active = list(running.active)
         other_rows = isinstance(x, Recorded) and running.rows is not None
-        if norm.channel_axis != 1 or (other_rows and x.shape[0] != running.rows):
+        per_channel = isinstance(norm, StreamBatchNorm | StreamInstanceNorm | StreamGroupNorm)
+        if not per_channel or (other_rows and x.shape[0] != running.rows):
             return norm(x.packed() if isinstance(x, Folded) else x)
         x = folded(x, len(active))
         gamma = norm.weight.detach()[active].double()

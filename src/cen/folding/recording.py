@@ -114,6 +114,9 @@ class Recorded(fx.Proxy):
             return self.tracer.create_proxy("call_function", getattr, (self, name), {})
         return self._decided(member)
 
+    def __len__(self) -> int:
+        return int(self._decided(len(self.value)))
+
     def __index__(self) -> int:
         return int(self._decided(self.value))
 

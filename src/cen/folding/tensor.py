@@ -107,6 +107,9 @@ class Folded(Packable):
         """Axes of the packed tensor."""
         return self.wide.ndim
 
+    def __len__(self) -> int:
+        return int(self.shape[0])
+
     def of_stream(self, stream: int) -> Recorded:
         """All channels of one stream in the order of the network, (B, C, *)."""
         return picked(self.wide, self.layout.index[stream])

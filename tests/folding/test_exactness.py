@@ -47,8 +47,10 @@ def worst(folded: nn.Module, net: nn.Module, inputs: dict[str, Tensor]) -> float
 )
 def test_shipped_configurations(name: str) -> None:
     """In single precision, for every subset of the modalities and odd sizes."""
-    small = {"model.width": 4}
-    if "unet" not in name and "cycle" not in name and load_config(name, {}).model.decoder_channels:
+    full = load_config(name, {}).model
+    of_others = "/" in (full.encoder or "")  # such as timm's, with widths of their own
+    small: dict[str, Any] = {} if of_others else {"model.width": 4}
+    if full.decoder_channels:
         small["model.decoder_channels"] = 8
     config = load_config(name, small)
     net = scatter(Case(config, len(config.model.inputs), 1, (64, 64)).network().eval(), 0.7)
@@ -63,7 +65,7 @@ def test_shipped_configurations(name: str) -> None:
                 if n in names
             }
             assert worst(folded, net, inputs) <= 1e-5
-            assert folded.plan(inputs).graph is not None
+            assert of_others or folded.plan(inputs).graph is not None
 
 
 @pytest.mark.slow

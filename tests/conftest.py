@@ -1,6 +1,7 @@
 """What every test shares."""
 
 import gc
+from pathlib import Path
 
 import cv2
 import pytest
@@ -20,3 +21,14 @@ def pytest_collection_finish() -> None:
 def same_random_numbers() -> None:
     """Every test draws the same numbers whenever it runs: a failure can be repeated."""
     torch.manual_seed(0)
+
+
+@pytest.fixture(scope="session")
+def small_rooms(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Six rooms to train on and two to test, for tests that write nothing into the folder."""
+    from cen import cli
+
+    out = tmp_path_factory.mktemp("data") / "rooms"
+    words = ["data", "rooms", str(out), "--size", "64", "96", "--train", "6", "--test", "2"]
+    assert cli.main(words) == 0
+    return out

@@ -24,14 +24,6 @@ TINY = ["--train.steps=4", "--train.validate_every=2", "--train.checkpoint_every
 TINY += ["--train.batch_size=2", "--model.width=4", "--train.accelerator=cpu"]
 
 
-@pytest.fixture(scope="module")
-def rooms(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("data") / "rooms"
-    words = ["data", "rooms", str(out), "--size", "64", "96", "--train", "6", "--test", "2"]
-    assert cli.main(words) == 0
-    return out
-
-
 def full(*ignored: object, **options: object) -> None:
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
@@ -103,7 +95,7 @@ def test_an_empty_configuration_is_never_left(
 
 @pytest.mark.filterwarnings("ignore:This DataLoader will create")
 def test_a_disk_that_fills_up_ends_a_run_as_failed(
-    rooms: Path,
+    small_rooms: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -119,7 +111,7 @@ def test_a_disk_that_fills_up_ends_a_run_as_failed(
         real(trainer, path, *args, **kwargs)
 
     monkeypatch.setattr(run_checkpoint.Trainer, "save_checkpoint", fills)
-    words = ["train", "rooms-small", "--data.root", str(rooms), "--out", str(run), *TINY]
+    words = ["train", "rooms-small", "--data.root", str(small_rooms), "--out", str(run), *TINY]
     assert cli.main(words) == 2
     said = capsys.readouterr().err.strip().splitlines()[-1]
     assert said == f"cen: {run}/checkpoints/last.ckpt cannot be written: No space left on device"
@@ -132,7 +124,7 @@ def test_a_disk_that_fills_up_ends_a_run_as_failed(
 
 @pytest.mark.filterwarnings("ignore:This DataLoader will create")
 def test_a_run_folder_that_vanishes_ends_the_run(
-    rooms: Path,
+    small_rooms: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -146,7 +138,7 @@ def test_a_run_folder_that_vanishes_ends_the_run(
         real(self, trainer, *args)
 
     monkeypatch.setattr(run_checkpoint.RunCheckpoint, "on_train_batch_end", moved)
-    words = ["train", "rooms-small", "--data.root", str(rooms), "--out", str(run), *TINY]
+    words = ["train", "rooms-small", "--data.root", str(small_rooms), "--out", str(run), *TINY]
     assert cli.main(words) == 2
     assert f"{run} is gone: the run folder was removed or renamed" in capsys.readouterr().err
     assert not run.exists()

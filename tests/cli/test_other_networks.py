@@ -42,18 +42,10 @@ NETWORKS = {
 }
 
 
-@pytest.fixture(scope="module")
-def rooms(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("data") / "rooms"
-    words = ["data", "rooms", str(out), "--size", "64", "96", "--train", "6", "--test", "2"]
-    assert cli.main(words) == 0
-    return out
-
-
 @pytest.mark.parametrize("network", NETWORKS)
 def test_a_network_trains_evaluates_predicts_and_is_shown(
     network: str,
-    rooms: Path,
+    small_rooms: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -62,13 +54,13 @@ def test_a_network_trains_evaluates_predicts_and_is_shown(
         pytest.importorskip("segmentation_models_pytorch")
     monkeypatch.setitem(encoders, "own", lambda options, output_stride: Own())
     run = tmp_path / "run"
-    words = ["train", "rooms-small", "--data.root", str(rooms), "--out", str(run)]
+    words = ["train", "rooms-small", "--data.root", str(small_rooms), "--out", str(run)]
     words += ["--train.steps=2", "--train.batch_size=2", "--train.validate_every=2"]
     words += ["--data.workers=0", *(f"--model.{option}" for option in NETWORKS[network])]
     assert cli.main(words) == 0
     assert cli.main(["evaluate", str(run)]) == 0
-    rgb = (rooms / "val.txt").read_text("utf-8").split("\t")[0]
-    alone = ["predict", str(run), "--rgb", str(rooms / rgb), "-o", str(tmp_path / "alone")]
+    rgb = (small_rooms / "val.txt").read_text("utf-8").split("\t")[0]
+    alone = ["predict", str(run), "--rgb", str(small_rooms / rgb), "-o", str(tmp_path / "alone")]
     assert cli.main(alone) == 0
     assert any((tmp_path / "alone").rglob("*.png"))
     assert cli.main(["report", str(run)]) == 0

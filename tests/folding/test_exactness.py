@@ -1,15 +1,13 @@
 """Folding is exact: on every shipped configuration, and on networks of other projects."""
 
-import importlib
 import itertools
 import math
-import warnings
 from typing import Any
 
 import pytest
 import torch
 from tests.folding.test_folded_network import scatter
-from tests.peers.networks import Peer, peers
+from tests.peers.networks import Peer, peers, skip_without
 from tests.peers.torchvision_operators import define_missing_operators
 from tests.peers.trials import distance, randomise, set_streams_apart
 from torch import Tensor, nn
@@ -28,7 +26,6 @@ timm/repvgg_a0 timm/convnext_atto timm/mobilevit_xxs timm/pvt_v2_b0 timm/hgnetv2
 smp/Unet/resnet18 smp/UnetPlusPlus/resnet18 smp/Linknet/resnet18 smp/FPN/resnet18
 smp/PAN/resnet18 smp/DeepLabV3Plus/resnet18 smp/PSPNet/resnet18
 """
-MODULES = {"smp": "segmentation_models_pytorch"}
 
 
 def worst(folded: nn.Module, net: nn.Module, inputs: dict[str, Tensor]) -> float:
@@ -73,12 +70,7 @@ def test_shipped_configurations(name: str) -> None:
 @pytest.mark.parametrize("peer", [p for p in peers() if str(p) in FOLDED.split()], ids=str)
 def test_converted_networks(peer: Peer) -> None:
     """Whatever is no rule of the table is run on packed tensors; the outputs are the same."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            importlib.import_module(MODULES.get(peer.library, peer.library))
-        except (ImportError, RuntimeError) as error:
-            pytest.skip(f"{peer.library}: {error}")
+    skip_without(peer)
     generator = torch.Generator().manual_seed(0)
     plain = peer.make().double().eval()
     randomise(plain, generator)

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+from tests.models.predicting import predict
 from torch import Tensor
 
 from cen.exchange import exchange_layers
@@ -51,3 +52,15 @@ def make_inputs() -> Callable[..., dict[str, Tensor]]:
         }
 
     return make
+
+
+@pytest.fixture(scope="module")
+def inputs(net, make_inputs):
+    """Images for the network that the tests of a module share, their ``net``."""
+    return make_inputs(net)
+
+
+@pytest.fixture(scope="module")
+def expected(net, inputs):
+    """What that network gives for them."""
+    return predict(net, inputs)

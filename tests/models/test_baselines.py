@@ -5,6 +5,7 @@ import itertools
 
 import pytest
 import torch
+from tests.models.predicting import predict
 from torch import nn
 from torch.nn import functional as F
 
@@ -71,21 +72,6 @@ def case(request):
 def net(case, make):
     """A network that the tests of a case share; it stays as it is."""
     return make(**case).eval()
-
-
-@pytest.fixture(scope="module")
-def inputs(net, make_inputs):
-    return make_inputs(net)
-
-
-@pytest.fixture(scope="module")
-def expected(net, inputs):
-    return predict(net, inputs)
-
-
-def predict(net, inputs, **options):
-    with torch.no_grad():
-        return net(inputs, **options)
 
 
 def test_one_prediction_without_streams_at_any_size(net, inputs):

@@ -5,6 +5,7 @@ import itertools
 
 import pytest
 import torch
+from tests.models.predicting import predict
 from torch.nn import functional as F
 
 from cen.errors import ShapeError, StreamError
@@ -49,21 +50,6 @@ def case(request):
 def net(case, make_net):
     """A network that the tests of a case share; it stays as it is."""
     return make_net(**case).eval()
-
-
-@pytest.fixture(scope="module")
-def inputs(net, make_inputs):
-    return make_inputs(net)
-
-
-@pytest.fixture(scope="module")
-def expected(net, inputs):
-    return predict(net, inputs)
-
-
-def predict(net, inputs, **options):
-    with torch.no_grad():
-        return net(inputs, **options)
 
 
 def test_outputs_have_the_decoders_stride_and_any_size_on_request(net, inputs, expected):

@@ -6,10 +6,12 @@ Nothing is imported before a network is made. Names are those of the libraries.
 from __future__ import annotations
 
 import importlib
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+import pytest
 from torch import nn
 
 
@@ -35,6 +37,17 @@ class Peer:
 
     def __str__(self) -> str:
         return f"{self.library}/{self.name}"
+
+
+def skip_without(peer: Peer) -> None:
+    """Skips a test where the library of a network cannot be imported."""
+    library = {"smp": "segmentation_models_pytorch"}.get(peer.library, peer.library)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            importlib.import_module(library)
+        except (ImportError, RuntimeError) as error:
+            pytest.skip(f"{peer.library}: {error}")
 
 
 TIMM_MAPS = """

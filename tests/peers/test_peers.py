@@ -5,31 +5,22 @@
 Where a library is missing, its networks are skipped.
 """
 
-import importlib
-import warnings
-
 import pytest
 import torch
-from tests.peers.networks import Peer, peers
+from tests.peers.networks import Peer, peers, skip_without
 from tests.peers.torchvision_operators import define_missing_operators
 from tests.peers.trials import ROUNDING, Trial
 
 from cen.errors import ConversionError
 
 KEPT = define_missing_operators()
-MODULES = {"smp": "segmentation_models_pytorch"}
 
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("peer", peers(), ids=str)
 def test_a_network_of_others_is_exact_or_refused(peer: Peer) -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            importlib.import_module(MODULES.get(peer.library, peer.library))
-        except (ImportError, RuntimeError) as error:
-            pytest.skip(f"{peer.library}: {error}")
+    skip_without(peer)
     if peer.refused:
         with pytest.raises(ConversionError, match=peer.refused):
             Trial(peer.make(), peer.shape, **peer.options)

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cen.errors import ConfigError
+from cen.models.resnet import stage_maps
 
 HEADS = (1, 2, 5, 8)
 """Heads of the attention of each stage, and its channels as multiples of the width."""
@@ -209,13 +210,7 @@ class MiT(nn.Module):
             after: maps the number of a stage (from 1) and its feature map to the map that the next
                 stage sees and that is handed back; None changes nothing.
         """
-        features = []
-        for number, stage in enumerate(self.stages, 1):
-            x = cast(Tensor, getattr(self, stage)(x))
-            if after is not None:
-                x = after(number, x)
-            features.append(x)
-        return features
+        return stage_maps(self, self.stages, x, after)
 
 
 def renamed(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -7,7 +7,7 @@ ResNet (``conv1``, ``bn1``, ``layer1`` ...), so that ImageNet weights load witho
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import cast
 
 from torch import Tensor, nn
@@ -159,11 +159,27 @@ class ResNet(nn.Module):
             after: maps the number of a stage (from 1) and its feature map to the map that the next
                 stage sees and that is handed back; None changes nothing.
         """
-        x = self.maxpool(F.relu(self.bn1(x)))
-        features = []
-        for number, stage in enumerate(self.stages, 1):
-            x = cast(Tensor, getattr(self, stage)(x))
-            if after is not None:
-                x = after(number, x)
-            features.append(x)
-        return features
+        return stage_maps(self, self.stages, self.maxpool(F.relu(self.bn1(x))), after)
+
+
+def stage_maps(
+    encoder: nn.Module,
+    stages: Sequence[str],
+    x: Tensor,
+    after: Callable[[int, Tensor], Tensor] | None,
+) -> list[Tensor]:
+    """The feature maps of stages that follow one another; see `ResNet.body`.
+
+    Args:
+        encoder: what holds the stages.
+        stages: their names.
+        x: what the first stage sees.
+        after: maps number and feature map of a stage to what the next one sees; None: nothing.
+    """
+    features = []
+    for number, stage in enumerate(stages, 1):
+        x = cast(Tensor, getattr(encoder, stage)(x))
+        if after is not None:
+            x = after(number, x)
+        features.append(x)
+    return features

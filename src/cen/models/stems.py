@@ -44,10 +44,9 @@ def private_stem(shared: nn.Conv2d, channels: int, fresh: bool = False) -> nn.Co
         dtype=shared.weight.dtype,
     )
     with torch.no_grad():
-        if fresh and not shared.weight.is_meta:
-            stem.weight.normal_(0.0, float(shared.weight.std()))
-        else:
-            stem.weight.copy_(adapt_channels(shared.weight, channels))
+        stem.weight.copy_(adapt_channels(shared.weight, channels))
+        if fresh:
+            _draw(stem.weight, shared.weight)
         if stem.bias is not None and shared.bias is not None:
             stem.bias.copy_(shared.bias)
     return stem
@@ -66,10 +65,15 @@ def make_inner_stem(
     """What takes the place of a first convolution inside a network; see `private_stem`."""
     stem = StreamStem(conv, streams, [3 if c in TILED else c for c in channels.values()])
     for made in stem.private.values() if fresh else ():
-        weight = cast(Tensor, made.weight)
-        if not weight.is_meta:
-            nn.init.normal_(weight, 0.0, float(conv.weight.detach().std()))
+        _draw(cast(Tensor, made.weight), conv.weight)
     return stem
+
+
+@torch.no_grad()
+def _draw(weight: Tensor, like: Tensor) -> None:
+    """Draws weights of the size of others, which are random themselves; none where none are."""
+    if not like.is_meta:
+        weight.normal_(0.0, float(like.std()))
 
 
 def take_over_inner_stem(new: nn.Module, old: nn.Module) -> None:

@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
+import cen
 from cen import cli
 from cen.data.formats.pictures import write_png
 from cen.models import save
@@ -98,6 +99,23 @@ def test_no_folder_holds_predictions_of_two_kinds(run, scenes, capsys):
     assert predict(run, scenes) == 0
     assert predict(run, scenes, "--flip") == 2
     assert "made with another flip" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("given", "more", "folds"),
+    [("rgb/s1.png", [], False), ("rgb", [], None), ("rgb", ["--no-fold"], False)],
+)
+def test_one_scene_is_not_kept_waiting_for_a_graph(run, scenes, monkeypatch, given, more, folds):
+    asked = []
+
+    def predictor(net, **options):
+        asked.append(options["fold"])
+        return Predictor(net, **options)
+
+    monkeypatch.setattr(cen, "Predictor", predictor)
+    words = ["predict", str(run), "--rgb", str(scenes / given), "-o", str(scenes / "out"), *more]
+    assert cli.main(words) == 0
+    assert asked == [folds]
 
 
 def test_scenes_that_lack_a_modality(run, scenes, capsys):

@@ -59,8 +59,8 @@ def add(parser: Parser) -> None:
     parser.add_argument(
         "--no-fold",
         action="store_true",
-        help="run the network as it is, also where computing once what exchange made equal "
-        "(cen.fold) saves much",
+        help="run the network as it is, as for one scene, also where computing once what exchange "
+        "made equal (cen.fold) saves much",
     )
     parser.add_argument(
         "--probabilities", action="store_true", help="also those of the classes, as NPZ"
@@ -81,6 +81,7 @@ def run(args: argparse.Namespace) -> int:
 
     net = cen.load(source)
     many = bool(args.split) or _check_files(args.free, net.inputs, source)
+    windows = not many and any(map(is_geotiff, args.free.values()))
     predictor = cen.Predictor(
         net,
         unit=args.unit,
@@ -89,14 +90,15 @@ def run(args: argparse.Namespace) -> int:
         scales=args.scales,
         flip=args.flip,
         precision=args.precision,
-        fold=False if args.no_fold else None,
+        # One scene is predicted sooner than its graph is recorded.
+        fold=None if (many or windows) and not args.no_fold else False,
     )
     if args.split is None and args.unit is not None:
         # A predictor may be used for other files later; this command is not.
         check_unit({name: predictor.modalities[name] for name in args.free})
     if many:
         return predict_many.run(args, predictor, source)
-    if any(map(is_geotiff, args.free.values())):
+    if windows:
         return _geotiff(args, predictor)
     if [task.rules.labels for task in net.outputs.values()] != [True]:
         return _all(args, predictor)

@@ -58,7 +58,7 @@ peers:
 	.venv-peers/bin/python -m pip install --quiet -c constraints.txt torch
 	.venv-peers/bin/python -m pip install --quiet -c constraints.txt -e ".[test,peers]"
 	OMP_NUM_THREADS=1 .venv-peers/bin/python -m pytest tests/peers tests/folding/test_exactness.py \
-		tests/models tests/cli/test_other_networks.py tests/cli/test_runs.py
+		tests/models tests/cli/test_other_networks.py tests/cli/test_shipped_configurations.py
 
 clean:
 	rm -rf build dist *.egg-info src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -8,15 +8,15 @@ PACKAGE = TESTS.parent / "src" / "cen"
 # What several modules do together, a whole command, a page, a kind of damage: of no one module.
 TOGETHER = {
     ".": "citation claims disks docs floors mirror output_config package site",
-    "cli": "bad_lines loss_option main other_networks real_layouts runs several translated "
-    "translation width",
+    "cli": "bad_lines loss_option main other_networks real_layouts runs several "
+    "shipped_configurations translated translation width",
     "data": "corrupted real_files",
     "data/fields": "modalities_page",
     "data/formats": "formats",
     "data/readers": "folder_errors own_data_page",
     "data/rooms": "layouts",
     "exchange": "device sharded threads",
-    "folding": "exactness",
+    "folding": "exactness random_networks",
     "hostile": "hostile_commands hostile_data hostile_files",
     "models": "ablations defaults",
     "peers": "peers",

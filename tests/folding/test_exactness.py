@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from tests.folding.test_folded_network import scatter
+from tests.folding.networks import scatter
 from tests.peers.networks import Peer, peers, skip_without
 from tests.peers.torchvision_operators import define_missing_operators
 from tests.peers.trials import distance, randomise, set_streams_apart

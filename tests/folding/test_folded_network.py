@@ -7,13 +7,12 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from tests.folding.networks import Block, scatter
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from cen.errors import ConversionError
-from cen.exchange import ExchangeRule, MultiStream, StreamNorm, convert
+from cen.exchange import ExchangeRule, StreamNorm, convert
 from cen.folding import fold, plan_of
 from cen.models import Task, build
 
@@ -48,30 +47,6 @@ NETWORKS: dict[str, dict[str, Any]] = {
     },
     "gates": {"encoder": "resnet18", "decoder_channels": 8, "fusion": "gate"},
 }
-
-
-def scatter(net: nn.Module, rate: float, seed: int = 0, statistics: bool = True) -> nn.Module:
-    """Random scales, shifts and (where wanted) statistics; a share of the own scales below θ."""
-    generator = torch.Generator().manual_seed(seed)
-
-    def draw(like: Tensor, low: float, high: float) -> Tensor:
-        return low + (high - low) * torch.rand(like.shape, generator=generator, dtype=like.dtype)
-
-    with torch.no_grad():
-        for layer in net.modules():
-            if not isinstance(layer, StreamNorm):
-                continue
-            if statistics:
-                layer.weight.copy_(draw(layer.weight, 0.5, 1.5))
-                layer.bias.copy_(draw(layer.bias, -0.5, 0.5))
-            if statistics and getattr(layer, "running_mean", None) is not None:
-                layer.running_mean.copy_(draw(layer.running_mean, -0.2, 0.2))  # type: ignore[union-attr,operator,arg-type]
-                layer.running_var.copy_(draw(layer.running_var, 0.5, 1.5))  # type: ignore[union-attr,operator,arg-type]
-            if layer.exchange is not None:
-                small = torch.rand(layer.own.shape, generator=generator) < rate
-                any_channel = layer.exchange.scope == "any"
-                layer.weight[small if any_channel else small & layer.own] *= 1e-3
-    return net
 
 
 def network(name: str, inputs: dict[str, int], rate: float, **more: Any) -> Any:
@@ -250,127 +225,6 @@ def test_torch_export_makes_a_plain_graph_of_a_whole_network() -> None:
         expected = net(dict(zip(inputs, other, strict=True)))["segmentation"].ensemble
         torch.testing.assert_close(program.module()(*other), expected, rtol=1e-9, atol=1e-10)
     assert "unflatten" not in str(program.graph)
-
-
-class ChannelNorm(nn.LayerNorm):
-    """Over the channels of maps, as ConvNeXt has them."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
-
-
-class Block(nn.Module):
-    """A random block of a random network."""
-
-    def __init__(self, kind: str, channels: int) -> None:
-        super().__init__()
-        self.kind = kind
-        groups = {"depthwise": channels, "grouped": 2}.get(kind, 1)
-        self.conv = nn.Conv2d(channels, channels, 3, padding=1, groups=groups)
-        self.norm: nn.Module = nn.BatchNorm2d(channels)
-        if kind == "group norm":
-            self.norm = nn.GroupNorm(2, channels)
-        if kind == "layer norm":
-            self.norm = ChannelNorm(channels)
-        if kind == "instance norm":
-            self.norm = nn.InstanceNorm2d(channels, affine=True)
-        self.act = {"in place": nn.ReLU(inplace=True), "gelu": nn.GELU()}.get(kind, nn.ReLU())
-
-    def forward(self, x: Tensor) -> Tensor:
-        y: Tensor
-        if self.kind == "norm first":
-            y = self.conv(self.act(self.norm(x)))
-        else:
-            y = self.act(self.norm(self.conv(x)))
-        if self.kind == "residual":
-            return y + x
-        if self.kind == "gated":
-            return y * y.mean((2, 3), keepdim=True).sigmoid()
-        if self.kind == "halves":
-            first, second = y.chunk(2, 1)
-            return torch.cat([second, first], 1)
-        if self.kind == "unknown":
-            return nn.functional.channel_shuffle(y, 2)
-        return nn.functional.max_pool2d(y, 3, 1, 1) if self.kind == "pooled" else y
-
-
-KINDS = (
-    "plain",
-    "in place",
-    "gelu",
-    "residual",
-    "gated",
-    "halves",
-    "unknown",
-    "pooled",
-    "depthwise",
-    "grouped",
-    "norm first",
-    "group norm",
-    "instance norm",
-    "layer norm",
-)
-
-
-NETWORK = given(
-    kinds=st.lists(st.sampled_from(KINDS), min_size=1, max_size=5),
-    streams=st.integers(1, 4),
-    rate=st.sampled_from([0.0, 0.3, 1.0]),
-    rule=st.sampled_from([{}, {"scope": "any"}, {"parts": "keeper"}]),
-    where=st.sampled_from([None, "*0.norm"]),
-    seed=st.integers(0, 100),
-)
-
-
-@settings(max_examples=50, deadline=None)
-@NETWORK
-def test_random_networks(
-    kinds: list[str], streams: int, rate: float, rule: Any, where: str | None, seed: int
-) -> None:
-    torch.manual_seed(seed)
-    plain = nn.Sequential(*(Block(kind, 4) for kind in kinds), nn.Conv2d(4, 2, 1))
-    names = [f"s{i}" for i in range(streams)]
-    net: MultiStream = convert(plain, names, where=where, exchange=ExchangeRule(**rule))
-    net = scatter(net, rate, seed).double().eval()  # type: ignore[assignment]
-    folded = fold(net, saved=-math.inf)
-    values = {name: torch.randn(2, 4, 7, 5, dtype=torch.float64) for name in names}
-    for count in range(1, streams + 1):
-        given = {name: values[name] for name in names[:count]}
-        with torch.no_grad():
-            found, expected = folded(given), net(given)
-        for name in given:
-            torch.testing.assert_close(found[name], expected[name], rtol=1e-9, atol=1e-10)
-
-
-@pytest.mark.slow
-@settings(max_examples=1000, deadline=None)
-@NETWORK
-def test_a_thousand_random_networks(**drawn: Any) -> None:
-    test_random_networks.hypothesis.inner_test(**drawn)  # type: ignore[attr-defined]
-
-
-def test_torch_export_makes_a_plain_graph() -> None:
-    class Positional(nn.Module):
-        def __init__(self, net: nn.Module) -> None:
-            super().__init__()
-            self.net = net
-
-        def forward(self, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
-            found = self.net({"a": a, "b": b})
-            return found["a"], found["b"]
-
-    plain = nn.Sequential(Block("plain", 4), Block("residual", 4), nn.Conv2d(4, 2, 1))
-    net = scatter(convert(plain, ["a", "b"]), 0.7).eval()
-    module, auto = Positional(fold(net)), torch.export.Dim.AUTO
-    example = (torch.randn(2, 4, 8, 6), torch.randn(2, 4, 8, 6))
-    module(*example)  # makes the slices of weights
-    shapes = ({0: auto, 2: auto, 3: auto},) * 2
-    program = torch.export.export(module, example, dynamic_shapes=shapes)
-    other = (torch.randn(3, 4, 5, 9), torch.randn(3, 4, 5, 9))
-    with torch.no_grad():
-        expected = net({"a": other[0], "b": other[1]})
-    for found, name in zip(program.module()(*other), "ab", strict=True):
-        torch.testing.assert_close(found, expected[name], rtol=1e-4, atol=1e-5)
 
 
 class Deciding(nn.Module):

@@ -159,7 +159,7 @@ def _free_size(timm: Any, name: str) -> dict[str, Any]:
 def _smp_encoder(name: str, options: Mapping[str, Any], weights: str | None) -> nn.Module:
     smp = library("smp")
     _check_smp(smp, name)
-    own = "imagenet" if weights is not None and weights == "imagenet" else None
+    own = weights if weights == "imagenet" else None
     encoder = _made(
         f"smp/{name}", lambda: smp.encoders.get_encoder(name, weights=own, **options), weights
     )

@@ -3,6 +3,7 @@
 import pkgutil
 import re
 import shlex
+import tomllib
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,22 @@ def test_links_lead_somewhere(page: Path) -> None:
     targets = {link: (page.parent / link).resolve() for link in links if "://" not in link}
     # The pages are built from docs alone: what lies outside is not there.
     assert [link for link, to in targets.items() if not to.is_relative_to(inside)] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_nothing_is_left_to_fill_in(page: Path) -> None:
+    """A line of one word in capitals is the place of a text that was never written."""
+    prose = re.sub(r"^```.*?^```", "", page.read_text("utf-8"), flags=re.DOTALL | re.MULTILINE)
+    assert re.findall(r"^(?:[A-Z]{4,}|.*\b(?:TODO|FIXME|TBD)\b.*)$", prose, re.MULTILINE) == []
+
+
+def test_readme_names_every_extra() -> None:
+    """All but those that a developer of this project installs through the makefile."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    of_developers = {"test", "docs", "peers"}
+    readme = (ROOT / "README.md").read_text("utf-8").split("## Install")[1].split("## Cite")[0]
+    named = re.findall(r"^\| `(\w+)` \|", readme, re.MULTILINE)
+    assert sorted(named) == sorted(project["optional-dependencies"].keys() - of_developers)
 
 
 def named_in_python() -> list[str]:

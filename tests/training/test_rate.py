@@ -29,6 +29,7 @@ def train(
     steps: int,
     schedule: ScheduleName = "poly",
     by: float = 0.75,
+    enforce: bool = False,
 ) -> list[float]:
     """Exchange rate after every step. A replaced scale gets no gradient from the task."""
     net = norms()
@@ -48,6 +49,8 @@ def train(
             loss = loss + (task * ~layer.replaced()).sum()
         (loss + controller(step).penalty).backward()
         optimizer.step()
+        if enforce:
+            controller.enforce(step)
         rates.append(float(exchange_rate(net)))
     return rates
 
@@ -117,13 +120,47 @@ def test_scales_of_absent_modalities_are_not_pulled() -> None:
     assert gradient[1].count_nonzero() == 5
 
 
-def test_it_never_writes_a_scale() -> None:
+def test_the_penalty_writes_no_scale() -> None:
     net = norms((10,))
     before = net[0].weight.detach().clone()
     controller = RateController(net, 0.5, Schedule("constant", 10, 1.0, 1.0))
     for step in range(10):
         controller(step)
     assert torch.equal(net[0].weight, before)
+
+
+def drift(net: Any, lr: float, steps: int, by: float) -> list[float]:
+    """Exchange rates of a run whose learning rate moves no scale from 1 to the threshold."""
+    controller = RateController(net, 0.4, Schedule("constant", steps, lr, lr), by=by)
+    optimizer = build_optimizer(param_groups(net, lr, lr), "adam")
+    rates = []
+    for step in range(steps):
+        optimizer.zero_grad()
+        task = sum((-layer.weight * ~layer.replaced()).sum() for layer in net)
+        (task + controller(step).penalty).backward()
+        optimizer.step()
+        controller.enforce(step)
+        rates.append(float(exchange_rate(net)))
+    return rates
+
+
+@pytest.mark.parametrize("by", [0.3, 0.9])
+def test_a_small_learning_rate_does_not_miss_the_wish(by: float) -> None:
+    net = norms()
+    rates = drift(net, 1e-5, 200, by)
+    latest = min(1.25 * by, (1 + by) / 2)
+    assert rates[int(200 * latest)] == rates[-1] == pytest.approx(0.4, abs=0.01)
+    assert rates[int(200 * by * 0.5)] == 0
+    # The others are where the task wants them.
+    assert sum(int((layer.weight > 1).sum()) for layer in net) == 2 * 225 - round(0.4 * 225)
+
+
+def test_what_the_penalty_leaves_over_is_made_up_for() -> None:
+    """A penalty that nearly makes it: the rate is the wish, not a share of it."""
+    missed, met = (train(0.3, "adam", 1e-3, 400, enforce=way) for way in (False, True))
+    assert missed[-1] < 0.1
+    assert met[-1] == pytest.approx(0.3, abs=0.005)
+    assert max(met) <= 0.305
 
 
 def test_its_state_resumes_exactly() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -173,13 +173,18 @@ class DensePrediction(LightningModule):
         optimizer_closure: Callable[[], Any] | None = None,
     ) -> None:
         """One step; streams of modalities that are absent in it stay as they are."""
-        with self._absent_kept():
-            optimizer.step(closure=optimizer_closure)
+        self._update(partial(optimizer.step, closure=optimizer_closure))
 
-    def _absent_kept(self) -> AbstractContextManager[None]:
-        if len(self.present) == len(self.net.inputs):
-            return nullcontext()
-        return kept(self.trainer.optimizers[0], absent_rows(self.net, self.present))
+    def _update(self, take_step: Callable[[], Any]) -> None:
+        """Takes an optimiser's step; absent streams stay as they are, the rate as is asked for."""
+        step = self.trainer.global_step
+        rows = (
+            [] if len(self.present) == len(self.net.inputs) else absent_rows(self.net, self.present)
+        )
+        with kept(self.trainer.optimizers[0], rows):
+            take_step()
+            if self.controller is not None:
+                self.controller.enforce(step)
 
     def validation_step(self, batch: Sequence[Batch], batch_idx: int) -> None:
         """Counts one batch, given as groups of samples of one size."""

@@ -9,11 +9,14 @@ so a channel given away stays away. The controller therefore approaches the wish
   arriving first, and is penalised while it lies above its course.
 - The weight of the penalty grows while they lag behind their courses, and shrinks slowly while
   they do not.
+- What still lags behind a course that arrives a quarter later is set on it after the step. No
+  penalty moves a scale further than the learning rates let it, and those that suit pretrained
+  weights are too small for scales of about 1: without this the wish would be missed.
 
 Time is counted in learning rate spent rather than in steps, because that is how far a scale can
 move: under a poly schedule half of the way must be done in the first third of the steps.
 
-The controller reads the scales and never writes one, and it never waits for the device.
+The controller never waits for the device.
 """
 
 from __future__ import annotations
@@ -37,6 +40,7 @@ _DOUBLING = 2 / 75  # share of the time of the last in which the weight doubles 
 _RELAX = 0.25  # how much slower the weight falls than it rises
 _LAG = 0.01  # mean distance from the courses, relative to the start, that is put up with
 _LARGEST = 1.0
+_PATIENCE = 1.25  # the time of a course that is enforced, over that of the course
 
 
 class Steering(NamedTuple):
@@ -63,7 +67,7 @@ class RateController(nn.Module):
         initial: weight of the penalty at the start, above 0.
         by: share of the learning rate spent in the run by which the rate is to be reached, in
             0.05..0.9. Adam moves a scale by no more than the learning rate in a step, so what is
-            asked for too early comes later.
+            asked for too early comes up to a quarter later, by :meth:`enforce`.
 
     Attributes:
         channels: number of own channels of the network, N.
@@ -77,6 +81,7 @@ class RateController(nn.Module):
     start: Tensor
     thresholds: Tensor
     order: Tensor
+    own: Tensor
 
     def __init__(
         self,
@@ -101,6 +106,8 @@ class RateController(nn.Module):
         self._modalities: list[str] = []
         self._masks: dict[frozenset[str], Tensor] = {}
         thresholds: list[float] = []
+        own: list[Tensor] = []  # where the own scales are among all of these layers
+        before = 0
         for layer in exchange_layers(net).values():
             assert layer.exchange is not None
             if layer.exchange.guide != "scale":
@@ -108,11 +115,12 @@ class RateController(nn.Module):
             index = layer.owned.flatten().cpu().nonzero().flatten()
             if not len(index):
                 continue
-            self.register_buffer(f"index{len(self._layers)}", index, persistent=False)
             self._layers.append(layer)
             names = [input_of(name) for name in layer.streams.names]
             self._modalities += [names[i // layer.num_features] for i in index.tolist()]
             thresholds += [layer.exchange.threshold] * len(index)
+            own.append(index + before)
+            before += layer.weight.numel()
         if not thresholds:
             raise ConfigError(
                 "train.exchange_rate is given but no layer exchanges between two streams by their"
@@ -125,6 +133,7 @@ class RateController(nn.Module):
         self.register_buffer("weight", torch.tensor(float(initial)))
         self.register_buffer("start", torch.tensor(0.0))
         self.register_buffer("thresholds", torch.tensor(thresholds), persistent=False)
+        self.register_buffer("own", torch.cat(own), persistent=False)
         order = (torch.arange(self.largest) + 0.5) / max(1, self.largest)
         self.register_buffer("order", order, persistent=False)
 
@@ -135,11 +144,7 @@ class RateController(nn.Module):
             step: the step about to be taken, from 0.
             present: modalities of this step; the scales of the others are not pulled at.
         """
-        own = [
-            layer.weight.flatten()[self.get_buffer(f"index{i}")]
-            for i, layer in enumerate(self._layers)
-        ]
-        magnitudes = torch.cat(own).abs()
+        magnitudes = torch.cat([layer.weight.flatten() for layer in self._layers])[self.own].abs()
         above = (magnitudes - self.thresholds).detach()
         # topk takes exactly so many, whatever is tied (all scales are, in a new network).
         distance, weakest = above.topk(self.largest, largest=False, sorted=True)
@@ -153,6 +158,28 @@ class RateController(nn.Module):
         weight = self.weight.clone()
         self._steer(late, spent)
         return Steering(weight * (magnitudes[weakest] * pulled).sum(), weight)
+
+    @torch.no_grad()
+    def enforce(self, step: int) -> None:
+        """Sets scales that the penalty has not moved in time on their courses.
+
+        Args:
+            step: the step that was just taken, from 0.
+        """
+        spent = float(self._spent[min(step + 1, self.steps)])
+        latest = min(_PATIENCE * self.by, (1 + self.by) / 2)
+        weights = [layer.weight for layer in self._layers]
+        scales = torch.cat([weight.flatten() for weight in weights])
+        magnitudes = scales[self.own].abs()
+        weakest = (magnitudes - self.thresholds).topk(self.largest, largest=False).indices
+        # Half of the threshold at the end, so that rounding leaves no scale above it.
+        ceiling = self.thresholds[weakest] / 2 + self._courses(spent * self.by / latest)
+        shrink = (ceiling / magnitudes[weakest]).clamp(max=1)
+        factors = torch.ones_like(scales)
+        factors[self.own[weakest]] = shrink.to(factors.dtype)
+        parts = torch.split(factors, [weight.numel() for weight in weights])
+        for weight, factor in zip(weights, parts, strict=True):
+            weight.mul_(factor.view_as(weight))
 
     def _courses(self, spent: float) -> Tensor:
         """How far above the threshold the i-th weakest scale may still be, (largest,)."""

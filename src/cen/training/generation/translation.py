@@ -116,8 +116,7 @@ class Translation(DensePrediction):
         loss = self._total(outputs, targets, partial(self._amend, deceived))
         self.manual_backward(loss)
         self.discriminators.requires_grad_(True)
-        with self._absent_kept():
-            generator.step()
+        self._update(generator.step)
         generator.zero_grad()
         self.figures |= {f"train/{n}/adversarial": v.detach() for n, v in deceived.items()}
         self.figures["train/discriminator"] = wrong.detach()

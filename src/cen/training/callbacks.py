@@ -168,9 +168,8 @@ class ExchangeMonitor(Callback):
             if step == self.steps and abs(rate - wish) > 0.03:
                 self._say(
                     "missed",
-                    f"the exchange rate ended at {rate:.3f} instead of {wish}. The scales move no"
-                    " further than the learning rates let them: train longer, or raise"
-                    " train.encoder_lr",
+                    f"the exchange rate ended at {rate:.3f} instead of {wish}: other scales fell"
+                    " below the threshold by themselves, or the last steps had not all modalities",
                 )
         elif rate == 0 and module.how.sparsity > 0 and step >= 0.4 * self.steps:
             self._say(

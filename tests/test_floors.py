@@ -125,7 +125,7 @@ def test_no_two_modules_share_a_name() -> None:
 
 def test_networks_are_known_by_their_class_in_models_alone() -> None:
     """What others need to know of a network is a method of it."""
-    classes = {"CycleFusionNetwork", "FusedNetwork", "AlignedNetwork"}
+    classes = {"CycleFusionNetwork", "FusedNetwork", "AlignedNetwork", "TokenFusionNetwork"}
     asked = [
         (module, call.lineno)
         for module, path in files().items()

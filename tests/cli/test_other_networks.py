@@ -32,6 +32,7 @@ class Own(nn.Module):
 
 NETWORKS = {
     "mit_b0": ["name=segformer", "encoder=mit_b0", "width=4"],
+    "tokenfusion": ["name=segformer", "encoder=mit_b0", "width=4", "fusion=tokenfusion"],
     "timm": ["name=upernet", "encoder=timm/test_convnext", "width=null"],
     "smp": [
         "name=smp/Unet",
@@ -68,7 +69,8 @@ def test_a_network_trains_evaluates_predicts_and_is_shown(
     assert cli.main(["inspect", str(run), "--json"]) == 0
     layers = json.loads(capsys.readouterr().out)["layers"]
     net = cen.load(run)
-    assert {layer["name"] for layer in layers} == set(exchange_layers(net)) != set()
+    assert {layer["name"] for layer in layers} == set(exchange_layers(net))
+    assert bool(layers) == (network != "tokenfusion")
     assert net.config["encoder"] == NETWORKS[network][1].partition("=")[2]
     assert cen.finetune(net, outputs={"segmentation": 3}).outputs["segmentation"].channels == 3
     assert cen.Predictor(run) is not None

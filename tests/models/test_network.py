@@ -33,6 +33,7 @@ CASES = {
         "decoder_exchange": True,
     },
     "aligned": {"fusion": "align"},
+    "exchanged tokens": {"name": "segformer", "encoder": "mit_b0", "fusion": "tokenfusion"},
     "random guide": {"exchange": {"guide": "random", "rate": 0.5}, "exchange_stages": [2, 4]},
     "several outputs": {
         "outputs": {"segmentation": 5, "normal": Task("normal", 3), "distance": Task("depth", 1)},

@@ -23,6 +23,8 @@ from cen.training.module import DensePrediction
 from cen.training.rate import RateController
 from cen.training.scoring_pass import score_network
 
+MIT = {"name": "segformer", "encoder": "mit_b0", "drop_path": 0.0}
+
 
 def config_of(model: dict[str, Any], **train: Any) -> Config:
     config = toy_config(REFINENET, **train)
@@ -35,9 +37,10 @@ def config_of(model: dict[str, Any], **train: Any) -> Config:
         {"fusion": "concat", "fusion_at": "middle"},
         pytest.param({"fusion": "gate", "fusion_at": "late"}, marks=pytest.mark.slow),
         {"fusion": "align"},
+        pytest.param({"fusion": "tokenfusion", **MIT}, marks=pytest.mark.slow),
         {"guide": "random", "random_rate": 0.5, "penalty": "none"},
     ],
-    ids=["concat", "gate", "align", "random"],
+    ids=["concat", "gate", "align", "tokenfusion", "random"],
 )
 def test_a_run_with_missing_modalities_is_trained_saved_and_scored(
     model: dict[str, Any], tmp_path: Path
@@ -91,15 +94,23 @@ def test_the_penalty_rises_over_its_warmup() -> None:
         toy_config(sparsity_warmup=0.5, exchange_rate=0.3)
 
 
-def test_alignment_is_added_with_its_weight() -> None:
-    config = config_of({"fusion": "align", "fusion_at": "middle", "dropout": 0.0})
+@pytest.mark.parametrize(
+    ("model", "key"),
+    [
+        ({"fusion": "align", "fusion_at": "middle"}, "alignment"),
+        ({"fusion": "tokenfusion", **MIT}, "token_sparsity"),
+    ],
+    ids=["align", "tokenfusion"],
+)
+def test_a_loss_of_a_networks_own_is_added_with_its_weight(model: dict[str, Any], key: str) -> None:
+    config = config_of({**model, "dropout": 0.0})
     batch = torch.utils.data.default_collate([Blocks(8)[i] for i in range(4)])
     losses = []
     for weight in (0.0, 2.0):
-        module = DensePrediction(toy_network(config), TrainConfig(steps=1, alignment=weight))
+        module = DensePrediction(toy_network(config), TrainConfig(steps=1, **{key: weight}))  # type: ignore[arg-type]
         module.trainer = type("Alone", (), {"world_size": 1, "global_step": 0})()
         losses.append(module.training_step(batch, 0))
-    term = module.figures["train/alignment"]
+    term = module.figures[f"train/{key}"]
     assert term > 0
     torch.testing.assert_close(losses[1] - losses[0], 2 * term)
     net = toy_network(config).train()
@@ -149,6 +160,7 @@ def test_what_is_fused_is_never_absent() -> None:
     [
         {"fusion": "ensemble"},
         {"fusion": "sum"},
+        {"fusion": "tokenfusion", **MIT},
         {"guide": "random", "random_rate": 0.5},
     ],
 )

@@ -11,8 +11,15 @@ from torch import nn
 
 from cen.errors import ConfigError
 from cen.exchange import ExchangeRule, Streams, convert_layers
-from cen.models.baselines import FUSIONS, AlignedNetwork, FusedNetwork
+from cen.models.baselines import (
+    FUSIONS,
+    AlignedNetwork,
+    FusedNetwork,
+    TokenExchange,
+    TokenFusionNetwork,
+)
 from cen.models.image_encoder import ImageEncoder
+from cen.models.mit import MiT, Stage
 from cen.models.network import FUSED, ChannelExchangeNetwork, Encoder, decoder_names
 from cen.models.network_description import NetworkDescription
 from cen.models.stems import TILED, private_stem
@@ -54,6 +61,8 @@ def assemble(
     else:
         stems = make_stems(encoder, options, early)
         convert_encoder(encoder, streams, joined, exchanging, options)
+    if fusion == "tokenfusion":
+        exchange_tokens(encoder, streams, description)
     one = fusion in FUSIONS and place != "late"
     decoder_streams = convert_decoder(
         decoder, (FUSED,) if one else tuple(inputs), tasks, exchanging, options
@@ -75,6 +84,8 @@ def assemble(
     }
     if fusion == "align":
         return AlignedNetwork(place=place, **parts)
+    if fusion == "tokenfusion":
+        return TokenFusionNetwork(**parts)
     if fusion in FUSIONS:
         blocks = make_blocks(encoder, decoder, len(inputs), tasks, fusion, place)
         return FusedNetwork(blocks=blocks, joined=joined, **parts)
@@ -99,18 +110,21 @@ def check_fusion(options: NetworkOptions, decoder: PlainDecoder) -> str:
             "exchange_stages is empty and decoder_exchange off, so nothing would be exchanged; "
             "streams without exchange are fusion='ensemble'"
         )
+    apart = fusion in ("exchange", "ensemble", "tokenfusion")
+    if apart and place is not None:
+        raise ConfigError(
+            f"fusion_at={place!r} says where features are fused, but fusion={fusion!r} fuses none; "
+            "leave it out"
+        )
     if fusion in ("exchange", "ensemble"):
-        if place is not None:
-            raise ConfigError(
-                f"fusion_at={place!r} says where features are fused, but fusion={fusion!r} fuses "
-                "none; leave it out"
-            )
         return ""
     if len(options.inputs) < 2:
         raise ConfigError(
             f"fusion={fusion!r} needs at least 2 inputs, not {len(options.inputs)}; a single "
             "modality alone is fusion='exchange' with one input"
         )
+    if apart:
+        return ""
     several = len(decoder.reads) > 1
     if place == "all" and fusion in FUSIONS and not several:
         raise ConfigError(
@@ -207,6 +221,18 @@ def convert_encoder(
     if where is None:
         where = exchanging_norms(plain, options.exchange_stages)
     convert_layers(encoder, streams, where=where, exchange=rule if where else None, **sharing)
+
+
+def exchange_tokens(encoder: nn.Module, streams: Streams, description: NetworkDescription) -> None:
+    """Has the streams exchange tokens behind each attention of the encoder."""
+    if not isinstance(encoder, MiT):
+        raise ConfigError(
+            "fusion='tokenfusion' exchanges the tokens of a transformer's blocks: take an encoder "
+            f"mit_b0 to mit_b5, not {description.options.encoder}"
+        )
+    for name, channels in zip(encoder.stages, encoder.channels, strict=True):
+        fusion = TokenExchange(channels, streams, description.rule.threshold)
+        cast(Stage, encoder.get_submodule(name)).fusion = fusion
 
 
 def exchanging_norms(encoder: Encoder, stages: Sequence[int] | None) -> list[str]:

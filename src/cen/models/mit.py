@@ -107,9 +107,12 @@ class Block(nn.Module):
         self.mlp = MixMLP(channels)
         self.drop_path = drop_path
 
-    def forward(self, x: Tensor, size: tuple[int, int]) -> Tensor:
-        """Map tokens (N, H·W, C) of a map of ``size`` to the same shape."""
-        x = x + self._sometimes(self.attn(self.norm1(x), size))
+    def forward(self, x: Tensor, size: tuple[int, int], fusion: nn.Module | None = None) -> Tensor:
+        """Map tokens (N, H·W, C) of a map of ``size`` to the same shape; see `Stage.fusion`."""
+        mixed = self.attn(self.norm1(x), size)
+        if fusion is not None:
+            mixed = fusion(as_map(x, size), mixed)
+        x = x + self._sometimes(mixed)
         return x + self._sometimes(self.mlp(self.norm2(x), size))
 
     def _sometimes(self, branch: Tensor) -> Tensor:
@@ -125,7 +128,13 @@ class Stage(nn.Module):
     """Overlapping patches, blocks, and a norm: from one feature map to the next.
 
     The convolution of the first stage is the encoder's ``conv1``.
+
+    Attributes:
+        fusion: what is done with the tokens that each attention gives, called with the map that its
+            block was given and these; None: nothing.
     """
+
+    fusion: nn.Module | None
 
     def __init__(
         self, before: int | None, channels: int, heads: int, reduction: int, drops: list[float]
@@ -135,6 +144,7 @@ class Stage(nn.Module):
         self.embed_norm = nn.LayerNorm(channels)
         self.blocks = nn.ModuleList(Block(channels, heads, reduction, drop) for drop in drops)
         self.norm = nn.LayerNorm(channels, eps=1e-6)
+        self.fusion = None
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, before, H, W) to (N, channels, ceil(H / 2), ceil(W / 2)); first stage: (H, W)."""
@@ -142,7 +152,7 @@ class Stage(nn.Module):
         size = (x.shape[-2], x.shape[-1])
         x = self.embed_norm(tokens(x))
         for block in self.blocks:
-            x = block(x, size)
+            x = block(x, size, self.fusion)
         return as_map(self.norm(x), size)
 
 

@@ -80,12 +80,14 @@ class ChannelExchangeNetwork(nn.Module):
 
     Attributes:
         rebuild: `cen.build`, which made it, for networks alike with other inputs or outputs.
+        auxiliary: the key of ``train`` that weighs `auxiliary_loss`.
         cyclic: whether inputs and outputs are the same, each predicted from the others.
         alpha: the ensemble's scalars of each output, one per input, before the softmax.
         metadata: what a checkpoint says beside the weights (classes, preprocessing, ...).
     """
 
     cyclic = False
+    auxiliary = "alignment"
     rebuild: Callable[..., ChannelExchangeNetwork] | None = None
 
     def __init__(
@@ -172,7 +174,7 @@ class ChannelExchangeNetwork(nn.Module):
     def auxiliary_loss(self) -> Tensor:
         """A loss of the network's own on its last forward pass in training mode; a scalar.
 
-        The training module adds it with a weight. 0 for all but the alignment baseline.
+        The training module adds it with a weight. 0 for all but some of the baselines.
         """
         return torch.zeros((), device=next(self.parameters()).device)
 

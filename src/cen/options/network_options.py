@@ -95,7 +95,7 @@ class NetworkOptions:
             second norm on. null: with several outputs alone, where nothing else switches it off.
         fusion: How the modalities meet: ``exchange`` (the method), or a baseline: ``ensemble``
             (streams that exchange nothing), ``concat``, ``average``, ``sum``, ``attention``,
-            ``gate``, ``align`` (docs/baselines.md).
+            ``gate``, ``align``, ``tokenfusion`` (docs/baselines.md).
         fusion_at: Where a baseline fuses or aligns: early, middle, late, or at all stages; null:
             all, or late where pspnet is fused.
         exchange_stages: Stages of the encoder, counted from 1, that exchange; null: all.
@@ -131,7 +131,17 @@ class NetworkOptions:
     ] = None
     decoder_exchange: bool | None = None
     fusion: Annotated[
-        Literal["exchange", "ensemble", "concat", "average", "sum", "attention", "gate", "align"],
+        Literal[
+            "exchange",
+            "ensemble",
+            "concat",
+            "average",
+            "sum",
+            "attention",
+            "gate",
+            "align",
+            "tokenfusion",
+        ],
         Networks(*_FUSING),
     ] = "exchange"
     fusion_at: Annotated[Literal["early", "middle", "late", "all"] | None, Networks(*_FUSING)] = (
@@ -163,8 +173,9 @@ class ModelConfig(NetworkOptions):
     Attributes:
         outputs: What the network predicts, by name.
         exchange: Exchange channels at all; false: streams that share convolutions only.
-        threshold: θ, the magnitude below which a scale marks its channel as exchanged; null: the
-            paper's 0.02 for segmentation networks, 0.01 for unet and cycle.
+        threshold: θ, the magnitude below which a scale marks its channel as exchanged (with
+            ``model.fusion: tokenfusion`` the score of a token); null: the paper's
+            0.02 for segmentation networks, 0.01 for unet and cycle.
         scope: ``own``: a stream gives away channels of its own part only (the paper);
             ``any``: any channel below the threshold (the released code).
         parts: Of scope ``own``: ``paper``: each of S streams may give way in 1/S of the channels;

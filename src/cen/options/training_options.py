@@ -72,6 +72,8 @@ class TrainConfig:
         sparsity: λ, the weight of the ℓ1 penalty on the scales, counted once per step.
         sparsity_warmup: The share of the run, from its start, over which λ rises from 0.
         alignment: Weight of the loss that ``model.fusion: align`` adds; nothing else reads it.
+        token_sparsity: Weight of the mean score of all tokens, which ``model.fusion: tokenfusion``
+            adds; nothing else reads it.
         exchange_rate: Share of own channels that shall be exchanged at the end: λ is then steered
             to it instead of staying fixed (this project's extension); null: λ stays.
         exchange_rate_by: By when: the share of the learning that is done by then, counted in
@@ -116,6 +118,7 @@ class TrainConfig:
     sparsity: Amount = 1e-3
     sparsity_warmup: Share = 0.0
     alignment: Amount = 0.1
+    token_sparsity: Amount = 1.0
     exchange_rate: Share | None = None
     exchange_rate_by: Annotated[float, Within(0.05, 0.9)] = 0.75
     freeze_statistics: bool = False

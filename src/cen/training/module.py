@@ -151,7 +151,7 @@ class DensePrediction(LightningModule):
         else:
             penalty, weight = self.controller(self.trainer.global_step, self.present)
         auxiliary = self.net.auxiliary_loss()
-        loss: Tensor = weighted.total + penalty + self.how.alignment * auxiliary
+        loss: Tensor = weighted.total + penalty + getattr(self.how, self.net.auxiliary) * auxiliary
         self.figures = {
             "train/loss": loss.detach(),
             "train/sparsity": sparsity.detach(),
@@ -159,7 +159,7 @@ class DensePrediction(LightningModule):
             **{f"train/{name}": term.detach() for name, term in terms.items()},
         }
         if auxiliary.requires_grad:
-            self.figures["train/alignment"] = auxiliary.detach()
+            self.figures[f"train/{self.net.auxiliary}"] = auxiliary.detach()
         if len(self.net.outputs) > 1 or list(self.weighting.parameters()):
             weights = weighted.weights.items()
             self.figures |= {f"weight/{name}": weight.detach() for name, weight in weights}

@@ -1,12 +1,14 @@
 """Other ways to fuse the same streams: the baselines that the method is compared with.
 
 ``blocks`` (the fusion blocks), ``fused`` (the network that holds them), ``alignment`` (streams that
-a loss pulls together). All use the encoder, the decoder and the shared convolutions of the method.
+a loss pulls together), ``token_fusion`` (streams that exchange tokens). All use the encoder, the
+decoder and the shared convolutions of the method.
 """
 
 from cen.models.baselines.alignment import AlignedNetwork, discrepancy
 from cen.models.baselines.blocks import FUSIONS, Attention, Average, Concat, Fuse, Gate, Sum
 from cen.models.baselines.fused import FusedNetwork
+from cen.models.baselines.token_fusion import TokenExchange, TokenFusionNetwork
 
 PLACES = ("early", "middle", "late", "all")
 """Where features can be fused; what ``fusion_at`` of `cen.build` takes."""
@@ -22,5 +24,7 @@ __all__ = [
     "FusedNetwork",
     "Gate",
     "Sum",
+    "TokenExchange",
+    "TokenFusionNetwork",
     "discrepancy",
 ]

@@ -24,9 +24,7 @@ _SIZES = ((1, 1, 1), (4, 1, 2), (1, 2, 1))
 
 def add(parser: Parser) -> None:
     """Declares the options."""
-    parser.add_argument(
-        "run_folder", metavar="RUN", type=words.path, help="folder of a run, or a .safetensors file"
-    )
+    sources.add_network(parser)
     parser.option("-o --out OUT", words.path, "folder to write to", Path("exported"))
     parser.option("--format format", ["onnx", "pt2"], "ONNX, or torch.export", "onnx")
     parser.option("--inputs NAMES", str, "modalities with commas between, rgb,depth; default: all")

@@ -15,9 +15,7 @@ from cen.cli.parser import Parser
 
 def add(parser: Parser) -> None:
     """Declares the options."""
-    parser.add_argument(
-        "run_folder", metavar="RUN", type=words.path, help="folder of a run, or a .safetensors file"
-    )
+    sources.add_network(parser)
     parser.option(
         "--cost H W",
         words.whole(1, words.SIDE),

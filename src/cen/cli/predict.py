@@ -34,9 +34,7 @@ def add(parser: Parser) -> None:
         "belong together by name; what is finished is not done again."
     )
     parser.surplus = f"; {_MANY}"
-    parser.add_argument(
-        "run_folder", metavar="RUN", type=words.path, help="folder of a run, or a .safetensors file"
-    )
+    sources.add_network(parser)
     parser.option("-o --out OUT", words.path, "folder to write to", Path("out"))
     parser.option(
         "--intrinsics FX,FY,CX,CY",

@@ -9,7 +9,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cen.cli import printing
+from cen.cli import printing, words
 from cen.errors import CenWarning, ConfigError, nearest, shown
 from cen.files import is_locked, path_problem, remove_unfinished
 
@@ -61,9 +61,26 @@ def begun_run(run: Path) -> Path:
     return run
 
 
-def network_source(path: Path) -> Path:
-    """A ``.safetensors`` file or the folder of a run, from which a network is loaded."""
-    if path.is_file():
+def add_network(parser: argparse.ArgumentParser) -> None:
+    """Declares the argument RUN of a command that needs nothing but a network."""
+    parser.add_argument(
+        "run_folder",
+        metavar="RUN",
+        type=words.network,
+        help="folder of a run, a .safetensors file, or hf://owner/name",
+    )
+
+
+def network_source(path: Path | str) -> Path:
+    """A ``.safetensors`` file or the folder of a run, from which a network is loaded.
+
+    What ``hf://`` names is fetched first.
+    """
+    if isinstance(path, str):
+        from cen.models import hub
+
+        return hub.fetched(path)
+    if path.is_file() or (path / "model.safetensors").is_file():
         return path
     if path.suffix == ".safetensors":
         raise ConfigError(f"{path}: no such file")

@@ -42,6 +42,11 @@ def path(text: str) -> Path:
     return Path(path_text(text))
 
 
+def network(text: str) -> Path | str:
+    """The path of a run folder or of a saved network, or ``hf://owner/name`` of the Hub."""
+    return text if text.startswith("hf://") else path(text)
+
+
 def path_text(text: str) -> str:
     """As :func:`path`, for words that may name something else than a file."""
     if problem := path_problem(text):

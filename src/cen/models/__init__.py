@@ -13,7 +13,7 @@ from cen.models.converted_network import ConvertedNetwork, convert
 from cen.models.cycle import CycleFusionNetwork
 from cen.models.finetuning import finetune
 from cen.models.network import ChannelExchangeNetwork, Output
-from cen.models.network_file import load, read_header, save
+from cen.models.network_file import from_pretrained, load, read_header, save
 from cen.models.patchgan import PatchGAN
 from cen.models.pretrained import save_encoder
 from cen.models.pspnet import PSPNetDecoder
@@ -38,6 +38,7 @@ __all__ = [
     "convert",
     "encoders",
     "finetune",
+    "from_pretrained",
     "load",
     "load_released",
     "read_header",

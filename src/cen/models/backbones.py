@@ -26,7 +26,7 @@ from cen.tasks import Task
 LIBRARIES = {"timm": "timm", "smp": "segmentation_models_pytorch"}
 """The package that a name such as ``timm/convnext_tiny`` begins with."""
 
-ARCHITECTURES = (
+ARCHITECTURES: tuple[str, ...] = (
     "DeepLabV3",
     "DeepLabV3Plus",
     "FPN",

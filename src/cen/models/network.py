@@ -14,6 +14,7 @@ from cen.errors import ConfigError, ShapeError, described
 from cen.exchange import Streams, adapt_channels
 from cen.models.image_encoder import ImageEncoder
 from cen.models.input_checks import SMALLEST, Frame, check_inputs, in_precision_of
+from cen.models.shareable_network import ShareableNetwork
 from cen.models.stems import filled, tile
 from cen.models.weight_transfer import transfer
 from cen.stream import Stream, input_of
@@ -55,7 +56,7 @@ class Encoder(Protocol):
         """Map what the first convolution gave to feature maps, finest first."""
 
 
-class ChannelExchangeNetwork(nn.Module):
+class ChannelExchangeNetwork(ShareableNetwork):
     """Streams of named inputs through one encoder and decoder to named outputs.
 
     The streams ride on the batch axis (sample-major: row ``b * S + s``) through ordinary layers;

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import warnings
 from collections.abc import Iterable, Mapping
@@ -10,15 +9,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import save_file
 from torch import nn
 
-from cen import __version__, schema, weightfiles
+from cen import schema, weightfiles
 from cen.conventions import normals_in_doubt
 from cen.errors import CenWarning, CheckpointError, described
 from cen.exchange import keep_partial_statistics
-from cen.files import write_atomically
-from cen.models import converted_network
+from cen.models import converted_network, hub
 from cen.models.builders import build
 from cen.models.foreign_weights import (
     existing,
@@ -29,10 +26,10 @@ from cen.models.foreign_weights import (
 )
 from cen.models.network import ChannelExchangeNetwork
 from cen.models.network_description import check_description
-from cen.weightfiles import HEADER
 
 IN_RUN_FOLDER = ("best.safetensors", "last.safetensors")
 """Checkpoints of a run folder, in the order in which `load` looks for them."""
+_IN_FOLDER = (*IN_RUN_FOLDER, hub.WEIGHTS)
 
 
 def save(
@@ -62,25 +59,20 @@ def save(
             f"save writes networks of cen.build, and of cen.convert with outputs=; of "
             f"{described(net)} keep the state_dict yourself"
         )
-    classes = {name: list(task.classes) for name, task in net.outputs.items() if task.classes}
-    kept = {"classes": classes, **net.metadata, **(metadata or {})}
-    header = {"version": __version__, "config": net.config, "metadata": kept}
-    try:
-        text = json.dumps(header)
-    except (TypeError, ValueError) as error:
-        raise CheckpointError(f"{path}: the metadata cannot be written as JSON: {error}") from error
-    state = {key: value.cpu().contiguous() for key, value in net.state_dict().items()}
-    write_atomically(path, partial(save_file, state, metadata={HEADER: text}), CheckpointError)
+    net.write(path, metadata)
 
 
 def load(path: str | Path, module: nn.Module | None = None) -> ChannelExchangeNetwork:
     """Rebuild a network that `save` wrote.
 
     The file is data: nothing in it is executed, and nothing that it names is opened or fetched.
+    Of a repository of the Hugging Face Hub that file alone is fetched.
 
     Args:
         path: a ``.safetensors`` file, or a run folder: its ``best.safetensors``, else its
-            ``last.safetensors``.
+            ``last.safetensors``; or a folder of ``save_pretrained``. As text also
+            ``hf://owner/name``, ``hf://owner/name@revision`` or ``hf://owner/name/file.safetensors``
+            (``cen[hub]``).
         module: of a network that `cen.convert` made, a plain one of the same class and sizes; its
             weights do not matter.
 
@@ -89,13 +81,14 @@ def load(path: str | Path, module: nn.Module | None = None) -> ChannelExchangeNe
 
     Raises:
         CheckpointError: if the file is missing, damaged, or not written by `save`, or its weights
-            cannot be right (NaN, infinite).
+            cannot be right (NaN, infinite); or the Hub does not give it.
+        CenError: huggingface_hub is not installed.
     """
     if not isinstance(path, str | os.PathLike):
         raise CheckpointError(
             f"load takes the path of a file or of a run folder, not {described(path)}"
         )
-    path = checkpoint_of(Path(path))
+    path = hub.fetched(path) if hub.is_address(path) else checkpoint_of(Path(path))
     header = read_header(path)
     converted = dict(header["config"]).get("name") == converted_network.NAME
     if module is not None and not converted:
@@ -109,15 +102,35 @@ def load(path: str | Path, module: nn.Module | None = None) -> ChannelExchangeNe
     return net.eval()
 
 
+def from_pretrained(
+    name: str | Path, module: nn.Module | None = None, *, revision: str | None = None
+) -> ChannelExchangeNetwork:
+    """As `load`, by the names that users of the Hub know.
+
+    Args:
+        name: ``owner/name`` of the Hugging Face Hub, or a folder of ``save_pretrained`` where there
+            is one of this name.
+        module: see `load`.
+        revision: a branch, tag or commit of the repository; None: its main branch.
+
+    Raises:
+        CheckpointError, CenError: see `load`.
+    """
+    if isinstance(name, Path) or Path(name).is_dir():
+        return load(name, module)
+    at = "" if revision is None else f"@{revision}"
+    return load(f"{hub.PREFIX}{name.removeprefix(hub.PREFIX)}{at}", module)
+
+
 def checkpoint_of(path: Path) -> Path:
-    """The file that `load` reads: the path itself, or the best or last checkpoint of a run folder.
+    """The file that `load` reads: the path itself, or the first of a folder that is there.
 
     Raises:
         CheckpointError: the folder holds none.
     """
     if not path.is_dir():
         return path
-    found = [path / name for name in IN_RUN_FOLDER if (path / name).is_file()]
+    found = [path / name for name in _IN_FOLDER if (path / name).is_file()]
     if not found:
         raise CheckpointError(
             f"{path} holds neither {' nor '.join(IN_RUN_FOLDER)}; has the run saved anything?"

@@ -165,7 +165,7 @@ def flops(net: nn.Module, given: dict[str, Tensor]) -> int:
 def test_less_is_computed_the_more_is_exchanged() -> None:
     """At full exchange where streams meet in the branch: what one stream costs, and the trunk."""
     inputs = {"rgb": 3, "depth": 1}
-    given = images(inputs, (192, 256))
+    given = images(inputs, (96, 128))
     ratio = {}
     for rate in (0.0, 0.5, 1.0):
         net = network("refinenet with norms", inputs, rate, width=16, decoder_channels=32)

@@ -10,7 +10,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
-from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils import _pytree as pytree
 
 from cen.errors import ConversionError, described
@@ -257,12 +256,9 @@ def recorded(
         saved: Share of the multiply-adds that must go.
     """
     names = {id(value): name for name, value in net.named_parameters()}
-    recorder, plan = Recorder(TABLE, names), Plan()
-    shadows = FakeTensorMode(allow_non_fake_inputs=True)  # of no values: nothing is computed
+    recorder, plan = Recorder(TABLE, names, shapes_only=True), Plan()
     given = [
-        Folded.of_packed(recorder.input(shadows.from_tensor(leaf)), 1)
-        if isinstance(leaf, Tensor)
-        else leaf
+        Folded.of_packed(recorder.input(leaf), 1) if isinstance(leaf, Tensor) else leaf
         for leaf in leaves
     ]
     args, kwargs = pytree.tree_unflatten(given, spec)

@@ -177,9 +177,9 @@ def scaled(wide: Recorded, rows: Sequence[Row], summand: Recorded | None = None)
     if summand is None and bool((scale == 1).all()) and not bool(shift.any()):
         return wide
     recorder = Folded(wide, Layout((), 0)).recorder
-    factor = recorder.constant(scale.to(wide.value).view(shape))
+    factor = recorder.constant(scale.to(wide.device, wide.dtype).view(shape))
     if summand is None:
-        summand = recorder.constant(shift.to(wide.value).view(shape))
+        summand = recorder.constant(shift.to(wide.device, wide.dtype).view(shape))
     found: Recorded = torch.addcmul(summand, wide, factor)  # type: ignore[call-overload]
     return found
 

@@ -80,9 +80,19 @@ class Recorded(fx.Proxy):
 
     @property
     def device(self) -> torch.device:
-        """As recorded."""
-        found: torch.device = self.value.device
-        return found
+        """That of the inputs."""
+        recorder: Recorder = self.tracer  # type: ignore[assignment]
+        return recorder.device
+
+    @property
+    def is_cuda(self) -> bool:
+        """Whether the inputs are on a GPU of CUDA."""
+        return self.device.type == "cuda"
+
+    @property
+    def is_mps(self) -> bool:
+        """Whether the inputs are on a GPU of Apple's."""
+        return self.device.type == "mps"
 
     @property
     def shape(self) -> Any:
@@ -151,9 +161,13 @@ class Recorder(GraphAppendingTracer):
         names: Name of each parameter, by its id.
         spent: Multiply-adds of one sample so far.
         positions: How often the last convolution's kernel was laid on.
+        shapes_only: Whether nothing is computed: what stands for values is of the device ``meta``.
+        device: Where the inputs are.
     """
 
-    def __init__(self, rules: Mapping[Any, Rule], names: Mapping[int, str]) -> None:
+    def __init__(
+        self, rules: Mapping[Any, Rule], names: Mapping[int, str], shapes_only: bool = False
+    ) -> None:
         super().__init__(fx.Graph())
         self.scope = Scope("", None)
         self.module_stack = OrderedDict()
@@ -164,6 +178,8 @@ class Recorder(GraphAppendingTracer):
         self.names = dict(names)
         self.spent = 0
         self.positions = 0
+        self.shapes_only = shapes_only
+        self.device = torch.device("cpu")
         self._constants = nn.Module()
         self._names: dict[int, str] = {}
         self._held: list[Tensor] = []
@@ -171,7 +187,7 @@ class Recorder(GraphAppendingTracer):
     def input(self, value: Tensor) -> Recorded:
         """An input of the graph."""
         node = self.graph.placeholder(f"input_{len(self.graph.nodes)}")
-        node.meta["value"] = value
+        node.meta["value"], self.device = self._shadow(value), value.device
         return Recorded(node, self)
 
     def spend(self, weights: int, positions: int) -> None:
@@ -199,8 +215,8 @@ class Recorder(GraphAppendingTracer):
             raise NotRecordableError(f"{called} reads values of a tensor")
         given: Any = map_aggregate(args, _packed)
         named: Any = map_aggregate(dict(kwargs), _packed)
-        values: Any = map_aggregate(given, _value)
-        options: Any = map_aggregate(named, _value)
+        values: Any = map_aggregate(given, self._shadow)
+        options: Any = map_aggregate(named, self._shadow)
         function = getattr(values[0], target) if kind == "call_method" else target
         value = function(*(values[1:] if kind == "call_method" else values), **options)
         made = super().create_proxy(kind, target, given, named)
@@ -251,8 +267,18 @@ class Recorder(GraphAppendingTracer):
     def constant(self, value: Tensor) -> Recorded:
         """A tensor that the graph holds."""
         node = self.graph.get_attr(self._constant(value))
-        node.meta["value"] = value
+        node.meta["value"] = self._shadow(value)
         return Recorded(node, self)
+
+    def _shadow(self, argument: Any) -> Any:
+        """What an argument is in the pass that is recorded."""
+        if isinstance(argument, Recorded):
+            return argument.value
+        if self.shapes_only and isinstance(argument, Tensor):
+            return argument.to("meta")
+        if self.shapes_only and isinstance(argument, torch.device):
+            return torch.device("meta")
+        return argument
 
     def _constant(self, value: Tensor) -> str:
         if id(value) not in self._names:
@@ -279,7 +305,3 @@ def recordable(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def _packed(argument: Any) -> Any:
     return argument.packed() if isinstance(argument, Packable) else argument
-
-
-def _value(argument: Any) -> Any:
-    return argument.value if isinstance(argument, Recorded) else argument

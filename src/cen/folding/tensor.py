@@ -197,6 +197,8 @@ class Folded(Packable):
         member = getattr(Tensor, name)
         if name in _ALIKE:
             return getattr(self.wide.value, name)
+        if name in ("device", "is_cuda", "is_mps"):
+            return getattr(self.wide, name)
         if not callable(member):
             return self.unknown(_attribute(name), (self,), {})
 
@@ -206,7 +208,7 @@ class Folded(Packable):
         return method
 
 
-_ALIKE = ("dtype", "device", "is_cuda", "is_mps", "is_quantized", "requires_grad")
+_ALIKE = ("dtype", "is_quantized", "requires_grad")
 
 
 def _attribute(name: str) -> Any:

@@ -13,7 +13,9 @@ def test_a_panel_is_read_as_it_was_written(tmp_path):
     depth = np.full((4, 6), np.nan, np.float32)
     labels = rng.integers(0, 3, (4, 6))
     outputs = {
-        "segmentation": PanelOutput(labels, {"rgb": labels + 1, "depth": labels}, labels),
+        "segmentation": PanelOutput(
+            labels, {"rgb": labels + 1, "depth": labels}, labels, without={"rgb": labels + 2}
+        ),
         "other/name": PanelOutput(None, {}, labels),
     }
     path = save_panel(
@@ -28,6 +30,9 @@ def test_a_panel_is_read_as_it_was_written(tmp_path):
     assert list(shown.streams) == ["rgb", "depth"]
     assert np.array_equal(shown.streams["rgb"], labels + 1)
     assert np.array_equal(shown.truth, labels)
+    titles = ["truth", "stream rgb", "stream depth", "ensemble", "without rgb"]
+    assert list(shown.predictions()) == titles
+    assert np.array_equal(shown.predictions()["without rgb"], labels + 2)
     assert [f.name for f in path.parent.iterdir()] == ["0.npz"]  # no temporary file is left
 
 

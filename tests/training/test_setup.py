@@ -161,6 +161,9 @@ def test_checkpoint_needs_neither_configuration_nor_data(run: Path, root: Path) 
     labels = cen.Predictor(net)({"rgb": raw["rgb"], "depth": raw["depth"]}).labels
     panel = load_panel(run / "panels" / "00.npz").outputs["segmentation"]
     assert (labels == panel.ensemble).mean() > 0.999
+    alone = cen.Predictor(net)({"depth": raw["depth"]}).labels
+    assert list(panel.without) == ["rgb", "depth"]
+    assert (alone == panel.without["rgb"]).mean() > 0.999
 
 
 def test_a_checkpoint_keeps_the_size_to_which_pictures_are_brought(root: Path) -> None:

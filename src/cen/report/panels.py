@@ -26,7 +26,7 @@ Array = NDArray[Any]
 _FIRST_KIND = "segmentation"
 """The kind of outputs in panels that do not say it, as older versions wrote them."""
 
-_OUTPUT = re.compile(r"outputs/(.+?)/(truth|ensemble|kind|streams/(.+))")
+_OUTPUT = re.compile(r"outputs/(.+?)/(truth|ensemble|kind|(streams|without)/(.+))")
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,7 @@ class PanelOutput:
             strengths of edges, (H, W, 3) unit normals or an image; NaN where there is none.
         streams: prediction of each stream, same layout.
         ensemble: prediction of the ensemble, same layout.
+        without: prediction of the ensemble of all modalities but one, by that one, same layout.
         kind: the kind of the output, as in `cen.Task`.
     """
 
@@ -45,20 +46,26 @@ class PanelOutput:
     streams: Mapping[str, Array]
     ensemble: Array | None
     kind: str = _FIRST_KIND
+    without: Mapping[str, Array] = field(default_factory=dict)
 
     def arrays(self) -> dict[str, Array]:
-        """What is stored: ``truth``, ``streams/NAME`` and ``ensemble``, as far as there is any."""
+        """What is stored, as far as there is any.
+
+        Returns:
+            ``truth``, ``streams/NAME``, ``ensemble`` and ``without/NAME``.
+        """
         streams = {f"streams/{name}": value for name, value in self.streams.items()}
-        parts = {"truth": self.truth, **streams, "ensemble": self.ensemble}
+        without = {f"without/{name}": value for name, value in self.without.items()}
+        parts = {"truth": self.truth, **streams, "ensemble": self.ensemble, **without}
         return {part: value for part, value in parts.items() if value is not None}
 
     def predictions(self) -> dict[str, Array]:
-        """What is shown: truth, "stream NAME" and ensemble.
+        """What is shown: truth, "stream NAME", ensemble and "without NAME".
 
         With a single stream the ensemble is that stream and is left out.
         """
         return {
-            part.replace("streams/", "stream ", 1): value
+            re.sub("^(stream|without)s?/", r"\1 ", part): value
             for part, value in self.arrays().items()
             if part != "ensemble" or len(self.streams) != 1
         }
@@ -178,10 +185,11 @@ def load_panel(path: str | Path) -> Panel:
     entries: dict[str, dict[str, Any]] = {}
     for key, value in arrays.items():
         if match := _OUTPUT.fullmatch(key):
-            name, part, stream = match.groups()
-            entry = entries.setdefault(name, {"truth": None, "streams": {}, "ensemble": None})
-            if stream:
-                entry["streams"][stream] = value
+            name, part, group, member = match.groups()
+            parts: dict[str, Any] = {"truth": None, "streams": {}, "ensemble": None, "without": {}}
+            entry = entries.setdefault(name, parts)
+            if member:
+                entry[group][member] = value
             else:
                 entry[part] = str(value) if part == "kind" else value
     if not inputs and not entries:

@@ -191,10 +191,10 @@ def _panel(panel: Panel, output: str, colours: Image) -> Iterator[Picture]:
             score = error_text(kind, value, shown["truth"], len(colours))
         painted = paint(kind, value, colours, limits)
         yield Picture(picture(painted), f"{name} of {panel.name}", name, score=score)
-    if "truth" in shown and "ensemble" in shown:
-        errors = paint_errors(kind, shown["ensemble"], shown["truth"], len(colours))
-        if errors is not None:
-            yield Picture(picture(errors), f"errors in {panel.name}", "errors")
+        if name == "ensemble" and "truth" in shown:
+            errors = paint_errors(kind, value, shown["truth"], len(colours))
+            if errors is not None:
+                yield Picture(picture(errors), f"errors in {panel.name}", "errors")
     if limits is not None:
         bar = f"{limits[0]:.1f} m to {limits[1]:.1f} m"
         yield Picture(picture(depth_bar(limits)), f"colours of depth, {bar}", "", before=bar)

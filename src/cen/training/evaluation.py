@@ -102,7 +102,8 @@ def evaluate(
     if first_process():
         # Before the comparison, which may find that no gain is defined: the scores are kept.
         write_json(run / "evaluation.json", result)
-        write_panels(run / "panels", net, dataset, panels, mode)
+        without = all_subsets and not net.cyclic
+        write_panels(run / "panels", net, dataset, panels, mode, without)
     if single:
         how |= {"split": split, "overrides": overrides, "generator_mode": generator_mode}
         result["single"] = _compare(scores["+".join(net.inputs)], single, **how)

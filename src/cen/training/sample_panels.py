@@ -29,6 +29,7 @@ def write_panels(
     dataset: Dataset[Any],
     count: int,
     mode: GeneratorMode = "eval",
+    without: bool = False,
 ) -> None:
     """Writes samples spread evenly over a data set to ``folder``, replacing those in it.
 
@@ -38,6 +39,7 @@ def write_panels(
         dataset: a data set with ``raw(index)`` and ``modalities`` beside its samples.
         count: how many.
         mode: how the network is run, see :func:`cen.training.generating`.
+        without: also what is predicted when each of the modalities is missing.
     """
     length = len(dataset)  # type: ignore[arg-type]
     contained(folder.parent, folder, DataError)
@@ -49,6 +51,10 @@ def write_panels(
         batch = {name: sample[name][None].to(device) for name in (*net.inputs, *net.outputs)}
         with generating(net, mode, number):
             outputs = predict(net, batch, tuple(net.inputs))
+            left = {
+                missing: predict(net, batch, [name for name in net.inputs if name != missing])
+                for missing in (net.inputs if without and len(net.inputs) > 1 else ())
+            }
         panel = Panel(
             name=str(sample["name"]),
             inputs=_pictures(dataset, int(index), tuple(net.inputs)),
@@ -61,6 +67,12 @@ def write_panels(
                     },
                     ensemble=_compact(read_prediction(net.outputs[name], output.ensemble[0])),
                     kind=net.outputs[name].kind,
+                    without={
+                        missing: _compact(
+                            read_prediction(net.outputs[name], found[name].ensemble[0])
+                        )
+                        for missing, found in left.items()
+                    },
                 )
                 for name, output in outputs.items()
             },

@@ -130,6 +130,15 @@ class Config:
             part.check()
         for name, modality in data.modalities.items():
             modality.check(name, model.inputs.get(name))
+        if train.start is not None and model.weights is not None:
+            raise ConfigError(
+                "train.start: brings the weights of its encoder along; leave model.weights out"
+            )
+        if train.patience is not None and not data.validation:
+            raise ConfigError(
+                "train.patience: counts validations, and data.validation is 0; leave one of them "
+                "out"
+            )
         if data.transforms.scale and data.transforms.crop is None and train.batch_size > 1:
             raise ConfigError(
                 "data.transforms.scale: gives images of different sizes, which make no batch; "
@@ -156,6 +165,9 @@ class Config:
             )
 
 
-MOVABLE = ("data.root", "data.workers", "train.accelerator", "train.devices")
-"""What may differ from the configuration of a run afterwards: where it runs and what it reads,
-never what it computes."""
+MOVABLE = ("data.root", "data.workers", "train.accelerator", "train.devices", "train.loggers")
+"""What may differ from the configuration of a run afterwards: where it runs, what it reads and who
+is told of it, never what it computes."""
+
+EXTENDABLE = ("train.steps", "train.patience")
+"""What may differ, too, when a run is gone on with: how long it trains."""

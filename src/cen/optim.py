@@ -65,6 +65,25 @@ def param_groups(
     return groups
 
 
+def freeze_encoder(net: nn.Module) -> None:
+    """Keeps an encoder and its private stems as they are: no gradients, evaluation mode.
+
+    Norms use their running statistics, and dropout is off there. ``net.train()`` undoes the mode,
+    so call this again after it. Exchange in the encoder stays as it is.
+
+    Raises:
+        ConfigError: the network has no part that is its encoder, apart from the rest.
+    """
+    encoder = getattr(net, "encoder", None)
+    if not isinstance(encoder, nn.Module) or encoder is getattr(net, "decoder", None):
+        raise ConfigError(
+            "train.freeze_encoder: the network has no part named encoder or backbone; leave it out"
+        )
+    for part in (encoder, getattr(net, "stems", None)):
+        if isinstance(part, nn.Module):
+            part.requires_grad_(False).eval()
+
+
 def top(name: str) -> str:
     """First part of a parameter's name below what is wrapped around the network."""
     return next((part for part in name.split(".") if part not in _WRAPPERS), "")

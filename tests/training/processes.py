@@ -73,6 +73,7 @@ def work(out: Path, devices: int) -> None:
     several_found = {name: several(out, devices, name) for name in WEIGHTINGS}
     missing_found = missing(out, devices)
     cycle_found = cycle(out, devices)
+    pieces_found = pieces(out, devices)
     if int(os.environ.get("LOCAL_RANK", "0")) == 0:
         found = {
             "gradients": gradients.found,
@@ -80,6 +81,7 @@ def work(out: Path, devices: int) -> None:
             "several": several_found,
             "missing": missing_found,
             "cycle": cycle_found,
+            "pieces": pieces_found,
         }
         torch.save(found, out / f"{devices}.pt")
 
@@ -112,6 +114,19 @@ def missing(out: Path, devices: int) -> dict[str, Any]:
     net, gradients = toy_network(config), Gradients()
     freeze_statistics(net)
     run, data = out / f"missing{devices}", Blocks(10, ignored=True)
+    train_network(config, run, net, data, None, progress=False, callbacks=(gradients,))
+    return gradients.found
+
+
+def pieces(out: Path, devices: int) -> dict[str, Any]:
+    """Gradients of one step of eight samples, which two processes take in two pieces each."""
+    config = toy_config(
+        REFINENET, steps=1, devices=devices, batch_size=8 // devices, accumulate=devices
+    )
+    config.model.dropout = 0.0
+    net, gradients = toy_network(config), Gradients()
+    freeze_statistics(net)
+    run, data = out / f"pieces{devices}", Blocks(10, ignored=True)
     train_network(config, run, net, data, None, progress=False, callbacks=(gradients,))
     return gradients.found
 

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 import torch
 from lightning.pytorch import Callback, Trainer
-from tests.training.toy import Blocks, same, toy_config, toy_network
+from tests.training.running import rows
+from tests.training.toy import REFINENET, Blocks, same, toy_config, toy_network
 
 import cen
 from cen.errors import ConfigError
@@ -171,3 +172,59 @@ def test_own_data_without_an_input_are_told_apart(tmp_path: Path) -> None:
         train_network(config, tmp_path / "run", toy_network(config), Blind(8), None, progress=False)
     with pytest.raises(ConfigError, match=words):
         score_network(toy_network(config), Blind(2), accelerator="cpu")
+
+
+PLAIN = {"name": "unet", "encoder": "unet4", "width": 4, "dropout": 0.0}
+PARTLY = [{}, {"exchange_rate": 0.3}, {"weighting": "uncertainty", "modality_dropout": 0.5}]
+
+
+@pytest.mark.parametrize("options", PARTLY, ids=["plain", "rate", "uncertainty"])
+def test_two_pieces_of_four_are_a_batch_of_eight(tmp_path: Path, options: dict[str, Any]) -> None:
+    """Pieces differ in how many labels they have, which the mean over all must not feel."""
+    nets = []
+    for batch, pieces in ((8, 1), (4, 2)):
+        # Not Adam: the gradient of a bias before a norm is 0 but for rounding, which it enlarges.
+        how = {"optimizer": "sgd", "encoder_lr": 0.02, "decoder_lr": 0.02, **options}
+        config = toy_config(PLAIN, steps=3, batch_size=batch, accumulate=pieces, **how)
+        net = toy_network(config)
+        train_network(
+            config, tmp_path / str(pieces), net, Blocks(12, ignored=True), None, progress=False
+        )
+        nets.append(net)
+    for (name, one), other in zip(nets[0].named_parameters(), nets[1].parameters(), strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=1e-6, msg=name)
+    figures = [rows(tmp_path / pieces)[-2] for pieces in ("1", "2")]
+    for key in ("train/loss", "train/segmentation/rgb", "train/sparsity", "lambda"):
+        assert float(figures[0][key]) == pytest.approx(float(figures[1][key]), rel=1e-5), key
+
+
+def test_what_needs_a_whole_batch_is_refused_with_pieces() -> None:
+    with pytest.raises(ConfigError, match=r"train.accumulate: .*PCGrad.*whole batch"):
+        toy_config(accumulate=2, weighting="PCGrad")
+
+
+def test_a_frozen_encoder_stays_as_it_is(tmp_path: Path) -> None:
+    config = toy_config(REFINENET, steps=3, validate_every=1, freeze_encoder=True)
+    net, before = toy_network(config), toy_network(config)
+    train_network(config, tmp_path, net, Blocks(8), Blocks(4), progress=False)
+    kept = ("encoder.", "stems.")
+    state = before.state_dict()
+    moved = {
+        name for name, value in net.state_dict().items() if not torch.equal(value, state[name])
+    }
+    assert moved
+    assert not [name for name in moved if name.startswith(kept)]
+    assert {name.split(".")[0] for name in state} - {n.split(".")[0] for n in moved} <= {
+        "encoder",
+        "stems",
+    }
+    with pytest.raises(ConfigError, match=r"train.exchange_rate: .*freeze_encoder"):
+        toy_config(exchange_rate=0.1, freeze_encoder=True)
+    whole = cen.convert(
+        torch.nn.Sequential(torch.nn.Conv2d(3, 3, 1), torch.nn.BatchNorm2d(3)),
+        {"rgb": 3, "depth": 3},
+        {"segmentation": 3},
+        where="1",
+    )
+    with pytest.raises(ConfigError, match="no part named encoder"):
+        DensePrediction(whole, TrainConfig(freeze_encoder=True))

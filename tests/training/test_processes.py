@@ -69,6 +69,13 @@ def test_gradients_without_a_modality_are_those_of_one_process(found: dict[int, 
         assert (a - b).norm() <= 1e-5 * a.norm() + 1e-12, name
 
 
+def test_gradients_of_pieces_are_those_of_a_whole_batch(found: dict[int, Any]) -> None:
+    one, two = (found[n]["pieces"] for n in (1, 2))
+    assert one.keys() == two.keys()
+    for name, gradient in one.items():
+        assert torch.allclose(gradient, two[name], rtol=1e-4, atol=1e-6), name
+
+
 def test_gradients_of_the_cycle_term_are_those_of_one_process(found: dict[int, Any]) -> None:
     """What is predicted from a prediction is balanced by its valid pixels, too, and by edges."""
     one, two = found[1]["cycle"], found[2]["cycle"]

@@ -104,14 +104,17 @@ def _training_step(run: Path) -> int | None:
     return None
 
 
-def config_of(run: Path, overrides: Mapping[str, str]) -> Config:
-    """The configuration of a run, moved to another place or machine."""
-    from cen.config import MOVABLE, Config
+def config_of(run: Path, overrides: Mapping[str, str], *, resumed: bool = False) -> Config:
+    """The configuration of a run, moved to another place or machine; or gone on with for longer."""
+    from cen.config import EXTENDABLE, MOVABLE, Config
 
+    free = (*MOVABLE, *EXTENDABLE) if resumed else MOVABLE
     for key in overrides:
-        if key not in MOVABLE:
+        if key not in free:
+            started = "; cen train --from RUN starts another one from its network"
             raise ConfigError(
-                f"--{key}: a run keeps what it was configured with, but for {', '.join(MOVABLE)}"
+                f"--{key}: a run keeps what it was configured with, but for {', '.join(free)}"
+                f"{started if resumed else ''}"
             )
     return Config.load(run / "config.yaml", overrides, of_run=True)
 

@@ -56,7 +56,13 @@ def add(parser: Parser) -> None:
         help="a YAML file, or a name that cen configs ls prints",
     )
     parser.option("--out RUN", words.path, "run folder to write; default: runs/NAME-DATE-TIME")
-    parser.option("--resume RUN", words.path, "go on with an interrupted run, as it was configured")
+    parser.option(
+        "--from RUN",
+        words.path,
+        "start from the network of a run, or of a .safetensors file; the keys given, such as "
+        "--data.classes, may ask for others than it has; without CONFIG the rest is as in the run",
+    )
+    parser.option("--resume RUN", words.path, "go on with a run; --train.steps N makes it longer")
     printing.add_json(parser)
 
 
@@ -79,25 +85,42 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _fresh(args: argparse.Namespace) -> tuple[Config, Path]:
-    if args.config is None:
+    start = getattr(args, "from")
+    if args.config is None and start is None:
         raise ConfigError("cen train needs a configuration: a file or a name of cen configs ls")
-    config = sources.load_config(args.config, args.free)
+    config = sources.load_config(args.config, args.free) if start is None else _from(args, start)
     if config.train.devices > 1 and not args.out:
         # Each process runs this very command, at another time.
         raise ConfigError("train.devices: with more than one, name the run folder with --out RUN")
     stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
-    folder = args.out or Path("runs") / f"{Path(args.config).stem}-{stamp}"
+    folder = args.out or Path("runs") / f"{Path(args.config or start).stem}-{stamp}"
     words.out_folder("--out", folder)
     return config, folder
 
 
+def _from(args: argparse.Namespace, start: Path) -> Config:
+    """The configuration of a run that starts from the network of another one."""
+    network = sources.network_source(start).resolve()
+    if "train.start" in args.free:
+        raise ConfigError("--train.start: is what --from says; leave one of them out")
+    # The weights that the other run once started from are in its network.
+    overrides = {"model.weights": None, **args.free, "train.start": str(network)}
+    if args.config is not None:
+        return sources.load_config(args.config, overrides)
+    if network.is_file():
+        raise ConfigError(f"--from {start}: is a file, so give a CONFIG, too, or name a run folder")
+    from cen.config import Config
+
+    return Config.load(network / "config.yaml", overrides)
+
+
 def _resumed(args: argparse.Namespace) -> tuple[Config, Path]:
-    if args.config or args.out:
+    if args.config or args.out or getattr(args, "from"):
         raise ConfigError(
-            "--resume goes on with the run's own configuration: leave out CONFIG and --out"
+            "--resume goes on with the run's own configuration: leave out CONFIG, --from and --out"
         )
     folder = sources.run_folder(args.resume)
-    return sources.config_of(folder, args.free), folder
+    return sources.config_of(folder, args.free, resumed=True), folder
 
 
 def final_figures(folder: Path) -> dict[str, Any]:

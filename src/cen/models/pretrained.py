@@ -75,9 +75,9 @@ def read_weights(source: str, name: str) -> dict[str, Tensor]:
     state = download(source) if source.startswith(("http://", "https://")) else read_tensors(source)
     if any(key.startswith("encoder.") for key in state):
         raise CheckpointError(
-            f"{source} holds a whole network, not the weights of a {name}. To train it on with "
-            "other classes or inputs, use Python: cen.finetune(cen.load(FILE), outputs=...) and "
-            "cen.training.train_network (docs/models.md); for its encoder alone, write that with "
+            f"{source} holds a whole network, not the weights of a {name}. To train it on, also "
+            "with other classes or inputs: cen train --from RUN (docs/training.md), in Python "
+            "cen.finetune(cen.load(FILE), outputs=...); for its encoder alone, write that with "
             "cen.save_encoder(net, FILE, stream) and give the file"
         )
     return state

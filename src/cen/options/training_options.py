@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
 from cen.errors import ConfigError, described, did_you_mean
+from cen.fetching import is_url
 from cen.options.constraints import Amount, Count, Share, Within
 
 AGGREGATORS = ("UPGrad", "DualProj", "MGDA", "PCGrad", "AlignedMTL", "IMTLG", "Mean", "Random")
@@ -36,6 +37,9 @@ def check_weighting(name: str) -> None:
     raise ConfigError(f"train.weighting: no weighting {name!r}{hint}; known: {', '.join(known)}")
 
 
+LoggerName = Literal["csv", "tensorboard", "wandb", "mlflow"]
+
+
 @dataclass
 class Stage:
     """One stage of a staged schedule: constant rates and a fresh optimiser.
@@ -58,8 +62,13 @@ class TrainConfig:
     """How the network is trained. Everything is counted in optimiser steps.
 
     Attributes:
+        start: A run folder or a file of ``cen.save`` whose network training starts from: every
+            weight that fits is kept, while classes, inputs and outputs may be others
+            (docs/training.md); null: ``model.weights`` alone.
         steps: Length of the run; null: the sum of ``stages``. Fewer than that stops early.
-        batch_size: Samples per step, over all devices together.
+        batch_size: Samples per step, over all devices together; with ``accumulate`` of one piece.
+        accumulate: Pieces of ``batch_size`` samples that make one step, one after the other, where
+            the whole does not fit into memory. Batch norms see each piece for itself.
         optimizer: The optimiser; its state is fresh at the start and at every stage.
         encoder_lr: Learning rate of the encoder.
         decoder_lr: Learning rate of the decoder, the heads and α.
@@ -80,6 +89,10 @@ class TrainConfig:
             learning rates summed over steps. Read with ``exchange_rate`` alone.
         freeze_statistics: The encoder's norms keep the running statistics they start with, as in
             the released segmentation runs; only sensible with pretrained weights.
+        freeze_encoder: Nothing of the encoder learns, neither scales nor private stems, and its
+            norms keep their statistics; the exchange there stays as it is. Needs ``model.weights``
+            or ``start``.
+        patience: Validations without a better score after which training ends early; null: never.
         modality_dropout: Probability with which a step leaves out modalities at random, so that
             the network learns to do without them (this project's extension).
         clip_norm: Greatest norm of the gradient; null: not clipped.
@@ -100,13 +113,17 @@ class TrainConfig:
         precision: Number format, as Lightning names it.
         accelerator: ``cpu``, ``gpu``, or ``auto``: a GPU where there is one.
         devices: Number of GPUs, or of CPU processes.
+        loggers: Where figures go, by name: ``csv`` (metrics.csv, of which reports and tables are
+            made), ``tensorboard``, ``wandb``, ``mlflow`` (docs/training.md).
         log_every: Steps from one line of metrics.csv to the next.
         validate_every: Steps from one validation to the next.
         checkpoint_every: Steps from one resumable checkpoint to the next.
     """
 
+    start: str | None = None
     steps: Count | None = 1000
     batch_size: Annotated[int, Within(1, 1000000)] = 8
+    accumulate: Annotated[int, Within(1, 10000)] = 1
     optimizer: Literal["sgd", "adam", "adamw"] = "adam"
     encoder_lr: Amount = 1e-3
     decoder_lr: Amount = 1e-3
@@ -122,6 +139,8 @@ class TrainConfig:
     exchange_rate: Share | None = None
     exchange_rate_by: Annotated[float, Within(0.05, 0.9)] = 0.75
     freeze_statistics: bool = False
+    freeze_encoder: bool = False
+    patience: Count | None = None
     modality_dropout: Share = 0.0
     clip_norm: Annotated[float, Within(1e-12)] | None = None
     class_weights: list[Amount] | None = None
@@ -134,9 +153,15 @@ class TrainConfig:
     precision: Literal["32-true", "bf16-mixed", "16-mixed", "64-true"] = "32-true"
     accelerator: Literal["auto", "cpu", "gpu"] = "auto"
     devices: Annotated[int, Within(1, 1024)] = 1
+    loggers: list[LoggerName] = field(default_factory=lambda: ["csv", "tensorboard"])
     log_every: Count = 10
     validate_every: Count = 200
     checkpoint_every: Count = 200
+
+    @property
+    def samples_per_step(self) -> int:
+        """Samples of one optimiser step, over all pieces and devices."""
+        return self.batch_size * self.accumulate
 
     @property
     def max_steps(self) -> int:
@@ -150,6 +175,8 @@ class TrainConfig:
             ConfigError: Naming the key, its value and what would be right.
         """
         check_weighting(self.weighting)
+        if is_url(self.start):
+            raise ConfigError("train.start: is a URL; download the file and name what you got")
         if self.sparsity_warmup and self.exchange_rate is not None:
             raise ConfigError(
                 "train.sparsity_warmup: is not for train.exchange_rate, which steers λ itself; "
@@ -165,6 +192,28 @@ class TrainConfig:
             )
         if self.stages and self.max_steps > sum(stage.steps for stage in self.stages):
             raise ConfigError("train.steps: is more than train.stages add up to; lengthen a stage")
+        if self.exchange_rate is not None and self.freeze_encoder:
+            raise ConfigError(
+                "train.exchange_rate: needs scales that move, and train.freeze_encoder keeps those "
+                "of the encoder; leave one of them out"
+            )
+        if len(set(self.loggers)) < len(self.loggers):
+            raise ConfigError("train.loggers: names one of them twice; leave one out")
+        self._check_accumulation()
+        self._check_adversarial()
+
+    def _check_accumulation(self) -> None:
+        """Refuses what needs the gradient of a whole batch at once."""
+        if self.accumulate > 1 and self.adversarial != "none":
+            raise ConfigError("train.accumulate: is not for adversarial training; leave it out")
+        if self.accumulate > 1 and self.weighting not in ("fixed", "uncertainty"):
+            raise ConfigError(
+                f"train.accumulate: is not for train.weighting {self.weighting}, which compares the"
+                " gradients of a whole batch; say fixed or uncertainty, or leave it out"
+            )
+
+    def _check_adversarial(self) -> None:
+        """Refuses what training against discriminators cannot do."""
         if self.adversarial != "none" and self.clip_norm is not None:
             raise ConfigError("train.clip_norm: is not for adversarial training; leave it out")
         if self.adversarial != "none" and self.weighting != "fixed":

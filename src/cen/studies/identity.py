@@ -86,7 +86,8 @@ def differences(config: Config, kept: Mapping[str, Any]) -> dict[str, tuple[Any,
     default = _flat(Config().to_dict())
     ours, theirs = _as_before(_flat(config.to_dict())), _as_before({**default, **_flat(kept)})
     # Of a local file run_hash knows the content; it may lie elsewhere now.
-    apart = {*MOVABLE, *(["model.weights"] if _digest_of(config.model.weights) else [])}
+    read = {"model.weights": config.model.weights, "train.start": config.train.start}
+    apart = {*MOVABLE, *(key for key, place in read.items() if _digest_of(place))}
     keys = [key for key in ours if key not in apart and ours[key] != theirs[key]]
     return {key: (ours[key], theirs[key]) for key in keys}
 
@@ -95,7 +96,8 @@ def _changed(config: Config) -> dict[str, Any]:
     """The keys that count and differ from their first default."""
     default = _as_before(_flat(Config().to_dict())) | _FORMER | _FORMER_OF_DATA
     flat = _as_before(_flat(config.to_dict()))
-    flat["model.weights"] = _digest_of(config.model.weights) or config.model.weights
+    for key in ("model.weights", "train.start"):
+        flat[key] = _digest_of(flat[key]) or flat[key]
     return {
         key: value
         for key, value in flat.items()
@@ -104,9 +106,14 @@ def _changed(config: Config) -> dict[str, Any]:
 
 
 def _digest_of(weights: str | None) -> str | None:
-    """What is in a local file of weights, as text; None for a URL, ``imagenet`` or no file."""
-    file = Path(weights or "")
-    if not file.is_file():
+    """What is in a local file of weights, as text; None for a URL, ``imagenet`` or no file.
+
+    Of a run folder it is the file that a network is loaded from.
+    """
+    place = Path(weights or "")
+    files = (place, *(place / f"{name}.safetensors" for name in ("best", "last")))
+    file = next((file for file in files if weights and file.is_file()), None)
+    if file is None:
         return None
     state = file.stat()
     return _digest(file, state.st_size, state.st_mtime_ns)

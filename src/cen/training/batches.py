@@ -170,7 +170,8 @@ class FusionData(LightningDataModule):
     Args:
         train: training data; takes (epoch, index) keys. None where nothing is trained.
         validation: data that are scored, in validation or a test; None for none.
-        batch_size: samples per step over all processes together; per process where they are scored.
+        batch_size: samples per step over all processes together.
+        scored: samples of a batch that is scored, per process; None: ``batch_size``.
         steps: length of the run.
         seed: seed of the order of the samples.
         workers: processes that read, per process that trains.
@@ -188,6 +189,7 @@ class FusionData(LightningDataModule):
         validation: Dataset[Any] | None,
         *,
         batch_size: int,
+        scored: int | None = None,
         steps: int = 0,
         seed: int = 0,
         workers: int = 0,
@@ -198,6 +200,7 @@ class FusionData(LightningDataModule):
         super().__init__()
         self.train, self.validation = train, validation
         self.batch_size, self.steps = batch_size, steps
+        self.scored = batch_size if scored is None else scored
         self.seed, self.workers = seed, workers
         self.outputs, self.every_output = dict(outputs or {}), every_output
         self.whole = whole
@@ -243,7 +246,7 @@ class FusionData(LightningDataModule):
         assert trainer is not None
         return evaluation_loader(
             self.validation,
-            self.batch_size,
+            self.scored,
             workers=self.workers,
             rank=trainer.global_rank,
             world=trainer.world_size,

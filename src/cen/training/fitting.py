@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from lightning.pytorch import Callback, Trainer
+from lightning.pytorch.loggers import Logger
 from torch.utils.data import Dataset
 
 from cen.config import Config
@@ -27,7 +28,7 @@ from cen.training.callbacks import ExchangeMonitor, FiniteLoss, RunProgress, Ste
 from cen.training.generation.cycle_fusion import feeds_of
 from cen.training.json_files import first_process
 from cen.training.lightning_hints import quiet
-from cen.training.logs import run_loggers
+from cen.training.loggers import check_loggers, run_loggers
 from cen.training.machine import check_batch, check_machine
 from cen.training.module import DensePrediction
 from cen.training.module_choice import training_module
@@ -43,6 +44,7 @@ from cen.training.setup import (
     open_dataset,
     tasks_of,
 )
+from cen.training.start import start_from
 
 
 def fit(
@@ -70,6 +72,12 @@ def fit(
         KeyboardInterrupt: the user stopped the run. It was saved and can be resumed.
     """
     check_machine(config.train.accelerator, config.train.devices)
+    check_loggers(config.train.loggers)
+    if config.train.freeze_encoder and not (config.model.weights or config.train.start):
+        raise ConfigError(
+            "train.freeze_encoder: the encoder would keep random weights; give model.weights, or "
+            "train.start (cen train --from RUN)"
+        )
     train = open_dataset(config, "train")
     check_batch(config, train)
     validation = open_dataset(config, "validation") if config.data.validation else None
@@ -91,6 +99,8 @@ def fit(
     if resume and not resumed:
         _check_weights(config.model.weights, run_dir)
     net = build_network(config, tasks, feeds, resumed=resumed)
+    if config.train.start is not None and not resumed:
+        start_from(net, config.train.start, train)
     return train_network(
         config,
         run_dir,
@@ -173,7 +183,8 @@ def train_network(
         data = FusionData(
             train,
             validation,
-            batch_size=config.train.batch_size,
+            batch_size=config.train.samples_per_step,
+            scored=config.train.batch_size,
             steps=config.train.max_steps,
             seed=config.seed,
             workers=config.data.workers,
@@ -181,12 +192,12 @@ def train_network(
             every_output=config.train.every_output,
             whole=net.cyclic,
         )
-        _train(config.train, run_dir, module, data, metadata or {}, resume, progress, callbacks)
+        _train(config, run_dir, module, data, metadata or {}, resume, progress, callbacks)
     return net
 
 
 def _train(
-    how: TrainConfig,
+    config: Config,
     run_dir: Path,
     module: DensePrediction,
     data: FusionData,
@@ -196,11 +207,16 @@ def _train(
     callbacks: tuple[Callback, ...],
 ) -> None:
     """Runs the trainer in a folder that is this process's own."""
-    last, resume_step, restored = run_dir / LAST, 0, Restored()
+    how, last, resume_step, restored = config.train, run_dir / LAST, 0, Restored()
     if resume and last.exists():
         content = read_checkpoint(run_dir)
         check_network(run_dir, content, module)
         resume_step = int(content["global_step"])
+        if how.max_steps < resume_step:
+            raise ConfigError(
+                f"train.steps: {how.max_steps}, but the run in {run_dir} has done {resume_step}; "
+                "give more"
+            )
     finite, stop = FiniteLoss(how.log_every), StopRequest()
     watchers = [
         *callbacks,
@@ -213,13 +229,15 @@ def _train(
             run_dir,
             every=how.checkpoint_every,
             validate_every=None if data.validation is None else how.validate_every,
+            patience=how.patience,
             metadata=metadata,
             finite=finite,
             stop=stop,
         ),
     ]
+    loggers = run_loggers(run_dir, how.loggers, resume_step, config.to_dict())
     with quiet():
-        trainer = _trainer(how, run_dir, watchers, resume_step, data.validation is not None)
+        trainer = _trainer(how, run_dir, watchers, loggers, data.validation is not None)
     keep_signals(trainer)
 
     def reached() -> int:
@@ -270,7 +288,11 @@ def _end_noted(run_dir: Path, steps: int, reached: Callable[[], int]) -> Iterato
 
 
 def _trainer(
-    how: TrainConfig, run_dir: Path, callbacks: list[Callback], resume_step: int, validates: bool
+    how: TrainConfig,
+    run_dir: Path,
+    callbacks: list[Callback],
+    loggers: list[Logger],
+    validates: bool,
 ) -> Trainer:
     strategy = "auto"
     if how.devices > 1 and how.adversarial != "none":
@@ -292,7 +314,7 @@ def _trainer(
         gradient_clip_val=how.clip_norm,
         # The loaders deal out the samples themselves, so that a resumed run reads the same ones.
         use_distributed_sampler=False,
-        logger=run_loggers(run_dir, resume_step),
+        logger=loggers,
         callbacks=callbacks,
         enable_progress_bar=any(isinstance(callback, RunProgress) for callback in callbacks),
         enable_model_summary=False,

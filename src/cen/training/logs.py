@@ -1,4 +1,4 @@
-"""Where the figures of a run go: a CSV file that survives resuming, and TensorBoard."""
+"""Logging the figures of a run, and the CSV file of them that survives resuming."""
 
 from __future__ import annotations
 
@@ -10,23 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import Trainer
-from lightning.pytorch.loggers import Logger, TensorBoardLogger
+from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
 from cen.files import write_text
-
-
-def run_loggers(run_dir: Path, resume_step: int = 0) -> list[Logger]:
-    """The loggers of a run folder: metrics.csv and tensorboard/.
-
-    Args:
-        run_dir: the run folder.
-        resume_step: steps already done by the run that is resumed; what was logged after them is
-            dropped, because those steps are taken again.
-    """
-    purge = resume_step + 1 if resume_step else None
-    board = TensorBoardLogger(run_dir, name="tensorboard", version="", purge_step=purge)
-    return [MetricsFile(run_dir / "metrics.csv", resume_step), board]
 
 
 def log_figures(trainer: Trainer, figures: Mapping[str, float]) -> None:

@@ -15,7 +15,7 @@ from cen import exchange
 from cen.errors import ConfigError, ShapeError
 from cen.losses import fusion_loss, output_losses
 from cen.models import ChannelExchangeNetwork, Output
-from cen.optim import Schedule, build_optimizer, param_groups
+from cen.optim import Schedule, build_optimizer, freeze_encoder, param_groups
 from cen.options.training_options import TrainConfig
 from cen.stream import Stream, input_of
 from cen.training.absent_streams import absent_rows, kept
@@ -89,9 +89,12 @@ class DensePrediction(LightningModule):
         self.figures: dict[str, Tensor] = {}
         self.validated: dict[str, dict[str, Any]] = {}
         self.shown: dict[str, float | str] = {}
+        self._whole: dict[str, Tensor] | None = None
         if how.freeze_statistics:
             # A decoder has no pretrained statistics to keep.
             exchange.freeze_statistics(net.encoder)
+        if how.freeze_encoder:
+            freeze_encoder(net)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """The optimiser, with an encoder and a decoder group."""
@@ -116,18 +119,49 @@ class DensePrediction(LightningModule):
             tuple(self.net.inputs), self.how.modality_dropout, self.seed, step
         )
         self.schedule.apply(self.trainer.optimizers[0], step)
+        if self.how.freeze_encoder:
+            freeze_encoder(self.net)  # validation leaves all of it in training mode
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Loss of one batch; fills ``figures`` with its parts (tensors, not read back)."""
+        """Loss of one batch; fills ``figures`` with its parts (tensors, not read back).
+
+        With ``accumulate`` the batch is that of the whole step: all pieces but the last have left
+        their gradients when this returns the loss of the last.
+        """
+        if self.how.accumulate == 1:
+            return self._loss(batch)
+        self._whole = targets_of(self.net, batch)
+        self.trainer.optimizers[0].zero_grad()
+        noted: list[dict[str, Tensor]] = []
+        *others, last = cut(batch, self.how.accumulate)
+        for piece in others:
+            loss = self._loss(piece, last=False) / self.how.accumulate
+            noted.append(self.figures)
+            with torch.autocast(self.device.type, enabled=False):
+                # Not for DDP, which averages the gradients in the pass of the last piece.
+                self.trainer.strategy.backward(loss, None)
+        loss = self._loss(last)
+        noted.append(self.figures)
+        self.figures = mean_of(noted)
+        return loss / self.how.accumulate
+
+    def optimizer_zero_grad(self, epoch: int, batch_idx: int, optimizer: Any) -> None:
+        """Drops the gradients of the last step, unless pieces of this one have left theirs."""
+        if self.how.accumulate == 1:
+            optimizer.zero_grad()
+
+    def _loss(self, batch: Batch, last: bool = True) -> Tensor:
+        """The loss of a batch or a piece of it; the last one holds the penalty of the step."""
         targets = targets_of(self.net, batch)
         outputs = self.net(inputs_of(self.net, batch, self.present))
-        return self._total(outputs, targets)
+        return self._total(outputs, targets, last=last)
 
     def _total(
         self,
         outputs: Mapping[str, Output],
         targets: Mapping[str, Tensor],
         amend: Callable[[dict[str, Tensor]], dict[str, Tensor]] | None = None,
+        last: bool = True,
     ) -> Tensor:
         """The loss of a step; ``amend`` changes the outputs' losses before they are weighed."""
         losses = fusion_loss(
@@ -142,6 +176,21 @@ class DensePrediction(LightningModule):
         if amend is not None:
             parts = amend(parts)
         weighted = self.weighting(parts, present, self._gradient_scale())
+        self.figures = {f"train/{name}": term.detach() for name, term in terms.items()}
+        # Once per step: pieces are divided by their number.
+        penalty = self._penalty() * self.how.accumulate if last else 0.0
+        auxiliary = self.net.auxiliary_loss()
+        loss: Tensor = weighted.total + penalty + getattr(self.how, self.net.auxiliary) * auxiliary
+        self.figures = {"train/loss": loss.detach(), **self.figures}
+        if auxiliary.requires_grad:
+            self.figures[f"train/{self.net.auxiliary}"] = auxiliary.detach()
+        if len(self.net.outputs) > 1 or list(self.weighting.parameters()):
+            weights = weighted.weights.items()
+            self.figures |= {f"weight/{name}": weight.detach() for name, weight in weights}
+        return loss
+
+    def _penalty(self) -> Tensor:
+        """The penalty of a step; notes it and its weight in the figures."""
         sparsity = self._sparsity()
         if self.controller is None:
             rising = self.how.sparsity_warmup * self.schedule.steps
@@ -150,20 +199,9 @@ class DensePrediction(LightningModule):
             penalty = weight * sparsity
         else:
             penalty, weight = self.controller(self.trainer.global_step, self.present)
-        auxiliary = self.net.auxiliary_loss()
-        loss: Tensor = weighted.total + penalty + getattr(self.how, self.net.auxiliary) * auxiliary
-        self.figures = {
-            "train/loss": loss.detach(),
-            "train/sparsity": sparsity.detach(),
-            "lambda": weight.detach(),
-            **{f"train/{name}": term.detach() for name, term in terms.items()},
-        }
-        if auxiliary.requires_grad:
-            self.figures[f"train/{self.net.auxiliary}"] = auxiliary.detach()
-        if len(self.net.outputs) > 1 or list(self.weighting.parameters()):
-            weights = weighted.weights.items()
-            self.figures |= {f"weight/{name}": weight.detach() for name, weight in weights}
-        return loss
+        noted = {"train/sparsity": sparsity.detach(), "lambda": weight.detach()}
+        self.figures = {**noted, **self.figures}
+        return penalty
 
     def optimizer_step(
         self,
@@ -228,40 +266,43 @@ class DensePrediction(LightningModule):
     def _balance(
         self, terms: Mapping[Stream, Tensor], targets: Mapping[str, Tensor]
     ) -> tuple[Mapping[Stream, Tensor], Mapping[str, Tensor] | None]:
-        """Weighs the terms of a process so that their mean over processes is the global one.
+        """Weighs the terms of a part of a step so that their mean over parts is the global one.
 
         A loss is a mean over the pixels with ground truth, and processes differ in how many they
-        have. Gradients are averaged over processes without knowing that.
+        have, as do pieces that are accumulated. Gradients are averaged without knowing that.
 
         Returns:
             The terms; and by output, 1 where any process has ground truth for it, else 0, as far as
             a weighting asks for that.
         """
-        alone = self.trainer.world_size == 1
+        parts = self.trainer.world_size * self.how.accumulate
         asked = isinstance(self.weighting, UncertaintyWeighting)
-        if alone and not asked:
+        if parts == 1 and not asked:
             return terms, None
         names = list(self.net.outputs)
         local = torch.stack([self._counted(name, targets[name]) for name in names])
-        total = local.clone()
-        if not alone:
+        whole = targets if self._whole is None else self._whole
+        total = torch.stack([self._counted(name, whole[name]) for name in names])
+        if self.trainer.world_size > 1:
             torch.distributed.all_reduce(total)
         present = dict(zip(names, (total > 0).float(), strict=True)) if asked else None
-        if alone:
+        if parts == 1:
             return terms, present
-        share = local * self.trainer.world_size / total.clamp(min=1e-12)
+        share = local * parts / total.clamp(min=1e-12)
         factor = dict(zip(names, share, strict=True))
         return {key: term * factor[key.output] for key, term in terms.items()}, present
 
     def _tallies(self, targets: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """What losses need to know of the batches of all processes; nothing for a process alone."""
-        if self.trainer.world_size == 1:
+        """What losses need to know of the whole step, where they see a part of it."""
+        several = self.trainer.world_size > 1
+        if not several and self.how.accumulate == 1:
             return {}
         tallies = {}
         for name, task in self.net.outputs.items():
-            tally = task.rules.tally(targets[name])
+            tally = task.rules.tally((self._whole or targets)[name])
             if tally is not None:
-                torch.distributed.all_reduce(tally)
+                if several:
+                    torch.distributed.all_reduce(tally)
                 tallies[name] = tally
         return tallies
 
@@ -303,6 +344,25 @@ def inputs_of(
                 f" {', '.join(batch)}"
             )
     return {name: net.enter(name, batch[name]) for name in present}
+
+
+def cut(batch: Batch, pieces: int) -> list[dict[str, Any]]:
+    """A batch in pieces of as many samples each: tensors and lists of names alike."""
+    samples = len(next(iter(batch.values())))
+    size = samples // pieces
+    return [
+        {name: values[first : first + size] for name, values in batch.items()}
+        for first in range(0, samples, size)
+    ]
+
+
+def mean_of(noted: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """The mean of every figure over the pieces that have it."""
+    names = dict.fromkeys(name for figures in reversed(noted) for name in figures)
+    return {
+        name: torch.stack([figures[name] for figures in noted if name in figures]).mean()
+        for name in names
+    }
 
 
 def prediction_streams(net: ChannelExchangeNetwork) -> tuple[str, ...]:

@@ -71,6 +71,7 @@ class RunCheckpoint(Checkpoint):
         run_dir: the run folder.
         every: steps from one resumable checkpoint to the next.
         validate_every: steps from one validation to the next, None for no validation.
+        patience: validations without a better score after which training ends; None: never.
         metadata: what is stored beside the weights: classes, preprocessing, ...
         finite: consulted before writing, so that a ruined network never replaces a good one.
         stop: asked after each step (with several processes, after each logged step); a request
@@ -83,6 +84,7 @@ class RunCheckpoint(Checkpoint):
         *,
         every: int,
         validate_every: int | None,
+        patience: int | None = None,
         metadata: Mapping[str, Any],
         finite: FiniteLoss,
         stop: StopRequest,
@@ -91,7 +93,9 @@ class RunCheckpoint(Checkpoint):
         self.every, self.validate_every = every, validate_every
         self.metadata = dict(metadata)
         self.finite, self.stop = finite, stop
+        self.patience = patience
         self.best: float | None = None
+        self.waited = 0
 
     @property
     def resume_path(self) -> Path:
@@ -99,12 +103,21 @@ class RunCheckpoint(Checkpoint):
         return self.run_dir / "checkpoints" / "last.ckpt"
 
     def state_dict(self) -> dict[str, Any]:
-        """The best score so far."""
-        return {"best": self.best}
+        """The best score so far, and the validations since."""
+        return {"best": self.best, "waited": self.waited}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Takes up the best score of the run that is resumed."""
         self.best = state_dict["best"]
+        self.waited = state_dict.get("waited", 0)  # files of older versions have none
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Ends a run at once that has ended for want of a better score, and is resumed."""
+        trainer.should_stop = trainer.should_stop or self._out_of_patience
+
+    @property
+    def _out_of_patience(self) -> bool:
+        return self.patience is not None and self.waited >= self.patience
 
     def on_train_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
@@ -132,8 +145,11 @@ class RunCheckpoint(Checkpoint):
         self.finite.check(trainer, pl_module)
         score = mean_headline(pl_module.validated)
         if score is not None and (self.best is None or score > self.best):
-            self.best = score
+            self.best, self.waited = score, 0
             self._save_network(trainer, pl_module, "best.safetensors")
+        else:
+            self.waited += 1
+        trainer.should_stop = trainer.should_stop or self._out_of_patience
         self._step_done(trainer, pl_module)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

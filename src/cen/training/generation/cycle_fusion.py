@@ -38,8 +38,9 @@ class CycleTerm(DensePrediction):
         outputs: Mapping[str, Output],
         targets: Mapping[str, Tensor],
         amend: Callable[[dict[str, Tensor]], dict[str, Tensor]] | None = None,
+        last: bool = True,
     ) -> Tensor:
-        loss = super()._total(outputs, targets, amend)
+        loss = super()._total(outputs, targets, amend, last)
         if not self.how.cycle_weight:
             return loss
         again = self._again(outputs, targets)

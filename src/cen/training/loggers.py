@@ -1,0 +1,107 @@
+"""Where the figures of a run go, by the names of ``train.loggers``."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import uuid
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch.loggers import Logger, MLFlowLogger, TensorBoardLogger, WandbLogger
+from lightning.pytorch.utilities import rank_zero_only
+
+from cen.errors import ConfigError
+from cen.options.training_options import LoggerName
+from cen.training.json_files import first_process, read_json, write_json
+from cen.training.logs import MetricsFile
+
+_PACKAGES = {"wandb": "wandb", "mlflow": "mlflow"}
+_PROJECT = "cen"
+_KNOWN = "loggers.json"
+"""The file of a run folder with what a service calls the run, so that a resumed run goes on."""
+
+
+def check_loggers(names: Sequence[LoggerName]) -> None:
+    """Refuses loggers whose package is not installed, before anything is read or written."""
+    for name in names:
+        if name in _PACKAGES and importlib.util.find_spec(_PACKAGES[name]) is None:
+            raise ConfigError(
+                f"train.loggers: {name} needs the package {_PACKAGES[name]}; install it with: "
+                f"pip install {_PACKAGES[name]}"
+            )
+
+
+def run_loggers(
+    run_dir: Path,
+    names: Sequence[LoggerName],
+    resume_step: int = 0,
+    config: Mapping[str, Any] | None = None,
+) -> list[Logger]:
+    """The loggers of a run.
+
+    Args:
+        run_dir: the run folder.
+        names: which.
+        resume_step: steps already done by the run that is resumed; what was logged after them is
+            dropped by csv and tensorboard, because those steps are taken again.
+        config: the configuration, for services that show it.
+
+    Raises:
+        ConfigError: a service cannot be had.
+    """
+    loggers: list[Logger] = []
+    for name in names:
+        if name == "csv":
+            loggers.append(MetricsFile(run_dir / "metrics.csv", resume_step))
+        elif name == "tensorboard":
+            purge = resume_step + 1 if resume_step else None
+            loggers.append(
+                TensorBoardLogger(run_dir, name="tensorboard", version="", purge_step=purge)
+            )
+        else:
+            loggers.append(_service(name, run_dir, config or {}))
+    return loggers
+
+
+def _service(name: LoggerName, run_dir: Path, config: Mapping[str, Any]) -> Logger:
+    """Weights & Biases or MLflow, as their own environment variables say."""
+    known: dict[str, str] = read_json(run_dir / _KNOWN, {})
+    make = _wandb if name == "wandb" else _mlflow
+    try:
+        logger, identity = make(run_dir, known.get(name))
+        if name not in known and first_process():
+            write_json(run_dir / _KNOWN, {**known, name: identity})
+            logger.log_hyperparams(dict(config))
+    except Exception as error:  # of many types: no key, no network, another server
+        raise ConfigError(f"train.loggers: {name} cannot be used: {error}") from error
+    return logger
+
+
+def _wandb(run_dir: Path, known: str | None) -> tuple[Logger, str]:
+    identity = known or uuid.uuid4().hex[:12]
+    project = os.environ.get("WANDB_PROJECT", _PROJECT)
+    logger = WandbLogger(run_dir.name, run_dir, id=identity, project=project)
+    if first_process():
+        _ = logger.experiment  # asks for its key now rather than after the first steps
+    return logger, identity
+
+
+class _MLflow(MLFlowLogger):
+    """Figures by names such as ``train.loss``.
+
+    MLflow's store of files takes ``lr/encoder`` for a file in a folder ``lr``, which is a figure.
+    """
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Adds a value to each figure."""
+        super().log_metrics({name.replace("/", "."): v for name, v in metrics.items()}, step)
+
+
+def _mlflow(run_dir: Path, known: str | None) -> tuple[Logger, str]:
+    experiment = os.environ.get("MLFLOW_EXPERIMENT_NAME", _PROJECT)
+    place = os.environ.get("MLFLOW_TRACKING_URI", f"sqlite:///{run_dir.resolve()}/mlflow.db")
+    logger = _MLflow(experiment, run_dir.name, place, run_id=known)
+    return logger, (logger.run_id or "") if first_process() else ""

@@ -174,6 +174,16 @@ def test_of_a_file_of_weights_its_content_counts(tmp_path: Path) -> None:
     one.write_bytes(b"cc")  # made anew
     assert run_hash(of(one), DATA, {}) not in hashes
 
+    def started(run: Path) -> Config:
+        return Config.from_dict({"train": {"start": str(run)}})
+
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "last.safetensors").write_bytes(b"n")
+    one, copy = (started(tmp_path / name) for name in ("a", "b"))
+    assert run_hash(one, DATA, {}) == run_hash(copy, DATA, {}) != run_hash(Config(), DATA, {})
+    assert differences(one, copy.to_dict()) == {}
+
 
 def test_the_hash_is_the_same_tomorrow() -> None:
     """Pinned: a change would orphan all runs that people have."""

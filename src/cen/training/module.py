@@ -21,6 +21,7 @@ from cen.stream import Stream, input_of
 from cen.training.absent_streams import absent_rows, kept
 from cen.training.fusion_scores import FusionScores, subsets
 from cen.training.generator_statistics import generating
+from cen.training.pieces import cut, mean_of
 from cen.training.rate import RateController
 from cen.weighting import GradientWeighting, UncertaintyWeighting, make_weighting
 
@@ -344,25 +345,6 @@ def inputs_of(
                 f" {', '.join(batch)}"
             )
     return {name: net.enter(name, batch[name]) for name in present}
-
-
-def cut(batch: Batch, pieces: int) -> list[dict[str, Any]]:
-    """A batch in pieces of as many samples each: tensors and lists of names alike."""
-    samples = len(next(iter(batch.values())))
-    size = samples // pieces
-    return [
-        {name: values[first : first + size] for name, values in batch.items()}
-        for first in range(0, samples, size)
-    ]
-
-
-def mean_of(noted: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
-    """The mean of every figure over the pieces that have it."""
-    names = dict.fromkeys(name for figures in reversed(noted) for name in figures)
-    return {
-        name: torch.stack([figures[name] for figures in noted if name in figures]).mean()
-        for name in names
-    }
 
 
 def prediction_streams(net: ChannelExchangeNetwork) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ INK = "#1f2933"
 MUTED = "#6b7785"
 RULE = "#dde2e8"
 EMPTY = "#eef1f4"
+FAINT = "#b8c0ca"
 ENSEMBLE = "#111827"
 _STREAMS = ("#2563eb", "#d97706", "#059669", "#a21caf", "#dc2626", "#0891b2", "#65a30d", "#7c3aed")
 

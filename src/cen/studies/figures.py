@@ -14,12 +14,16 @@ from matplotlib.ticker import PercentFormatter
 
 from cen.report.curves import Captioned, label_steps
 from cen.report.runfolder import RunFolder, Series, read_run
-from cen.report.style import INK, MUTED, house_style, new_axes
+from cen.report.style import FAINT, INK, MUTED, house_style, new_axes
 from cen.studies.columns import Column
+from cen.studies.grid import Row
 from cen.studies.intervals import summarise
-from cen.studies.results import Record, by_seed
+from cen.studies.results import Record, by_place, by_seed
+from cen.studies.row_colours import row_colours
 from cen.studies.spec import Study
 from cen.studies.study_tables import grouped
+
+OTHERS = "other rows"
 
 
 def learning_curves(study: Study, records: Sequence[Record]) -> list[Captioned]:
@@ -31,12 +35,12 @@ def learning_curves(study: Study, records: Sequence[Record]) -> list[Captioned]:
     )
     figures = []
     with house_style():
-        for data, budget, here in _by_place(records):
+        for data, budget, here in by_place(records):
             figure, axes = new_axes(f"{data}, {budget:g}× steps: validation", 7.0, 4.0)
-            for index, (row, mine) in enumerate(grouped(study, here)):
+            for row, mine, colour in _coloured(study, here):
                 curves = [c for c in (_curve(read(r.folder), column) for r in mine) if c]
                 if curves:
-                    _band(axes, curves, row.label, _colour(index))
+                    _band(axes, curves, row.label, colour)
             if axes.lines:
                 _finish(axes, column)
                 label_steps(axes)
@@ -55,8 +59,8 @@ def budget_curves(study: Study, records: Sequence[Record]) -> list[Captioned]:
             if len({r.run.budget for r in here}) < 2:
                 continue
             figure, axes = new_axes(f"{data}: test score over the length of training", 7.0, 4.0)
-            for index, (row, mine) in enumerate(grouped(study, here)):
-                _errorbars(axes, mine, column, _steps, row.label, _colour(index))
+            for row, mine, colour in _coloured(study, here):
+                _errorbars(axes, mine, column, _steps, row.label, colour)
             _finish(axes, column)
             axes.set_xscale("log", base=2)
             label_budget(axes, sorted({_steps(r) for r in here}))
@@ -72,10 +76,11 @@ def sweep_curves(study: Study, records: Sequence[Record]) -> list[Captioned]:
         for name, sweep in study.sweeps.items():
             label = sweep.label or sweep.key
             mine = [r for r in records if r.run.row.sweep and r.run.row.sweep[0] == name]
-            for data, budget, here in _by_place(mine):
+            for data, budget, here in by_place(mine):
                 figure, axes = new_axes(f"{data}, {budget:g}× steps: {label}", 6.0, 3.8)
                 for index, column in enumerate(columns):
-                    _errorbars(axes, here, column, _swept, column.head, _colour(index))
+                    colour = matplotlib.colors.to_hex(f"C{index % 10}")
+                    _errorbars(axes, here, column, _swept, column.head, colour)
                 if sweep.log:
                     least = min(value for value in sweep.values if value > 0)
                     axes.set_xscale("symlog", linthresh=least, linscale=0.4)
@@ -107,12 +112,18 @@ def label_budget(axes: Axes, steps: Sequence[float]) -> None:
     axes.minorticks_off()
 
 
-def _by_place(records: Sequence[Record]) -> list[tuple[str, float, list[Record]]]:
-    """Records by data set and budget."""
-    groups: dict[tuple[str, float], list[Record]] = {}
-    for record in records:
-        groups.setdefault((record.run.data, record.run.budget), []).append(record)
-    return [(*place, groups[place]) for place in sorted(groups)]
+def _coloured(study: Study, records: Sequence[Record]) -> list[tuple[Row, list[Record], str]]:
+    """Rows with their records and colours, those in grey first, so that they lie below."""
+    colours = row_colours(study, records)
+    groups = [(row, mine, colours[row.name]) for row, mine in grouped(study, records)]
+    return sorted(groups, key=lambda group: group[2] != FAINT)
+
+
+def _label(axes: Axes, label: str, colour: str) -> str:
+    """What a legend calls a line: of those in grey the first one stands for all."""
+    if colour != FAINT:
+        return label
+    return "_" if OTHERS in axes.get_legend_handles_labels()[1] else OTHERS
 
 
 def _curve(run: RunFolder, column: Column) -> Series | None:
@@ -131,8 +142,8 @@ def _curve(run: RunFolder, column: Column) -> Series | None:
 def _band(axes: Axes, curves: Sequence[Series], label: str, colour: str) -> None:
     steps = sorted(set(curves[0]).intersection(*curves[1:]))
     values = np.array([[curve[step] for step in steps] for curve in curves])
-    axes.plot(steps, values.mean(0), label=label, color=colour, lw=1.8)
-    if len(curves) > 1:
+    axes.plot(steps, values.mean(0), label=_label(axes, label, colour), color=colour, lw=1.8)
+    if len(curves) > 1 and colour != FAINT:
         axes.fill_between(steps, values.min(0), values.max(0), color=colour, alpha=0.12, lw=0)
 
 
@@ -162,6 +173,7 @@ def _errorbars(
         means, spreads = zip(*((s.mean, s.std or 0.0) for _, s in summaries), strict=True)
         look: dict[str, Any] = {"marker": "o", "ms": 4, "lw": 1.6, "capsize": 2.5}
         places = [x for x, _ in summaries]
+        label = _label(axes, label, colour)
         axes.errorbar(places, means, yerr=spreads, label=label, color=colour, **look)
 
 
@@ -173,11 +185,3 @@ def _finish(axes: Axes, column: Column) -> None:
     axes.legend(loc="center left" if many else "best", bbox_to_anchor=(1, 0.5) if many else None)
     axes.tick_params(colors=MUTED)
     axes.xaxis.label.set_color(INK)
-
-
-def _colour(index: int) -> str:
-    """A colour per row: the first ten are distinct, then they repeat darker."""
-    base = matplotlib.colormaps["tab10"](index % 10)
-    dark = 0.55 if index >= 10 else 1.0
-    red, green, blue = (dark * part for part in base[:3])
-    return matplotlib.colors.to_hex((red, green, blue))

@@ -166,6 +166,14 @@ def by_seed(records: Sequence[Record], column: Column) -> dict[int, float]:
     return {seed: value for seed, value in values.items() if value is not None}
 
 
+def by_place(records: Sequence[Record]) -> list[tuple[str, float, list[Record]]]:
+    """Records by data set and budget."""
+    groups: dict[tuple[str, float], list[Record]] = {}
+    for record in records:
+        groups.setdefault((record.run.data, record.run.budget), []).append(record)
+    return [(*place, groups[place]) for place in sorted(groups)]
+
+
 def _exchange_rate(folder: Path) -> float | None:
     """The share of own channels that are replaced, at the end of training.
 

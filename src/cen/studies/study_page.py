@@ -11,6 +11,7 @@ from typing import Any
 
 from cen.report.exchange_map import exchange_maps
 from cen.report.templating import Drawing, drawing, render_page
+from cen.studies.dot_plots import dot_plots
 from cen.studies.figures import budget_curves, learning_curves, read, sweep_curves
 from cen.studies.results import Record
 from cen.studies.spec import Study
@@ -44,6 +45,7 @@ def render(
         study=study,
         remarks=_remarks(facts),
         study_facts={term: text for term, text in terms.items() if term != "Command"},
+        dots=[drawing(figure) for figure in dot_plots(study, records)],
         scores=score_tables(study, records),
         comparisons=comparison_tables(study, records),
         published=published_table(study) if study.published else None,

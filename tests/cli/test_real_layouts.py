@@ -9,6 +9,7 @@ import h5py
 import numpy as np
 import pytest
 import yaml
+from tests.data.readers.made_up import MADE_UP
 
 from cen import cli
 from cen.data.formats.label_maps import read_labels
@@ -46,6 +47,15 @@ def test_nothing_is_wrong_with_what_is_written(
     assert found["splits"]["test"]["samples"] == 3
     unit = {"nyudv2-mat": 1.0, "taskonomy": 1 / 512}.get(layout, 0.001)
     assert found["units"] == {"depth_zbuffer" if layout == "taskonomy" else "depth": unit}
+
+
+@pytest.mark.parametrize("layout", MADE_UP)
+def test_nothing_is_wrong_with_what_is_made_up(
+    layout: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, out = check(layout, MADE_UP[layout](tmp_path / "data"), capsys)
+    found = json.loads(out)
+    assert (code, found["ok"], found["splits"]["test"]["samples"]) == (0, True, 2)
 
 
 def test_a_label_beyond_the_mapping_is_found(

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from cen.documents import read_yaml
 from cen.errors import DataError, did_you_mean
@@ -88,3 +88,18 @@ def class_names(
     if not names:
         raise DataError(f"{root}: there must be at least one class")
     return names
+
+
+def published_classes(
+    classes: int | Sequence[str] | None,
+    names: Sequence[str],
+    palette: ArrayLike,
+    where: Path,
+) -> Classes:
+    """The classes of a published data set, under other names where as many are given."""
+    count = classes if isinstance(classes, int) else len(classes or names)
+    if count != len(names):
+        raise DataError(f"{where}: has {len(names)} classes, not {count}")
+    if classes is not None and not isinstance(classes, int):
+        names = [str(name) for name in classes]
+    return Classes(tuple(names), np.array(palette, dtype=np.uint8))

@@ -14,6 +14,10 @@ LAYOUTS: dict[str, str] = {
     "nyudv2-mat": "cen.data.readers.nyudv2_mat.NYUDv2Mat",
     "sunrgbd": "cen.data.readers.sunrgbd.SUNRGBD",
     "taskonomy": "cen.data.readers.taskonomy.Taskonomy",
+    "mfnet": "cen.data.readers.mfnet.MFNet",
+    "pst900": "cen.data.readers.pst900.PST900",
+    "deliver": "cen.data.readers.deliver.DELIVER",
+    "mcubes": "cen.data.readers.mcubes.MCubeS",
     "folder": "cen.data.readers.aligned_folder.AlignedFolder",
     "shards": "cen.data.readers.shards.Shards",
 }

@@ -17,7 +17,7 @@ from cen.data.fields.modality import Modality
 from cen.data.formats import matfiles
 from cen.data.formats.file_bytes import is_file, ordinary
 from cen.data.readers.aligned import AlignedDataset, Frame
-from cen.data.readers.dataset_yaml import Classes, describe, palette_of
+from cen.data.readers.dataset_yaml import describe, palette_of, published_classes
 from cen.data.readers.sunrgbd_lists import (
     frame_labels,
     group_frames,
@@ -112,13 +112,8 @@ class SUNRGBD(AlignedDataset):
         self._missing = missing
         names = matfiles.load_v5(folder / CLASSES, ("seg37list",)).texts("seg37list")
         self._label_of = {_plain(name): label for label, name in enumerate(names, start=1)}
-        if classes is not None:
-            count = classes if isinstance(classes, int) else len(classes)
-            if count != len(names):
-                raise DataError(f"{folder / CLASSES}: has {len(names)} classes, not {count}")
-            names = list(names) if isinstance(classes, int) else [str(name) for name in classes]
         palette = palette_of(describe(folder, ("palette", "classes")), len(names))
-        self.labels = {"segmentation": Classes(tuple(names), palette)}
+        self.labels = {"segmentation": published_classes(classes, names, palette, folder / CLASSES)}
         self.fields = {
             "rgb": {"kind": "image"},
             "depth": {

@@ -16,9 +16,9 @@ import cen
 from cen import cli
 from cen.bench.bench_exchange import Ratio
 from cen.bench.scales import set_rate
-from cen.cli import export
 from cen.documents import read_yaml
 from cen.models import load, save
+from cen.training.export_samples import samples_of
 
 
 @pytest.fixture(scope="module")
@@ -210,12 +210,16 @@ def test_predict_on_a_split_of_the_data_of_the_run(
 
 
 def test_exports_are_compared_on_samples_of_the_run(run: Path) -> None:
-    samples, real = export._samples(cen.load(run), run)
+    samples, training, real = samples_of(cen.load(run), run)
     assert real
-    assert [tuple(sample["rgb"].shape) for sample in samples] == [
-        (1, 3, 64, 96), (1, 3, 64, 64), (4, 3, 64, 128), (1, 3, 128, 64),
-    ]  # fmt: skip
-    assert all(sample["depth"].shape[1] == 1 for sample in samples)
+    assert not training
+    shapes = [tuple(sample.inputs["rgb"].shape) for sample in samples]
+    assert shapes[:3] == [(1, 3, 64, 96), (1, 3, 64, 64), (4, 3, 64, 64)]
+    assert shapes[3:] == [(b, 3, *size) for size in ((64, 128), (128, 64)) for b in (1, 4)]
+    assert all(sample.raw["depth"].ndim == 3 for sample in samples)
+    scored, training, _ = samples_of(cen.load(run), run, calibrated=3)
+    assert len(training) == 3
+    assert scored[0].labels["segmentation"].shape == (1, 64, 96)
 
 
 def test_predict_with_another_unit_is_warned_of(

@@ -9,17 +9,10 @@ from typing import TYPE_CHECKING
 
 from cen.cli import printing, sources, words
 from cen.cli.parser import Parser
-from cen.errors import CenError, ConfigError, nearest
+from cen.errors import ConfigError, nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from torch import Tensor
-
     from cen.models import ChannelExchangeNetwork
-
-_SIZES = ((1, 1, 1), (4, 1, 2), (1, 2, 1))
-"""Batch, and height and width over the least ones, of the samples that are compared."""
 
 
 def add(parser: Parser) -> None:
@@ -32,40 +25,77 @@ def add(parser: Parser) -> None:
         "--all-subsets", action="store_true", help="a file for every subset of the modalities"
     )
     parser.add_argument(
+        "--raw",
+        action="store_true",
+        help="take 8-bit images and metres as they are: clipping, encoding and normalisation "
+        "become part of the file",
+    )
+    parser.add_argument(
         "--fold", action="store_true", help="compute once what exchange made equal (cen.fold)"
+    )
+    parser.option(
+        "--precision precision",
+        ["fp32", "fp16", "int8"],
+        "of what is computed; int8 (ONNX alone) is calibrated on training samples and scored on "
+        "those of the validation split",
+        "fp32",
+    )
+    parser.option(
+        "--tolerance T",
+        words.factor(0, 100),
+        "largest difference allowed, of the largest value (default: 1e-4, with fp16 0.02); with "
+        "int8 points of mIoU that may be lost (default: 1)",
+    )
+    parser.option(
+        "--calibration N", words.whole(1, 10000), "training samples for int8; default: 32"
     )
     printing.add_json(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Exports, and prints how each file compares."""
-    source = sources.network_source(args.run_folder)
-    words.out_folder("--out", args.out)
     if args.inputs and args.all_subsets:
         raise ConfigError("--inputs and --all-subsets: give one of them")
+    if args.calibration and args.precision != "int8":
+        raise ConfigError("--calibration: is of --precision int8 alone; leave it out")
+    source = sources.network_source(args.run_folder)
+    words.out_folder("--out", args.out)
     import cen
-    from cen.predict.exporting import export
+    from cen.predict.exporting import Exporting, export
+    from cen.training.export_samples import samples_of
     from cen.training.fusion_scores import subsets
 
+    how = Exporting(args.format, args.fold, args.raw, args.precision, args.tolerance)
     net = cen.load(source)
     which = [tuple(net.inputs)]
     if args.all_subsets:
         which = [s for s in subsets(tuple(net.inputs)) if net.predicted_from(s)]
     elif args.inputs:
         which = [_chosen(args.inputs, net)]
-    samples, real = _samples(net, source)
+    calibrated = (args.calibration or 32) if how.precision == "int8" else 0
+    samples, calibration, real = samples_of(net, source, calibrated)
     rows, figures = [], {}
     for names in which:
         path = args.out / f"{'+'.join(names)}.{args.format}"
-        own = [{name: sample[name] for name in names} for sample in samples]
-        found = export(net, path, own, form=args.format, folded=args.fold)
+        found = export(net, path, samples, how, names=names, calibration=calibration)
         figures["+".join(names)] = {"file": str(path), **found._asdict()}
         values = (f"{found.difference:.1e}", f"{100 * found.labels:.3f}")
+        scores = [f"{score:.2f}" for pair in found.miou.values() for score in pair]
         speeds = (f"{1000 * found.seconds:.1f}", f"{1000 * found.eager:.1f}")
-        rows.append((str(path), *values, *speeds))
-    head = ("file", "largest difference", "same labels %", "ms", "ms in PyTorch")
-    told = f"compared on {'samples of the validation split' if real else 'random numbers'}"
-    printing.emit(args, {"real_samples": real, "files": figures}, printing.table(head, rows), told)
+        rows.append((str(path), *values, *scores, *speeds))
+    head = ["file", "largest difference", "same labels %"]
+    for name in next(iter(figures.values()))["miou"]:
+        head += [f"mIoU of {name} %", f"in {how.precision}"]
+    head += ["ms", "ms in PyTorch"]
+    told = [f"compared on {'samples of the validation split' if real else 'random pictures'}"]
+    told += [
+        f"{name}: PyTorch itself differs by {found['rounding']:.1e} from float64, so that this is "
+        "rounding"
+        for name, found in figures.items()
+        if found["rounding"]
+    ]
+    document = {"real_samples": real, "files": figures}
+    printing.emit(args, document, printing.table(head, rows), "\n".join(told))
     return 0
 
 
@@ -75,37 +105,3 @@ def _chosen(text: str, net: "ChannelExchangeNetwork") -> tuple[str, ...]:
         if name not in net.inputs:
             raise ConfigError(f"--inputs {text}: no modality {name!r}{nearest(name, net.inputs)}")
     return tuple(name for name in net.inputs if name in names)
-
-
-def _samples(
-    net: "ChannelExchangeNetwork", source: Path
-) -> "tuple[Sequence[Mapping[str, Tensor]], bool]":
-    """Inputs of several sizes; of the validation data of the run where they are there."""
-    import torch
-    from torch.nn.functional import interpolate
-
-    align = max(net.smallest, 64)
-    sizes = [(batch, tall * align, wide * align) for batch, tall, wide in _SIZES]
-    try:
-        folder = source if source.is_dir() else source.parent
-        from cen.training.module import inputs_of
-        from cen.training.setup import open_dataset
-
-        config = sources.config_of(sources.run_folder(folder), {})
-        sources.need_data(config)
-        sample = open_dataset(config, "validation")[0]
-        batch = {name: sample[name][None] for name in net.inputs}
-        inputs = inputs_of(net, batch, tuple(net.inputs))
-    except CenError:
-        torch.manual_seed(0)
-        noise = [{n: torch.randn(b, c, h, w) for n, c in net.inputs.items()} for b, h, w in sizes]
-        return noise, False
-    found = [{name: value.contiguous() for name, value in inputs.items()}]
-    for number, height, width in sizes:
-        found.append(
-            {
-                name: interpolate(value, (height, width)).expand(number, -1, -1, -1).contiguous()
-                for name, value in inputs.items()
-            }
-        )
-    return found, True

@@ -2,253 +2,295 @@
 
 from __future__ import annotations
 
-import io
+import copy
 import json
-import time
-import warnings
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, get_args
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from cen import __version__
-from cen.errors import CenError, ConfigError, StreamError
+from cen.data import Modality
+from cen.errors import CenError, ConfigError
+from cen.exchange import StreamNorm
 from cen.files import write_bytes
 from cen.folding import fold
 from cen.models import ChannelExchangeNetwork
+from cen.predict.export_comparison import Comparison, Sample, compare, is_rounding, miou, rounding
+from cen.predict.export_graph import ExportGraph
+from cen.predict.export_programs import (
+    METADATA,
+    Format,
+    Runner,
+    as_onnx,
+    as_pt2,
+    in_onnx_runtime,
+    in_torch,
+    reason,
+    reloaded,
+    traced,
+)
+from cen.predict.inputs import stored_modalities
+from cen.predict.quantisation import quantised
+from cen.predict.raw_inputs import check_arithmetic, described, dtype_of
 
-Format = Literal["onnx", "pt2"]
-METADATA = "cen"
-"""The key of the metadata in the file, a JSON text."""
-TOLERANCE = 1e-4
-"""The largest difference, relative to the largest value, that an export may have."""
-_REPEATS = 5
+__all__ = ["METADATA", "TOLERANCES", "Comparison", "Exporting", "Sample", "export"]
 
-Values = dict[str, NDArray[Any]]
-Runner = Callable[[Mapping[str, Tensor]], Values]
+Precision = Literal["fp32", "fp16", "int8"]
+TOLERANCES: Mapping[Precision, float] = {"fp32": 1e-4, "fp16": 2e-2, "int8": 1.0}
+"""What an export may differ by: of the largest value; of int8 in points of mIoU."""
 
 
-class Comparison(NamedTuple):
-    """An export beside the network it was made of.
+@dataclass(frozen=True)
+class Exporting:
+    """How a network is exported.
 
     Attributes:
-        difference: the largest difference of values, relative to the largest of them.
-        labels: the share of pixels whose class is the same; 1 without segmentations.
-        seconds: median time of the export for a sample.
-        eager: that of the network.
+        form: "onnx", or "pt2" (`torch.export`).
+        folded: computes once what exchange made equal, see `cen.fold`.
+        raw: preprocessing is in the graph, which takes what `cen.data.Modality.read` gives.
+        precision: "fp32"; "fp16": weights and what is computed have 16 bits; "int8": those of
+            convolutions and products have 8, in "onnx" alone.
+        tolerance: what the export may differ by; None: that of `TOLERANCES`.
+
+    Raises:
+        ConfigError: these do not go together.
     """
 
-    difference: float
-    labels: float
-    seconds: float
-    eager: float
+    form: Format = "onnx"
+    folded: bool = False
+    raw: bool = False
+    precision: Precision = "fp32"
+    tolerance: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.form not in get_args(Format) or self.precision not in TOLERANCES:
+            raise ConfigError(f"there is no export as {self.form} in {self.precision}")
+        if self.precision == "int8" and self.form != "onnx":
+            raise ConfigError("precision int8 is ONNX Runtime's: export it as onnx, or as fp16")
+
+    @property
+    def limit(self) -> float:
+        """What the export may differ by."""
+        return TOLERANCES[self.precision] if self.tolerance is None else self.tolerance
 
 
 def export(
     net: ChannelExchangeNetwork,
     path: Path,
-    samples: Sequence[Mapping[str, Tensor]],
+    samples: Sequence[Sample],
+    how: Exporting | None = None,
     *,
-    form: Format = "onnx",
-    folded: bool = False,
+    names: Sequence[str] | None = None,
+    calibration: Sequence[Sample] = (),
 ) -> Comparison:
     """Writes a network for some of its inputs to one file, after running and comparing it.
 
-    The inputs are named as those of the network, (B, C, H, W) float32, normalised as the metadata
-    say; B, H and W are free. Outputs have the size of the inputs: of a segmentation ``NAME``, (B,
-    H, W) int64 class numbers, and ``NAME_probabilities``, (B, C, H, W); of others ``NAME``.
+    Inputs have the names of the network's. Normalised ones are (B, C, H, W) float32, raw ones as
+    the metadata say; B, H and W are free. Outputs have the size of the inputs: of a segmentation
+    ``NAME``, (B, H, W) int64 class numbers, and ``NAME_probabilities``, (B, C, H, W) float32; of
+    others ``NAME``.
+
+    An export in float32 that differs from the network by more than the tolerance is compared with
+    the network in float64, as both may be off by rounding alone: it is right where it is no more
+    than `cen.predict.export_comparison.ROUNDING` times as far from that as the network.
 
     Args:
         net: the network, on the CPU.
         path: the file.
-        samples: inputs that the export is compared on, all with the same names; their sizes and
-            numbers should differ.
-        form: "onnx", or "pt2" (`torch.export`).
-        folded: computes once what exchange made equal, see `cen.fold`.
+        samples: what the export is compared on; their sizes and numbers should differ. With "int8"
+            those that have labels are scored.
+        how: how it is exported.
+        names: the inputs; None: all.
+        calibration: with "int8", samples on which the ranges of values are measured.
 
     Returns:
         How it compares; the file is written only where it is within the tolerance.
 
     Raises:
-        ConfigError: a package is missing.
+        ConfigError: a package is missing, or preprocessing is no arithmetic.
+        CheckpointError: nothing says how an input is preprocessed.
         CenError: the network cannot be exported, or the export cannot be run or gives other values.
     """
-    names = list(samples[0])
-    graph = _Graph(fold(net) if folded else net, names).eval()
-    text = json.dumps(_metadata(net, names, folded), ensure_ascii=False)
-    example = _example(net, names)
-    if folded:
-        graph(*example)  # records what is exported
-    program = _program(graph, example)
-    if form == "onnx":
-        content = _onnx(program, graph, text)
-        reopen = partial(_in_onnx_runtime, content)
-    else:
-        buffer = io.BytesIO()
-        torch.export.save(program, buffer, extra_files={METADATA: text})
-        content = buffer.getvalue()
-        reopen = partial(_reloaded, content, graph)
+    how = how or Exporting()
+    names = [name for name in net.inputs if names is None or name in names]
+    modalities = None
+    if how.raw:
+        every = stored_modalities(net, None)
+        modalities = {name: every[name] for name in names}
+        check_arithmetic(modalities, net.metadata.get("resize"))
+    if how.precision == "int8":
+        _check_scored(net, samples, calibration)
+    runner, content = _made(net, names, how, modalities, calibration)
+    plain = ExportGraph(net, net, names).eval()
     try:
-        found = _compare(reopen(), _Graph(net, names).eval(), samples)
+        found = compare(runner, plain, samples, how.raw)
     except Exception as error:  # the runtime raises what it meets
         raise CenError(
-            f"{path}: is not written, as what was exported cannot be run: "
-            f"{str(error).splitlines()[0]}"
+            f"{path}: is not written, as what was exported cannot be run: {reason(error)}"
         ) from error
-    if not found.difference <= TOLERANCE:
-        raise CenError(
-            f"{path}: is not written, as the export differs by {found.difference:.2g} of the "
-            f"largest value (at most {TOLERANCE:g}); please report it with the configuration"
-        )
+    if how.precision == "int8":
+        found = _scored(path, runner, plain, samples, how, found)
+    elif not found.difference <= how.limit:
+        found = _within_rounding(path, runner, plain, samples, how, found)
     write_bytes(path, content)
     return found
 
 
-class _Graph(nn.Module):
-    """A network with positions instead of names, and the decision behind it."""
-
-    def __init__(self, net: nn.Module, names: Sequence[str]) -> None:
-        super().__init__()
-        self.net, self.names = net, list(names)
-        inner: Any = getattr(net, "net", net)
-        self.tasks = inner.predicted_from(names) if inner.cyclic else inner.outputs
-        if not self.tasks:
-            raise StreamError(f"nothing is predicted from {', '.join(names)} alone")
-
-    @property
-    def results(self) -> list[str]:
-        """Names of what is returned."""
-        return [
-            result
-            for name, task in self.tasks.items()
-            for result in ((name, f"{name}_probabilities") if task.rules.labels else (name,))
-        ]
-
-    def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
-        size = (inputs[0].shape[2], inputs[0].shape[3])
-        outputs = self.net(dict(zip(self.names, inputs, strict=True)), size=size)
-        found: list[Tensor] = []
-        for name, task in self.tasks.items():
-            values = task.rules.activate(outputs[name].ensemble)
-            found += [values.argmax(1), values] if task.rules.labels else [values]
-        return tuple(found)
+def _made(
+    net: ChannelExchangeNetwork,
+    names: Sequence[str],
+    how: Exporting,
+    modalities: Mapping[str, Modality] | None,
+    calibration: Sequence[Sample],
+) -> tuple[Runner, bytes]:
+    """The export, opened, and its file."""
+    own = copy.deepcopy(net).half() if how.precision == "fp16" else net
+    graph = ExportGraph(fold(own) if how.folded else own, net, names, modalities).eval()
+    example = _example(net, names, modalities)
+    if how.folded:
+        with torch.no_grad():
+            graph(*example)  # records what is exported
+    text = json.dumps(_metadata(net, graph, how, modalities), ensure_ascii=False)
+    program = traced(graph, example)
+    if how.form == "pt2":
+        content = as_pt2(program, text)
+        return reloaded(content, graph), content
+    content = as_onnx(program, graph, text)
+    if how.precision == "int8":
+        content = quantised(content, [s.given(names, how.raw) for s in calibration])
+    return _opened(content), content
 
 
-def _metadata(net: ChannelExchangeNetwork, names: Sequence[str], folded: bool) -> dict[str, Any]:
+def _opened(content: bytes) -> Runner:
+    try:
+        return in_onnx_runtime(content)
+    except Exception as error:  # the runtime raises what it meets
+        raise CenError(f"ONNX Runtime does not open what was exported: {reason(error)}") from error
+
+
+def _example(
+    net: ChannelExchangeNetwork, names: Sequence[str], raw: Mapping[str, Modality] | None
+) -> tuple[Tensor, ...]:
+    """Inputs that the graph is traced with; no two of their lengths are the same, none is 1."""
+    align = max(net.smallest, 64)
+    size = (2 * align, 3 * align)
+    generator = torch.Generator().manual_seed(0)
+    if raw is None:
+        return tuple(torch.randn(2, net.inputs[name], *size, generator=generator) for name in names)
+    found = []
+    for name in names:
+        shape = (2, *size, *described(raw[name])["shape"][3:])
+        values = 1 + 200 * torch.rand(shape, generator=generator)
+        found.append(values.to(dtype_of(raw[name])))
+    return tuple(found)
+
+
+def _within_rounding(
+    path: Path,
+    runner: Runner,
+    plain: ExportGraph,
+    samples: Sequence[Sample],
+    how: Exporting,
+    found: Comparison,
+) -> Comparison:
+    """The comparison of an export that differs by rounding alone.
+
+    Raises:
+        CenError: it differs by more.
+    """
+    said = f"{path}: is not written, as the export differs by {found.difference:.2g} of the largest"
+    if how.precision != "fp32" or found.difference == float("inf"):
+        raise CenError(f"{said} value (at most {how.limit:g}); --tolerance sets the limit")
+    export_is, network_is = rounding(runner, plain, samples, how.raw)
+    if not (export_is <= how.limit or is_rounding(export_is, network_is)):
+        raise CenError(
+            f"{said} value (at most {how.limit:g}); from the network in float64 it differs by "
+            f"{export_is:.2g}, and PyTorch itself by {network_is:.2g}; please report it with the "
+            "configuration"
+        )
+    return found._replace(rounding=network_is)
+
+
+def _check_scored(
+    net: ChannelExchangeNetwork, samples: Sequence[Sample], calibration: Sequence[Sample]
+) -> None:
+    if not any(task.rules.labels for task in net.outputs.values()):
+        raise ConfigError(
+            "precision int8 is measured by mIoU, and this network predicts no segmentation; fp16 "
+            "is measured by its values"
+        )
+    if not calibration or not any(sample.labels for sample in samples):
+        raise ConfigError(
+            "precision int8 needs training samples to measure ranges on, and labelled ones to "
+            "score: give the folder of a run whose data are there"
+        )
+
+
+def _scored(
+    path: Path,
+    runner: Runner,
+    plain: ExportGraph,
+    samples: Sequence[Sample],
+    how: Exporting,
+    found: Comparison,
+) -> Comparison:
+    """The comparison with the mIoU before and after.
+
+    Raises:
+        CenError: more of it is lost than allowed.
+    """
+    before = miou(in_torch(plain, plain), plain, samples, False)
+    after = miou(runner, plain, samples, how.raw)
+    for name, score in before.items():
+        if not score - after[name] <= how.limit:
+            raise CenError(
+                f"{path}: is not written, as int8 takes the mIoU of {name} from {score:.2f} to "
+                f"{after[name]:.2f} (at most {how.limit:g} points may be lost); --tolerance sets "
+                "the limit"
+            )
+    return found._replace(miou={name: (score, after[name]) for name, score in before.items()})
+
+
+def _metadata(
+    net: ChannelExchangeNetwork,
+    graph: ExportGraph,
+    how: Exporting,
+    raw: Mapping[str, Modality] | None,
+) -> dict[str, Any]:
     """What a consumer needs to know."""
-    kept = net.metadata
+    kept, names = net.metadata, graph.names
     preprocessing = kept.get("preprocessing") or {}
+    normalised = {
+        name: {
+            "shape": ["batch", net.inputs[name], "height", "width"],
+            "type": "float32",
+            "values": "normalised, see preprocessing",
+        }
+        for name in names
+    }
+    given = normalised if raw is None else {name: described(raw[name]) for name in names}
     return {
         "cen": __version__,
-        "inputs": {name: net.inputs[name] for name in names},
-        "outputs": {name: task.kind for name, task in net.outputs.items()},
+        "inputs": given,
+        "outputs": {name: task.kind for name, task in graph.tasks.items()},
+        "smallest": net.smallest,
         "classes": kept.get("classes"),
         "palette": kept.get("palette"),
         "preprocessing": {name: preprocessing.get(name) for name in names},
-        "exchange_threshold": net.config.get("threshold"),
-        "folded": folded,
+        "resize": kept.get("resize"),
+        "exchange_threshold": _threshold(net),
+        "folded": how.folded,
+        "raw": how.raw,
+        "precision": how.precision,
     }
 
 
-def _example(net: ChannelExchangeNetwork, names: Sequence[str]) -> tuple[Tensor, ...]:
-    """Inputs that the graph is traced with; no two of their lengths are the same, none is 1."""
-    align = max(net.smallest, 64)
-    generator = torch.Generator().manual_seed(0)
-    return tuple(
-        torch.randn(2, net.inputs[name], 2 * align, 3 * align, generator=generator)
-        for name in names
-    )
-
-
-def _program(graph: _Graph, example: tuple[Tensor, ...]) -> Any:
-    free = torch.export.Dim.AUTO
-    shapes = (tuple({0: free, 2: free, 3: free} for _ in example),)
-    try:
-        with torch.no_grad():
-            return torch.export.export(graph, example, dynamic_shapes=shapes, strict=False)
-    except Exception as error:  # torch raises what it meets
-        raise CenError(
-            f"torch.export cannot follow this network: {str(error).splitlines()[0]}"
-        ) from error
-
-
-def _onnx(program: Any, graph: _Graph, text: str) -> bytes:
-    try:
-        import onnx
-        import onnxruntime  # noqa: F401
-        import onnxscript  # noqa: F401
-    except ImportError as error:
-        raise ConfigError(
-            f"ONNX needs the package {error.name}; install it with: pip install 'cen[export]'"
-        ) from None
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        made = torch.onnx.export(
-            program, input_names=graph.names, output_names=graph.results, verbose=False
-        )
-    assert made is not None
-    model = made.model_proto
-    first = model.graph.input[0].type.tensor_type.shape.dim
-    free = {first[at].dim_param: name for at, name in ((0, "batch"), (2, "height"), (3, "width"))}
-    for value in (*model.graph.input, *model.graph.output, *model.graph.value_info):
-        for length in value.type.tensor_type.shape.dim:
-            if length.dim_param in free:
-                length.dim_param = free[length.dim_param]
-    onnx.helper.set_model_props(model, {METADATA: text})
-    content: bytes = model.SerializeToString()
-    return content
-
-
-def _in_onnx_runtime(content: bytes) -> Runner:
-    import onnxruntime
-
-    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
-    results = [output.name for output in session.get_outputs()]
-
-    def run(inputs: Mapping[str, Tensor]) -> Values:
-        values = session.run(None, {name: value.numpy() for name, value in inputs.items()})
-        return dict(zip(results, values, strict=True))
-
-    return run
-
-
-def _reloaded(content: bytes, graph: _Graph) -> Runner:
-    module = torch.export.load(io.BytesIO(content)).module()
-
-    def run(inputs: Mapping[str, Tensor]) -> Values:
-        with torch.no_grad():
-            values = module(*inputs.values())
-        return {n: v.numpy() for n, v in zip(graph.results, values, strict=True)}
-
-    return run
-
-
-def _compare(runner: Runner, graph: _Graph, samples: Sequence[Mapping[str, Tensor]]) -> Comparison:
-    difference, agreeing, pixels = 0.0, 0, 0
-    times: list[tuple[float, float]] = []
-    for inputs in samples:
-        for _ in range(_REPEATS):
-            begun = time.perf_counter()
-            found = runner(inputs)
-            between = time.perf_counter()
-            with torch.no_grad():
-                values = graph(*inputs.values())
-            times.append((between - begun, time.perf_counter() - between))
-        for name, value in zip(graph.results, values, strict=True):
-            expected = value.numpy()
-            if np.issubdtype(expected.dtype, np.integer):
-                agreeing += int((found[name] == expected).sum())
-                pixels += expected.size
-                continue
-            scale = max(float(np.abs(expected).max()), 1e-12)
-            apart = float(np.abs(found[name] - expected).max()) / scale
-            # NaN is a difference, too.
-            difference = max(difference, apart if apart == apart else float("inf"))
-    seconds, eager = (median(column) for column in zip(*times, strict=True))
-    return Comparison(difference, agreeing / pixels if pixels else 1.0, seconds, eager)
+def _threshold(net: ChannelExchangeNetwork) -> float | None:
+    """θ, the scale below which channels are exchanged; None where nothing is."""
+    norms = [norm for norm in net.modules() if isinstance(norm, StreamNorm)]
+    rules = [norm.exchange for norm in norms if norm.exchange is not None]
+    return rules[0].threshold if rules else None

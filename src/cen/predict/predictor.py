@@ -337,7 +337,8 @@ class Predictor:
         array = np.asarray(value)
         modality.check_array(name, array)
         if modality.field_kind.metres:
-            return np.where(array > 0, array, np.nan).astype(np.float32)
+            known = np.isfinite(array) & (array > 0)
+            return np.where(known, array, np.nan).astype(np.float32)
         return array
 
     def _prepared(self, name: str, value: NDArray[Any], intrinsics: Any) -> NDArray[Any]:

@@ -1,0 +1,23 @@
+"""Exports are compared on scenes of the run, as they are read and as the network takes them."""
+
+import numpy as np
+import torch
+from tests.predict.local import local_network
+from tests.predict.scene import MODALITIES
+
+from cen.models import Task
+from cen.training.export_samples import samples_of
+
+
+def test_without_data_samples_are_random_pictures_in_the_values_of_each_modality(tmp_path):
+    net = local_network(4, Task("segmentation", 4))
+    assert samples_of(net, tmp_path)[0][1].raw is None
+    net.metadata = {"preprocessing": {name: m.to_dict() for name, m in MODALITIES.items()}}
+    samples, training, real = samples_of(net, tmp_path)
+    assert (len(samples), training, real) == (6, [], False)
+    four = samples[3]
+    assert four.raw["rgb"].shape == (4, 64, 128, 3)
+    assert four.raw["rgb"].dtype == torch.uint8
+    assert four.raw["depth"].shape == (4, 64, 128)
+    expected = MODALITIES["depth"].to_network(four.raw["depth"][2].numpy())
+    np.testing.assert_array_equal(four.inputs["depth"][2].numpy(), expected)

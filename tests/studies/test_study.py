@@ -223,6 +223,17 @@ def test_tables_outlive_the_weights(finished: Finished, tmp_path: Path) -> None:
     assert all(line["validation"] and line["parameters"] for line in lines)
 
 
+def test_runs_whose_data_are_gone_are_told_of(finished: Finished, tmp_path: Path) -> None:
+    """As in an archive that was unpacked: not an empty table without a word."""
+    moved = tmp_path / "moved"
+    shutil.copytree(finished.out, moved, ignore=shutil.ignore_patterns("*.safetensors", "data"))
+    for words in (["--table"], ["--dry-run"]):
+        said = call(str(finished.file), "--out", str(moved), *words)
+        assert said.code == 0
+        assert "is not there, and without it no run" in said.err
+        assert f"cen data rooms {moved}" in said.err.replace("\n", " ")
+
+
 def test_another_study_shares_the_runs(finished: Finished, tmp_path: Path) -> None:
     other = yaml.safe_load(finished.file.read_text())
     other["rows"] = {"renamed": other["rows"]["cen"]}

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,7 @@ from rich.text import Text
 
 from cen.cli import printing, sources, words
 from cen.cli.parser import Parser
-from cen.errors import ConfigError, TrainingError
+from cen.errors import CenWarning, ConfigError, TrainingError
 from cen.files import write_text
 
 if TYPE_CHECKING:
@@ -92,6 +93,8 @@ def run(args: argparse.Namespace) -> int:
     only = [row.strip() for text in args.only for row in text.split(",")]
     choice = Choice(args.free, only, tuple(args.budget), args.seeds)
     call = Call(name, Study.load(file), choice, args.data, args.out, sources.load_config)
+    for text in call.unrecognised() if args.dry_run or args.table else ():
+        warnings.warn(text, CenWarning, stacklevel=1)
     if args.dry_run:
         return _plan(args, call.store, call.runs(data_may_miss=True))
     if args.table:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -10,7 +11,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from cen.studies.datasets import choose_data, make_missing, roots_of
+from cen.studies.datasets import choose_data, make_missing, make_words, roots_of
 from cen.studies.grid import Choice, Load, Run, evaluation_options, everything, expand, in_grid
 from cen.studies.progress import Board
 from cen.studies.resources import chosen_threads, make_slots, usable_cores, visible_gpus
@@ -48,6 +49,18 @@ class Call:
         """The runs of this call."""
         may_miss = self.roots if data_may_miss else ()
         return expand(self.study, self.choice, self.roots, self.load, may_miss)
+
+    def unrecognised(self) -> list[str]:
+        """Why finished runs may not be found: data that they were made on are not there."""
+        if not any(self.store.root.glob("runs/*/evaluation.json")):
+            return []
+        return [
+            f"data set {name}: {self.roots[name]} is not there, and without it no run that was "
+            f"made on it is recognised; cen {shlex.join(make_words(variant, self.roots[name]))} "
+            "renders it"
+            for name, variant in self.study.data.items()
+            if variant.make and not self.roots[name].exists()
+        ]
 
     def prepare(self) -> Iterator[str]:
         """Renders the data sets that are to be rendered and are not there; yields each command.

@@ -31,7 +31,8 @@ def add(parser: Parser) -> None:
     parser.epilog = (
         "--NAME FILE gives the file of one modality of the run; at least one is needed. A folder, "
         "a quoted pattern ('photos/*.png') or a list (.txt) gives those of many scenes, which "
-        "belong together by name; what is finished is not done again."
+        "belong together by name; what is finished is not done again. A video, or the number of a "
+        "camera, gives frames; a folder beside it has one file for each."
     )
     parser.surplus = f"; {_MANY}"
     sources.add_network(parser)
@@ -113,20 +114,21 @@ def run(args: argparse.Namespace) -> int:
 def _check_files(given: Mapping[str, str], inputs: Collection[str], source: Path) -> bool:
     """Refuses what names no files of a modality; whether they are those of many scenes."""
     from cen.predict.scene_files import names_many
+    from cen.predict.videos import is_camera, is_video
 
     for name in given:
         if name not in inputs:
             raise ConfigError(f"--{name}: is no modality of {source}{nearest(name, inputs)}")
     for name, text in given.items():
         words.free_path(f"--{name}", text)
-    many = {name: names_many(text) for name, text in given.items()}
+    many = {name: names_many(text) or is_video(text) for name, text in given.items()}
     for name, text in given.items():
         if not many[name] and any(many.values()):
             other = next(other for other, several in many.items() if several)
             raise ConfigError(
                 f"--{name} {text}: is one file, but --{other} names many; {_MANY} for each"
             )
-        if not many[name] and not Path(text).exists():
+        if not Path(text).exists() and (not many[name] or (is_video(text) and not is_camera(text))):
             raise ConfigError(f"--{name} {text}: no such file")
     return all(many.values())
 

@@ -6,13 +6,15 @@ import argparse
 import itertools
 import os
 import sys
+import warnings
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cen.cli import printing, sources, words
 from cen.cli.parser import Parser
-from cen.errors import ConfigError, printable
+from cen.errors import CenWarning, ConfigError, printable
 
 if TYPE_CHECKING:
     from cen.predict.collection import Outcome, SceneSource
@@ -31,6 +33,7 @@ def add(parser: Parser) -> None:
     parser.option("--batch N", words.whole(1, 4096), "scenes of one size at once", 1)
     parser.option("--workers N", words.whole(1, 256), "threads that read; default: one per core")
     parser.option("--shard K/N", _shard, "only the K-th of N equal parts of the scenes")
+    parser.option("--frames N", words.whole(1, 10**9), "only the first N frames of videos, cameras")
     parser.option(
         "--missing what",
         ["error", "skip", "predict"],
@@ -51,13 +54,13 @@ def run(args: argparse.Namespace, predictor: Predictor, source: Path) -> int:
     from cen.models.network_file import checkpoint_of
     from cen.predict.collection import check_settings, predict_scenes, shard_of
 
-    scenes = _of_split(args, predictor, source) if args.split else _of_files(args)
+    scenes, rate = _scenes(args, predictor, source)
     number, count = args.shard or (1, 1)
     scenes = shard_of(scenes, number, count)
     if not scenes:
         raise ConfigError(f"--shard {number}/{count}: holds no scene; give fewer parts")
     settings = {
-        "modalities": sorted({name for scene in scenes for name in scene.files}),
+        "modalities": sorted(args.free or {name for scene in scenes for name in scene.files}),
         "split": args.split,
         "tile": args.tile,
         "scales": args.scales,
@@ -69,6 +72,8 @@ def run(args: argparse.Namespace, predictor: Predictor, source: Path) -> int:
     }
     if count > 1:
         del settings["modalities"]  # of one part some may lack a modality
+    if rate is not None:
+        settings["videos"] = dict(args.free)  # whose frames have the same names
     check_settings(args.out, checkpoint_of(source), settings)
     done = itertools.count(1)
     with printing.progress("scenes") as show:
@@ -77,12 +82,53 @@ def run(args: argparse.Namespace, predictor: Predictor, source: Path) -> int:
             scenes,
             args.out,
             batch=args.batch,
-            workers=args.workers or os.cpu_count() or 1,
+            # Frames are decoded one after the other.
+            workers=1 if rate is not None else args.workers or os.cpu_count() or 1,
             probabilities=args.probabilities,
             advance=lambda: show("scenes", next(done), len(scenes)),
         )
-    _tell(args, outcome)
+    videos = [] if rate is None or count > 1 else _join(args.out, scenes, rate)
+    _tell(args, outcome, videos)
     return 1 if outcome.failed else 0
+
+
+def _scenes(
+    args: argparse.Namespace, predictor: Predictor, source: Path
+) -> tuple[list[SceneSource], float | None]:
+    """The scenes, and of videos their frames per second."""
+    from cen.predict.collection import SETTINGS
+    from cen.predict.videos import is_camera, is_video, video_scenes
+
+    if not any(map(is_video, args.free.values())):
+        if args.frames is not None:
+            raise ConfigError("--frames: is of videos and cameras; leave it out")
+        return _of_split(args, predictor, source) if args.split else _of_files(args), None
+    if any(map(is_camera, args.free.values())) and (args.out / SETTINGS).exists():
+        raise ConfigError(
+            f"--out {args.out}: holds predictions, and what a camera saw does not come back; name "
+            "another folder"
+        )
+    readings = {name: predictor.reading_of(name) for name in args.free}
+    return video_scenes(args.free, readings, args.frames, args.intrinsics)
+
+
+def _join(out: Path, scenes: Sequence[SceneSource], rate: float) -> list[Path]:
+    """The overlays of all frames as a video for each segmentation."""
+    from cen.predict.videos import join_pictures
+
+    names = {file.name for scene in scenes[:1] for file in (out / scene.name).glob("*overlay.png")}
+    made = []
+    for name in sorted(names):
+        file = (out / name).with_suffix(".mp4")
+        if join_pictures((out / scene.name / name for scene in scenes), file, rate):
+            made.append(file)
+        else:
+            warnings.warn(
+                f"{file}: this OpenCV has no codec for it; the overlays of all frames are there",
+                CenWarning,
+                stacklevel=2,
+            )
+    return made
 
 
 def _of_files(args: argparse.Namespace) -> list[SceneSource]:
@@ -122,7 +168,7 @@ def _of_split(args: argparse.Namespace, predictor: Predictor, source: Path) -> l
     return scenes
 
 
-def _tell(args: argparse.Namespace, outcome: Outcome) -> None:
+def _tell(args: argparse.Namespace, outcome: Outcome, videos: Sequence[Path]) -> None:
     rate = outcome.predicted / outcome.seconds if outcome.seconds else 0.0
     figures: dict[str, Any] = {
         "out": str(args.out),
@@ -132,11 +178,14 @@ def _tell(args: argparse.Namespace, outcome: Outcome) -> None:
         "seconds": outcome.seconds,
         "scenes_per_second": rate,
     }
+    if videos:
+        figures["videos"] = [str(file) for file in videos]
     told = f"{outcome.predicted} scenes predicted to {args.out} ({rate:.1f} per second)"
     if outcome.skipped:
         told += f", {outcome.skipped} were finished before"
     if outcome.failed:
         told += f", {len(outcome.failed)} failed"
+    told += "".join(f"\nvideo: {file}" for file in videos)
     printing.emit(args, figures, told)
     for name, error in outcome.failed.items():
         line = " ".join(f"{name}: {error}".split())

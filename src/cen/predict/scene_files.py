@@ -66,7 +66,7 @@ def find_scenes(places: Mapping[str, str], missing: Missing = "error") -> list[S
         )
     if lists:
         return _of_lists({name: Path(text) for name, text in places.items()})
-    found = {name: _find(f"--{name}", text) for name, text in places.items()}
+    found = {name: files_by_name(f"--{name}", text) for name, text in places.items()}
     names = sorted({scene for files in found.values() for scene in files}, key=natural)
     scenes = [SceneFiles(n, {m: f[n] for m, f in found.items() if n in f}) for n in names]
     lacking = [scene for scene in scenes if len(scene.files) < len(places)]
@@ -77,7 +77,7 @@ def find_scenes(places: Mapping[str, str], missing: Missing = "error") -> list[S
     return scenes
 
 
-def _find(option: str, text: str) -> dict[str, Path]:
+def files_by_name(option: str, text: str) -> dict[str, Path]:
     """The files of one modality by the name of their scene."""
     if _is_pattern(text):
         fixed = re.split(r"[*{]", text)[0].rpartition("/")[0]

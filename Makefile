@@ -10,7 +10,7 @@ DATA := data/rooms
 RUN := runs/demo
 SEED ?= 0
 
-.PHONY: demo test slow lint bench docs peers clean
+.PHONY: demo test slow lint bench docs peers serve-test clean
 
 # The pinned versions. On Linux, plain "torch" from PyPI is a build with CUDA, several GB large;
 # where a CPU build is offered, the pin takes it.
@@ -59,6 +59,11 @@ peers:
 	.venv-peers/bin/python -m pip install --quiet -c constraints.txt -e ".[test,peers]"
 	OMP_NUM_THREADS=1 .venv-peers/bin/python -m pytest tests/peers tests/folding/test_exactness.py \
 		tests/models tests/cli/test_other_networks.py tests/cli/test_shipped_configurations.py
+
+# The page of cen serve, in a browser where Chromium is installed.
+serve-test: $(STAMP)
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[test,serve]"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/serving tests/cli/test_serve.py
 
 clean:
 	rm -rf build dist *.egg-info src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -37,7 +37,7 @@ FLOORS = (
     "training bench",
     "training.generation",
     "training.module_choice training.fitting training.evaluation training.__init__",
-    "studies",
+    "studies serving",
     "cli __init__",
 )
 """From the ground up; rooms of one floor may use each other. A name is that of a file or folder."""

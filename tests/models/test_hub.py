@@ -168,9 +168,10 @@ def test_without_the_library_a_message_names_the_extra(make_net, monkeypatch):
 
 
 def test_nothing_imports_the_library_before_it_is_needed():
+    made_of_it = {"page.py"}  # imported by cen.serving.server, when it serves
     for file in Path(cen.__file__).parent.rglob("*.py"):
         for node in ast.parse(file.read_text("utf-8")).body:
             if isinstance(node, ast.Import | ast.ImportFrom):
                 named = ast.unparse(node)
                 assert "huggingface_hub" not in named, file
-                assert "gradio" not in named, file
+                assert "gradio" not in named or file.name in made_of_it, file

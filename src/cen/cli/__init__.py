@@ -25,6 +25,7 @@ from cen.cli import (
     predict,
     push,
     report,
+    serve,
     study,
     train,
 )
@@ -40,6 +41,7 @@ _VERBS = {
     "train": train,
     "evaluate": evaluate,
     "predict": predict,
+    "serve": serve,
     "export": export,
     "push": push,
     "inspect": inspect,

@@ -24,7 +24,7 @@ from tests.processes import ForkedCommand
 from cen import cli
 from cen.cli import sources
 from cen.models.network_file import read_header
-from cen.studies import scheduler
+from cen.studies import launchers
 from cen.studies.datasets import make_missing, roots_of
 from cen.studies.grid import Choice, expand
 from cen.studies.resources import Slot
@@ -94,7 +94,7 @@ def finished(mini: Path, tmp_path_factory: pytest.TempPathFactory) -> Finished:
             assert cli.main(words) == 0
             store.note(run, words[0], 1.0, 1)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(scheduler, "subprocess", FORKED)
+        patch.setattr(launchers, "subprocess", FORKED)
         said = call(str(mini), "--out", str(out), "--jobs", "2")
     return Finished(mini, out, said)
 
@@ -302,7 +302,7 @@ def test_a_stopped_study_goes_on(
     words += ["--train.steps", "60", "--train.validate_every", "60"]
     words += ["--train.checkpoint_every", "10"]
     runs, before = finished.out / "runs", set(finished.runs().values())
-    monkeypatch.setattr(scheduler, "subprocess", FORKED)  # by the study, which is forked itself
+    monkeypatch.setattr(launchers, "subprocess", FORKED)  # by the study, which is forked itself
     command = [sys.executable, "-m", "cen.cli", "study", *words]
     with (tmp_path / "out").open("w") as out, (tmp_path / "err").open("w") as err:
         process = ForkedCommand(command, stdout=out, stderr=err)

@@ -56,6 +56,18 @@ def add(parser: Parser) -> None:
         "--jobs N", words.whole(1, 10_000), "runs at a time; default: one per GPU, else per core"
     )
     parser.option(
+        "--on where",
+        ["here", "slurm", "ray"],
+        "where runs are made: by this machine, as jobs of SLURM, or as tasks of Ray",
+        "here",
+    )
+    parser.option(
+        "--job KEY=VALUE...",
+        _key_value,
+        "options of a job (timeout_min, slurm_partition, ...) or of a task (num_cpus, num_gpus)",
+        [],
+    )
+    parser.option(
         "--out DIR",
         words.path,
         "folder of studies; runs in it are shared by all of them",
@@ -69,6 +81,13 @@ def add(parser: Parser) -> None:
         "--copy FILE", words.path, "copy the study file, to make one of your own, and stop"
     )
     printing.add_json(parser)
+
+
+def _key_value(text: str) -> tuple[str, int | str]:
+    key, equals, value = text.partition("=")
+    if not (key.isidentifier() and equals and value):
+        raise argparse.ArgumentTypeError("is no KEY=VALUE, as in timeout_min=600")
+    return key, int(value) if value.isdecimal() else value
 
 
 def run(args: argparse.Namespace) -> int:
@@ -100,7 +119,7 @@ def run(args: argparse.Namespace) -> int:
     if args.table:
         _write(args, call, call.runs(data_may_miss=True))
         return 0
-    for command in call.prepare():
+    for command in call.prepare(args.on):
         print(command, file=sys.stderr)
     return _train(args, call)
 
@@ -109,7 +128,7 @@ def _train(args: argparse.Namespace, call: Call) -> int:
     runs = call.runs()
     outcomes: list[Outcome] = []
     try:
-        outcomes = call.train(runs, args.jobs)
+        outcomes = call.train(runs, args.jobs, args.on, dict(args.job))
     finally:
         call.count_costs(runs)
         _write(args, call, runs)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,8 +13,9 @@ from rich.console import Console
 
 from cen.studies.datasets import choose_data, make_missing, make_words, roots_of
 from cen.studies.grid import Choice, Load, Run, evaluation_options, everything, expand, in_grid
+from cen.studies.launchers import Option, Where, launch_on
 from cen.studies.progress import Board
-from cen.studies.resources import chosen_threads, make_slots, usable_cores, visible_gpus
+from cen.studies.resources import Slot, chosen_threads, make_slots, usable_cores, visible_gpus
 from cen.studies.results import collect, note_figures
 from cen.studies.run_store import Store, read_json
 from cen.studies.scheduler import Outcome, Scheduler
@@ -62,7 +63,7 @@ class Call:
             if variant.make and not self.roots[name].exists()
         ]
 
-    def prepare(self) -> Iterator[str]:
+    def prepare(self, where: Where = "here") -> Iterator[str]:
         """Renders the data sets that are to be rendered and are not there; yields each command.
 
         What no run could do is refused before.
@@ -76,21 +77,35 @@ class Call:
                 machines.add((train.accelerator, train.devices))
         # The import takes seconds, which the usual study need not wait for.
         for accelerator, devices in sorted(machines):
-            if accelerator == "gpu" or devices > 1:
+            if where == "here" and (accelerator == "gpu" or devices > 1):
                 from cen.training.machine import check_machine
 
                 check_machine(accelerator, devices)
         yield from make_missing(self.study, self.roots, usable_cores(), os.environ)
 
-    def train(self, runs: Sequence[Run], jobs: int | None) -> list[Outcome]:
-        """Brings runs to their end, ``jobs`` at a time; progress goes to stderr."""
+    def train(
+        self,
+        runs: Sequence[Run],
+        jobs: int | None,
+        where: Where = "here",
+        options: Mapping[str, Option] | None = None,
+    ) -> list[Outcome]:
+        """Brings runs to their end, ``jobs`` at a time; progress goes to stderr.
+
+        Elsewhere than here all go at a time by default: the queue is the cluster's.
+        """
         unique = list({run.hash: run for run in runs}.values())
         left = [run for run in unique if self.store.needs_work(run)]
+        launch = launch_on(where, self.store.root / "jobs", options or {})
+        slots = self._slots(left, jobs) if where == "here" else _places(left, jobs, options or {})
+        with Board(self.store, unique, len(slots), Console(stderr=True)) as board:
+            return Scheduler(self.store, unique, slots, board.end, board.look, launch).run()
+
+    def _slots(self, left: Sequence[Run], jobs: int | None) -> list[Slot]:
+        """Cores and GPUs of this machine."""
         on_cpu = all(run.config.train.accelerator == "cpu" for run in left)
         gpus = [] if on_cpu else visible_gpus(os.environ)
-        slots = make_slots(jobs, len(left), usable_cores(), gpus, chosen_threads(os.environ))
-        with Board(self.store, unique, len(slots), Console(stderr=True)) as board:
-            return Scheduler(self.store, unique, slots, board.end, board.look).run()
+        return make_slots(jobs, len(left), usable_cores(), gpus, chosen_threads(os.environ))
 
     def count_costs(self, runs: Sequence[Run]) -> None:
         """Counts parameters and multiply-adds of the runs that are done, once for each."""
@@ -109,3 +124,10 @@ class Call:
             for run in everything(self.shown, self.choice, self.all_roots, self.load, earlier)
             if run.hash in asked or in_grid(self.shown, run) or not self.store.needs_work(run)
         ]
+
+
+def _places(left: Sequence[Run], jobs: int | None, options: Mapping[str, Option]) -> list[Slot]:
+    """Room in the queue of a cluster."""
+    cores = options.get("cpus_per_task", options.get("num_cpus", 1))
+    count = max(1, min(jobs or len(left), len(left)))
+    return [Slot(cores if isinstance(cores, int) else 1)] * count

@@ -1,12 +1,9 @@
-"""Runs the commands of a study, several at a time, each in a process of its own."""
+"""Runs the commands of a study, several at a time, each on its own, here or elsewhere."""
 
 from __future__ import annotations
 
-import os
 import shlex
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -18,6 +15,7 @@ from typing import Literal
 
 from cen.errors import CenError
 from cen.studies.grid import Run
+from cen.studies.launchers import Launch, Work, launch_here
 from cen.studies.resources import Slot
 from cen.studies.run_store import Store
 
@@ -42,7 +40,7 @@ class _Job:
     run: Run
     slot: Slot
     held: ExitStack
-    process: subprocess.Popen[bytes] | None = None
+    process: Work | None = None
     verb: str = ""
     started: float = 0.0
     tried: set[str] = field(default_factory=set)
@@ -54,7 +52,8 @@ class Scheduler:
     What is to be done with a run follows from its folder alone (:meth:`Store.command`), so that
     finished runs cost nothing, and interrupted ones go on. A run that fails does not stop the
     others. A run that another process works on is waited for. ``ended`` is called with each
-    outcome as it comes, ``looked`` a few times a second with the runs that are at work.
+    outcome as it comes, ``looked`` a few times a second with the runs that are at work. ``launch``
+    says where commands run.
     """
 
     def __init__(
@@ -64,8 +63,9 @@ class Scheduler:
         slots: Sequence[Slot],
         ended: Callable[[Outcome], object] = lambda outcome: None,
         looked: Callable[[list[Run]], object] = lambda active: None,
+        launch: Launch = launch_here,
     ) -> None:
-        self.store, self.ended, self.looked = store, ended, looked
+        self.store, self.ended, self.looked, self.launch = store, ended, looked, launch
         self.outcomes: list[Outcome] = []
         self._waiting = list({run.hash: run for run in runs}.values())
         self._elsewhere: list[tuple[float, Run]] = []
@@ -142,16 +142,7 @@ class Scheduler:
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("ab") as file:
             file.write(f"$ cen {shlex.join(words)}\n".encode())
-            file.flush()
-            job.process = subprocess.Popen(
-                [sys.executable, "-m", "cen.cli", *words],
-                stdin=subprocess.DEVNULL,
-                stdout=file,
-                stderr=file,
-                env=job.slot.environment(os.environ),
-                # Ctrl-C in a terminal goes to all of its processes; these are told once, by us.
-                start_new_session=True,
-            )
+        job.process = self.launch(words, log, job.slot)
         job.verb, job.started = words[0], time.monotonic()
         job.tried.add(job.verb)
 

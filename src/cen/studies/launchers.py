@@ -1,0 +1,182 @@
+"""Where the commands of a study run: on this machine, as SLURM jobs, or as tasks of Ray."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from cen.errors import ConfigError
+from cen.studies.resources import Slot
+
+Where = Literal["here", "slurm", "ray"]
+Option = int | str
+
+
+class Work(Protocol):
+    """A command that was started."""
+
+    def poll(self) -> int | None:
+        """Its exit code; None while it is not known."""
+
+    def send_signal(self, number: int, /) -> None:
+        """Asks it to save itself and stop (SIGINT), or stops it (SIGKILL)."""
+
+    def wait(self) -> int:
+        """Its exit code, once it has ended."""
+
+
+Launch = Callable[[list[str], Path, Slot], Work]
+"""Starts ``cen WORDS`` with its output at the end of a log, in a slot."""
+
+
+def launch_here(words: list[str], log: Path, slot: Slot) -> Work:
+    """Starts a process on this machine."""
+    with log.open("ab") as file:
+        return subprocess.Popen(
+            [sys.executable, "-m", "cen.cli", *words],
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=file,
+            env=slot.environment(os.environ),
+            # Ctrl-C in a terminal goes to all of its processes; these are told once, by us.
+            start_new_session=True,
+        )
+
+
+def run_command(words: list[str], log: str, folder: str) -> int:
+    """Runs ``cen WORDS`` in a folder, wherever this is called; its exit code.
+
+    What stops this call lets the command save itself first.
+    """
+    with Path(log).open("ab") as file:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "cen.cli", *words],
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=file,
+            cwd=folder,
+        )
+        try:
+            return process.wait()
+        except KeyboardInterrupt:
+            process.send_signal(signal.SIGINT)
+            return process.wait()
+
+
+def launch_on(where: Where, folder: Path, options: Mapping[str, Option]) -> Launch:
+    """What starts commands there.
+
+    Args:
+        where: "here"; "slurm": as jobs of submitit; "ray": as tasks of the cluster that RAY_ADDRESS
+            names, else of a Ray that is started on this machine.
+        folder: for what submitit keeps of its jobs; all nodes see it.
+        options: of submitit's ``update_parameters`` (``timeout_min``, ``slurm_partition``,
+            ``gpus_per_node``; and ``cluster``: "local" tries them as processes of this machine), or
+            of a Ray task (``num_cpus``, ``num_gpus``).
+
+    Raises:
+        ConfigError: the package is missing, or there is no such option.
+    """
+    if where == "slurm":
+        return _Slurm(folder, options)
+    if where == "ray":
+        return _Ray(options)
+    if options:
+        raise ConfigError("--job: is of --on slurm and --on ray; leave it out")
+    return launch_here
+
+
+class _Slurm:
+    """Jobs of SLURM by submitit."""
+
+    def __init__(self, folder: Path, options: Mapping[str, Option]) -> None:
+        try:
+            import submitit
+        except ImportError as error:
+            raise ConfigError(
+                f"--on slurm needs submitit ({error}): pip install 'cen[slurm]'"
+            ) from None
+        given = dict(options)
+        try:
+            self._executor = submitit.AutoExecutor(
+                folder, cluster=str(given.pop("cluster", "slurm"))
+            )
+            # Of jobs on one machine submitit would keep the standard time limit of five minutes.
+            self._executor.update_parameters(**{"timeout_min": 24 * 60, **given})
+        except (NameError, TypeError, ValueError, RuntimeError) as error:
+            raise ConfigError(f"--on slurm: {error}") from None
+
+    def __call__(self, words: list[str], log: Path, slot: Slot) -> Work:
+        job = self._executor.submit(run_command, words, str(log.resolve()), str(Path.cwd()))
+        return _SlurmWork(job, log)
+
+
+class _SlurmWork:
+    def __init__(self, job: Any, log: Path) -> None:
+        self._job, self._log = job, log
+
+    def poll(self) -> int | None:
+        return self.wait() if self._job.done() else None
+
+    def send_signal(self, number: int, /) -> None:
+        self._job.cancel(check=False)
+
+    def wait(self) -> int:
+        try:
+            return int(self._job.result())
+        except Exception as error:  # whatever the job, or submitit about it, ended with
+            return _told(self._log, f"job {self._job.job_id}", error)
+
+
+class _Ray:
+    """Tasks of a Ray cluster."""
+
+    def __init__(self, options: Mapping[str, Option]) -> None:
+        try:
+            import ray
+        except ImportError as error:
+            raise ConfigError(f"--on ray needs Ray ({error}): pip install 'cen[ray]'") from None
+        self._ray: Any = ray
+        if not ray.is_initialized():
+            ray.init(log_to_driver=False, include_dashboard=False, logging_level=logging.ERROR)
+        try:
+            # The study itself decides whether a run that failed is tried again.
+            self._task = ray.remote(run_command).options(**{"max_retries": 0, **options})
+        except (TypeError, ValueError) as error:
+            raise ConfigError(f"--on ray: {error}") from None
+
+    def __call__(self, words: list[str], log: Path, slot: Slot) -> Work:
+        reference = self._task.remote(words, str(log.resolve()), str(Path.cwd()))
+        return _RayWork(self._ray, reference, log)
+
+
+class _RayWork:
+    def __init__(self, ray: Any, reference: Any, log: Path) -> None:
+        self._ray, self._reference, self._log = ray, reference, log
+
+    def poll(self) -> int | None:
+        ready, _ = self._ray.wait([self._reference], timeout=0)
+        return self.wait() if ready else None
+
+    def send_signal(self, number: int, /) -> None:
+        self._ray.cancel(self._reference, force=number == signal.SIGKILL)
+
+    def wait(self) -> int:
+        try:
+            return int(self._ray.get(self._reference))
+        except Exception as error:  # whatever the task, or Ray about it, ended with
+            return _told(self._log, "task", error)
+
+
+def _told(log: Path, what: str, error: Exception) -> int:
+    """Writes into a log why nothing is known of a command."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    with log.open("a", encoding="utf-8") as file:
+        file.write(f"cen: {what}: {lines[-1]}\n")
+    return 1

@@ -23,7 +23,9 @@ SENSORS = ["rgb", "depth"]
 
 
 def client_of(page):
-    return gradio_client.Client(page, verbose=False, analytics_enabled=False)
+    # Of its own the client waits 5 seconds, which says more of the machine than of the page.
+    patient = {"timeout": 300}
+    return gradio_client.Client(page, verbose=False, analytics_enabled=False, httpx_kwargs=patient)
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from __future__ import annotations
 import html
 import inspect
 import io
-import tempfile
+import shutil
 import uuid
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -20,6 +20,7 @@ import gradio as gr
 from PIL import Image
 
 import cen.exchange
+from cen.data.formats.pictures import write_png
 from cen.errors import CenError, printable
 from cen.report.exchange_map import exchange_map
 from cen.report.style import png_bytes, stream_colours
@@ -38,8 +39,8 @@ CSS = """
 """
 _NONE = -1
 """The number of no example."""
-_KEPT = 64
-"""Archives that are kept to be downloaded."""
+_KEPT = 256
+"""Answers whose files are kept to be looked at."""
 
 
 def theme() -> gr.themes.Base:
@@ -68,8 +69,17 @@ class _Handlers:
             answer = self.answering(scene, self.names if sensors is None else sensors)
         except CenError as error:
             raise gr.Error(printable(str(error)), print_exception=False) from None
-        archive = self._archive(answer)
-        return answer.predictions, answer.changes, _told(answer), answer.figures, str(archive)
+        folder = self._new_folder()
+        pictures = [
+            [(str(_written(image, folder, f"{kind}-{at}.png")), text) for at, (image, text) in many]
+            for kind, many in (
+                ("prediction", enumerate(answer.predictions)),
+                ("change", enumerate(answer.changes)),
+            )
+        ]
+        (folder / "way").mkdir()
+        archive = save_zip(answer, folder / "prediction.zip", folder / "way")
+        return *pictures, _told(answer), answer.figures, str(archive)
 
     def switched(self, *values: Any) -> Any:
         """As `predict`, where there is a scene already."""
@@ -87,14 +97,23 @@ class _Handlers:
             raise CenError(f"there is no example {number}; there are {len(self.examples)}, from 0")
         return self.examples[number].scene
 
-    def _archive(self, answer: Answer) -> Path:
-        file = self._folder / f"prediction-{uuid.uuid4().hex}.zip"
-        with tempfile.TemporaryDirectory(dir=self._folder) as folder:
-            save_zip(answer, file, Path(folder))
-        self._written.append(file)
+    def _new_folder(self) -> Path:
+        """A folder for the files of one answer; the oldest goes.
+
+        Given arrays, Gradio would write a file named after what it holds, again and again while
+        others are still sent the same one.
+        """
+        folder = self._folder / uuid.uuid4().hex
+        folder.mkdir()
+        self._written.append(folder)
         while len(self._written) > _KEPT:
-            self._written.popleft().unlink(missing_ok=True)
-        return file
+            shutil.rmtree(self._written.popleft(), ignore_errors=True)
+        return folder
+
+
+def _written(image: Any, folder: Path, name: str) -> Path:
+    write_png(folder / name, image)
+    return folder / name
 
 
 def build_page(
@@ -107,7 +126,7 @@ def build_page(
         title: stands on top.
         examples: scenes to try.
         limits: what is refused, see `Limits`.
-        folder: for archives that are downloaded; it must be one that Gradio may send from.
+        folder: for the files of answers; it must be one that Gradio may send from.
     """
     handlers = _Handlers(answering, examples, limits, folder)
     modalities = answering.predictor.modalities

@@ -67,10 +67,10 @@ def served(
         os.environ.update(_ENVIRONMENT, GRADIO_TEMP_DIR=folder)
         page_module = _page_module()
         answering = Answering(predictor, source, limits.seconds)
-        archives = Path(folder) / "archives"
-        archives.mkdir()
+        answers = Path(folder) / "answers"
+        answers.mkdir()
         janitor = _Janitor(Path(folder), _MOST_BYTES)
-        page = page_module.build_page(answering, title, examples, limits, archives)
+        page = page_module.build_page(answering, title, examples, limits, answers)
         try:
             _, url, _ = page.launch(
                 server_name=host,

@@ -59,7 +59,7 @@ def test_a_command_that_is_stopped_ends(where: Where, small_rooms: Path, tmp_pat
     log.touch()
     words = ["train", "rooms-small", "--data.root", str(small_rooms), "--out", str(out)]
     work = launch_on(where, tmp_path / "jobs", OPTIONS[where])(words, log, Slot(1))
-    until = time.monotonic() + 120
+    until = time.monotonic() + 240
     while not (out / "metrics.csv").exists() and time.monotonic() < until:
         assert work.poll() is None, log.read_text()
         time.sleep(0.2)

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -16,6 +17,7 @@ from cen.studies.resources import Slot
 
 Where = Literal["here", "slurm", "ray"]
 Option = int | str
+_LOOK = 0.2
 
 
 class Work(Protocol):
@@ -63,9 +65,13 @@ def run_command(words: list[str], log: str, folder: str) -> int:
             cwd=folder,
         )
         try:
-            return process.wait()
+            # Ray's request to stop is heard between two looks, not while the system waits.
+            while process.poll() is None:
+                time.sleep(_LOOK)
+            return process.returncode
         except KeyboardInterrupt:
-            process.send_signal(signal.SIGINT)
+            # Not SIGINT, which Ray blocks in its workers, and so in what they start.
+            process.terminate()
             return process.wait()
 
 

@@ -144,6 +144,10 @@ class Config:
                 "data.transforms.scale: gives images of different sizes, which make no batch; "
                 "set data.transforms.crop, too"
             )
+        if train.balance_classes and not any(KINDS[o.kind].labels for o in model.outputs.values()):
+            raise ConfigError(
+                "train.balance_classes: needs an output of kind segmentation in model.outputs"
+            )
         generated = any(KINDS[output.kind].generated for output in model.outputs.values())
         if train.adversarial != "none" and not generated:
             raise ConfigError(

@@ -185,6 +185,18 @@ def test_of_a_file_of_weights_its_content_counts(tmp_path: Path) -> None:
     assert differences(one, copy.to_dict()) == {}
 
 
+def test_augmentation_that_changes_nothing_does_not_count() -> None:
+    def of(**augment: float) -> Config:
+        said = {"kind": "depth", "augment": augment} if augment else {"kind": "depth"}
+        return Config.from_dict({"data": {"modalities": {"depth": said}}})
+
+    assert run_hash(of(), {}, {}) == "c809fa666aee"  # as before there was any
+    assert run_hash(of(noise=0.0), {}, {}) == "c809fa666aee" != run_hash(of(noise=0.1), {}, {})
+    kept = of().to_dict()
+    del kept["data"]["modalities"]["depth"]["augment"]
+    assert differences(of(), kept) == {}
+
+
 def test_the_hash_is_the_same_tomorrow() -> None:
     """Pinned: a change would orphan all runs that people have."""
     config = Config.from_dict({"model": {"exchange": False}, "train": {"steps": 7}, "seed": 3})

@@ -11,9 +11,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from cen.data.augmentation import (
+    changed_picture,
+    changed_values,
+    check_augmentation,
+    fail_in_patches,
+)
 from cen.data.fields import geometry
 from cen.data.fields.modality import Modality
 from cen.errors import ConfigError, DataError
+from cen.options.augmentation_options import AugmentConfig
 
 Sample = dict[str, Any]
 Size = tuple[int, int]
@@ -52,6 +59,7 @@ class Transform:
         crop: (H, W) of the random crop.
         divide_depth: depth is divided by the zoom, as if the camera had come closer.
         ignore_index: label of padding.
+        augment: further changes of single modalities, by name; see `cen.data.augmentation`.
     """
 
     modalities: Mapping[str, Modality]
@@ -65,8 +73,16 @@ class Transform:
     crop: Size | None = None
     divide_depth: bool = False
     ignore_index: int = 255
+    augment: Mapping[str, AugmentConfig] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        for name, how in self.augment.items():
+            if name not in self.modalities:
+                raise ConfigError(
+                    f"data.modalities.{name}.augment: is for inputs, which {name} is not (in cycle "
+                    "fusion inputs are made of the ground truth, which must stay); leave it out"
+                )
+            check_augmentation(name, how, self.modalities[name])
         if not self.modalities and not self.targets:
             raise ConfigError("modalities: there must be at least one")
         if self.scale is not None and not 0.0 < self.scale[0] <= self.scale[1]:
@@ -87,9 +103,8 @@ class Transform:
     @property
     def random(self) -> bool:
         """Whether the result depends on a random generator."""
-        return (
-            self.scale is not None or self.flip > 0.0 or self.crop is not None or bool(self.rotate)
-        )
+        moved = self.scale is not None or self.flip > 0.0 or self.crop is not None
+        return moved or bool(self.rotate) or bool(self.augment)
 
     def __call__(self, sample: Mapping[str, Any], rng: np.random.Generator | None = None) -> Sample:
         """Transforms a sample.
@@ -114,10 +129,13 @@ class Transform:
             )
         view = self._view(self._size_of(sample), rng)
         camera = sample.get(INTRINSICS)
+        # Children: neither the geometry nor another field draws other numbers because of one.
+        children = [] if rng is None else rng.spawn(len(self.augment))
+        rngs = dict(zip(self.augment, children, strict=True))
         result: Sample = {}
         for name, value in sample.items():
             if name in self.modalities:
-                result[name] = self._input(self.modalities[name], value, view, camera)
+                result[name] = self._input(name, value, view, camera, rngs.get(name))
             elif name in self.targets or name in self.labels:
                 result[name] = self._truth(self.targets.get(name, _LABEL), value, view)
             elif name == INTRINSICS:
@@ -185,9 +203,23 @@ class Transform:
             values = values / np.float32(view.zoom(self.resize))
         return modality.mirror(values) if view.mirror else values
 
-    def _input(self, modality: Modality, values: NDArray[Any], view: _View, camera: Any) -> Tensor:
-        prepared = modality.prepare(values, camera)
-        numbers = modality.normalise(self._placed(modality, prepared, view))
+    def _input(
+        self,
+        name: str,
+        values: NDArray[Any],
+        view: _View,
+        camera: Any,
+        rng: np.random.Generator | None,
+    ) -> Tensor:
+        modality, how = self.modalities[name], self.augment.get(name)
+        if how is not None and rng is not None:
+            values = changed_values(values, how, modality, rng)
+        placed = self._placed(modality, modality.prepare(values, camera), view)
+        if how is not None and rng is not None:
+            placed = changed_picture(placed, how, modality, rng)
+        numbers = modality.normalise(placed)
+        if how is not None and rng is not None:
+            fail_in_patches(numbers, how, modality.fill, rng)
         if view.turn:
             numbers[:, ~view.reached] = modality.fill
         return view.window.padded(numbers, modality.fill)
@@ -289,6 +321,7 @@ def train_transform(
     crop: Size | None = (500, 500),
     divide_depth: bool = False,
     ignore_index: int = 255,
+    augment: Mapping[str, AugmentConfig] | None = None,
 ) -> Transform:
     """The released training transforms; the defaults are the released values for NYUDv2."""
     return Transform(
@@ -302,6 +335,7 @@ def train_transform(
         crop=crop,
         divide_depth=divide_depth,
         ignore_index=ignore_index,
+        augment={name: how for name, how in (augment or {}).items() if not how.off},
     )
 
 

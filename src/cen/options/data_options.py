@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from cen.data.readers.registry import check_layout
 from cen.errors import ConfigError, shown
+from cen.options.augmentation_options import AugmentConfig
 from cen.options.constraints import Size, Within
 
 _Zoom = Annotated[float, Within(0.01, 100)]
@@ -63,6 +64,7 @@ class ModalityConfig:
         fill: What the network sees where a value is missing and where a crop is padded.
         interpolation: How it is resized; null: cubic for images, nearest for depth and labels,
             linear for the others.
+        augment: What training changes of an input, beside the geometry of ``data.transforms``.
     """
 
     kind: Literal["image", "depth", "normal", "label", "edge", "continuous"] | None = None
@@ -83,6 +85,7 @@ class ModalityConfig:
     std: list[float] | None = None
     fill: float | None = None
     interpolation: Literal["nearest", "linear", "cubic"] | None = None
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
 
     def check(self, name: str, channels: int | None) -> None:
         """Refuses what no single key shows.

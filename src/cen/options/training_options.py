@@ -102,6 +102,9 @@ class TrainConfig:
             ``UPGrad`` or ``PCGrad`` (docs/multitask.md).
         every_output: Each batch holds ground truth for every output, for data where some samples
             have none for some; a sample may then be read more than once in an epoch.
+        balance_classes: Samples are drawn by class, so that each class of the segmentations comes
+            up equally often, in place of each sample once per epoch; every label map is read once
+            before.
         adversarial: Discriminators for the outputs of kind image, and the form of their loss:
             ``bce`` (released) or ``least_squares``; ``none``: no discriminator.
         l1: Weight of the absolute error of images beside the adversarial loss.
@@ -146,6 +149,7 @@ class TrainConfig:
     class_weights: list[Amount] | None = None
     weighting: str = "fixed"
     every_output: bool = False
+    balance_classes: bool = False
     adversarial: Literal["none", "bce", "least_squares"] = "none"
     l1: Amount = 100.0
     cycle_weight: Amount = 10.0
@@ -196,6 +200,11 @@ class TrainConfig:
             raise ConfigError(
                 "train.exchange_rate: needs scales that move, and train.freeze_encoder keeps those "
                 "of the encoder; leave one of them out"
+            )
+        if self.every_output and self.balance_classes:
+            raise ConfigError(
+                "train.balance_classes: draws samples by class, which train.every_output changes; "
+                "leave one of them out"
             )
         if len(set(self.loggers)) < len(self.loggers):
             raise ConfigError("train.loggers: names one of them twice; leave one out")

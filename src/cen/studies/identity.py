@@ -12,6 +12,7 @@ from typing import Any
 from cen.config import MOVABLE, Config
 from cen.documents import read_yaml
 from cen.errors import DataError
+from cen.options.augmentation_options import AugmentConfig
 from cen.options.network_options import unset
 
 # Defaults that have changed, as they were when runs were first hashed: a key that has its value of
@@ -25,9 +26,10 @@ _FORMER = {
 }
 # Of every network: null means still what the default was.
 _FORMER_OF_DATA = {"data.ignore_index": 255}
-# Keys that entries of a mapping did not have when runs were first hashed: null does not count.
+# Keys that entries of a mapping did not have when runs were first hashed: null does not count,
+# nor augmentation that changes nothing.
 _LATER = {
-    "data.modalities": ("bands", "exif", "page", "variable"),
+    "data.modalities": ("bands", "exif", "page", "variable", "augment"),
     "model.outputs": ("loss",),
 }
 _LISTS = (".txt", ".yaml", ".json", ".csv")
@@ -145,7 +147,8 @@ def _first(entry: Any, later: Collection[str]) -> Any:
     """An entry of a mapping without the keys that were not there at first, and say nothing."""
     if not isinstance(entry, Mapping):
         return entry
-    return {key: value for key, value in entry.items() if value is not None or key not in later}
+    nothing = (None, vars(AugmentConfig()))
+    return {key: value for key, value in entry.items() if key not in later or value not in nothing}
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

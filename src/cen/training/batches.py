@@ -17,6 +17,7 @@ from cen.data import EvaluationShard, StepBatches
 from cen.errors import ConfigError, DataError
 from cen.models import Task
 from cen.signals import end_helpers, leave_signals_to_parent
+from cen.training.balanced_batches import BalancedBatches, classes_shown
 from cen.training.partial_labels import CompleteBatches, fill_in, known_targets
 
 Sample = dict[str, Any]
@@ -177,6 +178,7 @@ class FusionData(LightningDataModule):
         workers: processes that read, per process that trains.
         outputs: the tasks; targets that a sample lacks are filled in, see :func:`fill_in`.
         every_output: no batch lacks an output altogether, see :class:`CompleteBatches`.
+        balanced: classes come up alike, see :class:`BalancedBatches`.
         whole: no sample may lack an output, as in cycle fusion.
 
     Raises:
@@ -195,6 +197,7 @@ class FusionData(LightningDataModule):
         workers: int = 0,
         outputs: Mapping[str, Task] | None = None,
         every_output: bool = False,
+        balanced: bool = False,
         whole: bool = False,
     ) -> None:
         super().__init__()
@@ -203,7 +206,7 @@ class FusionData(LightningDataModule):
         self.scored = batch_size if scored is None else scored
         self.seed, self.workers = seed, workers
         self.outputs, self.every_output = dict(outputs or {}), every_output
-        self.whole = whole
+        self.balanced, self.whole = balanced, whole
 
     def train_dataloader(self) -> StepLoader:
         """Batches from the step that the run has reached to the last one."""
@@ -227,6 +230,8 @@ class FusionData(LightningDataModule):
         }
         if self.every_output and known is not None:
             batches: StepBatches = CompleteBatches(known, tuple(self.outputs), share, **which)
+        elif self.balanced:
+            batches = BalancedBatches(classes_shown(self.train, self.outputs), share, **which)
         else:
             batches = StepBatches(_length(self.train), share, **which)
         return StepLoader(

@@ -190,6 +190,7 @@ def train_network(
             workers=config.data.workers,
             outputs=net.outputs,
             every_output=config.train.every_output,
+            balanced=config.train.balance_classes,
             whole=net.cyclic,
         )
         _train(config, run_dir, module, data, metadata or {}, resume, progress, callbacks)

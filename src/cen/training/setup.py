@@ -36,6 +36,7 @@ def open_dataset(config: Config, split: Literal["train", "validation", "test"]) 
             dataset.modalities,
             targets=dataset.targets,
             ignore_index=dataset.ignore_index,
+            augment={name: said.augment for name, said in config.data.modalities.items()},
             **vars(how),
         )
     else:
@@ -172,4 +173,5 @@ def _given(config: ModalityConfig | None) -> dict[str, Any]:
     """The keys of a modality that the user gave."""
     if config is None:
         return {}
-    return {key: value for key, value in vars(config).items() if value is not None}
+    said = vars(config).items()
+    return {key: value for key, value in said if value is not None and key != "augment"}

@@ -21,8 +21,8 @@ SOURCE = Path(__file__).parents[1] / "src"
 FLOORS = (
     "errors",
     # What needs neither torch nor any other room.
-    "arguments documents fetching files options.constraints runfiles schema signals stream "
-    "weightfiles "
+    "arguments documents fetching files notebook options.constraints runfiles schema signals "
+    "stream weightfiles "
     "data.readers.registry",
     # It imports torch where something is computed alone.
     "tasks",
@@ -36,7 +36,8 @@ FLOORS = (
     "predict",
     "training bench",
     "training.generation",
-    "training.module_choice training.fitting training.evaluation training.__init__",
+    "training.module_choice training.fitting training.evaluation training.own_data "
+    "training.__init__",
     "studies serving",
     "cli __init__",
 )
@@ -104,7 +105,7 @@ def test_imports_go_down_only() -> None:
 def test_the_exchange_needs_torch_alone() -> None:
     own = {name for name in files() if name.startswith("cen.exchange.")}
     for module in own:
-        assert imports(module) <= own | {"cen.errors", "cen.arguments"}
+        assert imports(module) <= own | {"cen.errors", "cen.arguments", "cen.notebook"}
         others = set(re.findall(r"^ *(?:from|import) (\w+)", files()[module].read_text(), re.M))
         assert others <= {"cen", "torch", *sys.stdlib_module_names}
 

@@ -22,6 +22,7 @@ from .models import (
 )
 from .optim import param_groups
 from .predict.predictor import Predictor
+from .training.own_data import fit
 
 __version__: str
 
@@ -34,6 +35,7 @@ __all__ = [
     "convert",
     "exchange_rate",
     "finetune",
+    "fit",
     "fold",
     "freeze_statistics",
     "from_pretrained",

@@ -64,6 +64,22 @@ def test_every_key_of_a_modality_arrives(root: Path) -> None:
     }  # fmt: skip
 
 
+def test_inputs_are_augmented_in_training_alone(root: Path) -> None:
+    values = configuration(root).to_dict()
+    plain = open_dataset(Config.from_dict(values), "train")
+    values["data"]["modalities"] = {"rgb": {"augment": {"brightness": 0.5, "patches": 4}}}
+    config = Config.from_dict(values)
+    train, before = open_dataset(config, "train")[3, 0], plain[3, 0]
+    assert torch.equal(train["depth"], before["depth"])
+    assert not torch.equal(train["rgb"], before["rgb"])
+    assert torch.equal(train["rgb"], open_dataset(config, "train")[3, 0]["rgb"]), "resuming"
+    tested = [open_dataset(one, "test")[0]["rgb"] for one in (config, configuration(root))]
+    assert torch.equal(*tested)
+    values["data"]["modalities"] = {"segmentation": {"augment": {"patches": 4}}}
+    with pytest.raises(ConfigError, match=r"segmentation.augment: is for inputs"):
+        open_dataset(Config.from_dict(values), "train")
+
+
 def test_a_third_modality_is_a_column_more(root: Path, tmp_path: Path) -> None:
     shutil.copytree(root, tmp_path / "three")
     for name in ("train.txt", "val.txt"):

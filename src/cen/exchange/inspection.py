@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from cen import notebook
 from cen.exchange.functional import whole
 from cen.exchange.penalty import exchange_layers
 from cen.exchange.stream_norm import StreamNorm
@@ -70,6 +71,20 @@ class Inspection:
             for layer in layers:
                 del layer["mask"]
         return {"rate": self.rate, "alpha": self.alpha, "layers": layers}
+
+    def _repr_html_(self) -> str:
+        """For notebooks: the rate, α, and the layers."""
+        alpha = [
+            (f"α of {output}", ", ".join(f"{name} {value:.2f}" for name, value in weights.items()))
+            for output, weights in self.alpha.items()
+        ]
+        layers = (
+            (layer.name, layer.stream, f"{layer.replaced} of {layer.own}", f"{layer.rate:.1%}")
+            for layer in self.layers
+        )
+        return notebook.table(
+            "Exchange", [("own channels exchanged", f"{self.rate:.1%}"), *alpha]
+        ) + notebook.table("Layers", layers, ("layer", "stream", "exchanged", "rate"))
 
 
 @torch.no_grad()

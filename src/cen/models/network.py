@@ -10,10 +10,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from cen import notebook
 from cen.errors import ConfigError, ShapeError, described
 from cen.exchange import Streams, adapt_channels
 from cen.models.image_encoder import ImageEncoder
 from cen.models.input_checks import SMALLEST, Frame, check_inputs, in_precision_of
+from cen.models.notebook_view import described_in_html
 from cen.models.shareable_network import ShareableNetwork
 from cen.models.stems import filled, tile
 from cen.models.weight_transfer import transfer
@@ -37,6 +39,14 @@ class Output(NamedTuple):
     streams: dict[str, Tensor]
     ensemble: Tensor
     alpha: Tensor
+
+    def _repr_html_(self) -> str:
+        """For notebooks: shapes and α."""
+        shape = " × ".join(map(str, self.ensemble.shape))
+        # A network that fuses its inputs has no streams, and no weights of them.
+        pairs = zip(self.streams, self.alpha.tolist(), strict=True) if self.streams else ()
+        rows = [(name, f"α {weight:.2f}") for name, weight in pairs]
+        return notebook.table(f"Output {shape}, {self.ensemble.dtype}", [*rows, ("ensemble", "")])
 
 
 class Encoder(Protocol):
@@ -119,6 +129,10 @@ class ChannelExchangeNetwork(ShareableNetwork):
         self.alpha = nn.ParameterDict(
             {name: nn.Parameter(torch.ones(len(inputs))) for name in outputs}
         )
+
+    def _repr_html_(self) -> str:
+        """For notebooks: what goes in and out, and how much is exchanged."""
+        return described_in_html(self)
 
     @property
     def generated(self) -> list[str]:

@@ -64,7 +64,6 @@ class ModalityConfig:
         fill: What the network sees where a value is missing and where a crop is padded.
         interpolation: How it is resized; null: cubic for images, nearest for depth and labels,
             linear for the others.
-        augment: What training changes of an input, beside the geometry of ``data.transforms``.
     """
 
     kind: Literal["image", "depth", "normal", "label", "edge", "continuous"] | None = None
@@ -85,7 +84,6 @@ class ModalityConfig:
     std: list[float] | None = None
     fill: float | None = None
     interpolation: Literal["nearest", "linear", "cubic"] | None = None
-    augment: AugmentConfig = field(default_factory=AugmentConfig)
 
     def check(self, name: str, channels: int | None) -> None:
         """Refuses what no single key shows.
@@ -107,6 +105,17 @@ class ModalityConfig:
                     f"{place}.{key}: {len(numbers)} numbers for {channels} channels of "
                     f"model.inputs.{name}; give one for each"
                 )
+
+
+@dataclass
+class InputConfig(ModalityConfig):
+    """How the files of one modality become numbers for the network, and what training changes.
+
+    Attributes:
+        augment: What training changes of an input, beside the geometry of ``data.transforms``.
+    """
+
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
 
 
 @dataclass
@@ -166,7 +175,7 @@ class DataConfig:
     classes: _Classes | list[str] | None = None
     ignore_index: Annotated[int, Within(0, 65535)] | None = None
     validation: Annotated[float, Within(0, 0.9)] = 0.1
-    modalities: dict[str, ModalityConfig] = field(default_factory=dict)
+    modalities: dict[str, InputConfig] = field(default_factory=dict)
     partial: bool = False
     transforms: TransformConfig = field(default_factory=TransformConfig)
     workers: Annotated[int, Within(0, 1024)] = 0

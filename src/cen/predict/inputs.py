@@ -8,16 +8,105 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+import torch
 from numpy.typing import NDArray
+from PIL.Image import Image as Picture
+from torch import Tensor
 
 from cen.data import Modality
-from cen.errors import CheckpointError, ConfigError, ShapeError, StreamError
+from cen.errors import (
+    CheckpointError,
+    ConfigError,
+    DataError,
+    ShapeError,
+    StreamError,
+    described,
+)
 from cen.models import ChannelExchangeNetwork
 from cen.models.input_checks import SMALLEST
 
-Inputs = Mapping[str, str | Path | NDArray[Any]]
-"""The modalities of a scene that are there, by name: files, or arrays."""
+Value = str | Path | NDArray[Any] | Tensor | Picture
+"""One modality of a scene: a file, an array, a tensor (C, H, W) or (H, W), or a picture of PIL."""
+Inputs = Mapping[str, Value]
+"""The modalities of a scene that are there, by name."""
+Scenes = Sequence[Inputs] | Mapping[str, list[Value]]
+"""Several scenes: each as `Inputs`, or a list for each modality."""
 Intrinsics = Sequence[float] | NDArray[Any] | None
+
+
+def scenes_of(given: Inputs | Scenes) -> list[Inputs] | None:
+    """Several scenes, each by its modalities; None where one scene is given.
+
+    Raises:
+        StreamError: lists of modalities are of different lengths.
+    """
+    if not isinstance(given, Mapping):
+        return list(given)
+    lists = {name: value for name, value in given.items() if isinstance(value, list | tuple)}
+    if not lists:
+        return None
+    counts = {len(value) for value in lists.values()}
+    if len(lists) < len(given) or len(counts) > 1:
+        said = ", ".join(
+            f"{name} {len(value) if name in lists else 'one'}"  # type: ignore[arg-type]
+            for name, value in given.items()
+        )
+        raise StreamError(f"several scenes need as many of each modality; there are: {said}")
+    (count,) = counts
+    return [{name: value[number] for name, value in lists.items()} for number in range(count)]
+
+
+def read_value(name: str, value: Value, modality: Modality, reading: Modality) -> NDArray[Any]:
+    """Raw values of one modality, NaN where depth is missing.
+
+    Args:
+        name: the modality.
+        value: what was given of it.
+        modality: what the network takes.
+        reading: how its files are read.
+
+    Raises:
+        DataError: it cannot be read, or is of other numbers or another shape.
+    """
+    if isinstance(value, str | Path):
+        return reading.read(value)
+    if isinstance(value, Picture):
+        return reading.from_stored(_stored_in(value, modality), f"picture {name!r}")
+    if isinstance(value, Tensor):
+        value = value.detach().cpu()
+        value = value.float() if value.dtype in (torch.bfloat16, torch.float16) else value
+        value = value.movedim(0, -1) if value.ndim == 3 else value
+        value = value.squeeze(-1) if value.ndim == 3 and value.shape[-1] == 1 else value
+        value = value.contiguous().numpy()
+    array = np.asarray(value)
+    if array.dtype == object:
+        raise DataError(
+            f"{name!r}: give a file, an array, a tensor or a picture of PIL, not {described(value)}"
+        )
+    modality.check_array(name, array)
+    if modality.field_kind.metres:
+        known = np.isfinite(array) & (array > 0)
+        return np.where(known, array, np.nan).astype(np.float32)
+    return array
+
+
+_ORIENTATION = 0x0112
+
+
+def _stored_in(picture: Picture, modality: Modality) -> NDArray[Any]:
+    """What a picture of PIL holds, as its file would be read."""
+    if picture.getexif().get(_ORIENTATION, 1) != 1:
+        raise DataError(
+            "a picture of PIL says in its EXIF header that it is turned; apply "
+            "PIL.ImageOps.exif_transpose to it first"
+        )
+    if modality.field_kind.colours and picture.mode not in ("RGB", "L", "I;16", "I", "F"):
+        raise DataError(
+            f"a picture of PIL is of mode {picture.mode}; give picture.convert('RGB') or "
+            "convert('L')"
+        )
+    return np.asarray(picture)
 
 
 class ReadScene(NamedTuple):
@@ -105,7 +194,7 @@ def check_unit(given: Mapping[str, Modality]) -> None:
     )
 
 
-def source_of(name: str, value: str | Path | NDArray[Any]) -> str:
+def source_of(name: str, value: Value) -> str:
     """What messages call one of the inputs."""
     return str(value) if isinstance(value, str | Path) else f"array {name!r}"
 

@@ -12,12 +12,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cen import notebook
 from cen.data.formats.pictures import write_png
 from cen.errors import DataError
 from cen.files import write_atomically, write_bytes
 from cen.report.colours import Image, colorize, overlay, palette
 from cen.report.legend import legend_entries, legend_png
 from cen.report.painting import depth_bar, paint, scale_limits
+from cen.report.style import picture
 from cen.tasks import KINDS
 
 Labels = NDArray[np.uint8] | NDArray[np.uint16]
@@ -50,6 +52,19 @@ class Prediction:
         """Per class: ``id``, ``class``, ``colour``, ``pixels`` and ``share`` of the image."""
         counts = np.bincount(self.labels.ravel(), minlength=len(self.classes)).tolist()
         return legend_entries(counts, self.classes, self.palette.tolist())
+
+    def _repr_html_(self) -> str:
+        """For notebooks: the labels over the picture, the largest classes, α."""
+        found = [entry for entry in self.legend() if entry["pixels"]]
+        found.sort(key=lambda entry: -entry["pixels"])
+        rows = [(entry["class"], f"{entry['share']:.1%}") for entry in found]
+        painted = picture(overlay(self.picture, self.labels, self.palette), photo=True, limit=480)
+        height, width = self.labels.shape
+        return (
+            notebook.figure(painted, f"{height} × {width} pixels")
+            + notebook.table("Classes", rows)
+            + _weights(self.alpha)
+        )
 
     def save(self, out: str | Path, prefix: str = "", *, legend: bool = True) -> dict[str, Path]:
         """Write the prediction as files.
@@ -128,6 +143,16 @@ class DenseOutput:
         values = self.values if self.shown is None else self.shown
         return paint(self.kind, values, palette(0))
 
+    def _repr_html_(self) -> str:
+        """For notebooks: the values painted, their range, α."""
+        facts = self.facts()
+        rows = [(name, notebook.number(facts[name])) for name in ("least", "mean", "greatest")]
+        return (
+            notebook.figure(picture(self.picture(), photo=True, limit=480), self.kind)
+            + notebook.table("Values", rows)
+            + _weights(self.alpha)
+        )
+
     def facts(self) -> dict[str, Any]:
         """A few figures: the range of the values, α."""
         known = np.asarray(self.values, dtype=np.float64)
@@ -161,6 +186,11 @@ class DenseOutput:
             paths["scale"] = folder / f"{prefix}scale.png"
             write_bytes(paths["scale"], _scale(limits))
         return paths
+
+
+def _weights(alpha: Mapping[str, float]) -> str:
+    rows = [(name, f"{weight:.2f}") for name, weight in alpha.items()]
+    return notebook.table("α", rows) if rows else ""
 
 
 def _save_array(values: NDArray[Any], path: Path) -> None:

@@ -4,9 +4,8 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast, overload
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 
@@ -29,8 +28,12 @@ from cen.predict.inputs import (
     Inputs,
     Intrinsics,
     ReadScene,
+    Scenes,
+    Value,
     common_size,
     of_unit,
+    read_value,
+    scenes_of,
     size_of_batch,
     source_of,
     stored_modalities,
@@ -123,27 +126,39 @@ class Predictor:
         if self.output is not None:
             self.classes, self.palette = _classes(self.net, self.output)
 
+    @overload
+    def __call__(
+        self, inputs: Inputs, *, probabilities: bool = False, intrinsics: Intrinsics = None
+    ) -> Prediction: ...
+
+    @overload
+    def __call__(
+        self, inputs: Scenes, *, probabilities: bool = False, intrinsics: Intrinsics = None
+    ) -> list[Prediction]: ...
+
     def __call__(
         self,
-        inputs: Inputs,
+        inputs: Inputs | Scenes,
         *,
         probabilities: bool = False,
         intrinsics: Intrinsics = None,
-    ) -> Prediction:
-        """Segment one scene.
+    ) -> Prediction | list[Prediction]:
+        """Segment one scene, or each of several.
 
         Args:
             inputs: any non-empty subset of the modalities, all of one size and at least 32 pixels
-                high and wide: a file, or an array as :meth:`Modality.read` gives it (image: uint8
+                high and wide: a file; an array as :meth:`Modality.read` gives it (image: uint8
                 (H, W, 3) RGB, or (H, W); depth: float (H, W) in metres, where nan, infinity and
-                values <= 0 are missing; others: docs/modalities.md).
+                values <= 0 are missing; others: docs/modalities.md); a tensor of the same, (C, H,
+                W) or (H, W); or a picture of PIL, which holds what a file does. Or a list of such
+                scenes, or a list for each modality; their sizes may differ.
             probabilities: keep the class probabilities of the ensemble.
             intrinsics: (fx, fy, cx, cy) or (3, 3) of these pictures, in pixels; needed where an
                 encoding (HHA, normals from depth) asks for them and the network was not saved
                 with those of one camera.
 
         Returns:
-            The prediction at the size of the input.
+            The prediction at the size of the input; of several scenes a list.
 
         Raises:
             ConfigError: the network has no segmentation, or several of which none was chosen.
@@ -153,8 +168,12 @@ class Predictor:
                 needed.
             ShapeError: the sizes differ, or an image is too small; the message names the files.
         """
-        (prediction,) = self.batch([inputs], probabilities=probabilities, intrinsics=intrinsics)
-        return prediction
+        several = scenes_of(inputs)
+        predictions = [
+            self.batch([scene], probabilities=probabilities, intrinsics=intrinsics)[0]
+            for scene in ([cast(Inputs, inputs)] if several is None else several)
+        ]
+        return predictions[0] if several is None else predictions
 
     def batch(
         self,
@@ -252,7 +271,10 @@ class Predictor:
         """
         self.check_names(inputs)
         given = {name: inputs[name] for name in self.modalities if name in inputs}
-        values = {name: self._read(name, value) for name, value in given.items()}
+        values = {
+            name: read_value(name, value, self.modalities[name], self._reading[name])
+            for name, value in given.items()
+        }
         self.compare(given, values)
         size = common_size({source_of(name, given[name]): v.shape for name, v in values.items()})
         prepared = {name: self._prepared(name, v, intrinsics) for name, v in values.items()}
@@ -330,17 +352,6 @@ class Predictor:
         if not inputs:
             raise StreamError(f"no modality given; at least one of {known} is needed")
 
-    def _read(self, name: str, value: str | Path | NDArray[Any]) -> NDArray[Any]:
-        modality = self.modalities[name]
-        if isinstance(value, str | Path):
-            return self._reading[name].read(value)
-        array = np.asarray(value)
-        modality.check_array(name, array)
-        if modality.field_kind.metres:
-            known = np.isfinite(array) & (array > 0)
-            return np.where(known, array, np.nan).astype(np.float32)
-        return array
-
     def _prepared(self, name: str, value: NDArray[Any], intrinsics: Any) -> NDArray[Any]:
         """What is normalised window by window, at the size of `cen.data.transforms`."""
         modality, resize = self.modalities[name], self.net.metadata.get("resize")
@@ -349,9 +360,7 @@ class Predictor:
             prepared = modality.resize(prepared, (int(resize[0]), int(resize[1])))
         return prepared
 
-    def compare(
-        self, given: Mapping[str, str | Path | NDArray[Any]], values: Mapping[str, NDArray[Any]]
-    ) -> None:
+    def compare(self, given: Mapping[str, Value], values: Mapping[str, NDArray[Any]]) -> None:
         """Warns of depth far from that of training, and of colours that are none."""
         known = self.net.metadata.get("seen") or {}
         for name, value in values.items():

@@ -315,6 +315,12 @@ class AlignedDataset(Dataset[Sample]):
             targets=self.targets,
         )
 
+    def _repr_html_(self) -> str:
+        """For notebooks: what is read, and the pictures of the first sample."""
+        from cen.data.notebook_view import describe
+
+        return describe(self)
+
     def no_field(self, name: str, key: str = "") -> ConfigError:
         """The error about a name that is no field, with the nearest that is one.
 

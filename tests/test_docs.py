@@ -133,7 +133,9 @@ def test_code_of_the_readme_runs(scene: dict[str, Any]) -> None:
 
 def test_code_of_the_own_loop_runs(scene: dict[str, Any]) -> None:
     """With a narrow network, which the page leaves at its full width."""
-    first, converted, *others = code_of("docs/your-own-loop.md")
+    fitted, first, converted, *others = code_of("docs/your-own-loop.md")
+    exec(fitted.replace('"resnet18"', '"resnet18", width=4'), scene)
+    assert scene["result"].score is not None
     exec(first.replace('"resnet50"', '"resnet18", width=4, decoder_channels=4'), scene)
     assert scene["prediction"].shape == scene["labels"].shape
     for block in others:

@@ -15,7 +15,7 @@ from cen.errors import ConfigError, ShapeError, described
 from cen.exchange import Streams, adapt_channels
 from cen.models.image_encoder import ImageEncoder
 from cen.models.input_checks import SMALLEST, Frame, check_inputs, in_precision_of
-from cen.models.notebook_view import described_in_html
+from cen.models.network_in_html import described_in_html
 from cen.models.shareable_network import ShareableNetwork
 from cen.models.stems import filled, tile
 from cen.models.weight_transfer import transfer

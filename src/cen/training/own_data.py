@@ -256,7 +256,7 @@ def _seeded(rng: np.random.Generator) -> Iterator[None]:
     seed = int(rng.integers(2**32))
     random.seed(seed)
     np.random.seed(seed)  # noqa: NPY002
-    torch.random.default_generator.manual_seed(seed)
+    torch.manual_seed(seed)
     try:
         yield
     finally:

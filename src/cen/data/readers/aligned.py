@@ -317,7 +317,7 @@ class AlignedDataset(Dataset[Sample]):
 
     def _repr_html_(self) -> str:
         """For notebooks: what is read, and the pictures of the first sample."""
-        from cen.data.notebook_view import describe
+        from cen.data.dataset_in_html import describe
 
         return describe(self)
 

@@ -1,0 +1,56 @@
+"""What a prediction may be given: files, arrays, tensors, pictures, and lists of them."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from cen.errors import DataError, StreamError
+from cen.predict.predictor import Predictor
+
+
+@pytest.fixture
+def predictor(net):
+    return Predictor(net)
+
+
+def test_every_form_of_a_scene_predicts_the_same(predictor, scene) -> None:
+    rgb = cv2.imread(str(scene["rgb"]))[..., ::-1].copy()
+    metres = cv2.imread(str(scene["depth"]), cv2.IMREAD_UNCHANGED).astype(np.float32) / 1000
+    wanted = predictor(scene).labels
+    forms = [
+        {name: str(path) for name, path in scene.items()},
+        {"rgb": rgb, "depth": metres},
+        {"rgb": torch.from_numpy(rgb).permute(2, 0, 1), "depth": torch.from_numpy(metres)[None]},
+        {"rgb": Image.open(scene["rgb"]), "depth": Image.open(scene["depth"])},
+        {"rgb": Image.open(scene["rgb"]), "depth": torch.from_numpy(metres)},
+    ]
+    for number, form in enumerate(forms):
+        np.testing.assert_array_equal(predictor(form).labels, wanted, err_msg=str(number))
+    for found in predictor(forms):
+        np.testing.assert_array_equal(found.labels, wanted)
+    columns = {name: [form[name] for form in forms] for name in scene}
+    assert len(predictor(columns)) == 5
+    smaller = {"rgb": rgb[:40], "depth": metres[:40]}
+    assert [one.labels.shape for one in predictor([scene, smaller])] == [(45, 61), (40, 61)]
+    assert predictor([]) == []
+
+
+def test_what_cannot_be_meant_is_refused(predictor, scene, tmp_path: Path) -> None:
+    picture = Image.open(scene["rgb"])
+    with pytest.raises(DataError, match=r"mode RGBA; give picture.convert\('RGB'\)"):
+        predictor({"rgb": picture.convert("RGBA")})
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    picture.save(tmp_path / "turned.png", exif=exif)
+    with pytest.raises(DataError, match="exif_transpose"):
+        predictor({"rgb": Image.open(tmp_path / "turned.png")})
+    with pytest.raises(DataError, match="uint8"):
+        predictor({"rgb": torch.rand(3, 45, 61)})
+    with pytest.raises(DataError, match="'rgb': give a file, an array"):
+        predictor({"rgb": object()})
+    with pytest.raises(StreamError, match="as many of each modality; there are: rgb 2, depth 1"):
+        predictor({"rgb": [picture, picture], "depth": [scene["depth"]]})

@@ -57,7 +57,7 @@ def test_networks_outputs_and_inspections() -> None:
         "input thermal",
         "1 channels",
         "million",
-        "exchanged  0.0%",
+        "exchanged 0.0%",
     ):
         assert word in shown, word
     assert "Layers" in Reader(cen.inspect(net)._repr_html_()).text

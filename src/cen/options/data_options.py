@@ -22,7 +22,7 @@ ELSEWHERE = {
 
 
 @dataclass
-class ModalityConfig:
+class ReadingConfig:
     """How the files of one modality become numbers for the network.
 
     The network sees ``(encoded * scale - mean) / std``; ``null`` means what the data set says, and
@@ -108,7 +108,7 @@ class ModalityConfig:
 
 
 @dataclass
-class InputConfig(ModalityConfig):
+class ModalityConfig(ReadingConfig):
     """How the files of one modality become numbers for the network, and what training changes.
 
     Attributes:
@@ -175,7 +175,7 @@ class DataConfig:
     classes: _Classes | list[str] | None = None
     ignore_index: Annotated[int, Within(0, 65535)] | None = None
     validation: Annotated[float, Within(0, 0.9)] = 0.1
-    modalities: dict[str, InputConfig] = field(default_factory=dict)
+    modalities: dict[str, ModalityConfig] = field(default_factory=dict)
     partial: bool = False
     transforms: TransformConfig = field(default_factory=TransformConfig)
     workers: Annotated[int, Within(0, 1024)] = 0

@@ -12,7 +12,7 @@ from cen.data.readers.opening import DatasetRecipe
 from cen.data.tools.training_range import with_camera
 from cen.errors import ConfigError
 from cen.models import ChannelExchangeNetwork, build
-from cen.options.data_options import InputConfig
+from cen.options.data_options import ModalityConfig
 from cen.options.network_options import OutputConfig
 from cen.tasks import KINDS, Task
 
@@ -169,7 +169,7 @@ def check_normals(stored: Mapping[str, Any], dataset: AlignedDataset) -> None:
             )
 
 
-def _given(config: InputConfig | None) -> dict[str, Any]:
+def _given(config: ModalityConfig | None) -> dict[str, Any]:
     """The keys of a modality that the user gave."""
     if config is None:
         return {}

@@ -21,7 +21,7 @@ from cen.data.readers.folder_yaml import Description, FieldConfig, read_descript
 from cen.data.readers.patterns import natural
 from cen.data.transforms import INTRINSICS
 from cen.errors import CenWarning, ConfigError, DataError
-from cen.options.data_options import ModalityConfig
+from cen.options.data_options import ReadingConfig
 
 _TOLD = 3
 
@@ -223,7 +223,7 @@ def _arguments(description: Description, name: str, ignore_index: int) -> dict[s
         if class_list(field) is None:
             raise ConfigError(f"{description.at_field(name)}: say its kind, such as kind: label")
         field = dataclasses.replace(field, kind="label")
-    names = [item.name for item in dataclasses.fields(ModalityConfig)] + ["channels"]
+    names = [item.name for item in dataclasses.fields(ReadingConfig)] + ["channels"]
     arguments = {key: getattr(field, key) for key in names if getattr(field, key) is not None}
     if KINDS[field.kind or "image"].classes and (field.first or field.ignore is not None):
         numbers = field.ignore if isinstance(field.ignore, list) else [field.ignore]

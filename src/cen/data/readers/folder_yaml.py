@@ -12,7 +12,7 @@ from cen import parsing
 from cen.data.readers.patterns import Pattern
 from cen.documents import read_yaml
 from cen.errors import ConfigError, DataError
-from cen.options.data_options import ModalityConfig
+from cen.options.data_options import ReadingConfig
 
 FILE = "dataset.yaml"
 
@@ -27,7 +27,7 @@ _OF_A_FIELD = dict.fromkeys(
 
 
 @dataclass
-class FieldConfig(ModalityConfig):
+class FieldConfig(ReadingConfig):
     """One field: where its files are and what they hold; the other keys are those of a modality.
 
     Attributes:

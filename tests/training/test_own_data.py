@@ -14,6 +14,7 @@ from torch.utils.data import Dataset, IterableDataset
 
 import cen
 from cen.errors import CenError, ConfigError
+from cen.training.own_data import CheckedSamples
 
 SHORT = {"steps": 4, "batch_size": 2, "validate_every": 2, "log_every": 1, "accelerator": "cpu"}
 
@@ -42,9 +43,7 @@ def fit(folder: Path | None = None, **options: Any) -> Any:
 
 
 def test_a_data_set_of_dicts_is_trained_on_and_scored(tmp_path: Path) -> None:
-    before = random.getstate()
     result = fit()
-    assert random.getstate() == before
     assert result.folder is None
     assert 0 <= result.score == result.scores["segmentation"]["ensemble"]["mean_iou"] <= 1
     assert list(result.curves["train/loss"]) == [1, 2, 3, 4]
@@ -57,6 +56,16 @@ def test_a_data_set_of_dicts_is_trained_on_and_scored(tmp_path: Path) -> None:
     assert same(*(tensors(tmp_path / d / "last.safetensors") for d in ("whole", "parts")))
     with pytest.raises(ConfigError, match=r"train\.stepz"):
         cen.fit(toy_network(), Own(), stepz=1)
+
+
+def test_reading_a_sample_leaves_the_common_generators_alone() -> None:
+    data = CheckedSamples(Own(), toy_network(), "dataset", 0)
+    before = random.getstate(), torch.get_rng_state()
+    first, again, later = data[2, 1], data[2, 1], data[3, 1]
+    assert random.getstate() == before[0]
+    assert torch.equal(torch.get_rng_state(), before[1])
+    assert torch.equal(first["depth"], again["depth"])
+    assert not torch.equal(first["depth"], later["depth"])
 
 
 def test_a_converted_network_is_trained_without_validation() -> None:

@@ -65,6 +65,32 @@ def test_groups_leave_out_what_is_not_given_or_not_trained(net: nn.Module) -> No
     assert {n.split(".")[0] for n in names(net, stems)} == {"stems"}
 
 
+def test_norms_are_without_weight_decay_where_that_is_asked_for() -> None:
+    net = cen.build(
+        "segformer", encoder="mit_b0", inputs={"a": 3, "b": 1}, outputs={"s": 2}, width=4
+    )
+    net.decoder.fuse.plain = nn.LayerNorm(3)
+    groups = param_groups(net, 1.0, 2.0, weight_decay=0.1, norm_decay=False)
+    assert [(g["name"], g["lr"], g["weight_decay"]) for g in groups] == [
+        ("encoder", 1.0, 0.1),
+        ("decoder", 2.0, 0.1),
+        ("encoder", 1.0, 0.0),
+        ("decoder", 2.0, 0.0),
+    ]
+    without = names(net, groups[2]) | names(net, groups[3])
+    every = {name for name, _ in net.named_parameters()}
+    assert without == {n for n in every if "norm" in n} | {
+        f"decoder.fuse.{layer}" for layer in ("plain.weight", "plain.bias")
+    }
+    assert set().union(*(names(net, group) for group in groups)) == every
+    assert [group.get("weight_decay") for group in param_groups(net, norm_decay=False)] == [
+        None,
+        None,
+        0.0,
+        0.0,
+    ]
+
+
 def test_a_shared_parameter_is_in_one_group() -> None:
     class Tied(nn.Module):
         def __init__(self) -> None:

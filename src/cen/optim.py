@@ -15,6 +15,8 @@ import torch
 from torch import nn
 
 from cen.errors import ConfigError
+from cen.exchange import StreamNorm
+from cen.exchange.plain_norms import plain_norm
 from cen.options.training_options import Stage, TrainConfig
 
 OptimizerName = Literal["sgd", "adam", "adamw"]
@@ -29,6 +31,7 @@ def param_groups(
     decoder_lr: float | None = None,
     *,
     weight_decay: float | None = None,
+    norm_decay: bool = True,
 ) -> list[dict[str, Any]]:
     """Splits the trainable parameters of a network into an encoder and a decoder group.
 
@@ -43,24 +46,30 @@ def param_groups(
         decoder_lr: learning rate of the decoder group; ``None`` leaves the optimiser's own.
         weight_decay: weight decay of all parameters, norm scales and shifts included as in the
             released recipe (SGD, 1e-5); ``None`` leaves the optimiser's own.
+        norm_decay: False gives scales and shifts of norms groups of their own without weight decay,
+            as the recipes of transformers do.
 
     Returns:
         Groups for a ``torch.optim`` optimiser. ``group["name"]`` is "encoder" or "decoder", which
         :class:`Schedule` uses to set the learning rates.
     """
     rates = {"encoder": encoder_lr, "decoder": decoder_lr}
-    split: dict[str, list[nn.Parameter]] = {"encoder": [], "decoder": []}
+    exempt = set() if norm_decay else {id(parameter) for parameter in norm_parameters(net)}
+    split: dict[tuple[str, bool], list[nn.Parameter]] = {
+        (part, decays): [] for decays in (True, False) for part in rates
+    }
     for name, parameter in net.named_parameters():
         if parameter.requires_grad:
-            split["encoder" if top(name) in ("encoder", "stems") else "decoder"].append(parameter)
+            part = "encoder" if top(name) in ("encoder", "stems") else "decoder"
+            split[part, id(parameter) not in exempt].append(parameter)
     groups = []
-    for part, parameters in split.items():
+    for (part, decays), parameters in split.items():
         if parameters:
             group: dict[str, Any] = {"params": parameters, "name": part}
             if rates[part] is not None:
                 group["lr"] = rates[part]
-            if weight_decay is not None:
-                group["weight_decay"] = weight_decay
+            if weight_decay is not None or not decays:
+                group["weight_decay"] = weight_decay if decays else 0.0
             groups.append(group)
     return groups
 
@@ -82,6 +91,16 @@ def freeze_encoder(net: nn.Module) -> None:
     for part in (encoder, getattr(net, "stems", None)):
         if isinstance(part, nn.Module):
             part.requires_grad_(False).eval()
+
+
+def norm_parameters(net: nn.Module) -> list[nn.Parameter]:
+    """The scales and shifts of all norms of a network, those of streams and plain ones."""
+    return [
+        parameter
+        for module in net.modules()
+        if isinstance(module, StreamNorm) or plain_norm(module) is not None
+        for parameter in module.parameters(recurse=False)
+    ]
 
 
 def top(name: str) -> str:

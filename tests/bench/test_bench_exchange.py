@@ -27,12 +27,13 @@ def test_every_mode_gives_both_ratios() -> None:
     tiny = {"encoder": "resnet18", "width": 4, "decoder_channels": 4, "size": (32, 32)}
     ratios = bench_exchange(**tiny, rounds=6, progress=lines.append)
     assert [(r.mode, r.name) for r in ratios] == [
-        (mode, f"exchange / {other}")
+        (mode, f"{kind}exchange / {other}")
+        for kind, plain in (("", "batch"), ("tokens: ", "layer"), ("maps: ", "layer"))
         for mode in ("evaluation", "training")
-        for other in ("no exchange", "plain batch norm")
+        for other in ("no exchange", f"plain {plain} norm")
     ]
     assert all(r.low <= r.median <= r.high and r.seconds > 0 for r in ratios)
-    assert len(lines) == 2 * (1 + 6)
+    assert len(lines) == 3 * 2 * (1 + 6)
     assert ratios[0].to_dict()["rounds"] == 6
     assert torch.is_grad_enabled()
 

@@ -70,7 +70,7 @@ def test_released_recipe(name: str, epochs: int) -> None:
         (steps, 1e-4, 7e-4),
     ]
     assert (train.optimizer, train.momentum, train.weight_decay) == ("sgd", 0.9, 1e-5)
-    assert (train.batch_size, train.freeze_statistics) == (6, True)
+    assert (train.batch_size, train.freeze_statistics, train.norm_decay) == (6, True, True)
     assert train.sparsity == pytest.approx(3 * 2e-4)
     assert (model.scope, model.threshold, model.weights) == ("any", 2e-2, "imagenet")
     assert (model.encoder, model.dropout) == (f"resnet{name}", 0.5)

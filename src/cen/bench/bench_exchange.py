@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from cen.bench.layer_norm_blocks import KINDS, block_step, layer_norm_blocks
 from cen.bench.scales import set_rate
 from cen.bench.timing import (
     Step,
@@ -33,7 +34,7 @@ class Ratio:
     """Time of one network over another, measured side by side.
 
     Attributes:
-        name: "A / B".
+        name: "A / B"; of blocks with layer norms "tokens: A / B" or "maps: A / B".
         mode: "evaluation" (forward pass) or "training" (forward, backward and optimiser step).
         compiled: Whether both ran under ``torch.compile``.
         median: Median of the paired ratios.
@@ -73,11 +74,13 @@ def bench_exchange(
     """Times RefineNet with two modalities with exchange, without it, and with plain batch norm.
 
     The three networks have the same convolutions; the third runs ``nn.BatchNorm2d`` on the same
-    packed tensor. They take turns in one process, so that a busy machine slows them alike.
+    packed tensor. They take turns in one process, so that a busy machine slows them alike. So do
+    blocks with layer norms on tokens and on maps, see `layer_norm_blocks`.
 
     Args:
         encoder: Name of the ResNet.
-        width: Channels of its stem; None is the released 64.
+        width: Channels of its stem and of the first stage of the blocks; None is the released 64,
+            and 96 for ConvNeXt's.
         decoder_channels: Channels of the decoder; None is the released 256.
         batch: Images per modality.
         size: (H, W) of the images.
@@ -88,7 +91,8 @@ def bench_exchange(
         progress: Called with a line of text now and then.
 
     Returns:
-        For every mode, exchange / no exchange and exchange / plain batch norm.
+        For every mode, exchange / no exchange and exchange / plain batch norm; then the same of
+        blocks with layer norms.
 
     Raises:
         ConfigError: Fewer than 6 rounds, which give no interval, or the device is not there.
@@ -105,10 +109,29 @@ def bench_exchange(
             for name, net in networks(encoder, width, decoder_channels).items()
         }
         times = take_turns(steps, rounds, stopwatch(target), prefixed(progress, [mode]))
-        for one, other in (("exchange", "no exchange"), ("exchange", "plain batch norm")):
-            ratio = paired_ratio(times[one], times[other])
-            seconds = float(np.median(times[one]))
-            ratios.append(Ratio(f"{one} / {other}", mode, compiled, *ratio, rounds, seconds))
+        ratios += _ratios(times, "", mode, compiled)
+    for kind in KINDS:
+        for mode in modes:
+            steps = {
+                name: block_step(blocks, mode == "training", target, compiled)
+                for name, blocks in layer_norm_blocks(kind, 2 * batch, size, width).items()
+            }
+            times = take_turns(steps, rounds, stopwatch(target), prefixed(progress, [kind, mode]))
+            ratios += _ratios(times, f"{kind}: ", mode, compiled)
+    return ratios
+
+
+def _ratios(
+    times: Mapping[str, Sequence[float]], prefix: str, mode: Mode, compiled: bool
+) -> list[Ratio]:
+    """The first over each of the others."""
+    first, *others = times
+    ratios = []
+    for other in others:
+        ratio = paired_ratio(times[first], times[other])
+        seconds = float(np.median(times[first]))
+        name, rounds = f"{prefix}{first} / {other}", len(times[first])
+        ratios.append(Ratio(name, mode, compiled, *ratio, rounds, seconds))
     return ratios
 
 

@@ -10,6 +10,7 @@ from cen.exchange.functional import exchange_masked
 from cen.exchange.rule import ExchangeRule
 from cen.exchange.stream_norm import StreamNorm
 from cen.exchange.streams import Streams
+from cen.exchange.token_scaling import scaled
 
 
 class StreamLayerNorm(StreamNorm):
@@ -56,19 +57,17 @@ class StreamLayerNorm(StreamNorm):
         if count == 1:
             return self._normalised(rows, *self._affine())
         normalised = torch.unflatten(self._normalised(rows, None, None), 0, (-1, count))
-
-        def stretched(values: Tensor) -> Tensor:
-            return values.view(count, *[1] * (normalised.ndim - 3), self.num_features)
-
-        scale = stretched(self._rows(self.weight))
-        if self.bias is None:
-            result = normalised * scale
-        else:
-            result = torch.addcmul(stretched(self._rows(self.bias)), normalised, scale)
+        shift = None if self.bias is None else self._rows(self.bias)
+        affine = normalised, self._rows(self.weight), shift
         rule = self._acting_rule()
-        if rule is not None:
-            mask = stretched(self._replaced_now(rule))
-            result = exchange_masked(result, mask, self._groups_now(), rule.parts)
+        mask = None if rule is None else self._replaced_now(rule)
+        if rule is None or (rule.scope == "own" and len(self.streams) == 2):
+            result = scaled(*affine, mask, self.streams.groups[0][0])
+        else:
+            assert mask is not None
+            stretched = mask.view(count, *[1] * (normalised.ndim - 3), self.num_features)
+            groups = self._groups_now()
+            result = exchange_masked(scaled(*affine), stretched, groups, rule.parts)
         # Where scales are more precise than features, as under autocast, they stay what they are.
         return result.flatten(0, 1).to(normalised.dtype)
 

@@ -74,6 +74,8 @@ class TrainConfig:
         decoder_lr: Learning rate of the decoder, the heads and α.
         momentum: Momentum of SGD; the first β of Adam.
         weight_decay: Weight decay (docs/training.md says of which parameters).
+        norm_decay: Whether it applies to the scales and shifts of norms, too; recipes of
+            transformers leave them out.
         schedule: How the rates fall: ``poly`` (power 0.9), ``cosine``, ``constant``, or
             ``staged``, which follows ``stages``.
         stages: The stages of schedule ``staged``.
@@ -132,6 +134,7 @@ class TrainConfig:
     decoder_lr: Amount = 1e-3
     momentum: Share = 0.9
     weight_decay: Amount = 0.0
+    norm_decay: bool = True
     schedule: Literal["poly", "cosine", "staged", "constant"] = "poly"
     stages: list[Stage] = field(default_factory=list)
     warmup: Annotated[int, Within(0)] = 0

@@ -105,6 +105,7 @@ class DensePrediction(LightningModule):
             rates["encoder"],
             rates["decoder"],
             weight_decay=self.how.weight_decay,
+            norm_decay=self.how.norm_decay,
         )
         learned = list(self.weighting.parameters())
         if learned:

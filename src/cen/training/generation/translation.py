@@ -85,7 +85,10 @@ class Translation(DensePrediction):
         generator = super().configure_optimizers()
         rates = self.schedule.rates(0)
         groups = param_groups(
-            self.discriminators, decoder_lr=rates["decoder"], weight_decay=self.how.weight_decay
+            self.discriminators,
+            decoder_lr=rates["decoder"],
+            weight_decay=self.how.weight_decay,
+            norm_decay=self.how.norm_decay,
         )
         return [generator, build_optimizer(groups, self.how.optimizer, momentum=self.how.momentum)]
 

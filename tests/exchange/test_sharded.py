@@ -1,4 +1,4 @@
-"""Converted networks that FSDP2 shards over processes."""
+"""Converted networks in several processes: copies (DDP) and shards (FSDP2)."""
 
 import copy
 import tempfile
@@ -12,15 +12,16 @@ from torch import Tensor, nn
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor
+from torch.nn.parallel import DistributedDataParallel
 
 from cen.exchange import MultiStream, convert, exchange_rate, inspect, sparsity
 
-STREAMS = ("a", "b", "c")
-SUBSETS = [STREAMS, ("a", "c"), ("b",)]
+STREAMS = {"a": 3, "b": 1, "c": 3}
+SUBSETS = [tuple(STREAMS), ("a", "c"), ("b",)]
 
 
 def network() -> MultiStream:
-    """Three streams, some of whose own channels are exchanged."""
+    """Three streams, one with a first convolution of its own; some own channels are exchanged."""
     torch.manual_seed(0)
     plain = nn.Sequential(
         nn.Sequential(nn.Conv2d(3, 6, 3, padding=1), nn.GroupNorm(2, 6), nn.ReLU()),
@@ -37,10 +38,13 @@ def network() -> MultiStream:
 
 def images(rank: int) -> dict[str, Tensor]:
     generator = torch.Generator().manual_seed(rank)
-    return {n: torch.randn(2, 3, 8, 8, generator=generator, dtype=torch.float64) for n in STREAMS}
+    return {
+        name: torch.randn(2, channels, 8, 8, generator=generator, dtype=torch.float64)
+        for name, channels in STREAMS.items()
+    }
 
 
-def step(net: MultiStream, ranks: tuple[int, ...]) -> None:
+def step(net: nn.Module, ranks: tuple[int, ...]) -> None:
     """Trains on each subset of the streams in turn."""
     optimizer = torch.optim.SGD(net.parameters(), lr=0.05)
     for subset in SUBSETS:
@@ -56,16 +60,20 @@ def step(net: MultiStream, ranks: tuple[int, ...]) -> None:
         optimizer.step()
 
 
-def run(rank: int, folder: str) -> None:
+def run(rank: int, folder: str, kind: str) -> None:
     """One of two processes, each with images of its own."""
     dist.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2)
     net = network()
-    mesh = init_device_mesh("cpu", (2,))
-    for part in (net.module[0], net.module[1]):
-        fully_shard(part, mesh=mesh)
-    fully_shard(net, mesh=mesh)
-    assert isinstance(net.module[0][1].weight, DTensor)
-    step(net, (rank,))
+    if kind == "copies":
+        # The first convolution of a stream that is absent has no gradient in that step.
+        step(DistributedDataParallel(net, find_unused_parameters=True), (rank,))
+    else:
+        mesh = init_device_mesh("cpu", (2,))
+        for part in (net.module[0], net.module[1]):
+            fully_shard(part, mesh=mesh)
+        fully_shard(net, mesh=mesh)
+        assert isinstance(net.module[0][1].weight, DTensor)
+        step(net, (rank,))
     found = inspect(net)
     state = {
         name: value.full_tensor() if isinstance(value, DTensor) else value
@@ -77,13 +85,14 @@ def run(rank: int, folder: str) -> None:
 
 
 @pytest.mark.slow
-def test_two_processes_learn_what_one_learns_of_both_their_images() -> None:
+@pytest.mark.parametrize("kind", ["copies", "shards"])
+def test_two_processes_learn_what_one_learns_of_both_their_images(kind: str) -> None:
     alone = network()
     before = copy.deepcopy(alone.state_dict())
     step(alone, (0, 1))
     facts = [float(exchange_rate(alone)), inspect(alone).rate, float(sparsity(alone))]
     with tempfile.TemporaryDirectory() as folder:
-        side_by_side(run, folder)
+        side_by_side(run, folder, kind)
         parts = [torch.load(Path(folder) / f"{r}.pt", weights_only=True) for r in (0, 1)]
     for part in parts:
         torch.testing.assert_close(part["facts"], torch.tensor(facts))

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from cen.errors import ConversionError
-from cen.exchange import ExchangeRule, StreamNorm, convert
+from cen.exchange import ExchangeRule, StreamNorm, convert, exchange_layers
 from cen.folding import fold, plan_of
-from cen.models import Task, build
+from cen.models import Task, build, encoders
 
 NETWORKS: dict[str, dict[str, Any]] = {
     "refinenet": {"encoder": "resnet18", "decoder_channels": 8},
@@ -294,3 +294,54 @@ def test_adversarial_scales(kind: str) -> None:
     largest = float(expected["segmentation"].ensemble.abs().max())
     error = (found["segmentation"].ensemble - expected["segmentation"].ensemble).abs().max()
     assert float(error) <= 1e-12 * largest
+
+
+class Positions(nn.Module):
+    """An encoder of one's own with a layer norm of tokens, as in transformers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(3, 8, 4, 4)
+        self.norm = nn.LayerNorm(8)
+        self.second = nn.Conv2d(8, 8, 2, 2)
+
+    def forward(self, image: Tensor) -> list[Tensor]:
+        fine = self.first(image)
+        tokens = self.norm(fine.flatten(2).transpose(1, 2))
+        fine = torch.unflatten(tokens.transpose(1, 2), 2, fine.shape[2:])
+        return [fine, self.second(fine)]
+
+
+@pytest.mark.parametrize(
+    ("encoder", "fusion"),
+    [
+        pytest.param("mit_b0", "exchange", marks=pytest.mark.slow),
+        pytest.param("mit_b0", "tokenfusion", marks=pytest.mark.slow),
+        ("own", "exchange"),
+    ],
+)
+def test_layer_norms_fold_at_the_first_call(
+    encoder: str, fusion: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the first pass follows the rows of an encoder of others."""
+    monkeypatch.setitem(encoders, "own", lambda options, output_stride: Positions())
+    torch.manual_seed(0)
+    net = build(
+        "segformer",
+        encoder=encoder,
+        inputs={"rgb": 3, "depth": 1},
+        outputs={"segmentation": 3},
+        decoder_channels=4,
+        fusion=fusion,
+        exchange={"threshold": 0.4},
+        width=4 if encoder == "mit_b0" else None,
+    )
+    for layer in exchange_layers(net).values():
+        nn.init.uniform_(layer.weight)
+    given = images(net.inputs, (64, 72))
+    net.double().eval()
+    found = fold(net, saved=-math.inf)
+    with torch.no_grad():
+        one, other = (n(given)["segmentation"].ensemble for n in (found, net))
+    assert found.plan(given).graph is not None, found.plan(given).reason
+    torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-5 * float(other.abs().max()))

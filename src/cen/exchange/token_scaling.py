@@ -33,7 +33,8 @@ def scaled(
     Returns:
         (B, S, *, C), in the more precise of the dtypes of tokens and scales.
     """
-    if not torch.compiler.is_compiling():
+    # What is compiled or recorded as a graph is told in operations that a graph can hold.
+    if isinstance(normalised, Tensor) and not torch.compiler.is_compiling():
         made: Tensor = _Scaled.apply(  # type: ignore[no-untyped-call]
             normalised, scale, shift, replaced, first, torch.is_grad_enabled()
         )

@@ -204,6 +204,10 @@ class FoldedNetwork(nn.Module):
             if len(self._plans) >= _MOST_PLANS:
                 plan = Plan().refuse(f"{_MOST_PLANS} graphs for other inputs are kept already")
             else:
+                if any(hasattr(module, "first_pass") for module in self.net.modules()):
+                    # It follows rows by values, of which a recording has none.
+                    args, kwargs = pytree.tree_unflatten(leaves, spec)
+                    type(self.net).predictions(self.net, *args, **kwargs)
                 plan = recorded(self.net, leaves, spec, self.saved)
             self._plans[key] = plan
             if plan.sized and isinstance(key[0], str):

@@ -11,6 +11,8 @@ from itertools import groupby
 from pathlib import Path
 
 import pytest
+from tests import pages
+from tests.pages import ROOT, text_of
 
 from cen import parsing
 from cen.cli import build_parser
@@ -20,13 +22,8 @@ from cen.config import Config
 from cen.errors import ConfigError
 from cen.studies.spec import Study, find_study
 
-ROOT = Path(__file__).parents[1]
 # What changed is told with the names that there were.
-PAGES = [
-    page
-    for page in (*ROOT.glob("*.md"), *ROOT.glob("results/*.md"), *ROOT.glob("docs/**/*.md"))
-    if page.name != "CHANGELOG.md"
-]
+PAGES = [page for page in pages.PAGES if page.name != "CHANGELOG.md"]
 of_every_page = pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
 
 
@@ -34,7 +31,7 @@ PARSER = build_parser()
 
 
 def blocks(page: Path, language: str) -> str:
-    text = page.read_text("utf-8")
+    text = text_of(page)
     return "\n".join(re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL))
 
 
@@ -53,7 +50,7 @@ def known_keys(options: type) -> re.Pattern[str]:
 
 @of_every_page
 def test_keys_that_a_page_names_are_keys(page: Path) -> None:
-    text = page.read_text("utf-8").replace(blocks(page, "python"), "")
+    text = text_of(page).replace(blocks(page, "python"), "")
     text = re.sub(r"```python\n.*?```", "", text, flags=re.DOTALL)
     text = text.replace("model.safetensors", "")  # a file, as the Hugging Face Hub names it
     named = {
@@ -83,7 +80,7 @@ def in_blocks(page: Path) -> Iterator[list[str]]:
 
 def within_sentences(page: Path) -> Iterator[list[str]]:
     """The commands that are named in the text, perhaps without what they are about."""
-    text = re.sub(r"```.*?```", "", page.read_text("utf-8"), flags=re.DOTALL)
+    text = re.sub(r"```.*?```", "", text_of(page), flags=re.DOTALL)
     for line in re.findall(r"`((?:cen|python|make) [^`]+)`", text):
         if "…" not in line and "..." not in line:
             yield from commands(line)
@@ -136,14 +133,14 @@ def test_options_that_a_page_names_are_options(page: Path) -> None:
     scripts = "".join(file.read_text("utf-8") for file in ROOT.glob("experiments/*.py"))
     # Of other programs, and of modalities: cen predict RUN --rgb a.png.
     others = {"--extra-index-url", "--rgb", "--depth", "--thermal", "--MODALITY", "--strict"}
-    named = set(re.findall(r"`(--[A-Za-z][\w-]*)(?![\w.-])", page.read_text("utf-8")))
+    named = set(re.findall(r"`(--[A-Za-z][\w-]*)(?![\w.-])", text_of(page)))
     assert [o for o in named - known - others if f'"{o}"' not in scripts and o != "--seed"] == []
 
 
 @of_every_page
 def test_files_that_a_page_names_are_there(page: Path) -> None:
     folders = r"`((?:src|tests|experiments|results|docs|\.ci)/[\w./*-]+)`"
-    named = {name for name in re.findall(folders, page.read_text("utf-8")) if "NAME" not in name}
+    named = {name for name in re.findall(folders, text_of(page)) if "NAME" not in name}
     assert [name for name in named if not any(ROOT.glob(name.rstrip("/")))] == []
 
 
@@ -157,13 +154,13 @@ RESULTS = list((ROOT / "docs" / "results").rglob("*.md"))
 
 @functools.cache
 def figures_of_results() -> set[str]:
-    return set[str]().union(*(figures(page.read_text("utf-8")) for page in RESULTS))
+    return set[str]().union(*(figures(text_of(page)) for page in RESULTS))
 
 
 @of_every_page
 def test_figures_of_a_page_stand_in_the_results(page: Path) -> None:
     if page not in RESULTS:
-        assert sorted(figures(page.read_text("utf-8")) - figures_of_results()) == []
+        assert sorted(figures(text_of(page)) - figures_of_results()) == []
 
 
 def measured(study: Path) -> set[str]:
@@ -182,7 +179,7 @@ def measured(study: Path) -> set[str]:
     "page", sorted((ROOT / "docs" / "results" / "studies").glob("*.md")), ids=lambda page: page.stem
 )
 def test_tables_of_a_study_are_those_of_its_runs(page: Path) -> None:
-    told = {figure for figure in figures(page.read_text("utf-8")) if "±" in figure}
+    told = {figure for figure in figures(text_of(page)) if "±" in figure}
     known = measured(ROOT / "results" / "studies" / f"{page.stem}.csv")
     assert sorted(told - known) == []
 

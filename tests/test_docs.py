@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from tests.pages import PAGES, ROOT, text_of
 from torch import nn
 from torch.nn import functional
 
@@ -19,9 +20,6 @@ from cen.cli import main
 from cen.cli.sources import load_config
 from cen.config import Config
 
-ROOT = Path(__file__).parents[1]
-PAGES = [*ROOT.glob("*.md"), *(ROOT / "results").glob("*.md"), *(ROOT / "docs").rglob("*.md")]
-
 
 def test_configuration_page_lists_every_key_as_it_is() -> None:
     text = (ROOT / "docs" / "configuration.md").read_text("utf-8")
@@ -30,7 +28,7 @@ def test_configuration_page_lists_every_key_as_it_is() -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
 def test_links_lead_somewhere(page: Path) -> None:
-    links = re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text("utf-8"))
+    links = re.findall(r"\]\(([^)#\s]+)[^)]*\)", text_of(page))
     broken = [
         link for link in links if "://" not in link and not (page.parent / link).resolve().exists()
     ]
@@ -44,7 +42,7 @@ def test_links_lead_somewhere(page: Path) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
 def test_nothing_is_left_to_fill_in(page: Path) -> None:
     """A line of one word in capitals is the place of a text that was never written."""
-    prose = re.sub(r"^```.*?^```", "", page.read_text("utf-8"), flags=re.DOTALL | re.MULTILINE)
+    prose = re.sub(r"^```.*?^```", "", text_of(page), flags=re.DOTALL | re.MULTILINE)
     assert re.findall(r"^(?:[A-Z]{4,}|.*\b(?:TODO|FIXME|TBD)\b.*)$", prose, re.MULTILINE) == []
 
 
@@ -59,7 +57,7 @@ def test_readme_names_every_extra() -> None:
 
 def named_in_python() -> list[str]:
     """Every name that a page imports from the package or calls by its full name."""
-    text = "\n".join(page.read_text("utf-8") for page in PAGES if page.name != "CHANGELOG.md")
+    text = "\n".join(text_of(page) for page in PAGES if page.name != "CHANGELOG.md")
     imports = re.findall(r"from (cen[\w.]*) import ([\w, ]+)", text)
     names = {f"{room}.{name.strip()}" for room, every in imports for name in every.split(",")}
     return sorted(names | set(re.findall(r"(?<![\w/.-])cen(?:\.[A-Za-z_]\w*)+", text)))

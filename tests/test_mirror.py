@@ -7,7 +7,7 @@ PACKAGE = TESTS.parent / "src" / "cen"
 
 # What several modules do together, a whole command, a page, a kind of damage: of no one module.
 TOGETHER = {
-    ".": "citation claims disks docs floors mirror output_config package site",
+    ".": "citation claims disks docs floors mirror notebooks output_config package site",
     "cli": "bad_lines loss_option main other_networks real_layouts runs several "
     "shipped_configurations translated translation width",
     "data": "corrupted real_files",

@@ -12,12 +12,13 @@ from typing import Any
 
 import pytest
 import yaml
+from tests import pages
+from tests.pages import ROOT, text_of
 
 import cen
 
-ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
-PAGES = {str(page.relative_to(DOCS)) for page in DOCS.rglob("*.md")}
+PAGES = {str(page.relative_to(DOCS)) for page in pages.PAGES if page.is_relative_to(DOCS)}
 
 
 SITE: dict[str, Any] = yaml.safe_load((ROOT / "mkdocs.yml").read_text("utf-8"))
@@ -30,7 +31,7 @@ def in_menu(entries: list[Any]) -> Iterator[str]:
 
 
 def linked_from(page: str) -> set[str]:
-    links = re.findall(r"\]\(([^)#\s]+\.md)[^)]*\)", (DOCS / page).read_text("utf-8"))
+    links = re.findall(r"\]\(([^)#\s]+\.(?:md|ipynb))[^)]*\)", text_of(DOCS / page))
     return {
         str((DOCS / page).parent.joinpath(link).resolve().relative_to(DOCS))
         for link in links
@@ -126,3 +127,13 @@ def test_nothing_is_loaded_from_elsewhere(site: Path) -> None:
     for style in site.rglob("*.css"):
         assert re.findall(r"url\([\"']?https?:|@import", style.read_text("utf-8")) == []
     assert (site / "search" / "search_index.js").is_file()
+
+
+@pytest.mark.slow
+def test_notebooks_are_pages_and_can_be_downloaded(site: Path) -> None:
+    for notebook in pages.NOTEBOOKS:
+        place = site / notebook.relative_to(DOCS)
+        assert place.read_bytes() == notebook.read_bytes()
+        page = place.with_suffix(".html").read_text("utf-8")
+        assert f'<a href="{notebook.name}" download>' in page
+        assert "mean nothing" in page

@@ -106,7 +106,7 @@ def main() -> None:
     figure.subplots_adjust(0.01, 0.05, 0.99, 0.95, wspace=0.03, hspace=0.16)
     out = Path(__file__).parents[1] / "images" / "scenarios.png"
     figure.savefig(out, metadata={"Software": None})
-    print(out)  # noqa: T201
+    print(out)
 
 
 def draw(axes: Axes, scenario: Scenario) -> None:

@@ -161,11 +161,15 @@ def test_a_predictor_takes_it() -> None:
     assert found.labels.shape == (40, 48)
 
 
-def test_a_folded_one_gives_the_same() -> None:
-    net, given = network().eval(), images()
+@pytest.mark.parametrize("gives", ["tensor", "dataclass", "out"])
+def test_a_folded_one_gives_the_same_with_less(gives: str) -> None:
+    net, given = network(gives).eval(), images()
     with torch.no_grad():
         norm = net.module.module.encoder[1]
         norm.weight[0, :4] = norm.weight[1, 4:] = 0.001
     folded = cen.fold(net)
     for subset in (given, {"thermal": given["thermal"]}):
         torch.testing.assert_close(folded(subset)["parts"].ensemble, net(subset)["parts"].ensemble)
+    plan = folded.plan(given)
+    assert plan.reason == ""
+    assert plan.saved > 0

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import Any, TypedDict, Unpack, overload
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 
 from cen import exchange, schema
 from cen.arguments import mapping
@@ -170,14 +170,14 @@ class ConvertedNetwork(ChannelExchangeNetwork):
 
     def _read(self, result: Any) -> dict[str, Tensor]:
         """The prediction of each output in what the network returns for a stream."""
-        if isinstance(result, Tensor) and len(self.outputs) == 1:
+        if _tensor(result) is not None and len(self.outputs) == 1:
             return {name: self._checked(name, result) for name in self.outputs}
         if dataclasses.is_dataclass(result) and not isinstance(result, Mapping | type):
             result = {one.name: getattr(result, one.name) for one in dataclasses.fields(result)}
         if isinstance(result, Mapping):
             keys = {name: name for name in self.outputs if name in result}
             if len(self.outputs) == 1 and not keys:
-                usual = [key for key in _RESULTS if isinstance(result.get(key), Tensor)]
+                usual = [key for key in _RESULTS if _tensor(result.get(key)) is not None]
                 keys = dict.fromkeys(self.outputs, usual[0]) if usual else {}
             if keys.keys() == self.outputs.keys():
                 return {name: self._checked(name, result[key]) for name, key in keys.items()}
@@ -188,12 +188,14 @@ class ConvertedNetwork(ChannelExchangeNetwork):
             "where there is one output, or convert a module around it whose forward does"
         )
 
-    def _checked(self, name: str, value: Any) -> Tensor:
+    def _checked(self, name: str, value: Any) -> Any:
+        """A prediction as (B, channels, h, w)."""
         channels = self.outputs[name].channels
-        if isinstance(value, Tensor) and value.ndim == 3 and channels == 1:
+        found = _tensor(value)
+        if found is not None and found.ndim == 3 and channels == 1:
             return value.unsqueeze(1)
-        if not isinstance(value, Tensor) or value.ndim != 4 or value.shape[1] != channels:
-            shape = tuple(value.shape) if isinstance(value, Tensor) else described(value)
+        if found is None or found.ndim != 4 or found.shape[1] != channels:
+            shape = described(value) if found is None else tuple(found.shape)
             raise ShapeError(
                 f"output {name!r} of the network is {shape}, where (B, {channels}, h, w) is "
                 "expected; outputs= and the network's last layer say different things"
@@ -229,6 +231,12 @@ class ConvertedNetwork(ChannelExchangeNetwork):
                 "outputs": {name: task.to_dict() for name, task in tasks.items()},
             },
         )
+
+
+def _tensor(value: Any) -> Tensor | None:
+    """A tensor, or what a recorded one is in the pass that `cen.fold` records."""
+    found = value.node.meta.get("value") if isinstance(value, fx.Proxy) else value
+    return found if isinstance(found, Tensor) else None
 
 
 def rebuilt(config: Mapping[str, Any], module: nn.Module | None, path: object) -> ConvertedNetwork:

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from cen.errors import ConfigError
 from cen.predict.export_graph import ExportGraph
 from cen.predict.export_programs import Runner, Values, in_torch
 
@@ -37,8 +38,14 @@ class Sample(NamedTuple):
     labels: Mapping[str, Tensor] = {}
 
     def given(self, names: Sequence[str], raw: bool) -> dict[str, Tensor]:
-        """What an export for these inputs takes."""
-        values = self.raw if raw and self.raw is not None else self.inputs
+        """What an export for these inputs takes.
+
+        Raises:
+            ConfigError: raw values are needed, and there are none.
+        """
+        values = self.raw if raw else self.inputs
+        if values is None:
+            raise ConfigError("an export of raw inputs is compared on samples with raw values")
         return {name: values[name] for name in names}
 
 

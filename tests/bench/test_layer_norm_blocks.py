@@ -10,7 +10,7 @@ from cen.exchange import exchange_layers, inspect
 @pytest.mark.parametrize("kind", KINDS)
 def test_blocks_of_each_stage_differ_in_their_norms_alone(kind):
     torch.manual_seed(0)
-    made = layer_norm_blocks(kind, 2, (32, 64), 8)
+    made = layer_norm_blocks(kind, 2, (32, 64), 16)
     assert len(exchange_layers(made["exchange"])) == 4
     assert 0.05 < inspect(made["exchange"]).rate < 0.15
     assert not exchange_layers(made["no exchange"])

@@ -80,6 +80,19 @@ def test_what_is_finished_is_not_done_again(run, scenes, capsys):
     assert (figures["predicted"], figures["skipped"]) == (1, 1)
 
 
+def test_other_files_of_the_same_name_are_not_taken_for_finished(run, scenes, capsys):
+    """Older than the prediction that is there, as files that were copied or unpacked are."""
+    assert predict(run, scenes, "--shard", "2/3") == 0
+    state = (scenes / "rgb" / "s1.png").stat()
+    other = 255 - cv2.imread(str(scenes / "rgb" / "s1.png"))
+    write_png(scenes / "rgb" / "s1.png", other)
+    os.utime(scenes / "rgb" / "s1.png", (state.st_atime - 1000, state.st_mtime - 1000))
+    capsys.readouterr()
+    assert predict(run, scenes, "--shard", "2/3") == 0
+    figures = json.loads(capsys.readouterr().out)
+    assert (figures["predicted"], figures["skipped"]) == (1, 1)
+
+
 def test_a_scene_that_fails_is_told_at_the_end_and_stops_no_other(run, scenes, capsys):
     (scenes / "rgb" / "s2.png").write_bytes(b"no picture")
     write_png(scenes / "depth" / "s4.png", np.ones((40, 40), np.uint16))

@@ -102,8 +102,8 @@ def predict_scenes(
 ) -> Outcome:
     """Predicts scenes and writes each to a folder of its name.
 
-    A scene whose files are older than its finished prediction is left as it is. One that cannot be
-    predicted is noted and does not stop the others.
+    A scene whose prediction is finished, and was made of these files as they are now, is left as it
+    is. One that cannot be predicted is noted and does not stop the others.
 
     Args:
         predictor: predicts them.
@@ -168,12 +168,22 @@ def _unfinished(
 
 
 def _finished(scene: SceneSource, out: Path) -> bool:
-    """Whether the prediction is there, and no older than what it is made of."""
+    """Whether the prediction is there, and of these very files as they are now."""
     try:
-        done = (out / scene.name / DONE).stat().st_mtime
-        return all(file.stat().st_mtime <= done for file in scene.files.values())
-    except OSError:
+        about = json.loads((out / scene.name / DONE).read_text("utf-8"))
+        return bool(about["inputs"] == _paths(scene) and about["stamps"] == _stamps(scene))
+    except (OSError, ValueError, KeyError, TypeError):
         return False
+
+
+def _paths(scene: SceneSource) -> dict[str, str]:
+    return {name: str(file) for name, file in scene.files.items()}
+
+
+def _stamps(scene: SceneSource) -> dict[str, list[int]]:
+    """Bytes and time of change of each file, by modality."""
+    states = {name: file.stat() for name, file in scene.files.items()}
+    return {name: [state.st_size, state.st_mtime_ns] for name, state in states.items()}
 
 
 _Read = tuple[SceneSource, "Future[ReadScene]"]
@@ -271,7 +281,7 @@ def _write(scene: SceneSource, made: _Made, out: Path) -> None:
 
 def _note(scene: SceneSource, folder: Path, files: Mapping[str, Mapping[str, Path]]) -> None:
     """Writes what a scene was read from and what was written, once all of it was."""
+    stamps = _stamps(scene)
     names = {output: {key: file.name for key, file in of.items()} for output, of in files.items()}
-    inputs = {name: str(file) for name, file in scene.files.items()}
-    about = {"inputs": inputs, "files": names}
+    about = {"inputs": _paths(scene), "stamps": stamps, "files": names}
     write_text(folder / DONE, json.dumps(about, indent=1, ensure_ascii=False) + "\n", DataError)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tests.training.test_fitting import At, Killed, kill
+from tests.training.running import At, Killed, kill
 from tests.training.toy import (
     REFINENET,
     TASKS,

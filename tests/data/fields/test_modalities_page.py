@@ -22,7 +22,9 @@ def test_examples_are_configurations(text):
     config = Config.from_dict(yaml.safe_load(text))
     assert config.data.modalities
     for name, said in config.data.modalities.items():
-        keys = {key: value for key, value in vars(said).items() if value is not None}
+        # What training changes of an input is none of its properties.
+        given = {key: value for key, value in vars(said).items() if key != "augment"}
+        keys = {key: value for key, value in given.items() if value is not None}
         modality = Modality.of(channels=config.model.inputs.get(name), **keys)
         shape = (480, 640) if modality.stored_channels == 1 else (480, 640, modality.channels)
         values = np.random.default_rng(0).uniform(0.4, 0.9, shape).astype(np.float32)

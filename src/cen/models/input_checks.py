@@ -98,9 +98,9 @@ class Frame(NamedTuple):
         height, width = next(iter(images.values())).shape[-2:]
         if multiple == 1:  # sizes may be symbolic, of which nothing is asked that need not be
             return cls((height, width), (height, width))
-        # Quotients of positive numbers, which exported programs round alike.
-        whole = tuple((side + multiple - 1) // multiple * multiple for side in (height, width))
-        return cls((height, width), (whole[0], whole[1]))
+        return cls(
+            (height, width), (-(-height // multiple) * multiple, -(-width // multiple) * multiple)
+        )
 
     def padded(self, images: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
         """The images with their last rows and columns repeated."""

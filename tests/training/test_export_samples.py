@@ -16,8 +16,8 @@ def test_without_data_samples_are_random_pictures_in_the_values_of_each_modality
     samples, training, real = samples_of(net, tmp_path)
     assert (len(samples), training, real) == (6, [], False)
     four = samples[3]
-    assert four.raw["rgb"].shape == (4, 64, 128, 3)
+    assert four.raw["rgb"].shape == (4, 69, 133, 3)
     assert four.raw["rgb"].dtype == torch.uint8
-    assert four.raw["depth"].shape == (4, 64, 128)
+    assert four.raw["depth"].shape == (4, 69, 133)
     expected = MODALITIES["depth"].to_network(four.raw["depth"][2].numpy())
     np.testing.assert_array_equal(four.inputs["depth"][2].numpy(), expected)

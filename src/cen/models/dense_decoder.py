@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cen.arguments import option
+from cen.models.input_checks import same_size
 from cen.options.constraints import Dropout, Width
 from cen.tasks import Task
 
@@ -31,7 +32,7 @@ class ConvNorm(nn.Module):
 def enlarged(x: Tensor, like: Tensor) -> Tensor:
     """A map (N, C, h, w) at the height and width of another."""
     size = (like.shape[-2], like.shape[-1])
-    if x.shape[-2:] == size:
+    if same_size(x.shape[-2:], size):
         return x
     return F.interpolate(x, size, mode="bilinear", align_corners=False)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import torch
@@ -81,30 +81,43 @@ def check_image(name: str, image: Tensor, first: Tensor) -> None:
         )
 
 
+def same_size(one: Sequence[int], other: Sequence[int]) -> bool:
+    """Whether two sizes are known to be the same.
+
+    Sizes that are no numbers are those of a graph, which is to hold for all: nothing is left out
+    of it that some of them need.
+    """
+    known = all(isinstance(side, int) for side in (*one, *other))
+    return known and tuple(one) == tuple(other)
+
+
 class Frame(NamedTuple):
     """The size of images, and the one that they are padded to below and to the right.
 
     Attributes:
         size: height and width of the images.
         whole: height and width that the network takes.
+        padding: whether the images may have to be padded.
     """
 
     size: tuple[int, int]
     whole: tuple[int, int]
+    padding: bool
 
     @classmethod
     def of(cls, images: Mapping[str, Tensor], multiple: int) -> Frame:
         """The frame of images (B, C, H, W) for a network that takes multiples of a size."""
         height, width = next(iter(images.values())).shape[-2:]
-        if multiple == 1:  # sizes may be symbolic, of which nothing is asked that need not be
-            return cls((height, width), (height, width))
-        return cls(
-            (height, width), (-(-height // multiple) * multiple, -(-width // multiple) * multiple)
-        )
+        if multiple == 1:
+            return cls((height, width), (height, width), False)
+        # Quotients of positive numbers, which exported programs round alike.
+        whole = tuple((side + multiple - 1) // multiple * multiple for side in (height, width))
+        fits = same_size((height, width), whole)
+        return cls((height, width), (whole[0], whole[1]), not fits)
 
     def padded(self, images: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
         """The images with their last rows and columns repeated."""
-        if self.size == self.whole:
+        if not self.padding:
             return images
         below, right = self.whole[0] - self.size[0], self.whole[1] - self.size[1]
         return {
@@ -114,11 +127,11 @@ class Frame(NamedTuple):
 
     def cut(self, predictions: dict[str, Tensor]) -> dict[str, Tensor]:
         """Predictions of the images alone, at the size of these where they were padded."""
-        if self.size == self.whole:
+        if not self.padding:
             return predictions
         found = {}
         for name, value in predictions.items():
-            if value.shape[-2:] != self.whole:
+            if not same_size(value.shape[-2:], self.whole):
                 value = F.interpolate(value, self.whole, mode="bicubic", align_corners=False)
             found[name] = value[..., : self.size[0], : self.size[1]]
         return found

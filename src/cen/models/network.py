@@ -14,7 +14,7 @@ from cen import notebook
 from cen.errors import ConfigError, ShapeError, described
 from cen.exchange import Streams, adapt_channels
 from cen.models.image_encoder import ImageEncoder
-from cen.models.input_checks import SMALLEST, Frame, check_inputs, in_precision_of
+from cen.models.input_checks import SMALLEST, Frame, check_inputs, in_precision_of, same_size
 from cen.models.network_in_html import described_in_html
 from cen.models.shareable_network import ShareableNetwork
 from cen.models.stems import filled, tile
@@ -374,7 +374,7 @@ def resize(logits: Tensor, size: Sequence[int]) -> Tensor:
     plain = isinstance(size, Sequence) and len(size) == 2
     if not plain or any(isinstance(v, float | str) or v < 1 for v in size):
         raise ShapeError(f"size is (height, width) in pixels, not {described(size)}")
-    if logits.shape[-2:] == (size[0], size[1]):
+    if same_size(logits.shape[-2:], size):
         return logits
     return F.interpolate(logits, (size[0], size[1]), mode="bicubic", align_corners=False)
 

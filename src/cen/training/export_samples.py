@@ -21,8 +21,8 @@ from cen.predict.inputs import stored_modalities
 from cen.predict.raw_inputs import as_raw, dtype_of
 from cen.training.setup import open_dataset
 
-_SIZES = tuple((batch, *size) for size in ((1, 1), (1, 2), (2, 1)) for batch in (1, 4))
-"""Batch, and height and width over the least ones."""
+_SIZES = tuple((batch, *size) for size in ((1, 1, 0), (1, 2, 5), (2, 1, 0)) for batch in (1, 4))
+"""Batch, height and width over the least ones, and pixels beyond: some sizes are no multiples."""
 _SCORED = 100
 """Scenes that int8 is scored on, at most."""
 
@@ -43,7 +43,7 @@ def samples_of(
         The samples; training samples; and whether they are real.
     """
     align = max(net.smallest, 64)
-    sizes = [(batch, tall * align, wide * align) for batch, tall, wide in _SIZES]
+    sizes = [(b, tall * align + more, wide * align + more) for b, tall, wide, more in _SIZES]
     try:
         modalities = stored_modalities(net, None)
     except CheckpointError:  # built by hand: all that is known is channels

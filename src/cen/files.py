@@ -19,6 +19,11 @@ UNFINISHED = ".part"
 """Ending of the temporary files of :func:`write_atomically`."""
 _DRAFT = re.compile(r"\..+\.(\d+)\.[^.]+\.part")
 
+NETWORKS = ("best.safetensors", "last.safetensors")
+"""Networks of a run folder, in the order in which `cen.load` looks for them."""
+SHARED_NETWORK = "model.safetensors"
+"""The network of a folder that is sent to the Hugging Face Hub."""
+
 
 def path_problem(path: str | os.PathLike[str]) -> str | None:
     """Why no file can have this path, as the end of a message; None where one can.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,9 @@ from tests.training.toy import (
     toy_config,
     toy_network,
 )
+from torch.utils.data import Dataset
 
+from cen.config import Config
 from cen.exchange import exchange_layers, exchange_rate, freeze_statistics
 from cen.models import build
 from cen.training import score_network, train_network
@@ -91,13 +94,8 @@ def several(out: Path, devices: int, weighting: str) -> dict[str, Any]:
     config = several_config(
         steps=1, devices=devices, weighting=weighting, every_output=True, validate_every=5
     )
-    config.model.dropout = 0.0
-    net, gradients = several_network(config), Gradients()
-    freeze_statistics(net)
-    run = out / f"{weighting}{devices}"
     data = Scenes(10, partial=True)
-    train_network(config, run, net, data, None, progress=False, callbacks=(gradients,))
-    return gradients.found
+    return gradients_of(config, out / f"{weighting}{devices}", several_network, data)
 
 
 def missing(out: Path, devices: int) -> dict[str, Any]:
@@ -110,12 +108,8 @@ def missing(out: Path, devices: int) -> dict[str, Any]:
         sparsity=1e-2,
         validate_every=5,
     )
-    config.model.dropout = 0.0
-    net, gradients = toy_network(config), Gradients()
-    freeze_statistics(net)
-    run, data = out / f"missing{devices}", Blocks(10, ignored=True)
-    train_network(config, run, net, data, None, progress=False, callbacks=(gradients,))
-    return gradients.found
+    data = Blocks(10, ignored=True)
+    return gradients_of(config, out / f"missing{devices}", toy_network, data)
 
 
 def pieces(out: Path, devices: int) -> dict[str, Any]:
@@ -123,10 +117,17 @@ def pieces(out: Path, devices: int) -> dict[str, Any]:
     config = toy_config(
         REFINENET, steps=1, devices=devices, batch_size=8 // devices, accumulate=devices
     )
+    data = Blocks(10, ignored=True)
+    return gradients_of(config, out / f"pieces{devices}", toy_network, data)
+
+
+def gradients_of(
+    config: Config, run: Path, network: Callable[[Config], Any], data: Dataset[Any]
+) -> dict[str, Any]:
+    """Gradients of a run, without dropout and with statistics that stay."""
     config.model.dropout = 0.0
-    net, gradients = toy_network(config), Gradients()
+    net, gradients = network(config), Gradients()
     freeze_statistics(net)
-    run, data = out / f"pieces{devices}", Blocks(10, ignored=True)
     train_network(config, run, net, data, None, progress=False, callbacks=(gradients,))
     return gradients.found
 

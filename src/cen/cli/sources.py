@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from cen.cli import printing, words
 from cen.errors import CenWarning, ConfigError, nearest, shown
-from cen.files import is_locked, path_problem, remove_unfinished
+from cen.files import NETWORKS, SHARED_NETWORK, is_locked, path_problem, remove_unfinished
 
 if TYPE_CHECKING:  # the help of commands waits for no library that reads configurations
     from cen.config import Config
@@ -32,7 +32,7 @@ def run_folder(run: Path) -> Path:
 def trained_run(run: Path) -> Path:
     """A run folder with a network in it."""
     run_folder(run)
-    if any((run / name).is_file() for name in ("best.safetensors", "last.safetensors")):
+    if any((run / name).is_file() for name in NETWORKS):
         _warn_of_training(run, "what follows is of the network that it has saved last")
         return run
     if _training_step(run) is not None:
@@ -80,7 +80,7 @@ def network_source(path: Path | str) -> Path:
         from cen.models import hub
 
         return hub.fetched(path)
-    if path.is_file() or (path / "model.safetensors").is_file():
+    if path.is_file() or (path / SHARED_NETWORK).is_file():
         return path
     if path.suffix == ".safetensors":
         raise ConfigError(f"{path}: no such file")

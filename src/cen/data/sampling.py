@@ -84,12 +84,20 @@ class StepBatches(Sampler[list[Key]]):
             for position in range(first, first + self.batch_size):
                 if position // self.length != epoch:
                     epoch = position // self.length
-                    order = self._permutation(epoch)
+                    order = permutation(self.length, self.seed, epoch, _ORDER)
                 batch.append((epoch, int(order[position % self.length])))
             yield batch
 
-    def _permutation(self, epoch: int) -> NDArray[np.int64]:
-        return np.random.default_rng([self.seed, epoch, _ORDER]).permutation(self.length)
+
+def permutation(length: int, *seeds: int) -> NDArray[np.int64]:
+    """An order of ``length`` things that the seeds decide."""
+    return np.random.default_rng(seeds).permutation(length)
+
+
+def endless(length: int, position: int, seed: int, *salt: int) -> int:
+    """Which of ``length`` things stands at a place of an endless sequence of their permutations."""
+    turn, place = divmod(position, length)
+    return int(permutation(length, seed, turn, *salt)[place])
 
 
 class EvaluationShard(Sampler[int]):

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import NamedTuple, TypeGuard
 
 from cen.errors import CenError, CheckpointError, shown
+from cen.files import SHARED_NETWORK
 
 PREFIX = "hf://"
-WEIGHTS = "model.safetensors"
-"""The file of weights of a repository, and of a folder to become one."""
+WEIGHTS = SHARED_NETWORK
 CARD = "README.md"
 
 _ADDRESS = re.compile(

@@ -15,6 +15,7 @@ from cen import schema, weightfiles
 from cen.conventions import normals_in_doubt
 from cen.errors import CenWarning, CheckpointError, described
 from cen.exchange import keep_partial_statistics
+from cen.files import NETWORKS, SHARED_NETWORK
 from cen.models import converted_network, hub
 from cen.models.builders import build
 from cen.models.foreign_weights import (
@@ -26,10 +27,6 @@ from cen.models.foreign_weights import (
 )
 from cen.models.network import ChannelExchangeNetwork
 from cen.models.network_description import check_description
-
-IN_RUN_FOLDER = ("best.safetensors", "last.safetensors")
-"""Checkpoints of a run folder, in the order in which `load` looks for them."""
-_IN_FOLDER = (*IN_RUN_FOLDER, hub.WEIGHTS)
 
 
 def save(
@@ -130,10 +127,10 @@ def checkpoint_of(path: Path) -> Path:
     """
     if not path.is_dir():
         return path
-    found = [path / name for name in _IN_FOLDER if (path / name).is_file()]
+    found = [path / name for name in (*NETWORKS, SHARED_NETWORK) if (path / name).is_file()]
     if not found:
         raise CheckpointError(
-            f"{path} holds neither {' nor '.join(IN_RUN_FOLDER)}; has the run saved anything?"
+            f"{path} holds neither {' nor '.join(NETWORKS)}; has the run saved anything?"
         )
     return found[0]
 

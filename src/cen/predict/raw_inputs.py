@@ -17,15 +17,6 @@ from cen.data import Modality
 from cen.data.fields.encodings import NEAREST
 from cen.errors import ConfigError
 
-_UNITS = {
-    "image": "values of the file, red before green before blue",
-    "depth": "metres; NaN, infinity and what is not above 0 are missing",
-    "normal": "unit vectors, x right, y down, z forward; NaN is missing",
-    "label": "class numbers",
-    "edge": "strengths of 0 to 1; NaN is missing",
-    "continuous": "values in the unit of the data; NaN is missing",
-}
-
 
 def check_arithmetic(modalities: Mapping[str, Modality], resize: Sequence[int] | None) -> None:
     """Refuses preprocessing that no graph can do.
@@ -73,7 +64,7 @@ def described(modality: Modality) -> dict[str, Any]:
     return {
         "shape": ["batch", "height", "width"] + ([] if one else [channels]),
         "type": str(dtype_of(modality)).removeprefix("torch."),
-        "values": _UNITS[modality.kind],
+        "values": modality.field_kind.described,
     }
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cen.errors import CenError, DataError
+from cen.files import NETWORKS
 from cen.report.panels import Panel, load_panel
 from cen.runfiles import MOST_CLASSES, read_run_file
 from cen.weightfiles import read_header
@@ -126,7 +127,7 @@ def read_run(run: str | Path, *, panels: bool = True) -> RunFolder:
             break
         shown.append(read(f"panels/{file.name}", load_panel, None))
         room -= 0 if shown[-1] is None else shown[-1].nbytes
-    weights = "best.safetensors" if (path / "best.safetensors").exists() else "last.safetensors"
+    weights = next((name for name in NETWORKS if (path / name).exists()), NETWORKS[-1])
     return RunFolder(
         path=path,
         config=read("config.yaml", read_run_file, {}),

@@ -12,6 +12,7 @@ from typing import Any
 from cen.config import MOVABLE, Config
 from cen.documents import read_yaml
 from cen.errors import DataError
+from cen.files import NETWORKS, SHARED_NETWORK
 from cen.options.augmentation_options import AugmentConfig
 from cen.options.network_options import unset
 
@@ -113,7 +114,7 @@ def _digest_of(weights: str | None) -> str | None:
     Of a run folder it is the file that a network is loaded from.
     """
     place = Path(weights or "")
-    files = (place, *(place / f"{name}.safetensors" for name in ("best", "last")))
+    files = (place, *(place / name for name in (*NETWORKS, SHARED_NETWORK)))
     file = next((file for file in files if weights and file.is_file()), None)
     if file is None:
         return None

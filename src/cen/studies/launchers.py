@@ -39,15 +39,18 @@ Launch = Callable[[list[str], Path, Slot], Work]
 
 def launch_here(words: list[str], log: Path, slot: Slot) -> Work:
     """Starts a process on this machine."""
+    # Ctrl-C in a terminal goes to all of its processes; these are told once, by us.
+    return _process(words, log, env=slot.environment(os.environ), start_new_session=True)
+
+
+def _process(words: list[str], log: Path, **more: Any) -> subprocess.Popen[bytes]:
     with log.open("ab") as file:
         return subprocess.Popen(
             [sys.executable, "-m", "cen.cli", *words],
             stdin=subprocess.DEVNULL,
             stdout=file,
             stderr=file,
-            env=slot.environment(os.environ),
-            # Ctrl-C in a terminal goes to all of its processes; these are told once, by us.
-            start_new_session=True,
+            **more,
         )
 
 
@@ -56,23 +59,16 @@ def run_command(words: list[str], log: str, folder: str) -> int:
 
     What stops this call lets the command save itself first.
     """
-    with Path(log).open("ab") as file:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "cen.cli", *words],
-            stdin=subprocess.DEVNULL,
-            stdout=file,
-            stderr=file,
-            cwd=folder,
-        )
-        try:
-            # Ray's request to stop is heard between two looks, not while the system waits.
-            while process.poll() is None:
-                time.sleep(_LOOK)
-            return process.returncode
-        except KeyboardInterrupt:
-            # Not SIGINT, which Ray blocks in its workers, and so in what they start.
-            process.terminate()
-            return process.wait()
+    process = _process(words, Path(log), cwd=folder)
+    try:
+        # Ray's request to stop is heard between two looks, not while the system waits.
+        while process.poll() is None:
+            time.sleep(_LOOK)
+        return process.returncode
+    except KeyboardInterrupt:
+        # Not SIGINT, which Ray blocks in its workers, and so in what they start.
+        process.terminate()
+        return process.wait()
 
 
 def launch_on(where: Where, folder: Path, options: Mapping[str, Option]) -> Launch:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from cen.data import AlignedDataset, StepBatches
-from cen.data.sampling import Key
+from cen.data.sampling import Key, endless
 from cen.data.tools.label_facts import counted
 from cen.errors import ConfigError
 from cen.models import Task
@@ -63,13 +63,9 @@ class BalancedBatches(StepBatches):
 
     def _key(self, position: int) -> Key:
         """The sample at a place of the endless sequence; its number stands for the epoch."""
-        turn, place = divmod(position, len(self.having))
-        order = np.random.default_rng([self.seed, turn, _CLASSES]).permutation(len(self.having))
-        number = int(order[place])
-        having = self.having[number]
-        again, which = divmod(turn, len(having))
-        rng = np.random.default_rng([self.seed, again, number, _SAMPLES])
-        return position, having[int(rng.permutation(len(having))[which])]
+        number = endless(len(self.having), position, self.seed, _CLASSES)
+        having, turn = self.having[number], position // len(self.having)
+        return position, having[endless(len(having), turn, self.seed, number, _SAMPLES)]
 
 
 def classes_shown(dataset: Any, outputs: Mapping[str, Task]) -> list[set[tuple[str, int]]]:

@@ -20,8 +20,9 @@ from cen.data.tools.training_range import seen_range
 from cen.data.tools.value_ranges import warn_of_values
 from cen.errors import CheckpointError, ConfigError
 from cen.fetching import is_url
+from cen.files import NETWORKS
 from cen.models import ChannelExchangeNetwork
-from cen.models.network_file import IN_RUN_FOLDER, read_header
+from cen.models.network_file import read_header
 from cen.options.training_options import TrainConfig
 from cen.training.batches import FusionData, reading_in_processes
 from cen.training.callbacks import ExchangeMonitor, FiniteLoss, RunProgress, StepLog
@@ -125,7 +126,7 @@ def _check_weights(weights: str | None, run_dir: str | Path) -> None:
 
 def _doubtful(run_dir: Path, train: AlignedDataset) -> bool:
     """Whether a run that is resumed was trained on normals as they were read once."""
-    for file in (run_dir / name for name in IN_RUN_FOLDER):
+    for file in (run_dir / name for name in NETWORKS):
         try:
             stored = read_header(file)["metadata"]
         except CheckpointError:  # there is none yet, or going on does not need it

@@ -11,11 +11,10 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
-import numpy as np
 from torch import Tensor
 
 from cen.data import StepBatches
-from cen.data.sampling import Key
+from cen.data.sampling import Key, endless
 from cen.errors import ConfigError, DataError
 from cen.models import Task
 
@@ -99,9 +98,8 @@ class CompleteBatches(StepBatches):
             if all(carriers[known] > 1 for known in self.annotated[batch[position][1]])
         )
         having = self.having[name]
-        rounds, position = divmod(step, len(having))
-        rng = np.random.default_rng([self.seed, rounds, number, _EXTRA])
-        batch[place] = (batch[place][0], having[int(rng.permutation(len(having))[position])])
+        which = endless(len(having), step, self.seed, number, _EXTRA)
+        batch[place] = (batch[place][0], having[which])
 
 
 def known_targets(dataset: Any, outputs: Collection[str] = ()) -> list[Collection[str]] | None:

@@ -144,7 +144,7 @@ class RateController(nn.Module):
             step: the step about to be taken, from 0.
             present: modalities of this step; the scales of the others are not pulled at.
         """
-        magnitudes = torch.cat([layer.weight.flatten() for layer in self._layers])[self.own].abs()
+        magnitudes = self._scales()[self.own].abs()
         above = (magnitudes - self.thresholds).detach()
         # topk takes exactly so many, whatever is tied (all scales are, in a new network).
         distance, weakest = above.topk(self.largest, largest=False, sorted=True)
@@ -168,8 +168,7 @@ class RateController(nn.Module):
         """
         spent = float(self._spent[min(step + 1, self.steps)])
         latest = min(_PATIENCE * self.by, (1 + self.by) / 2)
-        weights = [layer.weight for layer in self._layers]
-        scales = torch.cat([weight.flatten() for weight in weights])
+        scales = self._scales()
         magnitudes = scales[self.own].abs()
         weakest = (magnitudes - self.thresholds).topk(self.largest, largest=False).indices
         # Half of the threshold at the end, so that rounding leaves no scale above it.
@@ -177,9 +176,13 @@ class RateController(nn.Module):
         shrink = (ceiling / magnitudes[weakest]).clamp(max=1)
         factors = torch.ones_like(scales)
         factors[self.own[weakest]] = shrink.to(factors.dtype)
-        parts = torch.split(factors, [weight.numel() for weight in weights])
-        for weight, factor in zip(weights, parts, strict=True):
-            weight.mul_(factor.view_as(weight))
+        parts = torch.split(factors, [layer.weight.numel() for layer in self._layers])
+        for layer, factor in zip(self._layers, parts, strict=True):
+            layer.weight.mul_(factor.view_as(layer.weight))
+
+    def _scales(self) -> Tensor:
+        """Those of all layers that are steered, of all streams."""
+        return torch.cat([layer.weight.flatten() for layer in self._layers])
 
     def _courses(self, spent: float) -> Tensor:
         """How far above the threshold the i-th weakest scale may still be, (largest,)."""

@@ -16,6 +16,7 @@ class ContinuousField(FieldKind):
     """(H, W) or (H, W, C) float32, NaN where missing."""
 
     name = "continuous"
+    described = "values in the unit of the data; NaN is missing"
     by_bands = True
     open_range = True
     own_options = ("missing", "unit", "clip")

@@ -20,6 +20,7 @@ class DepthField(FieldKind):
     """(H, W) float32 in metres, NaN where nothing was measured."""
 
     name = "depth"
+    described = "metres; NaN, infinity and what is not above 0 are missing"
     unit = 0.001
     missing = 0.0
     # Blending would invent surfaces between an object and the wall behind it.

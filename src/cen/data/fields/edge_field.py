@@ -21,6 +21,7 @@ class EdgeField(FieldKind):
     """(H, W) float32 in 0..1, NaN where missing; white of an integer file is 1."""
 
     name = "edge"
+    described = "strengths of 0 to 1; NaN is missing"
     unit = None
     network_channels = (1, 3)
     single = True

@@ -28,6 +28,7 @@ class FieldKind:
 
     Attributes:
         name: as ``kind`` of a description.
+        described: what raw values are, in words.
         unit: what one stored value is worth unless something else is said.
         missing: the stored value that is missing unless something else is said.
         interpolation: how it is resized unless something else is said.
@@ -51,6 +52,7 @@ class FieldKind:
     """
 
     name: ClassVar[str]
+    described: ClassVar[str]
     unit: ClassVar[float | None] = 1.0
     missing: ClassVar[float | None] = None
     interpolation: ClassVar[Interpolation] = "linear"

@@ -23,6 +23,7 @@ class ImageField(FieldKind):
     """(H, W, C) or (H, W) in the file's values: RGB order, 0..255 for 8-bit files."""
 
     name = "image"
+    described = "values of the file, red before green before blue"
     interpolation = "cubic"
     usual_channels = 3
     by_bands = True

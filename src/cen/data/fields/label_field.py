@@ -21,6 +21,7 @@ class LabelField(FieldKind):
     """(H, W) class numbers from 0, ``ignore_index`` where there is no class."""
 
     name = "label"
+    described = "class numbers"
     interpolation = "nearest"
     single = True
     classes = True

@@ -22,6 +22,7 @@ class NormalField(FieldKind):
     """(H, W, 3) float32 unit vectors with x right, y down, z forward, NaN where missing."""
 
     name = "normal"
+    described = "unit vectors, x right, y down, z forward; NaN is missing"
     usual_channels = 3
     network_channels = (3,)
     directions = True

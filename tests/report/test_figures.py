@@ -68,12 +68,34 @@ def test_curves_draw_what_was_logged(run):
     figures = {f.axes[0].get_title("left"): f.axes[0] for f, _ in training_curves(files, {})}
     assert list(figures) == [
         "Training loss", "Loss by prediction, segmentation", "Validation mIoU, segmentation",
-        "Ensemble weights α, segmentation", "Sum of penalised scales Σ|γ|",
+        "Ensemble weights α, segmentation", "Penalty λ · Σ|γ|", "Sum of penalised scales Σ|γ|",
     ]  # fmt: skip
     lines = figures["Validation mIoU, segmentation"].lines
     assert [line.get_label() for line in lines] == ["rgb", "depth", "ensemble"]
     logged = files.metrics["val/segmentation/ensemble/mean_iou"]
     assert lines[-1].get_ydata() == pytest.approx(list(logged.values()))
+
+
+def test_the_loss_is_drawn_without_the_penalty_that_would_flatten_it(tmp_path):
+    text = "step,train/loss,train/sparsity,lambda\n1,5,3000,0.001\n2,62,2000,0.03\n3,0.5,,\n"
+    (tmp_path / "metrics.csv").write_text(text)
+    figures = {f.axes[0].get_title("left"): f.axes[0] for f, _ in _curves_of(tmp_path)}
+    assert _drawn(figures["Training loss"]) == {1: 2.0, 2: 2.0, 3: 0.5}
+    assert _drawn(figures["Penalty λ · Σ|γ|"]) == {1: 3.0, 2: 60.0}
+    (tmp_path / "metrics.csv").write_text("step,train/loss\n1,5\n2,-3\n")
+    ((figure, caption),) = _curves_of(tmp_path)
+    assert _drawn(figure.axes[0]) == {1: 5.0, 2: -3.0}
+    assert figure.axes[0].get_ylim()[0] < -2.5
+    assert "penalty" not in caption
+
+
+def _curves_of(run):
+    return training_curves(read_run(run), {})
+
+
+def _drawn(axes):
+    (line,) = axes.lines
+    return dict(zip(line.get_xdata(), np.round(line.get_ydata(), 9).tolist(), strict=True))
 
 
 def test_exchange_rates_come_from_the_inspections_or_else_from_the_log(run):

@@ -100,6 +100,12 @@ def _shared(pieces: list[list[str]]) -> int:
     return sum(1 for _ in takewhile(lambda same: len(set(same)) == 1, zip(*pieces, strict=False)))
 
 
+def penalty_series(run: RunFolder) -> Series:
+    """What the penalty adds to the loss, λ · Σ|γ|, at the steps that tell both."""
+    strength, scales = (run.metrics.get(name, {}) for name in ("lambda", "train/sparsity"))
+    return {step: strength[step] * scales[step] for step in scales if step in strength}
+
+
 def score_series(run: RunFolder) -> dict[str, dict[str, Series]]:
     """The main score on the validation split: output -> stream or "ensemble" -> series."""
     scores: dict[str, dict[str, Series]] = {}
@@ -173,14 +179,15 @@ def _columns(run: RunFolder, head: str) -> dict[str, dict[str, Series]]:
 
 def _losses(run: RunFolder, colours: Mapping[str, str]) -> Iterator[Captioned]:
     if total := run.metrics.get("train/loss"):
+        penalty = penalty_series(run)
         figure, axes = new_axes("Training loss")
-        _noisy_line(axes, total, "", ENSEMBLE)
+        # The penalty would flatten the curve: where a rate is asked for, it is many times as large.
+        errors = {step: value - penalty.get(step, 0.0) for step, value in total.items()}
+        _noisy_line(axes, errors, "", ENSEMBLE)
+        apart = ", without the penalty on the scales" if penalty else ""
         smooth = " Thick: running mean." if len(total) >= _NOISY else ""
-        yield (
-            figure,
-            "What training makes small: the error of every stream and of the ensemble, plus the "
-            f"penalty on the scales.{smooth}",
-        )
+        caption = f"What training makes small{apart}: the errors of the outputs.{smooth}"
+        yield figure, caption
     for output, terms in _columns(run, "train").items():
         figure, axes = new_axes(f"Loss by prediction, {output}")
         for name, points in terms.items():
@@ -223,6 +230,9 @@ def _penalty(run: RunFolder) -> Iterator[Captioned]:
         figure, caption = _lines("Penalty strength λ", {"": strength}, {}, caption, top)
         figure.axes[0].yaxis.set_major_formatter(lambda value, _: f"{value:.3g}")
         yield figure, caption
+    if any((penalty := penalty_series(run)).values()):
+        caption = "What the penalty adds to the loss that is drawn above, in every step."
+        yield _lines("Penalty λ · Σ|γ|", {"": penalty}, {}, caption)
     if scales := run.metrics.get("train/sparsity"):
         caption = "What the penalty acts on: it falls as channels give way."
         yield _lines("Sum of penalised scales Σ|γ|", {"": scales}, {}, caption)
@@ -299,5 +309,6 @@ def _noisy_line(axes: Axes, points: Series, label: str, colour: str) -> None:
         axes.plot(steps, values, color=colour, alpha=0.2, lw=0.8)
         mean = np.convolve(padded, np.ones(width) / width, mode="valid")
         axes.plot(steps, mean, color=colour, label=label)
-    top = 0 if first else axes.get_ylim()[1]
-    axes.set_ylim(0, max(top, float(np.quantile(values, 0.995)) * 1.05) or 1.0)
+    bottom, top = (0.0, 0.0) if first else axes.get_ylim()
+    low, high = 1.05 * np.quantile(values, (0.005, 0.995))  # losses of learnt weights fall below 0
+    axes.set_ylim(min(bottom, low), max(top, high) or 1.0)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import sys
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from cen.report.samples import classes_of
 
 IMAGES = Path(__file__).parents[1] / "images"
 SCENES = 3
+WIDTH = 6.0  # inches
 INK = "#1f2933"
 
 
@@ -41,7 +43,7 @@ def pictures(run: RunFolder, panel: Panel) -> Iterator[tuple[str, str, Pixels]]:
         best = "ensemble" if "ensemble" in shown else next(k for k in shown if k != "truth")
         # Of several outputs, truth and prediction; of one all that there is.
         for part in ("truth", best) if several else shown:
-            title = f"{name}, {'truth' if part == 'truth' else 'predicted'}" if several else part
+            title = f"{name} {'truth' if part == 'truth' else 'predicted'}" if several else part
             score = (
                 ""
                 if part == "truth"
@@ -54,33 +56,35 @@ def pictures(run: RunFolder, panel: Panel) -> Iterator[tuple[str, str, Pixels]]:
 
 
 def draw(run: RunFolder) -> Figure:
-    """Some scenes of a run, one below the other."""
+    """Some scenes of a run side by side: few across, so that a phone shows them, too."""
     step = max(1, len(run.panels) // SCENES)
-    rows = [list(pictures(run, panel)) for panel in run.panels[::step][:SCENES]]
-    height, width = rows[0][0][2].shape[:2]
-    columns = len(rows[0])
-    across = 1.5
+    scenes = [list(pictures(run, panel)) for panel in run.panels[::step][:SCENES]]
+    height, width = scenes[0][0][2].shape[:2]
+    rows = list(zip(*scenes, strict=True))
+    scored = sum(any(score for _, score, _ in row) for row in rows)
+    across = (WIDTH - 0.4) / len(scenes)
     figure = Figure(
-        figsize=(across * columns, len(rows) * (across * height / width + 0.18) + 0.2),
+        figsize=(WIDTH, len(rows) * (across * height / width + 0.04) + 0.22 * scored),
         layout="constrained",
     )
     figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02, wspace=0, hspace=0)
-    grid = figure.subplots(len(rows), columns, squeeze=False)
-    for place, (row, shown) in enumerate(zip(grid, rows, strict=True)):
-        for axes, (title, score, picture) in zip(row, shown, strict=True):
+    grid = figure.subplots(len(rows), len(scenes), squeeze=False)
+    for places, row in zip(grid, rows, strict=True):
+        for axes, (title, score, picture) in zip(places, row, strict=True):
             axes.imshow(picture, interpolation="nearest")
             axes.set(xticks=[], yticks=[])
             axes.spines[:].set_visible(False)
-            if place == 0:
-                axes.set_title(title, fontsize=9, color=INK)
-            axes.set_xlabel(score, fontsize=8, color=INK, labelpad=2)
+            if axes is places[0]:
+                name = textwrap.fill(title.replace("_", " "), 12)
+                axes.set_ylabel(name, fontsize=11, color=INK)
+            axes.set_xlabel(score, fontsize=11, color=INK, labelpad=2)
     return figure
 
 
 def write(figure: Figure, path: Path) -> None:
     """The figure as a small WebP."""
     drawn = io.BytesIO()
-    figure.savefig(drawn, format="png", dpi=140)
+    figure.savefig(drawn, format="png", dpi=150)
     Image.open(drawn).convert("RGB").save(path, quality=88, method=6)
 
 

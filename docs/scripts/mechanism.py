@@ -25,7 +25,8 @@ matplotlib.use("Agg")
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-_ASIDE: dict[str, Any] = {"fontsize": 9, "ha": "right", "va": "center"}
+TYPE = 13
+_ASIDE: dict[str, Any] = {"fontsize": TYPE, "ha": "right", "va": "center"}
 INK, MUTED, EXCHANGED = "#1f2933", "#9aa5b1", "#a21caf"
 SIZE, SCENES, STEPS, BATCH = (96, 128), 200, 480, 8
 LEARNING_RATE, SPARSITY, THRESHOLD = 4e-3, 3e-2, 2e-2
@@ -115,60 +116,65 @@ def show(axes: Axes, values: Tensor, title: str, *, like: Tensor | None = None) 
     """A feature map; ``like`` gives it the grey values of another."""
     scale = values if like is None else like
     axes.imshow(values, cmap="gray", vmin=float(scale.min()), vmax=float(scale.max()))
-    axes.set_title(title, fontsize=9, color=INK)
+    axes.set_title(title, fontsize=TYPE, color=INK)
     axes.set_axis_off()
 
 
 def draw_scales(axes: Axes, scales: Tensor, channel: int) -> None:
     """The course of the scales, with the channel that is shown in colour."""
     for i, course in enumerate(scales.T):
-        axes.plot(course, color=MUTED if i != channel else EXCHANGED, lw=1 if i != channel else 2)
-    axes.axhline(THRESHOLD, color=INK, lw=0.8, ls="--")
-    axes.text(4, THRESHOLD * 1.1, "θ", color=INK, va="bottom")
+        axes.plot(course, color=MUTED if i != channel else EXCHANGED, lw=1 if i != channel else 3)
+    axes.axhline(THRESHOLD, color=INK, lw=1, ls="--")
+    axes.text(4, THRESHOLD * 1.15, "threshold θ", color=INK, va="bottom", fontsize=TYPE)
     gone = int((scales[:, channel] < THRESHOLD).nonzero()[0])
     axes.annotate(
-        f"channel {channel}: replaced\nfrom step {gone} on",
+        f"this channel is replaced\nfrom step {gone} on",
         (gone, THRESHOLD),
-        (gone * 0.1, 0.003),
+        (0.05, 0.06),
+        textcoords="axes fraction",
         color=EXCHANGED,
-        fontsize=8,
-        arrowprops={"arrowstyle": "->", "color": EXCHANGED},
+        fontsize=TYPE,
+        arrowprops={"arrowstyle": "->", "color": EXCHANGED, "lw": 1.5},
     )
-    axes.set(yscale="log", xlabel="step", ylabel="|γ|", ylim=(1e-3, 2), xlim=(0, len(scales)))
-    axes.set_title("scales of the channels that RGB owns", fontsize=9, color=INK)
+    axes.set(yscale="log", ylim=(1e-3, 2), xlim=(0, len(scales)))
+    axes.set_xlabel("step of training", fontsize=TYPE, color=INK)
+    axes.tick_params(labelsize=TYPE - 2)
+    axes.set_title("scales |γ| of the channels\nthat RGB owns", fontsize=TYPE, color=INK)
     axes.spines[["top", "right"]].set_visible(False)
 
 
 def draw(run: Run) -> Figure:
-    """The picture."""
+    """The picture: higher than wide and in large type, to be read on a phone, too."""
     gone = (run.scales[-1] < THRESHOLD).nonzero().flatten().tolist()
     assert gone, "no channel fell below the threshold; train longer"
     # Of those that fell, the one that was liveliest in the beginning.
     channel = max(gone, key=lambda c: float(run.begin[0, c].std()))
-    figure = Figure(figsize=(11, 3.4), layout="constrained")
-    grid = figure.add_gridspec(2, 5, width_ratios=(1, 1.7, 1.1, 1.1, 1.1))
+    figure = Figure(figsize=(6, 6.8), layout="constrained")
+    above, below = figure.subfigures(2, 1, height_ratios=(1.05, 1))
+    grid = above.add_gridspec(2, 2, width_ratios=(1, 2))
     rgb = (run.scene["rgb"][0] * 0.22 + 0.45).clamp(0, 1).permute(1, 2, 0)
-    inputs = [figure.add_subplot(grid[row, 0]) for row in range(2)]
+    inputs = [above.add_subplot(grid[row, 0]) for row in range(2)]
     inputs[0].imshow(rgb)
-    inputs[0].set_title("RGB", fontsize=9, color=INK)
+    inputs[0].set_title("RGB", fontsize=TYPE, color=INK)
     inputs[0].set_axis_off()
     show(inputs[1], run.scene["depth"][0, 0], "depth")
-    draw_scales(figure.add_subplot(grid[:, 1]), run.scales, channel)
+    draw_scales(above.add_subplot(grid[:, 1]), run.scales, channel)
     columns = (
-        ("in training", run.begin),
-        ("trained, before exchange", run.own),
-        ("what the next layer reads", run.exchanged),
+        ("early in\ntraining", run.begin),
+        ("trained, before\nexchange", run.own),
+        ("what the next\nlayer reads", run.exchanged),
     )
-    for column, (title, values) in enumerate(columns, 2):
+    places = below.subplots(2, len(columns))
+    for column, (title, values) in enumerate(columns):
         for row, stream in enumerate(("RGB", "depth")):
-            axes = figure.add_subplot(grid[row, column])
+            axes = places[row, column]
             show(axes, values[row, channel], title if row == 0 else "", like=values[1, channel])
-            if column == 2:
-                axes.text(-0.06, 0.5, f"{stream} stream", rotation=90, **_ASIDE, **axis(axes))
-    axes = figure.axes[-2]
-    axes.set_title(columns[-1][0], fontsize=9, color=EXCHANGED)
-    below = {"ha": "center", "va": "top", **axis(axes)}
-    axes.text(0.5, -0.03, "depth's channel", color=EXCHANGED, fontsize=8, **below)
+            if column == 0:
+                axes.text(-0.05, 0.5, f"{stream} stream", rotation=90, **_ASIDE, **axis(axes))
+    replaced = places[0, -1]
+    replaced.set_title(columns[-1][0], fontsize=TYPE, color=EXCHANGED)
+    under = {"ha": "center", "va": "top", **axis(replaced)}
+    replaced.text(0.5, -0.02, "= depth's channel", color=EXCHANGED, fontsize=TYPE, **under)
     return figure
 
 
@@ -178,4 +184,4 @@ def axis(axes: Axes) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    draw(train()).savefig(PICTURE, dpi=130)
+    draw(train()).savefig(PICTURE, dpi=180)

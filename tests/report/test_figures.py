@@ -68,7 +68,7 @@ def test_curves_draw_what_was_logged(run):
     figures = {f.axes[0].get_title("left"): f.axes[0] for f, _ in training_curves(files, {})}
     assert list(figures) == [
         "Training loss", "Loss by prediction, segmentation", "Validation mIoU, segmentation",
-        "Ensemble weights α, segmentation", "Penalty λ · Σ|γ|", "Sum of penalised scales Σ|γ|",
+        "Ensemble weights α, segmentation", "Penalty on the scales", "Sum of penalised scales Σ|γ|",
     ]  # fmt: skip
     lines = figures["Validation mIoU, segmentation"].lines
     assert [line.get_label() for line in lines] == ["rgb", "depth", "ensemble"]
@@ -77,16 +77,29 @@ def test_curves_draw_what_was_logged(run):
 
 
 def test_the_loss_is_drawn_without_the_penalty_that_would_flatten_it(tmp_path):
-    text = "step,train/loss,train/sparsity,lambda\n1,5,3000,0.001\n2,62,2000,0.03\n3,0.5,,\n"
-    (tmp_path / "metrics.csv").write_text(text)
+    (tmp_path / "metrics.csv").write_text(
+        "step,train/loss,train/sparsity,train/penalty,lambda\n"
+        "1,5,3000,3,0.001\n2,62,2000,60,0.9\n3,0.5,,,\n"
+    )
     figures = {f.axes[0].get_title("left"): f.axes[0] for f, _ in _curves_of(tmp_path)}
     assert _drawn(figures["Training loss"]) == {1: 2.0, 2: 2.0, 3: 0.5}
-    assert _drawn(figures["Penalty λ · Σ|γ|"]) == {1: 3.0, 2: 60.0}
+    assert _drawn(figures["Penalty on the scales"]) == {1: 3.0, 2: 60.0}
+
+
+def test_the_penalty_of_older_runs_is_known_where_its_strength_was_fixed(tmp_path):
+    logged = "step,train/loss,train/sparsity,lambda\n1,5,3000,0.001\n2,4,2000,{}\n"
+    for strength, drawn in (("0.001", {1: 2.0, 2: 2.0}), ("0.9", {1: 5.0, 2: 4.0})):
+        (tmp_path / "metrics.csv").write_text(logged.format(strength))
+        loss, caption = _curves_of(tmp_path)[0]
+        assert _drawn(loss.axes[0]) == drawn
+        assert ("penalty" in caption) == (strength == "0.001")
+
+
+def test_losses_below_zero_are_not_cut_off(tmp_path):
     (tmp_path / "metrics.csv").write_text("step,train/loss\n1,5\n2,-3\n")
-    ((figure, caption),) = _curves_of(tmp_path)
+    ((figure, _),) = _curves_of(tmp_path)
     assert _drawn(figure.axes[0]) == {1: 5.0, 2: -3.0}
     assert figure.axes[0].get_ylim()[0] < -2.5
-    assert "penalty" not in caption
 
 
 def _curves_of(run):

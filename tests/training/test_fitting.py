@@ -51,6 +51,7 @@ def test_columns_of_the_metrics(finished: Path) -> None:
         "train/segmentation/rgb",
         "train/segmentation/ensemble",
         "train/sparsity",
+        "train/penalty",
         "val/segmentation/ensemble/mean_iou",
         "val/segmentation/streams/depth/mean_iou",
         "alpha/segmentation/rgb",

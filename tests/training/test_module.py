@@ -194,7 +194,13 @@ def test_two_pieces_of_four_are_a_batch_of_eight(tmp_path: Path, options: dict[s
     for (name, one), other in zip(nets[0].named_parameters(), nets[1].parameters(), strict=True):
         torch.testing.assert_close(one, other, rtol=0, atol=1e-6, msg=name)
     figures = [rows(tmp_path / pieces)[-2] for pieces in ("1", "2")]
-    for key in ("train/loss", "train/segmentation/rgb", "train/sparsity", "lambda"):
+    for key in (
+        "train/loss",
+        "train/segmentation/rgb",
+        "train/sparsity",
+        "train/penalty",
+        "lambda",
+    ):
         assert float(figures[0][key]) == pytest.approx(float(figures[1][key]), rel=1e-5), key
 
 

@@ -101,8 +101,12 @@ def _shared(pieces: list[list[str]]) -> int:
 
 
 def penalty_series(run: RunFolder) -> Series:
-    """What the penalty adds to the loss, λ · Σ|γ|, at the steps that tell both."""
+    """What the penalty adds to the loss; of older runs, which did not log it, if λ is fixed."""
+    if logged := run.metrics.get("train/penalty"):
+        return logged
     strength, scales = (run.metrics.get(name, {}) for name in ("lambda", "train/sparsity"))
+    if not _is_constant(strength):
+        return {}  # with a rate that is asked for, the weakest scales alone are penalised
     return {step: strength[step] * scales[step] for step in scales if step in strength}
 
 
@@ -186,8 +190,7 @@ def _losses(run: RunFolder, colours: Mapping[str, str]) -> Iterator[Captioned]:
         _noisy_line(axes, errors, "", ENSEMBLE)
         apart = ", without the penalty on the scales" if penalty else ""
         smooth = " Thick: running mean." if len(total) >= _NOISY else ""
-        caption = f"What training makes small{apart}: the errors of the outputs.{smooth}"
-        yield figure, caption
+        yield figure, f"What training makes small{apart}.{smooth}"
     for output, terms in _columns(run, "train").items():
         figure, axes = new_axes(f"Loss by prediction, {output}")
         for name, points in terms.items():
@@ -231,8 +234,8 @@ def _penalty(run: RunFolder) -> Iterator[Captioned]:
         figure.axes[0].yaxis.set_major_formatter(lambda value, _: f"{value:.3g}")
         yield figure, caption
     if any((penalty := penalty_series(run)).values()):
-        caption = "What the penalty adds to the loss that is drawn above, in every step."
-        yield _lines("Penalty λ · Σ|γ|", {"": penalty}, {}, caption)
+        caption = "What the penalty adds to the loss that is drawn above: λ times the scales."
+        yield _lines("Penalty on the scales", {"": penalty}, {}, caption)
     if scales := run.metrics.get("train/sparsity"):
         caption = "What the penalty acts on: it falls as channels give way."
         yield _lines("Sum of penalised scales Σ|γ|", {"": scales}, {}, caption)

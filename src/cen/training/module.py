@@ -201,7 +201,11 @@ class DensePrediction(LightningModule):
             penalty = weight * sparsity
         else:
             penalty, weight = self.controller(self.trainer.global_step, self.present)
-        noted = {"train/sparsity": sparsity.detach(), "lambda": weight.detach()}
+        noted = {
+            "train/sparsity": sparsity.detach(),
+            "train/penalty": penalty.detach(),
+            "lambda": weight.detach(),
+        }
         self.figures = {**noted, **self.figures}
         return penalty
 

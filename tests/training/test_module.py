@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from tests.training.toy import REFINENET, Blocks, same, toy_config, toy_network
 import cen
 from cen.errors import ConfigError
 from cen.losses import fusion_loss
+from cen.models.compiled import CompiledNetwork
 from cen.options.training_options import TrainConfig
 from cen.training import score_network, train_network
 from cen.training.batches import FusionData
@@ -60,6 +62,15 @@ def test_loss_is_fusion_loss_plus_the_penalty_once() -> None:
     assert torch.allclose(loss, terms.total + 0.01 * cen.sparsity(net))
     assert torch.allclose(module.figures["train/loss"], loss)
     assert module.figures["train/sparsity"] == cen.sparsity(net)
+
+
+def test_compiled_steps_are_those_of_the_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))
+    nets = [toy_network(), toy_network()]
+    for net, compile_it in zip(nets, (False, True), strict=True):
+        module = run(DensePrediction(net, TrainConfig(steps=2, compile=compile_it)), steps=2)
+        assert isinstance(module.run_net, CompiledNetwork) == compile_it
+    assert same(nets[0].state_dict(), nets[1].state_dict())
 
 
 def batch_inputs(batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

@@ -116,6 +116,9 @@ class TrainConfig:
             statistics if it keeps any; ``instance``: with those of the image at hand;
             ``released``: these and dropout, as the released code did.
         precision: Number format, as Lightning names it.
+        compile: Training steps run the network compiled by ``torch.compile``, the same up to
+            rounding, after a minute or more of compiling; ``auto``: on a CUDA GPU, in runs of at
+            least 5,000 steps (docs/training.md).
         accelerator: ``cpu``, ``gpu``, or ``auto``: a GPU where there is one.
         devices: Number of GPUs, or of CPU processes.
         loggers: Where figures go, by name: ``csv`` (metrics.csv, of which reports and tables are
@@ -158,6 +161,7 @@ class TrainConfig:
     cycle_weight: Amount = 10.0
     generator_mode: Literal["eval", "instance", "released"] = "eval"
     precision: Literal["32-true", "bf16-mixed", "16-mixed", "64-true"] = "32-true"
+    compile: Literal["auto"] | bool = "auto"
     accelerator: Literal["auto", "cpu", "gpu"] = "auto"
     devices: Annotated[int, Within(1, 1024)] = 1
     loggers: list[LoggerName] = field(default_factory=lambda: ["csv", "tensorboard"])

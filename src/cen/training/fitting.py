@@ -30,7 +30,7 @@ from cen.training.generation.cycle_fusion import feeds_of
 from cen.training.json_files import first_process
 from cen.training.lightning_hints import quiet
 from cen.training.loggers import check_loggers, run_loggers
-from cen.training.machine import check_batch, check_machine
+from cen.training.machine import check_batch, check_compile, check_machine
 from cen.training.module import DensePrediction
 from cen.training.module_choice import training_module
 from cen.training.processes import alone, keep_signals, together
@@ -73,6 +73,7 @@ def fit(
         KeyboardInterrupt: the user stopped the run. It was saved and can be resumed.
     """
     check_machine(config.train.accelerator, config.train.devices)
+    check_compile(config.train)
     check_loggers(config.train.loggers)
     if config.train.freeze_encoder and not (config.model.weights or config.train.start):
         raise ConfigError(

@@ -12,6 +12,8 @@ from torch.utils.data import Dataset
 
 from cen.config import Config
 from cen.errors import ConfigError
+from cen.models.compiled import check_compiler
+from cen.options.training_options import TrainConfig
 
 _FEW = 10_000
 """Numbers that every machine holds, so that no sample need be read to know it."""
@@ -29,6 +31,13 @@ def check_machine(accelerator: str, devices: int) -> None:
         )
     if accelerator != "cpu" and 0 < gpus < devices:
         raise ConfigError(f"train.devices: {devices}, but there are {gpus} GPUs; give as many")
+
+
+def check_compile(how: TrainConfig) -> None:
+    """Refuses ``train.compile`` where nothing here compiles."""
+    gpu = how.accelerator != "cpu" and CUDAAccelerator.is_available()
+    if how.compile is True:
+        check_compiler("train.compile", torch.device("cuda" if gpu else "cpu"))
 
 
 def check_batch(config: Config, train: Dataset[Any]) -> None:

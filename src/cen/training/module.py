@@ -15,6 +15,7 @@ from cen import exchange
 from cen.errors import ConfigError, ShapeError
 from cen.losses import fusion_loss, output_losses
 from cen.models import ChannelExchangeNetwork, Output
+from cen.models.compiled import CompiledNetwork, compiles
 from cen.optim import Schedule, build_optimizer, freeze_encoder, param_groups
 from cen.options.training_options import TrainConfig
 from cen.stream import Stream, input_of
@@ -50,6 +51,7 @@ class DensePrediction(LightningModule):
 
     Attributes:
         present: modalities of the running step.
+        run_net: the call of the network in a training step: its own, or compiled.
         figures: losses, their weights, penalty and λ of the last step, as tensors that were not
             read back.
         validated: scores of the last validation, see :class:`FusionScores`.
@@ -86,6 +88,7 @@ class DensePrediction(LightningModule):
             exchange.keep_partial_statistics(net)
         self.seed = seed
         self.present: tuple[str, ...] = tuple(net.inputs)
+        self.run_net: Callable[..., Any] = net.__call__
         self.scores = FusionScores(tuple(net.inputs), net.outputs, prediction_streams(net))
         self.figures: dict[str, Tensor] = {}
         self.validated: dict[str, dict[str, Any]] = {}
@@ -112,6 +115,11 @@ class DensePrediction(LightningModule):
             rate = {"lr": rates["decoder"], "weight_decay": 0.0}
             groups.append({"params": learned, "name": "decoder", **rate})
         return build_optimizer(groups, self.how.optimizer, momentum=self.how.momentum)
+
+    def on_fit_start(self) -> None:
+        """Compiles the network for the training steps where that is asked for or pays."""
+        if compiles(self.how.compile, self.device, self.how.max_steps):
+            self.run_net = CompiledNetwork(self.net, "train.compile")
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Seeds the step, draws its modalities, sets its learning rates."""
@@ -155,7 +163,7 @@ class DensePrediction(LightningModule):
     def _loss(self, batch: Batch, last: bool = True) -> Tensor:
         """The loss of a batch or a piece of it; the last one holds the penalty of the step."""
         targets = targets_of(self.net, batch)
-        outputs = self.net(inputs_of(self.net, batch, self.present))
+        outputs = self.run_net(inputs_of(self.net, batch, self.present))
         return self._total(outputs, targets, last=last)
 
     def _total(

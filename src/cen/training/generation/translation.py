@@ -106,7 +106,7 @@ class Translation(DensePrediction):
         targets = targets_of(self.net, batch)
         inputs = inputs_of(self.net, batch, self.present)
         first = next(iter(targets.values()))
-        outputs = self.net(inputs, size=(int(first.shape[-2]), int(first.shape[-1])))
+        outputs = self.run_net(inputs, size=(int(first.shape[-2]), int(first.shape[-1])))
         pairs = {name: self._pairs(name, inputs, outputs, targets) for name in self.discriminators}
         wrong = torch.stack([self._judge(name, pair) for name, pair in pairs.items()]).sum()
         self.manual_backward(wrong)

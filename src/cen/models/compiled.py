@@ -1,0 +1,93 @@
+"""A network under ``torch.compile``, and the decision whether that pays (this project's extension)."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch._dynamo.exc import TorchDynamoException
+
+from cen.errors import ConfigError
+
+STEPS_TO_PAY = 5000
+"""Steps of a run from which on compiling for a GPU, a minute or two, is taken as worth it.
+
+Not measured on a GPU; on CPUs a training step of ``rooms-demo`` got 10 % faster for two minutes of
+compiling (docs/results/speed.md), which is why none of them is compiled for unless asked.
+"""
+
+
+def compiles(asked: bool | Literal["auto"], device: torch.device, steps: int) -> bool:
+    """Whether training is compiled, by its device and length alone, so that runs can be repeated.
+
+    Args:
+        asked: what the configuration says; "auto": on a CUDA GPU that Triton compiles for, in runs
+            of at least `STEPS_TO_PAY` steps.
+        device: where it runs.
+        steps: length of the whole run.
+    """
+    if asked != "auto":
+        return asked
+    return device.type == "cuda" and steps >= STEPS_TO_PAY and _triton()
+
+
+def check_compiler(key: str, device: torch.device) -> None:
+    """Refuses to compile where there is no compiler, before anything is written.
+
+    Args:
+        key: what asked for it, for the message.
+        device: where the network runs.
+
+    Raises:
+        ConfigError: naming what is missing.
+    """
+    if device.type == "cuda" and not _triton():
+        raise ConfigError(f"{key}: compiling for a GPU needs Triton, which is not installed")
+    if device.type == "cpu" and not any(
+        shutil.which(name) for name in (os.environ.get("CXX"), "g++", "clang++", "cl") if name
+    ):
+        raise ConfigError(
+            f"{key}: compiling for a CPU needs a C++ compiler, and there is none (g++, clang++ or "
+            "what CXX names); install one, or do not ask for it"
+        )
+
+
+def _triton() -> bool:
+    return importlib.util.find_spec("triton") is not None
+
+
+class CompiledNetwork:
+    """The call of a network, compiled: the same up to rounding, but for the draws of dropout.
+
+    A graph is compiled at the first call, and again for another subset of modalities, other sizes
+    (from the third on for all of them) and another mode. No module, so that a trainer that holds
+    one sees the parameters of the network once.
+
+    Args:
+        net: the network; its weights and mode stay its own.
+        key: what asked for it, for messages.
+    """
+
+    def __init__(self, net: nn.Module, key: str) -> None:
+        self._compiled = torch.compile(net)
+        self._key = key
+
+    def __call__(self, inputs: Mapping[str, Tensor], **options: Any) -> Any:
+        """What the network gives; arguments as its own.
+
+        Raises:
+            ConfigError: PyTorch cannot compile it here.
+        """
+        try:
+            return self._compiled(inputs, **options)
+        except TorchDynamoException as failed:
+            reason = next((line for line in str(failed).splitlines() if line.strip()), "")
+            raise ConfigError(
+                f"{self._key}: torch.compile of PyTorch {torch.__version__} failed "
+                f"({type(failed).__name__}: {reason}); do without it"
+            ) from failed

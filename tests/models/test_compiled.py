@@ -1,0 +1,97 @@
+"""Networks under torch.compile, and when training is compiled."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+import cen
+from cen.bench.scales import set_rate
+from cen.errors import ConfigError
+from cen.models.compiled import STEPS_TO_PAY, CompiledNetwork, check_compiler, compiles
+
+CPU, GPU = torch.device("cpu"), torch.device("cuda")
+
+
+@pytest.mark.parametrize(
+    ("asked", "device", "steps", "expected"),
+    [
+        ("auto", CPU, 10 * STEPS_TO_PAY, False),
+        ("auto", GPU, STEPS_TO_PAY - 1, False),
+        ("auto", GPU, STEPS_TO_PAY, True),
+        (True, CPU, 1, True),
+        (False, GPU, 10 * STEPS_TO_PAY, False),
+    ],
+)
+def test_auto_is_for_long_runs_on_a_gpu(
+    asked: Any, device: torch.device, steps: int, expected: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cen.models.compiled._triton", lambda: True)
+    assert compiles(asked, device, steps) is expected
+
+
+def test_auto_needs_triton(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cen.models.compiled._triton", lambda: False)
+    assert not compiles("auto", GPU, STEPS_TO_PAY)
+    with pytest.raises(ConfigError, match=r"train\.compile.*Triton"):
+        check_compiler("train.compile", GPU)
+
+
+def test_without_a_compiler_it_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shutil.which", lambda name: None)
+    with pytest.raises(ConfigError, match=r"train\.compile.*C\+\+ compiler"):
+        check_compiler("train.compile", CPU)
+
+
+def small() -> nn.Module:
+    """A network of two streams that exchanges half of its own channels."""
+    net = cen.build(
+        "refinenet",
+        encoder="resnet18",
+        inputs={"rgb": 3, "depth": 1},
+        outputs={"segmentation": 3},
+        width=4,
+        decoder_channels=4,
+    )
+    set_rate(net, 0.5)
+    return net.eval()
+
+
+def test_a_compiled_network_gives_what_it_gave(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Traced and differentiated as for any back end; code is generated in the slow test below.
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="aot_eager"))
+    agrees(small(), [("rgb", "depth"), ("depth",)])
+
+
+@pytest.mark.slow
+def test_code_that_is_generated_gives_what_it_gave() -> None:
+    agrees(small(), [("rgb", "depth")])
+
+
+def agrees(net: nn.Module, subsets: list[tuple[str, ...]]) -> None:
+    compiled = CompiledNetwork(net, "train.compile")
+    inputs = {"rgb": torch.randn(2, 3, 32, 64), "depth": torch.randn(2, 1, 32, 64)}
+    for names in subsets:
+        given = {name: inputs[name] for name in names}
+        expected, got = net(given)["segmentation"], compiled(given)["segmentation"]
+        assert torch.allclose(got.ensemble, expected.ensemble, atol=1e-5)
+        for name in names:
+            assert torch.allclose(got.streams[name], expected.streams[name], atol=1e-5)
+
+
+def test_what_cannot_be_compiled_is_told_in_one_line() -> None:
+    def broken(graph: Any, example: Any) -> Any:
+        raise ValueError("no such instruction")
+
+    class Double(nn.Module):
+        def forward(self, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
+            return inputs["x"] * 2
+
+    compiled = CompiledNetwork(Double(), "train.compile")
+    compiled._compiled = torch.compile(Double(), backend=broken)
+    with pytest.raises(ConfigError, match=r"train\.compile: torch\.compile of PyTorch .* failed"):
+        compiled({"x": torch.ones(2)})

@@ -1,4 +1,4 @@
-"""A network under ``torch.compile``, and the decision whether that pays (this project's extension)."""
+"""A network under ``torch.compile``, and whether that pays (this project's extension)."""
 
 from __future__ import annotations
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import matplotlib
 import torch
+from PIL import Image
 from torch import Tensor
 
 import cen
@@ -128,9 +129,9 @@ def draw_scales(axes: Axes, scales: Tensor, channel: int) -> None:
     axes.text(4, THRESHOLD * 1.15, "threshold θ", color=INK, va="bottom", fontsize=TYPE)
     gone = int((scales[:, channel] < THRESHOLD).nonzero()[0])
     axes.annotate(
-        f"this channel is replaced\nfrom step {gone} on",
+        f"this channel\nis replaced\nfrom step {gone} on",
         (gone, THRESHOLD),
-        (0.05, 0.06),
+        (0.05, 0.04),
         textcoords="axes fraction",
         color=EXCHANGED,
         fontsize=TYPE,
@@ -185,3 +186,7 @@ def axis(axes: Axes) -> dict[str, Any]:
 
 if __name__ == "__main__":
     draw(train()).savefig(PICTURE, dpi=180)
+    # Of a palette: a third of the size, and no difference is seen.
+    Image.open(PICTURE).convert("RGB").quantize(256, dither=Image.Dither.NONE).save(
+        PICTURE, optimize=True
+    )

@@ -108,7 +108,7 @@ def test_shipped_studies_can_be_run(name: str, tmp_path: Path) -> None:
     tasks = {"rgb": Task("image", 3)} if image else {"segmentation": Task("segmentation", 3)}
     runs = expand(study, Choice(small, seeds=1), roots, sources.load_config, may_miss=roots)
     assert len({run.hash for run in runs}) == len(runs)
-    assert all(run.config.train.max_steps >= 300 for run in runs)
+    assert all(run.config.train.max_steps >= 200 for run in runs)
     for config in {str(run.config.model): run.config for run in runs}.values():
         with torch.device("meta"):
             net = build_network(config, tasks)

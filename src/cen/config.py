@@ -169,7 +169,10 @@ class Config:
             )
 
 
-MOVABLE = ("data.root", "data.workers", "train.accelerator", "train.devices", "train.loggers")
+MOVABLE = (
+    *("data.root", "data.workers", "train.accelerator", "train.devices", "train.nodes"),
+    *("train.strategy", "train.loggers"),
+)
 """What may differ from the configuration of a run afterwards: where it runs, what it reads and who
 is told of it, never what it computes."""
 

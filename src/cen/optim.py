@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import torch
 from torch import nn
+from torch.distributed.tensor import DTensor
 
 from cen.errors import ConfigError
 from cen.exchange import StreamNorm
@@ -130,8 +131,12 @@ def build_optimizer(
     """
     # Lists, since the parameters are looked at below and an iterator gives them only once.
     parameters = [{**group, "params": list(group["params"])} for group in groups]
+    # One kernel for all does not take sharded ones and whole ones (FSDP2) together.
+    sharded = any(isinstance(p, DTensor) for group in parameters for p in group["params"])
+    how: dict[str, Any] = {"foreach": False} if sharded else {}
     if name == "sgd":
-        return torch.optim.SGD(parameters, lr=lr, momentum=momentum, weight_decay=weight_decay)
+        kept = {"lr": lr, "momentum": momentum, "weight_decay": weight_decay}
+        return torch.optim.SGD(parameters, **kept, **how)
     if name not in ("adam", "adamw"):
         raise ConfigError(f"train.optimizer is {name!r}; use 'sgd', 'adam' or 'adamw'")
     adam = torch.optim.Adam if name == "adam" else torch.optim.AdamW
@@ -139,8 +144,8 @@ def build_optimizer(
     # A network has hundreds of small scales: on a CPU one kernel for all takes a third of the time.
     # Elsewhere PyTorch chooses; a fused step refuses gradient clipping under 16-mixed.
     on_cpu = all(p.device.type == "cpu" for group in parameters for p in group["params"])
-    fused = True if on_cpu else None
-    return adam(parameters, lr=lr, betas=betas, weight_decay=weight_decay, fused=fused)
+    how["fused"] = True if on_cpu and not sharded else how.get("fused")
+    return adam(parameters, lr=lr, betas=betas, weight_decay=weight_decay, **how)
 
 
 def poly(step: int, steps: int, power: float = 0.9) -> float:

@@ -32,6 +32,7 @@ from cen.cli import (
 from cen.cli.output import TellingOutput, is_helper_process
 from cen.cli.parser import Parser
 from cen.errors import CenError, printable
+from cen.launch import launched
 from cen.signals import ending_raises
 
 _show_plainly = warnings.showwarning
@@ -97,6 +98,8 @@ def _run_telling(words: Sequence[str]) -> int:
         with TellingOutput():
             return _run(words)
     except CenError as error:
+        if not _tells(error):
+            return 2
         # A file's name may hold what a terminal would obey.
         text = "\n".join(printable(line) for line in str(error).splitlines())
         print(f"cen: {text}", file=sys.stderr)
@@ -115,6 +118,15 @@ def _run_telling(words: Sequence[str]) -> int:
         # Lightning and torchmetrics import it where it is installed.
         print(f"cen: {_UNFIT_TORCHVISION}", file=sys.stderr)
         return 2
+
+
+def _tells(error: CenError) -> bool:
+    """Whether this is the process that tells of an error; others of a run may have met it, too."""
+    if launched() is None:
+        return True
+    from cen.training.processes import tells
+
+    return tells(error)
 
 
 def _run(words: Sequence[str]) -> int:

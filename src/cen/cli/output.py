@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Any, TextIO
 
 from cen.errors import CenError
+from cen.launch import is_first
 
 
 class OutputError(CenError):
@@ -94,5 +95,5 @@ def _let_go() -> None:
 
 
 def is_helper_process() -> bool:
-    """Whether this process was started by Lightning for a further device: it prints nothing."""
-    return os.environ.get("LOCAL_RANK", "0") != "0"
+    """Whether this process is another one of a run than the first: it prints nothing."""
+    return not is_first()

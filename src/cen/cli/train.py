@@ -89,9 +89,12 @@ def _fresh(args: argparse.Namespace) -> tuple[Config, Path]:
     if args.config is None and start is None:
         raise ConfigError("cen train needs a configuration: a file or a name of cen configs ls")
     config = sources.load_config(args.config, args.free) if start is None else _from(args, start)
-    if config.train.devices > 1 and not args.out:
+    if config.train.processes > 1 and not args.out:
         # Each process runs this very command, at another time.
-        raise ConfigError("train.devices: with more than one, name the run folder with --out RUN")
+        several = "devices" if config.train.devices > 1 else "nodes"
+        raise ConfigError(
+            f"train.{several}: with more than one, name the run folder with --out RUN"
+        )
     stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
     folder = args.out or Path("runs") / f"{Path(args.config or start).stem}-{stamp}"
     words.out_folder("--out", folder)

@@ -71,6 +71,12 @@ def whole(values: Tensor) -> Tensor:
     return values if gather is None else gather()
 
 
+def own_part(values: Tensor) -> Tensor:
+    """The part of a tensor that this process holds, where it is sharded (FSDP2); else all of it."""
+    local: Callable[[], Tensor] | None = getattr(values, "to_local", None)
+    return values if local is None else local()
+
+
 def replaced_channels(scale: Tensor, threshold: float, own: Tensor | None = None) -> Tensor:
     """Which channels give way: |γ| < θ, inside the own part if ``own`` is given (paper, eq. 2).
 

@@ -120,7 +120,12 @@ class TrainConfig:
             rounding, after a minute or more of compiling; ``auto``: on a CUDA GPU, in runs of at
             least 5,000 steps (docs/training.md).
         accelerator: ``cpu``, ``gpu``, or ``auto``: a GPU where there is one.
-        devices: Number of GPUs, or of CPU processes.
+        devices: Number of GPUs, or of CPU processes; with ``nodes`` of each machine.
+        nodes: Number of machines, on each of which srun or torchrun starts the command
+            (docs/several-machines.md).
+        strategy: How several processes share the work: ``ddp``: each has the whole network;
+            ``fsdp``: the weights of convolutions and linear layers are dealt out to them, for
+            networks that do not fit into the memory of one (FSDP2); ``auto``: ``ddp``.
         loggers: Where figures go, by name: ``csv`` (metrics.csv, of which reports and tables are
             made), ``tensorboard``, ``wandb``, ``mlflow`` (docs/training.md).
         log_every: Steps from one line of metrics.csv to the next.
@@ -164,10 +169,17 @@ class TrainConfig:
     compile: Literal["auto"] | bool = "auto"
     accelerator: Literal["auto", "cpu", "gpu"] = "auto"
     devices: Annotated[int, Within(1, 1024)] = 1
+    nodes: Annotated[int, Within(1, 10000)] = 1
+    strategy: Literal["auto", "ddp", "fsdp"] = "auto"
     loggers: list[LoggerName] = field(default_factory=lambda: ["csv", "tensorboard"])
     log_every: Count = 10
     validate_every: Count = 200
     checkpoint_every: Count = 200
+
+    @property
+    def processes(self) -> int:
+        """How many train together, on all machines."""
+        return self.nodes * self.devices
 
     @property
     def samples_per_step(self) -> int:
@@ -244,8 +256,24 @@ class TrainConfig:
         Raises:
             ConfigError: Naming the keys.
         """
-        if self.batch_size % self.devices:
+        if self.batch_size % self.processes:
             raise ConfigError(
-                f"train.batch_size {self.batch_size} cannot be dealt out evenly to {self.devices} "
-                "devices; it is counted over all of them together, so make it a multiple of them"
+                f"train.batch_size {self.batch_size} cannot be dealt out evenly to {self.processes}"
+                " devices; it is counted over all of them together, so make it a multiple of them"
             )
+        if self.strategy == "fsdp":
+            self._check_sharding()
+
+    def _check_sharding(self) -> None:
+        """Refuses what is not for weights that are dealt out to processes."""
+        reasons = {
+            "needs several processes; give train.devices or train.nodes": self.processes == 1,
+            "is not for adversarial training; say ddp": self.adversarial != "none",
+            f"is not for train.weighting {self.weighting}; say ddp, or fixed or uncertainty": (
+                self.weighting not in ("fixed", "uncertainty")
+            ),
+            "is not for train.precision 16-mixed; say bf16-mixed": self.precision == "16-mixed",
+        }
+        for reason, holds in reasons.items():
+            if holds:
+                raise ConfigError(f"train.strategy: fsdp {reason}")

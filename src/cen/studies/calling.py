@@ -11,6 +11,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from cen.errors import ConfigError
 from cen.studies.datasets import choose_data, make_missing, make_words, roots_of
 from cen.studies.grid import Choice, Load, Run, evaluation_options, everything, expand, in_grid
 from cen.studies.launchers import Option, Where, launch_on
@@ -74,6 +75,11 @@ class Call:
             train = run.config.train
             if self.store.needs_work(run):
                 train.check_devices()
+                if train.nodes > 1:
+                    raise ConfigError(
+                        f"train.nodes: {train.nodes}, but each run of a study has one machine; "
+                        "leave it out, or train that one by cen train"
+                    )
                 machines.add((train.accelerator, train.devices))
         # The import takes seconds, which the usual study need not wait for.
         for accelerator, devices in sorted(machines):

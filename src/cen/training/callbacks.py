@@ -17,6 +17,7 @@ from torch import Tensor
 
 from cen.errors import CenWarning, TrainingError
 from cen.exchange import exchange_layers, inspect
+from cen.exchange.functional import own_part
 from cen.scores import SCORES, mean_headline
 from cen.training.batch_facts import BatchFacts, first_of_all
 from cen.training.json_files import read_json, write_json
@@ -245,7 +246,7 @@ class FiniteLoss(Callback):
         self._bad = None
         if module is not None and not bad:
             state = [*module.net.parameters(), *module.net.buffers()]
-            finite = torch.stack([torch.isfinite(t).all() for t in state])
+            finite = torch.stack([torch.isfinite(own_part(t)).all() for t in state])
             bad = not bool(finite.all())
         if trainer.world_size > 1:
             bad = trainer.strategy.reduce_boolean_decision(bad, all=False)

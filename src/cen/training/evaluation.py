@@ -12,6 +12,7 @@ from cen.data import AlignedDataset
 from cen.errors import ConfigError, did_you_mean
 from cen.exchange import inspect
 from cen.folding import FoldedNetwork
+from cen.launch import launched
 from cen.metrics import Features
 from cen.metrics.frechet import Protocol
 from cen.models import ChannelExchangeNetwork, load
@@ -134,6 +135,7 @@ def _scores(
         workers=config.data.workers,
         accelerator=config.train.accelerator,
         devices=config.train.devices,
+        nodes=_nodes(config),
         **how,
     )
 
@@ -143,18 +145,24 @@ def _opened(
 ) -> tuple[Config, ChannelExchangeNetwork, AlignedDataset]:
     """The configuration, the network and the data of a run, after all checks of the three."""
     config = Config.load(run / "config.yaml", overrides, of_run=True)
-    check_machine(config.train.accelerator, config.train.devices)
+    how = config.train
+    check_machine(how.accelerator, how.devices, _nodes(config))
     net = load(run)
     dataset = open_dataset(config, split)
-    if len(dataset) < config.train.devices:
+    if len(dataset) < (count := how.devices * _nodes(config)):
         raise ConfigError(
-            f"train.devices: {config.train.devices}, but the {split} split has {len(dataset)} "
-            "samples; give as many or fewer"
+            f"train.devices: {count}, but the {split} split has {len(dataset)} samples; give as "
+            "many or fewer"
         )
     check_normals(net.metadata, dataset)
     known_targets(dataset)
     _check_classes(net, {n: c.names for n, c in dataset.labels.items()}, config.data.root)
     return config, net, dataset
+
+
+def _nodes(config: Config) -> int:
+    """Machines that evaluate: this one alone, unless a command was started on each of them."""
+    return config.train.nodes if launched() is not None else 1
 
 
 def _facts(net: ChannelExchangeNetwork, dataset: AlignedDataset) -> dict[str, Any]:

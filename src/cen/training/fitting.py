@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.loggers import Logger
+from lightning.pytorch.strategies import Strategy
 from torch.utils.data import Dataset
 
 from cen.config import Config
@@ -21,6 +22,7 @@ from cen.data.tools.value_ranges import warn_of_values
 from cen.errors import CheckpointError, ConfigError
 from cen.fetching import is_url
 from cen.files import NETWORKS
+from cen.launch import check_processes
 from cen.models import ChannelExchangeNetwork
 from cen.models.network_file import read_header
 from cen.options.training_options import TrainConfig
@@ -33,7 +35,7 @@ from cen.training.loggers import check_loggers, run_loggers
 from cen.training.machine import check_batch, check_compile, check_machine
 from cen.training.module import DensePrediction
 from cen.training.module_choice import training_module
-from cen.training.processes import alone, keep_signals, together
+from cen.training.processes import alone, cluster, keep_signals, together
 from cen.training.resume import LAST, Restored, check_network, read_checkpoint
 from cen.training.run_checkpoint import RunCheckpoint, StopAsked, StopRequest
 from cen.training.runs import claim_run, ends_of, finish_run, start_run
@@ -45,6 +47,7 @@ from cen.training.setup import (
     open_dataset,
     tasks_of,
 )
+from cen.training.sharding import ShardedStrategy, Sharding, apart
 from cen.training.start import start_from
 
 
@@ -72,7 +75,7 @@ def fit(
         TrainingError: the loss is no longer finite; the last good checkpoint stays.
         KeyboardInterrupt: the user stopped the run. It was saved and can be resumed.
     """
-    check_machine(config.train.accelerator, config.train.devices)
+    check_machine(config.train.accelerator, config.train.devices, config.train.nodes)
     check_compile(config.train)
     check_loggers(config.train.loggers)
     if config.train.freeze_encoder and not (config.model.weights or config.train.start):
@@ -178,10 +181,13 @@ def train_network(
         CenError: as :func:`fit` does.
     """
     run_dir = Path(run_dir)
+    check_processes(config.train.nodes, config.train.devices)
     with claim_run(run_dir, resume):
         start_run(config, run_dir, resume)
         with ends_of(run_dir):
-            module = training_module(config, net)
+            config.train.check_devices()
+            sharded = config.train.strategy == "fsdp"
+            module = training_module(config, apart(net) if sharded else net)
         data = FusionData(
             train,
             validation,
@@ -195,7 +201,8 @@ def train_network(
             balanced=config.train.balance_classes,
             whole=net.cyclic,
         )
-        _train(config, run_dir, module, data, metadata or {}, resume, progress, callbacks)
+        more = (Sharding(net), *callbacks) if sharded else callbacks
+        _train(config, run_dir, module, data, metadata or {}, resume, progress, more)
     return net
 
 
@@ -290,6 +297,17 @@ def _end_noted(run_dir: Path, steps: int, reached: Callable[[], int]) -> Iterato
         finish_run(run_dir, status, reached(), always=alone())
 
 
+def _strategy(how: TrainConfig) -> str | Strategy:
+    if how.processes == 1:
+        return "auto"
+    if how.strategy == "fsdp":
+        return ShardedStrategy()
+    # Neither of the two losses of an adversarial step reaches all parameters, and a step without
+    # some modality leaves the private stem of that modality without gradient.
+    unused = how.adversarial != "none" or how.modality_dropout
+    return "ddp_find_unused_parameters_true" if unused else "ddp"
+
+
 def _trainer(
     how: TrainConfig,
     run_dir: Path,
@@ -297,17 +315,12 @@ def _trainer(
     loggers: list[Logger],
     validates: bool,
 ) -> Trainer:
-    strategy = "auto"
-    if how.devices > 1 and how.adversarial != "none":
-        # Neither of the two losses of a step reaches all parameters.
-        strategy = "ddp_find_unused_parameters_true"
-    elif how.devices > 1:
-        # A step without some modality leaves the private stem of that modality without gradient.
-        strategy = "ddp_find_unused_parameters_true" if how.modality_dropout else "ddp"
     return Trainer(
         accelerator=how.accelerator,
         devices=how.devices,
-        strategy=strategy,
+        num_nodes=how.nodes,
+        strategy=_strategy(how),
+        plugins=cluster(),
         precision=how.precision,
         max_steps=how.max_steps,
         val_check_interval=how.validate_every,

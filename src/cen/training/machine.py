@@ -12,6 +12,7 @@ from torch.utils.data import Dataset
 
 from cen.config import Config
 from cen.errors import ConfigError
+from cen.launch import check_processes
 from cen.models.compiled import check_compiler
 from cen.options.training_options import TrainConfig
 
@@ -19,8 +20,9 @@ _FEW = 10_000
 """Numbers that every machine holds, so that no sample need be read to know it."""
 
 
-def check_machine(accelerator: str, devices: int) -> None:
-    """Refuses an accelerator or a number of devices that is not there."""
+def check_machine(accelerator: str, devices: int, nodes: int = 1) -> None:
+    """Refuses an accelerator, or a number of devices or processes, that is not there."""
+    check_processes(nodes, devices)
     gpus = CUDAAccelerator.auto_device_count() if CUDAAccelerator.is_available() else 0
     gpus = gpus or int(MPSAccelerator.is_available())
     if accelerator == "gpu" and not gpus:

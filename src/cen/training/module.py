@@ -24,6 +24,7 @@ from cen.training.fusion_scores import FusionScores, subsets
 from cen.training.generator_statistics import generating
 from cen.training.pieces import cut, mean_of
 from cen.training.rate import RateController
+from cen.training.sharding import clip
 from cen.weighting import GradientWeighting, UncertaintyWeighting, make_weighting
 
 Batch = Mapping[str, Any]
@@ -159,6 +160,20 @@ class DensePrediction(LightningModule):
         """Drops the gradients of the last step, unless pieces of this one have left theirs."""
         if self.how.accumulate == 1:
             optimizer.zero_grad()
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: Any,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clips the norm of the gradient, also where processes hold parts of it."""
+        if self.how.clip_norm is None or self.how.strategy != "fsdp":
+            super().configure_gradient_clipping(
+                optimizer, gradient_clip_val, gradient_clip_algorithm
+            )
+        else:
+            clip(list(self.parameters()), self.how.clip_norm)
 
     def _loss(self, batch: Batch, last: bool = True) -> Tensor:
         """The loss of a batch or a piece of it; the last one holds the penalty of the step."""

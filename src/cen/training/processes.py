@@ -13,12 +13,21 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
 
+from lightning.fabric.plugins.environments import (
+    ClusterEnvironment,
+    LightningEnvironment,
+    SLURMEnvironment,
+    TorchElasticEnvironment,
+)
 from lightning.pytorch import Trainer
 from lightning.pytorch.strategies.launchers.subprocess_script import _SubprocessScriptLauncher
+from torch.distributed import TCPStore
 
 from cen.errors import TrainingError
+from cen.launch import launched
 
 _PARENT = os.getppid()
 _LOOK = 0.5
@@ -26,6 +35,26 @@ _LOOK = 0.5
 _GRACE = 10.0
 """Seconds in which a process notices by itself that another one has ended: most calls to it fail
 at once, but some (the first meeting of all) wait for half an hour."""
+_TELLING = 2.0
+"""Seconds in which the process that has failed tells why, before another one tells of its end."""
+_MEETING = 3.0
+"""Seconds in which a store answers, where there is one."""
+
+
+def cluster() -> ClusterEnvironment:
+    """How the processes of a run find each other: as those that started this one arranged it.
+
+    Lightning also takes what a command of a SLURM job's own script finds for a step of the job.
+    """
+    found = launched()
+    if found is None:
+        return LightningEnvironment()
+    # A job that is preempted is not queued again: it saves itself and ends.
+    return (
+        TorchElasticEnvironment()
+        if found.by == "torchrun"
+        else SLURMEnvironment(auto_requeue=False)
+    )
 
 
 class _Launcher(_SubprocessScriptLauncher):
@@ -82,6 +111,10 @@ def together(trainer: Trainer, last_act: Callable[[bool], object] | None = None)
             with whether the user asked for the end.
     """
     launcher = trainer.strategy.launcher
+    if launched() is not None:
+        with _launched_together():
+            yield
+        return
     if not isinstance(launcher, _Launcher):
         yield
         return
@@ -116,9 +149,45 @@ def together(trainer: Trainer, last_act: Callable[[bool], object] | None = None)
             _end(launcher)
 
 
+@contextmanager
+def _launched_together() -> Iterator[None]:
+    """As `together`, where torchrun or srun ends the processes once one of them has failed."""
+    try:
+        yield
+    except Exception as error:
+        if not _of_others(error):
+            raise
+        raise OtherEndedError(_message("another process of the run ended")) from error
+
+
+class OtherEndedError(TrainingError):
+    """Another process ended, which may have told why."""
+
+
+def tells(error: Exception) -> bool:
+    """Whether this process is to tell of an error: all may have met the same one.
+
+    The processes ask the store by which they have met, or that of torchrun. Before there is one, or
+    when it is gone, the first process of each machine tells: what is wrong may be so on one alone.
+    """
+    found = launched()
+    if found is None:
+        return True
+    if isinstance(error, OtherEndedError):
+        time.sleep(_TELLING)
+    place, port = os.environ.get("MASTER_ADDR"), os.environ.get("MASTER_PORT", "")
+    try:
+        store = TCPStore(place or "", int(port), timeout=timedelta(seconds=_MEETING))
+        attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+        return int(store.add(f"cen told {attempt}", 1)) == 1
+    except (ValueError, RuntimeError):
+        return found.local == 0
+
+
 def alone() -> bool:
     """Whether this process was started by the first one of a run, which is no more."""
-    return "LOCAL_RANK" in os.environ and os.getppid() != _PARENT
+    started = "LOCAL_RANK" in os.environ and launched() is None
+    return started and os.getppid() != _PARENT
 
 
 def _of_others(error: BaseException) -> bool:

@@ -20,6 +20,7 @@ from cen.scores import mean_headline
 from cen.signals import helper_hears, listening
 from cen.training.callbacks import FiniteLoss
 from cen.training.module import DensePrediction
+from cen.training.sharding import gathered
 
 _AGREE = 25
 """Steps, at most, after which processes on accelerators ask each other whether to stop."""
@@ -191,6 +192,7 @@ class RunCheckpoint(Checkpoint):
             raise CheckpointError(f"{self.resume_path} cannot be written: {cause}") from problem
 
     def _save_network(self, trainer: Trainer, module: DensePrediction, name: str) -> None:
-        if trainer.is_global_zero:
-            facts: dict[str, Any] = {"step": trainer.global_step, "metrics": module.validated}
-            save(module.net, self.run_dir / name, metadata=self.metadata | facts)
+        with gathered(module):
+            if trainer.is_global_zero:
+                facts: dict[str, Any] = {"step": trainer.global_step, "metrics": module.validated}
+                save(module.net, self.run_dir / name, metadata=self.metadata | facts)

@@ -32,7 +32,7 @@ from cen.training.module import (
     prediction_streams,
     targets_of,
 )
-from cen.training.processes import keep_signals, together
+from cen.training.processes import cluster, keep_signals, together
 
 
 def score_network(
@@ -50,6 +50,7 @@ def score_network(
     workers: int = 0,
     accelerator: str = "auto",
     devices: int = 1,
+    nodes: int = 1,
 ) -> dict[str, dict[str, Any]]:
     """Scores a network on a data set, in one pass over it.
 
@@ -73,6 +74,7 @@ def score_network(
         workers: processes that read.
         accelerator: as Lightning names it.
         devices: number of devices. No sample is counted twice.
+        nodes: number of machines with so many devices each.
 
     Returns:
         ``{subset joined by "+": {output: {"ensemble": scores, "streams": {name: scores}, "alpha":
@@ -90,7 +92,7 @@ def score_network(
     fusion = partial(FusionData, outputs=net.outputs, whole=net.cyclic)
     data = fusion(None, dataset, batch_size=batch_size, workers=workers)
     training = net.training
-    _run(module, data, accelerator, devices)
+    _run(module, data, accelerator, devices, nodes)
     net.train(training)
     return module.result
 
@@ -113,12 +115,16 @@ class _How(NamedTuple):
     protocol: Protocol
 
 
-def _run(module: LightningModule, data: FusionData, accelerator: str, devices: int) -> None:
+def _run(
+    module: LightningModule, data: FusionData, accelerator: str, devices: int, nodes: int
+) -> None:
     with quiet():
         trainer = Trainer(
             accelerator=accelerator,
             devices=devices,
-            strategy="auto" if devices == 1 else "ddp",
+            num_nodes=nodes,
+            strategy="auto" if nodes * devices == 1 else "ddp",
+            plugins=cluster(),
             logger=False,
             enable_checkpointing=False,
             enable_progress_bar=False,

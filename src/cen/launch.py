@@ -72,3 +72,8 @@ def check_processes(nodes: int, devices: int) -> None:
             f"train.nodes: {nodes} × train.devices: {devices} make {wanted} processes, but "
             f"{found.by} started {found.world}; give both as they are"
         )
+    if found is not None and found.by == "srun" and "SLURM_NTASKS_PER_NODE" not in os.environ:
+        raise ConfigError(
+            f"train.devices: {devices}; say --ntasks-per-node={devices} to sbatch or srun rather "
+            "than how many tasks there are in all"
+        )

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from safetensors.torch import save_file
+from torch import Tensor
 
 from cen import __version__
 from cen.errors import CheckpointError
@@ -28,18 +29,24 @@ from cen.weightfiles import HEADER
 class ShareableNetwork(DescribedNetwork):
     """A network that can be written and sent."""
 
-    def write(self, path: str | Path, metadata: Mapping[str, Any] | None = None) -> None:
-        """Writes one ``.safetensors`` file; see `cen.save`."""
+    def write(
+        self,
+        path: str | Path,
+        metadata: Mapping[str, Any] | None = None,
+        state: Mapping[str, Tensor] | None = None,
+    ) -> None:
+        """Writes one ``.safetensors`` file, with weights put together elsewhere; see `cen.save`."""
         classes = {name: list(task.classes) for name, task in self.outputs.items() if task.classes}
-        kept = {"classes": classes, **self.metadata, **(metadata or {})}
-        header = {"version": __version__, "config": self.config, "metadata": kept}
+        said = {"classes": classes, **self.metadata, **(metadata or {})}
+        header = {"version": __version__, "config": self.config, "metadata": said}
         try:
             text = json.dumps(header)
         except (TypeError, ValueError) as error:
             problem = f"{path}: the metadata cannot be written as JSON: {error}"
             raise CheckpointError(problem) from error
-        state = {key: value.cpu().contiguous() for key, value in self.state_dict().items()}
-        write_atomically(path, partial(save_file, state, metadata={HEADER: text}), CheckpointError)
+        given = self.state_dict() if state is None else state
+        kept = {key: value.cpu().contiguous() for key, value in given.items()}
+        write_atomically(path, partial(save_file, kept, metadata={HEADER: text}), CheckpointError)
 
     def save_pretrained(
         self,

@@ -15,12 +15,11 @@ from lightning.pytorch.callbacks import Checkpoint
 
 from cen.errors import CheckpointError
 from cen.files import write_problem
-from cen.models import save
 from cen.scores import mean_headline
 from cen.signals import helper_hears, listening
 from cen.training.callbacks import FiniteLoss
 from cen.training.module import DensePrediction
-from cen.training.sharding import gathered
+from cen.training.sharding import whole_state
 
 _AGREE = 25
 """Steps, at most, after which processes on accelerators ask each other whether to stop."""
@@ -192,7 +191,7 @@ class RunCheckpoint(Checkpoint):
             raise CheckpointError(f"{self.resume_path} cannot be written: {cause}") from problem
 
     def _save_network(self, trainer: Trainer, module: DensePrediction, name: str) -> None:
-        with gathered(module):
-            if trainer.is_global_zero:
-                facts: dict[str, Any] = {"step": trainer.global_step, "metrics": module.validated}
-                save(module.net, self.run_dir / name, metadata=self.metadata | facts)
+        state = whole_state(module.net)
+        if trainer.is_global_zero:
+            facts: dict[str, Any] = {"step": trainer.global_step, "metrics": module.validated}
+            module.net.write(self.run_dir / name, self.metadata | facts, state)

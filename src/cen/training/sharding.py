@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -47,8 +46,7 @@ class ShardedStrategy(DDPStrategy):
         """The whole state, on every process."""
         module = self.lightning_module
         assert module is not None
-        with gathered(module):
-            return {name: value.cpu().clone() for name, value in module.state_dict().items()}
+        return whole_state(module)
 
     def optimizer_state(self, optimizer: Optimizer) -> dict[str, Any]:
         """The whole state of an optimiser, as one of a single process would give it."""
@@ -114,8 +112,7 @@ class Sharding(Callback):
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Hands the weights over."""
-        with gathered(pl_module):
-            self.net.load_state_dict(pl_module.net.state_dict())  # type: ignore[union-attr,operator,arg-type]
+        self.net.load_state_dict(whole_state(pl_module.net))  # type: ignore[arg-type]
 
 
 def deal_out(net: nn.Module, device: str) -> None:
@@ -143,17 +140,9 @@ def _blocks(module: nn.Module, dealt: set[int]) -> Iterator[nn.Module]:
             yield from _blocks(child, dealt)
 
 
-@contextmanager
-def gathered(module: nn.Module) -> Iterator[None]:
-    """Has a module whole meanwhile, on every process; all have to call it."""
-    before = any(isinstance(parameter, DTensor) for parameter in module.parameters())
-    if before:
-        _gather(module)
-    try:
-        yield
-    finally:
-        if before:
-            _release(module)
+def whole_state(module: nn.Module) -> dict[str, Tensor]:
+    """The state of a module whose weights may be dealt out; all processes have to call it."""
+    return {name: whole(value) for name, value in module.state_dict().items()}
 
 
 def clip(parameters: list[nn.Parameter], largest: float) -> None:

@@ -135,8 +135,8 @@ def build_optimizer(
     sharded = any(isinstance(p, DTensor) for group in parameters for p in group["params"])
     how: dict[str, Any] = {"foreach": False} if sharded else {}
     if name == "sgd":
-        kept = {"lr": lr, "momentum": momentum, "weight_decay": weight_decay}
-        return torch.optim.SGD(parameters, **kept, **how)
+        how |= {"lr": lr, "momentum": momentum, "weight_decay": weight_decay}
+        return torch.optim.SGD(parameters, **how)
     if name not in ("adam", "adamw"):
         raise ConfigError(f"train.optimizer is {name!r}; use 'sgd', 'adam' or 'adamw'")
     adam = torch.optim.Adam if name == "adam" else torch.optim.AdamW

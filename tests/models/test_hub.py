@@ -152,11 +152,19 @@ def test_what_the_hub_refuses_is_told_in_a_line(make_net, hub, monkeypatch):
         make_net().push_to_hub("some/body")
     assert "hf_wrong" not in str(told.value)
     assert hub.repositories["some/body"] == {"README.md": b""}
-    point_at(monkeypatch, NOWHERE)
-    with pytest.raises(CheckpointError, match=r"some/other: model.safetensors cannot be fetched"):
-        cen.load("hf://some/other")
-    with pytest.raises(CheckpointError, match="some/body cannot be sent"):
-        make_net().push_to_hub("some/body")
+
+
+def test_without_a_network_it_is_told_at_once(make_net, monkeypatch, tmp_path):
+    with hub_at(monkeypatch, tmp_path / "cache"):
+        point_at(monkeypatch, NOWHERE)
+        waits: list[float] = []
+        monkeypatch.setattr("huggingface_hub.utils._http.time.sleep", waits.append)
+        away = r"127\.0\.0\.1 cannot be reached \(Connection refused\)"
+        with pytest.raises(CheckpointError, match=f"cannot be fetched: {away}, and .* not fetched"):
+            cen.load("hf://some/other")
+        with pytest.raises(CheckpointError, match=f"some/body cannot be sent .*: {away}"):
+            make_net().push_to_hub("some/body")
+        assert not waits, "the library asks again and again"
 
 
 def test_without_the_library_a_message_names_the_extra(make_net, monkeypatch):

@@ -8,10 +8,13 @@ when something is fetched or sent.
 from __future__ import annotations
 
 import re
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple, TypeGuard
+from urllib.parse import urlsplit
+from urllib.request import getproxies
 
 from cen.errors import CenError, CheckpointError, shown
 from cen.files import SHARED_NETWORK
@@ -19,6 +22,8 @@ from cen.files import SHARED_NETWORK
 PREFIX = "hf://"
 WEIGHTS = SHARED_NETWORK
 CARD = "README.md"
+_PATIENCE = 5.0
+"""Seconds in which the Hub answers at all."""
 
 _ADDRESS = re.compile(
     r"hf://(?P<repository>[\w.-]+/[\w.-]+)"
@@ -73,7 +78,21 @@ def fetched(address: str) -> Path:
     with _told(f"{address}: {file} cannot be fetched"):
         from huggingface_hub import hf_hub_download
 
-        return Path(hf_hub_download(repository, file, revision=revision, library_name="cen"))
+        # Without a network the library would ask six times, for 23 seconds.
+        away = _unreachable()
+        try:
+            found = hf_hub_download(
+                repository,
+                file,
+                revision=revision,
+                library_name="cen",
+                local_files_only=bool(away),
+            )
+        except OSError as error:
+            if not away:
+                raise
+            raise OSError(f"{away}, and it was not fetched before") from error
+        return Path(found)
 
 
 def push(folder: Path, repository: str, *, private: bool = False) -> str:
@@ -95,6 +114,8 @@ def push(folder: Path, repository: str, *, private: bool = False) -> str:
     with _told(f"{repository} cannot be sent to the Hugging Face Hub"):
         from huggingface_hub import HfApi
 
+        if away := _unreachable():
+            raise OSError(away)
         api = HfApi(library_name="cen")
         url = api.create_repo(repository, private=private or None, exist_ok=True)
         api.upload_folder(
@@ -114,6 +135,21 @@ def check_repository(name: str) -> None:
     """
     if re.fullmatch(r"[\w-][\w.-]*/[\w-][\w.-]*", name, re.ASCII) is None:
         raise CheckpointError(f"{shown(name)} is no repository of the Hub; write owner/name")
+
+
+def _unreachable() -> str:
+    """Why the Hub cannot be reached from here, as part of a sentence; "" where it can, or may."""
+    from huggingface_hub import constants
+
+    place = urlsplit(constants.ENDPOINT)
+    if constants.HF_HUB_OFFLINE or getproxies().get(place.scheme):
+        return ""  # it is not to be asked, or the way to it is not straight
+    port = place.port or (443 if place.scheme == "https" else 80)
+    try:
+        socket.create_connection((place.hostname or "", port), _PATIENCE).close()
+    except OSError as error:
+        return f"{place.hostname} cannot be reached ({error.strerror or error})"
+    return ""
 
 
 @contextmanager

@@ -29,7 +29,7 @@ def check_loggers(names: Sequence[LoggerName]) -> None:
         if name in _PACKAGES and importlib.util.find_spec(_PACKAGES[name]) is None:
             raise ConfigError(
                 f"train.loggers: {name} needs the package {_PACKAGES[name]}; install it with: "
-                f"pip install {_PACKAGES[name]}"
+                f"pip install {_PACKAGES[name]}, or both services with: pip install 'cen[loggers]'"
             )
 
 

@@ -16,15 +16,13 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
-from lightning.fabric.plugins.environments import (
-    ClusterEnvironment,
-    LightningEnvironment,
-    SLURMEnvironment,
-    TorchElasticEnvironment,
-)
+from lightning.fabric.plugins.environments.cluster_environment import ClusterEnvironment
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
+from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
+from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from lightning.pytorch import Trainer
 from lightning.pytorch.strategies.launchers.subprocess_script import _SubprocessScriptLauncher
-from torch.distributed import TCPStore
+from torch import distributed
 
 from cen.errors import TrainingError
 from cen.launch import launched
@@ -177,7 +175,7 @@ def tells(error: Exception) -> bool:
         time.sleep(_TELLING)
     place, port = os.environ.get("MASTER_ADDR"), os.environ.get("MASTER_PORT", "")
     try:
-        store = TCPStore(place or "", int(port), timeout=timedelta(seconds=_MEETING))
+        store = distributed.TCPStore(place or "", int(port), timeout=timedelta(seconds=_MEETING))
         attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
         return int(store.add(f"cen told {attempt}", 1)) == 1
     except (ValueError, RuntimeError):

@@ -50,7 +50,7 @@ class ShardedStrategy(DDPStrategy):
 
     def optimizer_state(self, optimizer: Optimizer) -> dict[str, Any]:
         """The whole state of an optimiser, as one of a single process would give it."""
-        found = super().optimizer_state(optimizer)
+        found: dict[str, Any] = super().optimizer_state(optimizer)
         found["state"] = {
             number: {key: _read(value) for key, value in entry.items()}
             for number, entry in found["state"].items()
@@ -105,7 +105,7 @@ class Sharding(Callback):
 
         Running statistics are those of the first process, as under DDP.
         """
-        for buffer in pl_module.net.buffers():  # type: ignore[union-attr,operator]
+        for buffer in pl_module.net.buffers():  # type: ignore[union-attr]
             dist.broadcast(buffer, 0)
         _gather(pl_module)
         self._whole = True

@@ -133,6 +133,7 @@ def test_options_that_a_page_names_are_options(page: Path) -> None:
     scripts = "".join(file.read_text("utf-8") for file in ROOT.glob("experiments/*.py"))
     # Of other programs, and of modalities: cen predict RUN --rgb a.png.
     others = {"--extra-index-url", "--rgb", "--depth", "--thermal", "--MODALITY", "--strict"}
+    others |= {"--signal", "--kill-on-bad-exit"}
     named = set(re.findall(r"`(--[A-Za-z][\w-]*)(?![\w.-])", text_of(page)))
     assert [o for o in named - known - others if f'"{o}"' not in scripts and o != "--seed"] == []
 

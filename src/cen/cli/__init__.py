@@ -85,7 +85,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command."""
     with ending_raises() as ending:
         code = _run_telling(sys.argv[1:] if argv is None else argv)
-    if ending.heard is None or code == 130:
+    # Of a run of several processes, torchrun and srun end all where one has failed.
+    if ending.heard is None or code == 130 or (code == 2 and launched() is not None):
         return code
     # The exception was lost where Python drops it, or became another one on its way.
     print(f"cen: {str(ending) or 'interrupted'}", file=sys.stderr)
@@ -124,7 +125,7 @@ def _tells(error: CenError) -> bool:
     """Whether this is the process that tells of an error; others of a run may have met it, too."""
     if launched() is None:
         return True
-    from cen.training.processes import tells
+    from cen.training.ending import tells
 
     return tells(error)
 

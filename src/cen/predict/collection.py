@@ -15,6 +15,7 @@ from typing import Any
 
 from cen.errors import CenError, ConfigError, DataError
 from cen.files import contained, write_text
+from cen.predict.batching import alike
 from cen.predict.geotiff import predict_geotiff
 from cen.predict.inputs import Inputs, Intrinsics, ReadScene
 from cen.predict.predictions import DenseOutput, Prediction
@@ -214,21 +215,18 @@ def _load(predictor: Predictor, scene: SceneSource) -> ReadScene:
 def _batches(
     read: Iterator[_Read], batch: int, fail: Callable[[SceneSource, CenError], None]
 ) -> Iterator[_Group]:
-    """Groups of scenes of one size and the same modalities; few wait for others like them."""
-    groups: dict[Any, _Group] = {}
-    for scene, future in read:
-        try:
-            found = future.result()
-        except CenError as error:
-            fail(scene, error)
-            continue
-        key = (found.size, tuple(found.values))
-        groups.setdefault(key, []).append((scene, found))
-        if len(groups[key]) == batch:
-            yield groups.pop(key)
-        elif sum(map(len, groups.values())) >= 4 * batch:
-            yield groups.pop(next(iter(groups)))
-    yield from groups.values()
+    """Groups of the scenes that could be read; see `alike`."""
+
+    def whole() -> Iterator[tuple[SceneSource, ReadScene]]:
+        for scene, future in read:
+            try:
+                found = future.result()
+            except CenError as error:
+                fail(scene, error)
+            else:
+                yield scene, found
+
+    return alike(whole(), batch)
 
 
 _Made = dict[str, Prediction | DenseOutput]

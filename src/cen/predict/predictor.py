@@ -21,6 +21,7 @@ from cen.models import ChannelExchangeNetwork
 from cen.models.network_file import opened
 from cen.predict.absence import absence
 from cen.predict.arrays import Arrays, Reading
+from cen.predict.batching import alike, check_batch
 from cen.predict.evaluating import Evaluating
 from cen.predict.flips import vector_fields
 from cen.predict.folding_on_demand import FoldingOnDemand
@@ -40,9 +41,10 @@ from cen.predict.inputs import (
 )
 from cen.predict.predictions import DenseOutput, Prediction
 from cen.predict.scenes import ArrayScene, MirroredScene, Scene
+from cen.predict.segmentations import classes_of, segmentation_of
 from cen.predict.tiles import Tile
 from cen.predict.views import Band, Precision, Views, bands, warn_of_tiles
-from cen.report.colours import Image, as_palette, palette, to_picture
+from cen.report.colours import Image, palette, to_picture
 
 
 class Predictor:
@@ -120,20 +122,30 @@ class Predictor:
         targets = self.net.metadata.get("targets") or {}
         self._targets = {name: Modality.from_dict(values) for name, values in targets.items()}
         self._vectors = vector_fields(self.net.outputs, self._targets)
-        self.output = _segmentation(self.net, output)
+        self.output = segmentation_of(self.net, output)
         self.classes: tuple[str, ...] = ()
         self.palette = palette(0)
         if self.output is not None:
-            self.classes, self.palette = _classes(self.net, self.output)
+            self.classes, self.palette = classes_of(self.net, self.output)
 
     @overload
     def __call__(
-        self, inputs: Inputs, *, probabilities: bool = False, intrinsics: Intrinsics = None
+        self,
+        inputs: Inputs,
+        *,
+        probabilities: bool = False,
+        intrinsics: Intrinsics = None,
+        batch: int = 8,
     ) -> Prediction: ...
 
     @overload
     def __call__(
-        self, inputs: Scenes, *, probabilities: bool = False, intrinsics: Intrinsics = None
+        self,
+        inputs: Scenes,
+        *,
+        probabilities: bool = False,
+        intrinsics: Intrinsics = None,
+        batch: int = 8,
     ) -> list[Prediction]: ...
 
     def __call__(
@@ -142,6 +154,7 @@ class Predictor:
         *,
         probabilities: bool = False,
         intrinsics: Intrinsics = None,
+        batch: int = 8,
     ) -> Prediction | list[Prediction]:
         """Segment one scene, or each of several.
 
@@ -156,6 +169,8 @@ class Predictor:
             intrinsics: (fx, fy, cx, cy) or (3, 3) of these pictures, in pixels; needed where an
                 encoding (HHA, normals from depth) asks for them and the network was not saved
                 with those of one camera.
+            batch: of several scenes, the most that are predicted at once; those of one size and of
+                the same modalities are, and the results are those of each alone up to rounding.
 
         Returns:
             The prediction at the size of the input; of several scenes a list.
@@ -169,10 +184,14 @@ class Predictor:
             ShapeError: the sizes differ, or an image is too small; the message names the files.
         """
         several = scenes_of(inputs)
-        predictions = [
-            self.batch([scene], probabilities=probabilities, intrinsics=intrinsics)[0]
-            for scene in ([cast(Inputs, inputs)] if several is None else several)
-        ]
+        scenes = [cast(Inputs, inputs)] if several is None else several
+        check_batch(batch)
+        read = ((at, self.read(scene, intrinsics)) for at, scene in enumerate(scenes))
+        found: dict[int, Prediction] = {}
+        for group in alike(read, batch):
+            made = self.batch([scene for _, scene in group], probabilities=probabilities)
+            found |= zip((at for at, _ in group), made, strict=True)
+        predictions = [found[at] for at in range(len(scenes))]
         return predictions[0] if several is None else predictions
 
     def batch(
@@ -315,13 +334,13 @@ class Predictor:
 
     def classes_of(self, output: str) -> tuple[tuple[str, ...], Image]:
         """Names and colours of the classes of a segmentation."""
-        return _classes(self.net, output)
+        return classes_of(self.net, output)
 
     def _view(self, scene: Scene, mirrored: bool) -> Scene:
         return MirroredScene(scene, self.modalities) if mirrored else scene
 
     def _segmentation(self, name: str, found: Arrays, picture: Image) -> Prediction:
-        classes, colours = _classes(self.net, name)
+        classes, colours = classes_of(self.net, name)
         return Prediction(
             found.values,
             found.streams,
@@ -375,26 +394,3 @@ class Predictor:
         """The first image among the modalities, else the first depth map, painted."""
         first = sorted(values, key=lambda name: not self.modalities[name].field_kind.colours)[0]
         return to_picture(self.modalities[first].picture(values[first]))
-
-
-def _segmentation(net: ChannelExchangeNetwork, output: str | None) -> str | None:
-    """The segmentation that is asked for, or else the only one; None where it is not clear."""
-    known = [name for name, task in net.outputs.items() if task.rules.labels]
-    if output is None:
-        return known[0] if len(known) == 1 else None
-    if output in known:
-        return output
-    names = ", ".join(known) or "none"
-    raise ConfigError(
-        f"the segmentation outputs of this network are: {names}; {output!r} is not among them"
-    )
-
-
-def _classes(net: ChannelExchangeNetwork, output: str) -> tuple[tuple[str, ...], Image]:
-    """Names and colours of the classes, as saved with the network."""
-    count = net.outputs[output].channels
-    names = net.outputs[output].classes or (net.metadata.get("classes") or {}).get(output) or ()
-    if len(names) != count:
-        names = [f"class {i}" for i in range(count)]
-    colours = (net.metadata.get("palette") or {}).get(output)
-    return tuple(str(name) for name in names), as_palette(colours, count)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import html
 import inspect
 import io
+import math
 import shutil
 import uuid
 from collections import deque
@@ -18,13 +19,15 @@ from typing import Any, cast
 
 import gradio as gr
 from PIL import Image
+from starlette.middleware import Middleware
 
 import cen.exchange
 from cen.data.formats.pictures import write_png
-from cen.errors import CenError, printable
+from cen.errors import CenError, ConfigError, printable, shown
 from cen.report.exchange_map import exchange_map
 from cen.report.style import png_bytes, stream_colours
 from cen.serving.answers import Answer, Answering, Example, Scene, save_zip
+from cen.serving.refusals import Bounded, Page
 from cen.serving.uploads import Limits, read_uploads
 
 _FONT = ("system-ui", "sans-serif")
@@ -37,6 +40,7 @@ CSS = """
 .cen-legend i {display: inline-block; width: .9em; height: .9em; margin-right: .4em}
 .cen-note {border-left: 3px solid #c28a00; padding-left: .6rem; margin: .4rem 0}
 """
+MIDDLEWARE = [Middleware(Bounded)]
 _NONE = -1
 """The number of no example."""
 _KEPT = 256
@@ -65,6 +69,7 @@ class _Handlers:
         sent = dict(zip(self.names, values[:count], strict=True))
         sensors, unit, example = values[count:]
         try:
+            _check_numbers(unit=unit, example=example)
             scene = self._scene({n: p for n, p in sent.items() if p}, unit, example)
             answer = self.answering(scene, self.names if sensors is None else sensors)
         except CenError as error:
@@ -131,7 +136,7 @@ def build_page(
     handlers = _Handlers(answering, examples, limits, folder)
     modalities = answering.predictor.modalities
     gallery_of: dict[str, Any] = {"format": "png", "object_fit": "contain", "height": "auto"}
-    with gr.Blocks(title=title, analytics_enabled=False, delete_cache=(600, 3600)) as page:
+    with Page(title=title, analytics_enabled=False, delete_cache=(600, 3600)) as page:
         gr.Markdown(f"# {html.escape(title)}\n\n{_intro(answering, limits)}")
         with gr.Row():
             with gr.Column(scale=1, min_width=280):
@@ -170,6 +175,14 @@ def build_page(
             ).then(handlers.switched, inputs, shown, **private)
     page.queue(max_size=limits.waiting, api_open=False)
     return cast(gr.Blocks, page)
+
+
+def _check_numbers(**given: Any) -> None:
+    """Refuses what a program sent in the place of a number."""
+    for name, value in given.items():
+        known = value is None or (isinstance(value, int | float) and math.isfinite(value))
+        if not known or isinstance(value, bool):
+            raise ConfigError(f"{name}: {shown(str(value), '', 60)} is no number")
 
 
 def _fetch_nothing(component: Any) -> None:

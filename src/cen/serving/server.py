@@ -88,6 +88,7 @@ def served(
                 footer_links=["api"],
                 theme=page_module.theme(),
                 css=page_module.CSS,
+                app_kwargs={"middleware": page_module.MIDDLEWARE},
             )
         except OSError as error:
             raise ConfigError(f"--port {port}: cannot be listened at ({error})") from error

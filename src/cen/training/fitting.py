@@ -47,8 +47,8 @@ from cen.training.setup import (
     open_dataset,
     tasks_of,
 )
-from cen.training.sharding import ShardedStrategy, Sharding, apart
 from cen.training.start import start_from
+from cen.training.weight_sharding import ShardedStrategy, Sharding, apart
 
 
 def fit(

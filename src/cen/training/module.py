@@ -24,7 +24,7 @@ from cen.training.fusion_scores import FusionScores, subsets
 from cen.training.generator_statistics import generating
 from cen.training.pieces import cut, mean_of
 from cen.training.rate import RateController
-from cen.training.sharding import clip
+from cen.training.weight_sharding import clip
 from cen.weighting import GradientWeighting, UncertaintyWeighting, make_weighting
 
 Batch = Mapping[str, Any]

@@ -13,7 +13,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
 from typing import Any
 
 from lightning.fabric.plugins.environments.cluster_environment import ClusterEnvironment
@@ -22,10 +21,10 @@ from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from lightning.pytorch import Trainer
 from lightning.pytorch.strategies.launchers.subprocess_script import _SubprocessScriptLauncher
-from torch import distributed
 
 from cen.errors import TrainingError
 from cen.launch import launched
+from cen.training.ending import ended_together
 
 _PARENT = os.getppid()
 _LOOK = 0.5
@@ -33,10 +32,6 @@ _LOOK = 0.5
 _GRACE = 10.0
 """Seconds in which a process notices by itself that another one has ended: most calls to it fail
 at once, but some (the first meeting of all) wait for half an hour."""
-_TELLING = 2.0
-"""Seconds in which the process that has failed tells why, before another one tells of its end."""
-_MEETING = 3.0
-"""Seconds in which a store answers, where there is one."""
 
 
 def cluster() -> ClusterEnvironment:
@@ -110,7 +105,7 @@ def together(trainer: Trainer, last_act: Callable[[bool], object] | None = None)
     """
     launcher = trainer.strategy.launcher
     if launched() is not None:
-        with _launched_together():
+        with ended_together(_message("another process of the run ended"), _of_others, last_act):
             yield
         return
     if not isinstance(launcher, _Launcher):
@@ -145,41 +140,6 @@ def together(trainer: Trainer, last_act: Callable[[bool], object] | None = None)
         over.set()
         if not helper and sys.exc_info()[0] is not None and launcher.procs:
             _end(launcher)
-
-
-@contextmanager
-def _launched_together() -> Iterator[None]:
-    """As `together`, where torchrun or srun ends the processes once one of them has failed."""
-    try:
-        yield
-    except Exception as error:
-        if not _of_others(error):
-            raise
-        raise OtherEndedError(_message("another process of the run ended")) from error
-
-
-class OtherEndedError(TrainingError):
-    """Another process ended, which may have told why."""
-
-
-def tells(error: Exception) -> bool:
-    """Whether this process is to tell of an error: all may have met the same one.
-
-    The processes ask the store by which they have met, or that of torchrun. Before there is one, or
-    when it is gone, the first process of each machine tells: what is wrong may be so on one alone.
-    """
-    found = launched()
-    if found is None:
-        return True
-    if isinstance(error, OtherEndedError):
-        time.sleep(_TELLING)
-    place, port = os.environ.get("MASTER_ADDR"), os.environ.get("MASTER_PORT", "")
-    try:
-        store = distributed.TCPStore(place or "", int(port), timeout=timedelta(seconds=_MEETING))
-        attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
-        return int(store.add(f"cen told {attempt}", 1)) == 1
-    except (ValueError, RuntimeError):
-        return found.local == 0
 
 
 def alone() -> bool:

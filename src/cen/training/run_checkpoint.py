@@ -19,7 +19,7 @@ from cen.scores import mean_headline
 from cen.signals import helper_hears, listening
 from cen.training.callbacks import FiniteLoss
 from cen.training.module import DensePrediction
-from cen.training.sharding import whole_state
+from cen.training.weight_sharding import whole_state
 
 _AGREE = 25
 """Steps, at most, after which processes on accelerators ask each other whether to stop."""

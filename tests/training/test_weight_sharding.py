@@ -17,7 +17,7 @@ from torch import distributed
 from torch.distributed.tensor import DTensor
 
 from cen.exchange import exchange_layers
-from cen.training.sharding import clip, deal_out, whole_state
+from cen.training.weight_sharding import clip, deal_out, whole_state
 
 ROOT = Path(__file__).parents[2]
 

@@ -273,6 +273,7 @@ class TrainConfig:
                 self.weighting not in ("fixed", "uncertainty")
             ),
             "is not for train.precision 16-mixed; say bf16-mixed": self.precision == "16-mixed",
+            "is not for train.compile; leave it out": self.compile is True,
         }
         for reason, holds in reasons.items():
             if holds:

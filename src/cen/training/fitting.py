@@ -201,7 +201,7 @@ def train_network(
             balanced=config.train.balance_classes,
             whole=net.cyclic,
         )
-        more = (Sharding(net), *callbacks) if sharded else callbacks
+        more = (Sharding(net, config.train.clip_norm), *callbacks) if sharded else callbacks
         _train(config, run_dir, module, data, metadata or {}, resume, progress, more)
     return net
 
@@ -327,7 +327,7 @@ def _trainer(
         check_val_every_n_epoch=None,
         limit_val_batches=None if validates else 0,
         num_sanity_val_steps=0,
-        gradient_clip_val=how.clip_norm,
+        gradient_clip_val=None if how.strategy == "fsdp" else how.clip_norm,
         # The loaders deal out the samples themselves, so that a resumed run reads the same ones.
         use_distributed_sampler=False,
         logger=loggers,

@@ -24,7 +24,6 @@ from cen.training.fusion_scores import FusionScores, subsets
 from cen.training.generator_statistics import generating
 from cen.training.pieces import cut, mean_of
 from cen.training.rate import RateController
-from cen.training.weight_sharding import clip
 from cen.weighting import GradientWeighting, UncertaintyWeighting, make_weighting
 
 Batch = Mapping[str, Any]
@@ -119,7 +118,8 @@ class DensePrediction(LightningModule):
 
     def on_fit_start(self) -> None:
         """Compiles the network for the training steps where that is asked for or pays."""
-        if compiles(self.how.compile, self.device, self.how.max_steps):
+        how = self.how  # a graph does not put weights together that are dealt out
+        if how.strategy != "fsdp" and compiles(how.compile, self.device, how.max_steps):
             self.run_net = CompiledNetwork(self.net, "train.compile")
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
@@ -160,20 +160,6 @@ class DensePrediction(LightningModule):
         """Drops the gradients of the last step, unless pieces of this one have left theirs."""
         if self.how.accumulate == 1:
             optimizer.zero_grad()
-
-    def configure_gradient_clipping(
-        self,
-        optimizer: Any,
-        gradient_clip_val: float | None = None,
-        gradient_clip_algorithm: str | None = None,
-    ) -> None:
-        """Clips the norm of the gradient, also where processes hold parts of it."""
-        if self.how.clip_norm is None or self.how.strategy != "fsdp":
-            super().configure_gradient_clipping(
-                optimizer, gradient_clip_val, gradient_clip_algorithm
-            )
-        else:
-            clip(list(self.parameters()), self.how.clip_norm)
 
     def _loss(self, batch: Batch, last: bool = True) -> Tensor:
         """The loss of a batch or a piece of it; the last one holds the penalty of the step."""

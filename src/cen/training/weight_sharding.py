@@ -77,10 +77,11 @@ class Sharding(Callback):
 
     Args:
         net: gets the weights at the end; what is trained is a copy of it.
+        clip_norm: greatest norm of the gradient; None: not clipped.
     """
 
-    def __init__(self, net: ChannelExchangeNetwork) -> None:
-        self.net = net
+    def __init__(self, net: ChannelExchangeNetwork, clip_norm: float | None = None) -> None:
+        self.net, self.clip_norm = net, clip_norm
         self._whole = False
 
     def on_train_batch_start(
@@ -94,11 +95,13 @@ class Sharding(Callback):
     def on_before_optimizer_step(
         self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer
     ) -> None:
-        """Averages the gradients of what every process holds whole."""
+        """Averages the gradients of what every process holds whole; clips those of all."""
         for parameter in pl_module.parameters():
             if parameter.grad is not None and not isinstance(parameter, DTensor):
                 dist.all_reduce(parameter.grad)
                 parameter.grad /= trainer.world_size
+        if self.clip_norm is not None:
+            clip(list(pl_module.parameters()), self.clip_norm)
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Puts the network together: processes have different numbers of passes to do.

@@ -101,6 +101,30 @@ def test_one_epoch_is_trained_and_evaluated(
     assert "test" in json.dumps(found)
 
 
+UNET = ["--model.name=unet", "--model.encoder=unet3", "--model.decoder_channels=null"]
+
+
+def test_pst900_is_trained_evaluated_and_predicted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its own folders, with thermal pictures; validation takes a whole recording."""
+    root, run = MADE_UP["pst900"](tmp_path / "PST900_RGBT_Dataset"), tmp_path / "run"
+    words = ["train", "rooms-small", "--data.layout=pst900", "--data.root", str(root), *UNET]
+    words += ["--data.classes=5", "--data.validation=0.3", "--model.width=4"]
+    words += ["--model.inputs={rgb: 3, thermal: 1, depth: 1}", "--train.batch_size=2"]
+    assert cli.main([*words, "--train.steps=2", "--out", str(run)]) == 0
+    capsys.readouterr()
+    assert cli.main(["evaluate", str(run), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["samples"] == 2
+    assert len(found["scores"]) == 7, "all subsets of three modalities"
+    files = [f"--{name}={next((root / 'test' / name).iterdir())}" for name in ("rgb", "thermal")]
+    assert cli.main(["predict", str(run), *files, "-o", str(tmp_path / "out")]) == 0
+    assert read_labels(tmp_path / "out/labels.png").shape == (32, 48)
+    legend = json.loads((tmp_path / "out/classes.json").read_text())["classes"]
+    assert [entry["class"] for entry in legend][-1] == "rescue_randy"
+
+
 IGNORE = ["--data.ignore_index", "65535"]
 MODEL = {"encoder": "resnet18", "width": 4, "decoder_channels": 4, "decoder_norm": "batch"}
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from cen.errors import DataError, StreamError
+from cen.errors import ConfigError, DataError, StreamError
 from cen.predict.predictor import Predictor
 
 
@@ -37,6 +37,38 @@ def test_every_form_of_a_scene_predicts_the_same(predictor, scene) -> None:
     smaller = {"rgb": rgb[:40], "depth": metres[:40]}
     assert [one.labels.shape for one in predictor([scene, smaller])] == [(45, 61), (40, 61)]
     assert predictor([]) == []
+
+
+def test_a_list_is_predicted_in_batches_of_one_size_and_the_same_modalities(
+    predictor, scene, monkeypatch
+) -> None:
+    rng = np.random.default_rng(3)
+    sizes = [(40, 61), (45, 61), (40, 61), (45, 61), (40, 61), (40, 61), (40, 61)]
+    scenes = [
+        {
+            "rgb": rng.integers(0, 255, (*size, 3), dtype=np.uint8),
+            "depth": rng.uniform(1, 4, size).astype(np.float32),
+        }
+        for size in sizes
+    ]
+    del scenes[5]["depth"]
+    alone = [predictor(one, probabilities=True) for one in scenes]
+    calls, run = [], predictor.batch
+
+    def counted(group, **options):
+        calls.append([(one.size, tuple(one.values)) for one in group])
+        return run(group, **options)
+
+    monkeypatch.setattr(predictor, "batch", counted)
+    together = predictor(scenes, probabilities=True, batch=3)
+    assert sorted(map(len, calls)) == [1, 1, 2, 3]
+    assert all(len(set(group)) == 1 for group in calls)
+    for one, other in zip(alone, together, strict=True):
+        np.testing.assert_allclose(other.probabilities, one.probabilities, atol=1e-5)
+        np.testing.assert_array_equal(other.picture, one.picture)
+        assert (other.labels == one.labels).mean() > 0.99
+    with pytest.raises(ConfigError, match="batch is 0; give a number of scenes"):
+        predictor(scenes, batch=0)
 
 
 def test_what_cannot_be_meant_is_refused(predictor, scene, tmp_path: Path) -> None:

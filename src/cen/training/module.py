@@ -110,8 +110,7 @@ class DensePrediction(LightningModule):
             weight_decay=self.how.weight_decay,
             norm_decay=self.how.norm_decay,
         )
-        learned = list(self.weighting.parameters())
-        if learned:
+        if learned := list(self.weighting.parameters()):
             rate = {"lr": rates["decoder"], "weight_decay": 0.0}
             groups.append({"params": learned, "name": "decoder", **rate})
         return build_optimizer(groups, self.how.optimizer, momentum=self.how.momentum)
@@ -259,8 +258,8 @@ class DensePrediction(LightningModule):
         if not isinstance(weights, Tensor):
             return {}
         # The losses are computed in float32, also where precision is 64-true.
-        tasks = self.net.outputs.items()
-        return {name: weights.float() for name, task in tasks if task.rules.labels}
+        labelled = [name for name, task in self.net.outputs.items() if task.rules.labels]
+        return dict.fromkeys(labelled, weights.float())
 
     def _gradient_scale(self) -> float:
         """What losses are multiplied by before they are differentiated (float16 only)."""
@@ -380,8 +379,7 @@ def label_size(net: ChannelExchangeNetwork, batch: Batch) -> tuple[int, int]:
 
 def step_seed(seed: int, step: int, rank: int = 0) -> int:
     """Seed of one step on one process, a pure function of its arguments."""
-    state = np.random.SeedSequence((seed, step, rank)).generate_state(1, np.uint64)
-    return int(state[0])
+    return int(np.random.SeedSequence((seed, step, rank)).generate_state(1, np.uint64)[0])
 
 
 def draw_modalities(

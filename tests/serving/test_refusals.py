@@ -28,7 +28,7 @@ def answer(page: str, data: object) -> str:
         ([UPLOADED, None, ["rgb"], 0, -1], "a value is of the wrong kind"),
         ([None, None, [{"a": 1}], 0, -1], "not in the list of choices"),
         ([None, None, ["rgb"], "abc", -1], "unit: abc is no number"),
-        ([None, None, ["rgb"], 0, "z"], "example: z is no number"),
+        ([None, None, ["rgb"], 0, "z"], "a value is of the wrong kind"),
         ([None, None, ["rgb"], 0, 10**30], "there is no example"),
     ],
 )

@@ -102,6 +102,7 @@ def test_one_epoch_is_trained_and_evaluated(
 
 
 UNET = ["--model.name=unet", "--model.encoder=unet3", "--model.decoder_channels=null"]
+UNET += ["--model.decoder_norm=null"]
 
 
 def test_pst900_is_trained_evaluated_and_predicted(

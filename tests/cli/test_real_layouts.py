@@ -115,8 +115,8 @@ def test_pst900_is_trained_evaluated_and_predicted(
     words += ["--model.inputs={rgb: 3, thermal: 1, depth: 1}", "--train.batch_size=2"]
     assert cli.main([*words, "--train.steps=2", "--out", str(run)]) == 0
     capsys.readouterr()
-    assert cli.main(["evaluate", str(run), "--json"]) == 0
-    found = json.loads(capsys.readouterr().out)
+    assert cli.main(["evaluate", str(run)]) == 0
+    found = json.loads((run / "evaluation.json").read_text())
     assert found["samples"] == 2
     assert len(found["scores"]) == 7, "all subsets of three modalities"
     files = [f"--{name}={next((root / 'test' / name).iterdir())}" for name in ("rgb", "thermal")]

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-import numpy as np
 import torch
 from lightning.pytorch import LightningModule
 from torch import Tensor
@@ -20,7 +19,8 @@ from cen.optim import Schedule, build_optimizer, freeze_encoder, param_groups
 from cen.options.training_options import TrainConfig
 from cen.stream import Stream, input_of
 from cen.training.absent_streams import absent_rows, kept
-from cen.training.fusion_scores import FusionScores, subsets
+from cen.training.draws import draw_modalities, step_seed
+from cen.training.fusion_scores import FusionScores
 from cen.training.generator_statistics import generating
 from cen.training.pieces import cut, mean_of
 from cen.training.rate import RateController
@@ -375,27 +375,3 @@ def label_size(net: ChannelExchangeNetwork, batch: Batch) -> tuple[int, int]:
     """Height and width of the ground truth in a batch."""
     height, width = batch[next(iter(net.outputs))].shape[-2:]
     return int(height), int(width)
-
-
-def step_seed(seed: int, step: int, rank: int = 0) -> int:
-    """Seed of one step on one process, a pure function of its arguments."""
-    return int(np.random.SeedSequence((seed, step, rank)).generate_state(1, np.uint64)[0])
-
-
-def draw_modalities(
-    inputs: tuple[str, ...], probability: float, seed: int, step: int
-) -> tuple[str, ...]:
-    """The modalities of a step, the same on every process.
-
-    Args:
-        inputs: all modalities.
-        probability: how likely a proper subset is; every non-empty one is equally likely.
-        seed: seed of the run.
-        step: the step, from 0.
-    """
-    proper = subsets(inputs)[1:]
-    # The last entry keeps these draws apart from those of step_seed.
-    rng = np.random.default_rng((seed, step, 0, 1))
-    if not proper or rng.random() >= probability:
-        return inputs
-    return proper[int(rng.integers(len(proper)))]

@@ -7,13 +7,14 @@ from .batches import (
     group_by_size,
 )
 from .callbacks import ExchangeMonitor, FiniteLoss, RunProgress, StepLog
+from .draws import draw_modalities, step_seed
 from .evaluation import evaluate
 from .fitting import fit, train_network
 from .fusion_scores import FusionScores, subsets
 from .generation.discriminators import load_discriminators, make_discriminators
 from .generation.translation import Translation
 from .generator_statistics import GeneratorMode, generating
-from .module import DensePrediction, draw_modalities, predict, step_seed
+from .module import DensePrediction, predict
 from .partial_labels import CompleteBatches, fill_in
 from .rate import RateController
 from .run_checkpoint import RunCheckpoint

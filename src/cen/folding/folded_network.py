@@ -18,6 +18,7 @@ from cen.folding.layers import FoldedConv2d, FoldedNorm
 from cen.folding.recording import FoldedLayer, NotRecordableError, Packable, Recorded, Recorder
 from cen.folding.rules import TABLE
 from cen.folding.tensor import Folded, Layout
+from cen.folding.verifying import difference, foreign, untouched
 
 _RECORDING = threading.RLock()
 _MOST_PLANS = 64
@@ -204,14 +205,27 @@ class FoldedNetwork(nn.Module):
             if len(self._plans) >= _MOST_PLANS:
                 plan = Plan().refuse(f"{_MOST_PLANS} graphs for other inputs are kept already")
             else:
-                if any(hasattr(module, "first_pass") for module in self.net.modules()):
-                    # It follows rows by values, of which a recording has none.
-                    args, kwargs = pytree.tree_unflatten(leaves, spec)
-                    type(self.net).predictions(self.net, *args, **kwargs)
-                plan = recorded(self.net, leaves, spec, self.saved)
+                plan = self._compared(leaves, spec)
             self._plans[key] = plan
             if plan.sized and isinstance(key[0], str):
                 self._plans[key, tuple(x.shape for x in leaves if isinstance(x, Tensor))] = plan
+        return plan
+
+    def _compared(self, leaves: list[Any], spec: pytree.TreeSpec) -> Plan:
+        """The graph for such inputs; of programs of others only if it gives what they give."""
+        expected: Any = None
+        # Some follow rows by values at their first pass, of which a recording has none.
+        first = any(hasattr(module, "first_pass") for module in self.net.modules())
+        if first or foreign(self.net):
+            args, kwargs = pytree.tree_unflatten(untouched(leaves), spec)
+            expected = type(self.net).predictions(self.net, *args, **kwargs)
+        plan = recorded(self.net, leaves, spec, self.saved)
+        if expected is not None and plan.graph is not None:
+            off = difference(
+                expected, plan([x for x in untouched(leaves) if isinstance(x, Tensor)])
+            )
+            if off is not None:
+                plan.refuse(f"its graph would not give what the network gives: {off}")
         return plan
 
 

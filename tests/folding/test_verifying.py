@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from tests.folding.test_folded_network import scatter
+from tests.folding.networks import scatter
 from torch import Tensor, nn
 
 import cen

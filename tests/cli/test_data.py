@@ -84,6 +84,9 @@ def test_plot_writes_a_sheet(root: Path, tmp_path: Path) -> None:
         (["nyudv2", "check", "gone"], "gone: there is no such folder"),
         (["nyudv", "check", "."], "nyudv: no layout and no configuration; did you mean nyudv2?"),
         (["nyudv2", "chekc", "."], "did you mean"),
+        (["folder"], "what shall be done with folder: check, stats, plot, convert?"),
+        (["folder", "data/mine"], "For example: cen data folder check data/mine"),
+        (["rooms-demo"], "what shall be done with rooms-demo: check"),
         (["nyudv2", "check", ".", "--fields", "rgb,dpeth"], "no field"),
         (
             ["nyudv2", "check", ".", "--workers", "0"],
@@ -112,3 +115,22 @@ def test_misuse_is_one_message_and_code_2(
     captured = capsys.readouterr()
     assert message in captured.err
     assert (captured.err.count("\n"), captured.out) == (1, "")
+
+
+def test_help_of_a_data_set_is_that_of_cen_data(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as done:
+        cli.main(["data", "folder", "--help"])
+    assert done.value.code == 0
+    assert "cen data NAME check|stats|plot|convert [ROOT]" in capsys.readouterr().out
+
+
+def test_rooms_that_are_there_are_kept_and_said_to_be(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "rooms"
+    words = ["data", "rooms", str(out), "--size", "32", "32", "--train", "2", "--test", "1"]
+    assert cli.main(words) == 0
+    first = capsys.readouterr().out
+    assert "2 scenes to train on, 1 to test on (val.txt)" in first
+    assert cli.main(words) == 0
+    assert capsys.readouterr().out == first.rstrip() + "; already there, kept\n"

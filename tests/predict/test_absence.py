@@ -61,6 +61,28 @@ def test_the_figure_of_the_evaluation_is_quoted_once(tmp_path):
         assert told(predictor, {"rgb": RGB, "ir": IR}) == []
 
 
+@pytest.mark.parametrize(
+    ("name", "rgb", "whole", "warned"),
+    [
+        ("mean_iou", 0.925, 0.921, False),
+        ("mean_iou", 0.921, 0.921, False),
+        ("mean_iou", 0.92, 0.921, True),
+        ("mean_iou", float("nan"), 0.921, True),
+        ("rmse", 0.4, 0.5, False),
+        ("rmse", 0.6, 0.5, True),
+    ],
+)
+def test_a_subset_that_is_no_worse_is_not_warned_of(tmp_path, name, rgb, whole, warned):
+    run = saved(tmp_path / "run", modality_dropout=0.0)
+    others = {"abs_rel": 0.1} if name == "rmse" else {}  # what tells that it is depth
+    scores = {
+        subset: {"segmentation": {"ensemble": {name: value, **others}}}
+        for subset, value in {"rgb+ir": whole, "rgb": rgb}.items()
+    }
+    (run / "evaluation.json").write_text(json.dumps({"split": "test", "scores": scores}))
+    assert bool(told(cen.Predictor(run), {"rgb": RGB})) == warned
+
+
 @pytest.mark.parametrize("content", [None, "{", "[]", '{"scores": {"rgb+ir": 3}, "split": 1}'])
 def test_without_an_evaluation_it_says_how(tmp_path, content):
     run = saved(tmp_path / "run", modality_dropout=0.0)

@@ -107,6 +107,7 @@ def test_evaluate_and_report_say_the_unit(
     words += ["--model.inputs={rgb: 3}", "--model.outputs={heat: {kind: image}}"]
     words += ["--model.width=4", "--model.decoder_channels=4", "--train.steps=1"]
     words += ["--train.batch_size=2", "--data.validation=0.2", "--train.accelerator=cpu"]
+    words += ["--train.exchange_rate=null"]
     assert cli.main(words) == 0
     for name in ("best", "last"):
         path = run / f"{name}.safetensors"

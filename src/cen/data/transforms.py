@@ -178,6 +178,10 @@ class Transform:
             factor = max(factor, self.shorter_side / min(size))
         return max(1, round(size[0] * factor)), max(1, round(size[1] * factor))
 
+    def largest(self, size: Size) -> Size:
+        """The size of a picture after the greatest zoom, before it is cropped or padded."""
+        return self._scaled(size, 1.0)
+
     def _placed(self, modality: Modality, values: NDArray[Any], view: _View) -> NDArray[Any]:
         """Prepared values after zoom, mirror, turn and crop, without padding."""
         if view.scaled != view.size and modality.interpolation == "nearest" and not view.turn:

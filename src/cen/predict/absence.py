@@ -17,6 +17,8 @@ def absence(
 ) -> str | None:
     """A warning for a subset of the modalities; None where there is nothing to warn of.
 
+    Nothing is said of a subset that the run's evaluation found no worse than the whole.
+
     Args:
         net: the network; its metadata say whether it was trained with modality dropout. Networks
             saved by earlier versions do not say it, and no warning is given.
@@ -32,6 +34,8 @@ def absence(
     if source is not None:
         folder = Path(source)
         found = _figures(folder if folder.is_dir() else folder.parent, present, net)
+    if found == "":
+        return None
     if found is None:
         run = "RUN" if source is None else str(source)
         found = f"how much worse it is without is not known (cen evaluate {run} tells)"
@@ -43,25 +47,33 @@ def absence(
 
 
 def _figures(folder: Path, present: str, net: ChannelExchangeNetwork) -> str | None:
-    """The main scores of the ensemble for the subset beside those with every modality."""
+    """The main scores of the ensemble that are worse for the subset, beside those of the whole.
+
+    None where they are not known, "" where none is worse.
+    """
     try:
         evaluation = read_run_file(folder / "evaluation.json")
         scores = evaluation["scores"]
-        parts = [
-            _compared(name, scores[present][name]["ensemble"], whole["ensemble"])
-            for name, whole in scores["+".join(net.inputs)].items()
-        ]
+        pairs = {
+            output: (scores[present][output]["ensemble"], whole["ensemble"])
+            for output, whole in scores["+".join(net.inputs)].items()
+        }
+        names = {output: main_score(part) for output, (part, _) in pairs.items()}
+        parts = [_compared(output, name, *pairs[output]) for output, name in names.items() if name]
         split = str(evaluation["split"])
     except (CenError, OSError, LookupError, TypeError, AttributeError):
         return None  # not evaluated, or not by this version
-    said = "; ".join(part for part in parts if part)
-    return f"its evaluation ({split}) gave, with {present} alone, {said}" if said else None
-
-
-def _compared(output: str, part: dict[str, Any], whole: dict[str, Any]) -> str | None:
-    name = main_score(part)
-    if name is None:
+    if not parts:
         return None
+    said = "; ".join(part for part in parts if part)
+    return f"its evaluation ({split}) gave, with {present} alone, {said}" if said else ""
+
+
+def _compared(output: str, name: str, part: dict[str, Any], whole: dict[str, Any]) -> str:
+    """The score of the subset beside that of the whole; "" where it is not worse."""
+    as_good = part[name] >= whole[name] if SCORES[name].higher else part[name] <= whole[name]
+    if as_good:
+        return ""
     unit = SCORES[name].unit
     value, full = (f"{format_score(name, scores[name])} {unit}".strip() for scores in (part, whole))
     return f"{output} {SCORES[name].head} {value} instead of {full}"

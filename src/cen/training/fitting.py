@@ -17,7 +17,7 @@ from cen.config import Config
 from cen.conventions import normals_in_doubt
 from cen.data import AlignedDataset
 from cen.data.tools.label_facts import warn_of_labels
-from cen.data.tools.training_range import seen_range
+from cen.data.tools.training_range import seen_range, warn_of_crop
 from cen.data.tools.value_ranges import warn_of_values
 from cen.errors import CheckpointError, ConfigError
 from cen.fetching import is_url
@@ -91,6 +91,7 @@ def fit(
     if not resume and first_process():
         warn_of_labels(train)
         warn_of_values(train)
+        warn_of_crop(train)
     said = {
         **metadata(train),
         "seen": seen_range(train),

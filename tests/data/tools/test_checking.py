@@ -37,6 +37,15 @@ def test_sound_data_are_counted(layouts):
     assert seen[-1] == ("test", 3, 3)
 
 
+def test_splits_of_an_own_folder_that_are_too_small_are_told(layouts):
+    report = check_data(DatasetRecipe("folder", str(layouts("folder"))))
+    told = {f.split: f.text for f in report.findings if f.kind == "split"}
+    assert set(told) == {"validation", "test"}
+    assert told["validation"].startswith("1 sample: too few to trust")
+    assert told["test"].startswith("3 samples: ")
+    assert not report.errors
+
+
 def test_every_missing_file_is_told(root):
     for name in ("train_00000", "train_00005", "test_00001"):
         (root / "depth" / f"{name}.png").unlink()

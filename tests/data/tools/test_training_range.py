@@ -1,12 +1,20 @@
 """The range of depth that a checkpoint keeps, and what is said of pictures far from it."""
 
 import json
+import warnings
 
 import numpy as np
 import pytest
 
-from cen.data import Modality, NYUDv2Folder
-from cen.data.tools.training_range import far_from, seen_range, with_camera, without_colours
+from cen.data import Modality, NYUDv2Folder, train_transform
+from cen.data.tools.training_range import (
+    far_from,
+    seen_range,
+    warn_of_crop,
+    with_camera,
+    without_colours,
+)
+from cen.errors import CenWarning
 
 
 def test_the_range_of_a_data_set(written):
@@ -56,6 +64,30 @@ def test_other_units_are_strange_and_other_rooms_are_not(factor, strange):
     depth = np.linspace(1, 5, 100, dtype=np.float32).reshape(10, 10) * np.float32(factor)
     depth[0] = np.nan
     assert (far_from(depth, seen) is not None) == strange
+
+
+@pytest.mark.parametrize(
+    ("crop", "scale", "resize", "warned"),
+    [
+        ((24, 32), None, None, None),
+        ((24, 33), None, None, "24 x 32"),
+        ((48, 48), (0.5, 2.0), None, None),
+        ((49, 49), (0.5, 2.0), None, "48 x 64"),
+        ((48, 48), None, (48, 64), None),
+        (None, None, None, None),
+    ],
+)
+def test_a_crop_that_no_picture_fills_is_warned_of_once(written, crop, scale, resize, warned):
+    """The pictures have 24 x 32 pixels."""
+    data = NYUDv2Folder(written, "train", validation=0)
+    how = {"crop": crop, "scale": scale, "resize": resize, "shorter_side": None}
+    data.transform = train_transform(data.modalities, targets=data.targets, **how)
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
+        warn_of_crop(data)
+    told = [str(w.message) for w in found if issubclass(w.category, CenWarning)]
+    assert len(told) == (warned is not None)
+    assert all("data.transforms.crop" in text and warned in text for text in told)
 
 
 def test_without_any_depth():

@@ -5,8 +5,10 @@ Each verb is a module of this package.
 
 import argparse
 
+from cen.cli import sources
 from cen.cli.data import check, convert, plot, rooms, stats
 from cen.cli.parser import Parser
+from cen.data.readers.registry import LAYOUTS
 from cen.errors import ConfigError, nearest
 
 _VERBS = {"rooms": rooms, "check": check, "stats": stats, "plot": plot, "convert": convert}
@@ -45,4 +47,11 @@ def _verb_first(words: list[str]) -> list[str]:
     near = nearest(words[1], _OF_A_DATA_SET) if named and len(words) > 1 else ""
     if "did you mean" in near:
         raise ConfigError(f"{words[1]!r} is no VERB of cen data {words[0]}{near}")
+    if words and words[0] not in _VERBS and words[0] in (*LAYOUTS, *sources.shipped()):
+        if {"-h", "--help"} & set(words):
+            return ["--help"]
+        raise ConfigError(
+            f"what shall be done with {words[0]}: {', '.join(_OF_A_DATA_SET)}? For example: "
+            f"cen data {words[0]} check {'data/mine' if words[0] in LAYOUTS else ''}".rstrip()
+        )
     return words

@@ -39,6 +39,7 @@ def run(args: argparse.Namespace) -> int:
     words.out_folder("OUT", args.out)
     from cen.data import write_rooms
 
+    kept = (args.out / "dataset.yaml").is_file()  # that of other data is refused
     with printing.progress("rendering") as advance:
         write_rooms(
             args.out,
@@ -51,5 +52,8 @@ def run(args: argparse.Namespace) -> int:
             workers=args.workers,
             progress=functools.partial(advance, "rendering"),
         )
-    print(f"{args.out}: {args.train} scenes to train on, {args.test} to test on")
+    # The layout of the released code calls the list of the test split so.
+    listed = " (val.txt)" if (args.out / "val.txt").is_file() else ""
+    counts = f"{args.train} scenes to train on, {args.test} to test on{listed}"
+    print(f"{args.out}: {counts}{'; already there, kept' if kept else ''}")
     return 0

@@ -42,6 +42,8 @@ _USUAL = 3.0
 _TOLD_DUPLICATES = 1000
 # So many samples that lack files are named one by one.
 _TOLD_MISSING = 20
+# Of fewer samples a score says next to nothing.
+_FEW = 5
 
 
 class Doubt(NamedTuple):
@@ -155,6 +157,8 @@ def check_data(
                 progress(split, part.stop, len(dataset))
         read |= {**dataset.modalities, **dataset.targets}
         report.findings += _summarised(facts, split, source.root)
+        if source.layout == "folder":  # others are split as whoever published them says
+            doubt(_judge_size(facts, split))
         doubt(_judge_grey(facts, split))
         doubt(_judge_nodata(read, facts, split))
         report.classes = {name: known.names for name, known in dataset.labels.items()}
@@ -241,6 +245,14 @@ def _judge_files(total: Facts) -> Iterator[Doubt]:
             "of the sensor, or say kind: image if it is a picture of what was measured"
         )
         yield Doubt("values", text)
+
+
+def _judge_size(facts: Facts, split: str) -> Iterator[Doubt]:
+    """A split that is too small to learn from or to judge by."""
+    if facts.samples < _FEW:
+        count = f"{facts.samples} sample{'s' * (facts.samples != 1)}"
+        use = "train on" if split == "train" else "trust a score of"
+        yield Doubt("split", f"{count}: too few to {use}; give it a larger share", split=split)
 
 
 def _judge_grey(facts: Facts, split: str) -> Iterator[Doubt]:

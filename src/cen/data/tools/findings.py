@@ -40,7 +40,7 @@ class Finding:
 
     Attributes:
         kind: missing, unreadable, size, label, depth, unit, values, constant, duplicate,
-            neighbours, layout.
+            neighbours, split, layout.
         split: in which split.
         place: the sample as its data set names it (list and line, or file).
         files: the files it is about.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ from cen.data.fields.geometry import as_intrinsics
 from cen.data.fields.modality import Modality
 from cen.data.formats.bands import is_grey
 from cen.data.transforms import INTRINSICS
-from cen.errors import DataError
+from cen.errors import CenWarning, DataError
 
 if TYPE_CHECKING:
     from cen.data.readers.aligned import AlignedDataset
@@ -89,6 +90,32 @@ def with_camera(dataset: AlignedDataset, frames: int = 16) -> dict[str, Modality
         name: replace(m, intrinsics=numbers) if m in lacking else m
         for name, m in dataset.modalities.items()
     }
+
+
+def warn_of_crop(dataset: AlignedDataset, frames: int = 4) -> None:
+    """Warns of a crop that is larger than the pictures at any zoom: all that is added is padding.
+
+    Args:
+        dataset: a training split with its transform.
+        frames: how many pictures, evenly spaced, to look at; of one that is large nothing is said.
+    """
+    how = dataset.transform
+    fields = {**dataset.modalities, **dataset.targets}
+    if how is None or how.crop is None or not fields:
+        return
+    name, modality = next(iter(fields.items()))
+    shapes = [values.shape for _, values in some_frames(dataset, name, modality, frames)]
+    sizes = [how.largest((shape[0], shape[1])) for shape in shapes]
+    if not sizes or not all(h < how.crop[0] or w < how.crop[1] for h, w in sizes):
+        return
+    (height, width), (most_high, most_wide) = how.crop, map(max, zip(*sizes, strict=True))
+    warnings.warn(
+        f"data.transforms.crop: [{height}, {width}] is larger than the pictures, which are at most "
+        f"{most_high} x {most_wide} when cropped: each is padded with empty pixels, which cost "
+        "time and teach nothing. Give a crop that fits in, or null for whole pictures",
+        CenWarning,
+        stacklevel=3,
+    )
 
 
 def far_from(values: NDArray[Any], seen: Mapping[str, Any]) -> str | None:

@@ -16,6 +16,7 @@ SEED ?= 0
 # where a CPU build is offered, the pin takes it.
 $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing into $(VENV) (some minutes); its commands, such as cen, are then in $(BIN)."
 	$(BIN)/python -m pip install --quiet -c constraints.txt torch
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[test]"
 	touch $@
@@ -26,9 +27,15 @@ $(VENV): $(STAMP)
 $(DATA)/dataset.yaml: | $(STAMP)
 	$(BIN)/cen data rooms $(DATA) --layout nyudv2 --labels parts --workers 2
 
+# What was trained in RUN is never deleted: an interrupted run is gone on with, a finished one kept.
 demo: $(STAMP) $(DATA)/dataset.yaml
-	rm -rf $(RUN)
-	$(BIN)/cen train rooms-demo --data.root $(DATA) --out $(RUN) --seed $(SEED)
+	@if test -f $(RUN)/run.json; then \
+		echo "$(RUN) is there: it is kept, and gone on with if not finished. To train anew: rm -rf $(RUN)"; \
+		$(BIN)/cen train --resume $(RUN); \
+	else \
+		echo "Training; interrupted with Ctrl-C, make demo goes on."; \
+		$(BIN)/cen train rooms-demo --data.root $(DATA) --out $(RUN) --seed $(SEED); \
+	fi
 	$(BIN)/cen evaluate $(RUN)
 	$(BIN)/cen inspect $(RUN)
 	$(BIN)/cen report $(RUN)

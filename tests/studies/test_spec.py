@@ -100,10 +100,12 @@ def test_shipped_studies_can_be_run(name: str, tmp_path: Path) -> None:
 
     study = Study.load(shipped()[name])
     roots = roots_of(study, tmp_path, "nowhere")
-    small = {"model.width": "4", "model.weights": "null"}
+    small = {"model.weights": "null"}
     image = sources.load_config(study.config, {}).model.name == "unet"
+    tokens = any("tokenfusion" in row.set.values() for row in study.rows.values())
     # The encoders themselves are built for the configurations that name them.
-    small |= {"model.encoder": "unet5" if image else "resnet18"}
+    small |= {"model.encoder": "unet5" if image else "mit_b0" if tokens else "resnet18"}
+    small |= {} if tokens else {"model.width": "4"}
     small |= {} if image else {"model.decoder_channels": "4"}
     tasks = {"rgb": Task("image", 3)} if image else {"segmentation": Task("segmentation", 3)}
     runs = expand(study, Choice(small, seeds=1), roots, sources.load_config, may_miss=roots)

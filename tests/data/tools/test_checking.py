@@ -41,8 +41,8 @@ def test_splits_of_an_own_folder_that_are_too_small_are_told(layouts):
     report = check_data(DatasetRecipe("folder", str(layouts("folder"))))
     told = {f.split: f.text for f in report.findings if f.kind == "split"}
     assert set(told) == {"validation", "test"}
-    assert told["validation"].startswith("1 sample: too few to trust")
-    assert told["test"].startswith("3 samples: ")
+    assert told["validation"].startswith("validation has 1 sample: too few to trust")
+    assert told["test"].startswith("test has 3 samples: ")
     assert not report.errors
 
 

@@ -84,6 +84,16 @@ def test_an_ignored_value_that_covers_much_must_be_declared(root, declared):
         assert told(root, ignore_index=255) == warned(root, ignore_index=255) == []
 
 
+@pytest.mark.parametrize("ignore", [0, [0]])
+def test_an_ignored_value_of_another_number_is_a_declaration(root, ignore):
+    mask = np.repeat([[0, 1, 2, 2]], 6, axis=0).repeat(8, axis=1).repeat(4, axis=0)
+    for path in (root / "labels").iterdir():
+        write_png(path, mask.astype(np.uint8))
+    said = {"classes": ["a", "b"], "first": 1, "ignore": ignore}
+    say(root, **{f"outputs__segmentation__{key}": value for key, value in said.items()})
+    assert told(root) == warned(root) == []  # a quarter of the pixels is 0, which is said
+
+
 def test_what_the_configuration_says_is_a_declaration(root):
     fill(root, 0, 255)
     values = {"layout": "folder", "root": str(root)}

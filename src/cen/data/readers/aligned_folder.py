@@ -84,7 +84,7 @@ class AlignedFolder(AlignedDataset):
         self.undeclared = frozenset(
             name
             for name in self.labels
-            if not self.ignore_declared and _says_nothing(description.fields[name], ignored)
+            if not self.ignore_declared and _says_nothing(description.fields[name])
         )
         self._colours = {
             name: class_colours(description, name, self.labels[name].names)
@@ -236,10 +236,12 @@ def _arguments(description: Description, name: str, ignore_index: int) -> dict[s
     return arguments
 
 
-def _says_nothing(field: FieldConfig, ignored: int) -> bool:
-    """Whether a label field does not say what its stored ``ignored`` is."""
-    given = field.ignore if isinstance(field.ignore, list) else [field.ignore]
-    return field.values is None and field.colours is None and ignored not in given
+def _says_nothing(field: FieldConfig) -> bool:
+    """Whether a label field does not say which stored values are no label.
+
+    Those that it names are ``ignored``, too, when their pixels are counted.
+    """
+    return field.values is None and field.colours is None and field.ignore is None
 
 
 def _labels(

@@ -252,7 +252,11 @@ def _judge_size(facts: Facts, split: str) -> Iterator[Doubt]:
     if facts.samples < _FEW:
         count = f"{facts.samples} sample{'s' * (facts.samples != 1)}"
         use = "train on" if split == "train" else "trust a score of"
-        yield Doubt("split", f"{count}: too few to {use}; give it a larger share", split=split)
+        yield Doubt(
+            "split",
+            f"{split} has {count}: too few to {use}; give it more under splits in dataset.yaml",
+            split=split,
+        )
 
 
 def _judge_grey(facts: Facts, split: str) -> Iterator[Doubt]:

@@ -345,3 +345,22 @@ def test_layer_norms_fold_at_the_first_call(
         one, other = (n(given)["segmentation"].ensemble for n in (found, net))
     assert found.plan(given).graph is not None, found.plan(given).reason
     torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-5 * float(other.abs().max()))
+
+
+def test_a_transformer_of_three_streams_has_a_graph() -> None:
+    inputs = {"a": 3, "b": 1, "c": 3}
+    net: Any = build(
+        "segformer",
+        encoder="mit_b0",
+        inputs=inputs,
+        outputs={"segmentation": 3},
+        width=4,
+        decoder_channels=8,
+    )
+    scatter(net, 0.7).eval()
+    given = {name: torch.randn(1, channels, 64, 64) for name, channels in inputs.items()}
+    folded = fold(net, saved=-math.inf)
+    with torch.no_grad():
+        found, expected = folded(given)["segmentation"], net(given)["segmentation"]
+    assert torch.allclose(found.ensemble, expected.ensemble, atol=1e-5)
+    assert folded.plan(given).graph is not None

@@ -174,22 +174,21 @@ def donors(features: Tensor, groups: Groups) -> Tensor:
         len(group) == size for group in groups
     ):
         blocks = torch.unflatten(features, 1, (len(groups), size))
-        return _mean_of_others(blocks).flatten(1, 2)
+        return _mean_of_others(blocks, size).flatten(1, 2)
     donors: dict[int, Tensor] = {}
     for group in groups:
         block = torch.stack([features[:, s] for s in group], 1)
-        found = _mean_of_others(block[:, None])[:, 0]
+        found = _mean_of_others(block[:, None], len(group))[:, 0]
         donors |= {s: found[:, position] for position, s in enumerate(group)}
     return torch.stack([donors[s] for s in range(len(donors))], 1)
 
 
-def _mean_of_others(blocks: Tensor) -> Tensor:
-    """(B, groups, n, *): for each stream the mean of the n - 1 others, itself where n is 1.
+def _mean_of_others(blocks: Tensor, count: int) -> Tensor:
+    """(B, groups, n = count, *): for each stream the mean of the n - 1 others, itself where n is 1.
 
     The donor of one of two is the other itself, exactly. Of more it is a weighted sum, in which a
     stream's own values count 0 times: an infinite one makes its own donor NaN.
     """
-    count = blocks.shape[2]
     if count <= 2:
         return blocks.flip(2)
     with _full_precision(blocks.device.type):

@@ -13,10 +13,10 @@ from typing import Any, Literal
 
 import torch
 from torch import nn
-from torch.distributed.tensor import DTensor
 
 from cen.errors import ConfigError
 from cen.exchange import StreamNorm
+from cen.exchange.functional import is_sharded
 from cen.exchange.plain_norms import plain_norm
 from cen.options.training_options import Stage, TrainConfig
 
@@ -132,11 +132,12 @@ def build_optimizer(
     # Lists, since the parameters are looked at below and an iterator gives them only once.
     parameters = [{**group, "params": list(group["params"])} for group in groups]
     # One kernel for all does not take sharded ones and whole ones (FSDP2) together.
-    sharded = any(isinstance(p, DTensor) for group in parameters for p in group["params"])
-    how: dict[str, Any] = {"foreach": False} if sharded else {}
+    sharded = any(is_sharded(p) for group in parameters for p in group["params"])
+    foreach = False if sharded else None
     if name == "sgd":
-        how |= {"lr": lr, "momentum": momentum, "weight_decay": weight_decay}
-        return torch.optim.SGD(parameters, **how)
+        return torch.optim.SGD(
+            parameters, lr=lr, momentum=momentum, weight_decay=weight_decay, foreach=foreach
+        )
     if name not in ("adam", "adamw"):
         raise ConfigError(f"train.optimizer is {name!r}; use 'sgd', 'adam' or 'adamw'")
     adam = torch.optim.Adam if name == "adam" else torch.optim.AdamW
@@ -144,8 +145,10 @@ def build_optimizer(
     # A network has hundreds of small scales: on a CPU one kernel for all takes a third of the time.
     # Elsewhere PyTorch chooses; a fused step refuses gradient clipping under 16-mixed.
     on_cpu = all(p.device.type == "cpu" for group in parameters for p in group["params"])
-    how["fused"] = True if on_cpu and not sharded else how.get("fused")
-    return adam(parameters, lr=lr, betas=betas, weight_decay=weight_decay, **how)
+    fused = True if on_cpu and not sharded else None
+    return adam(
+        parameters, lr=lr, betas=betas, weight_decay=weight_decay, foreach=foreach, fused=fused
+    )
 
 
 def poly(step: int, steps: int, power: float = 0.9) -> float:

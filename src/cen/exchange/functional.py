@@ -60,6 +60,11 @@ def group_parts(channels: int, groups: Groups, kind: Parts = "paper") -> Tensor:
     return own
 
 
+def is_sharded(values: Tensor) -> bool:
+    """Whether this process holds a part of a tensor (FSDP2); told without loading what shards."""
+    return hasattr(values, "full_tensor")
+
+
 def whole(values: Tensor) -> Tensor:
     """A tensor that is sharded over processes (FSDP2) put together, which all of them have to do.
 

@@ -12,9 +12,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from cen.data.fields.field_kinds import KINDS
 from cen.data.fields.modality import Modality
 from cen.errors import ConfigError
-from cen.options.augmentation_options import IMAGES, AugmentConfig
+from cen.options.augmentation_options import CHANGES, IMAGES, AugmentConfig
 
 _BLOB = 12
 """Pixels from one random number to the next of the field that holes are cut from."""
@@ -28,20 +29,23 @@ def check_augmentation(name: str, how: AugmentConfig, modality: Modality) -> Non
     Raises:
         ConfigError: naming the key and what it is for.
     """
-    kind = modality.kind
-    wrong = {key: "kind image" for key in IMAGES if kind != "image"}
+    wrong = {key: f"kind {_kinds_with(key)}" for key in CHANGES}
+    for key in modality.field_kind.changes:
+        del wrong[key]
     if not modality.coloured:
         wrong |= dict.fromkeys(("saturation", "hue"), "images of three channels")
-    if kind in ("normal", "label"):
-        wrong["noise"] = "kind image, depth, edge and continuous"
-    if kind not in ("depth", "continuous"):
-        wrong["holes"] = "kind depth and continuous"
     for key, what in wrong.items():
         if getattr(how, key):
             raise ConfigError(
-                f"data.modalities.{name}.augment.{key}: is for {what}, and {name} is of kind {kind}"
-                f" with {modality.channels} channels; leave it out"
+                f"data.modalities.{name}.augment.{key}: is for {what}, and {name} is of kind "
+                f"{modality.kind} with {modality.channels} channels; leave it out"
             )
+
+
+def _kinds_with(key: str) -> str:
+    """The kinds of fields that a change is for, in words."""
+    *names, last = (kind.name for kind in KINDS.values() if key in kind.changes)
+    return f"{', '.join(names)} and {last}" if names else last
 
 
 def changed_values(
@@ -55,12 +59,12 @@ def changed_values(
         modality: what the values are.
         rng: where the random numbers come from.
     """
-    if modality.kind == "image" or not (how.noise or how.holes):
+    if modality.field_kind.colours or not (how.noise or how.holes):
         return values
     values = values.astype(np.float32)
     if how.noise:
         noise = rng.standard_normal(values.shape, np.float32) * np.float32(how.noise * rng.random())
-        values = values * (1 + noise) if modality.kind == "depth" else values + noise
+        values = values * (1 + noise) if modality.field_kind.metres else values + noise
     if how.holes:
         values[_blobs(values.shape[:2], how.holes * rng.random(), rng)] = np.nan
     return values
@@ -77,7 +81,8 @@ def changed_picture(
         modality: what the picture is.
         rng: where the random numbers come from.
     """
-    if modality.kind != "image" or not (how.noise or any(getattr(how, key) for key in IMAGES)):
+    changed = how.noise or any(getattr(how, key) for key in IMAGES)
+    if not (modality.field_kind.colours and changed):
         return picture
     whole = picture.dtype.kind in "ui"
     white = np.float32(np.iinfo(picture.dtype).max if whole else 1.0 / modality.scale)

@@ -7,6 +7,8 @@ from cen.options.constraints import Amount, Share, Within
 
 IMAGES = ("brightness", "contrast", "saturation", "hue", "blur")
 """Options that are for images alone."""
+CHANGES = (*IMAGES, "noise", "holes")
+"""Options that are for some kinds of fields; a sensor of any kind may fail in patches."""
 
 
 @dataclass

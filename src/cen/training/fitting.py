@@ -75,14 +75,7 @@ def fit(
         TrainingError: the loss is no longer finite; the last good checkpoint stays.
         KeyboardInterrupt: the user stopped the run. It was saved and can be resumed.
     """
-    check_machine(config.train.accelerator, config.train.devices, config.train.nodes)
-    check_compile(config.train)
-    check_loggers(config.train.loggers)
-    if config.train.freeze_encoder and not (config.model.weights or config.train.start):
-        raise ConfigError(
-            "train.freeze_encoder: the encoder would keep random weights; give model.weights, or "
-            "train.start (cen train --from RUN)"
-        )
+    _check_options(config)
     train = open_dataset(config, "train")
     check_batch(config, train)
     validation = open_dataset(config, "validation") if config.data.validation else None
@@ -92,14 +85,7 @@ def fit(
         warn_of_labels(train)
         warn_of_values(train)
         warn_of_crop(train)
-    said = {
-        **metadata(train),
-        "seen": seen_range(train),
-        "modality_dropout": config.train.modality_dropout,
-    }
-    if resume and _doubtful(Path(run_dir), train):
-        # What the run has learnt so far is not in the conventions of this version.
-        del said["conventions"]
+    said = _said_of(config, train, Path(run_dir) if resume else None)
     feeds = feeds_of(tasks, train.targets) if config.model.name == "cycle" else None
     resumed = resume and (Path(run_dir) / LAST).is_file()
     if resume and not resumed:
@@ -118,6 +104,31 @@ def fit(
         progress=progress,
         callbacks=_grids(net, validation, Path(run_dir)),
     )
+
+
+def _check_options(config: Config) -> None:
+    """Refuses what needs no data to be refused."""
+    check_machine(config.train.accelerator, config.train.devices, config.train.nodes)
+    check_compile(config.train)
+    check_loggers(config.train.loggers)
+    if config.train.freeze_encoder and not (config.model.weights or config.train.start):
+        raise ConfigError(
+            "train.freeze_encoder: the encoder would keep random weights; give model.weights, or "
+            "train.start (cen train --from RUN)"
+        )
+
+
+def _said_of(config: Config, train: AlignedDataset, resumed: Path | None) -> dict[str, Any]:
+    """What checkpoints say of the data beside the weights."""
+    said = {
+        **metadata(train),
+        "seen": seen_range(train),
+        "modality_dropout": config.train.modality_dropout,
+    }
+    if resumed is not None and _doubtful(resumed, train):
+        # What the run has learnt so far is not in the conventions of this version.
+        del said["conventions"]
+    return said
 
 
 def _check_weights(weights: str | None, run_dir: str | Path) -> None:
@@ -218,16 +229,8 @@ def _train(
     callbacks: tuple[Callback, ...],
 ) -> None:
     """Runs the trainer in a folder that is this process's own."""
-    how, last, resume_step, restored = config.train, run_dir / LAST, 0, Restored()
-    if resume and last.exists():
-        content = read_checkpoint(run_dir)
-        check_network(run_dir, content, module)
-        resume_step = int(content["global_step"])
-        if how.max_steps < resume_step:
-            raise ConfigError(
-                f"train.steps: {how.max_steps}, but the run in {run_dir} has done {resume_step}; "
-                "give more"
-            )
+    how, last, restored = config.train, run_dir / LAST, Restored()
+    resume_step = _step_of(run_dir, module, how.max_steps) if resume and last.exists() else 0
     finite, stop = FiniteLoss(how.log_every), StopRequest()
     watchers = [
         *callbacks,
@@ -272,6 +275,18 @@ def _train(
             ckpt_path=last if resume_step else None,
             weights_only=True if resume_step else None,
         )
+
+
+def _step_of(run_dir: Path, module: DensePrediction, steps: int) -> int:
+    """The step that a run is resumed from, after a check that its network and length allow it."""
+    content = read_checkpoint(run_dir)
+    check_network(run_dir, content, module)
+    done = int(content["global_step"])
+    if steps < done:
+        raise ConfigError(
+            f"train.steps: {steps}, but the run in {run_dir} has done {done}; give more"
+        )
+    return done
 
 
 @contextmanager

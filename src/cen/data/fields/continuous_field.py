@@ -19,6 +19,7 @@ class ContinuousField(FieldKind):
     described = "values in the unit of the data; NaN is missing"
     by_bands = True
     open_range = True
+    changes = ("noise", "holes")
     own_options = ("missing", "unit", "clip")
 
     def raw_values(

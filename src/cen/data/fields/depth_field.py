@@ -29,6 +29,7 @@ class DepthField(FieldKind):
     single = True
     metres = True
     uneven = True
+    changes = ("noise", "holes")
     own_options = (
         *("missing", "unit", "clip", "fill_holes", "intrinsics"),
         *("bit_rotation", "farthest", "beyond"),

@@ -27,6 +27,7 @@ class EdgeField(FieldKind):
     single = True
     picture = True
     bounded = True
+    changes = ("noise",)
     own_options = ("missing", "unit", "clip")
     file_options = ("clip",)
 

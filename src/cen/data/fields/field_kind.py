@@ -46,6 +46,7 @@ class FieldKind:
         classes: values are class numbers.
         open_range: nothing but the data say the range, so that ground truth is encoded and
             normalised as inputs are.
+        changes: options of ``augment`` for fields of this kind, beside those for all.
         own_options: options that mean something for this kind, but not for every one.
         file_options: those of them that say how files are stored.
         instead: what to do instead of giving an option that is not for this kind.
@@ -69,6 +70,7 @@ class FieldKind:
     directions: ClassVar[bool] = False
     classes: ClassVar[bool] = False
     open_range: ClassVar[bool] = False
+    changes: ClassVar[tuple[str, ...]] = ()
     own_options: ClassVar[tuple[str, ...]] = ()
     file_options: ClassVar[tuple[str, ...]] = ()
     instead: ClassVar[Mapping[str, str]] = {}

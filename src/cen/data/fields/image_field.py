@@ -14,6 +14,7 @@ from cen.data.fields.missing import measured, missing_in_file
 from cen.data.fields.normalisation import destandardised, rounded, standardised_bytes
 from cen.data.formats.bands import as_channels
 from cen.errors import DataError
+from cen.options.augmentation_options import IMAGES
 
 # Averages of ImageNet's over the colours.
 _MEAN, _STD = 0.449, 0.226
@@ -31,6 +32,7 @@ class ImageField(FieldKind):
     colours = True
     uneven = True
     measured = False
+    changes = (*IMAGES, "noise")
     instead: ClassVar[Mapping[str, str]] = {
         "missing": "; values that were measured are kind: continuous",
         "unit": "; values that were measured are kind: continuous or kind: depth",

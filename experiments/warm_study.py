@@ -20,7 +20,6 @@ import time
 import traceback
 from pathlib import Path
 
-import graphed
 from study_archive import pack
 
 from cen.cli.sources import load_config
@@ -39,8 +38,6 @@ def main() -> None:
     args = _arguments()
     end = time.monotonic() + args.seconds
     _import_all()
-    if args.graph:
-        graphed.install()
     work = {item[1].hash: item for part in args.part for item in _runs(args.out, part)}
     queue = [item for item in work.values() if item[0].needs_work(item[1])]
     print(f"{len(queue)} runs to do, {sum(r.config.train.max_steps for _, r, _ in queue)} steps")
@@ -85,7 +82,6 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--part", action="append", required=True, metavar="'STUDY OPTIONS'")
     parser.add_argument("--jobs", type=int, default=16)
     parser.add_argument("--seconds", type=float, default=540)
-    parser.add_argument("--graph", action="store_true", help="capture the step as a CUDA graph")
     parser.add_argument("--pack", type=Path, help="archive of the finished runs, without weights")
     return parser.parse_args()
 

@@ -219,6 +219,11 @@ SINGLE: tuple[tuple[str, str], ...] = (
     (f"{TRAIN} --train.stages.0.steps 3", "is no index of a list"),
     (f"{TRAIN} --train.schedule staged", "train.stages"),
     (f"{TRAIN} --train.accelerator gpu", "train.accelerator: gpu"),
+    (f"{TRAIN} --train.compile cuda_graphs", "train.compile: cuda_graphs needs a CUDA GPU"),
+    (
+        f"{TRAIN} --train.compile cuda_graphs --train.accumulate 2",
+        "train.compile: cuda_graphs keeps the gradients of one pass alone",
+    ),
     (f"{TRAIN} --train.devices 3", "cannot be dealt out"),
     (f"{TRAIN} --train.batch_size 1000000 --data.transforms.crop [8192,8192]", "GiB"),
     (f"{TRAIN} --model.inputs '{{rgb: 3'", "not valid YAML"),

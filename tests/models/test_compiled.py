@@ -12,7 +12,7 @@ from torch import nn
 import cen
 from cen.bench.scales import set_rate
 from cen.errors import ConfigError
-from cen.models.compiled import STEPS_TO_PAY, CompiledNetwork, check_compiler, compiles
+from cen.models.compiled import STEPS_TO_PAY, Compiled, check_compiler, compiles
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
 
@@ -25,6 +25,7 @@ CPU, GPU = torch.device("cpu"), torch.device("cuda")
         ("auto", GPU, STEPS_TO_PAY, True),
         (True, CPU, 1, True),
         (False, GPU, 10 * STEPS_TO_PAY, False),
+        ("cuda_graphs", GPU, 1, True),
     ],
 )
 def test_auto_is_for_long_runs_on_a_gpu(
@@ -67,13 +68,32 @@ def test_a_compiled_network_gives_what_it_gave(monkeypatch: pytest.MonkeyPatch) 
     agrees(small(), [("rgb", "depth"), ("depth",)])
 
 
+def test_cuda_graphs_are_asked_of_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Without a GPU the mode compiles, and captures nothing: what is computed is the same.
+    asked = []
+
+    def compile_it(module: nn.Module, mode: str | None) -> Any:
+        asked.append(mode)
+        return module
+
+    monkeypatch.setattr(torch, "compile", compile_it)
+    marked: list[bool] = []
+    monkeypatch.setattr(torch.compiler, "cudagraph_mark_step_begin", lambda: marked.append(True))
+    net, given = small(), {"rgb": torch.randn(1, 3, 32, 32), "depth": torch.randn(1, 1, 32, 32)}
+    for graphs in (True, False):
+        got = Compiled(net, "train.compile", graphs)(given)["segmentation"].ensemble
+        assert torch.equal(got, net(given)["segmentation"].ensemble)
+    assert asked == ["reduce-overhead", None]
+    assert len(marked) == 1
+
+
 @pytest.mark.slow
 def test_code_that_is_generated_gives_what_it_gave() -> None:
     agrees(small(), [("rgb", "depth")])
 
 
 def agrees(net: nn.Module, subsets: list[tuple[str, ...]]) -> None:
-    compiled = CompiledNetwork(net, "train.compile")
+    compiled = Compiled(net, "train.compile")
     inputs = {"rgb": torch.randn(2, 3, 32, 64), "depth": torch.randn(2, 1, 32, 64)}
     for names in subsets:
         given = {name: inputs[name] for name in names}
@@ -91,7 +111,7 @@ def test_what_cannot_be_compiled_is_told_in_one_line() -> None:
         def forward(self, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
             return inputs["x"] * 2
 
-    compiled = CompiledNetwork(Double(), "train.compile")
+    compiled = Compiled(Double(), "train.compile")
     compiled._compiled = torch.compile(Double(), backend=broken)
     with pytest.raises(ConfigError, match=r"train\.compile: torch\.compile of PyTorch .* failed"):
         compiled({"x": torch.ones(2)})

@@ -2,12 +2,14 @@
 
 import copy
 import pickle
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
 
 from cen.bench.scales import set_rate
+from cen.errors import ConfigError
 from cen.models import build
 from cen.predict.folding_on_demand import FoldingOnDemand
 
@@ -49,6 +51,33 @@ def test_what_is_run(rate, wanted, folds):
     given = inputs()
     expected = predicted(net, given)
     np.testing.assert_allclose(predicted(found.network(), given), expected, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_what_is_compiled_gives_the_same(wanted, monkeypatch):
+    # Traced as for any back end; tests/models/test_compiled.py generates code.
+    graphs = []
+
+    def back_end(graph, example):
+        graphs.append(graph)
+        return graph
+
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend=back_end))
+    net, given = network(0.8), inputs()
+    found = FoldingOnDemand(net, wanted, compile=True)
+    for names in (("rgb", "depth"), ("depth",)):
+        part = {name: given[name] for name in names}
+        got, expected = predicted(found.network(), part), predicted(net, part)
+        np.testing.assert_allclose(got, expected, rtol=1e-3, atol=1e-5)
+    assert len(graphs) == 2
+    assert "predictions" not in vars(net)
+    assert pickle.loads(pickle.dumps(found))._compile
+
+
+def test_without_a_compiler_nothing_is_compiled(monkeypatch):
+    monkeypatch.setattr("shutil.which", lambda name: None)
+    with pytest.raises(ConfigError, match=r"compile: .*C\+\+ compiler"):
+        FoldingOnDemand(network(0.8), None, compile=True)
 
 
 def test_weights_that_change_are_folded_again():

@@ -17,7 +17,7 @@ from tests.training.toy import REFINENET, Blocks, same, toy_config, toy_network
 import cen
 from cen.errors import ConfigError
 from cen.losses import fusion_loss
-from cen.models.compiled import CompiledNetwork
+from cen.models.compiled import Compiled
 from cen.options.training_options import TrainConfig
 from cen.training import score_network, train_network
 from cen.training.batches import FusionData
@@ -69,7 +69,7 @@ def test_compiled_steps_are_those_of_the_network(monkeypatch: pytest.MonkeyPatch
     nets = [toy_network(), toy_network()]
     for net, compile_it in zip(nets, (False, True), strict=True):
         module = run(DensePrediction(net, TrainConfig(steps=2, compile=compile_it)), steps=2)
-        assert isinstance(module.run_net, CompiledNetwork) == compile_it
+        assert isinstance(module.run_net, Compiled) == compile_it
     assert same(nets[0].state_dict(), nets[1].state_dict())
 
 

@@ -70,6 +70,7 @@ class Plan(nn.Module):
         layers: What folding makes of each convolution.
         unfolded: How often each function without a rule got a packed tensor.
         reason: Why there is no graph.
+        run: What is called in place of the graph, and gives the same; None: the graph itself.
     """
 
     def __init__(self) -> None:
@@ -80,6 +81,7 @@ class Plan(nn.Module):
         self.reason = ""
         self.sized = False
         self.results: Any = None
+        self.run: Callable[..., Any] | None = None
 
     @property
     def saved(self) -> float:
@@ -89,13 +91,13 @@ class Plan(nn.Module):
 
     def refuse(self, reason: str) -> Plan:
         """Lets the network run as it is."""
-        self.graph, self.results, self.reason = None, None, reason
+        self.graph, self.run, self.results, self.reason = None, None, None, reason
         return self
 
     def forward(self, tensors: list[Tensor]) -> Any:
         """The results, nested as the network's."""
         assert self.graph is not None
-        found = self.graph(*tensors)
+        found = (self.run or self.graph)(*tensors)
         leaves, spec = self.results
         return pytree.tree_unflatten([found[k] if k >= 0 else value for k, value in leaves], spec)
 
@@ -128,6 +130,8 @@ class FoldedNetwork(nn.Module):
     Attributes:
         net: A copy of the network, unfolded, whose predictions come from the graphs.
         saved: Share of the multiply-adds that must go; where they do not, it is run as it is.
+        prepare: What makes of a graph that which is called in its place, such as ``torch.compile``;
+            of those that are recorded from then on. None: nothing.
     """
 
     def __init__(self, net: nn.Module, saved: float = 0.0) -> None:
@@ -138,6 +142,7 @@ class FoldedNetwork(nn.Module):
                 f"{described(net)}"
             )
         self.saved = saved
+        self.prepare: Callable[[fx.GraphModule], Callable[..., Any]] | None = None
         self._plans: dict[Any, Plan] = {}
         self._last: Plan | None = None
         made: Any = copy.deepcopy(net).requires_grad_(False)
@@ -206,6 +211,8 @@ class FoldedNetwork(nn.Module):
                 plan = Plan().refuse(f"{_MOST_PLANS} graphs for other inputs are kept already")
             else:
                 plan = self._compared(leaves, spec)
+                if self.prepare is not None and plan.graph is not None:
+                    plan.run = self.prepare(plan.graph)
             self._plans[key] = plan
             if plan.sized and isinstance(key[0], str):
                 self._plans[key, tuple(x.shape for x in leaves if isinstance(x, Tensor))] = plan

@@ -5,11 +5,11 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable
 from typing import Any, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch._dynamo.exc import TorchDynamoException
 
 from cen.errors import ConfigError
@@ -22,17 +22,20 @@ compiling (docs/results/speed.md), which is why none of them is compiled for unl
 """
 
 
-def compiles(asked: bool | Literal["auto"], device: torch.device, steps: int) -> bool:
+Compiling = bool | Literal["auto", "cuda_graphs"]
+
+
+def compiles(asked: Compiling, device: torch.device, steps: int) -> bool:
     """Whether training is compiled, by its device and length alone, so that runs can be repeated.
 
     Args:
         asked: what the configuration says; "auto": on a CUDA GPU that Triton compiles for, in runs
-            of at least `STEPS_TO_PAY` steps.
+            of at least `STEPS_TO_PAY` steps; "cuda_graphs": with its kernels launched together.
         device: where it runs.
         steps: length of the whole run.
     """
     if asked != "auto":
-        return asked
+        return bool(asked)
     return device.type == "cuda" and steps >= STEPS_TO_PAY and _triton()
 
 
@@ -61,30 +64,36 @@ def _triton() -> bool:
     return importlib.util.find_spec("triton") is not None
 
 
-class CompiledNetwork:
-    """The call of a network, compiled: the same up to rounding, but for the draws of dropout.
+class Compiled:
+    """The call of a module, compiled: the same up to rounding, but for the draws of dropout.
 
     A graph is compiled at the first call, and again for another subset of modalities, other sizes
     (from the third on for all of them) and another mode. No module, so that a trainer that holds
     one sees the parameters of the network once.
 
     Args:
-        net: the network; its weights and mode stay its own.
+        module: a network, or a function of one; its weights and mode stay its own.
         key: what asked for it, for messages.
+        graphs: on a CUDA GPU, launch all kernels of a pass at once, as a CUDA graph. What a call
+            gives is then overwritten by the next one.
     """
 
-    def __init__(self, net: nn.Module, key: str) -> None:
-        self._compiled = torch.compile(net)
-        self._key = key
+    def __init__(
+        self, module: nn.Module | Callable[..., Any], key: str, graphs: bool = False
+    ) -> None:
+        self._compiled = torch.compile(module, mode="reduce-overhead" if graphs else None)
+        self._key, self._graphs = key, graphs
 
-    def __call__(self, inputs: Mapping[str, Tensor], **options: Any) -> Any:
-        """What the network gives; arguments as its own.
+    def __call__(self, *inputs: Any, **options: Any) -> Any:
+        """What the module gives; arguments as its own.
 
         Raises:
             ConfigError: PyTorch cannot compile it here.
         """
+        if self._graphs:
+            torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
         try:
-            return self._compiled(inputs, **options)
+            return self._compiled(*inputs, **options)
         except TorchDynamoException as failed:
             reason = next((line for line in str(failed).splitlines() if line.strip()), "")
             raise ConfigError(

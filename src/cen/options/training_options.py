@@ -118,7 +118,9 @@ class TrainConfig:
         precision: Number format, as Lightning names it.
         compile: Training steps run the network compiled by ``torch.compile``, the same up to
             rounding, after a minute or more of compiling; ``auto``: on a CUDA GPU, in runs of at
-            least 5,000 steps (docs/training.md).
+            least 5,000 steps; ``cuda_graphs``: on such a GPU, and with the kernels of a pass
+            launched at once, for networks so small that launching takes longer than computing
+            (docs/training.md).
         accelerator: ``cpu``, ``gpu``, or ``auto``: a GPU where there is one.
         devices: Number of GPUs, or of CPU processes; with ``nodes`` of each machine.
         nodes: Number of machines, on each of which srun or torchrun starts the command
@@ -166,7 +168,7 @@ class TrainConfig:
     cycle_weight: Amount = 10.0
     generator_mode: Literal["eval", "instance", "released"] = "eval"
     precision: Literal["32-true", "bf16-mixed", "16-mixed", "64-true"] = "32-true"
-    compile: Literal["auto"] | bool = "auto"
+    compile: Literal["auto", "cuda_graphs"] | bool = "auto"
     accelerator: Literal["auto", "cpu", "gpu"] = "auto"
     devices: Annotated[int, Within(1, 1024)] = 1
     nodes: Annotated[int, Within(1, 10000)] = 1
@@ -232,6 +234,11 @@ class TrainConfig:
 
     def _check_accumulation(self) -> None:
         """Refuses what needs the gradient of a whole batch at once."""
+        if self.accumulate > 1 and self.compile == "cuda_graphs":
+            raise ConfigError(
+                "train.compile: cuda_graphs keeps the gradients of one pass alone, and "
+                "train.accumulate adds those of several; say true"
+            )
         if self.accumulate > 1 and self.adversarial != "none":
             raise ConfigError("train.accumulate: is not for adversarial training; leave it out")
         if self.accumulate > 1 and self.weighting not in ("fixed", "uncertainty"):

@@ -11,12 +11,7 @@ from numpy.typing import NDArray
 
 from cen.data import Modality
 from cen.data.tools.training_range import far_from, without_colours
-from cen.errors import (
-    CenWarning,
-    ConfigError,
-    StreamError,
-    did_you_mean,
-)
+from cen.errors import CenWarning, ConfigError, StreamError, did_you_mean
 from cen.models import ChannelExchangeNetwork
 from cen.models.network_file import opened
 from cen.predict.absence import absence
@@ -80,14 +75,16 @@ class Predictor:
         fold: compute once what exchange made common, see `cen.fold`: the same up to rounding.
             None: where at least a quarter of the own channels is exchanged and a tenth of the
             multiply-adds is saved; in "fp32" alone.
+        compile: run it by ``torch.compile``, which takes a minute or two for each subset of the
+            modalities and each of the first sizes: for many pictures alone.
         precision: of what is computed: "fp32", or "bf16" and "fp16", which are faster on devices
             made for them and differ in the last of their 8 and 11 bits.
 
     Raises:
         CheckpointError: nothing says how a modality is preprocessed.
         ConfigError: ``output`` is unknown or no segmentation, ``unit`` is no length, no modality
-            of the network is of kind depth, so that it would change nothing, or there is no such
-            tile, scale or precision.
+            of the network is of kind depth, so that it would change nothing, there is no such tile,
+            scale or precision, or nothing here compiles.
 
     Example:
         ``Predictor("runs/demo")({"rgb": "a.png", "depth": "b.png"}).save("out")``
@@ -107,6 +104,7 @@ class Predictor:
         flip: bool = False,
         precision: Precision = "fp32",
         fold: bool | None = None,
+        compile: bool = False,
     ) -> None:
         self.views = Views(tile, tuple(scales), flip, precision)
         self._source = net if isinstance(net, str | Path) else source
@@ -116,7 +114,7 @@ class Predictor:
         if device is not None:
             self.net.to(device)
         self._evaluating = Evaluating(self.net)
-        self._folding = FoldingOnDemand(self.net, fold if precision == "fp32" else False)
+        self._folding = FoldingOnDemand(self.net, fold if precision == "fp32" else False, compile)
         self.modalities = stored_modalities(self.net, preprocessing)
         self._reading = of_unit(self.modalities, unit)
         targets = self.net.metadata.get("targets") or {}

@@ -38,7 +38,11 @@ def check_machine(accelerator: str, devices: int, nodes: int = 1) -> None:
 def check_compile(how: TrainConfig) -> None:
     """Refuses ``train.compile`` where nothing here compiles."""
     gpu = how.accelerator != "cpu" and CUDAAccelerator.is_available()
-    if how.compile is True:
+    if how.compile == "cuda_graphs" and not gpu:
+        raise ConfigError(
+            "train.compile: cuda_graphs needs a CUDA GPU, and this run has none; say true or auto"
+        )
+    if how.compile not in ("auto", False):
         check_compiler("train.compile", torch.device("cuda" if gpu else "cpu"))
 
 

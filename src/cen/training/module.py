@@ -14,7 +14,7 @@ from cen import exchange
 from cen.errors import ConfigError, ShapeError
 from cen.losses import fusion_loss, output_losses
 from cen.models import ChannelExchangeNetwork, Output
-from cen.models.compiled import CompiledNetwork, compiles
+from cen.models.compiled import Compiled, compiles
 from cen.optim import Schedule, build_optimizer, freeze_encoder, param_groups
 from cen.options.training_options import TrainConfig
 from cen.stream import Stream, input_of
@@ -119,7 +119,8 @@ class DensePrediction(LightningModule):
         """Compiles the network for the training steps where that is asked for or pays."""
         how = self.how  # a graph does not put weights together that are dealt out
         if how.strategy != "fsdp" and compiles(how.compile, self.device, how.max_steps):
-            self.run_net = CompiledNetwork(self.net, "train.compile")
+            graphs = how.compile == "cuda_graphs"
+            self.run_net = Compiled(self.net, "train.compile", graphs)
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Seeds the step, draws its modalities, sets its learning rates."""

@@ -46,6 +46,24 @@ def test_a_configuration_names_layout_root_and_fields(
         assert json.loads(capsys.readouterr().out)["units"] == {}
 
 
+def test_weights_that_would_be_fetched_are_nothing_to_a_check(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text(f"data: {{root: {root}}}\nmodel: {{weights: 'https://example.org/w.pth'}}\n")
+    assert cli.main(["data", str(file), "check"]) == 0
+    assert "nothing is wrong" in capsys.readouterr().out
+
+
+def test_what_is_wrong_with_every_split_is_told_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["data", "folder", "check", str(tmp_path)]) == 1
+    out = " ".join(capsys.readouterr().out.split())
+    assert out.count("a folder needs a dataset.yaml") == 1
+    assert "(in every split) 1 error" in out
+
+
 def test_rooms_need_no_files(capsys: pytest.CaptureFixture[str]) -> None:
     words = ["data", "rooms", "check", "--fields", "all", "--split", "test", "--json"]
     assert cli.main([*words, "--data.options.test", "2"]) == 0

@@ -16,9 +16,7 @@ from torch.utils.data import Dataset
 from cen.config import Config
 from cen.conventions import normals_in_doubt
 from cen.data import AlignedDataset
-from cen.data.tools.label_facts import warn_of_labels
-from cen.data.tools.training_range import seen_range, warn_of_crop
-from cen.data.tools.value_ranges import warn_of_values
+from cen.data.tools.training_range import seen_range
 from cen.errors import CheckpointError, ConfigError
 from cen.fetching import is_url
 from cen.files import NETWORKS
@@ -28,6 +26,7 @@ from cen.models.network_file import read_header
 from cen.options.training_options import TrainConfig
 from cen.training.batches import FusionData, reading_in_processes
 from cen.training.callbacks import ExchangeMonitor, FiniteLoss, RunProgress, StepLog
+from cen.training.data_warnings import warn_of_data
 from cen.training.generation.cycle_fusion import feeds_of
 from cen.training.json_files import first_process
 from cen.training.lightning_hints import quiet
@@ -82,9 +81,7 @@ def fit(
     torch.manual_seed(config.seed)
     tasks = tasks_of(config, train)
     if not resume and first_process():
-        warn_of_labels(train)
-        warn_of_values(train)
-        warn_of_crop(train)
+        warn_of_data(config, run_dir, train)
     said = _said_of(config, train, Path(run_dir) if resume else None)
     feeds = feeds_of(tasks, train.targets) if config.model.name == "cycle" else None
     resumed = resume and (Path(run_dir) / LAST).is_file()

@@ -6,7 +6,7 @@ import pytest
 
 from cen.data.formats.pictures import write_png
 from cen.data.readers.opening import DatasetRecipe
-from cen.data.tools.checking import Report, check_data, likely_units
+from cen.data.tools.checking import Report, check_data
 from cen.data.tools.parallel import default_workers, over_samples
 from cen.errors import ConfigError, DataError
 
@@ -16,6 +16,9 @@ def root(layouts, tmp_path):
     """A copy that a test may spoil."""
     shutil.copytree(layouts("nyudv2"), tmp_path / "data")
     return tmp_path / "data"
+
+
+SOME = ("train", "test")
 
 
 def kinds(report: Report) -> set[str]:
@@ -91,22 +94,6 @@ def test_a_wrong_unit_is_told_with_the_likely_one(layouts, unit, severity, text)
     assert text in finding.text
 
 
-@pytest.mark.parametrize(
-    ("stored", "units"),
-    [
-        (2.8, [1.0]),
-        (280, [0.01]),
-        (2040, [0.001, 1 / 512]),  # both are usual: the user is told of both
-        (28000, [0.0001]),
-        (9000, [0.001]),
-        (2.8e9, []),
-        (1e-4, []),
-    ],
-)
-def test_likely_units(stored, units):
-    assert likely_units(stored) == units
-
-
 def test_the_same_frame_in_two_splits_is_an_error_and_within_one_a_note(root):
     for name in ("test_00002", "train_00001"):
         for folder in ("rgb", "depth", "masks"):
@@ -151,6 +138,25 @@ def test_a_wrong_field_is_misuse_and_a_broken_split_a_finding(root):
     report = check_data(DatasetRecipe("nyudv2", str(root)))
     assert [(f.kind, f.split) for f in report.findings] == [("layout", "test")]
     assert list(report.splits) == ["train", "validation"]
+
+
+def test_what_holds_for_several_splits_is_told_once_with_their_names(root):
+    (root / "train.txt").unlink()
+    report = check_data(DatasetRecipe("nyudv2", str(root)))
+    assert [(f.kind, f.split) for f in report.findings] == [("layout", "train, validation")]
+    shutil.rmtree(root)
+    report = check_data(DatasetRecipe("nyudv2", str(root)))
+    assert {f.kind for f in report.findings} == {"layout"}
+    assert len({f.text for f in report.findings}) == len(report.findings)
+
+
+def test_grey_pictures_are_counted_over_all_splits(root):
+    for name in ("train_00000", "train_00001", "test_00002"):
+        grey = np.random.default_rng(0).integers(0, 255, (32, 40, 1), np.uint8)
+        write_png(root / "rgb" / f"{name}.png", np.repeat(grey, 3, axis=2))
+    report = check_data(DatasetRecipe("nyudv2", str(root), common={"validation": 0.0}), SOME)
+    (told,) = (f.text for f in report.findings if f.kind == "values")
+    assert told == ("rgb: 3 of 11 pictures are grey, read as three channels (train 2, test 1)")
 
 
 def _squares(dataset, part):

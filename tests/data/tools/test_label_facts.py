@@ -38,7 +38,7 @@ def told(root, **common):
 def warned(root, **options):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        warn_of_labels(AlignedFolder(root, "train", **options))
+        warn_of_labels(AlignedFolder(root, "train", **options), "cen data x check")
     assert all(one.category is CenWarning for one in caught)
     return [str(one.message) for one in caught]
 
@@ -112,7 +112,7 @@ def test_a_look_that_has_no_time_says_how_much_it_saw(root):
     say(root, outputs__segmentation__classes=["road", "person", "car", "ghost"])
     data = AlignedFolder(root, "train")
     with pytest.warns(CenWarning, match=rf"the 1 of {len(data)} training samples"):
-        warn_of_labels(data, seconds=0.0)
+        warn_of_labels(data, "cen data x check", seconds=0.0)
 
 
 def test_more_classes_than_255_need_another_ignored_value(root):

@@ -179,12 +179,12 @@ def test_training_warns_of_a_sentinel_that_nobody_declared(tmp_path, value):
     for n in range(8):
         tifffile.imwrite(tmp_path / "height" / f"{n}.tif", field(n, value), metadata=None)
     with pytest.warns(CenWarning, match=r"height: \d+ pixels .* are exactly .*say missing"):
-        warn_of_values(source.open("train"))
+        warn_of_values(source.open("train"), "cen data x check")
     declared = YAML.replace("MORE", f", missing: [{value:.9e}]")
     (tmp_path / "dataset.yaml").write_text(declared)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        warn_of_values(source.open("train"))
+        warn_of_values(source.open("train"), "cen data x check")
 
 
 def test_training_warns_of_negative_depth(tmp_path):
@@ -196,7 +196,7 @@ def test_training_warns_of_negative_depth(tmp_path):
     text = YAML.replace("kind: continuous, unit: 0.5MORE", "kind: depth, unit: 1")
     (tmp_path / "dataset.yaml").write_text(text)
     with pytest.warns(CenWarning, match="negative depth, down to -1 m.*say missing: \\[0, -1\\]"):
-        warn_of_values(source.open("train"))
+        warn_of_values(source.open("train"), "cen data x check")
 
 
 def test_pictures_of_floats_have_holes_too(tmp_path):

@@ -14,6 +14,7 @@ from cen.cli.parser import Parser
 
 if TYPE_CHECKING:
     from cen.data.tools.checking import Report
+    from cen.data.tools.findings import Finding
 
 _SHOWN = 20
 # Of more classes than this those that do not occur are counted, not listed.
@@ -126,7 +127,7 @@ def _lines(report: Report) -> list[RenderableType]:
         kinds = Counter(f.kind for f in report.findings if f.severity == severity)
         for kind, count in kinds.items():
             some = [f for f in report.findings if (f.kind, f.severity) == (kind, severity)]
-            lines += [f"{severity}: {kind}: {_line(f.place, f.text)}" for f in some[:_SHOWN]]
+            lines += [f"{severity}: {kind}: {_line(f)}" for f in some[:_SHOWN]]
             if count > _SHOWN:
                 lines.append(f"{severity}: {kind}: and {count - _SHOWN} more; --json names all")
     total = len(report.errors)
@@ -134,5 +135,11 @@ def _lines(report: Report) -> list[RenderableType]:
     return lines
 
 
-def _line(place: str, text: str) -> str:
-    return text if place in text else f"{place}: {text}"
+def _line(finding: Finding) -> str:
+    """What is wrong and where."""
+    place, text = finding.place, finding.text
+    told = text if place in text else f"{place}: {text}"
+    if finding.kind != "layout":  # other texts name the split where it matters
+        return told
+    where = "every split" if finding.split == "all" else finding.split
+    return f"{told} (in {where})"

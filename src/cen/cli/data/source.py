@@ -62,7 +62,8 @@ def source_of(args: argparse.Namespace) -> DatasetRecipe:
     if args.name not in names and os.sep not in args.name and not Path(args.name).suffix:
         raise ConfigError(f"{args.name}: no layout and no configuration{nearest(args.name, names)}")
     root = {"data.root": args.root} if args.root else {}
-    config = sources.load_config(args.name, {**args.free, **root})
+    # Weights are not read, wherever they come from.
+    config = sources.load_config(args.name, {**args.free, **root, "model.weights": "null"})
     sources.need_data(config)
     from cen.training.setup import data_source
 

@@ -273,7 +273,8 @@ def _description(store: Store) -> dict[str, Any]:
     if not isinstance(description, dict) or any(key not in description for key in keys):
         raise DataError(
             f"{place}: does not describe shards; it must have {', '.join(keys)}. "
-            "cen data NAME convert writes it"
+            f"shards are written by: cen data CONFIG convert --out {store.root}, CONFIG being the "
+            "configuration of what they are made of"
         )
     return description
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import combinations
-from math import isfinite, log
+from math import isfinite
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,7 +17,8 @@ from cen.data.fields.modality import Modality
 from cen.data.readers.aligned import AlignedDataset
 from cen.data.readers.opening import DatasetRecipe
 from cen.data.readers.splitting import SPLITS, Split
-from cen.data.tools.findings import DepthFacts, Facts, Finding, Severity, check_samples
+from cen.data.tools.depth_units import unit_doubt
+from cen.data.tools.findings import Facts, Finding, Severity, check_samples
 from cen.data.tools.label_facts import blurred, doubts
 from cen.data.tools.neighbours import parted_film
 from cen.data.tools.normal_facts import judged
@@ -25,20 +26,6 @@ from cen.data.tools.parallel import over_samples
 from cen.data.tools.value_ranges import describe_strange
 from cen.errors import DataError
 
-UNITS = {
-    0.001: "millimetres",
-    1.0: "metres",
-    0.01: "centimetres",
-    0.0001: "tenths of a millimetre",
-    1 / 512: "1/512 m, as in Taskonomy",
-    1 / 256: "1/256 m, as in KITTI",
-}
-"""Metres per stored value, as depth files have it; the commonest first."""
-
-# Half of the pixels of a usual picture are at least and at most so far away, in metres.
-_NEAR, _FAR = 0.2, 100.0
-_UNUSUAL = 20.0
-_USUAL = 3.0
 _TOLD_DUPLICATES = 1000
 # So many samples that lack files are named one by one.
 _TOLD_MISSING = 20
@@ -138,6 +125,7 @@ def check_data(
     """
     report = Report()
     opened: dict[str, AlignedDataset] = {}
+    closed: dict[str, list[str]] = {}
     read: dict[str, Modality] = {}
 
     def doubt(doubts: Iterable[Doubt]) -> None:
@@ -148,7 +136,7 @@ def check_data(
         try:
             dataset = opened[split] = source.open(split, tolerant=True)
         except DataError as error:
-            doubt([Doubt("layout", str(error), "error", split)])
+            closed.setdefault(str(error), []).append(split)
             continue
         facts = report.splits[split] = Facts()
         for part, more in over_samples(check_samples, dataset, workers=workers):
@@ -159,11 +147,10 @@ def check_data(
         report.findings += _summarised(facts, split, source.root)
         if source.layout == "folder":  # others are split as whoever published them says
             doubt(_judge_size(facts, split))
-        doubt(_judge_grey(facts, split))
-        doubt(_judge_nodata(read, facts, split))
         report.classes = {name: known.names for name, known in dataset.labels.items()}
         report.axes |= _axes(dataset)
         report.ignore_index = dataset.ignore_index
+    doubt(_judge_closed(closed))
     report.units = {n: m.unit_or_one for n, m in read.items() if m.field_kind.metres}
     measured = {band.partition("[")[0] for band in report.total.ranges} - set(report.units)
     report.steps = {n: m.unit_or_one for n, m in read.items() if n in measured}
@@ -180,12 +167,15 @@ def _judge_whole(
     for dataset in list(opened.values())[:1]:
         yield from _judge_labels(dataset, report)
     yield from _judge_files(report.total)
+    yield from _judge_grey(report)
+    yield from _judge_nodata(read, report.total)
     yield from _judge_ranges(report.total, read)
     for name, normals in report.total.normals.items():
         for text in judged(name, report.axes.get(name, "+x +y +z"), normals):
             yield Doubt("normal", text, "error")
     for name, depth in report.total.depth.items():
-        yield from _judge_unit(name, report.units[name], depth)
+        if (found := unit_doubt(name, report.units[name], depth.medians)) is not None:
+            yield Doubt("unit", found.text, "error" if found.severe else "note")
 
 
 def _summarised(facts: Facts, split: str, root: str) -> list[Finding]:
@@ -259,17 +249,26 @@ def _judge_size(facts: Facts, split: str) -> Iterator[Doubt]:
         )
 
 
-def _judge_grey(facts: Facts, split: str) -> Iterator[Doubt]:
+def _judge_closed(closed: Mapping[str, Sequence[str]]) -> Iterator[Doubt]:
+    """Why splits cannot be opened: each reason once, with the splits that it holds for."""
+    for text, splits in closed.items():
+        where = "all" if len(splits) == len(SPLITS) else ", ".join(splits)
+        yield Doubt("layout", text, "error", where)
+
+
+def _judge_grey(report: Report) -> Iterator[Doubt]:
     """Files with fewer bands than are read of them."""
-    for name, count in facts.grey.items():
+    for name, count in report.total.grey.items():
         if count:
-            text = f"{name}: {count} of {facts.samples} pictures are grey, read as three channels"
-            yield Doubt("values", text, split=split)
+            found = {split: facts.grey[name] for split, facts in report.splits.items()}
+            where = ", ".join(f"{split} {grey}" for split, grey in found.items() if grey)
+            text = f"{count} of {report.total.samples} pictures are grey, read as three channels"
+            yield Doubt("values", f"{name}: {text} ({where})")
 
 
-def _judge_nodata(read: Mapping[str, Modality], facts: Facts, split: str) -> Iterator[Doubt]:
+def _judge_nodata(read: Mapping[str, Modality], total: Facts) -> Iterator[Doubt]:
     """What files call no data and the description does not name."""
-    for (name, nodata), count in facts.nodata.items():
+    for (name, nodata), count in total.nodata.items():
         field = read[name]
         missing = field.missing
         tag = f"{name}: the no-data tag of {count} TIFF files says {nodata:.9g}"
@@ -288,7 +287,7 @@ def _judge_nodata(read: Mapping[str, Modality], facts: Facts, split: str) -> Ite
             text = f"{tag}; it is read as missing{others}"
         else:
             continue
-        yield Doubt("values", text, split=split)
+        yield Doubt("values", text)
 
 
 def _judge_ranges(total: Facts, read: Mapping[str, Modality]) -> Iterator[Doubt]:
@@ -296,48 +295,6 @@ def _judge_ranges(total: Facts, read: Mapping[str, Modality]) -> Iterator[Doubt]
     for band, values in total.ranges.items():
         for text, absurd in describe_strange(band, values, read[band.partition("[")[0]]):
             yield Doubt("values", text, "error" if absurd else "note")
-
-
-def _judge_unit(name: str, unit: float, depth: DepthFacts) -> Iterator[Doubt]:
-    """Calls out metres read as millimetres and the like."""
-    if not depth.medians:
-        return
-    median = float(np.median(depth.medians))
-    if _NEAR <= median <= _UNUSUAL or median <= 0:
-        return
-    side = "beyond" if median > _UNUSUAL else "nearer than"
-    claim = (
-        f"{name}: with unit {unit:g} ({_named(unit)}) half of the depth is {side} {median:.3g} m"
-    )
-    likely = [other for other in likely_units(median / unit) if other != unit]
-    choices = [
-        f"in {_named(other)}: unit {other:.10g} makes it {median / unit * other:.3g} m"
-        for other in likely
-    ]
-    advice = (
-        f"the files are more likely {', or '.join(choices)}; set data.modalities.{name}.unit"
-        if choices
-        else "no usual unit explains it; is this a depth map?"
-    )
-    severe = median < _NEAR or median > _FAR
-    yield Doubt("unit", f"{claim}; {advice}", "error" if severe else "note")
-
-
-def likely_units(stored: float) -> list[float]:
-    """The units that make a median of stored values a usual distance, the commonest first.
-
-    All that bring it within a factor of 2 of 3 m, else the one that comes closest; empty where none
-    makes it the distance of a picture.
-    """
-    distance = {unit: abs(log(stored * unit / _USUAL)) for unit in UNITS}
-    near = [unit for unit in UNITS if distance[unit] <= log(2.0)]
-    best = min(distance, key=lambda unit: distance[unit])
-    return near or [best] * (_NEAR <= stored * best <= _UNUSUAL)
-
-
-def _named(unit: float) -> str:
-    near = [name for known, name in UNITS.items() if abs(known / unit - 1) < 1e-3]
-    return near[0] if near else f"{unit:g} m"
 
 
 def _repeated(

@@ -41,7 +41,7 @@ class Finding:
     Attributes:
         kind: missing, unreadable, size, label, depth, unit, values, constant, duplicate,
             neighbours, split, layout.
-        split: in which split.
+        split: in which split; several with commas between them, or ``all``.
         place: the sample as its data set names it (list and line, or file).
         files: the files it is about.
         text: what is wrong and what to do.

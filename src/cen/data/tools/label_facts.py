@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cen.data.tools.training_range import READ_ALL
 from cen.errors import CenWarning, DataError
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def doubts(
         )
 
 
-def warn_of_labels(dataset: AlignedDataset, seconds: float = _SECONDS) -> None:
+def warn_of_labels(dataset: AlignedDataset, check: str, seconds: float = _SECONDS) -> None:
     """Warns of doubtful labels before they are trained on.
 
     Label maps from all over the split are read until every class was seen and some more, or for
@@ -65,6 +66,7 @@ def warn_of_labels(dataset: AlignedDataset, seconds: float = _SECONDS) -> None:
 
     Args:
         dataset: a training split.
+        check: the command that reads every file.
         seconds: how long to look, over all label fields.
     """
     fields = [name for name in dataset.targets if name in dataset.labels]
@@ -75,7 +77,7 @@ def warn_of_labels(dataset: AlignedDataset, seconds: float = _SECONDS) -> None:
         if looked < len(dataset):
             where = f"the {looked} of {len(dataset)} training samples that were looked at"
         for text in doubts(dataset, name, training, where):
-            warnings.warn(f"{text}. cen data NAME check reads every file", CenWarning, stacklevel=3)
+            warnings.warn(f"{text}. {READ_ALL}{check}", CenWarning, stacklevel=3)
 
 
 def _look(dataset: AlignedDataset, field: str, until: float) -> tuple[Counter[int], int]:

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 _FACTOR = 2.5
 _PERCENTILES = (2.0, 98.0)
 
+READ_ALL = "Every file is read by: "
+"""What stands before a command that does it, in warnings that are of some frames."""
+
 
 def seen_range(dataset: AlignedDataset, frames: int = 16) -> dict[str, dict[str, Any]]:
     """How far away things are in a data set, and whether its pictures have colours.

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cen.data.tools.parallel import Addable
-from cen.data.tools.training_range import some_frames
+from cen.data.tools.training_range import READ_ALL, some_frames
 from cen.errors import CenWarning
 
 if TYPE_CHECKING:
@@ -155,8 +155,13 @@ def _stored(value: float, step: float) -> float:
     return whole if abs(stored - whole) <= 1e-6 * abs(stored) else stored
 
 
-def warn_of_values(dataset: AlignedDataset) -> None:
-    """Warns of values that can be no measurements before they are trained on, by some frames."""
+def warn_of_values(dataset: AlignedDataset, check: str) -> None:
+    """Warns of values that can be no measurements before they are trained on, by some frames.
+
+    Args:
+        dataset: a training split.
+        check: the command that reads every file.
+    """
     for name, modality in {**dataset.modalities, **dataset.targets}.items():
         if modality.field_kind.bounded:
             continue
@@ -168,8 +173,7 @@ def warn_of_values(dataset: AlignedDataset) -> None:
                 ranges.setdefault(band, ValueRange()).add(ValueRange.of(values))
         for band, found in ranges.items():
             for text in _impossible(band, found, modality):
-                told = f"{text}. cen data NAME check reads every file"
-                warnings.warn(told, CenWarning, stacklevel=3)
+                warnings.warn(f"{text}. {READ_ALL}{check}", CenWarning, stacklevel=3)
 
 
 def _impossible(band: str, values: ValueRange, modality: Modality) -> list[str]:

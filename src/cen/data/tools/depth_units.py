@@ -1,0 +1,119 @@
+"""Whether depth is as far away as depth is: millimetres read as metres, and the like."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from math import log
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from cen.data.tools.training_range import READ_ALL, some_frames
+from cen.errors import CenWarning
+
+if TYPE_CHECKING:
+    from cen.data.readers.aligned import AlignedDataset
+
+UNITS = {
+    0.001: "millimetres",
+    1.0: "metres",
+    0.01: "centimetres",
+    0.0001: "tenths of a millimetre",
+    1 / 512: "1/512 m, as in Taskonomy",
+    1 / 256: "1/256 m, as in KITTI",
+}
+"""Metres per stored value, as depth files have it; the commonest first."""
+
+# Half of the pixels of a usual picture are at least and at most so far away, in metres.
+_NEAR, _FAR = 0.2, 100.0
+_UNUSUAL = 20.0
+_USUAL = 3.0
+
+
+class UnitDoubt(NamedTuple):
+    """Depth that is hardly in the unit that is declared.
+
+    Attributes:
+        text: what is strange, and the units that are more likely.
+        severe: whether no usual camera sees so near or so far.
+    """
+
+    text: str
+    severe: bool
+
+
+def unit_doubt(name: str, unit: float, medians: Sequence[float]) -> UnitDoubt | None:
+    """Judges the declared unit of a depth field by the distances that it makes.
+
+    Args:
+        name: the field.
+        unit: metres per stored value, as declared.
+        medians: of the depth of some frames, in metres; without any nothing is known.
+
+    Returns:
+        None where the distances are usual.
+    """
+    if not medians:
+        return None
+    median = float(np.median(medians))
+    if _NEAR <= median <= _UNUSUAL or median <= 0:
+        return None
+    side = "beyond" if median > _UNUSUAL else "nearer than"
+    claim = (
+        f"{name}: with unit {unit:g} ({_named(unit)}) half of the depth is {side} {_short(median)}"
+    )
+    likely = [other for other in likely_units(median / unit) if other != unit]
+    choices = [
+        f"in {_named(other)}: unit {other:.10g} makes it {_short(median / unit * other)}"
+        for other in likely
+    ]
+    advice = (
+        f"the files are more likely {', or '.join(choices)}; set "
+        f"data.modalities.{name}.unit, or unit in the dataset.yaml of a folder of your own"
+        if choices
+        else "no usual unit explains it; is this a depth map?"
+    )
+    return UnitDoubt(f"{claim}; {advice}", median < _NEAR or median > _FAR)
+
+
+def warn_of_units(dataset: AlignedDataset, check: str) -> None:
+    """Warns of depth whose unit can hardly be right before it is trained on, by some frames.
+
+    Distances that are merely unusual, as outdoors, are left to the check.
+
+    Args:
+        dataset: a training split.
+        check: the command that reads every file.
+    """
+    for name, modality in {**dataset.modalities, **dataset.targets}.items():
+        if not modality.field_kind.metres:
+            continue
+        measured = (f[np.isfinite(f)] for _, f in some_frames(dataset, name, modality))
+        medians = [float(np.median(values)) for values in measured if values.size]
+        found = unit_doubt(name, modality.unit_or_one, medians)
+        if found is not None and found.severe:
+            warnings.warn(f"{found.text}. {READ_ALL}{check}", CenWarning, stacklevel=3)
+
+
+def likely_units(stored: float) -> list[float]:
+    """The units that make a median of stored values a usual distance, the commonest first.
+
+    All that bring it within a factor of 2 of 3 m, else the one that comes closest; empty where none
+    makes it the distance of a picture.
+    """
+    distance = {unit: abs(log(stored * unit / _USUAL)) for unit in UNITS}
+    near = [unit for unit in UNITS if distance[unit] <= log(2.0)]
+    best = min(distance, key=lambda unit: distance[unit])
+    return near or [best] * (_NEAR <= stored * best <= _UNUSUAL)
+
+
+def _named(unit: float) -> str:
+    near = [name for known, name in UNITS.items() if abs(known / unit - 1) < 1e-3]
+    return near[0] if near else f"{unit:g} m"
+
+
+def _short(metres: float) -> str:
+    """Three digits, never as 2.8e+03."""
+    rounded = float(f"{metres:.3g}")
+    return f"{rounded:.10g} m" if 1e-4 <= abs(rounded) < 1e9 else f"{rounded:g} m"

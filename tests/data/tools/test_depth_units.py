@@ -1,0 +1,56 @@
+"""Depth that is read in another unit than it was stored in."""
+
+import warnings
+
+import pytest
+
+from cen.data.readers.opening import DatasetRecipe
+from cen.data.tools.depth_units import likely_units, unit_doubt, warn_of_units
+from cen.errors import CenWarning
+
+
+@pytest.mark.parametrize(
+    ("stored", "units"),
+    [
+        (2.8, [1.0]),
+        (280, [0.01]),
+        (2040, [0.001, 1 / 512]),  # both are usual: the user is told of both
+        (28000, [0.0001]),
+        (9000, [0.001]),
+        (2.8e9, []),
+        (1e-4, []),
+    ],
+)
+def test_likely_units(stored, units):
+    assert likely_units(stored) == units
+
+
+def test_distances_are_written_out():
+    found = unit_doubt("depth", 1.0, [2804.4, 2790.0, 2811.0])
+    assert found is not None
+    assert found.severe
+    assert "half of the depth is beyond 2800 m" in found.text
+    assert "unit 0.001 makes it 2.8 m" in found.text
+    assert unit_doubt("depth", 1.0, [25.0]).severe is False
+    assert unit_doubt("depth", 1.0, [2.0]) is None
+    assert unit_doubt("depth", 1.0, []) is None
+
+
+@pytest.mark.parametrize("unit", [1.0, 1e-6])
+def test_training_data_in_a_wrong_unit_are_warned_of_in_one_line(layouts, unit):
+    recipe = DatasetRecipe("nyudv2", str(layouts("nyudv2")), given={"depth": {"unit": unit}})
+    with pytest.warns(CenWarning) as caught:
+        warn_of_units(recipe.open("train"), "cen data runs/a/config.yaml check")
+    (text,) = (str(warning.message) for warning in caught)
+    assert text.startswith(f"depth: with unit {unit:g} ")
+    assert "unit 0.001 makes it" in text
+    assert text.endswith("Every file is read by: cen data runs/a/config.yaml check")
+    assert "\n" not in text
+
+
+@pytest.mark.parametrize("unit", [0.001, 0.01])
+def test_usual_and_unusual_distances_are_trained_on_without_a_word(layouts, unit):
+    recipe = DatasetRecipe("nyudv2", str(layouts("nyudv2")), given={"depth": {"unit": unit}})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warn_of_units(recipe.open("train"), "cen data x check")

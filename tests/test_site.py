@@ -5,6 +5,7 @@ import pkgutil
 import re
 import subprocess
 import sys
+import types
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 
 import pytest
 import yaml
+from docs.scripts import root_pages
 from tests import pages
 from tests.pages import ROOT, text_of
 
@@ -61,6 +63,22 @@ def test_every_page_can_be_reached_from_the_index() -> None:
     assert sorted(PAGES - reached) == []
     # What is in the menu is one step away.
     assert sorted(set(in_menu(SITE["nav"])) - linked_from("index.md") - {"index.md"}) == []
+
+
+def test_pages_of_files_of_the_root_lead_there_without_the_site() -> None:
+    shown = {}
+    for page in DOCS.glob("*.md"):
+        if name := root_pages.root_file(page.read_text("utf-8")):
+            shown[page.name] = name
+            assert (page.parent / ".." / name).is_file()
+    assert shown == {"changes.md": "CHANGELOG.md", "contributing.md": "CONTRIBUTING.md"}
+
+
+def test_in_the_site_they_are_the_files() -> None:
+    config = types.SimpleNamespace(docs_dir=str(DOCS))
+    for page, file in (("changes.md", "CHANGELOG.md"), ("index.md", "docs/index.md")):
+        shown = root_pages.on_page_markdown((DOCS / page).read_text("utf-8"), config=config)
+        assert shown == (ROOT / file).read_text("utf-8")
 
 
 ROOMS = ["exchange", "folding", "models", "tasks", "metrics", "data", "training", "report"]

@@ -86,7 +86,7 @@ def test_a_hash_in_the_name_is_checked(imagenet, monkeypatch, tmp_path, url, che
 
     monkeypatch.setattr(torch.hub, "download_url_to_file", fetch)
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
-    download(url)
+    download(url, "give the file")
     assert [prefix is not None for prefix in found] == [checked]
     assert not checked or f"-{found[0]}." in url
 
@@ -97,8 +97,10 @@ def test_a_failed_download_says_what_to_do(monkeypatch, tmp_path):
 
     monkeypatch.setattr(torch.hub, "download_url_to_file", fail)
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
-    with pytest.raises(CheckpointError, match=r"resnet18-.*\(no network\); download it elsewhere"):
+    with pytest.raises(CheckpointError, match=r"resnet18-.*\(no network\); download it") as told:
         make("imagenet")
+    for way in ("--model.weights FILE", "--model.weights null", IMAGENET[18]):
+        assert way in str(told.value)
 
 
 def test_old_files_without_counters(imagenet, tmp_path):

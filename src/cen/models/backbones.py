@@ -20,7 +20,7 @@ from cen.errors import CheckpointError, ConfigError, did_you_mean
 from cen.models.efficientnet_names import as_timm
 from cen.models.foreign_weights import check_values
 from cen.models.image_encoder import LEAST_STRIDE, ImageEncoder
-from cen.models.pretrained import read_weights
+from cen.models.pretrained import GIVE_WEIGHTS, read_weights
 from cen.tasks import Task
 
 LIBRARIES = {"timm": "timm", "smp": "segmentation_models_pytorch"}
@@ -269,10 +269,25 @@ def _made(name: str, make: Any, weights: str | None) -> nn.Module:
             raise ConfigError(f"{name} cannot be built so: {_reason(error)}") from error
         raise CheckpointError(
             f"the weights {weights!r} of {name} cannot be used ({_reason(error)}); where they "
-            "could not be fetched, download them elsewhere and give weights= the path of the file"
+            f"could not be fetched, download {_published(name)} on a machine that has a network and "
+            f"{GIVE_WEIGHTS}"
         ) from error
     except (TypeError, ValueError, AssertionError, NotImplementedError, AttributeError) as error:
         raise ConfigError(f"{name} cannot be built so: {_reason(error)}") from error
+
+
+def _published(name: str) -> str:
+    """Where a library has the weights of a name from."""
+    head, _, plain = name.partition("/")
+    if head == "timm" and (known := library("timm").models.get_pretrained_cfg(plain)) is not None:
+        place = f"https://huggingface.co/{known.hf_hub_id}" if known.hf_hub_id else known.url
+        if place:
+            return f"model.safetensors from {place}" if known.hf_hub_id else str(place)
+    if head == "smp":
+        known = library("smp").encoders.encoders[plain]["pretrained_settings"].get("imagenet", {})
+        if "repo_id" in known:
+            return f"model.safetensors from https://huggingface.co/{known['repo_id']}"
+    return "them"
 
 
 def _load(encoder: nn.Module, state: Mapping[str, Tensor], source: str) -> None:

@@ -31,6 +31,12 @@ IMAGENET = {
 """PyTorch's own ImageNet weights (torchvision's ``IMAGENET1K_V1``), by depth."""
 
 
+GIVE_WEIGHTS = (
+    "give the file: --model.weights FILE (model.weights in a configuration, weights= in Python); "
+    "or start from random weights: --model.weights null (in Python without weights)"
+)
+"""How a file of weights is named, for messages."""
+
 # How torch.hub is told the start of a file's SHA-256. Shorter numbers are versions or depths, which
 # it would take for one, too: resnet-50.pth.
 _HASHED = re.compile(r"-([0-9a-f]{8,})\.[^/]*$")
@@ -72,7 +78,8 @@ def load_pretrained(encoder: nn.Module, weights: str | Path) -> None:
 
 def read_weights(source: str, name: str) -> dict[str, Tensor]:
     """The weights of an encoder in a file or at a URL."""
-    state = download(source) if source.startswith(("http://", "https://")) else read_tensors(source)
+    fetched = source.startswith(("http://", "https://"))
+    state = download(source, GIVE_WEIGHTS) if fetched else read_tensors(source)
     if any(key.startswith("encoder.") for key in state):
         raise CheckpointError(
             f"{source} holds a whole network, not the weights of a {name}. To train it on, also "
@@ -89,7 +96,7 @@ def _load_mit(encoder: MiT, weights: str) -> None:
         raise CheckpointError(
             f"the ImageNet weights of {name} are under a licence of their own (NVIDIA's, not for "
             f"commercial use) and are not fetched; download mit_b{encoder.number}.pth of the "
-            "authors (github.com/NVlabs/SegFormer) and give weights= the path of the file"
+            f"authors (github.com/NVlabs/SegFormer) and {GIVE_WEIGHTS}"
         )
     state = renamed(read_weights(weights, name))
     fill(encoder, state, f"{weights} does not hold a {name} of width {encoder.width}")
@@ -143,12 +150,19 @@ def save_encoder(net: ChannelExchangeNetwork, path: str | Path, stream: str) -> 
     write_atomically(path, partial(save_file, tensors), CheckpointError)
 
 
-def download(url: str) -> dict[str, Tensor]:
+def download(url: str, give: str) -> dict[str, Tensor]:
     """Tensors of a ``.pth`` or ``.safetensors`` file on the web, cached by ``torch.hub``.
 
     For a URL that a person gave; nothing that stands in a file is fetched. What was fetched is read
     as any file of others is: no code in it is run. Where the name ends in the start of the file's
     SHA-256, as in ``resnet18-f37072fd.pth``, what was fetched must have it.
+
+    Args:
+        url: the address.
+        give: how a file is named in its place, for the message where it cannot be fetched.
+
+    Raises:
+        CheckpointError: it could not be fetched, or holds no weights.
     """
     name = Path(urlsplit(url).path).name
     hashed = _HASHED.search(url)
@@ -162,7 +176,7 @@ def download(url: str) -> dict[str, Tensor]:
             torch.hub.download_url_to_file(url, str(file), prefix, progress=False)
         except Exception as error:
             raise CheckpointError(
-                f"{url} could not be fetched ({error}); download it elsewhere and give weights= "
-                "the path of the file"
+                f"{url} could not be fetched ({error}); download it on a machine that has a "
+                f"network and {give}"
             ) from error
     return read_tensors(file)

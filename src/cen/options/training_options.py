@@ -87,8 +87,10 @@ class TrainConfig:
             adds; nothing else reads it.
         exchange_rate: Share of own channels that shall be exchanged at the end: λ is then steered
             to it instead of staying fixed (this project's extension); null: λ stays.
-        exchange_rate_by: By when: the share of the learning that is done by then, counted in
-            learning rates summed over steps. Read with ``exchange_rate`` alone.
+        exchange_rate_by: When ``exchange_rate`` is reached: after this share of the run, counted in
+            the learning rates of its steps added up. 0.3 is 30 % of the steps where the rate is
+            constant, and the first 17 % under ``poly``, which begins with large ones; what lags
+            behind arrives a quarter later. Read with ``exchange_rate`` alone.
         freeze_statistics: The encoder's norms keep the running statistics they start with, as in
             the released segmentation runs; only sensible with pretrained weights.
         freeze_encoder: Nothing of the encoder learns, neither scales nor private stems, and its

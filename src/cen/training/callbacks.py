@@ -176,7 +176,8 @@ class ExchangeMonitor(Callback):
             self._say(
                 "zero",
                 f"step {step}: no channel is exchanged yet. Raise train.sparsity (λ is too small"
-                " to push any scale below the threshold), or train longer",
+                " to push any scale below the threshold), train longer, or ask for a share with"
+                " train.exchange_rate",
             )
         if rate > 0.75 and module.controller is None and module.how.modality_dropout > 0:
             self._say(

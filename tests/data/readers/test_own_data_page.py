@@ -15,6 +15,7 @@ from cen.data.formats.pictures import write_png
 from cen.data.readers.aligned_folder import AlignedFolder
 from cen.data.readers.folder_yaml import FieldConfig, read_description
 from cen.data.readers.opening import reader_options
+from cen.training.setup import open_dataset
 
 PAGE = Path(__file__).parents[3] / "docs" / "your-own-data.md"
 BLOCKS = re.findall(r"```yaml\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)
@@ -87,6 +88,35 @@ def test_every_configuration_is_one(block: str) -> None:
     assert Config.from_dict(yaml.safe_load(block)).data.layout == "folder"
 
 
+SENSORS = re.findall(
+    r"^\| [^|]+ \| `(\w+: .*?)` \| `(.*?)` \|$", PAGE.read_text("utf-8"), re.MULTILINE
+)
+
+
+@pytest.mark.parametrize(("line", "channels"), SENSORS)
+@pytest.mark.parametrize("beside", [True, False])
+def test_a_line_of_another_sensor_is_all_that_it_takes(
+    line: str, channels: str, beside: bool, tmp_path: Path
+) -> None:
+    """In place of depth, or beside it: in both files, as the page says."""
+    depth = next(text for text in DESCRIPTIONS[0].splitlines() if "depth:" in text)
+    lines = [depth] * beside + [f"  {line}"]
+    make_files(tmp_path, DESCRIPTIONS[0].replace(depth, "\n".join(lines)))
+    said = yaml.safe_load(CONFIGURATIONS[0])
+    said["data"]["root"] = str(tmp_path)
+    if not beside:
+        del said["model"]["inputs"]["depth"]
+    said["model"]["inputs"] |= yaml.safe_load(channels)
+    sample = open_dataset(Config.from_dict(said), "train")[(0, 0)]
+    (name,) = yaml.safe_load(channels)
+    assert sample[name].shape == (said["model"]["inputs"][name], 96, 128)
+    assert ("depth" in sample) == beside
+
+
+def test_every_kind_of_sensor_of_the_page_is_tried() -> None:
+    assert [line.partition(":")[0] for line, _ in SENSORS] == ["thermal", "nir", "radar"]
+
+
 @pytest.mark.parametrize("block", OTHERS)
 def test_every_configuration_of_the_data_sets_page_is_one(block: str) -> None:
     config = Config.from_dict(yaml.safe_load(block))
@@ -107,7 +137,7 @@ def test_the_page_from_files_to_predictions(
     commands = re.findall(r"^cen (.*)$", PAGE.read_text("utf-8"), re.MULTILINE)
     mine = [shlex.split(line, comments=True) for line in commands if "mine" in line]
     sample = AlignedFolder("data/mine", "test").files(0)
-    files = {"a.jpg": "rgb", "a.png": "depth", "a.tif": "thermal"}
+    files = {"a.jpg": "rgb", "a.png": "depth"}
     for words in mine:
         if words[0] == "report":
             continue  # tested on its own

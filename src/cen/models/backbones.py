@@ -269,8 +269,8 @@ def _made(name: str, make: Any, weights: str | None) -> nn.Module:
             raise ConfigError(f"{name} cannot be built so: {_reason(error)}") from error
         raise CheckpointError(
             f"the weights {weights!r} of {name} cannot be used ({_reason(error)}); where they "
-            f"could not be fetched, download {_published(name)} on a machine that has a network and "
-            f"{GIVE_WEIGHTS}"
+            f"could not be fetched, download {_published(name)} on a machine that has a network "
+            f"and {GIVE_WEIGHTS}"
         ) from error
     except (TypeError, ValueError, AssertionError, NotImplementedError, AttributeError) as error:
         raise ConfigError(f"{name} cannot be built so: {_reason(error)}") from error
@@ -279,15 +279,13 @@ def _made(name: str, make: Any, weights: str | None) -> nn.Module:
 def _published(name: str) -> str:
     """Where a library has the weights of a name from."""
     head, _, plain = name.partition("/")
-    if head == "timm" and (known := library("timm").models.get_pretrained_cfg(plain)) is not None:
-        place = f"https://huggingface.co/{known.hf_hub_id}" if known.hf_hub_id else known.url
-        if place:
-            return f"model.safetensors from {place}" if known.hf_hub_id else str(place)
-    if head == "smp":
-        known = library("smp").encoders.encoders[plain]["pretrained_settings"].get("imagenet", {})
-        if "repo_id" in known:
-            return f"model.safetensors from https://huggingface.co/{known['repo_id']}"
-    return "them"
+    if head == "timm":
+        known = library("timm").models.get_pretrained_cfg(plain)
+        page = known.hf_hub_id if known is not None else None
+    else:
+        settings = library("smp").encoders.encoders.get(plain, {}).get("pretrained_settings", {})
+        page = settings.get("imagenet", {}).get("repo_id")
+    return f"model.safetensors from https://huggingface.co/{page}" if page else "them"
 
 
 def _load(encoder: nn.Module, state: Mapping[str, Tensor], source: str) -> None:

@@ -237,8 +237,12 @@ def _penalty(run: RunFolder) -> Iterator[Captioned]:
         caption = "What the penalty adds to the loss that is drawn above: λ times the scales."
         yield _lines("Penalty on the scales", {"": penalty}, {}, caption)
     if scales := run.metrics.get("train/sparsity"):
-        caption = "What the penalty acts on: it falls as channels give way."
-        yield _lines("Sum of penalised scales Σ|γ|", {"": scales}, {}, caption)
+        caption = "The scales γ of all own channels, added up: the sum falls as channels give way."
+        if (run.config.get("train") or {}).get("exchange_rate") is not None:
+            caption += (
+                " The penalty pulls at the weakest of them alone, as many as the rate asks for."
+            )
+        yield _lines("Sum of the scales of own channels Σ|γ|", {"": scales}, {}, caption)
 
 
 def _lines(

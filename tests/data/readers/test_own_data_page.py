@@ -7,6 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import tifffile
 import yaml
 
 from cen import cli
@@ -65,7 +66,7 @@ def write_field(path: Path, field: FieldConfig, rng: np.random.Generator) -> Non
         if path.suffix == ".npy":
             np.save(path, values)
         else:
-            assert cv2.imwrite(str(path), values)
+            tifffile.imwrite(path, values, photometric="minisblack", planarconfig="contig")
     else:
         shape = SIZE if field.channels == 1 else (*SIZE, 3)
         assert cv2.imwrite(str(path), rng.integers(0, 255, shape, np.uint8))

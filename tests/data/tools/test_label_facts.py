@@ -94,6 +94,28 @@ def test_an_ignored_value_of_another_number_is_a_declaration(root, ignore):
     assert told(root) == warned(root) == []  # a quarter of the pixels is 0, which is said
 
 
+@pytest.mark.parametrize("ignore", [0, [0]])
+def test_an_ignored_value_beside_others_is_told_until_it_is_named(root, ignore):
+    mask = np.repeat([[0, 1, 2, 255]], 6, axis=0).repeat(8, axis=1).repeat(4, axis=0)
+    for path in (root / "labels").iterdir():
+        write_png(path, mask.astype(np.uint8))
+    said = {"classes": ["a", "b"], "first": 1, "ignore": ignore}
+    say(root, **{f"outputs__segmentation__{key}": value for key, value in said.items()})
+    report = check_data(DatasetRecipe("folder", str(root)))
+    assert not report.errors
+    (text,) = (f.text for f in report.findings if f.kind == "label")
+    assert "1920 pixels (25 %) in all splits are stored as 255, which ignore: [0] does not" in text
+    (warning,) = warned(root)
+    assert "(25 %) in the training split are stored as 255" in warning
+    assert "write ignore: [0, 255] in dataset.yaml" in warning
+    said["ignore"] = [0, 255]
+    say(root, **{f"outputs__segmentation__{key}": value for key, value in said.items()})
+    assert warned(root) == []
+    assert not [
+        f for f in check_data(DatasetRecipe("folder", str(root))).findings if f.kind == "label"
+    ]
+
+
 def test_what_the_configuration_says_is_a_declaration(root):
     fill(root, 0, 255)
     values = {"layout": "folder", "root": str(root)}

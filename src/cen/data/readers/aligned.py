@@ -85,6 +85,8 @@ class AlignedDataset(Dataset[Sample]):
         partial: whether a sample may lack the files of some targets, see `annotated`.
         undeclared: label fields whose stored ``ignore_index`` neither the data set nor the user
             has said to be no class.
+        half_declared: label fields of which other stored values are said to be no class, and
+            ``ignore_index`` is not among them.
         along_ray: depth fields that hold distances from the camera's centre along the ray of each
             pixel; those of all others are along the optical axis.
         rendered: the files are Rooms, written in the layout.
@@ -101,6 +103,7 @@ class AlignedDataset(Dataset[Sample]):
 
     partial: bool = False
     undeclared: frozenset[str] = frozenset()
+    half_declared: frozenset[str] = frozenset()
     own_classes: bool = False
     possible_fields: Sequence[str] = ()
     ungrouped: bool = False

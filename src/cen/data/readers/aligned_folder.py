@@ -86,6 +86,11 @@ class AlignedFolder(AlignedDataset):
             for name in self.labels
             if not self.ignore_declared and _says_nothing(description.fields[name])
         )
+        self.half_declared = frozenset(
+            name
+            for name in self.labels
+            if not self.ignore_declared and _names_others(description.fields[name], ignored)
+        )
         self._colours = {
             name: class_colours(description, name, self.labels[name].names)
             for name, field in description.fields.items()
@@ -242,6 +247,12 @@ def _says_nothing(field: FieldConfig) -> bool:
     Those that it names are ``ignored``, too, when their pixels are counted.
     """
     return field.values is None and field.colours is None and field.ignore is None
+
+
+def _names_others(field: FieldConfig, ignore_index: int) -> bool:
+    """Whether a label field says of other stored values than ``ignore_index`` what is no label."""
+    named = field.ignore if isinstance(field.ignore, list) else [field.ignore]
+    return field.ignore is not None and ignore_index not in named
 
 
 def _labels(

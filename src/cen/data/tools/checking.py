@@ -19,7 +19,7 @@ from cen.data.readers.opening import DatasetRecipe
 from cen.data.readers.splitting import SPLITS, Split
 from cen.data.tools.depth_units import unit_doubt
 from cen.data.tools.findings import Facts, Finding, Severity, check_samples
-from cen.data.tools.label_facts import blurred, doubts
+from cen.data.tools.label_facts import blurred, doubts, half_declared_doubt
 from cen.data.tools.neighbours import parted_film
 from cen.data.tools.normal_facts import judged
 from cen.data.tools.parallel import over_samples
@@ -219,6 +219,10 @@ def _judge_labels(dataset: AlignedDataset, report: Report) -> Iterator[Doubt]:
         counts = training.get(name, Counter()) if dataset.own_classes else Counter()
         for text in doubts(dataset, name, counts, "the training split"):
             yield Doubt("label", text, "error", "train")
+        pixels, stored = report.total.labels.get(name, Counter()), report.total.beside[name]
+        told = half_declared_doubt(dataset, name, stored, pixels.total(), "all splits")
+        if told is not None:
+            yield Doubt("label", told)
         if name in report.total.outlines and blurred(*report.total.outlines[name].tolist()):
             text = (
                 f"{name}: of many outlines the pixel in between has a class between those of both "

@@ -19,7 +19,7 @@ from cen.data.formats.label_maps import no_classes
 from cen.data.formats.lossy import lossy_file
 from cen.data.formats.tiff import nodata_tag
 from cen.data.readers.aligned import AlignedDataset, differing_sizes
-from cen.data.tools.label_facts import counted, outlines
+from cen.data.tools.label_facts import counted, outlines, stored_ignored
 from cen.data.tools.neighbours import MOST_FRAMES, thumbnail
 from cen.data.tools.normal_facts import NormalFacts, normal_facts
 from cen.data.tools.parallel import Addable
@@ -96,6 +96,7 @@ class Facts(Addable):
         findings: what is wrong with single samples.
         sizes: samples by (H, W).
         labels: pixels by value, by label field.
+        beside: pixels that `cen.data.tools.label_facts.stored_ignored` counts, by label field.
         outlines: what `cen.data.tools.label_facts.outlines` counts, by label field.
         lossy: files whose compression changes values, by field and format.
         depth: by depth field.
@@ -111,6 +112,7 @@ class Facts(Addable):
     findings: list[Finding] = field(default_factory=list)
     sizes: Counter[tuple[int, int]] = field(default_factory=Counter)
     labels: dict[str, Counter[int]] = field(default_factory=dict)
+    beside: Counter[str] = field(default_factory=Counter)
     outlines: dict[str, NDArray[np.int64]] = field(default_factory=dict)
     lossy: Counter[tuple[str, str]] = field(default_factory=Counter)
     depth: dict[str, DepthFacts] = field(default_factory=dict)
@@ -238,6 +240,9 @@ class _Sample:
         if name not in self.dataset.labels:
             return
         classes, ignored = len(self.dataset.labels[name].names), self.dataset.ignore_index
+        if name in self.dataset.half_declared and name in self.dataset.targets:
+            stored = stored_ignored(self.dataset, name, self.index)
+            self.facts.add(Facts(beside=Counter({name: stored})))
         if name not in self.dataset.modalities:
             self.facts.add(Facts(outlines={name: np.array(outlines(value, ignored))}))
         if text := no_classes(value, classes, ignored):

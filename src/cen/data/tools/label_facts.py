@@ -6,6 +6,7 @@ import time
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from math import gcd
 from typing import TYPE_CHECKING, Any
 
@@ -57,6 +58,29 @@ def doubts(
         )
 
 
+def stored_ignored(dataset: AlignedDataset, field: str, index: int) -> int:
+    """Pixels of a label map that hold ``ignore_index`` though `half_declared` does not name it."""
+    # Read as if nothing else were ignored.
+    alone = replace(dataset.targets[field], ignore=(dataset.ignore_index,))
+    return int((dataset.read(field, index, alone) == dataset.ignore_index).sum())
+
+
+def half_declared_doubt(
+    dataset: AlignedDataset, field: str, stored: int, total: int, where: str
+) -> str | None:
+    """What is said of pixels that `stored_ignored` counts; None where there are none."""
+    if not stored:
+        return None
+    ignored = dataset.ignore_index
+    named = [n for n in dataset.targets[field].ignore if n != ignored]
+    return (
+        f"{field}: {stored} pixels ({100 * stored / max(1, total):.2g} %) in {where} are stored as "
+        f"{ignored}, which ignore: {named} does not name; they count as no label, too. If that is "
+        f"meant write ignore: {[*named, ignored]} in dataset.yaml; if {ignored} is a class, say "
+        "what every number means by values"
+    )
+
+
 def warn_of_labels(dataset: AlignedDataset, check: str, seconds: float = _SECONDS) -> None:
     """Warns of doubtful labels before they are trained on.
 
@@ -72,17 +96,19 @@ def warn_of_labels(dataset: AlignedDataset, check: str, seconds: float = _SECOND
     fields = [name for name in dataset.targets if name in dataset.labels]
     until = time.monotonic() + seconds
     for name in fields if dataset.own_classes else []:
-        training, looked = _look(dataset, name, until)
+        training, stored, looked = _look(dataset, name, until)
         where = "the training split"
         if looked < len(dataset):
             where = f"the {looked} of {len(dataset)} training samples that were looked at"
-        for text in doubts(dataset, name, training, where):
+        found = half_declared_doubt(dataset, name, stored, training.total(), where)
+        for text in (*doubts(dataset, name, training, where), *([found] if found else [])):
             warnings.warn(f"{text}. {READ_ALL}{check}", CenWarning, stacklevel=3)
 
 
-def _look(dataset: AlignedDataset, field: str, until: float) -> tuple[Counter[int], int]:
-    """Pixels by value of some label maps, and how many samples were looked at."""
+def _look(dataset: AlignedDataset, field: str, until: float) -> tuple[Counter[int], int, int]:
+    """Pixels by value of some label maps, `stored_ignored` ones, and how many maps it were."""
     training: Counter[int] = Counter()
+    stored = 0
     # Steps of about the golden ratio: however early it ends, all parts of the split were seen.
     count, classes = len(dataset), len(dataset.labels[field].names)
     step = next(s for s in range(max(1, round(0.618034 * count)), 2 * count) if gcd(s, count) == 1)
@@ -90,7 +116,7 @@ def _look(dataset: AlignedDataset, field: str, until: float) -> tuple[Counter[in
         index = looked * step % count
         done = looked >= _LEAST_MAPS and set(range(classes)) <= training.keys()
         if done or (looked and time.monotonic() > until):
-            return training, looked
+            return training, stored, looked
         if field not in dataset.annotated(index):
             continue
         try:
@@ -98,7 +124,8 @@ def _look(dataset: AlignedDataset, field: str, until: float) -> tuple[Counter[in
         except DataError:  # training itself says what is wrong with it
             continue
         training.update(counted(value))
-    return training, count
+        stored += stored_ignored(dataset, field, index) if field in dataset.half_declared else 0
+    return training, stored, count
 
 
 def counted(labels: NDArray[Any]) -> dict[int, int]:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from docs.scripts import backbones
 from tests.pages import PAGES, ROOT, text_of
 from torch import nn
 from torch.nn import functional
@@ -19,6 +20,7 @@ from cen import parsing
 from cen.cli import main
 from cen.cli.sources import load_config
 from cen.config import Config
+from cen.exchange import exchange_layers
 
 
 def test_configuration_page_lists_every_key_as_it_is() -> None:
@@ -154,6 +156,20 @@ def test_code_of_several_tasks_runs(scene: dict[str, Any]) -> None:
     exec(block.replace('encoder="resnet18"', 'encoder="resnet18", width=4'), scene)
     assert scene["weighting"].log_variances.grad is not None
     assert scene["weighting"].log_variances.abs().min() > 0
+
+
+@pytest.mark.parametrize("name", ["resnet18", "resnet50", "mit_b0"])
+def test_table_of_encoders_is_what_they_have(name: str) -> None:
+    """Those that need no other library; tests/models/test_backbones.py has the others."""
+    page = (ROOT / "docs" / "backbones.md").read_text("utf-8")
+    row = backbones.row(name)
+    assert f"\n{row}\n" in page
+    patterns = re.findall(r"`([\w*.]+)`", row.split("|")[6])
+    options: dict[str, Any] = {"inputs": {"a": 3, "b": 3}, "outputs": {"s": 2}, "width": 8}
+    usual = cen.build("segformer", encoder=name, **options)
+    said = cen.build("segformer", encoder=name, exchange_norms=patterns, **options)
+    layers = [list(exchange_layers(net.encoder)) for net in (usual, said)]
+    assert layers[0] == layers[1] != []
 
 
 def test_code_of_the_page_of_samples_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,10 +3,12 @@
 Built without values, so that it takes seconds; timm has to be installed.
 """
 
+import re
 import sys
 from collections import Counter
 
 import torch
+from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from cen.exchange import StreamNorm, exchange_layers
@@ -48,8 +50,18 @@ def row(name: str) -> str:
     said = ", ".join(f"{number} {kind}" for kind, number in kinds.items())
     return (
         f"| `{name}` | {count / 1e6:.1f} | {counter.get_total_flops() / 2e9:.1f} | {said} | "
-        f"{len(exchange_layers(net.encoder))} | {net.multiple} |"
+        f"{len(exchange_layers(net.encoder))} | {places(net)} | {net.multiple} |"
     )
+
+
+def places(net: nn.Module) -> str:
+    """After which norms of the encoder channels are exchanged, as patterns of their names."""
+    exchanging = exchange_layers(net.encoder)
+    if len(exchanging) == sum(isinstance(m, StreamNorm) for m in net.encoder.modules()):
+        return "all"
+    # The number of a stage or block, not the 2 of bn2.
+    patterns = (re.sub(r"(?<!bn)(?<!norm)\d+", "*", name) for name in exchanging)
+    return ", ".join(f"`{pattern}`" for pattern in dict.fromkeys(patterns))
 
 
 def sides(multiple: int) -> tuple[int, int]:
@@ -60,8 +72,8 @@ def sides(multiple: int) -> tuple[int, int]:
 
 def table() -> str:
     """All lines."""
-    head = "| encoder | parameters (M) | multiply-adds (G) | norms | exchanging | sizes |"
-    return "\n".join([head, "|---|---|---|---|---|---|", *map(row, ENCODERS)])
+    head = "| encoder | parameters (M) | multiply-adds (G) | norms | exchanging | after | sizes |"
+    return "\n".join([head, "|---|---|---|---|---|---|---|", *map(row, ENCODERS)])
 
 
 if __name__ == "__main__":

@@ -91,22 +91,22 @@ def same_size(one: Sequence[int], other: Sequence[int]) -> bool:
     return known and tuple(one) == tuple(other)
 
 
-class Frame(NamedTuple):
+class Padding(NamedTuple):
     """The size of images, and the one that they are padded to below and to the right.
 
     Attributes:
         size: height and width of the images.
         whole: height and width that the network takes.
-        padding: whether the images may have to be padded.
+        needed: whether the images may have to be padded.
     """
 
     size: tuple[int, int]
     whole: tuple[int, int]
-    padding: bool
+    needed: bool
 
     @classmethod
-    def of(cls, images: Mapping[str, Tensor], multiple: int) -> Frame:
-        """The frame of images (B, C, H, W) for a network that takes multiples of a size."""
+    def of(cls, images: Mapping[str, Tensor], multiple: int) -> Padding:
+        """The padding of images (B, C, H, W) for a network that takes multiples of a size."""
         height, width = next(iter(images.values())).shape[-2:]
         if multiple == 1:
             return cls((height, width), (height, width), False)
@@ -117,7 +117,7 @@ class Frame(NamedTuple):
 
     def padded(self, images: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
         """The images with their last rows and columns repeated."""
-        if not self.padding:
+        if not self.needed:
             return images
         below, right = self.whole[0] - self.size[0], self.whole[1] - self.size[1]
         return {
@@ -127,7 +127,7 @@ class Frame(NamedTuple):
 
     def cut(self, predictions: dict[str, Tensor]) -> dict[str, Tensor]:
         """Predictions of the images alone, at the size of these where they were padded."""
-        if not self.padding:
+        if not self.needed:
             return predictions
         found = {}
         for name, value in predictions.items():

@@ -14,7 +14,7 @@ from cen import notebook
 from cen.errors import ConfigError, ShapeError, described
 from cen.exchange import Streams, adapt_channels
 from cen.models.image_encoder import ImageEncoder
-from cen.models.input_checks import SMALLEST, Frame, check_inputs, in_precision_of, same_size
+from cen.models.input_checks import SMALLEST, Padding, check_inputs, in_precision_of, same_size
 from cen.models.network_in_html import described_in_html
 from cen.models.shareable_network import ShareableNetwork
 from cen.models.stems import filled, tile
@@ -166,13 +166,13 @@ class ChannelExchangeNetwork(ShareableNetwork):
 
     def predictions(self, inputs: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
         """What each stream predicts of admitted inputs, by output; what `cen.fold` records."""
-        present, frame = tuple(inputs), Frame.of(inputs, self.multiple)
-        inputs = frame.padded(inputs)
+        present, padding = tuple(inputs), Padding.of(inputs, self.multiple)
+        inputs = padding.padded(inputs)
         with self.encoder_streams.activate(present, self._rows(inputs)):
             features = self._encode(inputs, present)
             decoded = self._decode(features, present)
             return {
-                name: frame.cut(self.encoder_streams.unpack(self.heads[name](rows)))
+                name: padding.cut(self.encoder_streams.unpack(self.heads[name](rows)))
                 for name, rows in decoded.items()
             }
 

@@ -132,10 +132,7 @@ def export(
         raise CenError(
             f"{path}: is not written, as what was exported cannot be run: {reason(error)}"
         ) from error
-    if how.precision == "int8":
-        found = _scored(path, runner, plain, samples, how, found)
-    elif not found.difference <= how.limit:
-        found = _within_rounding(path, runner, plain, samples, how, found)
+    found = _judged(path, runner, plain, samples, how, found)
     write_bytes(path, content)
     return found
 
@@ -190,7 +187,7 @@ def _example(
     return tuple(found)
 
 
-def _within_rounding(
+def _judged(
     path: Path,
     runner: Runner,
     plain: ExportGraph,
@@ -198,11 +195,24 @@ def _within_rounding(
     how: Exporting,
     found: Comparison,
 ) -> Comparison:
-    """The comparison of an export that differs by rounding alone.
+    """The comparison of an export that is right; of int8 with the mIoU before and after.
 
     Raises:
-        CenError: it differs by more.
+        CenError: more mIoU is lost, or values differ by more, than allowed and than rounding does.
     """
+    if how.precision == "int8":
+        before = miou(in_torch(plain, plain), plain, samples, False)
+        after = miou(runner, plain, samples, how.raw)
+        for name, score in before.items():
+            if not score - after[name] <= how.limit:
+                raise CenError(
+                    f"{path}: is not written, as int8 takes the mIoU of {name} from {score:.2f} "
+                    f"to {after[name]:.2f} (at most {how.limit:g} points may be lost); --tolerance "
+                    "sets the limit"
+                )
+        return found._replace(miou={name: (score, after[name]) for name, score in before.items()})
+    if found.difference <= how.limit:
+        return found
     said = f"{path}: is not written, as the export differs by {found.difference:.2g} of the largest"
     if how.precision != "fp32" or found.difference == float("inf"):
         raise CenError(f"{said} value (at most {how.limit:g}); --tolerance sets the limit")
@@ -229,31 +239,6 @@ def _check_scored(
             "precision int8 needs training samples to measure ranges on, and labelled ones to "
             "score: give the folder of a run whose data are there"
         )
-
-
-def _scored(
-    path: Path,
-    runner: Runner,
-    plain: ExportGraph,
-    samples: Sequence[Sample],
-    how: Exporting,
-    found: Comparison,
-) -> Comparison:
-    """The comparison with the mIoU before and after.
-
-    Raises:
-        CenError: more of it is lost than allowed.
-    """
-    before = miou(in_torch(plain, plain), plain, samples, False)
-    after = miou(runner, plain, samples, how.raw)
-    for name, score in before.items():
-        if not score - after[name] <= how.limit:
-            raise CenError(
-                f"{path}: is not written, as int8 takes the mIoU of {name} from {score:.2f} to "
-                f"{after[name]:.2f} (at most {how.limit:g} points may be lost); --tolerance sets "
-                "the limit"
-            )
-    return found._replace(miou={name: (score, after[name]) for name, score in before.items()})
 
 
 def _metadata(

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from cen.models.image_encoder import ImageEncoder
-from cen.models.input_checks import Frame
+from cen.models.input_checks import Padding
 from cen.models.network import FUSED, ChannelExchangeNetwork, Encoder, Output, resize
 from cen.models.weight_transfer import transfer
 
@@ -69,15 +69,15 @@ class FusedNetwork(ChannelExchangeNetwork):
 
     def predictions(self, inputs: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
         """As in the base class, of the one stream that is left."""
-        present, frame = tuple(inputs), Frame.of(inputs, self.multiple)
-        inputs = frame.padded(inputs)
+        present, padding = tuple(inputs), Padding.of(inputs, self.multiple)
+        inputs = padding.padded(inputs)
         rows = tuple(i for i, name in enumerate(self.inputs) if name in present)
         with self.encoder_streams.activate(present, self._rows(inputs)):
             features = self._features(self._first(inputs, present, rows), rows)
             late = next(iter(self.outputs)) in self.fusion
             decoded = self._decode(features, present if late else (FUSED,))
         return {
-            name: frame.cut({FUSED: self.heads[name](self.fusion[name](x, rows) if late else x)})
+            name: padding.cut({FUSED: self.heads[name](self.fusion[name](x, rows) if late else x)})
             for name, x in decoded.items()
         }
 

@@ -171,8 +171,24 @@ def test_predict_on_any_subset(
     assert labels.shape == (64, 96)
     assert sum(entry["share"] for entry in figures["classes"]) == pytest.approx(1)  # type: ignore[attr-defined,index]
     assert set(figures["alpha"]) == set(names)  # type: ignore[call-overload]
-    assert cli.main(["predict", str(run), *given, "-o", str(tmp_path)]) == 0
-    assert str(tmp_path / "overlay.png") in capsys.readouterr().out
+
+
+def test_predict_says_that_it_replaces_a_prediction(
+    run: Path, rooms: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "notes.txt").write_text("of somebody else")
+    rgb = str(rooms / (rooms / "val.txt").read_text().splitlines()[0].split("\t")[0])
+    words = ["predict", str(run), "--rgb", rgb, "-o", str(tmp_path)]
+    assert cli.main([*words, "--probabilities"]) == 0
+    told = capsys.readouterr()
+    assert str(tmp_path / "overlay.png") in told.out
+    assert "replaced" not in told.err
+    assert (tmp_path / "probabilities.npz").is_file()
+    assert cli.main(words) == 0
+    told = capsys.readouterr()
+    assert f"--out {tmp_path}: held a prediction, of which classes.json, colours.png" in told.err
+    assert "notes.txt" not in told.err
+    assert not (tmp_path / "probabilities.npz").exists(), "they are not of these labels"
 
 
 @pytest.mark.parametrize(

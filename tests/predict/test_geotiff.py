@@ -73,6 +73,8 @@ def test_labels_are_those_of_the_pictures_and_keep_their_place(files, tmp_path, 
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
         "labels.tif", "probabilities.tif", "classes.json", "legend.png",
     }  # fmt: skip
+    predict_geotiff(predictor(depth=depth), files, tmp_path / "out")
+    assert not (tmp_path / "out" / "probabilities.tif").exists(), "they are not of these labels"
 
 
 def test_files_are_read_by_windows(files, tmp_path, monkeypatch):

@@ -291,6 +291,8 @@ class _Rasters:
                 _paint(draft, colours.tolist())
                 entries = legend_entries(self._counts[name].tolist(), names, colours.tolist())
                 found[name] = write_classes(out, prefix, entries, self._arrays[name].alpha)
+                # Those of an earlier prediction are not of these labels.
+                (out / f"{prefix}probabilities.tif").unlink(missing_ok=True)
             draft.replace(file)
             found[name][what] = file
         return found

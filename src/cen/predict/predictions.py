@@ -70,7 +70,8 @@ class Prediction:
         """Write the prediction as files.
 
         Args:
-            out: folder, made if needed. Files of an earlier prediction are replaced.
+            out: folder, made if needed. Files of an earlier prediction are replaced, or go where
+                this one has none.
             prefix: start of the file names, to keep several predictions in one folder.
             legend: whether the legend is drawn.
 
@@ -91,10 +92,13 @@ class Prediction:
         for name, image in images.items():
             write_png(paths[name], image)
         paths |= write_classes(folder, prefix, self.legend(), self.alpha, legend)
+        probabilities = folder / f"{prefix}probabilities.npz"
+        # Those of an earlier prediction are not of these labels.
+        probabilities.unlink(missing_ok=True)
         if self.probabilities is not None:
-            paths["probabilities"] = folder / f"{prefix}probabilities.npz"
+            paths["probabilities"] = probabilities
             save = partial(_save_compressed, self.probabilities)
-            write_atomically(paths["probabilities"], save, DataError)
+            write_atomically(probabilities, save, DataError)
         return paths
 
 

@@ -47,6 +47,11 @@ def launched(environment: Mapping[str, str] = os.environ) -> Launch | None:
     return None
 
 
+def of_several() -> bool:
+    """Whether this process is one of several, also where Lightning starts those of a machine."""
+    return launched() is not None or "LOCAL_RANK" in os.environ
+
+
 def is_first() -> bool:
     """Whether this process speaks for the run: it was started alone, or is the first of all."""
     found = launched()

@@ -5,10 +5,17 @@ from __future__ import annotations
 import pytest
 import torch
 from tests.training.toy import Blocks
+from torch.utils.data import DataLoader, Dataset
 
 from cen.data import StepBatches
-from cen.errors import ConfigError
-from cen.training.batches import EvaluationBatches, StepLoader, evaluation_loader, group_by_size
+from cen.errors import ConfigError, DataError
+from cen.training.batches import (
+    EvaluationBatches,
+    StepLoader,
+    evaluation_loader,
+    group_by_size,
+    reading_in_processes,
+)
 
 
 @pytest.mark.parametrize("world", [1, 2, 3])
@@ -56,3 +63,23 @@ def test_resuming_with_other_data_is_refused() -> None:
     loader(5).load_state_dict(loader(5).state_dict())
     with pytest.raises(ConfigError, match="5 training samples, now there are 6"):
         loader(6).load_state_dict(loader(5).state_dict())
+
+
+class Damaged(Dataset[int]):
+    """A data set none of whose samples can be read."""
+
+    def __len__(self) -> int:
+        return 1
+
+    def __getitem__(self, index: int) -> int:
+        try:
+            return int("x")
+        except ValueError as error:
+            raise DataError("list.txt, line 1: a.png: is cut short\n(300 bytes)") from error
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_sample_that_a_worker_cannot_read_is_told_without_a_traceback(workers: int) -> None:
+    with pytest.raises(DataError) as told, reading_in_processes():
+        list(DataLoader(Damaged(), num_workers=workers))
+    assert str(told.value) == "list.txt, line 1: a.png: is cut short\n(300 bytes)"

@@ -32,7 +32,7 @@ from cen.cli import (
 from cen.cli.output import TellingOutput, is_helper_process
 from cen.cli.parser import Parser
 from cen.errors import CenError, printable
-from cen.launch import launched
+from cen.launch import launched, of_several
 from cen.signals import ending_raises
 
 _show_plainly = warnings.showwarning
@@ -123,7 +123,7 @@ def _run_telling(words: Sequence[str]) -> int:
 
 def _tells(error: CenError) -> bool:
     """Whether this is the process that tells of an error; others of a run may have met it, too."""
-    if launched() is None:
+    if not of_several():
         return True
     from cen.training.ending import tells
 

@@ -14,7 +14,7 @@ from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
 
 from cen.data import EvaluationShard, StepBatches
-from cen.errors import ConfigError, DataError
+from cen.errors import CenError, ConfigError, DataError
 from cen.models import Task
 from cen.signals import end_helpers, leave_signals_to_parent
 from cen.training.balanced_batches import BalancedBatches, classes_shown
@@ -269,10 +269,14 @@ def _worker_signals(worker: int) -> None:
 
 @contextmanager
 def reading_in_processes() -> Iterator[None]:
-    """Tells of a process of a loader that was killed."""
+    """Tells of a process of a loader that was killed, and what is wrong with a sample it read."""
     atexit.register(end_helpers)  # before Python's own, which was registered earlier
     try:
         yield
+    except CenError as error:
+        if (own := _own_words(error)) is None:
+            raise
+        raise own from error
     except RuntimeError as error:
         if "DataLoader worker" not in str(error):
             raise
@@ -281,6 +285,13 @@ def reading_in_processes() -> Iterator[None]:
             "shared memory counts, too); use fewer of them (data.workers) or a smaller "
             "train.batch_size"
         ) from error
+
+
+def _own_words(error: CenError) -> CenError | None:
+    """An error of a process of a loader as it was there; PyTorch puts its traceback in front."""
+    kind = type(error)
+    traceback, found, message = str(error).rpartition(f"\n{kind.__module__}.{kind.__qualname__}: ")
+    return kind(message.rstrip("\n")) if found and "Original Traceback" in traceback else None
 
 
 def _length(dataset: Dataset[Any]) -> int:

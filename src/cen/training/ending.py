@@ -1,8 +1,8 @@
-"""How the processes that torchrun or srun started end together, and tell why once.
+"""How the processes of a run end together, and tell why once.
 
-Both end all processes as soon as one of them has failed, but torchrun without ``--rdzv_backend``
-those of its own machine alone. The processes therefore also look into the store by which they have
-met.
+torchrun and srun end all processes as soon as one of them has failed, but torchrun without
+``--rdzv_backend`` those of its own machine alone. The processes therefore also look into the store
+by which they have met.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from datetime import timedelta
 from torch import distributed
 
 from cen.errors import TrainingError
-from cen.launch import launched
+from cen.launch import launched, of_several
 
 _TELLING = 2.0
 """Seconds in which the process that has failed tells why, before another one tells of its end."""
@@ -78,19 +78,30 @@ def tells(error: Exception) -> bool:
     """Whether this process is to tell of an error: all may have met the same one.
 
     Before there is a store, or when it is gone, the first process of each machine tells: what is
-    wrong may be so on one alone.
+    wrong may be so on one alone. Of processes that Lightning started each does then, as the first
+    one checked what all of them would find.
     """
-    found = launched()
-    if found is None:
+    if not of_several():
         return True
+    found = launched()
+    by_itself = found is None or found.local == 0
     if isinstance(error, OtherEndedError):
         with suppress(KeyboardInterrupt):  # torchrun and srun end all others meanwhile
             time.sleep(_TELLING)
     store = _store()
     try:
-        return found.local == 0 if store is None else int(store.add(_key(), 1)) == 1
+        return by_itself if store is None else int(store.add(_key(), 1)) == 1
     except RuntimeError:
-        return found.local == 0
+        return by_itself
+
+
+def told() -> bool:
+    """Whether a process has told of an error, as far as this one can learn it."""
+    store = _store()
+    try:
+        return store is not None and bool(store.check([_key()]))
+    except RuntimeError:
+        return False
 
 
 def _key() -> str:

@@ -24,9 +24,10 @@ from lightning.pytorch.strategies.launchers.subprocess_script import _Subprocess
 
 from cen.errors import TrainingError
 from cen.launch import launched
-from cen.training.ending import ended_together
+from cen.training.ending import ended_together, tells, told
 
 _PARENT = os.getppid()
+_SOME = "another process of the run ended"
 _LOOK = 0.5
 """Seconds from one look at the other processes to the next."""
 _GRACE = 10.0
@@ -71,9 +72,11 @@ class _Launcher(_SubprocessScriptLauncher):
         """
         until = time.monotonic() + wait
         while True:
-            for number, process in enumerate(self.procs, 1):
-                if code := process.poll():
-                    return f"process {number + 1} of {len(self.procs) + 1} {_how(code)}"
+            codes = {number: process.poll() for number, process in enumerate(self.procs, 2)}
+            # One that was killed first: others end because of it.
+            for number, code in sorted(codes.items(), key=lambda entry: entry[1] or 0):
+                if code:
+                    return f"process {number} of {len(codes) + 1} {_how(code)}"
             if time.monotonic() >= until:
                 return ""
             time.sleep(0.1)
@@ -105,7 +108,7 @@ def together(trainer: Trainer, last_act: Callable[[bool], object] | None = None)
     """
     launcher = trainer.strategy.launcher
     if launched() is not None:
-        with ended_together(_message("another process of the run ended"), _of_others, last_act):
+        with ended_together(_message(_SOME), _of_others, last_act):
             yield
         return
     if not isinstance(launcher, _Launcher):
@@ -130,8 +133,10 @@ def together(trainer: Trainer, last_act: Callable[[bool], object] | None = None)
             raise TrainingError(_message("the first process was killed")) from error
         if not helper and _of_others(error) and launcher.interrupted():
             raise KeyboardInterrupt from error
-        if not helper and (said := launcher.ended(5.0 if _of_others(error) else 0.0)):
+        if not helper and (said := launcher.ended(_GRACE if _of_others(error) else 0.0)):
             raise TrainingError(_message(said)) from error
+        if not helper and _of_others(error) and told():
+            raise TrainingError(_message(_SOME)) from error
         if helper and _of_others(error):
             # The first process is ending with an error and tells of it.
             raise SystemExit(1) from error
@@ -171,9 +176,10 @@ def _leave(launcher: _Launcher, helper: bool, last_act: Callable[[bool], object]
         launcher.kill(signal.SIGKILL)
         if last_act is not None:
             last_act(asked)
-        text = "interrupted" if asked else _message(said)
-        sys.stderr.write(f"cen: {text}\n")
-        sys.stderr.flush()
+        error = TrainingError(_message(said))
+        if asked or tells(error):
+            sys.stderr.write(f"cen: {'interrupted' if asked else error}\n")
+            sys.stderr.flush()
     finally:
         os._exit(130 if asked else 2)
 

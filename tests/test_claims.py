@@ -155,7 +155,8 @@ RESULTS = list((ROOT / "docs" / "results").rglob("*.md"))
 
 @functools.cache
 def figures_of_results() -> set[str]:
-    return set[str]().union(*(figures(text_of(page)) for page in RESULTS))
+    told = set[str]().union(*(figures(text_of(page)) for page in RESULTS))
+    return told.union(*map(measured, (ROOT / "results" / "studies").glob("*.csv")))
 
 
 @of_every_page

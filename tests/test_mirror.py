@@ -16,7 +16,7 @@ TOGETHER = {
     "data/readers": "folder_errors own_data_page",
     "data/rooms": "layouts",
     "exchange": "device sharded threads",
-    "folding": "exactness random_networks",
+    "folding": "exactness quoted_costs random_networks",
     "hostile": "hostile_commands hostile_data hostile_files",
     "models": "ablations defaults",
     "peers": "peers",

@@ -1,0 +1,48 @@
+"""The multiply-adds of folded networks that README and the page about speed quote."""
+
+import re
+from pathlib import Path
+
+import pytest
+import torch
+
+from cen.bench.scales import set_rate
+from cen.folding import plan_of
+from cen.models import build
+
+ROOT = Path(__file__).parents[2]
+
+
+def folded(rate):
+    """Million multiply-adds of the studies' network with two streams, unfolded and folded."""
+    torch.manual_seed(0)
+    net = build(
+        "refinenet",
+        encoder="resnet18",
+        inputs={"rgb": 3, "depth": 1},
+        outputs={"segmentation": 6},
+        width=16,
+        decoder_channels=32,
+        decoder_norm="batch",
+        decoder_exchange=True,
+    )
+    set_rate(net, rate)
+    inputs = {"rgb": torch.empty(1, 3, 64, 96), "depth": torch.empty(1, 1, 64, 96)}
+    layers = plan_of(net.eval(), inputs).layers
+    return [round(sum(getattr(x, key) for x in layers) / 1e6) for key in ("before", "after")]
+
+
+def row(text, name):
+    """The numbers of a row of a table."""
+    found = re.search(rf"^\| {re.escape(name)}.*$", text, re.MULTILINE)
+    return [float(x) for x in re.findall(r"(?<=\| )[\d.]+(?= \|)", found[0])]
+
+
+@pytest.mark.parametrize("place", [0, 2, 5, 6])
+def test_the_table_is_what_is_counted(place):
+    text = (ROOT / "docs/results/speed.md").read_text("utf-8")
+    rate = row(text, "rate | 0 | 0.2")[place]
+    assert folded(rate) == [row(text, "unfolded")[place], row(text, "folded | 187")[place]]
+    if rate in (0.3, 0.975):
+        name = "CEN, [rate 0.3" if rate == 0.3 else "CEN, λ = 3e-3"
+        assert row((ROOT / "README.md").read_text("utf-8"), name)[-1] == folded(rate)[1]

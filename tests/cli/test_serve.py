@@ -52,12 +52,15 @@ def test_a_run_is_served_with_examples_of_its_test_split(rooms, tmp_path, monkey
     port, answers = free_port(), []
 
     def use() -> None:
-        client = gradio_client.Client(f"http://127.0.0.1:{port}/", verbose=False)
+        patient = {"timeout": 300}
+        address = f"http://127.0.0.1:{port}/"
+        client = gradio_client.Client(address, verbose=False, httpx_kwargs=patient)
         answers.append(client.predict(example=1, api_name="/predict"))
         raise KeyboardInterrupt
 
     monkeypatch.setattr("cen.cli.serve.wait", use)
-    assert cli.main(["serve", str(run), "--port", str(port), "--examples", "2"]) == 130
+    words = ["--port", str(port), "--examples", "2", "--seconds", "3600"]
+    assert cli.main(["serve", str(run), *words]) == 130
     assert f"at http://127.0.0.1:{port}/; Ctrl-C stops it" in capsys.readouterr().out
     pictures, changes, *_ = answers[0]
     assert len(pictures) == 5

@@ -37,7 +37,7 @@ class Browser:
         message = {"id": self._number, "method": method, "params": params}
         self._loop.run_until_complete(self._socket.send_json(message))
         while True:
-            answer = self._loop.run_until_complete(self._socket.receive_json(timeout=60))
+            answer = self._loop.run_until_complete(self._socket.receive_json(timeout=300))
             self._note(answer)
             if answer.get("id") == self._number:
                 assert "error" not in answer, answer
@@ -58,7 +58,7 @@ class Browser:
         assert "exceptionDetails" not in found, found
         return found["result"].get("value")
 
-    def wait(self, script: str, seconds: float = 60) -> Any:
+    def wait(self, script: str, seconds: float = 300) -> Any:
         """Waits until a line of JavaScript gives something that is true."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
@@ -112,7 +112,7 @@ def browser() -> Iterator[Browser]:
 
 
 def _page(loop: asyncio.AbstractEventLoop, told: Path) -> Iterator[Browser]:
-    end = time.monotonic() + 60
+    end = time.monotonic() + 300
     while not (told.is_file() and told.read_text().count("\n")):
         assert time.monotonic() < end, "Chromium does not start"
         time.sleep(0.1)

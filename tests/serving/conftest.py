@@ -45,7 +45,7 @@ def page(predictor, tmp_path_factory) -> Iterator[str]:
     picture = rng.integers(0, 255, (48, 64, 3), dtype=np.uint8)
     values = {"rgb": picture, "depth": rng.uniform(1, 4, (48, 64)).astype(np.float32)}
     examples = [Example("room 1", values, picture)]
-    limits = Limits(megabytes=1, megapixels=0.1, waiting=100)
+    limits = Limits(megabytes=1, megapixels=0.1, seconds=3600, waiting=100)
     with served(predictor, "CEN: rooms", examples=examples, limits=limits, port=free_port()) as url:
         yield url
 

@@ -36,12 +36,12 @@ def test_the_map_shows_what_is_exchanged(net, every) -> None:
     rate = float(exchange_rate(net))
     assert rate == 0 if every is None else rate > 0.15
     with served(Predictor(net), "map", port=free_port()) as url:
-        parts = httpx.get(f"{url}config").json()["components"]
+        parts = httpx.get(f"{url}config", timeout=60).json()["components"]
         text = " ".join(str(part["props"].get("value")) for part in parts)
         assert f"{rate:.1%} of the own channels are exchanged" in text
         for stream, colour in list(stream_colours(net.inputs).items())[:2]:
             (shown,) = (part["props"] for part in parts if part["props"].get("label") == stream)
-            content = httpx.get(shown["value"]["url"]).content
+            content = httpx.get(shown["value"]["url"], timeout=60).content
             picture = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
             expected = 2 * rate if stream == "rgb" else 0.0
             assert share_of(picture, colour) == pytest.approx(expected, abs=0.08)

@@ -20,12 +20,14 @@ from cen.serving.server import _Janitor, served
 gradio_client = pytest.importorskip("gradio_client", reason="cen[serve]; make serve-test")
 httpx = pytest.importorskip("httpx")
 SENSORS = ["rgb", "depth"]
+PATIENT = 300
+"""Seconds: how fast a page answers says more of the machine than of the page."""
 
 
 def client_of(page):
-    # Of its own the client waits 5 seconds, which says more of the machine than of the page.
-    patient = {"timeout": 300}
-    return gradio_client.Client(page, verbose=False, analytics_enabled=False, httpx_kwargs=patient)
+    return gradio_client.Client(
+        page, verbose=False, analytics_enabled=False, httpx_kwargs={"timeout": PATIENT}
+    )
 
 
 @pytest.fixture
@@ -91,7 +93,7 @@ def test_what_is_wrong_is_told_without_folders_of_the_server(client, scene, big,
 
 def call(page: str, data: list) -> str:
     """What the plain address answers, without a client that means well."""
-    with httpx.Client(timeout=60) as web:
+    with httpx.Client(timeout=PATIENT) as web:
         answer = web.post(f"{page}gradio_api/call/predict", json={"data": data})
         event = answer.json()["event_id"]
         with web.stream("GET", f"{page}gradio_api/call/predict/{event}") as stream:
@@ -106,7 +108,7 @@ def test_no_file_of_the_server_is_read(page, tmp_path):
         "/etc/passwd", cen.__file__, str(tmp_path / "secret.png"), "pyproject.toml",
         "../pyproject.toml", f"{tempfile.gettempdir()}/../etc/passwd",
     ]  # fmt: skip
-    with httpx.Client(timeout=60) as web:
+    with httpx.Client(timeout=PATIENT) as web:
         for place in places:
             for route in ("gradio_api/file=", "file=", "static/", "assets/", "gradio_api/stream/"):
                 for text in (place, place.replace("/", "%2f")):
@@ -154,7 +156,7 @@ def test_no_address_is_fetched_for_a_user(page):
 
 def test_nothing_is_loaded_from_elsewhere_or_reported(page):
     assert os.environ["GRADIO_ANALYTICS_ENABLED"] == "False"
-    with httpx.Client() as web:
+    with httpx.Client(timeout=PATIENT) as web:
         start, config = web.get(page).text, web.get(f"{page}config").json()
         theme = web.get(f"{page}theme.css").text
     assert config["analytics_enabled"] is False
@@ -164,10 +166,12 @@ def test_nothing_is_loaded_from_elsewhere_or_reported(page):
         assert "cdn" not in text.lower()
 
 
-def test_a_port_that_is_taken_is_told(page, predictor):
+def test_a_port_that_is_taken_is_told_and_what_listens_there_goes_on(page, predictor, scene):
     port = int(page.rstrip("/").rpartition(":")[2])
     with pytest.raises(ConfigError, match=rf"--port {port}"), served(predictor, "x", port=port):
         pass
+    pictures, *_ = client_of(page).predict(rgb=sent(scene["rgb"]), api_name="/predict")
+    assert len(pictures) > 1
 
 
 def test_of_too_many_files_the_oldest_go(tmp_path):
@@ -224,15 +228,16 @@ def test_two_hundred_damaged_files_and_fifty_users_at_once(page, scene, tmp_path
 @pytest.mark.parametrize("width", [1280, 390])
 def test_in_a_browser_files_are_sent_and_a_sensor_is_switched_off(page, scene, tmp_path, width):
     files = "document.querySelectorAll('input[type=file]').length"
+    arrived = "document.querySelectorAll('.file-preview').length"
     buttons = "[...document.querySelectorAll('button')]"
     shown = "[...document.querySelectorAll('.caption-label')].map(c => c.innerText.trim())"
     with browser() as b:
         b.open(page, width)
         b.wait(f"{files} == 2")
         b.send_file(0, scene["rgb"])
-        b.wait(f"{files} == 1")
+        b.wait(f"{files} == 1 && {arrived} == 1")
         b.send_file(0, scene["depth"])
-        b.wait(f"{files} == 0")
+        b.wait(f"{files} == 0 && {arrived} == 2")
         b.value(f"{buttons}.find(b => b.innerText == 'Predict').click()")
         b.wait(f"{shown}.includes('ensemble') && {shown}.includes('without depth')")
         assert {"input rgb", "input depth", "without rgb"} <= set(b.value(shown))

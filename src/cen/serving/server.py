@@ -26,7 +26,7 @@ _ENVIRONMENT = {
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "GRADIO_SSR_MODE": "False",
 }
-
+_KEPT_IN = "GRADIO_TEMP_DIR"
 
 _MOST_BYTES = 2**30
 """Of all files that were sent or are to be downloaded; the oldest go first."""
@@ -62,34 +62,15 @@ def served(
         ConfigError: the port is taken.
         CenError: Gradio is not installed.
     """
-    with tempfile.TemporaryDirectory(prefix="cen-serve-") as folder:
-        # Gradio reads these when it is imported, and when it keeps a file.
-        os.environ.update(_ENVIRONMENT, GRADIO_TEMP_DIR=folder)
-        page_module = _page_module()
+    with tempfile.TemporaryDirectory(prefix="cen-serve-") as folder, _environment(folder):
+        building, starting = _page_modules()
         answering = Answering(predictor, source, limits.seconds)
         answers = Path(folder) / "answers"
         answers.mkdir()
         janitor = _Janitor(Path(folder), _MOST_BYTES)
-        page = page_module.build_page(answering, title, examples, limits, answers)
+        page = building.build_page(answering, title, examples, limits, answers)
         try:
-            _, url, _ = page.launch(
-                server_name=host,
-                server_port=port,
-                prevent_thread_lock=True,
-                quiet=True,
-                max_file_size=int(limits.megabytes * 1e6),
-                allowed_paths=[],
-                enable_monitoring=False,
-                share=False,
-                ssr_mode=False,
-                mcp_server=False,
-                pwa=False,
-                run_history=False,
-                footer_links=["api"],
-                theme=page_module.theme(),
-                css=page_module.CSS,
-                app_kwargs={"middleware": page_module.MIDDLEWARE},
-            )
+            url = starting.launched(page, host, port, limits.megabytes)
         except OSError as error:
             raise ConfigError(f"--port {port}: cannot be listened at ({error})") from error
         janitor.start()
@@ -98,6 +79,20 @@ def served(
         finally:
             janitor.stop()
             page.close(verbose=False)
+
+
+@contextmanager
+def _environment(folder: str) -> Iterator[None]:
+    """What Gradio reads when it is imported, and whenever it keeps a file or is sent one."""
+    former = os.environ.get(_KEPT_IN)
+    os.environ.update(_ENVIRONMENT, **{_KEPT_IN: folder})
+    try:
+        yield
+    finally:
+        # Of another page of this process, which would take nothing any more.
+        os.environ.pop(_KEPT_IN)
+        if former is not None:
+            os.environ[_KEPT_IN] = former
 
 
 def examples_of(dataset: AlignedDataset, predictor: Predictor, count: int) -> list[Example]:
@@ -117,14 +112,15 @@ def examples_of(dataset: AlignedDataset, predictor: Predictor, count: int) -> li
     return found
 
 
-def _page_module() -> ModuleType:
+def _page_modules() -> tuple[ModuleType, ModuleType]:
+    """What builds the page, and what starts it."""
     try:
-        from cen.serving import page
+        from cen.serving import page, starting
     except ImportError as error:
         if not (error.name or "").startswith("gradio"):
             raise
         raise CenError("cen serve takes Gradio: pip install 'cen[serve]'") from None
-    return page
+    return page, starting
 
 
 class _Janitor(threading.Thread):

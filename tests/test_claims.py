@@ -21,6 +21,9 @@ from cen.cli.sources import load_config, shipped
 from cen.config import Config
 from cen.errors import ConfigError
 from cen.studies.spec import Study, find_study
+from cen.tasks import Task
+from cen.training.module_choice import training_module
+from cen.training.setup import build_network
 
 # What changed is told with the names that there were.
 PAGES = [page for page in pages.PAGES if page.name != "CHANGELOG.md"]
@@ -184,6 +187,34 @@ def test_tables_of_a_study_are_those_of_its_runs(page: Path) -> None:
     told = {figure for figure in figures(text_of(page)) if "±" in figure}
     known = measured(ROOT / "results" / "studies" / f"{page.stem}.csv")
     assert sorted(told - known) == []
+
+
+def changes_of_a_configuration() -> list[list[str]]:
+    """What pages add to a configuration of one's own: the options of ``cen train my.yaml``."""
+    found = []
+    for name in ("which-fusion.md", "missing-sensors.md", "exchange-rate.md", "training.md"):
+        page = ROOT / "docs" / name
+        every = (*in_blocks(page), *within_sentences(page))
+        found += [words[1:] for words in every if words[:3] == ["cen", "train", "my.yaml"]]
+    return found
+
+
+@pytest.mark.parametrize("words", changes_of_a_configuration(), ids=" ".join)
+def test_changes_of_a_configuration_fit_the_one_of_the_page_of_own_data(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its exchange rate has to go where a fusion exchanges nothing."""
+    monkeypatch.chdir(tmp_path)
+    shown = re.findall(r"```yaml\n(.*?)```", text_of(ROOT / "docs" / "your-own-data.md"), re.DOTALL)
+    Path("my.yaml").write_text(next(block for block in shown if "train:" in block))
+    config = load_config("my.yaml", PARSER.parse(words).free)
+    net = build_network(config, {"segmentation": Task("segmentation", 3)})
+    module = training_module(config, net)
+    assert (module.controller is None) == (config.train.exchange_rate is None)
+
+
+def test_some_changes_of_a_configuration_were_found() -> None:
+    assert len(changes_of_a_configuration()) >= 4
 
 
 def test_what_is_stale_would_be_found(tmp_path: Path) -> None:

@@ -33,6 +33,7 @@ def test_a_row_is_its_seeds_their_mean_and_their_interval(tmp_path: Path) -> Non
     assert sorted(lines) == [0, 1]
     assert lines[0] == [found.low, found.high]
     assert "95 %" in caption
+    assert axes.get_title("left") == "Parts, 1× steps"  # as its table is headed
     assert axes.get_xlim()[1] <= 1.0
 
 

@@ -256,7 +256,8 @@ def _lines(
     figure, axes = new_axes(title)
     for name, points in lines.items():
         _line(axes, points, name, colours.get(name, MUTED) if name else ENSEMBLE)
-    axes.set_ylim(0, top)
+    highest = max((max(points.values()) for points in lines.values() if points), default=0.0)
+    axes.set_ylim(0, top or 1.08 * highest or None)
     if any(lines):
         axes.legend(loc="best")
     return figure, caption

@@ -14,7 +14,7 @@ from cen.studies.intervals import summarise
 from cen.studies.results import Record, by_place, by_seed
 from cen.studies.row_colours import row_colours
 from cen.studies.spec import Study
-from cen.studies.study_tables import grouped
+from cen.studies.study_tables import data_label, grouped
 
 
 def dot_plots(study: Study, records: Sequence[Record]) -> list[Captioned]:
@@ -26,8 +26,8 @@ def dot_plots(study: Study, records: Sequence[Record]) -> list[Captioned]:
     column = study.column(study.columns[0])
     better = "to the right" if column.higher_is_better else "to the left"
     caption = (
-        f"{column.head} on the test split; better is {better}. A ring is a seed, a dot the mean of "
-        "them, a line the 95 % interval of the mean. Differences are surer than two such "
+        f"The {column.head} on the test split; better is {better}. A ring is a seed, a dot the "
+        "mean of them, a line the 95 % interval of the mean. Differences are surer than two such "
         "intervals look, where seeds are compared one by one: see the differences below."
     )
     figures: list[Captioned] = []
@@ -42,7 +42,7 @@ def dot_plots(study: Study, records: Sequence[Record]) -> list[Captioned]:
                 continue
             colours = row_colours(study, here)
             height = 0.9 + 0.27 * len(groups)
-            figure, axes = new_axes(f"{data}, {budget:g}× steps", 7.0, height)
+            figure, axes = new_axes(f"{data_label(study, data)}, {budget:g}× steps", 7.0, height)
             for place, (_, name, values) in enumerate(groups):
                 _row(axes, place, values, colours[name])
             _finish(axes, [label for label, _, _ in groups], column)

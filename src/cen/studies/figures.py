@@ -21,7 +21,7 @@ from cen.studies.intervals import summarise
 from cen.studies.results import Record, by_place, by_seed
 from cen.studies.row_colours import row_colours
 from cen.studies.spec import Study
-from cen.studies.study_tables import grouped
+from cen.studies.study_tables import data_label, grouped
 
 OTHERS = "other rows"
 
@@ -30,13 +30,15 @@ def learning_curves(study: Study, records: Sequence[Record]) -> list[Captioned]:
     """Validation scores over the steps: a figure per data set and budget, a line per row."""
     column = study.column(study.columns[0])
     caption = (
-        f"{column.head} on the validation images while training, mean over seeds; the shade spans "
-        "the least and the greatest of them."
+        f"The {column.head} on the validation images while training, mean over seeds; the shade "
+        "spans the least and the greatest of them."
     )
     figures = []
     with house_style():
         for data, budget, here in by_place(records):
-            figure, axes = new_axes(f"{data}, {budget:g}× steps: validation", 7.0, 4.0)
+            figure, axes = new_axes(
+                f"{data_label(study, data)}, {budget:g}× steps: validation", 7.0, 4.0
+            )
             for row, mine, colour in _coloured(study, here):
                 curves = [c for c in (_curve(read(r.folder), column) for r in mine) if c]
                 if curves:
@@ -51,14 +53,16 @@ def learning_curves(study: Study, records: Sequence[Record]) -> list[Captioned]:
 def budget_curves(study: Study, records: Sequence[Record]) -> list[Captioned]:
     """The test score over the steps trained: a figure per data set with several budgets."""
     column = study.column(study.columns[0])
-    caption = f"{column.head} on the test split, mean and standard deviation of seeds."
+    caption = f"The {column.head} on the test split, mean and standard deviation of seeds."
     figures = []
     with house_style():
         for data in dict.fromkeys(r.run.data for r in records):
             here = [r for r in records if r.run.data == data and r.run.row.sweep is None]
             if len({r.run.budget for r in here}) < 2:
                 continue
-            figure, axes = new_axes(f"{data}: test score over the length of training", 7.0, 4.0)
+            figure, axes = new_axes(
+                f"{data_label(study, data)}: test score over the length of training", 7.0, 4.0
+            )
             for row, mine, colour in _coloured(study, here):
                 _errorbars(axes, mine, column, _steps, row.label, colour)
             _finish(axes, column)
@@ -77,7 +81,9 @@ def sweep_curves(study: Study, records: Sequence[Record]) -> list[Captioned]:
             label = sweep.label or sweep.key
             mine = [r for r in records if r.run.row.sweep and r.run.row.sweep[0] == name]
             for data, budget, here in by_place(mine):
-                figure, axes = new_axes(f"{data}, {budget:g}× steps: {label}", 6.0, 3.8)
+                figure, axes = new_axes(
+                    f"{data_label(study, data)}, {budget:g}× steps: {label}", 6.0, 3.8
+                )
                 for index, column in enumerate(columns):
                     colour = matplotlib.colors.to_hex(f"C{index % 10}")
                     _errorbars(axes, here, column, _swept, column.head, colour)

@@ -57,7 +57,7 @@ def score_tables(study: Study, records: Sequence[Record]) -> list[Table]:
             [row.label, str(len(mine)), *(_mean(mine, column) for column in columns)]
             for row, mine in grouped(study, here)
         ]
-        tables.append(Table(f"{_data_label(study, data)}, {budget:g}× steps", head, rows, note))
+        tables.append(Table(f"{data_label(study, data)}, {budget:g}× steps", head, rows, note))
     return tables
 
 
@@ -193,7 +193,7 @@ def _comparison_table(
     unit = "points" if column.share else "its unit"
     title = f"{column.head} of {reference} minus the row's{other}"
     return Table(
-        f"{_data_label(study, records[0].run.data)}: {title}",
+        f"{data_label(study, records[0].run.data)}: {title}",
         ["row", "steps", "difference", "95 % interval", "seeds", "reference is"],
         rows,
         f"Paired over seeds, in {unit}; Student's t interval of the mean difference. "
@@ -210,6 +210,7 @@ def _places(records: Sequence[Record]) -> list[tuple[str, float]]:
     return sorted(places, key=lambda place: (data.index(place[0]), place[1]))
 
 
-def _data_label(study: Study, name: str) -> str:
+def data_label(study: Study, name: str) -> str:
+    """What a data set is called: its label, where the study gives it one."""
     variant = study.data.get(name)
     return (variant.label if variant else None) or name

@@ -49,7 +49,7 @@ def make_files(root: Path, text: str) -> None:
 def write_field(path: Path, field: FieldConfig, rng: np.random.Generator) -> None:
     if field.bands is not None:  # all sensors in one file
         assert cv2.imwrite(str(path), rng.integers(0, 255, (*SIZE, 4), np.uint8))
-    elif field.kind == "label":
+    elif field.kind == "label" or field.classes:
         if field.values:
             numbers = [number for number in field.values if isinstance(number, int)]
             write_png(path, rng.choice(np.array(numbers, np.uint8), SIZE))

@@ -59,9 +59,10 @@ def places(net: nn.Module) -> str:
     exchanging = exchange_layers(net.encoder)
     if len(exchanging) == sum(isinstance(m, StreamNorm) for m in net.encoder.modules()):
         return "all"
-    # The number of a stage or block, not the 2 of bn2.
+    # The number of a stage or block, not the 2 of bn2; what stands before the first says nothing.
     patterns = (re.sub(r"(?<!bn)(?<!norm)\d+", "*", name) for name in exchanging)
-    return ", ".join(f"`{pattern}`" for pattern in dict.fromkeys(patterns))
+    short = (re.sub(r"^[^*]*\*(\.\*)*", "*", pattern) for pattern in patterns)
+    return ", ".join(f"`{pattern}`" for pattern in dict.fromkeys(short))
 
 
 def sides(multiple: int) -> tuple[int, int]:

@@ -231,6 +231,11 @@ def test_in_a_browser_files_are_sent_and_a_sensor_is_switched_off(page, scene, t
     arrived = "document.querySelectorAll('.file-preview').length"
     buttons = "[...document.querySelectorAll('button')]"
     shown = "[...document.querySelectorAll('.caption-label')].map(c => c.innerText.trim())"
+    items = "[...document.querySelectorAll('.grid-wrap .gallery-item')]"
+
+    def edge(of: str) -> str:
+        return f"i.querySelector('{of}').getBoundingClientRect()"
+
     with browser() as b:
         b.open(page, width)
         b.wait(f"{files} == 2")
@@ -243,6 +248,10 @@ def test_in_a_browser_files_are_sent_and_a_sensor_is_switched_off(page, scene, t
         assert {"input rgb", "input depth", "without rgb"} <= set(b.value(shown))
         b.wait("[...document.querySelectorAll('.grid-wrap img')].every(i => i.naturalWidth > 30)")
         b.wait("document.querySelector('.cen-legend').innerText.includes('%')")
+        assert b.value(f"{items}.length") == 10
+        assert b.value(
+            f"{items}.every(i => {edge('.caption-label')}.top >= {edge('img')}.bottom - 1)"
+        )
         b.shoot(tmp_path / f"page-{width}.png")
         b.value("document.querySelectorAll('input[type=checkbox]')[0].click()")
         b.wait(f"{shown}.includes('depth, α 1.00') && !{shown}.includes('input rgb')")

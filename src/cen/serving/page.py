@@ -34,8 +34,13 @@ _FONT = ("system-ui", "sans-serif")
 _MONO = ("ui-monospace", "monospace")
 CSS = """
 .grid-wrap .grid-container {grid-template-columns: repeat(auto-fill, minmax(min(15rem, 45%), 1fr))}
-.grid-wrap {max-height: none !important; height: auto !important}
-.caption-label {white-space: normal !important; text-overflow: clip; max-width: 95% !important}
+.grid-wrap {max-height: none !important; min-height: 0 !important; height: auto !important;
+  padding-top: 2rem !important}
+.grid-wrap .gallery-item, .grid-wrap .thumbnail-lg {height: auto !important}
+.grid-wrap .thumbnail-lg {display: flex; flex-direction: column; aspect-ratio: auto !important}
+.grid-wrap .thumbnail-lg > img {height: auto !important}
+.grid-wrap .caption-label {position: static !important; white-space: normal !important;
+  max-width: none !important; border: 0 !important; text-overflow: clip}
 .cen-legend {display: flex; flex-wrap: wrap; gap: .2rem 1.2rem; margin: .3rem 0}
 .cen-legend i {display: inline-block; width: .9em; height: .9em; margin-right: .4em}
 .cen-note {border-left: 3px solid #c28a00; padding-left: .6rem; margin: .4rem 0}

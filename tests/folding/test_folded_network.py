@@ -364,3 +364,37 @@ def test_a_transformer_of_three_streams_has_a_graph() -> None:
         found, expected = folded(given)["segmentation"], net(given)["segmentation"]
     assert torch.allclose(found.ensemble, expected.ensemble, atol=1e-5)
     assert folded.plan(given).graph is not None
+
+
+class Patches(nn.Module):
+    """An encoder of one's own that takes multiples of 8 alone."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.norm = nn.Conv2d(3, 8, 4, 4), nn.BatchNorm2d(8)
+        self.second = nn.Conv2d(8, 8, 2, 2)
+
+    def forward(self, image: Tensor) -> list[Tensor]:
+        if image.shape[-1] % 8 or image.shape[-2] % 8:
+            raise ValueError("takes multiples of 8")
+        fine = self.norm(self.first(image))
+        return [fine, self.second(fine)]
+
+
+@pytest.mark.parametrize("fusion", ["exchange", "average"])
+@torch.no_grad()
+def test_images_that_have_to_be_padded_and_others_have_a_graph(
+    fusion: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What fits gives results of the decoder's size, what is padded those of its own."""
+    monkeypatch.setitem(encoders, "own", lambda options, output_stride: Patches())
+    inputs = {"rgb": 3, "depth": 1}
+    options: dict[str, Any] = {"inputs": inputs, "outputs": {"s": 3}, "decoder_channels": 4}
+    net: Any = build("fpn", encoder="own", fusion=fusion, **options)
+    scatter(net, 0.7).double().eval()
+    folded = fold(net, saved=-math.inf)
+    for size, expected in (((40, 48), (10, 12)), ((37, 50), (37, 50)), ((40, 56), (10, 14))):
+        given = images(inputs, size)
+        same(folded(given), net(given))
+        assert folded(given)["s"].ensemble.shape[-2:] == expected
+        assert folded.plan(given).graph is not None, folded.plan(given).reason

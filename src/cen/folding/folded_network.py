@@ -145,8 +145,9 @@ class FoldedNetwork(nn.Module):
         self.prepare: Callable[[fx.GraphModule], Callable[..., Any]] | None = None
         self._plans: dict[Any, Plan] = {}
         self._last: Plan | None = None
+        self._part = _part(net)
         made: Any = copy.deepcopy(net).requires_grad_(False)
-        made.predictions = self._planned
+        setattr(made, self._part, self._planned)
         self.net: Any = made
         self.train(False)
 
@@ -182,7 +183,7 @@ class FoldedNetwork(nn.Module):
         return self
 
     def _planned(self, *args: Any, **kwargs: Any) -> Any:
-        """The network's predictions, by the graph for such inputs."""
+        """What the part that is folded gives, by the graph for such inputs."""
         leaves, spec = pytree.tree_flatten((args, kwargs))
         tensors = [leaf for leaf in leaves if isinstance(leaf, Tensor)]
         others = tuple("" if isinstance(leaf, Tensor) else leaf for leaf in leaves)
@@ -196,8 +197,11 @@ class FoldedNetwork(nn.Module):
             plan = self._recorded(key, leaves, spec)
         self._last = plan
         if plan.graph is None:
-            return type(self.net).predictions(self.net, *args, **kwargs)
+            return self._unfolded(*args, **kwargs)
         return plan(tensors)
+
+    def _unfolded(self, *args: Any, **kwargs: Any) -> Any:
+        return getattr(type(self.net), self._part)(self.net, *args, **kwargs)
 
     def _recorded(self, key: Any, leaves: list[Any], spec: pytree.TreeSpec) -> Plan:
         if torch.compiler.is_compiling():
@@ -225,8 +229,8 @@ class FoldedNetwork(nn.Module):
         first = any(hasattr(module, "first_pass") for module in self.net.modules())
         if first or foreign(self.net):
             args, kwargs = pytree.tree_unflatten(untouched(leaves), spec)
-            expected = type(self.net).predictions(self.net, *args, **kwargs)
-        plan = recorded(self.net, leaves, spec, self.saved)
+            expected = self._unfolded(*args, **kwargs)
+        plan = recorded(self.net, leaves, spec, self.saved, self._part)
         if expected is not None and plan.graph is not None:
             off = difference(
                 expected, plan([x for x in untouched(leaves) if isinstance(x, Tensor)])
@@ -263,6 +267,14 @@ def fold(net: nn.Module, saved: float = 0.0) -> FoldedNetwork:
     return FoldedNetwork(net, saved)
 
 
+def _part(net: nn.Module) -> str:
+    """The method of a network that is folded: all, but for what pads images and cuts the results.
+
+    The graph holds for any size, while what is padded is decided by the size at hand.
+    """
+    return str(getattr(net, "folded_part", "predictions"))
+
+
 def plan_of(net: nn.Module, inputs: Mapping[str, Tensor]) -> Plan:
     """What folding makes of a network for some of its inputs, of which only the sizes are read."""
     leaves, spec = pytree.tree_flatten(((dict(inputs),), {}))
@@ -270,7 +282,11 @@ def plan_of(net: nn.Module, inputs: Mapping[str, Tensor]) -> Plan:
 
 
 def recorded(
-    net: nn.Module, leaves: Sequence[Any], spec: pytree.TreeSpec, saved: float = 0.0
+    net: nn.Module,
+    leaves: Sequence[Any],
+    spec: pytree.TreeSpec,
+    saved: float = 0.0,
+    part: str = "predictions",
 ) -> Plan:
     """The graph of a network's predictions from some inputs, or why there is none.
 
@@ -279,6 +295,7 @@ def recorded(
         leaves: Arguments of its predictions, flattened.
         spec: How they were nested.
         saved: Share of the multiply-adds that must go.
+        part: Name of the method that is recorded.
     """
     names = {id(value): name for name, value in net.named_parameters()}
     recorder, plan = Recorder(TABLE, names, shapes_only=True), Plan()
@@ -289,7 +306,7 @@ def recorded(
     args, kwargs = pytree.tree_unflatten(given, spec)
     try:
         with torch.inference_mode(False), torch.no_grad():
-            result = foldable(net).eval().predictions(*args, **kwargs)  # type: ignore[operator]
+            result = getattr(foldable(net).eval(), part)(*args, **kwargs)
             found, made = pytree.tree_flatten(result)
             results: list[Recorded] = []
             kept = [_result(value, results) for value in found]
@@ -325,9 +342,9 @@ def _result(value: Any, results: list[Recorded]) -> tuple[int, Any]:
 def foldable(net: nn.Module) -> nn.Module:
     """A copy with the same tensors, whose stream layers and streams are folded."""
     shared: dict[int, Any] = {id(v): v for v in (*net.parameters(), *net.buffers())}
-    shared[id(net.__dict__.get("predictions"))] = None
+    shared[id(net.__dict__.get(_part(net)))] = None
     made = copy.deepcopy(net, shared)
-    made.__dict__.pop("predictions", None)
+    made.__dict__.pop(_part(net), None)
     known: dict[int, FoldedStreams] = {}
     for module in list(made.modules()):
         for name, value in list(vars(module).items()):

@@ -9,6 +9,7 @@ one: then the graph holds for inputs of these sizes alone.
 from __future__ import annotations
 
 import math
+import operator
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
@@ -17,6 +18,7 @@ import torch
 from torch import Tensor, fx, nn
 from torch.fx.node import map_aggregate
 from torch.fx.proxy import GraphAppendingTracer, Scope
+from torch.utils import _pytree as pytree
 
 Rule = Callable[..., Any]
 
@@ -35,6 +37,11 @@ class Packable:
 
 _READING = ("item", "tolist", "numpy", "nonzero", "__bool__", "__int__", "__float__", "equal")
 """What hands values of a tensor to the program."""
+_FRESH = (
+    *(f"{value}_like" for value in ("zeros", "ones", "full", "empty", "rand", "randn")),
+    *(f"new_{value}" for value in ("zeros", "ones", "full", "empty")),
+)
+"""What reads of a tensor its size alone."""
 
 
 class FoldedLayer(NamedTuple):
@@ -127,6 +134,10 @@ class Recorded(fx.Proxy):
     def __len__(self) -> int:
         return int(self._decided(len(self.value)))
 
+    def __setitem__(self, index: Any, value: Any) -> None:
+        recorder: Recorder = self.tracer  # type: ignore[assignment]
+        recorder.write(self, index, value)
+
     def __index__(self) -> int:
         return int(self._decided(self.value))
 
@@ -187,7 +198,8 @@ class Recorder(GraphAppendingTracer):
     def input(self, value: Tensor) -> Recorded:
         """An input of the graph."""
         node = self.graph.placeholder(f"input_{len(self.graph.nodes)}")
-        node.meta["value"], self.device = self._shadow(value), value.device
+        node.meta |= {"value": self._shadow(value), "holds": True}
+        self.device = value.device
         return Recorded(node, self)
 
     def spend(self, weights: int, positions: int) -> None:
@@ -213,6 +225,8 @@ class Recorder(GraphAppendingTracer):
         called = target if isinstance(target, str) else getattr(target, "__name__", "")
         if called in _READING:
             raise NotRecordableError(f"{called} reads values of a tensor")
+        if called == "__setitem__":
+            raise NotRecordableError("values are written into a tensor that was not recorded")
         given: Any = map_aggregate(args, _packed)
         named: Any = map_aggregate(dict(kwargs), _packed)
         values: Any = map_aggregate(given, self._shadow)
@@ -221,7 +235,25 @@ class Recorder(GraphAppendingTracer):
         value = function(*(values[1:] if kind == "call_method" else values), **options)
         made = super().create_proxy(kind, target, given, named)
         made.node.meta["value"] = value
+        if called not in _FRESH and any(_holds(x) for x in pytree.tree_leaves((given, named))):
+            made.node.meta["holds"] = not isinstance(value, bool | int | float)
         return made
+
+    def write(self, target: Recorded, index: Any, value: Any) -> None:
+        """Records an assignment to a part of a tensor that the program has made of sizes alone.
+
+        Such a tensor, as the mask of a window is, lies in memory of its own: what is written into
+        it changes it and its views, in the graph as in the program. What holds inputs or weights
+        may share memory with others in the program and not in the graph, or the other way round.
+
+        Raises:
+            NotRecordableError: An input or a weight has gone into the tensor.
+        """
+        if target.node.meta.get("holds"):
+            raise NotRecordableError(
+                "values are written into a tensor that holds inputs or weights"
+            )
+        self.create_proxy("call_function", operator.setitem, (target, index, value), {})
 
     def create_arg(self, a: Any) -> Any:
         """Tensors that are no node become constants of the graph."""
@@ -256,7 +288,7 @@ class Recorder(GraphAppendingTracer):
     def module(self, results: list[Recorded]) -> fx.GraphModule:
         """The graph as a module that gives these results."""
         self.graph.output(tuple(result.node for result in results))
-        self.graph.eliminate_dead_code()
+        self.graph.eliminate_dead_code(_kept)
         for node in self.graph.nodes:
             node.meta.clear()
         used = {node.target for node in self.graph.nodes if node.op == "get_attr"}
@@ -267,7 +299,7 @@ class Recorder(GraphAppendingTracer):
     def constant(self, value: Tensor) -> Recorded:
         """A tensor that the graph holds."""
         node = self.graph.get_attr(self._constant(value))
-        node.meta["value"] = self._shadow(value)
+        node.meta |= {"value": self._shadow(value), "holds": True}
         return Recorded(node, self)
 
     def _shadow(self, argument: Any) -> Any:
@@ -301,6 +333,21 @@ def recordable(function: Callable[..., Any]) -> Callable[..., Any]:
 
     method.__name__ = name
     return method
+
+
+def _holds(argument: Any) -> bool:
+    """Whether an argument of a call brings an input or a weight with it."""
+    if isinstance(argument, fx.Proxy):
+        return bool(argument.node.meta.get("holds"))
+    return isinstance(argument, Tensor)
+
+
+def _kept(node: fx.Node) -> bool:
+    """Whether a call is needed though nothing takes its result: it writes into a tensor."""
+    if node.op == "call_method":
+        name = str(node.target)
+        return name.endswith("_") and not name.endswith("__")
+    return node.is_impure() or bool(node.kwargs.get("inplace"))
 
 
 def _packed(argument: Any) -> Any:

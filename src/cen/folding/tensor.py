@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cen.folding.recording import Packable, Recorded, Recorder, recordable
+from cen.folding.recording import NotRecordableError, Packable, Recorded, Recorder, recordable
 
 
 @dataclass(frozen=True)
@@ -109,6 +109,9 @@ class Folded(Packable):
 
     def __len__(self) -> int:
         return int(self.shape[0])
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        raise NotRecordableError("values are written into a tensor that holds inputs")
 
     def of_stream(self, stream: int) -> Recorded:
         """All channels of one stream in the order of the network, (B, C, *)."""

@@ -126,6 +126,7 @@ class ConvertedNetwork(ChannelExchangeNetwork):
     """
 
     module: MultiStream
+    folded_part = "predictions"
 
     def __init__(
         self, module: MultiStream, outputs: Mapping[str, Task], config: Mapping[str, Any]

@@ -46,6 +46,7 @@ class CycleFusionNetwork(ChannelExchangeNetwork):
     """
 
     cyclic = True
+    folded_part = "predictions"
 
     def __init__(self, *, streams: Streams, feeds: Mapping[str, Feed], **parts: Any) -> None:
         super().__init__(encoder_streams=streams, decoder_streams=streams, **parts)

@@ -92,6 +92,7 @@ class ChannelExchangeNetwork(ShareableNetwork):
     Attributes:
         rebuild: `cen.build`, which made it, for networks alike with other inputs or outputs.
         auxiliary: the key of ``train`` that weighs `auxiliary_loss`.
+        folded_part: the method that `cen.fold` records.
         cyclic: whether inputs and outputs are the same, each predicted from the others.
         alpha: the ensemble's scalars of each output, one per input, before the softmax.
         metadata: what a checkpoint says beside the weights (classes, preprocessing, ...).
@@ -99,6 +100,7 @@ class ChannelExchangeNetwork(ShareableNetwork):
 
     cyclic = False
     auxiliary = "alignment"
+    folded_part = "of_fitting"
     rebuild: Callable[..., ChannelExchangeNetwork] | None = None
 
     def __init__(
@@ -165,14 +167,19 @@ class ChannelExchangeNetwork(ShareableNetwork):
         return {name: self.combined(name, found, size) for name, found in predictions.items()}
 
     def predictions(self, inputs: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
-        """What each stream predicts of admitted inputs, by output; what `cen.fold` records."""
-        present, padding = tuple(inputs), Padding.of(inputs, self.multiple)
-        inputs = padding.padded(inputs)
+        """What each stream predicts of admitted inputs, by output."""
+        padding = Padding.of(inputs, self.multiple)
+        found = self.of_fitting(padding.padded(inputs))
+        return {name: padding.cut(streams) for name, streams in found.items()}
+
+    def of_fitting(self, inputs: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
+        """The same of images of a size that the encoder takes; what `cen.fold` records."""
+        present = tuple(inputs)
         with self.encoder_streams.activate(present, self._rows(inputs)):
             features = self._encode(inputs, present)
             decoded = self._decode(features, present)
             return {
-                name: padding.cut(self.encoder_streams.unpack(self.heads[name](rows)))
+                name: self.encoder_streams.unpack(self.heads[name](rows))
                 for name, rows in decoded.items()
             }
 
@@ -276,7 +283,7 @@ class ChannelExchangeNetwork(ShareableNetwork):
     def _take_over_stems(self, old: ChannelExchangeNetwork) -> None:
         """Each private stem starts from the old one of its name, else from the shared one."""
         shared: Any = old.encoder.conv1
-        first: Any = next(iter(old.stems.values())) if shared is None else shared
+        first: Any = shared if shared is not None else next(iter(old.stems.values()))
         for name, stem in self.stems.items():
             source: Any = old.stems[name] if name in old.stems else first  # noqa: SIM401
             target: Any = stem
@@ -336,11 +343,8 @@ class ChannelExchangeNetwork(ShareableNetwork):
         """The packed encoder features ``copies`` times, in the decoder's order of streams."""
         if copies == 1:
             return list(features)
-        repeated = []
-        for x in features:
-            rows = [split_rows(x, 1, streams)] * copies
-            repeated.append(torch.cat(rows, 1).flatten(0, 2))
-        return repeated
+        apart = [split_rows(x, 1, streams) for x in features]
+        return [torch.cat([x] * copies, 1).flatten(0, 2) for x in apart]
 
     def combined(
         self, name: str, streams: dict[str, Tensor], size: Sequence[int] | None = None
@@ -349,8 +353,7 @@ class ChannelExchangeNetwork(ShareableNetwork):
         if size is not None:
             streams = {key: resize(value, size) for key, value in streams.items()}
         order, scalars = self.sources(name), self.alpha[name]
-        if tuple(streams) != order:
-            # Picked by static index, so that a compiled graph needs no copy from the host.
+        if tuple(streams) != order:  # by static index: a compiled graph copies none from the host
             scalars = torch.stack([scalars[order.index(key)] for key in streams])
         alpha = torch.softmax(scalars, 0)
         values = [value.detach() for value in streams.values()]

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 
 from cen.models.image_encoder import ImageEncoder
-from cen.models.input_checks import Padding
 from cen.models.network import FUSED, ChannelExchangeNetwork, Encoder, Output, resize
 from cen.models.weight_transfer import transfer
 
@@ -67,17 +66,16 @@ class FusedNetwork(ChannelExchangeNetwork):
         """
         return super().forward(inputs, size)
 
-    def predictions(self, inputs: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
+    def of_fitting(self, inputs: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
         """As in the base class, of the one stream that is left."""
-        present, padding = tuple(inputs), Padding.of(inputs, self.multiple)
-        inputs = padding.padded(inputs)
+        present = tuple(inputs)
         rows = tuple(i for i, name in enumerate(self.inputs) if name in present)
         with self.encoder_streams.activate(present, self._rows(inputs)):
             features = self._features(self._first(inputs, present, rows), rows)
             late = next(iter(self.outputs)) in self.fusion
             decoded = self._decode(features, present if late else (FUSED,))
         return {
-            name: padding.cut({FUSED: self.heads[name](self.fusion[name](x, rows) if late else x)})
+            name: {FUSED: self.heads[name](self.fusion[name](x, rows) if late else x)}
             for name, x in decoded.items()
         }
 

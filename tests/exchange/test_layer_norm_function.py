@@ -87,12 +87,30 @@ def test_only_wanted_gradients_are_given():
     assert shift.grad is None
 
 
-def test_infinite_values_that_give_way_leave_nothing():
-    tokens, scale, shift, replaced = made((2, 2, 3, 4))
+@pytest.mark.parametrize("shape", [(2, 2, 3, 4), (1, 2, LARGE // 4, 4)], ids=["few", "many"])
+def test_infinite_values_that_give_way_leave_nothing(shape):
+    tokens, scale, shift, replaced = made(shape)
     stream, channel = replaced.nonzero()[0].tolist()
     with torch.no_grad():
         scale[stream, channel] = torch.inf
     assert found(tokens, scale, shift, replaced).isfinite().all()
+
+
+@pytest.mark.parametrize("shape", [(2, 2, 3, 4), (1, 2, LARGE // 4, 4)], ids=["few", "many"])
+@pytest.mark.parametrize("broken", ["a token", "a scale", "a shift", "overflow"])
+def test_what_is_no_number_in_one_stream_reaches_the_other_by_exchange_alone(shape, broken):
+    tokens, scale, shift, replaced = made(shape, torch.float32)
+    giver, channel = 0, 1  # of the part of stream 1, which does not take it
+    replaced[1, :] = False
+    replaced[1, 0] = True
+    with torch.no_grad():
+        where = {"a token": tokens[0, giver, 1], "a shift": shift[giver]}.get(broken, scale[giver])
+        where[channel] = 3e38 if broken == "overflow" else torch.nan
+    kept = ~replaced[1]
+    result = found(tokens, scale, shift, replaced)[:, 1][..., kept]
+    expected = plainly(tokens, scale, shift, replaced)[:, 1][..., kept]
+    assert result.isfinite().all()
+    torch.testing.assert_close(result, expected)
 
 
 def test_several_losses_are_differentiated_at_once():

@@ -102,7 +102,7 @@ def options(name: str) -> list[str]:
 
 def cen(*words: str, output: Path | None = None) -> bool:
     """One command in a process of its own, on one thread; its output goes to a file."""
-    command = [sys.executable, "-m", "cen.cli", *words]
+    command = [sys.executable, "-m", "cen", *words]
     done = subprocess.run(
         command, env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True
     )

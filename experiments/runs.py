@@ -40,7 +40,7 @@ def call(arguments: list[str], log: Path | None = None) -> bool:
     Returns:
         Whether it succeeded; without a log, a failure is raised.
     """
-    command = [sys.executable, "-m", "cen.cli", *arguments]
+    command = [sys.executable, "-m", "cen", *arguments]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     if log is None:
         subprocess.run(command, check=True, env=environment)

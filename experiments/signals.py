@@ -37,7 +37,7 @@ HANG = 60
 
 def started(config: Path, run: Path, setting: str) -> subprocess.Popen[str]:
     """A training, in a group of its own, that has logged something."""
-    words = [sys.executable, "-m", "cen.cli", "train", str(config), "--out", str(run)]
+    words = [sys.executable, "-m", "cen", "train", str(config), "--out", str(run)]
     process = subprocess.Popen(
         [*words, *SETTINGS[setting]],
         stdout=subprocess.DEVNULL,

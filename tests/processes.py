@@ -35,7 +35,7 @@ def _work(work: Callable[..., None], rank: int, *arguments: object) -> None:
 
 
 class ForkedCommand:
-    """``python -m cen.cli WORDS`` as a forked process; what :class:`subprocess.Popen` has of it.
+    """``python -m cen WORDS`` as a forked process; what :class:`subprocess.Popen` has of it.
 
     It has its own environment, output and group of processes, and signals end it as they would end
     the command started by its name.
@@ -51,7 +51,7 @@ class ForkedCommand:
         start_new_session: bool = False,
         stdin: int | None = None,
     ) -> None:
-        assert list(command[:3]) == [sys.executable, "-m", "cen.cli"]
+        assert list(command[:3]) == [sys.executable, "-m", "cen"]
         self.returncode: int | None = None
         self.pid = os.fork()
         if self.pid == 0:

@@ -145,7 +145,7 @@ def test_a_run_folder_that_vanishes_ends_the_run(
 
 
 def process(words: list[str], **options: Any) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "cen.cli", *words]
+    command = [sys.executable, "-m", "cen", *words]
     return subprocess.run(command, stderr=subprocess.PIPE, text=True, timeout=60, **options)
 
 

@@ -39,7 +39,7 @@ FLOORS = (
     "training.module_choice training.fitting training.evaluation training.own_data "
     "training.__init__",
     "studies serving",
-    "cli __init__",
+    "cli __init__ __main__",
 )
 """From the ground up; rooms of one floor may use each other. A name is that of a file or folder."""
 

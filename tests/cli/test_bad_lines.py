@@ -134,7 +134,7 @@ def test_refused_in_one_line(
 def test_refused_as_a_process(line: str, place: Path) -> None:
     before = everything(place)
     done = subprocess.run(
-        [sys.executable, "-m", "cen.cli", *shlex.split(line)],
+        [sys.executable, "-m", "cen", *shlex.split(line)],
         cwd=place,
         capture_output=True,
         text=True,

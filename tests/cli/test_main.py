@@ -105,6 +105,14 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == f"cen {cen.__version__}\n"
 
 
+def test_the_package_is_the_command() -> None:
+    words = [sys.executable, "-m", "cen", "evaluate", "nowhere"]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "nowhere" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

@@ -311,7 +311,7 @@ def test_bench_model_gives_every_size(
 @pytest.mark.slow
 def test_wrong_data_ends_with_one_message(rooms: Path, tmp_path: Path) -> None:
     """In a process of its own: no traceback, no warning of a library in front of it."""
-    command = [sys.executable, "-m", "cen.cli", "train", "rooms-small", "--data.classes=3"]
+    command = [sys.executable, "-m", "cen", "train", "rooms-small", "--data.classes=3"]
     command += ["--data.root", str(rooms), "--out", str(tmp_path / "run"), "--train.steps=1"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 2

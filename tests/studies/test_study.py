@@ -303,7 +303,7 @@ def test_a_stopped_study_goes_on(
     words += ["--train.checkpoint_every", "10"]
     runs, before = finished.out / "runs", set(finished.runs().values())
     monkeypatch.setattr(launchers, "subprocess", FORKED)  # by the study, which is forked itself
-    command = [sys.executable, "-m", "cen.cli", "study", *words]
+    command = [sys.executable, "-m", "cen", "study", *words]
     with (tmp_path / "out").open("w") as out, (tmp_path / "err").open("w") as err:
         process = ForkedCommand(command, stdout=out, stderr=err)
         until = time.monotonic() + 120

@@ -55,7 +55,7 @@ def test_a_damaged_sample_of_one_process_ends_all_with_one_message(
     tmp_path: Path, starter: str, rank: int, workers: int
 ) -> None:
     config = damaged(tmp_path, rank, workers)
-    command = [*STARTERS[starter], "-m", "cen.cli", "train", str(config)]
+    command = [*STARTERS[starter], "-m", "cen", "train", str(config)]
     code, said = ended(*command, "--out", str(tmp_path / "run"))
     assert code == (1 if starter == "torchrun" else 2)  # torchrun has a code of its own
     assert len(said) == 1, said
@@ -71,8 +71,8 @@ def test_two_processes_of_torchrun_evaluate_as_one_does(tmp_path: Path) -> None:
     data = {"root": str(tmp_path / "rooms")}
     (tmp_path / "toy.yaml").write_text(yaml.safe_dump({**CONFIG, "data": data, "train": train}))
     run = tmp_path / "run"
-    assert ended("-m", "cen.cli", "train", str(tmp_path / "toy.yaml"), "--out", str(run))[0] == 0
-    evaluate = ["-m", "cen.cli", "evaluate", str(run)]
+    assert ended("-m", "cen", "train", str(tmp_path / "toy.yaml"), "--out", str(run))[0] == 0
+    evaluate = ["-m", "cen", "evaluate", str(run)]
     assert ended(*evaluate) == (0, [])
     alone = json.loads((run / "evaluation.json").read_text())
     (run / "evaluation.json").unlink()

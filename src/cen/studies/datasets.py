@@ -113,7 +113,7 @@ def make_missing(
                 continue
             words = make_words(variant, root)
             yield f"cen {' '.join(words)}"
-            command = [sys.executable, "-m", "cen.cli", *words, "--workers", str(workers)]
+            command = [sys.executable, "-m", "cen", *words, "--workers", str(workers)]
             done = subprocess.run(
                 command,
                 check=False,

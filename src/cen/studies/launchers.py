@@ -46,7 +46,7 @@ def launch_here(words: list[str], log: Path, slot: Slot) -> Work:
 def _process(words: list[str], log: Path, **more: Any) -> subprocess.Popen[bytes]:
     with log.open("ab") as file:
         return subprocess.Popen(
-            [sys.executable, "-m", "cen.cli", *words],
+            [sys.executable, "-m", "cen", *words],
             stdin=subprocess.DEVNULL,
             stdout=file,
             stderr=file,

@@ -1,4 +1,4 @@
-"""``python -m cen.cli``, for places where the ``cen`` script is not on the path."""
+"""``python -m cen``, for places where the ``cen`` script is not on the path."""
 
 import sys
 

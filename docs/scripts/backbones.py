@@ -73,7 +73,7 @@ def sides(multiple: int) -> tuple[int, int]:
 
 def table() -> str:
     """All lines."""
-    head = "| encoder | parameters (M) | multiply-adds (G) | norms | exchanging | after | sizes |"
+    head = "| encoder | params (M) | MACs (G) | norms | of them exchange | after | sizes |"
     return "\n".join([head, "|---|---|---|---|---|---|---|", *map(row, ENCODERS)])
 
 

@@ -152,3 +152,13 @@ def test_rooms_that_are_there_are_kept_and_said_to_be(
     assert "2 scenes to train on, 1 to test on (val.txt)" in first
     assert cli.main(words) == 0
     assert capsys.readouterr().out == first.rstrip() + "; already there, kept\n"
+
+
+def test_a_folder_may_be_called_like_a_verb(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in the check of docs/install.md."""
+    monkeypatch.chdir(tmp_path)
+    words = ["data", "rooms", "data/check", "--train", "2", "--test", "1", "--size", "32", "40"]
+    assert cli.main(words) == 0
+    assert (tmp_path / "data" / "check" / "rgb").is_dir()

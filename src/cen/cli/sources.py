@@ -111,7 +111,7 @@ def config_of(run: Path, overrides: Mapping[str, str], *, resumed: bool = False)
     free = (*MOVABLE, *EXTENDABLE) if resumed else MOVABLE
     for key in overrides:
         if key not in free:
-            started = "; cen train --from RUN starts another one from its network"
+            started = f"; cen train --from {run} starts another one from its network"
             raise ConfigError(
                 f"--{key}: a run keeps what it was configured with, but for {', '.join(free)}"
                 f"{started if resumed else ''}"

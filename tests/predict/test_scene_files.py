@@ -41,7 +41,9 @@ def test_scenes_that_lack_a_modality_are_not_passed_over(photos):
 @pytest.mark.parametrize(
     ("pattern", "expected"),
     [
-        ("rgb/*.jpg", ["f2", "f10", "sub/f1.v2"]),
+        ("rgb/*.jpg", ["f2", "f10"]),
+        ("rgb/**/*.jpg", ["f2", "f10", "sub/f1.v2"]),
+        ("rgb/{id}.jpg", ["f2", "f10", "sub/f1.v2"]),
         ("rgb/f*.jpg", ["2", "10"]),
         ("rgb/{id}0.jpg", ["f1"]),
         ("**/*.png", ["depth/f2", "depth/f10"]),

@@ -213,6 +213,6 @@ def common_size(shapes: Mapping[str, tuple[int, ...]]) -> tuple[int, int]:
     if min(height, width) < SMALLEST:
         raise ShapeError(
             f"{first} is {height} × {width} (height × width), but both must be at least "
-            f"{SMALLEST}; enlarge it first"
+            f"{SMALLEST} pixels; enlarge it first"
         )
     return height, width

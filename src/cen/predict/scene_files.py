@@ -48,7 +48,8 @@ def find_scenes(places: Mapping[str, str], missing: Missing = "error") -> list[S
 
     Args:
         places: by modality a folder, whose files are named by their path without its ending; a
-            pattern, in which ``{id}``, or else the last ``*``, stands for the name; or a list
+            pattern, in which ``{id}``, which may hold slashes, or else the last ``*``, which holds
+            some after ``**`` alone, stands for the name; or a list
             (.txt) of one file a line, below the folder of the list, of which the same lines of all
             lists belong together.
         missing: what is done with scenes that lack modalities.
@@ -79,6 +80,7 @@ def find_scenes(places: Mapping[str, str], missing: Missing = "error") -> list[S
 
 def files_by_name(option: str, text: str) -> dict[str, Path]:
     """The files of one modality by the name of their scene."""
+    of_one_folder = _is_pattern(text) and "{id}" not in text and "**" not in text
     if _is_pattern(text):
         fixed = re.split(r"[*{]", text)[0].rpartition("/")[0]
         root = Path(fixed or ("/" if text.startswith("/") else "."))
@@ -89,6 +91,8 @@ def files_by_name(option: str, text: str) -> dict[str, Path]:
     else:
         root, below = Path(text), "{id}.*"
     found = Pattern(below, option).find(root) if root.is_dir() else {}
+    if of_one_folder:
+        found = {name: file for name, file in found.items() if "/" not in name}
     if not found:
         what = f"no file matches {text}" if _is_pattern(text) else "the folder holds no file"
         raise DataError(f"{option} {text}: {what}; a pattern is quoted: {option} 'photos/*.png'")

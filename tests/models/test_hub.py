@@ -176,7 +176,8 @@ def test_without_the_library_a_message_names_the_extra(make_net, monkeypatch):
 
 
 def test_nothing_imports_the_library_before_it_is_needed():
-    made_of_it = {"page.py", "refusals.py", "starting.py"}  # imported by cen.serving.server, when it serves
+    # Imported by cen.serving.server, when it serves.
+    made_of_it = {"page.py", "refusals.py", "starting.py"}
     for file in Path(cen.__file__).parent.rglob("*.py"):
         for node in ast.parse(file.read_text("utf-8")).body:
             if isinstance(node, ast.Import | ast.ImportFrom):

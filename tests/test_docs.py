@@ -4,6 +4,7 @@ import pkgutil
 import re
 import shlex
 import tomllib
+import warnings
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from cen import parsing
 from cen.cli import main
 from cen.cli.sources import load_config
 from cen.config import Config
+from cen.errors import CenWarning
 from cen.exchange import exchange_layers
 
 
@@ -170,6 +172,26 @@ def test_table_of_encoders_is_what_they_have(name: str) -> None:
     said = cen.build("segformer", encoder=name, exchange_norms=patterns, **options)
     layers = [list(exchange_layers(net.encoder)) for net in (usual, said)]
     assert layers[0] == layers[1] != []
+
+
+def test_check_of_an_installation_ends_without_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The commands of the page, on fewer and smaller pictures and in fewer steps."""
+    monkeypatch.chdir(tmp_path)
+    page = (ROOT / "docs" / "install.md").read_text("utf-8")
+    block = page.split("**Does it work?**")[1].split("```sh\n")[1].split("```")[0]
+    for number, fewer in (("--train 300", "20"), ("--test 60", "2"), ("--train.steps 200", "20")):
+        assert number in block
+        block = block.replace(number, f"{number.split()[0]} {fewer}")
+    smaller = {"data": ["--size", "32", "40"], "train": ["--train.batch_size", "2"], "evaluate": []}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", CenWarning)
+        for line in block.splitlines():
+            words = shlex.split(line)
+            assert words[0] == "cen"
+            assert main([*words[1:], *smaller[words[1]]]) == 0, line
+    assert Path("runs/check/evaluation.json").is_file()
 
 
 def test_code_of_the_page_of_samples_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,15 +7,16 @@ from pathlib import Path
 
 from cen.config import Config
 from cen.data import AlignedDataset
-from cen.data.tools.depth_units import warn_of_units
+from cen.data.tools.depth_units import warn_of_depth
 from cen.data.tools.label_facts import warn_of_labels
+from cen.data.tools.normal_facts import warn_of_normals
 from cen.data.tools.training_range import warn_of_crop
 from cen.data.tools.value_ranges import warn_of_values
 from cen.fetching import is_url
 
 
 def warn_of_data(config: Config, run_dir: str | Path, train: AlignedDataset) -> None:
-    """Warns of labels, values, units and crops that are probably wrong, by some samples.
+    """Warns of labels, values, units, axes and crops that are probably wrong, by some samples.
 
     Args:
         config: the configuration of the run.
@@ -25,7 +26,8 @@ def warn_of_data(config: Config, run_dir: str | Path, train: AlignedDataset) -> 
     check = check_command(config, run_dir)
     warn_of_labels(train, check)
     warn_of_values(train, check)
-    warn_of_units(train, check)
+    warn_of_depth(train, check)
+    warn_of_normals(train, check)
     warn_of_crop(train)
 
 

@@ -3,6 +3,7 @@
 import itertools
 import json
 import shutil
+import warnings
 
 import numpy as np
 import pytest
@@ -13,7 +14,15 @@ from cen.data.fields.geometry import rays
 from cen.data.fields.normal_field import parse_axes
 from cen.data.readers.opening import DatasetRecipe
 from cen.data.tools.checking import check_data
-from cen.data.tools.normal_facts import _SIGNED, NormalFacts, _axes_of, compare, judged
+from cen.data.tools.normal_facts import (
+    _SIGNED,
+    NormalFacts,
+    _axes_of,
+    compare,
+    judged,
+    warn_of_normals,
+)
+from cen.errors import CenWarning
 
 SIZE = (60, 80)
 K = np.array([[70.0, 0, 39.5], [0, 70.0, 29.5], [0, 0, 1]])
@@ -156,6 +165,23 @@ def test_check_calls_out_a_turned_z(rooms, layout):
         assert told == []
     else:
         assert "axes: '+x +y +z'" in told[0]
+
+
+@pytest.mark.parametrize("layout", ["taskonomy", "folder"])
+@pytest.mark.parametrize("beside", [True, False])
+def test_training_warns_of_a_turned_z(rooms, layout, beside):
+    """Whether depth is read, too, or only there."""
+    depth = "depth_zbuffer" if layout == "taskonomy" else "depth"
+    others = {depth: {}} if beside else {"rgb": {}}
+    for axes, told in (("+x +y -z", 1), ("+x +y +z", 0)):
+        inputs = {"normal": {"axes": axes}, **others}
+        data = DatasetRecipe(layout, str(rooms[layout]), inputs=inputs).open("train")
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            warn_of_normals(data, "cen data x check")
+        texts = [str(w.message) for w in caught if w.category is CenWarning]
+        assert len(texts) == told
+        assert all("axes: '+x +y +z'" in t and t.endswith("cen data x check") for t in texts)
 
 
 def test_a_field_of_view_beside_the_frames_is_the_camera(rooms, tmp_path, capsys):

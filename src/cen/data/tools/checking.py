@@ -21,7 +21,7 @@ from cen.data.tools.depth_units import unit_doubt
 from cen.data.tools.findings import Facts, Finding, Severity, check_samples
 from cen.data.tools.label_facts import blurred, doubts, half_declared_doubt
 from cen.data.tools.neighbours import parted_film
-from cen.data.tools.normal_facts import judged
+from cen.data.tools.normal_facts import USUAL_AXES, judged
 from cen.data.tools.parallel import over_samples
 from cen.data.tools.value_ranges import describe_strange
 from cen.errors import DataError
@@ -171,7 +171,7 @@ def _judge_whole(
     yield from _judge_nodata(read, report.total)
     yield from _judge_ranges(report.total, read)
     for name, normals in report.total.normals.items():
-        for text in judged(name, report.axes.get(name, "+x +y +z"), normals):
+        for text in judged(name, report.axes.get(name, USUAL_AXES), normals):
             yield Doubt("normal", text, "error")
     for name, depth in report.total.depth.items():
         if (found := unit_doubt(name, report.units[name], depth.medians)) is not None:

@@ -1,13 +1,15 @@
-"""Whether depth is as far away as depth is: millimetres read as metres, and the like."""
+"""Whether depth is what it is said to be: millimetres read as metres, pictures of depth."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
 from math import log
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+from PIL import Image
 
 from cen.data.tools.training_range import READ_ALL, some_frames
 from cen.errors import CenWarning
@@ -77,10 +79,28 @@ def unit_doubt(name: str, unit: float, medians: Sequence[float]) -> UnitDoubt | 
     return UnitDoubt(f"{claim}; {advice}", median < _NEAR or median > _FAR)
 
 
-def warn_of_units(dataset: AlignedDataset, check: str) -> None:
-    """Warns of depth whose unit can hardly be right before it is trained on, by some frames.
+def has_8_bits(path: Path) -> bool:
+    """Whether an image file holds 8 bits per pixel; False for what is no image of its own."""
+    try:
+        with Image.open(path) as image:
+            return image.mode in ("L", "P")
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return False
 
-    Distances that are merely unusual, as outdoors, are left to the check.
+
+def eight_bits(unit: float) -> str:
+    """What is wrong with depth in a file of 8 bits."""
+    return (
+        f"8 bits, at most 255 steps of {unit:g} m; depth sensors give 16: was it converted for "
+        "viewing?"
+    )
+
+
+def warn_of_depth(dataset: AlignedDataset, check: str) -> None:
+    """Warns of depth that can hardly be right before it is trained on, by some frames.
+
+    That is a unit that makes other distances than a camera sees, and files of 8 bits. Distances
+    that are merely unusual, as outdoors, are left to the check.
 
     Args:
         dataset: a training split.
@@ -89,11 +109,17 @@ def warn_of_units(dataset: AlignedDataset, check: str) -> None:
     for name, modality in {**dataset.modalities, **dataset.targets}.items():
         if not modality.field_kind.metres:
             continue
-        measured = (f[np.isfinite(f)] for _, f in some_frames(dataset, name, modality))
+        frames = list(some_frames(dataset, name, modality))
+        measured = (frame[np.isfinite(frame)] for _, frame in frames)
         medians = [float(np.median(values)) for values in measured if values.size]
-        found = unit_doubt(name, modality.unit_or_one, medians)
+        found, told = unit_doubt(name, modality.unit_or_one, medians), []
         if found is not None and found.severe:
-            warnings.warn(f"{found.text}. {READ_ALL}{check}", CenWarning, stacklevel=3)
+            told.append(f"{found.text}.")
+        files = [dataset.files(index).get(name) for index, _ in frames]
+        if files and all(file is not None and has_8_bits(file) for file in files):
+            told.append(f"{name}: its files have {eight_bits(modality.unit_or_one)}")
+        for text in told:
+            warnings.warn(f"{text} {READ_ALL}{check}", CenWarning, stacklevel=3)
 
 
 def likely_units(stored: float) -> list[float]:

@@ -11,7 +11,6 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from cen.data.fields.modality import Modality
 from cen.data.formats.bands import is_grey
@@ -19,6 +18,7 @@ from cen.data.formats.label_maps import no_classes
 from cen.data.formats.lossy import lossy_file
 from cen.data.formats.tiff import nodata_tag
 from cen.data.readers.aligned import AlignedDataset, differing_sizes
+from cen.data.tools.depth_units import eight_bits, has_8_bits
 from cen.data.tools.label_facts import counted, outlines, stored_ignored
 from cen.data.tools.neighbours import MOST_FRAMES, thumbnail
 from cen.data.tools.normal_facts import NormalFacts, normal_facts
@@ -267,13 +267,9 @@ class _Sample:
             elif share > _MANY_HOLES:
                 self.found("depth", (name,), f"{name}: {100 * share:.1f} % are holes", "note")
         self.facts.add(Facts(depth={name: depth}))
-        if finite.size and name in self.paths and _is_8_bit(self.paths[name]):
-            self.found(
-                "depth",
-                (name,),
-                f"{name}: the file has 8 bits, at most 255 steps of {modality.unit:g} m; depth "
-                "sensors give 16: was it converted for viewing?",
-            )
+        if finite.size and name in self.paths and has_8_bits(self.paths[name]):
+            text = f"{name}: the file has {eight_bits(modality.unit_or_one)}"
+            self.found("depth", (name,), text)
 
 
 def _reason(error: Exception) -> str:
@@ -291,12 +287,3 @@ def _hash(value: NDArray[Any]) -> np.uint64:
     digest = blake2b(repr((value.shape, value.dtype.str)).encode(), digest_size=8)
     digest.update(np.ascontiguousarray(value).data)
     return np.uint64(max(1, int.from_bytes(digest.digest(), "little")))
-
-
-def _is_8_bit(path: Path) -> bool:
-    """Whether an image file holds 8 bits per pixel; False for what is no image of its own."""
-    try:
-        with Image.open(path) as image:
-            return image.mode in ("L", "P")
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-        return False

@@ -7,6 +7,7 @@ stored with give themselves away.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import permutations, product
@@ -22,7 +23,8 @@ from cen.data.fields.modality import Modality
 from cen.data.fields.normal_field import parse_axes
 from cen.data.formats.file_bytes import is_file
 from cen.data.tools.parallel import Addable
-from cen.errors import CenError, DataError
+from cen.data.tools.training_range import READ_ALL, some_frames
+from cen.errors import CenError, CenWarning, DataError
 
 if TYPE_CHECKING:
     from cen.data.readers.aligned import AlignedDataset
@@ -33,6 +35,9 @@ _SIGNED = [
 # As read is the first of them.
 _ORDERS = np.array([order for order, _ in _SIGNED])
 _SIGNS = np.array([signs for _, signs in _SIGNED], dtype=np.float64)
+USUAL_AXES = "+x +y +z"
+"""Where stored normals point unless something else is said."""
+
 # Pixels of a picture that are looked at, and those in all without which nothing is said.
 _LOOKED, _FEW = 4096, 1000
 # Samples of a split of which fields are looked at that are not read otherwise.
@@ -229,6 +234,29 @@ def judged(field_name: str, axes: str, facts: NormalFacts) -> Iterator[str]:
             f"{claim}; what is seen faces the camera: are they in the axes of the camera (x right, "
             "y down, z forward), and of the same frame?"
         )
+
+
+def warn_of_normals(dataset: AlignedDataset, check: str) -> None:
+    """Warns of normals that are read with wrong axes before they are trained on, by some frames.
+
+    Args:
+        dataset: a training split.
+        check: the command that reads every file.
+    """
+    read = {**dataset.modalities, **dataset.targets}
+    mine = {name: modality for name, modality in read.items() if modality.field_kind.directions}
+    looked = mine | {n: m for n, m in read.items() if m.field_kind.metres} if mine else {}
+    values: dict[int, dict[str, NDArray[Any]]] = {}
+    for name, modality in looked.items():
+        for index, frame in some_frames(dataset, name, modality):
+            values.setdefault(index, {})[name] = frame
+    total: dict[str, NormalFacts] = {}
+    for index, frames in values.items():
+        for name, facts in normal_facts(dataset, index, frames).items():
+            total.setdefault(name, NormalFacts()).add(facts)
+    for name in mine.keys() & total.keys():
+        for text in judged(name, mine[name].axes or USUAL_AXES, total[name]):
+            warnings.warn(f"{text}. {READ_ALL}{check}", CenWarning, stacklevel=3)
 
 
 def _best(facts: NormalFacts) -> int | None:

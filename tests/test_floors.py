@@ -21,8 +21,8 @@ SOURCE = Path(__file__).parents[1] / "src"
 FLOORS = (
     "errors",
     # What needs neither torch nor any other room.
-    "arguments documents fetching files launch notebook options.constraints runfiles schema "
-    "signals stream weightfiles "
+    "arguments documents durations fetching files launch notebook options.constraints runfiles "
+    "schema signals stream weightfiles "
     "data.readers.registry",
     # It imports torch where something is computed alone.
     "tasks",

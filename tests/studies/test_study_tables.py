@@ -22,7 +22,7 @@ from cen.studies.calling import Call
 from cen.studies.figures import budget_curves, learning_curves, sweep_curves
 from cen.studies.grid import Choice, Run, expand
 from cen.studies.intervals import Summary, paired_difference
-from cen.studies.progress import Board, span
+from cen.studies.progress import Board
 from cen.studies.results import Record, collect, csv_text
 from cen.studies.run_store import Store
 from cen.studies.scheduler import Outcome
@@ -333,11 +333,3 @@ def test_estimates_prefer_the_row(study: Study, tmp_path: Path) -> None:
     board = Board(store, [*rgb, cen[0], cen[-1]], 1, Console(file=io.StringIO()))
     assert board.seconds_per_step("cen") == pytest.approx((36 / 150 + 36 / 300) / 2)
     assert board.seconds_per_step("rgb") == pytest.approx(36 / 150)
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(None, "unknown"), (12.4, "12 s"), (61, "1 min"), (5300, "88 min"), (9000, "2.5 h")],
-)
-def test_spans(seconds: float | None, text: str) -> None:
-    assert span(seconds) == text

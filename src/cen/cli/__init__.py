@@ -61,7 +61,7 @@ def build_parser() -> Parser:
         prog="cen",
         description="Channel Exchanging Networks: fuse RGB, depth and other modalities into one "
         "dense prediction.",
-        epilog="First steps: cen data rooms data/rooms; cen train rooms-small. "
+        epilog="First steps: cen data rooms data/rooms --labels parts; cen train rooms-demo. "
         "cen VERB --help explains one command.",
     )
     parser.add_argument("--version", action="store_true", help="print the version and stop")

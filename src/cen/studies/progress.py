@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
+from cen.durations import span
 from cen.errors import CenError
 from cen.studies.grid import Run
 from cen.studies.run_store import Store, read_json
@@ -116,13 +117,3 @@ class Board:
         self._steps[run.hash] = most
         if seconds.get("train"):
             self._speeds.setdefault(run.row.name, []).append(sum(seconds.values()) / max(1, most))
-
-
-def span(seconds: float | None) -> str:
-    """A length of time as people say it."""
-    if seconds is None:
-        return "unknown"
-    minutes = round(seconds / 60)
-    if minutes < 1:
-        return f"{seconds:.0f} s"
-    return f"{minutes} min" if minutes < 90 else f"{minutes / 60:.1f} h"

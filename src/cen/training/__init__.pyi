@@ -6,7 +6,7 @@ from .batches import (
     evaluation_loader,
     group_by_size,
 )
-from .callbacks import ExchangeMonitor, FiniteLoss, RunProgress, StepLog
+from .callbacks import ExchangeMonitor, FiniteLoss, StepLog
 from .draws import draw_modalities, step_seed
 from .evaluation import evaluate
 from .fitting import fit, train_network
@@ -18,6 +18,7 @@ from .module import DensePrediction, predict
 from .partial_labels import CompleteBatches, fill_in
 from .rate import RateController
 from .run_checkpoint import RunCheckpoint
+from .run_progress import RunProgress
 from .scoring_pass import score_network
 
 __all__ = [

@@ -8,11 +8,6 @@ from typing import Any
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.callbacks import RichProgressBar
-from rich import get_console
-from rich.cells import cell_len
-from rich.progress import ProgressColumn
-from rich.table import Column
 from torch import Tensor
 
 from cen.errors import CenWarning, TrainingError
@@ -25,12 +20,6 @@ from cen.training.logs import log_figures
 from cen.training.module import DensePrediction
 
 _HISTORY = 100
-
-# Of the progress line: columns from which there is room for the steps per second, the characters
-# that the bar keeps, and the figures that come before the others.
-_WIDE = 110
-_SHORTEST_BAR = 1
-_FIRST = ("loss", "mIoU", "score", "exchange")
 
 _DECLARE = (
     "Declare such values with data.modalities.NAME.missing or take the sample out (cen data check"
@@ -54,7 +43,7 @@ class StepLog(Callback):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Logs the figures of the step where one is due."""
-        module = _module(pl_module)
+        module = dense_prediction(pl_module)
         if trainer.global_step % self.every and trainer.global_step != trainer.max_steps:
             return
         figures = _mean_over_processes(trainer, module.figures)
@@ -65,7 +54,7 @@ class StepLog(Callback):
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Reads the scores off their counts, summed over processes, and logs them."""
-        module = _module(pl_module)
+        module = dense_prediction(pl_module)
         scores = module.scores.compute()
         module.scores.reset()
         module.validated = scores
@@ -137,7 +126,7 @@ class ExchangeMonitor(Callback):
             write_json(self.path, self.history, indent=None)
 
     def _look(self, trainer: Trainer, pl_module: LightningModule, step: int) -> None:
-        module = _module(pl_module)
+        module = dense_prediction(pl_module)
         found = inspect(module.net)
         figures = {f"exchange/{layer.name}/{layer.stream}": layer.rate for layer in found.layers}
         if found.layers:
@@ -217,7 +206,7 @@ class FiniteLoss(Callback):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Remembers whether the loss was finite; looks where a look is due."""
-        module = _module(pl_module)
+        module = dense_prediction(pl_module)
         if self._facts is None:
             self._facts = BatchFacts(module.net)
         self._facts.note(batch)
@@ -230,7 +219,7 @@ class FiniteLoss(Callback):
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Looks before weights that are no numbers are scored."""
-        self.check(trainer, _module(pl_module))
+        self.check(trainer, dense_prediction(pl_module))
 
     def check(self, trainer: Trainer, module: DensePrediction | None = None) -> None:
         """Looks now.
@@ -275,61 +264,8 @@ class FiniteLoss(Callback):
             )
 
 
-class RunProgress(RichProgressBar):
-    """One bar over the whole run with loss, validation score (mIoU), exchange rate and α.
-
-    It keeps to one line of the terminal: figures that find no room there, α first, are left to the
-    run's files, and the bar gets the room that they leave.
-    """
-
-    _columns: tuple[ProgressColumn, ...] = ()
-
-    def configure_columns(self, trainer: Trainer) -> list[ProgressColumn]:
-        """The columns before the figures; on a narrow terminal without the steps per second."""
-        text, bar, *counts = super().configure_columns(trainer)
-        if get_console().width < _WIDE:
-            counts = counts[:-1]
-        self._columns = (text, *counts)
-        return [text, bar, *counts]
-
-    def _init_progress(self, trainer: Trainer) -> None:
-        super()._init_progress(trainer)
-        figures = [] if self._metric_component is None else [self._metric_component]
-        for column in (*self._columns, *figures):
-            # The table takes missing room from columns that may wrap: from the bar alone.
-            column._table_column = Column(no_wrap=True)
-
-    def get_metrics(
-        self, trainer: Trainer, pl_module: LightningModule
-    ) -> dict[str, int | str | float | dict[str, float]]:
-        """The figures last logged that fit the line; reading them costs nothing."""
-        kept: dict[str, int | str | float | dict[str, float]] = {}
-        room, shown = self._room(), _module(pl_module).shown
-        first = [name for name in _FIRST if name in shown]
-        for name in dict.fromkeys([*first, *shown]):
-            value = shown[name]
-            figure = value if isinstance(value, str) else f"{value:{self.theme.metrics_format}}"
-            room -= cell_len(f" {name}: {figure}")
-            if room < 0:
-                break
-            kept[name] = value
-        return kept
-
-    def _room(self) -> int:
-        """Characters of the line that the other columns leave to figures."""
-        tasks = [] if self.progress is None else self.progress.tasks
-        taken = sum(
-            1 + max((cell_len(str(column.render(task))) for task in tasks), default=0)
-            for column in self._columns
-        )
-        return get_console().width - taken - _SHORTEST_BAR
-
-    def _get_train_description(self, current_epoch: int) -> str:
-        # The whole run is one epoch for Lightning, so its number says nothing.
-        return "Training".ljust(len(self.validation_description))
-
-
-def _module(module: LightningModule) -> DensePrediction:
+def dense_prediction(module: LightningModule) -> DensePrediction:
+    """A module that is trained, as what it is."""
     assert isinstance(module, DensePrediction)
     return module
 

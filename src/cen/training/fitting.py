@@ -25,7 +25,7 @@ from cen.models import ChannelExchangeNetwork
 from cen.models.network_file import read_header
 from cen.options.training_options import TrainConfig
 from cen.training.batches import FusionData, reading_in_processes
-from cen.training.callbacks import ExchangeMonitor, FiniteLoss, RunProgress, StepLog
+from cen.training.callbacks import ExchangeMonitor, FiniteLoss, StepLog
 from cen.training.data_warnings import warn_of_data
 from cen.training.generation.cycle_fusion import feeds_of
 from cen.training.json_files import first_process
@@ -37,6 +37,7 @@ from cen.training.module_choice import training_module
 from cen.training.processes import alone, cluster, keep_signals, together
 from cen.training.resume import LAST, Restored, check_network, read_checkpoint
 from cen.training.run_checkpoint import RunCheckpoint, StopAsked, StopRequest
+from cen.training.run_progress import RunProgress, progress_shown
 from cen.training.runs import claim_run, ends_of, finish_run, start_run
 from cen.training.sample_panels import PanelsInTraining
 from cen.training.setup import (
@@ -235,7 +236,7 @@ def _train(
         finite,
         StepLog(how.log_every),
         ExchangeMonitor(run_dir, how.log_every, how.max_steps, how.checkpoint_every, resume_step),
-        *([RunProgress(leave=True)] if progress else []),
+        *([progress_shown()] if progress else []),
         RunCheckpoint(
             run_dir,
             every=how.checkpoint_every,
@@ -302,8 +303,10 @@ def _end_noted(run_dir: Path, steps: int, reached: Callable[[], int]) -> Iterato
         if not first_process():
             raise
         status = "interrupted"
+        saved = (run_dir / LAST).is_file()
+        way = "go on from the last checkpoint" if saved else "nothing was saved, begin again"
         raise KeyboardInterrupt(
-            f"aborted in step {reached()} of {steps}; go on from the last checkpoint with: {resume}"
+            f"aborted in step {reached()} of {steps}; {way} with: {resume}"
         ) from None
     finally:
         # Where the first process was killed, another one notes it.

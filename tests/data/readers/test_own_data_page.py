@@ -138,14 +138,14 @@ def test_the_page_from_files_to_predictions(
     commands = re.findall(r"^cen (.*)$", PAGE.read_text("utf-8"), re.MULTILINE)
     mine = [shlex.split(line, comments=True) for line in commands if "mine" in line]
     sample = AlignedFolder("data/mine", "test").files(0)
-    files = {"a.jpg": "rgb", "a.png": "depth"}
+    files = {"new/a.jpg": "rgb", "new/a.png": "depth"}
     for words in mine:
         if words[0] == "report":
             continue  # tested on its own
         more = small.split() if words[0] == "train" else []
         words = [str(sample[files[word]]) if word in files else word for word in words]
         assert cli.main([*words, *more]) == 0, (words, capsys.readouterr().err)
-    assert (tmp_path / "out" / "labels.png").is_file()
+    assert (tmp_path / "predicted" / "labels.png").is_file()
     assert [words[0] for words in mine] == ["data", "data", "train", "evaluate", "report"] + [
         "predict"
     ] * 2

@@ -1,4 +1,4 @@
-"""The progress line of training keeps to one line of the terminal."""
+"""A bar that keeps to one line of the terminal, and lines where there is none."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ class Renamed(Scenes):
         return {LONG.get(name, name): value for name, value in super().__getitem__(key).items()}
 
 
-def train_a_little(folder: Path) -> None:
-    config = several_config(tuple(LONG), steps=5)
+def train_a_little(folder: Path, steps: int = 5, resume: bool = False) -> None:
+    config = several_config(tuple(LONG), steps=steps)
     config.model.outputs = {LONG[name]: OutputConfig(TASKS[name].kind) for name in LONG}
     torch.manual_seed(0)
     net = build_network(config, {LONG[name]: TASKS[name] for name in LONG})
-    train_network(config, folder, net, Renamed(8), Renamed(4, seed=1))
+    train_network(config, folder, net, Renamed(8), Renamed(4, seed=1), resume=resume)
 
 
 @pytest.mark.parametrize("width", [80, 200])
@@ -57,3 +57,29 @@ def test_one_line_with_the_figures_that_fit(
     assert re.search(figures, training[-1])
     shown = [name for name in LONG.values() if re.search(rf"α {name}: \d\.\d\d", training[-1])]
     assert shown == ([] if width == 80 else list(LONG.values()))
+
+
+def test_a_run_that_is_resumed_counts_its_steps_from_the_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    train_a_little(tmp_path / "run", steps=4)
+    capsys.readouterr()
+    train_a_little(tmp_path / "run", steps=6, resume=True)
+    text = re.sub(r"\x1b\[[?\d;]*[A-Za-z]", "", capsys.readouterr().out)
+    counts = re.findall(r"Training[^\r\n]*? (\d+)/(\d+) ", text)
+    assert counts[-1] == ("6", "6")
+    assert {total for _, total in counts} == {"6"}
+
+
+def test_where_nothing_can_be_drawn_again_there_are_lines(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("cen.training.run_progress._LINES", 2)
+    train_a_little(tmp_path / "run", steps=4)
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.partition(",")[0] for line in lines] == ["step 2 of 4", "step 4 of 4"]
+    figures = r"loss \d+\.\d{3}(, score \d\.\d{3})?, exchange \d\.\d{3}"
+    assert re.fullmatch(rf"step 2 of 4, {figures}, \d+ s left", lines[0])
+    assert re.fullmatch(rf"step 4 of 4, {figures}", lines[1])

@@ -70,7 +70,7 @@ def mosaic(folder: Path, height: int, width: int) -> NDArray[np.generic]:
 
 def predict(run: Path, work: Path, tile: str) -> tuple[int, float, NDArray[np.generic]]:
     """Bytes at most, processor seconds and the labels of one `cen predict`."""
-    words = [sys.executable, "-m", "cen.cli", "predict", str(run), "--tile", tile]
+    words = [sys.executable, "-m", "cen", "predict", str(run), "--tile", tile]
     words += ["--rgb", str(work / "rgb.png"), "--depth", str(work / "depth.png")]
     process = subprocess.Popen([*words, "-o", str(work / tile)], stdout=subprocess.DEVNULL)
     _, status, used = os.wait4(process.pid, 0)

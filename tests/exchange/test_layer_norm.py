@@ -127,6 +127,87 @@ def test_bfloat16_under_autocast_stays_what_the_plain_norm_gives() -> None:
     torch.testing.assert_close(found[1::2].float(), plain.float(), rtol=0.05, atol=0.05)
 
 
+class Between(nn.Module):
+    """A norm that exchanges half of its own channels, between two linear layers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.first, self.last = nn.Linear(6, 8), nn.Linear(8, 4)
+        self.norm = StreamLayerNorm(8, Streams(["a", "b"]), exchange=ExchangeRule())
+        nn.init.uniform_(self.norm.weight, 0.5, 1.5)
+        assert self.norm.bias is not None
+        nn.init.normal_(self.norm.bias)
+        with torch.no_grad():
+            self.norm.weight[0, :2] = self.norm.weight[1, 4:6] = 0.0
+
+    def forward(self, x: Tensor) -> Tensor:
+        found: Tensor = self.last(self.norm(self.first(x)))
+        return found
+
+
+def learnt(net: nn.Module, x: Tensor, device: str, *, autocast: bool, inside: bool) -> list[Tensor]:
+    """A result, and gradients of the input and all parameters; ``inside``: within autocast."""
+    given, upstream = x.to(device).requires_grad_(), torch.linspace(-1, 1, 4, device=device)
+    with torch.autocast(device, torch.bfloat16, enabled=autocast):
+        result = net(given)
+        if inside:
+            result.backward(upstream.expand_as(result).to(result.dtype))
+    if not inside:
+        result.backward(upstream.expand_as(result).to(result.dtype))
+    gradients = [given.grad, *(parameter.grad for parameter in net.parameters())]
+    assert all(gradient is not None for gradient in gradients)
+    return [result.detach(), *(g for g in gradients if g is not None)]
+
+
+@pytest.mark.parametrize("inside", [False, True], ids=["outside", "inside"])
+@pytest.mark.parametrize(
+    "device",
+    [
+        "cpu",
+        pytest.param(
+            "cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+        ),
+    ],
+)
+def test_a_step_under_autocast_is_that_of_float32_within_its_rounding(
+    device: str, inside: bool
+) -> None:
+    """The backward pass may be called within autocast or behind it; gradients are float32."""
+    x = torch.randn(4, 5, 6)
+    expected = learnt(Between(), x, "cpu", autocast=False, inside=False)
+    found = learnt(Between().to(device), x, device, autocast=True, inside=inside)
+    assert found[0].dtype == torch.bfloat16
+    assert {gradient.dtype for gradient in found[1:]} == {torch.float32}
+    for one, other in zip(found, expected, strict=True):
+        apart = float((one.float().cpu() - other).norm() / other.norm())
+        assert apart < 0.02
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
+def test_rows_and_scales_of_one_dtype_are_what_the_plain_norm_gives(dtype: torch.dtype) -> None:
+    """A network that is all of one precision, with and without autocast."""
+    norm = made("layer", "ab", -1).to(dtype)
+    packed = torch.randn(4, 5, 6).to(dtype)
+    for enabled in (False, True):
+        with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+            found, plain = norm(packed), plain_twin(norm, "layer", 1).to(dtype)(packed[1::2])
+        assert found.dtype == plain.dtype == dtype
+        torch.testing.assert_close(found[1::2].float(), plain.float(), rtol=0.05, atol=0.05)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_autocast_of_a_gpu_gives_what_the_plain_norm_gives(dtype: torch.dtype) -> None:
+    norm = made("layer", "ab", -1).to("cuda", dtype)
+    packed = torch.randn(4, 5, 6, device="cuda", dtype=torch.bfloat16)
+    plain = plain_twin(norm, "layer", 1).to("cuda", dtype)
+    with torch.autocast("cuda", torch.bfloat16):
+        found, expected = norm(packed), plain(packed[1::2])
+    assert found.dtype == expected.dtype == torch.float32
+    torch.testing.assert_close(found[1::2], expected, rtol=1e-4, atol=1e-4)
+
+
 def test_wrong_channels_are_told_with_their_axis() -> None:
     with pytest.raises(ShapeError, match=r"expected \(rows, …, 6\)"):
         made("layer", "ab", -1)(torch.ones(4, 6, 5))

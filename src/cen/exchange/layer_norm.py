@@ -74,7 +74,10 @@ class StreamLayerNorm(StreamNorm):
         eager = isinstance(apart, Tensor) and not torch.compiler.is_compiling()
         if eager and type(self)._normalised is StreamLayerNorm._normalised:
             if apart.is_cuda and torch.is_autocast_enabled("cuda"):
-                apart = apart.to(scale.dtype)  # as autocast does with layer norms
+                # As autocast does with layer norms, whatever the precision of their scales.
+                wide = torch.promote_types(scale.dtype, torch.float32)
+                apart, scale = apart.to(wide), scale.to(wide)
+                shift = None if shift is None else shift.to(wide)
             if apart.dtype == scale.dtype:
                 first = self.streams.groups[0][0]
                 return streamwise_layer_norm(apart, scale, shift, self.eps or 0.0, replaced, first)

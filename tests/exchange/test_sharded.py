@@ -15,6 +15,7 @@ from torch.distributed.tensor import DTensor
 from torch.nn.parallel import DistributedDataParallel
 
 from cen.exchange import MultiStream, convert, exchange_rate, inspect, sparsity
+from cen.models import build
 
 STREAMS = {"a": 3, "b": 1, "c": 3}
 SUBSETS = [tuple(STREAMS), ("a", "c"), ("b",)]
@@ -99,3 +100,24 @@ def test_two_processes_learn_what_one_learns_of_both_their_images(kind: str) -> 
         for name, value in alone.state_dict().items():
             torch.testing.assert_close(part["state"][name], value, msg=name)
     assert not torch.equal(before["module.2.weight"], alone.state_dict()["module.2.weight"])
+
+
+def looked_at(rank: int, folder: str) -> None:
+    """A built network is inspected before and after its weights, α among them, are dealt out."""
+    dist.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2)
+    torch.manual_seed(0)
+    inputs, outputs = {"a": 3, "b": 1, "c": 3}, {"s": 2}
+    options = {"encoder": "resnet18", "width": 4, "decoder_channels": 4}
+    net = build("refinenet", inputs=inputs, outputs=outputs, **options)
+    with torch.no_grad():
+        net.alpha["s"].copy_(torch.tensor([0.5, -1.0, 2.0]))
+    expected = inspect(net)
+    fully_shard(net, mesh=init_device_mesh("cpu", (2,)))
+    assert isinstance(net.alpha["s"], DTensor)
+    assert inspect(net).alpha == expected.alpha
+    assert net.alpha_weights(["a", "c"])["s"].keys() == {"a", "c"}
+    dist.destroy_process_group()
+
+
+def test_alpha_of_a_sharded_network_is_read(tmp_path: Path) -> None:
+    side_by_side(looked_at, str(tmp_path))

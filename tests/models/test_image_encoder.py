@@ -104,6 +104,19 @@ def test_each_stream_is_the_plain_encoder_with_its_norms(own, stream):
         torch.testing.assert_close(found.unflatten(0, (2, 3))[:, row], one)
 
 
+@pytest.mark.parametrize("names", [["depth"], ["rgb", "depth"], ["bands"]], ids="+".join)
+def test_the_first_call_may_be_of_any_subset(own, names):
+    """A network that was loaded to predict from one sensor."""
+    first, other = make().eval(), make().eval()
+    inputs = images(first)
+    other(inputs)
+    given = {name: inputs[name] for name in names}
+    found, expected = first(given)["s"], other(given)["s"]
+    assert list(found.streams) == names
+    torch.testing.assert_close(found.ensemble, expected.ensemble)
+    assert first.encoder.summary() == other.encoder.summary()
+
+
 def test_streams_exchange_and_miss_and_learn(own):
     net = make()
     names = [name for name, norm in net.encoder.named_modules() if isinstance(norm, StreamNorm)]

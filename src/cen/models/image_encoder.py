@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from cen.errors import ConfigError
 from cen.exchange import ConversionSummary, ExchangeRule, FirstPass, Streams, converted_layers
 from cen.exchange.plain_norms import PlainNorm, plain_norm
+from cen.exchange.private_stems import padded
 from cen.models.foreign_weights import shadow_copy
 from cen.models.stems import TILED, make_inner_stem, take_over_inner_stem
 
@@ -62,6 +63,7 @@ class ImageEncoder(nn.Module):
         conv1: None; the first convolutions are inside.
         stages: none; maps cannot be fused on the way.
         streams: the streams that ride through it, once they do.
+        widest: channels of the image of most channels, of all streams.
         first_pass: what looks at whose rows its norms get.
 
     Raises:
@@ -89,6 +91,7 @@ class ImageEncoder(nn.Module):
         self.multiple = trial.multiple
         self.smallest = self.multiple * -(-32 // self.multiple)
         self.streams: Streams | None = None
+        self.widest = 3
         self.first_pass = FirstPass(ConversionSummary(()))
 
     def ride(
@@ -125,6 +128,7 @@ class ImageEncoder(nn.Module):
             conv = cast(nn.Conv2d, self.net.get_submodule(first))
             self.net.set_submodule(first, make_inner_stem(conv, streams, inputs, fresh))
         self.streams = streams
+        self.widest = max(3 if count in TILED else count for count in inputs.values())
         if shared:
             return
         _, summary = converted_layers(self.net, streams, rule, where)
@@ -141,7 +145,8 @@ class ImageEncoder(nn.Module):
     def body(self, x: Tensor, after: Callable[[int, Tensor], Tensor] | None = None) -> list[Tensor]:
         """As `forward`; ``after`` is for encoders with stages."""
         if self.streams is not None and self.first_pass.follows:
-            example = next(iter(self.streams.unpack(x).values()))
+            # The first pass is one of all streams, whichever are present.
+            example = padded(next(iter(self.streams.unpack(x).values())), self.widest)
             self.first_pass.look(self.net, self.streams, example, self._features)
         return self._features(x)
 

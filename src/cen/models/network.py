@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from cen import notebook
 from cen.errors import ConfigError, ShapeError, described
 from cen.exchange import Streams, adapt_channels
+from cen.exchange.functional import whole
 from cen.models.image_encoder import ImageEncoder
 from cen.models.input_checks import SMALLEST, Padding, check_inputs, in_precision_of, same_size
 from cen.models.network_in_html import described_in_html
@@ -208,7 +209,7 @@ class ChannelExchangeNetwork(ShareableNetwork):
         """
         weights = {}
         for output, alpha in self.alpha.items():
-            pairs = zip(self.sources(output), alpha.detach(), strict=True)
+            pairs = zip(self.sources(output), whole(alpha.detach()), strict=True)
             scalars = {name: a for name, a in pairs if present is None or name in present}
             if scalars:
                 shares = torch.stack(list(scalars.values())).softmax(0).tolist()

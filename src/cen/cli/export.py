@@ -77,7 +77,8 @@ def run(args: argparse.Namespace) -> int:
     rows, figures = [], {}
     for names in which:
         path = args.out / f"{'+'.join(names)}.{args.format}"
-        found = export(net, path, samples, how, names=names, calibration=calibration)
+        with printing.telling_replaced(args.out, "exported networks"):
+            found = export(net, path, samples, how, names=names, calibration=calibration)
         figures["+".join(names)] = {"file": str(path), **found._asdict()}
         values = (f"{found.difference:.1e}", f"{100 * found.labels:.3f}")
         scores = [f"{score:.2f}" for pair in found.miou.values() for score in pair]

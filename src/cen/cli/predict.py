@@ -6,15 +6,13 @@ scenes, a folder for each.
 
 import argparse
 import math
-import warnings
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cen.cli import looks, predict_many, printing, sources, words
 from cen.cli.parser import Parser
-from cen.errors import CenWarning, ConfigError, nearest
+from cen.errors import ConfigError, nearest
 
 if TYPE_CHECKING:
     from cen.predict.predictor import Predictor
@@ -99,31 +97,12 @@ def run(args: argparse.Namespace) -> int:
         check_unit({name: predictor.modalities[name] for name in args.free})
     if many:
         return predict_many.run(args, predictor, source)
-    with _telling_replaced(args.out):
+    with printing.telling_replaced(args.out, "a prediction"):
         if windows:
             return _geotiff(args, predictor)
         if [task.rules.labels for task in net.outputs.values()] != [True]:
             return _all(args, predictor)
         return _segmentation(args, predictor)
-
-
-@contextmanager
-def _telling_replaced(out: Path) -> Iterator[None]:
-    """Warns of files that were there and were written anew meanwhile: perhaps of another scene."""
-
-    def files() -> dict[str, tuple[int, int]]:
-        states = {file.name: file.stat() for file in out.glob("*") if file.is_file()}
-        return {name: (state.st_ino, state.st_mtime_ns) for name, state in states.items()}
-
-    before = files()
-    yield
-    replaced = [name for name, state in files().items() if before.get(name, state) != state]
-    if replaced:
-        warnings.warn(
-            f"--out {out}: held a prediction, of which {', '.join(sorted(replaced))} were replaced",
-            CenWarning,
-            stacklevel=1,
-        )
 
 
 def _segmentation(args: argparse.Namespace, predictor: "Predictor") -> int:

@@ -5,11 +5,14 @@ import contextlib
 import json
 import math
 import sys
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console, RenderableType
 
+from cen.errors import CenWarning
 from cen.report.fitted_table import FittedTable
 
 
@@ -68,3 +71,27 @@ def progress(*parts: str) -> Iterator[Callable[[str, int, int], None]]:
     ) as bars:
         tasks = {part: bars.add_task(part, total=None) for part in parts}
         yield lambda part, done, total: bars.update(tasks[part], completed=done, total=total)
+
+
+@contextlib.contextmanager
+def telling_replaced(out: Path, what: str) -> Iterator[None]:
+    """Warns of files that were there and were written anew meanwhile: perhaps not meant to be.
+
+    Args:
+        out: their folder.
+        what: what it held, in words.
+    """
+
+    def files() -> dict[str, tuple[int, int]]:
+        states = {file.name: file.stat() for file in out.glob("*") if file.is_file()}
+        return {name: (state.st_ino, state.st_mtime_ns) for name, state in states.items()}
+
+    before = files()
+    yield
+    replaced = [name for name, state in files().items() if before.get(name, state) != state]
+    if replaced:
+        warnings.warn(
+            f"--out {out}: held {what}, of which {', '.join(sorted(replaced))} were replaced",
+            CenWarning,
+            stacklevel=1,
+        )

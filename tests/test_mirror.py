@@ -18,7 +18,7 @@ TOGETHER = {
     "exchange": "device sharded threads",
     "folding": "exactness quoted_costs random_networks",
     "hostile": "hostile_commands hostile_data hostile_files",
-    "models": "ablations defaults",
+    "models": "ablations defaults timm_networks",
     "peers": "peers",
     "predict": "outputs parts",
     "report": "figures several",

@@ -76,6 +76,19 @@ def test_a_network_trains_evaluates_predicts_and_is_shown(
     assert cen.Predictor(run) is not None
 
 
+def test_options_of_the_configuration_that_a_network_has_not_are_named_with_what_resets_them(
+    small_rooms: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """All at once, in words that can be copied; rooms-small has options of RefineNet."""
+    words = ["train", "rooms-small", "--data.root", str(small_rooms), "--out", str(tmp_path / "x")]
+    words += ["--model.name=smp/Unet", "--model.encoder=resnet18"]
+    assert cli.main(words) == 2
+    told = " ".join(capsys.readouterr().err.split())
+    assert "model.width: is not for model.name smp/Unet" in told
+    assert "--model.width null --model.decoder_channels null --model.decoder_norm null" in told
+    assert not (tmp_path / "x").exists()
+
+
 def test_an_encoder_of_ones_own_is_unknown_to_those_who_have_it_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

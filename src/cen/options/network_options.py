@@ -1,5 +1,6 @@
 """The ``model`` part of a configuration: which network is built, and what it predicts."""
 
+import json
 import math
 import typing
 from collections.abc import Mapping
@@ -209,13 +210,15 @@ class ModelConfig(NetworkOptions):
     def arguments(self) -> dict[str, Any]:
         """The arguments of `cen.build` but for outputs and the exchange rule, as configured."""
         own = options_of(self.name)
-        for item in fields(NetworkOptions):
-            # The discriminators heed the statistics, whatever the generator is.
-            unread = item.name not in (*own, "statistics")
-            if unread and getattr(self, item.name) != item.default:
-                raise ConfigError(
-                    f"model.{item.name}: is not for model.name {self.name}; leave it out"
-                )
+        # The discriminators heed the statistics, whatever the generator is.
+        unread = [item for item in fields(NetworkOptions) if item.name not in (*own, "statistics")]
+        wrong = [item for item in unread if getattr(self, item.name) != item.default]
+        if wrong:
+            words = (f"--model.{x.name} {json.dumps(x.default).strip(chr(34))}" for x in wrong)
+            raise ConfigError(
+                f"model.{wrong[0].name}: is not for model.name {self.name}; leave it out, or say "
+                f"{' '.join(words)} where the configuration has it"
+            )
         return {name: getattr(self, name) for name in own}
 
     def rule(self, seed: int) -> dict[str, Any]:

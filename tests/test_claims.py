@@ -190,12 +190,12 @@ def test_tables_of_a_study_are_those_of_its_runs(page: Path) -> None:
 
 
 def changes_of_a_configuration() -> list[list[str]]:
-    """What pages add to a configuration of one's own: the options of ``cen train my.yaml``."""
+    """What pages add to a configuration of one's own: the options of ``cen train mine.yaml``."""
     found = []
     for name in ("which-fusion.md", "missing-sensors.md", "exchange-rate.md", "training.md"):
         page = ROOT / "docs" / name
         every = (*in_blocks(page), *within_sentences(page))
-        found += [words[1:] for words in every if words[:3] == ["cen", "train", "my.yaml"]]
+        found += [words[1:] for words in every if words[:3] == ["cen", "train", "mine.yaml"]]
     return found
 
 
@@ -206,8 +206,8 @@ def test_changes_of_a_configuration_fit_the_one_of_the_page_of_own_data(
     """Its exchange rate has to go where a fusion exchanges nothing."""
     monkeypatch.chdir(tmp_path)
     shown = re.findall(r"```yaml\n(.*?)```", text_of(ROOT / "docs" / "your-own-data.md"), re.DOTALL)
-    Path("my.yaml").write_text(next(block for block in shown if "train:" in block))
-    config = load_config("my.yaml", PARSER.parse(words).free)
+    Path("mine.yaml").write_text(next(block for block in shown if "train:" in block))
+    config = load_config("mine.yaml", PARSER.parse(words).free)
     net = build_network(config, {"segmentation": Task("segmentation", 3)})
     module = training_module(config, net)
     assert (module.controller is None) == (config.train.exchange_rate is None)

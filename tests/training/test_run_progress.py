@@ -77,9 +77,9 @@ def test_where_nothing_can_be_drawn_again_there_are_lines(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("cen.training.run_progress._LINES", 2)
-    train_a_little(tmp_path / "run", steps=4)
+    train_a_little(tmp_path / "run", steps=5)
     lines = capsys.readouterr().out.splitlines()
-    assert [line.partition(",")[0] for line in lines] == ["step 2 of 4", "step 4 of 4"]
+    assert [line.partition(",")[0] for line in lines] == [f"step {k} of 5" for k in (2, 4, 5)]
     figures = r"loss \d+\.\d{3}(, score \d\.\d{3})?, exchange \d\.\d{3}"
-    assert re.fullmatch(rf"step 2 of 4, {figures}, \d+ s left", lines[0])
-    assert re.fullmatch(rf"step 4 of 4, {figures}", lines[1])
+    assert re.fullmatch(rf"step 2 of 5, {figures}, \d+ s left", lines[0])
+    assert re.fullmatch(rf"step 5 of 5, {figures}", lines[2])

@@ -236,7 +236,7 @@ def _train(
         finite,
         StepLog(how.log_every),
         ExchangeMonitor(run_dir, how.log_every, how.max_steps, how.checkpoint_every, resume_step),
-        *([progress_shown()] if progress else []),
+        *([progress_shown(how.log_every)] if progress else []),
         RunCheckpoint(
             run_dir,
             every=how.checkpoint_every,

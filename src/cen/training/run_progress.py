@@ -25,16 +25,22 @@ _LINES = 20
 """Lines in a file for a whole run."""
 
 
-def progress_shown() -> Callback:
-    """The bar where it can be drawn again and again, else lines."""
+def progress_shown(every: int) -> Callback:
+    """The bar where it can be drawn again and again, else lines; ``every``: see `RunLines`."""
     console = get_console()
-    return RunProgress(leave=True) if console.is_terminal or console.is_jupyter else RunLines()
+    return RunProgress(leave=True) if console.is_terminal or console.is_jupyter else RunLines(every)
 
 
 class RunLines(Callback):
-    """A line with step, loss, validation score, exchange rate and the time left, 20 in a run."""
+    """A line with step, loss, validation score, exchange rate and the time left, 20 in a run.
 
-    _begin: tuple[int, float] | None = None
+    Args:
+        every: steps from which to which the figures are new.
+    """
+
+    def __init__(self, every: int = 1) -> None:
+        self.every = every
+        self._begin: tuple[int, float] | None = None
 
     def on_train_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
@@ -48,7 +54,7 @@ class RunLines(Callback):
     ) -> None:
         """Prints a line where one is due, on the first process."""
         step, steps = trainer.global_step, trainer.max_steps
-        if step != steps and step % max(1, steps // _LINES):
+        if step != steps and step % (self.every * max(1, steps // _LINES // self.every)):
             return
         if not trainer.is_global_zero or self._begin is None:
             return

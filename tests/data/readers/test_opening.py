@@ -38,7 +38,7 @@ def test_another_kind_forgets_what_was_said_of_the_old_one(written: Path) -> Non
     [
         ("nyu", {}, "data.layout: no layout 'nyu'"),
         ("nyudv2", {"options": {"colums": []}}, "data.options.colums: .*did you mean 'columns'"),
-        ("nyudv2", {"inputs": {"rbg": {}}}, "data.modalities.rbg: no field .*did you mean 'rgb'"),
+        ("nyudv2", {"inputs": {"rbg": {}}}, "model.inputs.rbg: no field .*did you mean 'rgb'"),
         ("nyudv2", {"outputs": {"normal": {}}}, "model.outputs.normal: no field of the data"),
         ("nyudv2", {"inputs": {"rgb": {"std": [0, 1, 1]}}}, "data.modalities.rgb: std and unit"),
     ],

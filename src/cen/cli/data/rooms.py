@@ -53,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
             progress=functools.partial(advance, "rendering"),
         )
     # The layout of the released code calls the list of the test split so.
-    listed = " (val.txt)" if (args.out / "val.txt").is_file() else ""
+    listed = " (listed in val.txt)" if (args.out / "val.txt").is_file() else ""
     counts = f"{args.train} scenes to train on, {args.test} to test on{listed}"
     print(f"{args.out}: {counts}{'; already there, kept' if kept else ''}")
     return 0

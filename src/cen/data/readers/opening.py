@@ -93,7 +93,8 @@ def described(dataset: AlignedDataset, wanted: FieldOptions, key: str) -> dict[s
     made = {}
     for name, given in wanted.items():
         if name not in fields:
-            raise dataset.no_field(name, key)
+            # What is said of an input is one key, that it is one another.
+            raise dataset.no_field(name, "model.inputs" if key == "data.modalities" else key)
         own = {option: value for option, value in given.items() if value is not None}
         published = dict(fields[name])
         if own.get("kind", published.get("kind", "image")) != published.get("kind", "image"):

@@ -239,7 +239,7 @@ def measure_samples(dataset: AlignedDataset, part: range) -> Statistics:
 def as_yaml(statistics: Statistics, first_line: str) -> str:
     """The statistics as keys of a configuration, with the rest of them as comments."""
     lines = [f"# {first_line}", f"# {statistics.samples} training samples"]
-    lines.append("# Merge the keys below into the YAML file of your run, which alone is read.")
+    lines.append("# Merge the keys below into the YAML file of your run: this text is not read.")
     for name, depth in statistics.depth.items():
         d = depth.to_dict()
         lines.append(

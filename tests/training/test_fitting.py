@@ -289,6 +289,7 @@ def test_progress_bar_shows_the_figures(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.setenv("FORCE_COLOR", "1")  # as on a terminal
     monkeypatch.setattr("rich._console", None)  # an earlier one keeps the width of its time
     train(toy_config(steps=6), tmp_path / "run", progress=True)
     shown = capsys.readouterr().out

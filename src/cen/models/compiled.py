@@ -6,13 +6,14 @@ import importlib.util
 import os
 import shutil
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import nn
 from torch._dynamo.exc import TorchDynamoException
 
 from cen.errors import ConfigError
+from cen.options.training_options import Compiling
 
 STEPS_TO_PAY = 5000
 """Steps of a run from which on compiling for a GPU, a minute or two, is taken as worth it.
@@ -20,9 +21,6 @@ STEPS_TO_PAY = 5000
 Not measured on a GPU; on CPUs a training step of ``rooms-demo`` got 10 % faster for two minutes of
 compiling (docs/results/speed.md), which is why none of them is compiled for unless asked.
 """
-
-
-Compiling = bool | Literal["auto", "cuda_graphs"]
 
 
 def compiles(asked: Compiling, device: torch.device, steps: int) -> bool:

@@ -37,6 +37,7 @@ def check_weighting(name: str) -> None:
     raise ConfigError(f"train.weighting: no weighting {name!r}{hint}; known: {', '.join(known)}")
 
 
+Compiling = Literal["auto", "cuda_graphs"] | bool
 LoggerName = Literal["csv", "tensorboard", "wandb", "mlflow"]
 
 
@@ -170,7 +171,7 @@ class TrainConfig:
     cycle_weight: Amount = 10.0
     generator_mode: Literal["eval", "instance", "released"] = "eval"
     precision: Literal["32-true", "bf16-mixed", "16-mixed", "64-true"] = "32-true"
-    compile: Literal["auto", "cuda_graphs"] | bool = "auto"
+    compile: Compiling = "auto"
     accelerator: Literal["auto", "cpu", "gpu"] = "auto"
     devices: Annotated[int, Within(1, 1024)] = 1
     nodes: Annotated[int, Within(1, 10000)] = 1

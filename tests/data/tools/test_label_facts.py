@@ -84,23 +84,24 @@ def test_an_ignored_value_that_covers_much_must_be_declared(root, declared):
         assert told(root, ignore_index=255) == warned(root, ignore_index=255) == []
 
 
-@pytest.mark.parametrize("ignore", [0, [0]])
-def test_an_ignored_value_of_another_number_is_a_declaration(root, ignore):
-    mask = np.repeat([[0, 1, 2, 2]], 6, axis=0).repeat(8, axis=1).repeat(4, axis=0)
+def ignoring(root, ignore, last):
+    """Labels of which a quarter each is 0, 1, 2 and ``last``, and what is said to be ignored."""
+    mask = np.repeat([[0, 1, 2, last]], 6, axis=0).repeat(8, axis=1).repeat(4, axis=0)
     for path in (root / "labels").iterdir():
         write_png(path, mask.astype(np.uint8))
     said = {"classes": ["a", "b"], "first": 1, "ignore": ignore}
     say(root, **{f"outputs__segmentation__{key}": value for key, value in said.items()})
+
+
+@pytest.mark.parametrize("ignore", [0, [0]])
+def test_an_ignored_value_of_another_number_is_a_declaration(root, ignore):
+    ignoring(root, ignore, last=2)
     assert told(root) == warned(root) == []  # a quarter of the pixels is 0, which is said
 
 
 @pytest.mark.parametrize("ignore", [0, [0]])
 def test_an_ignored_value_beside_others_is_told_until_it_is_named(root, ignore):
-    mask = np.repeat([[0, 1, 2, 255]], 6, axis=0).repeat(8, axis=1).repeat(4, axis=0)
-    for path in (root / "labels").iterdir():
-        write_png(path, mask.astype(np.uint8))
-    said = {"classes": ["a", "b"], "first": 1, "ignore": ignore}
-    say(root, **{f"outputs__segmentation__{key}": value for key, value in said.items()})
+    ignoring(root, ignore, last=255)
     report = check_data(DatasetRecipe("folder", str(root)))
     assert not report.errors
     (text,) = (f.text for f in report.findings if f.kind == "label")
@@ -108,8 +109,7 @@ def test_an_ignored_value_beside_others_is_told_until_it_is_named(root, ignore):
     (warning,) = warned(root)
     assert "(25 %) in the training split are stored as 255" in warning
     assert "write ignore: [0, 255] in dataset.yaml" in warning
-    said["ignore"] = [0, 255]
-    say(root, **{f"outputs__segmentation__{key}": value for key, value in said.items()})
+    ignoring(root, [0, 255], last=255)
     assert warned(root) == []
     assert not [
         f for f in check_data(DatasetRecipe("folder", str(root))).findings if f.kind == "label"

@@ -206,6 +206,14 @@ def test_a_run_that_failed_before_a_checkpoint_does_not_block_its_folder(tmp_pat
         train(toy_config(), tmp_path / "later")
 
 
+def test_what_is_refused_before_the_first_step_leaves_no_folder(tmp_path: Path) -> None:
+    config = toy_config(exchange_rate=0.3)
+    config.model.fusion = "ensemble"  # nobody exchanges
+    with pytest.raises(ConfigError, match=r"exchange_rate: 0\.3.*--train\.exchange_rate null"):
+        train(config, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
 def test_weights_that_are_no_numbers_are_not_saved(tmp_path: Path) -> None:
     """The loss of a step is computed before its update, which may ruin the weights."""
 
@@ -261,11 +269,14 @@ def test_without_validation_there_is_no_best(tmp_path: Path) -> None:
 def test_warnings_say_which_knob_to_turn(tmp_path: Path) -> None:
     with pytest.warns(UserWarning, match=r"no channel is exchanged yet\. Raise train\.sparsity"):
         train(toy_config(), tmp_path / "none")
-    config = toy_config(steps=4, modality_dropout=0.5)
-    with pytest.warns(UserWarning, match=r"100% of the own channels.*Lower train\.sparsity"):
-        train_network(
-            config, tmp_path / "all", _exchanging(config), Blocks(10), None, progress=False
-        )
+
+
+@pytest.mark.parametrize("key", ["sparsity", "exchange_rate"])
+def test_a_sensor_may_fail_but_everything_is_exchanged(tmp_path: Path, key: str) -> None:
+    asked = {"exchange_rate": 1.0} if key == "exchange_rate" else {}
+    config = toy_config(steps=4, modality_dropout=0.5, **asked)
+    with pytest.warns(UserWarning, match=rf"100% of the own channels.*Lower train\.{key}"):
+        train_network(config, tmp_path, _exchanging(config), Blocks(10), None, progress=False)
 
 
 def test_full_exchange_is_no_fault_where_all_inputs_are_always_there(

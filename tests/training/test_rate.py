@@ -184,7 +184,7 @@ def test_impossible_wishes_are_refused() -> None:
     with pytest.raises(ConfigError, match=r"exchange_rate_by is 1\.0"):
         RateController(norms(), 0.5, plan, by=1.0)
     alone = nn.Sequential(StreamBatchNorm(4, Streams(("rgb",)), exchange=ExchangeRule()))
-    with pytest.raises(ConfigError, match="no layer exchanges"):
+    with pytest.raises(ConfigError, match="no layer of the network exchanges"):
         RateController(alone, 0.5, plan)
 
 

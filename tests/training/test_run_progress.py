@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import re
 from pathlib import Path
 from typing import Any
@@ -83,3 +84,26 @@ def test_where_nothing_can_be_drawn_again_there_are_lines(
     figures = r"loss \d+\.\d{3}(, score \d\.\d{3})?, exchange \d\.\d{3}"
     assert re.fullmatch(rf"step 2 of 5, {figures}, \d+ s left", lines[0])
     assert re.fullmatch(rf"step 5 of 5, {figures}", lines[2])
+
+
+def test_a_file_says_where_a_run_goes_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train_a_little(tmp_path / "run", steps=4)
+    assert "goes on" not in capsys.readouterr().out
+    train_a_little(tmp_path / "run", steps=6, resume=True)
+    assert capsys.readouterr().out.startswith("goes on after step 4 of 6\nstep ")
+
+
+def test_the_loss_that_is_shown_is_that_of_the_outputs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train_a_little(tmp_path / "run", steps=4)
+    shown = re.findall(r"step 4 of 4, loss (\d+\.\d+)", capsys.readouterr().out)
+    row = list(csv.DictReader((tmp_path / "run" / "metrics.csv").open(newline="")))
+    whole, penalty = (
+        float([r[f"train/{name}"] for r in row if r[f"train/{name}"]][-1])
+        for name in ("loss", "penalty")
+    )
+    assert penalty > 1e-3
+    assert shown == [f"{whole - penalty:.3f}"]

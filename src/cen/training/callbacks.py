@@ -50,7 +50,8 @@ class StepLog(Callback):
         rates = module.schedule.rates(trainer.global_step - 1)
         figures |= {"lr": rates["decoder"], "lr/encoder": rates["encoder"]}
         log_figures(trainer, figures)
-        module.shown["loss"] = figures["train/loss"]
+        # What the outputs lose: with the penalty, whose weight is raised, it would seem to rise.
+        module.shown["loss"] = figures["train/loss"] - figures.get("train/penalty", 0.0)
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Reads the scores off their counts, summed over processes, and logs them."""
@@ -168,12 +169,17 @@ class ExchangeMonitor(Callback):
                 " to push any scale below the threshold), train longer, or ask for a share with"
                 " train.exchange_rate",
             )
-        if rate > 0.75 and module.controller is None and module.how.modality_dropout > 0:
+        if rate > 0.75 and module.how.modality_dropout > 0:
+            way = (
+                "Lower train.sparsity (λ is too large), or set train.exchange_rate"
+                if module.controller is None
+                else "Lower train.exchange_rate"
+            )
             self._say(
                 "much",
                 f"step {step}: {rate:.0%} of the own channels are exchanged, so a stream keeps"
                 " little to predict from where the others are missing, as train.modality_dropout"
-                " means it to. Lower train.sparsity (λ is too large), or set train.exchange_rate",
+                f" means it to. {way}",
             )
 
     def _say(self, topic: str, message: str) -> None:

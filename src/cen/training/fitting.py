@@ -38,7 +38,7 @@ from cen.training.processes import alone, cluster, keep_signals, together
 from cen.training.resume import LAST, Restored, check_network, read_checkpoint
 from cen.training.run_checkpoint import RunCheckpoint, StopAsked, StopRequest
 from cen.training.run_progress import RunProgress, progress_shown
-from cen.training.runs import claim_run, ends_of, finish_run, start_run
+from cen.training.runs import claim_run, finish_run, start_run
 from cen.training.sample_panels import PanelsInTraining
 from cen.training.setup import (
     build_network,
@@ -192,25 +192,25 @@ def train_network(
     """
     run_dir = Path(run_dir)
     check_processes(config.train.nodes, config.train.devices)
+    config.train.check_devices()
+    sharded = config.train.strategy == "fsdp"
+    module = training_module(config, apart(net) if sharded else net)
+    data = FusionData(
+        train,
+        validation,
+        batch_size=config.train.samples_per_step,
+        scored=config.train.batch_size,
+        steps=config.train.max_steps,
+        seed=config.seed,
+        workers=config.data.workers,
+        outputs=net.outputs,
+        every_output=config.train.every_output,
+        balanced=config.train.balance_classes,
+        whole=net.cyclic,
+    )
+    # What is refused up to here leaves no folder behind.
     with claim_run(run_dir, resume):
         start_run(config, run_dir, resume)
-        with ends_of(run_dir):
-            config.train.check_devices()
-            sharded = config.train.strategy == "fsdp"
-            module = training_module(config, apart(net) if sharded else net)
-        data = FusionData(
-            train,
-            validation,
-            batch_size=config.train.samples_per_step,
-            scored=config.train.batch_size,
-            steps=config.train.max_steps,
-            seed=config.seed,
-            workers=config.data.workers,
-            outputs=net.outputs,
-            every_output=config.train.every_output,
-            balanced=config.train.balance_classes,
-            whole=net.cyclic,
-        )
         more = (Sharding(net, config.train.clip_norm), *callbacks) if sharded else callbacks
         _train(config, run_dir, module, data, metadata or {}, resume, progress, more)
     return net

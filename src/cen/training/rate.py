@@ -123,10 +123,10 @@ class RateController(nn.Module):
             before += layer.weight.numel()
         if not thresholds:
             raise ConfigError(
-                "train.exchange_rate is given but no layer exchanges between two streams by their"
-                " scales; give the network two or more inputs, or several outputs with"
-                " model.decoder_exchange true, with model.fusion exchange, model.exchange true and"
-                " model.guide scale, or leave it null"
+                f"train.exchange_rate: {rate}, but no layer of the network exchanges channels by"
+                " its scales; switch it off (--train.exchange_rate null). Exchange takes two"
+                " inputs, or several outputs with model.decoder_exchange true, and model.fusion"
+                " exchange, model.exchange true and model.guide scale"
             )
         self.channels = len(thresholds)
         self.largest, self.least = round(rate * self.channels), initial / 10

@@ -45,9 +45,13 @@ class RunLines(Callback):
     def on_train_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        """Notes when the first step began, which may be that of a run that is resumed."""
-        if self._begin is None:
-            self._begin = (trainer.global_step, time.monotonic())
+        """Notes when the first step began; of a run that is resumed, says where it goes on."""
+        if self._begin is not None:
+            return
+        self._begin = (trainer.global_step, time.monotonic())
+        if trainer.global_step and trainer.is_global_zero:
+            going = f"goes on after step {trainer.global_step} of {trainer.max_steps}"
+            get_console().print(going, markup=False, highlight=False, soft_wrap=True)
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int

@@ -94,17 +94,6 @@ def start_run(config: Config, run_dir: Path, resume: bool) -> None:
     write_json(run_dir / "run.json", _facts(config, sessions))
 
 
-@contextmanager
-def ends_of(run_dir: Path) -> Iterator[None]:
-    """Notes in run.json that a run ended before it began to train."""
-    try:
-        yield
-    except BaseException as error:
-        stopped = isinstance(error, KeyboardInterrupt)
-        finish_run(run_dir, "interrupted" if stopped else "failed", 0)
-        raise
-
-
 def finish_run(run_dir: Path, status: str, step: int, *, always: bool = False) -> None:
     """Notes in run.json how the run ended; ``always``: also if this process is not to write."""
     # One that was removed is not made anew.

@@ -33,7 +33,7 @@ rows:
     set: {data.classes: 3}
     seeds: 1
 seeds: 2
-columns: [ensemble, rgb, "rgb:ensemble", exchange_rate, macs, seconds]
+columns: [ensemble, rgb, "rgb:ensemble", exchange_rate, macs, folded_macs, seconds]
 compare:
   - {reference: cen, column: rgb}
 published:

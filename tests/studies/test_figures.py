@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from matplotlib.axes import Axes
+from matplotlib.container import ErrorbarContainer
+from tests.studies.made_records import made_records, made_study
 
 from cen.report.style import new_axes
-from cen.studies.figures import label_budget
+from cen.studies.figures import cost_plots, label_budget
 
 
 def test_lengths_of_training_too_close_for_one_line_take_two() -> None:
@@ -18,3 +25,27 @@ def test_lengths_of_training_too_close_for_one_line_take_two() -> None:
     figure.canvas.draw()
     boxes = [tick.get_window_extent() for tick in labels]
     assert not any(a.overlaps(b) for a, b in pairwise(boxes))
+
+
+PRICES = {"a": {"macs": 9e6, "folded_macs": 5e6}, "b": {"macs": 4e6, "folded_macs": 4e6}, "c": {}}
+
+
+@pytest.mark.parametrize(("columns", "first"), [(["folded_macs", "macs"], 5e6), (["macs"], 9e6)])
+def test_scores_stand_over_what_a_prediction_costs(
+    columns: list[str], first: float, tmp_path: Path
+) -> None:
+    study = replace(made_study(("a", "b", "c"), "a"), columns=["ensemble", *columns])
+    scores = {"a": [0.5, 0.7], "b": [0.4], "c": [0.9]}
+    records = [
+        replace(record, facts={**record.facts, **PRICES[record.run.row.name]})
+        for record in made_records(study, scores, {"a": 0.5, "b": 0.4, "c": 0.9}, tmp_path)
+    ]
+    [(figure, caption)] = cost_plots(study, records)
+    axes: Axes = figure.axes[0]
+    marks = [c for c in axes.containers if isinstance(c, ErrorbarContainer)]
+    drawn = {str(c.get_label()): c.lines[0].get_xydata() for c in marks}
+    # A run of which the cost is not known is not in the figure.
+    assert sorted(drawn) == ["A", "B"]
+    assert [place.tolist() for place in drawn.values()] == [[[first, 0.6]], [[4e6, 0.4]]]
+    assert "better is up and to the left" in caption
+    assert cost_plots(replace(study, columns=["ensemble"]), records) == []

@@ -143,6 +143,7 @@ def test_results_are_those_of_the_evaluations(finished: Finished) -> None:
     both = next(line for line in finished.lines() if line["row"] == "cen")
     assert int(single["parameters"]) < int(both["parameters"])
     assert int(single["macs"]) < int(both["macs"]) <= 2 * int(single["macs"]) + 1000
+    assert int(single["folded_macs"]) <= int(both["folded_macs"]) < int(both["macs"])
 
 
 def test_tables_hold_means_and_differences(finished: Finished) -> None:

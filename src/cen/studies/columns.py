@@ -4,7 +4,7 @@
 ``rgb:ensemble`` what is left when only rgb is at hand, ``depth/ensemble.rmse`` another output and
 another score. Facts of a run that are no test scores have plain names: ``validation`` (what its
 checkpoint was chosen by, and what settings are to be chosen by), ``exchange_rate``, ``parameters``,
-``macs``, ``steps``, ``seconds``.
+``macs``, ``folded_macs``, ``steps``, ``seconds``.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ FACTS = {
     "validation": "validation",
     "parameters": "parameters",
     "macs": "MACs",
+    "folded_macs": "MACs, folded",
     "compute": "MACs, training",
     "steps": "steps",
     "seconds": "seconds",
@@ -27,7 +28,7 @@ FACTS = {
 """Columns that are no scores, and what a table calls them."""
 
 _SHARES = ("exchange_rate", "validation")
-_LARGE = ("parameters", "macs", "compute")
+_LARGE = ("parameters", "macs", "folded_macs", "compute")
 
 _PATTERN = re.compile(
     r"(?:(?P<output>[^/:.\s]+)/)?(?:(?P<inputs>[^/:.\s]+):)?"

@@ -1,9 +1,9 @@
-"""Figures of a study: learning curves, scores over budgets, sweeps."""
+"""Figures of a study: learning curves, scores over budgets and over costs, sweeps."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +69,40 @@ def budget_curves(study: Study, records: Sequence[Record]) -> list[Captioned]:
             axes.set_xscale("log", base=2)
             label_budget(axes, sorted({_steps(r) for r in here}))
             figures.append((figure, caption))
+    return figures
+
+
+def cost_plots(study: Study, records: Sequence[Record]) -> list[Captioned]:
+    """The test score over what a prediction costs: a figure per data set and budget.
+
+    For studies with a column of multiply-adds; folded ones are taken where they are shown, too.
+    """
+    shown = [name for name in ("folded_macs", "macs") if name in study.columns]
+    if not shown:
+        return []
+    column, cost = study.column(study.columns[0]), study.column(shown[0])
+    caption = (
+        f"The {column.head} on the test split, mean and standard deviation of seeds, over what a "
+        "prediction costs (multiply-adds of a sample): better is up and to the left."
+    )
+    figures = []
+    with house_style():
+        for data, budget, here in by_place(records):
+            figure, axes = new_axes(
+                f"{data_label(study, data)}, {budget:g}× steps: score over cost", 7.0, 4.0
+            )
+            for row, mine, colour in _coloured(study, here):
+                priced = [(r, value) for r in mine if (value := r.value(cost)) is not None]
+                if priced:
+                    # What is folded differs by seed, and a row is one mark.
+                    mean = partial(_priced, price=float(np.mean([value for _, value in priced])))
+                    of_row = [record for record, _ in priced]
+                    _errorbars(axes, of_row, column, mean, row.label, colour)
+            if len(axes.containers) > 1:
+                _finish(axes, column)
+                axes.set_xlabel(cost.head)
+                axes.xaxis.set_major_formatter(lambda value, _: cost.format(value))
+                figures.append((figure, caption))
     return figures
 
 
@@ -155,6 +189,10 @@ def _band(axes: Axes, curves: Sequence[Series], label: str, colour: str) -> None
 
 def _steps(record: Record) -> float:
     return float(record.facts["steps"])
+
+
+def _priced(record: Record, price: float) -> float:
+    return price
 
 
 def _swept(record: Record) -> float:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from cen.errors import CenError, CheckpointError
+from cen.files import NETWORKS
 from cen.report.facts import joined
 from cen.report.summary import evaluation_dict
 from cen.runfiles import read_run_file
@@ -22,8 +23,9 @@ from cen.weightfiles import read_header
 
 _FACTS = (
     *("hash", "data", "row", "budget", "seed", "steps", "samples_seen", "seconds"),
-    *("evaluate_seconds", "threads", "parameters", "macs", "compute", "exchange_rate"),
-    *("validation", "best_step", "split", "test_samples", "started", "finished", "git", "machine"),
+    *("evaluate_seconds", "threads", "parameters", "macs", "folded_macs", "compute"),
+    *("exchange_rate", "validation", "best_step", "split", "test_samples", "started", "finished"),
+    *("git", "machine"),
 )
 """The first columns of results.csv; the scores follow."""
 
@@ -97,6 +99,7 @@ def _record(store: Store, run: Run) -> Record:
         "threads": study.get("threads"),
         "parameters": costs.get("parameters"),
         "macs": macs,
+        "folded_macs": costs.get("folded_macs"),
         "compute": None if macs is None else macs * steps * batch,
         "exchange_rate": evaluation.get("exchange_rate", _exchange_rate(folder)),
         "validation": study["validation"] if "validation" in study else _validation(folder),
@@ -125,29 +128,43 @@ def _scores(evaluation: Mapping[str, Any]) -> dict[str, float | None]:
 def note_figures(folder: Path, root: str | Path) -> None:
     """Keeps in study.json what tables need of the weights, which may then be deleted.
 
-    ``costs`` are parameters and multiply-adds at the ``size`` (height, width) of a sample.
+    ``costs`` are parameters and multiply-adds, folded as well, at the ``size`` (height, width) of a
+    sample.
     """
     facts = read_json(folder / "study.json")
     validation = None if "validation" in facts else _validation(folder)
     noted: dict[str, Any] = {} if validation is None else {"validation": validation}
-    if "costs" not in facts:
+    if not _counted(folder, facts.get("costs")):
         noted |= {"costs": _costs(folder, root)}
     if noted:
         write_json(folder / "study.json", {**facts, **noted})
 
 
+def _counted(folder: Path, costs: Mapping[str, Any] | None) -> bool:
+    """Whether costs are noted, or as far as they can be where the weights are gone.
+
+    Earlier versions did not count what folding leaves.
+    """
+    there = any((folder / name).is_file() for name in NETWORKS)
+    return costs is not None and ("folded_macs" in costs or not there)
+
+
 def _costs(folder: Path, root: str | Path) -> dict[str, Any]:
     from cen.config import Config  # only here: torch is slow to import
     from cen.models import load
-    from cen.models.costs import costs
+    from cen.models.costs import costs, folded_multiply_adds
     from cen.training.setup import open_dataset
 
     config = Config.load(folder / "config.yaml", {"data.root": str(root)}, of_run=True)
     net = load(folder)
     height, width = open_dataset(config, "train")[0][next(iter(net.inputs))].shape[-2:]
     cost = costs(net, (height, width))
-    size = [height, width]
-    return {"parameters": cost.parameters, "macs": cost.multiply_adds, "size": size}
+    return {
+        "parameters": cost.parameters,
+        "macs": cost.multiply_adds,
+        "folded_macs": folded_multiply_adds(net, (height, width), cost.multiply_adds),
+        "size": [height, width],
+    }
 
 
 def csv_text(records: Sequence[Record]) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 from cen.report.exchange_map import exchange_maps
 from cen.report.templating import Drawing, drawing, render_page
 from cen.studies.dot_plots import dot_plots
-from cen.studies.figures import budget_curves, learning_curves, read, sweep_curves
+from cen.studies.figures import budget_curves, cost_plots, learning_curves, read, sweep_curves
 from cen.studies.results import Record
 from cen.studies.spec import Study
 from cen.studies.study_tables import (
@@ -34,6 +34,7 @@ def render(
     """The page of a study as HTML text, of its finished runs."""
     read.cache_clear()  # runs may have gone on since an earlier page
     curves = (
+        *cost_plots(study, records),
         *sweep_curves(study, records),
         *budget_curves(study, records),
         *learning_curves(study, records),

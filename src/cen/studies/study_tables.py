@@ -12,7 +12,10 @@ from cen.studies.results import Record, by_seed
 from cen.studies.spec import Comparison, Study
 
 NONE = "–"
-_MACS = " MACs: multiply-adds of a sample's forward pass; for “training”, times the samples seen."
+_MACS = (
+    " MACs: multiply-adds of a sample's forward pass; for “folded”, what cen.fold leaves of them;"
+    " for “training”, times the samples seen."
+)
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,7 @@ def score_tables(study: Study, records: Sequence[Record]) -> list[Table]:
     columns = [study.column(text) for text in study.columns]
     percents = " (percent)" if any(column.share for column in columns) else ""
     facts = {column.prediction for column in columns if column.score is None}
-    macs = _MACS if facts & {"macs", "compute"} else ""
+    macs = _MACS if facts & {"macs", "folded_macs", "compute"} else ""
     head = ["row", "seeds", *(column.head for column in columns)]
     note = f"Mean ± sample standard deviation over seeds{percents}, test split.{macs}"
     tables = []

@@ -161,6 +161,8 @@ class Config:
         """Refuses what cycle fusion, where every modality is an input and a target, cannot do."""
         if self.train.modality_dropout:
             raise ConfigError("train.modality_dropout: is not for model.name cycle; leave it out")
+        if self.train.robust:
+            raise ConfigError("train.robust: is not for model.name cycle; leave it out")
         if self.data.partial:
             raise ConfigError(
                 "data.partial: true is not for model.name cycle, where what a sample lacks would "

@@ -224,6 +224,11 @@ SINGLE: tuple[tuple[str, str], ...] = (
         f"{TRAIN} --train.compile cuda_graphs --train.accumulate 2",
         "train.compile: cuda_graphs keeps the gradients of one pass alone",
     ),
+    (
+        f"{TRAIN} --train.robust true --train.modality_dropout 0.3",
+        "train.robust: leaves modalities",
+    ),
+    (f"{TRAIN} --train.robust true --train.compile cuda_graphs", "and train.robust twice"),
     (f"{TRAIN} --train.devices 3", "cannot be dealt out"),
     (f"{TRAIN} --train.batch_size 1000000 --data.transforms.crop [8192,8192]", "GiB"),
     (f"{TRAIN} --model.inputs '{{rgb: 3'", "not valid YAML"),

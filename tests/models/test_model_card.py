@@ -76,7 +76,7 @@ def test_a_card_tells_scores_of_every_subset_and_how_the_network_was_chosen(run)
         "| depth | 1 | depth | 0.001 m per stored value |",
         "| segmentation | segmentation | 2 | wall, a\\|b |",
         "after step 1,200, with segmentation mIoU 62.5 % on the validation split: the best of its",
-        "each was left out in 25% of its training",
+        "25% of the training steps were, also or only, without some of them",
         'cen.Predictor("hf://someone/rooms")',
         "steps: 2000",
     ):

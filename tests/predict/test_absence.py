@@ -55,7 +55,7 @@ def test_the_figure_of_the_evaluation_is_quoted_once(tmp_path):
         (said,) = told(predictor, {"rgb": RGB})
         assert "ir missing" in said
         assert "mIoU 7.3 % instead of 80.6 %" in said
-        assert "train.modality_dropout" in said
+        assert "train.robust true" in said
         assert told(predictor, {"rgb": RGB}) == []
         assert "20.0 %" in told(predictor, {"ir": IR})[0]
         assert told(predictor, {"rgb": RGB, "ir": IR}) == []
@@ -122,7 +122,7 @@ def test_predict_warns_on_stderr_with_the_figure_of_the_run(tmp_path, capsys):
         (line,) = [line for line in printed.err.splitlines() if "missing" in line]
         assert line.startswith("cen: warning: ir missing: ")
         assert "mIoU 7.3 % instead of 80.6 %" in line
-        assert "train.modality_dropout" in line
+        assert "train.robust true" in line
         assert json.loads(printed.out)["inputs"] == {"rgb": str(tmp_path / "rgb.png")}
     assert cli.main(["predict", str(run), rgb, ir, "-o", str(tmp_path / "out")]) == 0
     assert "missing" not in capsys.readouterr().err

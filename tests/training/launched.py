@@ -14,6 +14,7 @@ from cen.training import train_network
 
 RUNS: Mapping[str, Mapping[str, Any]] = {
     "steered": {"exchange_rate": 0.3, "modality_dropout": 0.3, "clip_norm": 0.5},
+    "robust": {"exchange_rate": 0.3, "robust": True},
     "pieces": {"optimizer": "sgd", "accumulate": 2, "sparsity": 1e-2, "weighting": "uncertainty"},
 }
 STEPS = 6

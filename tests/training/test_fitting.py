@@ -96,7 +96,8 @@ def test_best_is_the_highest_validated(finished: Path) -> None:
     ("options", "kills"),
     [
         ({"model": REFINENET, "modality_dropout": 0.4, "weight_decay": 1e-3}, (7, 9)),
-        ({"exchange_rate": 0.3, "checkpoint_every": 5}, (6, 11)),  # saved after a validation
+        # Saved after a validation.
+        ({"exchange_rate": 0.3, "robust": True, "checkpoint_every": 5}, (6, 11)),
         ({"validate_every": 1, "checkpoint_every": 1, "steps": 5}, (1, 4)),
         (
             {

@@ -16,6 +16,7 @@ from tests.training.toy import REFINENET, Blocks, same, toy_config, toy_network
 
 import cen
 from cen.errors import ConfigError
+from cen.exchange import keep_partial_statistics
 from cen.losses import fusion_loss
 from cen.models.compiled import Compiled
 from cen.options.training_options import TrainConfig
@@ -62,6 +63,49 @@ def test_loss_is_fusion_loss_plus_the_penalty_once() -> None:
     assert torch.allclose(loss, terms.total + 0.01 * cen.sparsity(net))
     assert torch.allclose(module.figures["train/loss"], loss)
     assert module.figures["train/sparsity"] == cen.sparsity(net)
+
+
+def test_a_robust_step_also_learns_from_its_batch_without_some_modalities() -> None:
+    """The loss is that of both passes; the statistics of the second are kept apart."""
+    net, twin = toy_network(), toy_network()
+    for network in (net, twin):
+        for module in network.modules():
+            if isinstance(module, torch.nn.Dropout):
+                module.p = 0.0
+    module = DensePrediction(net, TrainConfig(steps=8, sparsity=0.01, robust=True))
+    keep_partial_statistics(twin)
+    optimizer = type("Optimizer", (), {"param_groups": []})()
+    facts = {"world_size": 1, "global_rank": 0, "global_step": 0, "optimizers": [optimizer]}
+    module.trainer = type("Alone", (), facts)()
+    batch = torch.utils.data.default_collate([Blocks(8)[i] for i in range(4)])
+    truth = {"segmentation": batch["segmentation"]}
+    seen = set()
+    for step in range(8):
+        module.trainer.global_step = step
+        module.on_train_batch_start(batch, step)
+        assert module.present == ("rgb", "depth")
+        seen.add(module.lacking)
+        loss = module.training_step(batch, step)
+        twin.load_state_dict(net.state_dict())
+        twin.train()
+        inputs = batch_inputs(batch)
+        passes = [inputs, {name: inputs[name] for name in module.lacking}]
+        terms = [fusion_loss(twin(given), truth, twin.outputs).total for given in passes]
+        assert torch.allclose(loss, sum(terms) + 0.01 * cen.sparsity(twin))
+    assert seen == {("rgb",), ("depth",)}
+    layer: Any = net.get_submodule("encoder.layer1.0.bn1")
+    assert layer.num_batches_tracked.unique().tolist() == [8]
+    assert layer.partial_batches.sum() == 8
+
+
+def test_with_one_modality_there_is_nothing_to_leave_out() -> None:
+    config = toy_config()
+    config.model.inputs = {"rgb": 3}
+    plain, robust = toy_network(config), toy_network(config)
+    run(DensePrediction(plain, TrainConfig(steps=2)), steps=2)
+    run(DensePrediction(robust, TrainConfig(steps=2, robust=True)), steps=2)
+    kept = robust.state_dict()
+    assert all(torch.equal(value, kept[name]) for name, value in plain.state_dict().items())
 
 
 def test_compiled_steps_are_those_of_the_network(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -166,7 +210,11 @@ def test_own_data_without_an_input_are_told_apart(tmp_path: Path) -> None:
 
 
 PLAIN = {"name": "unet", "encoder": "unet4", "width": 4, "dropout": 0.0}
-PARTLY = [{}, {"exchange_rate": 0.3}, {"weighting": "uncertainty", "modality_dropout": 0.5}]
+PARTLY = [
+    {},
+    {"exchange_rate": 0.3, "robust": True},
+    {"weighting": "uncertainty", "modality_dropout": 0.5},
+]
 
 
 @pytest.mark.parametrize("options", PARTLY, ids=["plain", "rate", "uncertainty"])

@@ -96,7 +96,10 @@ def _intended(net: DescribedNetwork) -> str:
     if len(net.inputs) == 1 or dropout is None:
         missing = ""
     elif dropout:
-        missing = f"- Inputs may be missing: each was left out in {dropout:.0%} of its training.\n"
+        missing = (
+            f"- Inputs may be missing: {dropout:.0%} of the training steps were, also or only, "
+            "without some of them.\n"
+        )
     else:
         missing = (
             "- Every input should be there: none was ever left out in training, so that "

@@ -100,6 +100,9 @@ class TrainConfig:
         patience: Validations without a better score after which training ends early; null: never.
         modality_dropout: Probability with which a step leaves out modalities at random, so that
             the network learns to do without them (this project's extension).
+        robust: Every step learns from its batch twice, with all modalities and without some of
+            them, drawn at random, so that any of them may be missing later (this project's
+            extension). With two, a step takes half as much time again.
         clip_norm: Greatest norm of the gradient; null: not clipped.
         class_weights: One weight per class in the loss of segmentations; null: all 1.
         weighting: How the losses of several outputs are weighed: ``fixed`` (``weight`` of each),
@@ -161,6 +164,7 @@ class TrainConfig:
     freeze_encoder: bool = False
     patience: Count | None = None
     modality_dropout: Share = 0.0
+    robust: bool = False
     clip_norm: Annotated[float, Within(1e-12)] | None = None
     class_weights: list[Amount] | None = None
     weighting: str = "fixed"
@@ -190,6 +194,11 @@ class TrainConfig:
     def samples_per_step(self) -> int:
         """Samples of one optimiser step, over all pieces and devices."""
         return self.batch_size * self.accumulate
+
+    @property
+    def dropped_share(self) -> float:
+        """The share of steps in which the network also, or only, sees some of its modalities."""
+        return 1.0 if self.robust else self.modality_dropout
 
     @property
     def max_steps(self) -> int:
@@ -232,8 +241,24 @@ class TrainConfig:
             )
         if len(set(self.loggers)) < len(self.loggers):
             raise ConfigError("train.loggers: names one of them twice; leave one out")
+        self._check_robust()
         self._check_accumulation()
         self._check_adversarial()
+
+    def _check_robust(self) -> None:
+        """Refuses what a step cannot do that learns twice from its batch."""
+        if self.robust and self.modality_dropout:
+            raise ConfigError(
+                "train.robust: leaves modalities out in a pass of its own in every step; set "
+                "train.modality_dropout to 0"
+            )
+        if self.robust and self.adversarial != "none":
+            raise ConfigError("train.robust: is not for adversarial training; say false")
+        if self.robust and self.compile == "cuda_graphs":
+            raise ConfigError(
+                "train.compile: cuda_graphs runs a network once per step, and train.robust twice; "
+                "say true"
+            )
 
     def _check_accumulation(self) -> None:
         """Refuses what needs the gradient of a whole batch at once."""

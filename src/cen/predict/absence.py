@@ -40,9 +40,8 @@ def absence(
         run = "RUN" if source is None else str(source)
         found = f"how much worse it is without is not known (cen evaluate {run} tells)"
     return (
-        f"{', '.join(missing)} missing: the network was trained without train.modality_dropout and "
-        f"never missed a modality; {found}. Give every modality, or train with "
-        "train.modality_dropout, such as 0.3"
+        f"{', '.join(missing)} missing: the network never missed a modality in training; {found}. "
+        "Give every modality, or train with train.robust true"
     )
 
 

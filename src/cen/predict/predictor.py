@@ -51,7 +51,7 @@ class Predictor:
     from that of training is warned of (``CenWarning``): mostly its unit is another one; so is a
     grey picture where the network has seen colours.
 
-    A network that was trained without ``train.modality_dropout`` never missed a modality: each
+    A network trained without ``train.robust`` or ``modality_dropout`` never missed a modality: each
     subset is warned of once (``CenWarning``), with the figures of the run's own evaluation.
 
     One predictor serves any number of threads, each with a subset of the modalities of its own.

@@ -78,7 +78,8 @@ def exchange_advice(run: RunFolder) -> str:
         )
     if rate > 0.75:
         nearly = f"{rate:.0%} of the own channels are exchanged: the streams have become nearly one"
-        if not _part(run, "train").get("modality_dropout"):
+        train = _part(run, "train")
+        if not (train.get("modality_dropout") or train.get("robust")):
             return f"{nearly}. Where all inputs are always there that is what folds to least cost."
         return (
             f"{nearly}, which leaves little to a stream whose partners are missing. A smaller λ "
@@ -135,6 +136,7 @@ def _training(train: Mapping[str, Any]) -> str:
         f"{train.get('optimizer') or ''}, {rates} (encoder / decoder)",
         f"{train.get('schedule') or ''} schedule",
         f"modality dropout {dropout}" if dropout else "",
+        "every step also without some of the modalities" if train.get("robust") else "",
     )
 
 

@@ -169,7 +169,7 @@ class ExchangeMonitor(Callback):
                 " to push any scale below the threshold), train longer, or ask for a share with"
                 " train.exchange_rate",
             )
-        if rate > 0.75 and module.how.modality_dropout > 0:
+        if rate > 0.75 and module.how.dropped_share:
             way = (
                 "Lower train.sparsity (λ is too large), or set train.exchange_rate"
                 if module.controller is None
@@ -178,8 +178,9 @@ class ExchangeMonitor(Callback):
             self._say(
                 "much",
                 f"step {step}: {rate:.0%} of the own channels are exchanged, so a stream keeps"
-                " little to predict from where the others are missing, as train.modality_dropout"
-                f" means it to. {way}",
+                " little to predict from where the others are missing, as"
+                f" {'train.robust' if module.how.robust else 'train.modality_dropout'} means it to."
+                f" {way}",
             )
 
     def _say(self, topic: str, message: str) -> None:

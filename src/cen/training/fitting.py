@@ -121,7 +121,7 @@ def _said_of(config: Config, train: AlignedDataset, resumed: Path | None) -> dic
     said = {
         **metadata(train),
         "seen": seen_range(train),
-        "modality_dropout": config.train.modality_dropout,
+        "modality_dropout": config.train.dropped_share,
     }
     if resumed is not None and _doubtful(resumed, train):
         # What the run has learnt so far is not in the conventions of this version.

@@ -51,6 +51,7 @@ class DensePrediction(LightningModule):
 
     Attributes:
         present: modalities of the running step.
+        lacking: those of its second pass, which is without some; () where there is none.
         run_net: the call of the network in a training step: its own, or compiled.
         figures: losses, their weights, penalty and λ of the last step, as tensors that were not
             read back.
@@ -84,10 +85,11 @@ class DensePrediction(LightningModule):
         self.register_buffer("class_weights", classes, persistent=False)
         alike = dict.fromkeys(net.outputs, 1.0)
         self.weighting = make_weighting(how.weighting, weights or alike, net)
-        if how.modality_dropout:
+        if how.dropped_share:
             exchange.keep_partial_statistics(net)
         self.seed = seed
         self.present: tuple[str, ...] = tuple(net.inputs)
+        self.lacking: tuple[str, ...] = ()
         self.run_net: Callable[..., Any] = net.__call__
         self.scores = FusionScores(tuple(net.inputs), net.outputs, prediction_streams(net))
         self.figures: dict[str, Tensor] = {}
@@ -126,9 +128,10 @@ class DensePrediction(LightningModule):
         """Seeds the step, draws its modalities, sets its learning rates."""
         step = self.trainer.global_step
         torch.manual_seed(step_seed(self.seed, step, self.global_rank))
-        self.present = draw_modalities(
-            tuple(self.net.inputs), self.how.modality_dropout, self.seed, step
-        )
+        inputs = tuple(self.net.inputs)
+        self.present = draw_modalities(inputs, self.how.modality_dropout, self.seed, step)
+        if self.how.robust and len(inputs) > 1:
+            self.lacking = draw_modalities(inputs, 1.0, self.seed, step)
         self.schedule.apply(self.trainer.optimizers[0], step)
         if self.how.freeze_encoder:
             freeze_encoder(self.net)  # validation leaves all of it in training mode
@@ -165,7 +168,16 @@ class DensePrediction(LightningModule):
         """The loss of a batch or a piece of it; the last one holds the penalty of the step."""
         targets = targets_of(self.net, batch)
         outputs = self.run_net(inputs_of(self.net, batch, self.present))
-        return self._total(outputs, targets, last=last)
+        amend = partial(self._with_lacking, batch, targets) if self.lacking else None
+        return self._total(outputs, targets, amend, last=last)
+
+    def _with_lacking(
+        self, batch: Batch, targets: Mapping[str, Tensor], parts: dict[str, Tensor]
+    ) -> dict[str, Tensor]:
+        """The loss of every output, and that of the same batch without some modalities."""
+        outputs = self.run_net(inputs_of(self.net, batch, self.lacking))
+        lacking = output_losses(self._terms(outputs, targets)[0])
+        return {name: part + lacking[name] for name, part in parts.items()}
 
     def _total(
         self,
@@ -175,14 +187,7 @@ class DensePrediction(LightningModule):
         last: bool = True,
     ) -> Tensor:
         """The loss of a step; ``amend`` changes the outputs' losses before they are weighed."""
-        losses = fusion_loss(
-            outputs,
-            targets,
-            self.net.outputs,
-            self._class_weights(),
-            tallies=self._tallies(targets),
-        )
-        terms, present = self._balance(losses.terms, targets)
+        terms, present = self._terms(outputs, targets)
         parts = output_losses(terms)
         if amend is not None:
             parts = amend(parts)
@@ -199,6 +204,14 @@ class DensePrediction(LightningModule):
             weights = weighted.weights.items()
             self.figures |= {f"weight/{name}": weight.detach() for name, weight in weights}
         return loss
+
+    def _terms(
+        self, outputs: Mapping[str, Output], targets: Mapping[str, Tensor]
+    ) -> tuple[Mapping[Stream, Tensor], Mapping[str, Tensor] | None]:
+        """The losses of streams and ensembles, and what `_balance` says of the outputs."""
+        tasks, tallies = self.net.outputs, self._tallies(targets)
+        losses = fusion_loss(outputs, targets, tasks, self._class_weights(), tallies=tallies)
+        return self._balance(losses.terms, targets)
 
     def _penalty(self) -> Tensor:
         """The penalty of a step; notes it and its weight in the figures."""

@@ -124,7 +124,7 @@ def fit(
     with _kept(folder) as place:
         train_network(
             config, place, net, checked, held_out, resume=resume, progress=progress,
-            metadata={"modality_dropout": config.train.modality_dropout},
+            metadata={"modality_dropout": config.train.dropped_share},
         )  # fmt: skip
         metadata = read_header(place / "last.safetensors")["metadata"]
         curves = read_run(place, panels=False).metrics

@@ -24,7 +24,7 @@ _OFTEN = (
     *("data.root", "data.layout", "data.classes", "data.transforms.crop", "data.transforms.scale"),
     *("data.workers", "model.encoder", "model.weights", "model.inputs", "model.fusion"),
     *("train.steps", "train.batch_size", "train.encoder_lr", "train.decoder_lr", "train.sparsity"),
-    *("train.exchange_rate", "train.modality_dropout", "train.precision", "train.accelerator"),
+    *("train.exchange_rate", "train.robust", "train.precision", "train.accelerator"),
     *("train.devices", "seed"),
 )
 """The keys that somebody sets who starts."""

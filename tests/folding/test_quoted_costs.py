@@ -32,10 +32,43 @@ def folded(rate):
     return [round(sum(getattr(x, key) for x in layers) / 1e6) for key in ("before", "after")]
 
 
+def left(encoder, exchanges, rate):
+    """What folding leaves of the multiply-adds of two streams, in %."""
+    torch.manual_seed(0)
+    sizes = {"width": 16, "decoder_channels": 32} if encoder == "resnet18" else {}
+    norms = encoder == "resnet18" or exchanges
+    net = build(
+        "refinenet",
+        encoder=encoder,
+        inputs={"rgb": 3, "depth": 1},
+        outputs={"segmentation": 15},
+        decoder_norm="batch" if norms else "none",
+        decoder_exchange=exchanges,
+        **sizes,
+    )
+    set_rate(net, rate)
+    height, width = (96, 128) if encoder == "resnet18" else (64, 64)
+    inputs = {n: torch.empty(1, c, height, width) for n, c in {"rgb": 3, "depth": 1}.items()}
+    layers = plan_of(net.eval(), inputs).layers
+    return round(100 * sum(x.after for x in layers) / sum(x.before for x in layers))
+
+
 def row(text, name):
     """The numbers of a row of a table."""
     found = re.search(rf"^\| {re.escape(name)}.*$", text, re.MULTILINE)
     return [float(x) for x in re.findall(r"(?<=\| )[\d.]+(?= \|)", found[0])]
+
+
+def test_the_table_of_where_streams_exchange_is_what_is_counted():
+    text = (ROOT / "docs/results/speed.md").read_text("utf-8")
+    told = re.findall(r"^\| ResNet-(\d+) \| exchanges( nothing)?.* \| ([\d.]+) \| (\d+) % \|$", text, re.M)
+    assert len(told) == 8
+    counted = [left(f"resnet{depth}", not nothing, float(rate)) for depth, nothing, rate, _ in told]
+    assert [int(percent) for *_, percent in told] == counted
+    # README and the page that chooses a fusion quote what is saved at most without the decoder.
+    saved = 100 - min(percent for (_, nothing, *_), percent in zip(told, counted, strict=True) if nothing)
+    for page in ("README.md", "docs/which-fusion.md"):
+        assert f"at most {saved} %" in (ROOT / page).read_text("utf-8")
 
 
 @pytest.mark.parametrize("place", [0, 2, 5, 6])

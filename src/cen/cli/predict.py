@@ -58,9 +58,9 @@ def add(parser: Parser) -> None:
     parser.add_argument(
         "--no-fold",
         action="store_true",
-        help="run every stream in full; without this, many scenes, or a GeoTIFF, are predicted by a "
-        "folded network where that saves a tenth of the work: what exchange made equal in the "
-        "streams is computed once, with the same result up to rounding",
+        help="compute every stream in full; without this, what exchange made equal in the streams "
+        "is computed once (cen.fold) for many scenes or a GeoTIFF, where that saves a tenth of "
+        "the work, with the same result up to rounding",
     )
     parser.add_argument(
         "--probabilities", action="store_true", help="also those of the classes, as NPZ"

@@ -139,6 +139,7 @@ def test_the_page_from_files_to_predictions(
     mine = [shlex.split(line, comments=True) for line in commands if "mine" in line]
     sample = AlignedFolder("data/mine", "test").files(0)
     files = {"new/a.jpg": "rgb", "new/a.png": "depth"}
+    write_new_scenes(tmp_path / "new")
     for words in mine:
         if words[0] == "report":
             continue  # tested on its own
@@ -146,6 +147,24 @@ def test_the_page_from_files_to_predictions(
         words = [str(sample[files[word]]) if word in files else word for word in words]
         assert cli.main([*words, *more]) == 0, (words, capsys.readouterr().err)
     assert (tmp_path / "predicted" / "labels.png").is_file()
+    assert {p.parent.name for p in (tmp_path / "many").rglob("labels.png")} == {"0007", "0008"}
+    assert {p.parent.name for p in (tmp_path / "stamped").rglob("labels.png")} == {"0007", "0008"}
     assert [words[0] for words in mine] == ["data", "data", "train", "evaluate", "report"] + [
         "predict"
-    ] * 2
+    ] * 4
+
+
+def write_new_scenes(folder: Path) -> None:
+    """Two scenes in folders of their sensors, and again with time stamps in their names."""
+    rng = np.random.default_rng(1)
+    for name, stamp in (("0007", 1699), ("0008", 1731)):
+        rgb = rng.integers(0, 255, (*SIZE, 3), np.uint8)
+        depth = rng.integers(500, 9000, SIZE).astype(np.uint16)
+        for path, values in (
+            (f"rgb/{name}.png", rgb),
+            (f"depth/{name}.png", depth),
+            (f"rgb_{name}_{stamp}.png", rgb),
+            (f"depth_{name}_{stamp + 3}.png", depth),
+        ):
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            write_png(folder / path, values)

@@ -5,6 +5,7 @@ folders are passed around, and a foreign one is no reason to crash, wait or fill
 """
 
 import typing
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, NotRequired, TypedDict
 
@@ -203,3 +204,18 @@ def _check_lengths(looks: list[Look], path: Path, error: type[CenError]) -> None
             raise error(f"{path}: {index}.layers has more than {MOST_LAYERS} entries")
         if any(len(layer.get("mask") or ()) > MOST_CHANNELS for layer in look["layers"]):
             raise error(f"{path}: {index}.layers: a mask has more than {MOST_CHANNELS} entries")
+
+
+def outdated(evaluation: Mapping[str, Any], metadata: Mapping[str, Any]) -> str:
+    """That an evaluation is of other weights than those of the run, in words; "" where it is not.
+
+    A run that was made longer may have another best network than the one that was scored.
+
+    Args:
+        evaluation: what evaluation.json holds.
+        metadata: what was saved with the network.
+    """
+    scored, kept = evaluation.get("step"), metadata.get("step")
+    if None in (scored, kept) or scored == kept:
+        return ""
+    return f"its evaluation is of step {scored}, the network of step {kept}"

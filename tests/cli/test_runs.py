@@ -52,7 +52,10 @@ def test_run_is_resumed_as_it_was_configured(
     assert "a run keeps what it was configured with" in capsys.readouterr().err
     assert cli.main(["train", "rooms-small", "--resume", str(run)]) == 2
     assert "leave out CONFIG" in capsys.readouterr().err
+    capsys.readouterr()
     assert cli.main(["train", "--resume", str(run), "--data.root", str(rooms)]) == 0
+    told = f"the run had done all of its steps; longer: cen train --resume {run} --train.steps N"
+    assert told in capsys.readouterr().out
 
 
 def test_run_starts_from_the_network_of_another(

@@ -92,6 +92,18 @@ def test_without_an_evaluation_it_says_how(tmp_path, content):
     assert f"cen evaluate {run}" in said
 
 
+def test_figures_of_an_older_network_are_not_quoted(tmp_path):
+    """Of a run that was made longer after it was evaluated."""
+    run = saved(tmp_path / "run", modality_dropout=0.0, step=80)
+    evaluated(run)
+    assert "mIoU 7.3 %" in told(cen.Predictor(run), {"rgb": RGB})[0]
+    evaluation = json.loads((run / "evaluation.json").read_text())
+    (run / "evaluation.json").write_text(json.dumps(evaluation | {"step": 60}))
+    (said,) = told(cen.Predictor(run), {"rgb": RGB})
+    assert "mIoU" not in said
+    assert f"cen evaluate {run} tells" in said
+
+
 def test_a_loaded_network_is_warned_of_without_a_figure(tmp_path):
     net = cen.load(saved(tmp_path / "run", modality_dropout=0.0))
     assert "never missed" in told(cen.Predictor(net), {"rgb": RGB})[0]

@@ -38,6 +38,21 @@ def test_scenes_that_lack_a_modality_are_not_passed_over(photos):
     assert list(find_scenes(places, "predict")[2].files) == ["rgb"]
 
 
+def test_time_stamps_of_each_camera_are_no_names(photos):
+    for place, ending in (("rgb", "jpg"), ("depth", "png")):
+        for number in (1, 2):
+            (photos / place / f"{number:03d}_{hash(place) % 1000}.{ending}").touch()
+    for path in [*(photos / "rgb").rglob("f*.jpg"), *(photos / "depth").rglob("f*.png")]:
+        path.unlink()
+    places = {"rgb": str(photos / "rgb"), "depth": str(photos / "depth")}
+    with pytest.raises(
+        DataError, match=r"none of 4 scenes has a file of every modality.*\{id\}_\*"
+    ):
+        find_scenes(places)
+    told = {"rgb": str(photos / "rgb/{id}_*.jpg"), "depth": str(photos / "depth/{id}_*.png")}
+    assert names(find_scenes(told)) == ["001", "002"]
+
+
 @pytest.mark.parametrize(
     ("pattern", "expected"),
     [

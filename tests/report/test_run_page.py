@@ -4,8 +4,10 @@ import json
 import re
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
 import yaml
+from safetensors.numpy import save_file
 
 from cen.report import write_report
 
@@ -138,6 +140,26 @@ def test_a_killed_run_says_so_and_how_to_go_on(run):
     assert "not finished" in notes
     assert "1,200" in notes
     assert f"cen train --resume {run}" in notes
+
+
+def test_scores_of_an_older_network_are_told(run, shown):
+    """Of a run that was made longer after it was evaluated."""
+    assert not [note for note in shown.notes if "older" in note]
+    evaluation = json.loads((run / "evaluation.json").read_text())
+    kept = {"version": "1", "config": {}, "metadata": {"step": evaluation["step"]}}
+    weights = {"weight": np.zeros(1, np.float32)}
+    save_file(weights, run / "best.safetensors", metadata={"cen": json.dumps(kept)})
+    assert not [note for note in page(run).notes if "older" in note]
+    (run / "evaluation.json").write_text(json.dumps(evaluation | {"step": 60}))
+    (note,) = [note for note in page(run).notes if "older" in note]
+    assert "its evaluation is of step 60, the network of step" in note
+    assert f"cen evaluate {run}" in note
+
+
+def test_figures_of_streams_are_not_taken_for_those_of_lone_sensors(shown):
+    text = " ".join(" ".join(shown.text).split())
+    assert "rgb stream mIoU" in text
+    assert "The large figures are with every sensor there, those of streams, too" in text
 
 
 def test_a_run_of_which_only_the_configuration_exists_has_a_page(tmp_path):

@@ -72,6 +72,7 @@ def run(args: argparse.Namespace) -> int:
     sources.need_data(config)
     from cen.training import fit
 
+    ended = bool(args.resume) and final_figures(folder)["steps"] == config.train.max_steps
     with printing.quiet_stdout(args):
         fit(config, folder, resume=bool(args.resume))
     if output.is_helper_process():
@@ -80,6 +81,9 @@ def run(args: argparse.Namespace) -> int:
     rows = [(name, f"{value:.4g}") for name, value in figures["metrics"].items()]
     shown = printing.table((f"after {figures['steps']} steps", "value"), rows)
     more = f"run folder: {folder}\nnext: cen evaluate {folder}; cen report {folder}"
+    if ended:
+        longer = f"cen train --resume {folder} --train.steps N"
+        more = f"the run had done all of its steps; longer: {longer}\n{more}"
     printing.emit(args, figures, shown, more)
     return 0
 

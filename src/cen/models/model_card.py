@@ -16,7 +16,7 @@ from torch import nn
 
 from cen.errors import CenWarning
 from cen.exchange import inspect
-from cen.runfiles import read_run_file
+from cen.runfiles import outdated, read_run_file
 from cen.scores import SCORES, format_score, main_score
 from cen.tasks import Task
 from cen.weightfiles import read_header
@@ -143,11 +143,9 @@ class _Run:
         self._config = self._read(run, "config.yaml")
         self._info = self._read(run, "run.json")
         self._evaluation = self._read(run, "evaluation.json")
-        step, evaluated = net.metadata.get("step"), self._evaluation.get("step")
-        if self._evaluation and None not in (step, evaluated) and step != evaluated:
+        if text := outdated(self._evaluation, net.metadata):
             warnings.warn(
-                f"{run}: its evaluation is of step {evaluated}, the network of step {step}; the "
-                f"card goes without scores. cen evaluate {run} makes them anew",
+                f"{run}: {text}; the card goes without scores. cen evaluate {run} makes them anew",
                 CenWarning,
                 stacklevel=4,
             )

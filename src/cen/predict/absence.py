@@ -8,7 +8,7 @@ from typing import Any
 
 from cen.errors import CenError
 from cen.models import ChannelExchangeNetwork
-from cen.runfiles import read_run_file
+from cen.runfiles import outdated, read_run_file
 from cen.scores import SCORES, format_score, main_score
 
 
@@ -52,6 +52,8 @@ def _figures(folder: Path, present: str, net: ChannelExchangeNetwork) -> str | N
     """
     try:
         evaluation = read_run_file(folder / "evaluation.json")
+        if outdated(evaluation, net.metadata):
+            return None
         scores = evaluation["scores"]
         pairs = {
             output: (scores[present][output]["ensemble"], whole["ensemble"])

@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, cast, overload
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 
@@ -47,8 +48,8 @@ class Predictor:
 
     Everything that was chosen for the inputs when the network was trained (units, encodings,
     clipping, filling of holes, normalisation, ``data.transforms.resize``) is kept with it, so the
-    files are enough; what is predicted has their size. Depth far
-    from that of training is warned of (``CenWarning``): mostly its unit is another one; so is a
+    files are enough; what is predicted has their size. Depth and other measured values far from
+    those of training are warned of (``CenWarning``): mostly their unit is another one; so is a
     grey picture where the network has seen colours.
 
     A network trained without ``train.robust`` or ``modality_dropout`` never missed a modality: each
@@ -378,11 +379,12 @@ class Predictor:
         return prepared
 
     def compare(self, given: Mapping[str, Value], values: Mapping[str, NDArray[Any]]) -> None:
-        """Warns of depth far from that of training, and of colours that are none."""
+        """Warns of measured values far from those of training, and of colours that are none."""
         known = self.net.metadata.get("seen") or {}
         for name, value in values.items():
             seen, modality = known.get(name) or {}, self.modalities[name]
-            far = far_from(value, seen) if "medians" in seen else None
+            of_file = not isinstance(given[name], np.ndarray | torch.Tensor)
+            far = far_from(value, modality, seen, of_file) if "medians" in seen else None
             strange = far or without_colours(value, modality, seen)
             if strange:
                 source = source_of(name, given[name])

@@ -144,6 +144,12 @@ def _lacking(lacking: Sequence[SceneFiles], places: Mapping[str, str], count: in
         for scene in lacking[:_TOLD]
     )
     more = f" and {len(lacking) - _TOLD} more" if len(lacking) > _TOLD else ""
+    if len(lacking) == count:
+        return (
+            f"none of {count} scenes has a file of every modality: {told}{more}. Scenes are told "
+            "by the names of files; where a part of a name, such as a time stamp, is another one "
+            "for every sensor, put {id} for the part that they share: 'DIR/{id}_*.png'"
+        )
     return (
         f"{len(lacking)} of {count} scenes lack files: {told}{more}; add them, or leave these "
         "scenes out (--missing skip) or predict them from what is there (--missing predict)"

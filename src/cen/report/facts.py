@@ -8,6 +8,7 @@ from typing import Any
 
 from cen.options.network_options import unset
 from cen.report.runfolder import RunFolder
+from cen.runfiles import outdated
 
 
 def headline(run: RunFolder) -> str:
@@ -86,6 +87,13 @@ def exchange_advice(run: RunFolder) -> str:
             "(train.sparsity) or train.exchange_rate leaves them more of their own."
         )
     return ""
+
+
+def outdated_scores(run: RunFolder) -> str:
+    """That the scores are not those of the network of the run, in a sentence; "" where they are."""
+    text = outdated(run.evaluation, run.metadata)
+    again = f"“cen evaluate {run.path}” makes scores and pictures anew."
+    return f"The scores are older than the network: {text}. {again}" if text else ""
 
 
 def unfinished(run: RunFolder) -> str:

@@ -85,14 +85,14 @@ def write_report(run: str | Path) -> Path:
 def render(run: RunFolder) -> str:
     """The page of a run as HTML text."""
     colours = stream_colours(stream_names(run))
-    unfinished = facts.unfinished(run)
+    doubts = [facts.unfinished(run), facts.outdated_scores(run)]
     return render_page(
         "run.html",
         "cen.report",
         name=run.path.resolve().name,
         path=run.path,
         headline=facts.headline(run),
-        remarks=[*run.problems, *([unfinished] if unfinished else [])],
+        remarks=[*run.problems, *filter(None, doubts)],
         run_facts=facts.run_facts(run),
         colours=colours,
         results=_results(run),
@@ -130,7 +130,10 @@ def _results(run: RunFolder) -> dict[str, Any] | None:
             "ensemble."
         )
     if len({tuple(row["inputs"]) for row in rows}) > 1:
-        intro += " The last rows show what is left when a sensor is missing."
+        intro += (
+            " The large figures are with every sensor there, those of streams, too; the last rows "
+            "of the table show what is left when a sensor is missing."
+        )
     return {
         "intro": intro,
         "cards": list(_cards(rows, run)),
@@ -151,7 +154,8 @@ def _cards(rows: list[dict[str, Any]], run: RunFolder) -> Iterator[Card]:
     shown = [r for r in full if len(r["inputs"]) > 1 or r["prediction"] == "ensemble"]
     several = len({r["output"] for r in shown}) > 1
     for r in shown:
-        name = f"{r['output']}, {r['prediction']}" if several else r["prediction"]
+        name = r["prediction"] if r["prediction"] == "ensemble" else f"{r['prediction']} stream"
+        name = f"{r['output']}, {name}" if several else name
         main = str(main_score(r))
         head, unit = SCORES[main].head.removesuffix(" °"), SCORES[main].unit
         yield Card(format_score(main, r[main]), unit, f"{name} {head}", r["prediction"])

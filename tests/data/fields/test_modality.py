@@ -85,7 +85,9 @@ def test_wrong_channels_are_named(tmp_path):
     write_png(tmp_path / "rgb.png", np.zeros((4, 4, 3), dtype=np.uint8))
     with pytest.raises(DataError, match=r"rgb\.png: 3 channels; depth"):
         Modality.of("depth").read(tmp_path / "rgb.png")
-    with pytest.raises(DataError, match=r"rgb\.png: 3 channels, but this modality has 4"):
+    with pytest.raises(
+        DataError, match=r"rgb\.png: 3 channels, but this modality is declared with 4"
+    ):
         Modality.of("image", 4).read(tmp_path / "rgb.png")
     with pytest.raises(DataError, match="1 channels"):
         Modality.of("image").to_network(np.zeros((4, 4), dtype=np.uint8))
@@ -148,3 +150,14 @@ def test_options_that_would_change_nothing_are_refused(kind, option, told):
         Modality.of(kind, **option)
     # Checkpoints of a time when they were taken, to no effect, are loaded.
     assert Modality.from_dict({"kind": kind, **option}) == Modality.of(kind)
+
+
+def test_an_array_of_stored_values_is_told_what_it_lacks():
+    warmth = Modality.of("continuous", unit=0.01)
+    stored = np.full((4, 5), 2950, np.uint16)
+    with pytest.raises(DataError, match=r"stored values times their unit \(0\.01\), got uint16"):
+        warmth.field_kind.check_array("warmth", stored, warmth)
+    with pytest.raises(DataError, match="must be of float, got uint16"):
+        Modality.of("continuous").field_kind.check_array(
+            "warmth", stored, Modality.of("continuous")
+        )

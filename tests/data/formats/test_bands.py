@@ -59,7 +59,7 @@ def test_rgb_and_thermal_in_one_file_are_two_modalities(tmp_path, name):
     if name != "a.webp":
         np.testing.assert_array_equal(labels.read(path), FOUR[..., 3])
     for modality in (Modality.of("image"), Modality.of("image", 1), Modality.of("continuous", 3)):
-        with pytest.raises(DataError, match=rf"{name}: 4 channels, but this modality has .*bands:"):
+        with pytest.raises(DataError, match=rf"{name}: 4 channels, but this modality .*bands:"):
             modality.read(path)
     with pytest.raises(DataError, match=r"has 4 bands, counted from 0; bands: \[4\]"):
         Modality.of("image", bands=[4]).read(path)
@@ -80,7 +80,7 @@ def test_only_what_says_nothing_is_left_out(tmp_path):
     for name in ("grey.png", "one.png", "la.png"):
         np.testing.assert_array_equal(one.read(tmp_path / name), FOUR[..., 0])
         np.testing.assert_array_equal(image.read(tmp_path / name), grey)
-    with pytest.raises(DataError, match="4 channels, but this modality has 1"):
+    with pytest.raises(DataError, match="4 channels, but this modality is declared with 1"):
         one.read(tmp_path / "opaque.png")
 
 

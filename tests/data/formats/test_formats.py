@@ -133,11 +133,13 @@ def test_npy_of_every_kind_of_modality(tmp_path):
     metres = Modality.of("depth", unit=1.0).read(tmp_path / "depth.npy")
     np.testing.assert_allclose(metres, depth, rtol=1e-6)
     np.testing.assert_array_equal(Modality.of("label").read(tmp_path / "labels.npy"), labels)
-    with pytest.raises(DataError, match=r"rgb\.npy: 3 channels, .* has 1; choose with bands"):
+    with pytest.raises(DataError, match=r"rgb\.npy: 3 channels, .* with 1; choose with bands"):
         Modality.of("image", 1).read(tmp_path / "rgb.npy")
     green = Modality.of("image", 1, bands=[1]).read(tmp_path / "rgb.npy")
     np.testing.assert_array_equal(green, rgb[..., 1])
-    with pytest.raises(DataError, match=r"rgb\.npy: 3 channels, but this modality has 5"):
+    with pytest.raises(
+        DataError, match=r"rgb\.npy: 3 channels, but this modality is declared with 5"
+    ):
         Modality.of("image", 5).read(tmp_path / "rgb.npy")
 
 

@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 from PIL import Image
-from tests.data.own_folder import SIZE, make_root, say
+from tests.data.own_folder import CLASSES, SIZE, make_root, say
 
 from cen.data.fields.label_field import stored_numbers
 from cen.data.fields.modality import Modality
@@ -250,6 +250,21 @@ def test_a_label_as_input_is_checked_as_one_that_is_learnt(root):
     wanted = {"inputs": {"parts": {"channels": 2}}, "outputs": {}}
     with pytest.raises(DataError, match=r"label 3 \(\d+ pixels\), 4 .*, 7 .* outside 0\.\.1"):
         open_layout("folder", root, "train", **wanted).raw(0)
+
+
+def test_a_label_that_is_no_class_is_told_as_it_is_stored(root):
+    """Counted from 1, class 3 is the last of three; the fault is the 5 that stands in the file."""
+    field = {"pattern": "labels/{id}.png", "classes": CLASSES}
+    for path in (root / "labels").glob("*.png"):
+        write_png(path, np.full(SIZE, 5, np.uint8))
+    say(root, outputs__segmentation=field | {"first": 1, "ignore": [0]})
+    with pytest.raises(
+        DataError, match=r"label 5 \(768 pixels\) outside 1\.\.3; set it to a number"
+    ):
+        AlignedFolder(root, "train").raw(0)
+    say(root, outputs__segmentation=field)
+    with pytest.raises(DataError, match=r"label 5 .* outside 0\.\.2; .*first: 1 where classes are"):
+        AlignedFolder(root, "train").raw(0)
 
 
 def palette_png(path, bits=8):

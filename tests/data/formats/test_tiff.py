@@ -69,7 +69,7 @@ def test_floats_that_were_predicted(tmp_path):
 def test_pages_are_bands_of_one_picture_or_chosen(tmp_path):
     bands = rng.random((3, 8, 9)).astype(np.float32)
     write(tmp_path / "a.tif", bands)
-    with pytest.raises(DataError, match=r"a\.tif: 3 channels, .* has 1; choose with bands: \[0\]"):
+    with pytest.raises(DataError, match=r"a\.tif: 3 channels, .* with 1; choose with bands: \[0\]"):
         Modality.of("continuous").read(tmp_path / "a.tif")
     for options in ({"page": 2}, {"bands": [2]}):
         read = Modality.of("continuous", **options).read(tmp_path / "a.tif")

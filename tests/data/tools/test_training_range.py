@@ -5,8 +5,10 @@ import warnings
 
 import numpy as np
 import pytest
+from tests.data.own_folder import make_root
 
 from cen.data import Modality, NYUDv2Folder, train_transform
+from cen.data.readers.aligned_folder import AlignedFolder
 from cen.data.tools.training_range import (
     far_from,
     seen_range,
@@ -15,6 +17,9 @@ from cen.data.tools.training_range import (
     without_colours,
 )
 from cen.errors import CenWarning
+
+DEPTH = Modality.of("depth")
+WARMTH = Modality.of("continuous", unit=0.01)
 
 
 def test_the_range_of_a_data_set(written):
@@ -29,7 +34,7 @@ def test_the_range_of_a_data_set(written):
     medians = [float(np.nanmedian(v)) for v in every]
     assert seen["depth"]["medians"] == pytest.approx([min(medians), max(medians)])
     for frame in every:
-        assert far_from(frame, seen["depth"]) is None
+        assert far_from(frame, DEPTH, seen["depth"]) is None
 
 
 def test_frames_that_cannot_be_read_are_left_out(written, tmp_path):
@@ -63,7 +68,7 @@ def test_other_units_are_strange_and_other_rooms_are_not(factor, strange):
     seen = {"low": 1.0, "high": 6.0, "medians": [2.0, 4.0]}
     depth = np.linspace(1, 5, 100, dtype=np.float32).reshape(10, 10) * np.float32(factor)
     depth[0] = np.nan
-    assert (far_from(depth, seen) is not None) == strange
+    assert (far_from(depth, DEPTH, seen) is not None) == strange
 
 
 @pytest.mark.parametrize(
@@ -92,7 +97,46 @@ def test_a_crop_that_no_picture_fills_is_warned_of_once(written, crop, scale, re
 
 def test_without_any_depth():
     seen = {"low": 1.0, "high": 6.0, "medians": [2.0, 4.0]}
-    assert far_from(np.full((3, 3), np.nan), seen) == "no depth was measured at all"
+    nothing = np.full((3, 3), np.nan)
+    assert far_from(nothing, DEPTH, seen) == "no depth was measured at all"
+    assert far_from(nothing, WARMTH, seen) == "no value was measured at all"
+
+
+@pytest.mark.parametrize(
+    ("values", "strange"),
+    [
+        (20.0, False),
+        (-8.0, False),  # colder than any, and no other unit
+        (2000.0, True),  # stored values of an array that somebody forgot to multiply
+        (293.0, True),  # kelvin for degrees
+        (0.2, False),
+    ],
+)
+@pytest.mark.parametrize("of_file", [True, False])
+def test_other_values_are_far_where_they_lie_outside_by_more_than_the_range(
+    values, strange, of_file
+):
+    seen = {"low": -5.0, "high": 35.0, "medians": [8.0, 22.0]}
+    told = far_from(np.full((4, 4), values), WARMTH, seen, of_file)
+    assert (told is not None) == strange
+    if told is not None:
+        asked = "unit of the file another" if of_file else "stored values times their unit (0.01)"
+        assert f"below {values:.3g}, while in training that was 8 to 22" in told
+        assert asked in told
+
+
+def test_what_is_constant_says_nothing_of_other_values():
+    seen = {"low": 3.0, "high": 3.0, "medians": [3.0, 3.0]}
+    assert far_from(np.full((2, 2), 700.0), WARMTH, seen) is None
+
+
+def test_the_range_of_other_measurements_is_kept(tmp_path):
+    data = AlignedFolder(make_root(tmp_path), "train")
+    seen = seen_range(data, frames=len(data))["thermal"]
+    every = np.stack([data.raw(index)["thermal"] for index in range(len(data))])
+    assert [seen["low"], seen["high"]] == pytest.approx(np.percentile(every, [2, 98]))
+    medians = np.median(every, axis=(1, 2))
+    assert seen["medians"] == pytest.approx([medians.min(), medians.max()])
 
 
 CAMERA = np.array([[30.0, 0, 15.5], [0, 31.0, 11.5], [0, 0, 1]])

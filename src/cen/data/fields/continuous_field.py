@@ -29,6 +29,16 @@ class ContinuousField(FieldKind):
         check_channels(stored, self.stored_channels(field), source)
         return measured(stored, missing_in_file(field, nodata), field.unit_or_one)
 
+    def wanted_numbers(self, array: NDArray[Any], field: FieldDescription) -> str:
+        """Floats, in the unit of the data."""
+        wanted = super().wanted_numbers(array, field)
+        unit = field.unit_or_one
+        return (
+            f"{wanted}, stored values times their unit ({unit:g})"
+            if wanted and unit != 1
+            else wanted
+        )
+
     def truth(self, field: FieldDescription, prepared: NDArray[Any]) -> NDArray[np.float32]:
         """Encoded and normalised like an input."""
         return self.normalise(field, prepared)

@@ -184,7 +184,8 @@ class FieldKind:
         if planes.shape[2] == 1 and self.stored_channels(field) == 1:
             planes = np.broadcast_to(planes, (*planes.shape[:2], field.channels))
         if planes.shape[2] != field.channels:
-            raise DataError(f"{planes.shape[2]} channels, but this modality has {field.channels}")
+            told = f"but this modality is declared with {field.channels}"
+            raise DataError(f"{planes.shape[2]} channels, {told}")
         return planes
 
     # -- ground truth -----------------------------------------------------------------------------

@@ -92,6 +92,11 @@ def class_numbers(stored: NDArray[Any], field: FieldDescription, source: str) ->
     return labels
 
 
+def first_number(field: FieldDescription) -> int:
+    """The stored number of class 0, where stored numbers are class numbers but for that."""
+    return 0 if field.values else field.first
+
+
 def stored_numbers(labels: NDArray[Any], field: FieldDescription) -> NDArray[np.int64] | None:
     """Numbers from which `class_numbers` makes these labels; None where there are none."""
     if not field.values:

@@ -38,7 +38,7 @@ def as_channels(stored: NDArray[Any], channels: int, told: str) -> NDArray[Any]:
 def wrong_channels(stored: NDArray[Any], channels: int) -> str:
     """What a message says of a file with another number of bands than are wanted."""
     found = 1 if stored.ndim == 2 else stored.shape[2]
-    text = f"{found} channels, but this modality has {channels}"
+    text = f"{found} channel{'s' * (found != 1)}, but this modality is declared with {channels}"
     if found < channels:
         return text
     if stored.ndim == 3 and stored.shape[0] == channels and found > channels:

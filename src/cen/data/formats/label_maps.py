@@ -77,15 +77,26 @@ def read_colours(path: File, part: Part = WHOLE) -> NDArray[np.int64]:
     return np.asarray(wide[..., 0] << 16 | wide[..., 1] << 8 | wide[..., 2])
 
 
-def no_classes(labels: NDArray[Any], classes: int, ignore_index: int) -> str:
-    """What is wrong where a label is neither a class nor ``ignore_index``, else empty."""
+def no_classes(labels: NDArray[Any], classes: int, ignore_index: int, first: int = 0) -> str:
+    """What is wrong where a label is neither a class nor ``ignore_index``, else empty.
+
+    Args:
+        labels: class numbers from 0.
+        classes: how many there are.
+        ignore_index: the number of pixels without a class.
+        first: the stored number of the first class; the message names numbers as they are stored.
+    """
     wrong = labels[((labels < 0) | (labels >= classes)) & (labels != ignore_index)]
     if not wrong.size:
         return ""
-    listed, smoothed = strange_values(wrong)
+    listed, smoothed = strange_values(wrong + first)
+    named = (
+        "set it to a number that 'ignore' names" if first else f"set it to {ignore_index} (ignore)"
+    )
+    counted = "" if first else "first: 1 where classes are counted from 1, or "
     return (
-        f"label {listed} outside 0..{classes - 1}; set it to {ignore_index} (ignore), name more "
-        "classes, or say what every number means (values: in the dataset.yaml of layout folder)"
+        f"label {listed} outside {first}..{first + classes - 1}; {named}, name more classes, or "
+        f"say what the numbers mean ({counted}values: in the dataset.yaml of layout folder)"
         f"{smoothed}"
     )
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
 from cen.data.fields.geometry import as_intrinsics
+from cen.data.fields.label_field import first_number
 from cen.data.fields.modality import Modality
 from cen.data.fields.option_checks import check_option
 from cen.data.formats.file_bytes import is_file
@@ -361,7 +362,8 @@ class AlignedDataset(Dataset[Sample]):
             raise DataError(problem)
         for field in (field for field in sample if field in self.labels):
             classes = len(self.labels[field].names)
-            if problem := no_classes(sample[field], classes, self.ignore_index):
+            first = first_number(self.targets.get(field) or self.modalities[field])
+            if problem := no_classes(sample[field], classes, self.ignore_index, first):
                 raise DataError(f"{names[field]}: {problem}")
 
     def _file_name(self, files: Mapping[str, Path], field: str) -> str:

@@ -12,6 +12,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from cen.data.fields.label_field import first_number
 from cen.data.fields.modality import Modality
 from cen.data.formats.bands import is_grey
 from cen.data.formats.label_maps import no_classes
@@ -245,7 +246,8 @@ class _Sample:
             self.facts.add(Facts(beside=Counter({name: stored})))
         if name not in self.dataset.modalities:
             self.facts.add(Facts(outlines={name: np.array(outlines(value, ignored))}))
-        if text := no_classes(value, classes, ignored):
+        first = first_number(self.dataset.targets.get(name) or self.dataset.modalities[name])
+        if text := no_classes(value, classes, ignored, first):
             self.found("label", (name,), f"{name}: {text}")
         elif set(pixels) == {ignored}:
             self.found("label", (name,), f"{name}: no pixel is labelled", "note")

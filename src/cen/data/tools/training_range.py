@@ -1,4 +1,4 @@
-"""What a network has seen in training: range of depth, colours, camera; what lies far from it."""
+"""What a network has seen in training: ranges of values, colours, camera; what lies far from it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ READ_ALL = "Every file is read by: "
 
 
 def seen_range(dataset: AlignedDataset, frames: int = 16) -> dict[str, dict[str, Any]]:
-    """How far away things are in a data set, and whether its pictures have colours.
+    """The values of depth and of other measurements in a data set, and whether it has colours.
 
     For the metadata of a checkpoint. Some frames, evenly spaced, are read; frames that cannot be,
     or that have no depth, are left out (training itself says what is wrong with them).
@@ -39,15 +39,17 @@ def seen_range(dataset: AlignedDataset, frames: int = 16) -> dict[str, dict[str,
         frames: how many to read at most.
 
     Returns:
-        By name of the modalities of kind depth: ``low`` and ``high`` (2nd and 98th percentile of
-        all values, metres) and ``medians`` (smallest and largest median of a frame). By name of
+        By name of the modalities of kind depth and continuous: ``low`` and ``high`` (2nd and 98th
+        percentile of all values, in their unit) and ``medians`` (smallest and largest median of a
+        frame). By name of
         the colour pictures: ``grey``, the share of frames without colours. Names of which nothing
         is known are left out.
     """
     found: dict[str, dict[str, Any]] = {}
     for name, modality in dataset.modalities.items():
         coloured = modality.coloured
-        if not coloured and not modality.field_kind.metres:
+        kind = modality.field_kind
+        if not (coloured or kind.metres or kind.open_range):
             continue
         read = [values for _, values in some_frames(dataset, name, modality, frames)]
         if coloured and read:
@@ -121,23 +123,43 @@ def warn_of_crop(dataset: AlignedDataset, frames: int = 4) -> None:
     )
 
 
-def far_from(values: NDArray[Any], seen: Mapping[str, Any]) -> str | None:
-    """What is strange about a depth map, for a network trained with the range ``seen``.
+def far_from(
+    values: NDArray[Any], modality: Modality, seen: Mapping[str, Any], of_file: bool = True
+) -> str | None:
+    """What is strange about measured values, for a network trained with the range ``seen``.
+
+    Depth is far from it by a factor. Other values may be below 0, such as temperatures: they are
+    far where they lie outside by more than the whole range.
+
+    Args:
+        values: in the unit of the modality.
+        modality: of kind depth or continuous.
+        seen: what `seen_range` found of it.
+        of_file: they were read from a file, and are no array of somebody's own.
 
     Returns:
         A sentence for a warning, None where nothing is strange.
     """
     low, high = seen["medians"]
+    metres = modality.field_kind.metres
+    things, unit = ("depths", " m") if metres else ("values", "")
     finite = values[np.isfinite(values)]
     if not finite.size:
-        return "no depth was measured at all"
+        return "no depth was measured at all" if metres else "no value was measured at all"
     median = float(np.median(finite))
-    if low / _FACTOR <= median <= high * _FACTOR:
+    spread = seen["high"] - seen["low"]
+    least, most = (low / _FACTOR, high * _FACTOR) if metres else (low - spread, high + spread)
+    if least <= median <= most or not (metres or spread):
         return None
+    question = (
+        "Is the unit of the file another one?"
+        if of_file
+        else f"An array holds stored values times their unit ({modality.unit_or_one:g})"
+    )
     return (
-        f"half of the depths lie below {median:.3g} m, while in training that was {low:.3g} to "
-        f"{high:.3g} m in every picture (2 % lie below {seen['low']:.3g} m, 2 % above "
-        f"{seen['high']:.3g} m). Is the unit of the file another one?"
+        f"half of the {things} lie below {median:.3g}{unit}, while in training that was {low:.3g} "
+        f"to {high:.3g}{unit} in every picture (2 % lie below {seen['low']:.3g}{unit}, 2 % above "
+        f"{seen['high']:.3g}{unit}). {question}"
     )
 
 

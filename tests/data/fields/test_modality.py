@@ -85,9 +85,7 @@ def test_wrong_channels_are_named(tmp_path):
     write_png(tmp_path / "rgb.png", np.zeros((4, 4, 3), dtype=np.uint8))
     with pytest.raises(DataError, match=r"rgb\.png: 3 channels; depth"):
         Modality.of("depth").read(tmp_path / "rgb.png")
-    with pytest.raises(
-        DataError, match=r"rgb\.png: 3 channels, .* declared with 4"
-    ):
+    with pytest.raises(DataError, match=r"rgb\.png: 3 channels, .* declared with 4"):
         Modality.of("image", 4).read(tmp_path / "rgb.png")
     with pytest.raises(DataError, match="1 channels"):
         Modality.of("image").to_network(np.zeros((4, 4), dtype=np.uint8))

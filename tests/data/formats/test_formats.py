@@ -137,9 +137,7 @@ def test_npy_of_every_kind_of_modality(tmp_path):
         Modality.of("image", 1).read(tmp_path / "rgb.npy")
     green = Modality.of("image", 1, bands=[1]).read(tmp_path / "rgb.npy")
     np.testing.assert_array_equal(green, rgb[..., 1])
-    with pytest.raises(
-        DataError, match=r"rgb\.npy: 3 channels, .* declared with 5"
-    ):
+    with pytest.raises(DataError, match=r"rgb\.npy: 3 channels, .* declared with 5"):
         Modality.of("image", 5).read(tmp_path / "rgb.npy")
 
 

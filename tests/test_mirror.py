@@ -20,7 +20,7 @@ TOGETHER = {
     "hostile": "hostile_commands hostile_data hostile_files",
     "models": "ablations defaults timm_networks",
     "peers": "peers",
-    "predict": "outputs parts",
+    "predict": "outputs parts prediction_page",
     "report": "figures several",
     "studies": "real_data study",
     "training": "adversaries cycle_data fusions kill multitask own_labels",

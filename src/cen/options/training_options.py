@@ -90,8 +90,9 @@ class TrainConfig:
             to it instead of staying fixed (this project's extension); null: λ stays.
         exchange_rate_by: When ``exchange_rate`` is reached: after this share of the run, counted in
             the learning rates of its steps added up. 0.3 is 30 % of the steps where the rate is
-            constant, and the first 17 % under ``poly``, which begins with large ones; what lags
-            behind arrives a quarter later. Read with ``exchange_rate`` alone.
+            constant, and the first 17 % under ``poly``, which begins with large ones. Scales that
+            do not get there by themselves are set there a quarter of that time later. Read with
+            ``exchange_rate`` alone.
         freeze_statistics: The encoder's norms keep the running statistics they start with, as in
             the released segmentation runs; only sensible with pretrained weights.
         freeze_encoder: Nothing of the encoder learns, neither scales nor private stems, and its

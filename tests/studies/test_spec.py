@@ -108,8 +108,10 @@ def test_shipped_studies_can_be_run(name: str, tmp_path: Path) -> None:
     small |= {} if tokens else {"model.width": "4"}
     small |= {} if image else {"model.decoder_channels": "4"}
     tasks = {"rgb": Task("image", 3)} if image else {"segmentation": Task("segmentation", 3)}
-    runs = expand(study, Choice(small, seeds=1), roots, sources.load_config, may_miss=roots)
+    whole = Choice({"model.weights": "null"}, seeds=1)
+    runs = expand(study, whole, roots, sources.load_config, may_miss=roots)
     assert len({run.hash for run in runs}) == len(runs)
+    runs = expand(study, Choice(small, seeds=1), roots, sources.load_config, may_miss=roots)
     assert all(run.config.train.max_steps >= 200 for run in runs)
     for config in {str(run.config.model): run.config for run in runs}.values():
         with torch.device("meta"):

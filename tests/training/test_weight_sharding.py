@@ -70,7 +70,9 @@ def test_two_processes_of_torchrun_give_the_run_of_one(
         for first, second in zip(rows(one), rows(two), strict=True):
             for column, value in first.items():
                 if value:
-                    assert float(second[column]) == pytest.approx(float(value), rel=1e-3, abs=1e-5)
+                    # A pixel of some thousands may be another class by rounding.
+                    least = 5e-4 if column.startswith("val/") else 1e-5
+                    assert float(second[column]) == pytest.approx(float(value), rel=1e-3, abs=least)
         # A single process can go on with it: a checkpoint says nothing of how it was trained.
         kept, theirs = (
             torch.load(run / "checkpoints/last.ckpt", weights_only=True) for run in (one, two)

@@ -57,7 +57,7 @@ def test_every_user_is_told_what_was_never_missed(net, values):
     answering = Answering(Predictor(net))
     for _ in range(2):
         (note,) = answering(values, ["rgb"]).notes
-        assert note.startswith("depth missing: the network was trained without")
+        assert note.startswith("depth missing: the network never missed a modality")
     del net.metadata["modality_dropout"]
 
 

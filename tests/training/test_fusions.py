@@ -166,7 +166,7 @@ def test_what_is_fused_is_never_absent() -> None:
 )
 def test_a_rate_cannot_be_steered_where_scales_decide_nothing(model: dict[str, Any]) -> None:
     net = toy_network(config_of(model))
-    with pytest.raises(ConfigError, match=r"by their scales.*model\.fusion exchange"):
+    with pytest.raises(ConfigError, match=r"by its scales.*model\.fusion exchange"):
         RateController(net, 0.2, Schedule(steps=10))
 
 

@@ -224,7 +224,7 @@ def test_numbers_that_do_not_start_at_0(root):
     say(root, splits={"train": "a.txt", "test": "b.txt"}, outputs__segmentation__first=1)
     (root / "a.txt").write_text("00\n")
     (root / "b.txt").write_text("01\n")
-    told = r"a\.txt, line 1: labels/00\.png: label -1 .*, 8 .*outside 0"
+    told = r"a\.txt, line 1: labels/00\.png: label 0 .*, 9 .*outside 1"
     with pytest.raises(DataError, match=told):
         AlignedFolder(root, "train", validation=0.0).raw(0)
     say(

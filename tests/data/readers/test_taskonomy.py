@@ -82,7 +82,7 @@ def test_uncertain_is_ignored_and_the_rest_counts_from_0(frames):
     assert other.raw(0)["segment_semantic"][0, 0] == 99
     stored[0, 0] = 18
     write_png(path, stored)
-    with pytest.raises(DataError, match=r"segmentsemantic\.png: label 17 .*outside 0\.\.16"):
+    with pytest.raises(DataError, match=r"segmentsemantic\.png: label 18 .*outside 1\.\.17"):
         data.raw(0)
 
 

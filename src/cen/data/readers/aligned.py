@@ -361,10 +361,13 @@ class AlignedDataset(Dataset[Sample]):
         if problem := differing_sizes(sizes, files, names):
             raise DataError(problem)
         for field in (field for field in sample if field in self.labels):
-            classes = len(self.labels[field].names)
-            first = first_number(self.targets.get(field) or self.modalities[field])
-            if problem := no_classes(sample[field], classes, self.ignore_index, first):
+            if problem := self.label_problem(field, sample[field]):
                 raise DataError(f"{names[field]}: {problem}")
+
+    def label_problem(self, field: str, labels: NDArray[Any]) -> str:
+        """What is wrong where a label of a field is no class of it, else empty."""
+        first = first_number(self.targets.get(field) or self.modalities[field])
+        return no_classes(labels, len(self.labels[field].names), self.ignore_index, first)
 
     def _file_name(self, files: Mapping[str, Path], field: str) -> str:
         """A file as a message names it: below the root where it is there."""

@@ -12,10 +12,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from cen.data.fields.label_field import first_number
 from cen.data.fields.modality import Modality
 from cen.data.formats.bands import is_grey
-from cen.data.formats.label_maps import no_classes
 from cen.data.formats.lossy import lossy_file
 from cen.data.formats.tiff import nodata_tag
 from cen.data.readers.aligned import AlignedDataset, differing_sizes
@@ -240,14 +238,13 @@ class _Sample:
         self.facts.add(Facts(labels={name: Counter(pixels)}))
         if name not in self.dataset.labels:
             return
-        classes, ignored = len(self.dataset.labels[name].names), self.dataset.ignore_index
+        ignored = self.dataset.ignore_index
         if name in self.dataset.half_declared and name in self.dataset.targets:
             stored = stored_ignored(self.dataset, name, self.index)
             self.facts.add(Facts(beside=Counter({name: stored})))
         if name not in self.dataset.modalities:
             self.facts.add(Facts(outlines={name: np.array(outlines(value, ignored))}))
-        first = first_number(self.dataset.targets.get(name) or self.dataset.modalities[name])
-        if text := no_classes(value, classes, ignored, first):
+        if text := self.dataset.label_problem(name, value):
             self.found("label", (name,), f"{name}: {text}")
         elif set(pixels) == {ignored}:
             self.found("label", (name,), f"{name}: no pixel is labelled", "note")

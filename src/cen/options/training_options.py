@@ -103,7 +103,7 @@ class TrainConfig:
             the network learns to do without them (this project's extension).
         robust: Every step learns from its batch twice, with all modalities and without some of
             them, drawn at random, so that any of them may be missing later (this project's
-            extension). With two, a step takes half as much time again.
+            extension). With two, a step has half as many multiply-adds again.
         clip_norm: Greatest norm of the gradient; null: not clipped.
         class_weights: One weight per class in the loss of segmentations; null: all 1.
         weighting: How the losses of several outputs are weighed: ``fixed`` (``weight`` of each),

@@ -197,6 +197,23 @@ def test_augmentation_that_changes_nothing_does_not_count() -> None:
     assert differences(of(), kept) == {}
 
 
+def test_when_a_rate_is_reached_counts_where_one_is_asked_for() -> None:
+    """The default has changed from 0.75 to 0.3 since runs were first hashed."""
+
+    def of(rate: float | None, **train: float) -> Config:
+        return Config.from_dict({"train": {"exchange_rate": rate, **train}})
+
+    late, early = of(0.3, exchange_rate_by=0.75), of(0.3, exchange_rate_by=0.3)
+    assert run_hash(early, DATA, {}) == run_hash(of(0.3), DATA, {}) != run_hash(late, DATA, {})
+    kept = late.to_dict()
+    del kept["train"]["exchange_rate_by"]  # a run of a program that had no such key
+    assert differences(late, kept) == {}
+    assert list(differences(early, kept)) == ["train.exchange_rate_by"]
+    fixed = run_hash(of(None), DATA, {})
+    assert fixed == run_hash(of(None, exchange_rate_by=0.75), DATA, {})
+    assert differences(of(None), of(None, exchange_rate_by=0.75).to_dict()) == {}
+
+
 def test_the_hash_is_the_same_tomorrow() -> None:
     """Pinned: a change would orphan all runs that people have."""
     config = Config.from_dict({"model": {"exchange": False}, "train": {"steps": 7}, "seed": 3})

@@ -98,7 +98,7 @@ def check_fusion(options: NetworkOptions, decoder: PlainDecoder) -> str:
     if fusion != "exchange" and (options.decoder_exchange or stages is not None):
         raise ConfigError(
             f"fusion={fusion!r} exchanges no channels; leave out decoder_exchange and "
-            "exchange_stages"
+            "exchange_stages (or set them to null)"
         )
     if options.exchange_norms is not None and (fusion != "exchange" or stages is not None):
         raise ConfigError(

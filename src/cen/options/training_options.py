@@ -160,7 +160,7 @@ class TrainConfig:
     alignment: Amount = 0.1
     token_sparsity: Amount = 1.0
     exchange_rate: Share | None = None
-    exchange_rate_by: Annotated[float, Within(0.05, 0.9)] = 0.75
+    exchange_rate_by: Annotated[float, Within(0.05, 0.9)] = 0.3
     freeze_statistics: bool = False
     freeze_encoder: bool = False
     patience: Count | None = None

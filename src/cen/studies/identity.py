@@ -24,6 +24,7 @@ _FORMER = {
     "model.decoder_exchange": False,
     "model.threshold": 2e-2,
     "model.dropout": 0.5,
+    "train.exchange_rate_by": 0.75,
 }
 # Of every network: null means still what the default was.
 _FORMER_OF_DATA = {"data.ignore_index": 255}
@@ -83,10 +84,10 @@ def data_identity(root: Path, layout: str = "") -> dict[str, Any]:
 def differences(config: Config, kept: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
     """Keys that count and differ between a configuration and config.yaml of a run, both values.
 
-    A key that is missing there had no other value than its default in a program without it; one
-    that is no key any more had its default, or the run would have another hash.
+    A key that is missing there had no other value than its first default in a program without it;
+    one that is no key any more had its default, or the run would have another hash.
     """
-    default = _flat(Config().to_dict())
+    default = _flat(Config().to_dict()) | _FORMER | _FORMER_OF_DATA
     ours, theirs = _as_before(_flat(config.to_dict())), _as_before({**default, **_flat(kept)})
     # Of a local file run_hash knows the content; it may lie elsewhere now.
     read = {"model.weights": config.model.weights, "train.start": config.train.start}
@@ -140,6 +141,8 @@ def _as_before(flat: dict[str, Any]) -> dict[str, Any]:
     meant = {f"model.{key}": unset(flat["model.name"], key) for key in left}
     if len(flat["model.outputs"]) == 1 and unset(flat["model.name"], "decoder_norm") != "batch":
         meant |= {"model.decoder_norm": "none", "model.decoder_exchange": False}
+    if flat["train.exchange_rate"] is None:  # nothing reads when it is reached
+        flat["train.exchange_rate_by"] = _FORMER["train.exchange_rate_by"]
     same = {key for key, value in meant.items() if value == _FORMER[key]}
     return {k: _FORMER[k] if v is None and k in same else v for k, v in flat.items()}
 

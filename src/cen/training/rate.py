@@ -89,7 +89,7 @@ class RateController(nn.Module):
         rate: float,
         schedule: Schedule,
         initial: float = 1e-4,
-        by: float = 0.75,
+        by: float = 0.3,
     ) -> None:
         super().__init__()
         if not 0 <= rate <= 1:

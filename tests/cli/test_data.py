@@ -38,6 +38,22 @@ def test_check_names_what_is_wrong_and_exits_with_1(
     assert list(told["splits"]) == ["test"]
 
 
+def test_of_findings_alike_some_are_told_and_the_rest_counted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Files that differ in nothing but their names, then one with a fault of its own."""
+    root = write_rooms(tmp_path / "rooms", size=(32, 40), train=3, test=7, seed=5)
+    pictures = sorted((root / "rgb").glob("test_*"))
+    for path in pictures[:6]:
+        path.write_bytes(b"no picture")
+    Image.new("RGB", (8, 8)).save(pictures[6])
+    assert cli.main(["data", "nyudv2", "check", str(root), "--split", "test"]) == 1
+    told = " ".join(capsys.readouterr().out.split())
+    assert [path.name in told for path in pictures[:6]] == [True] * 3 + [False] * 3
+    assert "unreadable: and 3 more like these; --json names all" in told
+    assert "error: size:" in told
+
+
 def test_a_configuration_names_layout_root_and_fields(
     root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

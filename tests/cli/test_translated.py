@@ -82,7 +82,7 @@ def test_two_bands_as_a_target(
     capsys.readouterr()
     options = ["--rgb", file_of(root, "rgb"), "-o", str(tmp_path / "out")]
     assert main(["predict", run, *options]) == 0
-    values = np.load(tmp_path / "out" / "principal_curvature-values.npy")
+    values = np.load(tmp_path / "out" / "values.npy")
     assert values.shape == (32, 48, 2)
     capsys.readouterr()
     # A unit of depth where there is no depth.
@@ -99,7 +99,7 @@ def test_a_segmentation_as_the_only_source(
     labels = file_of(root, "segment_semantic")
     out = tmp_path / "out"
     assert main(["predict", run, "--segment_semantic", labels, "-o", str(out)]) == 0
-    assert (out / "rgb-picture.png").is_file()
+    assert (out / "picture.png").is_file()
     assert not list(out.glob("segment_semantic*"))
     # The classes are those that it was trained with: stored 1 is class 0.
     assert cen.Predictor(run).modalities["segment_semantic"].first == 1
@@ -123,7 +123,7 @@ def test_depth_as_a_picture_needs_kind_continuous(
     assert main(["train", str(path), "--out", str(tmp_path / "run"), *TINY]) == 0
     options = ["--rgb", file_of(root, "rgb"), "-o", str(tmp_path / "out")]
     assert main(["predict", str(tmp_path / "run"), *options]) == 0
-    metres = np.load(tmp_path / "out" / "depth_zbuffer-values.npy")
+    metres = np.load(tmp_path / "out" / "values.npy")
     # The encoding ends at stored 65534: what tanh gives lies between nothing and that.
     assert metres.min() >= 0
     assert metres.max() < 130

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections import Counter
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import RenderableType
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from cen.data.tools.findings import Finding
 
 _SHOWN = 20
+# Of findings that differ in the file alone, such as files that nothing here can decode.
+_SHOWN_ALIKE = 3
 # Of more classes than this those that do not occur are counted, not listed.
 _LONG = 60
 
@@ -121,18 +124,33 @@ def _histogram(report: Report, name: str) -> RenderableType:
 
 
 def _lines(report: Report) -> list[RenderableType]:
-    """The findings, at most some of each kind."""
+    """The findings, at most some of each kind and few of those that differ in the file alone."""
     lines: list[RenderableType] = []
     for severity in ("error", "note"):
-        kinds = Counter(f.kind for f in report.findings if f.severity == severity)
-        for kind, count in kinds.items():
-            some = [f for f in report.findings if (f.kind, f.severity) == (kind, severity)]
-            lines += [f"{severity}: {kind}: {_line(f)}" for f in some[:_SHOWN]]
-            if count > _SHOWN:
-                lines.append(f"{severity}: {kind}: and {count - _SHOWN} more; --json names all")
+        found = [f for f in report.findings if f.severity == severity]
+        for kind in dict.fromkeys(f.kind for f in found):
+            causes = Counter[str]()
+            some = []
+            for finding in (f for f in found if f.kind == kind):
+                cause = _without_files(finding)
+                causes[cause] += 1
+                if causes[cause] <= _SHOWN_ALIKE and len(some) < _SHOWN:
+                    some.append(finding)
+            lines += [f"{severity}: {kind}: {_line(f)}" for f in some]
+            if more := causes.total() - len(some):
+                alike = " like these" if len(causes) == 1 else ""
+                lines.append(f"{severity}: {kind}: and {more} more{alike}; --json names all")
     total = len(report.errors)
     lines.append(f"{total} error{'s' * (total > 1)}" if total else "nothing is wrong")
     return lines
+
+
+def _without_files(finding: Finding) -> str:
+    """What is wrong, whichever file it is wrong with."""
+    text = finding.text
+    for name in sorted({finding.place, *finding.files}, key=len, reverse=True):
+        text = text.replace(name, "").replace(Path(name).name, "")
+    return text
 
 
 def _line(finding: Finding) -> str:

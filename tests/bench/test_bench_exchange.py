@@ -30,10 +30,14 @@ def test_every_mode_gives_both_ratios() -> None:
         (mode, f"{kind}exchange / {other}")
         for kind, plain in (("", "batch"), ("tokens: ", "layer"), ("maps: ", "layer"))
         for mode in ("evaluation", "training")
-        for other in ("no exchange", f"plain {plain} norm")
+        for other in (
+            "no exchange",
+            f"plain {plain} norm",
+            *(["plain layer norm, by norms"] if kind else []),
+        )
     ]
     assert all(r.low <= r.median <= r.high and r.seconds > 0 for r in ratios)
-    assert len(lines) == 3 * 2 * (1 + 6)
+    assert len(lines) == 5 * 2 * (1 + 6)
     assert ratios[0].to_dict()["rounds"] == 6
     assert torch.is_grad_enabled()
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from cen.bench.layer_norm_blocks import KINDS, block_step, layer_norm_blocks
+from cen.bench.layer_norm_blocks import KINDS, block_step, layer_norm_blocks, norm_step
 from cen.bench.scales import set_rate
 from cen.bench.timing import (
     Step,
@@ -34,14 +34,16 @@ class Ratio:
     """Time of one network over another, measured side by side.
 
     Attributes:
-        name: "A / B"; of blocks with layer norms "tokens: A / B" or "maps: A / B".
+        name: "A / B"; of blocks with layer norms "tokens: A / B" or "maps: A / B", and
+            "tokens: A / B, by norms" where what the norms of both take alone is told apart:
+            1 + (norms of A − norms of B) / block of B, which varies less than blocks do.
         mode: "evaluation" (forward pass) or "training" (forward, backward and optimiser step).
         compiled: Whether both ran under ``torch.compile``.
         median: Median of the paired ratios.
         low: Lower end of an interval that holds the median with at least 95 % (order statistics).
         high: Upper end.
         rounds: Number of pairs.
-        seconds: Median time of A, in seconds.
+        seconds: Median time of A, in seconds; by norms, of the norms of A.
     """
 
     name: str
@@ -92,7 +94,7 @@ def bench_exchange(
 
     Returns:
         For every mode, exchange / no exchange and exchange / plain batch norm; then the same of
-        blocks with layer norms.
+        blocks with layer norms, and where nothing is compiled exchange / plain by norms.
 
     Raises:
         ConfigError: Fewer than 6 rounds, which give no interval, or the device is not there.
@@ -112,13 +114,32 @@ def bench_exchange(
         ratios += _ratios(times, "", mode, compiled)
     for kind in KINDS:
         for mode in modes:
+            made = layer_norm_blocks(kind, 2 * batch, size, width)
+            training, words = mode == "training", prefixed(progress, [kind, mode])
             steps = {
-                name: block_step(blocks, mode == "training", target, compiled)
-                for name, blocks in layer_norm_blocks(kind, 2 * batch, size, width).items()
+                name: block_step(blocks, training, target, compiled)
+                for name, blocks in made.items()
             }
-            times = take_turns(steps, rounds, stopwatch(target), prefixed(progress, [kind, mode]))
+            times = take_turns(steps, rounds, stopwatch(target), words)
             ratios += _ratios(times, f"{kind}: ", mode, compiled)
+            if compiled:  # norms alone would be compiled otherwise than in their blocks
+                continue
+            whole = {"block": steps["plain layer norm"]}
+            alone = {name: norm_step(blocks, training, target) for name, blocks in made.items()}
+            words = prefixed(progress, [kind, mode, "norms"])
+            times = take_turns({**alone, **whole}, rounds, stopwatch(target), words)
+            ratios.append(_by_norms(times, f"{kind}: ", mode))
     return ratios
+
+
+def _by_norms(times: Mapping[str, Sequence[float]], prefix: str, mode: Mode) -> Ratio:
+    """Blocks whose norms exchange over blocks with plain ones, by what their norms take alone."""
+    ours, plain, block = (
+        np.asarray(times[name]) for name in ("exchange", "plain layer norm", "block")
+    )
+    ratio = paired_ratio(block + ours - plain, block)
+    name, seconds = f"{prefix}exchange / plain layer norm, by norms", float(np.median(ours))
+    return Ratio(name, mode, False, *ratio, len(ours), seconds)
 
 
 def _ratios(

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from cen.bench.scales import set_rate
 from cen.bench.timing import Step
-from cen.exchange import ExchangeRule, Streams, convert_layers
+from cen.exchange import ExchangeRule, StreamLayerNorm, Streams, convert_layers
 from cen.models.mit import HEADS, LAYOUTS, REDUCTIONS, Block
 
 Kind = Literal["tokens", "maps"]
@@ -115,6 +115,41 @@ def block_step(blocks: Blocks, training: bool, device: torch.device, compiled: b
     def train() -> None:
         found = forward([feature.detach().requires_grad_() for feature in features])
         torch.autograd.backward([value.sum() for value in found])
+        for parameter in blocks.parameters():
+            parameter.grad = None
+
+    return train if training else evaluate
+
+
+def norm_step(blocks: Blocks, training: bool, device: torch.device) -> Step:
+    """What the norms of blocks do in `block_step`, and nothing else, on inputs that they see there.
+
+    A block's convolutions and products take fifty times as long and vary by more than the exchange
+    costs; without them the difference between two kinds of norms is seen.
+    """
+    blocks.to(device).train(training)
+    seen: list[tuple[nn.Module, Tensor]] = []
+
+    def note(norm: nn.Module, given: tuple[Tensor, ...]) -> None:
+        seen.append((norm, given[0].detach().clone()))  # laid out in memory as it is there
+
+    norms = [m for m in blocks.modules() if isinstance(m, (nn.LayerNorm, StreamLayerNorm))]
+    handles = [norm.register_forward_pre_hook(note) for norm in norms]
+    with torch.no_grad():
+        blocks([torch.randn(shape, device=device) for shape in blocks.shapes])
+    for handle in handles:
+        handle.remove()
+    gradients = [torch.randn_like(given) for _, given in seen]
+
+    def evaluate() -> None:
+        with torch.inference_mode():
+            for norm, given in seen:
+                norm(given)
+
+    def train() -> None:
+        for (norm, given), gradient in zip(seen, gradients, strict=True):
+            torch.autograd.backward(norm(given.requires_grad_()), gradient)
+            given.grad = None
         for parameter in blocks.parameters():
             parameter.grad = None
 

@@ -8,6 +8,7 @@ plain layer norm keeps.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,6 +17,8 @@ from torch import Tensor
 
 LARGE = 1 << 16
 """Values of one stream of one sample from which a sample is worth calls of its own."""
+BOUNDED_FROM = 1 << 15
+"""Values of a batch from which it is worth while to ask whether all are finite."""
 
 
 def streamwise_layer_norm(
@@ -40,6 +43,8 @@ def streamwise_layer_norm(
     Returns:
         (B, S, *, C).
     """
+    if not torch.is_grad_enabled():
+        return _forward(rows, scale, shift, eps, replaced, first)[0]
     made: Tensor = _StreamwiseLayerNorm.apply(rows, scale, shift, eps, replaced, first)  # type: ignore[no-untyped-call]
     return made
 
@@ -75,14 +80,7 @@ class _StreamwiseLayerNorm(torch.autograd.Function):
         replaced: Tensor | None,
         first: int,
     ) -> Tensor:
-        channels = scale.shape[1:]
-        # Without γ and β, PyTorch's norm takes twice as long on a CPU as with them.
-        ones, zeros = scale.new_ones(channels), scale.new_zeros(channels)
-        kept = (_kept(scale, replaced), None if shift is None else _kept(shift, replaced))
-        made, mean, deviation = torch.native_layer_norm(rows, channels, ones, zeros, eps)
-        result = _affine(made, *kept, made)
-        if replaced is not None:
-            _take(result, replaced, first, _bounded(result, mean, scale, shift))
+        result, mean, deviation = _forward(rows, scale, shift, eps, replaced, first)
         ctx.save_for_backward(rows, scale, shift, replaced, mean, deviation)
         return result
 
@@ -125,9 +123,29 @@ class _StreamwiseLayerNorm(torch.autograd.Function):
         return back, *totals, None, None, None
 
 
+def _forward(
+    rows: Tensor,
+    scale: Tensor,
+    shift: Tensor | None,
+    eps: float,
+    replaced: Tensor | None,
+    first: int,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The result, and the mean and the inverse deviation of every row."""
+    channels = scale.shape[1:]
+    # Without γ and β, PyTorch's norm takes twice as long on a CPU as with them.
+    ones, zeros = scale.new_ones(channels), scale.new_zeros(channels)
+    kept = (_kept(scale, replaced), None if shift is None else _kept(shift, replaced))
+    made, mean, deviation = torch.native_layer_norm(rows, channels, ones, zeros, eps)
+    result = _affine(made, *kept, made)
+    if replaced is not None:
+        _take(result, replaced, first, _bounded(result, mean, scale, shift))
+    return result, mean, deviation
+
+
 def _kept(values: Tensor, replaced: Tensor | None) -> Tensor:
     """(S, C) of the streams, 0 where they take from another."""
-    return values if replaced is None else torch.where(replaced, 0, values)
+    return values if replaced is None else values.masked_fill(replaced, 0)
 
 
 def _runs(*values: Tensor) -> Iterator[tuple[Tensor, ...]]:
@@ -146,22 +164,24 @@ def _bounded(result: Tensor, mean: Tensor, scale: Tensor, shift: Tensor | None) 
 
     Of a GPU nothing is asked, which would wait for it.
     """
-    if type(result) is not Tensor or result.device.type != "cpu" or not _large(result):
+    few = result.numel() < BOUNDED_FROM
+    if type(result) is not Tensor or result.device.type != "cpu" or few:
         return False
     # Of values of mean 0 and variance 1 none is greater than the root of their number.
-    reach = mean.sum() + scale.norm() * scale.shape[-1]
-    return bool((reach if shift is None else reach + shift.norm()).isfinite())
+    reach = float(scale.norm()) * scale.shape[-1] + (0.0 if shift is None else float(shift.norm()))
+    return reach < torch.finfo(result.dtype).max and math.isfinite(float(mean.sum()))
 
 
 def _take(result: Tensor, replaced: Tensor, first: int, bounded: bool) -> None:
     """The exchange between two, in place; what gives way is 0 before."""
-    taken = replaced.to(result.dtype)
-    for stream, part in _parts(result, first):
-        own, other = result[:, stream, ..., part], result[:, 1 - stream, ..., part]
+    streams, taken = result.unbind(1), (replaced.to(result.dtype) if bounded else replaced).unbind()
+    half = result.shape[-1] // 2
+    for stream, part in ((first, (0, half)), (1 - first, (half, result.shape[-1] - half))):
+        own, other = streams[stream].narrow(-1, *part), streams[1 - stream].narrow(-1, *part)
         if bounded:  # a fifth of the time that a choice takes on a CPU
-            own.addcmul_(other, taken[stream, part])
+            own.addcmul_(other, taken[stream].narrow(0, *part))
         else:
-            torch.where(replaced[stream, part], other, own, out=own)
+            torch.where(taken[stream].narrow(0, *part), other, own, out=own)
 
 
 def _affine(
@@ -170,12 +190,6 @@ def _affine(
     if shift is None:
         return torch.mul(tokens, _stretched(scale, tokens), out=out)
     return torch.addcmul(_stretched(shift, tokens), tokens, _stretched(scale, tokens), out=out)
-
-
-def _parts(tokens: Tensor, first: int) -> list[tuple[int, slice]]:
-    """Each of two streams and the channels of its own part."""
-    half = tokens.shape[-1] // 2
-    return [(first, slice(0, half)), (1 - first, slice(half, None))]
 
 
 def _stretched(values: Tensor, tokens: Tensor) -> Tensor:

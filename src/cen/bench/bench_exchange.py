@@ -137,7 +137,7 @@ def _by_norms(times: Mapping[str, Sequence[float]], prefix: str, mode: Mode) -> 
     ours, plain, block = (
         np.asarray(times[name]) for name in ("exchange", "plain layer norm", "block")
     )
-    ratio = paired_ratio(block + ours - plain, block)
+    ratio = paired_ratio((block + ours - plain).tolist(), block.tolist())
     name, seconds = f"{prefix}exchange / plain layer norm, by norms", float(np.median(ours))
     return Ratio(name, mode, False, *ratio, len(ours), seconds)
 

@@ -130,7 +130,7 @@ def _lines(report: Report) -> list[RenderableType]:
         found = [f for f in report.findings if f.severity == severity]
         for kind in dict.fromkeys(f.kind for f in found):
             causes = Counter[str]()
-            some = []
+            some: list[Finding] = []
             for finding in (f for f in found if f.kind == kind):
                 cause = _without_files(finding)
                 causes[cause] += 1

@@ -206,13 +206,8 @@ def convolution(
     groups: int = 1,
 ) -> Any:
     """Put off until it is known which of its channels are read."""
-    if not isinstance(input, Folded) or isinstance(weight, Folded):
-        return NotImplemented
-    if isinstance(weight, Recorded):
-        return NotImplemented
     how = partial(function, stride=stride, padding=padding, dilation=dilation)
-    steps = stride if isinstance(stride, list | tuple) else [stride] * (input.ndim - 2)
-    return Deferred(input, Convolution(how, weight, bias, groups, stride=math.prod(steps)))
+    return _put_off(how, input, weight, bias, groups)
 
 
 @rule(torch.conv_transpose1d, torch.conv_transpose2d, torch.conv_transpose3d)
@@ -228,17 +223,28 @@ def transposed_convolution(
     dilation: Any = 1,
 ) -> Any:
     """As above."""
-    if not isinstance(input, Folded) or isinstance(weight, Folded):
-        return NotImplemented
-    if isinstance(weight, Recorded):
-        return NotImplemented
     how = partial(
         function, stride=stride, padding=padding, output_padding=output_padding, dilation=dilation
     )
+    return _put_off(how, input, weight, bias, groups, transposed=True)
+
+
+def _put_off(
+    how: partial[Any],
+    input: Any,
+    weight: Any,
+    bias: Any,
+    groups: int,
+    *,
+    transposed: bool = False,
+) -> Any:
+    """The convolution of a folded tensor by a kernel that is the same whatever the input."""
+    if not isinstance(input, Folded) or isinstance(weight, Folded | Recorded):
+        return NotImplemented
+    stride = how.keywords["stride"]
     steps = stride if isinstance(stride, list | tuple) else [stride] * (input.ndim - 2)
-    return Deferred(
-        input, Convolution(how, weight, bias, groups, transposed=True, stride=math.prod(steps))
-    )
+    kernel = Convolution(how, weight, bias, groups, transposed=transposed, stride=math.prod(steps))
+    return Deferred(input, kernel)
 
 
 @rule(F.linear)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from cen.report.curves import Captioned, label_steps
@@ -35,10 +36,7 @@ def learning_curves(study: Study, records: Sequence[Record]) -> list[Captioned]:
     )
     figures = []
     with house_style():
-        for data, budget, here in by_place(records):
-            figure, axes = new_axes(
-                f"{data_label(study, data)}, {budget:g}× steps: validation", 7.0, 4.0
-            )
+        for figure, axes, here in _axes_by_place(study, records, "validation"):
             for row, mine, colour in _coloured(study, here):
                 curves = [c for c in (_curve(read(r.folder), column) for r in mine) if c]
                 if curves:
@@ -87,10 +85,7 @@ def cost_plots(study: Study, records: Sequence[Record]) -> list[Captioned]:
     )
     figures = []
     with house_style():
-        for data, budget, here in by_place(records):
-            figure, axes = new_axes(
-                f"{data_label(study, data)}, {budget:g}× steps: score over cost", 7.0, 4.0
-            )
+        for figure, axes, here in _axes_by_place(study, records, "score over cost"):
             for row, mine, colour in _coloured(study, here):
                 priced = [(r, value) for r in mine if (value := r.value(cost)) is not None]
                 if priced:
@@ -114,10 +109,7 @@ def sweep_curves(study: Study, records: Sequence[Record]) -> list[Captioned]:
         for name, sweep in study.sweeps.items():
             label = sweep.label or sweep.key
             mine = [r for r in records if r.run.row.sweep and r.run.row.sweep[0] == name]
-            for data, budget, here in by_place(mine):
-                figure, axes = new_axes(
-                    f"{data_label(study, data)}, {budget:g}× steps: {label}", 6.0, 3.8
-                )
+            for figure, axes, here in _axes_by_place(study, mine, label, (6.0, 3.8)):
                 for index, column in enumerate(columns):
                     colour = matplotlib.colors.to_hex(f"C{index % 10}")
                     _errorbars(axes, here, column, _swept, column.head, colour)
@@ -150,6 +142,15 @@ def label_budget(axes: Axes, steps: Sequence[float]) -> None:
         labels.append(("\n" if lower else "") + f"{step:,.0f}")
     axes.set_xticks(steps, labels, minor=False)
     axes.minorticks_off()
+
+
+def _axes_by_place(
+    study: Study, records: Sequence[Record], what: str, size: tuple[float, float] = (7.0, 4.0)
+) -> Iterator[tuple[Figure, Axes, list[Record]]]:
+    """A titled figure for every data set and budget, and the records that it is of."""
+    for data, budget, here in by_place(records):
+        title = f"{data_label(study, data)}, {budget:g}× steps: {what}"
+        yield *new_axes(title, *size), here
 
 
 def _coloured(study: Study, records: Sequence[Record]) -> list[tuple[Row, list[Record], str]]:

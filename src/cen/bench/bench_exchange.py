@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from cen.bench.layer_norm_blocks import KINDS, block_step, layer_norm_blocks, norm_step
+from cen.bench.layer_norm_blocks import (
+    KINDS,
+    Blocks,
+    block_step,
+    layer_norm_blocks,
+    norm_step,
+)
 from cen.bench.scales import set_rate
 from cen.bench.timing import (
     Step,
@@ -115,21 +122,31 @@ def bench_exchange(
     for kind in KINDS:
         for mode in modes:
             made = layer_norm_blocks(kind, 2 * batch, size, width)
-            training, words = mode == "training", prefixed(progress, [kind, mode])
-            steps = {
-                name: block_step(blocks, training, target, compiled)
-                for name, blocks in made.items()
-            }
-            times = take_turns(steps, rounds, stopwatch(target), words)
-            ratios += _ratios(times, f"{kind}: ", mode, compiled)
-            if compiled:  # norms alone would be compiled otherwise than in their blocks
-                continue
-            whole = {"block": steps["plain layer norm"]}
-            alone = {name: norm_step(blocks, training, target) for name, blocks in made.items()}
-            words = prefixed(progress, [kind, mode, "norms"])
-            times = take_turns({**alone, **whole}, rounds, stopwatch(target), words)
-            ratios.append(_by_norms(times, f"{kind}: ", mode))
+            words = partial(prefixed, progress)
+            ratios += _block_ratios(made, kind, mode, rounds, target, compiled, words)
     return ratios
+
+
+def _block_ratios(
+    made: Mapping[str, Blocks],
+    kind: str,
+    mode: Mode,
+    rounds: int,
+    target: torch.device,
+    compiled: bool,
+    words: Callable[[Sequence[str]], Callable[[str], None] | None],
+) -> list[Ratio]:
+    """Blocks with exchange over each of the others, and what their norms alone make of it."""
+    training = mode == "training"
+    steps = {name: block_step(blocks, training, target, compiled) for name, blocks in made.items()}
+    times = take_turns(steps, rounds, stopwatch(target), words([kind, mode]))
+    ratios = _ratios(times, f"{kind}: ", mode, compiled)
+    if compiled:  # norms alone would be compiled otherwise than in their blocks
+        return ratios
+    parts = {name: norm_step(blocks, training, target) for name, blocks in made.items()}
+    parts["block"] = steps["plain layer norm"]
+    times = take_turns(parts, rounds, stopwatch(target), words([kind, mode, "norms"]))
+    return [*ratios, _by_norms(times, f"{kind}: ", mode)]
 
 
 def _by_norms(times: Mapping[str, Sequence[float]], prefix: str, mode: Mode) -> Ratio:

@@ -14,17 +14,17 @@ from cen.models import build
 from cen.predict.folding_on_demand import FoldingOnDemand
 
 
-def network(rate):
+RESNET = {"encoder": "resnet18", "decoder_channels": 8, "decoder_exchange": True}
+
+
+def network(rate, name="segformer", **options):
     torch.manual_seed(0)
     net = build(
-        "refinenet",
-        encoder="resnet18",
+        name,
         inputs={"rgb": 3, "depth": 1},
         outputs={"segmentation": 3},
         width=4,
-        decoder_channels=8,
-        decoder_norm="batch",
-        decoder_exchange=True,
+        **(options or RESNET),
     )
     set_rate(net, rate)
     return net.eval()
@@ -63,7 +63,8 @@ def test_what_is_compiled_gives_the_same(wanted, monkeypatch):
         return graph
 
     monkeypatch.setattr(torch, "compile", partial(torch.compile, backend=back_end))
-    net, given = network(0.8), inputs()
+    # A network of few layers: tracing takes long for each.
+    net, given = network(0.8, "unet", encoder="unet4"), inputs()
     found = FoldingOnDemand(net, wanted, compile=True)
     for names in (("rgb", "depth"), ("depth",)):
         part = {name: given[name] for name in names}

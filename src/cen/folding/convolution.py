@@ -167,7 +167,8 @@ class Deferred(Folded):
 def wanted_of(x: Folded, conv: Convolution, reads: Reads, asked: Layout | None = None) -> Wanted:
     """The outputs that are read: those of streams with the same inputs are the same."""
     kinds = {row: k for k, row in enumerate(dict.fromkeys(x.layout.index))}
-    sources = [[(kinds[row], c) for c in range(conv.outputs)] for row in x.layout.index]
+    alike = [kinds[row] for row in x.layout.index]
+    sources = [[(kind, c) for c in range(conv.outputs)] for kind in alike]
     if conv.depthwise:
         sources = [list(zip(row, range(conv.outputs), strict=True)) for row in x.layout.index]
     return Wanted.of(reads, sources, asked)
@@ -208,7 +209,7 @@ def _computed(x: Folded, conv: Convolution, wanted: Wanted) -> Recorded:
         once = _work(x, conv, x.layout.width, len(channels))
         ways[lambda: _once(x, conv, wanted.rows)] = once + 2 * _pass(x, conv, len(wanted.rows))
     else:
-        _, private = _split_places(x.layout)
+        _, private = x.layout.split
         streams = {row.stream for row in wanted.rows}
         if all(private[stream] for stream in streams):
             ways[lambda: _split(x, conv, wanted.rows)] = _split_cost(x, conv, wanted.rows)
@@ -248,7 +249,7 @@ def _pass(x: Folded, conv: Convolution, channels: int) -> float:
 
 
 def _split_cost(x: Folded, conv: Convolution, rows: Sequence[Row]) -> float:
-    common, private = _split_places(x.layout)
+    common, private = x.layout.split
     cost = _pass(x, conv, len(rows))
     for stream in {row.stream for row in rows}:
         mine = sum(row.stream == stream for row in rows)
@@ -276,7 +277,7 @@ def _once(x: Folded, conv: Convolution, rows: Sequence[Row]) -> Recorded:
 
 def _split(x: Folded, conv: Convolution, rows: Sequence[Row]) -> Recorded:
     """What is common once, what is private for each stream, added where they meet."""
-    common, private = _split_places(x.layout)
+    common, private = x.layout.split
     streams = sorted({row.stream for row in rows})
     pieces, order = [], []
     for stream in streams:
@@ -313,21 +314,6 @@ def _grouped_by_stream(x: Folded, conv: Convolution, rows: Sequence[Row]) -> Rec
         block = conv.block(x.layout, places, rows[stream * each : (stream + 1) * each])
         blocks.append(block.transpose(0, 1) if conv.transposed else block)
     return conv.run(x.wide, torch.cat(blocks), rows, groups=x.streams)
-
-
-def _split_places(layout: Layout) -> tuple[list[int], list[list[int]]]:
-    """The places that all streams read at the same channels, and those of each stream alone."""
-    reads: list[dict[int, list[int]]] = []
-    for row in layout.index:
-        found: dict[int, list[int]] = {}
-        for channel, place in enumerate(row):
-            found.setdefault(place, []).append(channel)
-        reads.append(found)
-    first = reads[0]
-    common = [p for p, channels in first.items() if all(o.get(p) == channels for o in reads)]
-    everybodys = set(common)
-    private = [sorted(p for p in found if p not in everybodys) for found in reads]
-    return sorted(common), private
 
 
 def _depthwise(x: Folded, conv: Convolution, wanted: Wanted) -> Recorded:

@@ -92,8 +92,8 @@ class Wanted:
 
         def wanted(row: Row) -> Hashable:
             key = (row.source, row.channel, row.scale, row.shift, row.asked)
-            rows.setdefault(key, row)
-            users.setdefault(key, set())
+            if key not in rows:
+                rows[key], users[key] = row, set()
             return key
 
         for s in range(streams):
@@ -101,10 +101,12 @@ class Wanted:
                 place = asked.index[s][c] if asked is not None else 0
                 taken = [(t, w) for t, w in enumerate(mix[s][c]) if w]
                 first = sources[taken[0][0]][c]
-                if all(sources[t][c] == first for t, _ in taken):
-                    a = sum(w * scale[t][c] for t, w in taken)
-                    b = sum(w * shift[t][c] for t, w in taken)
-                    key = wanted(Row(first, taken[0][0], c, a, b, place))
+                if len(taken) == 1 or all(sources[t][c] == first for t, _ in taken):
+                    t, w = taken[0]
+                    a, b = w * scale[t][c], w * shift[t][c]
+                    for other, w in taken[1:]:
+                        a, b = a + w * scale[other][c], b + w * shift[other][c]
+                    key = wanted(Row(first, t, c, a, b, place))
                     users[key].add(s)
                     parts[s, c] = ((key, 1.0),)
                 else:
@@ -130,10 +132,11 @@ class Wanted:
         for s in range(streams):
             places = []
             for c in range(channels):
-                found = tuple((at[key], weight) for key, weight in parts[s, c])
-                if len(found) == 1:
-                    places.append(found[0][0])
+                taken = parts[s, c]
+                if len(taken) == 1:
+                    places.append(at[taken[0][0]])
                 else:
+                    found = tuple((at[key], weight) for key, weight in taken)
                     places.append(means.setdefault(found, len(rows) + len(means)))
             index.append(tuple(places))
         layout = Layout(tuple(index), len(rows) + len(means))

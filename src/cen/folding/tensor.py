@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -56,6 +57,21 @@ class Layout:
     def common(self) -> list[int]:
         """The channels that are equal in all streams."""
         return [c for c, places in enumerate(zip(*self.index, strict=True)) if len({*places}) == 1]
+
+    @cached_property
+    def split(self) -> tuple[list[int], list[list[int]]]:
+        """The places that all streams read at the same channels, and those of each stream alone."""
+        reads: list[dict[int, list[int]]] = []
+        for row in self.index:
+            found: dict[int, list[int]] = {}
+            for channel, place in enumerate(row):
+                found.setdefault(place, []).append(channel)
+            reads.append(found)
+        first, *others = reads
+        common = [p for p, channels in first.items() if all(o.get(p) == channels for o in others)]
+        everybodys = set(common)
+        private = [sorted(p for p in found if p not in everybodys) for found in reads]
+        return sorted(common), private
 
 
 class Folded(Packable):

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tests.training.toy import REFINENET, Blocks, toy_config, toy_network
+from tests.training.toy import RESNET, Blocks, toy_config, toy_network
 
 from cen.exchange import freeze_statistics
 from cen.training import train_network
@@ -31,7 +31,7 @@ def work(out: Path, **how: Any) -> None:
 def run(folder: Path, name: str, steps: int, resume: bool = False, **how: Any) -> None:
     """One run, without dropout and with statistics that stay: a batch norm sees one process."""
     given = {"validate_every": 3, "schedule": "constant", **RUNS[name], **how}
-    config = toy_config(REFINENET, steps=steps, **given)
+    config = toy_config(RESNET, steps=steps, **given)
     config.model.dropout = 0.0
     net = toy_network(config)
     freeze_statistics(net)

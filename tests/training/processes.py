@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from lightning.pytorch import Callback
 from tests.training.toy import (
-    REFINENET,
+    RESNET,
     TASKS,
     Blocks,
     Scenes,
@@ -50,7 +50,7 @@ class Gradients(Callback):
 def work(out: Path, devices: int) -> None:
     """Trains two steps and evaluates; process 0 saves what it found."""
     config = toy_config(
-        REFINENET,
+        RESNET,
         steps=2,
         devices=devices,
         class_weights=[1.0, 2.0, 0.5],
@@ -101,7 +101,7 @@ def several(out: Path, devices: int, weighting: str) -> dict[str, Any]:
 def missing(out: Path, devices: int) -> dict[str, Any]:
     """Gradients of one step from which a modality was left out, the same one in all processes."""
     config = toy_config(
-        REFINENET,
+        RESNET,
         steps=1,
         devices=devices,
         modality_dropout=0.99,
@@ -115,7 +115,7 @@ def missing(out: Path, devices: int) -> dict[str, Any]:
 def pieces(out: Path, devices: int) -> dict[str, Any]:
     """Gradients of one step of eight samples, which two processes take in two pieces each."""
     config = toy_config(
-        REFINENET, steps=1, devices=devices, batch_size=8 // devices, accumulate=devices
+        RESNET, steps=1, devices=devices, batch_size=8 // devices, accumulate=devices
     )
     data = Blocks(10, ignored=True)
     return gradients_of(config, out / f"pieces{devices}", toy_network, data)
@@ -134,7 +134,7 @@ def gradients_of(
 
 def cycle(out: Path, devices: int) -> dict[str, Any]:
     """Gradients of one step of cycle fusion, whose samples differ in how much truth they have."""
-    config = toy_config(REFINENET, steps=1, devices=devices, validate_every=5)
+    config = toy_config(RESNET, steps=1, devices=devices, validate_every=5)
     torch.manual_seed(0)
     net = build(
         "cycle",

@@ -123,7 +123,8 @@ def test_training_names_sample_field_and_file(value, stops, tmp_path, capsys):
     (root / "test.txt").write_text("d\n")
     words = ["train", "folder-example", "--data.root", str(root), "--out", str(tmp_path / "run")]
     words += ["--model.inputs={rgb: 3, heat: 1}", "--model.outputs={mask: {}}"]
-    words += ["--model.width=4", "--model.decoder_channels=4", "--train.steps=3"]
+    words += ["--model.name=segformer", "--model.width=4", "--model.decoder_channels=4"]
+    words += ["--train.steps=3"]
     words += ["--train.batch_size=3", "--data.validation=0", "--train.accelerator=cpu"]
     assert cli.main(words) == (2 if stops else 0)
     said = " ".join(capsys.readouterr().err.split())

@@ -16,7 +16,7 @@ from cen.errors import CenWarning
 from cen.training import fit
 from cen.training.data_warnings import check_command
 
-SMALL = {"encoder": "resnet18", "width": 8, "decoder_channels": 8, "decoder_norm": "batch"}
+SMALL = {"name": "unet", "encoder": "unet3", "width": 4}
 
 
 @pytest.fixture(scope="module")

@@ -105,7 +105,8 @@ def test_evaluate_and_report_say_the_unit(
     (root / "test.txt").write_text("g\nh\n")
     words = ["train", "folder-example", "--data.root", str(root), "--out", str(run)]
     words += ["--model.inputs={rgb: 3}", "--model.outputs={heat: {kind: image}}"]
-    words += ["--model.width=4", "--model.decoder_channels=4", "--train.steps=1"]
+    words += ["--model.name=segformer", "--model.width=4", "--model.decoder_channels=4"]
+    words += ["--train.steps=1"]
     words += ["--train.batch_size=2", "--data.validation=0.2", "--train.accelerator=cpu"]
     words += ["--train.exchange_rate=null"]
     assert cli.main(words) == 0

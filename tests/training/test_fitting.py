@@ -13,7 +13,7 @@ import pytest
 import torch
 from lightning.pytorch import Callback
 from tests.training.running import At, killed, rows, train
-from tests.training.toy import REFINENET, Blocks, same, tensors, toy_config, toy_network
+from tests.training.toy import RESNET, Blocks, same, tensors, toy_config, toy_network
 
 import cen
 from cen.config import Config
@@ -95,7 +95,7 @@ def test_best_is_the_highest_validated(finished: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "kills"),
     [
-        ({"model": REFINENET, "modality_dropout": 0.4, "weight_decay": 1e-3}, (7, 9)),
+        ({"model": RESNET, "modality_dropout": 0.4, "weight_decay": 1e-3}, (7, 9)),
         # Saved after a validation.
         ({"exchange_rate": 0.3, "robust": True, "checkpoint_every": 5}, (6, 11)),
         ({"validate_every": 1, "checkpoint_every": 1, "steps": 5}, (1, 4)),

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from tests.training.toy import REFINENET, Blocks, toy_config, toy_network
+from tests.training.toy import RESNET, Blocks, toy_config, toy_network
 
 import cen
 from cen.config import Config
@@ -27,7 +27,7 @@ MIT = {"name": "segformer", "encoder": "mit_b0", "drop_path": 0.0}
 
 
 def config_of(model: dict[str, Any], **train: Any) -> Config:
-    config = toy_config(REFINENET, **train)
+    config = toy_config(RESNET, **train)
     return Config.from_dict(config.to_dict(), {f"model.{key}": v for key, v in model.items()})
 
 
@@ -76,7 +76,7 @@ def test_random_channels_are_drawn_anew_for_every_seed() -> None:
 
 
 def test_the_penalty_rises_over_its_warmup() -> None:
-    config = toy_config(REFINENET)
+    config = toy_config(RESNET)
     batch = torch.utils.data.default_collate([Blocks(8)[i] for i in range(4)])
     module = DensePrediction(
         toy_network(config), TrainConfig(steps=8, sparsity=0.5, sparsity_warmup=0.5)

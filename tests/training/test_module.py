@@ -12,7 +12,7 @@ import pytest
 import torch
 from lightning.pytorch import Callback, Trainer
 from tests.training.running import rows
-from tests.training.toy import REFINENET, Blocks, same, toy_config, toy_network
+from tests.training.toy import RESNET, Blocks, same, toy_config, toy_network
 
 import cen
 from cen.errors import ConfigError
@@ -110,7 +110,7 @@ def test_with_one_modality_there_is_nothing_to_leave_out() -> None:
 
 def test_compiled_steps_are_those_of_the_network(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))
-    nets = [toy_network(), toy_network()]
+    nets = [toy_network(toy_config()) for _ in range(2)]
     for net, compile_it in zip(nets, (False, True), strict=True):
         module = run(DensePrediction(net, TrainConfig(steps=2, compile=compile_it)), steps=2)
         assert isinstance(module.run_net, Compiled) == compile_it
@@ -249,7 +249,7 @@ def test_what_needs_a_whole_batch_is_refused_with_pieces() -> None:
 
 
 def test_a_frozen_encoder_stays_as_it_is(tmp_path: Path) -> None:
-    config = toy_config(REFINENET, steps=3, validate_every=1, freeze_encoder=True)
+    config = toy_config(RESNET, steps=3, validate_every=1, freeze_encoder=True)
     net, before = toy_network(config), toy_network(config)
     train_network(config, tmp_path, net, Blocks(8), Blocks(4), progress=False)
     kept = ("encoder.", "stems.")

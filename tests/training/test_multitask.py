@@ -11,7 +11,7 @@ import pytest
 import torch
 from tests.training.running import At, Killed, kill
 from tests.training.toy import (
-    REFINENET,
+    RESNET,
     TASKS,
     UNET,
     Scenes,
@@ -75,7 +75,7 @@ def test_the_best_checkpoint_has_the_greatest_mean_headline(learned: Path) -> No
     assert best >= final > 0
 
 
-@pytest.mark.parametrize(("weighting", "model"), [("uncertainty", UNET), ("PCGrad", REFINENET)])
+@pytest.mark.parametrize(("weighting", "model"), [("uncertainty", UNET), ("PCGrad", RESNET)])
 def test_a_killed_run_is_resumed_exactly(
     weighting: str, model: dict[str, Any], tmp_path: Path
 ) -> None:
@@ -310,7 +310,7 @@ class Shown(Scenes):
 
 
 def test_panels_hold_every_kind(tmp_path: Path) -> None:
-    write_panels(tmp_path, several_network(several_config()), Shown(), 2)
+    write_panels(tmp_path, several_network(several_config(model=UNET)), Shown(), 2)
     panel = load_panel(tmp_path / "00.npz")
     kinds = {name: output.kind for name, output in panel.outputs.items()}
     assert kinds == {name: task.kind for name, task in TASKS.items()}

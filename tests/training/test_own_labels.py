@@ -39,7 +39,7 @@ def run(root: Path, label: dict[str, object]) -> tuple[list[str], dict[str, obje
         "splits": {"test": 0.3},
     }
     (root / "data/dataset.yaml").write_text(yaml.safe_dump(said))
-    model = {"encoder": "resnet18", "inputs": {"rgb": 3}, "width": 8, "decoder_channels": 8}
+    model = {"name": "unet", "encoder": "unet3", "inputs": {"rgb": 3}, "width": 4}
     train = {"steps": 2, "batch_size": 2, "log_every": 1, "checkpoint_every": 2}
     data = {"layout": "folder", "root": str(root / "data"), "validation": 0.0}
     config = Config.from_dict({"data": data, "model": model, "train": train})

@@ -40,7 +40,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> dict[int, Any]:
 def test_gradients_are_those_of_one_process(found: dict[int, Any]) -> None:
     one, two = found[1]["gradients"], found[2]["gradients"]
     assert one.keys() == two.keys()
-    assert len(one) > 100
+    assert len(one) > 50
     for name, gradient in one.items():
         difference = (gradient - two[name]).norm()
         assert difference <= 1e-5 * gradient.norm() + 1e-12, name

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 from rich.cells import cell_len
-from tests.training.toy import TASKS, Scenes, several_config
+from tests.training.toy import TASKS, UNET, Scenes, several_config
 
 from cen.options.network_options import OutputConfig
 from cen.training import train_network
@@ -30,7 +30,7 @@ class Renamed(Scenes):
 
 
 def train_a_little(folder: Path, steps: int = 5, resume: bool = False) -> None:
-    config = several_config(tuple(LONG), steps=steps)
+    config = several_config(tuple(LONG), UNET, steps=steps)
     config.model.outputs = {LONG[name]: OutputConfig(TASKS[name].kind) for name in LONG}
     torch.manual_seed(0)
     net = build_network(config, {LONG[name]: TASKS[name] for name in LONG})

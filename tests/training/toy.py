@@ -87,22 +87,24 @@ class Scenes(Blocks):
 UNET = {"name": "unet", "encoder": "unet4", "width": 4, "dropout": 0.1}
 """The network that is trained soonest, for what does not depend on the network."""
 
-REFINENET = {
+RESNET = {
+    "name": "segformer",  # the decoder of fewest layers
     "encoder": "resnet18",
     "width": 4,
-    "decoder_channels": 4,
+    "decoder_channels": 8,
     "decoder_norm": "batch",
     "dropout": 0.1,
 }
+"""A network with batch norms and dropout, for what depends on these."""
 
 
 def several_config(
-    names: Sequence[str] = tuple(TASKS), model: Mapping[str, Any] = REFINENET, **train: Any
+    names: Sequence[str] = tuple(TASKS), model: Mapping[str, Any] = RESNET, **train: Any
 ) -> Config:
     """`toy_config` with several outputs, named as in `TASKS`."""
     config = toy_config(model, **train)
     config.model.outputs = {name: OutputConfig(TASKS[name].kind) for name in names}
-    if model is REFINENET:
+    if model is RESNET:
         config.model.decoder_exchange = True
     return config
 
@@ -132,7 +134,7 @@ def toy_network(config: Config | None = None) -> ChannelExchangeNetwork:
     """The network of a toy configuration, the same every time."""
     torch.manual_seed(0)
     return build_network(
-        config or toy_config(REFINENET), {"segmentation": Task("segmentation", 3, CLASSES)}
+        config or toy_config(RESNET), {"segmentation": Task("segmentation", 3, CLASSES)}
     )
 
 

@@ -23,7 +23,7 @@ OPTIONS = list(
 def test_every_combination_builds_or_says_why_not(make_net, make_inputs, convolution, norm):
     for penalty, enabled, scope in {o[2:] for o in OPTIONS}:
         rule = ExchangeRule(scope=scope, penalty=penalty, enabled=enabled)
-        options = {"convolution": convolution, "norm": norm, "exchange": rule}
+        options = {"name": "segformer", "convolution": convolution, "norm": norm, "exchange": rule}
         if norm == "shared" and (enabled or penalty != "none"):
             with pytest.raises(ConfigError, match="no stream has a part of its own"):
                 make_net(**options)

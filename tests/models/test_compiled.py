@@ -48,16 +48,10 @@ def test_without_a_compiler_it_is_refused(monkeypatch: pytest.MonkeyPatch) -> No
         check_compiler("train.compile", CPU)
 
 
-def small() -> nn.Module:
+def small(name: str = "unet", **options: Any) -> nn.Module:
     """A network of two streams that exchanges half of its own channels."""
-    net = cen.build(
-        "refinenet",
-        encoder="resnet18",
-        inputs={"rgb": 3, "depth": 1},
-        outputs={"segmentation": 3},
-        width=4,
-        decoder_channels=4,
-    )
+    given: dict[str, Any] = {"inputs": {"rgb": 3, "depth": 1}, "outputs": {"segmentation": 3}}
+    net = cen.build(name, width=4, **given, **(options or {"encoder": "unet4"}))
     set_rate(net, 0.5)
     return net.eval()
 
@@ -89,7 +83,7 @@ def test_cuda_graphs_are_asked_of_the_library(monkeypatch: pytest.MonkeyPatch) -
 
 @pytest.mark.slow
 def test_code_that_is_generated_gives_what_it_gave() -> None:
-    agrees(small(), [("rgb", "depth")])
+    agrees(small("refinenet", encoder="resnet18", decoder_channels=4), [("rgb", "depth")])
 
 
 def agrees(net: nn.Module, subsets: list[tuple[str, ...]]) -> None:

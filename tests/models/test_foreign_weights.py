@@ -118,14 +118,14 @@ def test_missing_file_and_no_state_dict(tmp_path):
 
 @pytest.mark.parametrize("name", ["refinenet", "unet"])
 def test_a_shadow_has_the_shapes_of_its_network_and_no_values(name):
-    encoder = {"refinenet": "resnet18", "unet": "unet3"}[name]
+    small = {"refinenet": {"encoder": "resnet18", "decoder_channels": 4}, "unet": {"encoder": "unet3"}}
     make = partial(
         build,
         name,
-        encoder=encoder,
         inputs={"rgb": 3, "depth": 1},
         outputs={"segmentation": 3},
         width=4,
+        **small[name],
     )
     before = torch.get_rng_state()
     shadow = shadow_of(make, "wrong").state_dict()

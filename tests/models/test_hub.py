@@ -3,6 +3,7 @@ import json
 import pickle
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,14 @@ import cen
 from cen.errors import CenError, CheckpointError
 from cen.models import from_pretrained, read_header, save
 from cen.models.hub import Address, address_of, check_repository
+
+
+
+@pytest.fixture(scope="module")
+def make_net(make_net):
+    """Of few layers: what is sent does not depend on them."""
+    return partial(make_net, name="segformer")
+
 
 NOWHERE = "http://127.0.0.1:9"
 
@@ -179,7 +188,10 @@ def test_nothing_imports_the_library_before_it_is_needed():
     # Imported by cen.serving.server, when it serves.
     made_of_it = {"page.py", "refusals.py", "starting.py"}
     for file in Path(cen.__file__).parent.rglob("*.py"):
-        for node in ast.parse(file.read_text("utf-8")).body:
+        content = file.read_text("utf-8")
+        if "huggingface_hub" not in content and "gradio" not in content:
+            continue
+        for node in ast.parse(content).body:
             if isinstance(node, ast.Import | ast.ImportFrom):
                 named = ast.unparse(node)
                 assert "huggingface_hub" not in named, file

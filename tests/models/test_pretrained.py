@@ -31,7 +31,7 @@ def make(weights, **changes):
         "decoder_channels": 2,
         "weights": weights,
     }
-    return build("refinenet", **{**arguments, **changes})
+    return build("segformer", **{**arguments, **changes})
 
 
 @pytest.mark.parametrize("suffix", [".pth", ".safetensors"])

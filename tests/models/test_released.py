@@ -1,5 +1,6 @@
 """The released layout: agreement with the reference vectors, round trips, refusals."""
 
+import copy
 import json
 import zlib
 from functools import partial
@@ -31,6 +32,12 @@ def weights(reference):
 
 
 @pytest.fixture(scope="module")
+def loaded(weights):
+    """The network of these weights; who changes it takes a copy."""
+    return load_released(weights)
+
+
+@pytest.fixture(scope="module")
 def images():
     rng = {name: np.random.default_rng(zlib.crc32(f"input.{name}".encode()))
            for name in ("rgb", "depth")}  # fmt: skip
@@ -51,8 +58,8 @@ def one_thread():
 
 
 @pytest.mark.usefixtures("one_thread")
-def test_reference_outputs(reference, weights, images):
-    net = load_released(weights)
+def test_reference_outputs(reference, weights, images, loaded):
+    net = loaded
     assert released_state_dict(net).keys() == reference["keys"].keys()
     with torch.no_grad():
         out = net(images)["segmentation"]
@@ -64,8 +71,8 @@ def test_reference_outputs(reference, weights, images):
 
 @pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize("statistics", ["frozen", "batch"])
-def test_reference_training_step(reference, weights, images, statistics):
-    net = load_released(weights).train()
+def test_reference_training_step(reference, images, loaded, statistics):
+    net = copy.deepcopy(loaded).train()
     net.decoder.dropout.p = 0.0
     freeze_statistics(net, statistics == "frozen")
     target = np.random.default_rng(zlib.crc32(b"target")).integers(0, 40, (2, 97, 129))
@@ -107,10 +114,22 @@ def test_reference_training_step(reference, weights, images, statistics):
         assert worst[0][1] <= 1e-2, worst[:5]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def make_net(make_net):
     """Bottlenecks: the released code exchanges nothing in basic blocks."""
     return partial(make_net, encoder="resnet50")
+
+
+@pytest.fixture(scope="module")
+def net(make_net):
+    """A network that stays as it is."""
+    return make_net()
+
+
+@pytest.fixture(scope="module")
+def state(net):
+    """Its released state dict."""
+    return released_state_dict(net)
 
 
 def test_basic_blocks_of_the_released_code_exchange_nothing(make_net, make_inputs, tmp_path):
@@ -143,40 +162,38 @@ def test_round_trip_through_the_released_layout(make_net, make_inputs, tmp_path)
     ("prefix", "outer", "legacy"),
     [("", False, False), ("module.", True, False), ("module.", False, True), ("", True, True)],
 )
-def test_wrappings_of_the_state_dict(make_net, tmp_path, prefix, outer, legacy):
-    net, path = make_net(), tmp_path / "net.pth"
-    state = {prefix + key: value for key, value in released_state_dict(net).items()}
+def test_wrappings_of_the_state_dict(state, tmp_path, prefix, outer, legacy):
+    path = tmp_path / "net.pth"
+    named = {prefix + key: value for key, value in state.items()}
     content = (
-        {"segmenter": state, "epoch_start": 5, "best_val": np.float64(0.5)} if outer else state
+        {"segmenter": named, "epoch_start": 5, "best_val": np.float64(0.5)} if outer else named
     )
     torch.save(content, path, _use_new_zipfile_serialization=not legacy)
     loaded = load_released(str(path) if outer else path)
     assert list(loaded.inputs.items()) == [("rgb", 3), ("depth", 3)]
     for key, value in released_state_dict(loaded).items():
-        assert torch.equal(value, state[prefix + key])
+        assert torch.equal(value, state[key])
 
 
-def test_released_code_replaces_any_channel(make_net):
-    net = load_released(released_state_dict(make_net()), threshold=0.5)
-    rules = {layer.exchange for layer in exchange_layers(net).values()}
+def test_released_code_replaces_any_channel(state):
+    loaded = load_released(state, threshold=0.5)
+    rules = {layer.exchange for layer in exchange_layers(loaded).values()}
     assert rules == {ExchangeRule(0.5, scope="any")}
 
 
-def test_released_files_have_the_released_structure(make_net, tmp_path):
-    save_released(make_net(), tmp_path / "net.pth")
+def test_released_files_have_the_released_structure(net, tmp_path):
+    save_released(net, tmp_path / "net.pth")
     content = torch.load(tmp_path / "net.pth", weights_only=True)
     assert list(content) == ["segmenter"]
     assert all(key.startswith("module.") for key in content["segmenter"])
 
 
-def test_files_without_counters(make_net):
-    state = released_state_dict(make_net())
+def test_files_without_counters(state):
     old = {key: v for key, v in state.items() if not key.endswith("num_batches_tracked")}
     assert load_released(old).state_dict()["encoder.bn1.num_batches_tracked"].tolist() == [0, 0]
 
 
-def test_what_is_no_released_checkpoint(make_net, tmp_path):
-    state = released_state_dict(make_net())
+def test_what_is_no_released_checkpoint(state, tmp_path):
 
     def without(text):
         return {key: value for key, value in state.items() if text not in key}
@@ -196,8 +213,7 @@ def test_what_is_no_released_checkpoint(make_net, tmp_path):
         load_released(tmp_path / "none.pth")
 
 
-def test_wrong_number_of_inputs(make_net):
-    state = released_state_dict(make_net())
+def test_wrong_number_of_inputs(state):
     with pytest.raises(StreamError, match=r"holds 2 streams but inputs names 1 \(rgb\)"):
         load_released(state, inputs=("rgb",))
     with pytest.raises(StreamError, match="1 or 3 channels"):

@@ -153,9 +153,8 @@ def test_class_weights_of_another_number():
 
 @pytest.fixture(scope="module")
 def net():
-    return cen.build(
-        "refinenet", encoder="resnet18", inputs={"rgb": 3, "depth": 1}, outputs={"segmentation": 4}
-    ).eval()
+    inputs, outputs = {"rgb": 3, "depth": 1}, {"segmentation": 4}
+    return cen.build("unet", encoder="unet3", inputs=inputs, outputs=outputs, width=4).eval()
 
 
 NETWORK_FAULTS = {

@@ -5,7 +5,7 @@ from multiprocessing import get_context
 
 import pytest
 import torch
-from tests.bench.tiny import small_matmul, tiny
+from tests.bench.tiny import FEW_LAYERS, small_matmul, tiny
 
 from cen.bench import model_steps
 from cen.bench.bench_model import bench_model, forms_of
@@ -20,7 +20,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_every_case_mode_and_form_is_measured() -> None:
     lines: list[str] = []
     speeds = bench_model(
-        tiny(),
+        tiny(**FEW_LAYERS),
         streams=[1, 2],
         batches=[1],
         sizes=[(32, 64)],
@@ -53,7 +53,7 @@ def test_every_case_mode_and_form_is_measured() -> None:
 
 
 def test_batch_and_size_are_those_of_the_configuration_unless_given() -> None:
-    config = tiny(train__batch_size=3, data__transforms__crop="[32, 48]")
+    config = tiny(**FEW_LAYERS, train__batch_size=3, data__transforms__crop="[32, 48]")
     speeds = bench_model(config, rounds=6, modes=["evaluation"], memory=False)
     assert {(m.streams, m.batch, m.size) for m in speeds.measured} == {(2, 3, (32, 48))}
 
@@ -61,7 +61,8 @@ def test_batch_and_size_are_those_of_the_configuration_unless_given() -> None:
 def test_memory_is_measured_for_every_form(monkeypatch: pytest.MonkeyPatch) -> None:
     # A process that is not forked: test_peak_memory.
     monkeypatch.setattr("cen.bench.peak_memory.get_context", lambda _: get_context("fork"))
-    speeds = bench_model(tiny(), batches=[2], sizes=[(64, 96)], rounds=6, modes=["training"])
+    config = tiny(**FEW_LAYERS)
+    speeds = bench_model(config, batches=[2], sizes=[(64, 96)], rounds=6, modes=["training"])
     assert all(m.memory is not None and m.memory > 10**6 for m in speeds.measured)
 
 

@@ -22,27 +22,27 @@ LABELS = {"s": Task("segmentation", 5)}
 BOTH = {**LABELS, "d": Task("depth", 1)}
 CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "paper": ("refinenet", {**SMALL, "inputs": TWO}),
-    "bottlenecks": ("refinenet", {**SMALL, "encoder": "resnet50", "inputs": TWO}),
+    "bottlenecks": ("segformer", {**SMALL, "encoder": "resnet50", "inputs": TWO}),
     "demo": (
         "refinenet",
         {**SMALL, "inputs": TWO, "decoder_norm": "batch", "decoder_exchange": True},
     ),
-    "released scope": ("refinenet", {**SMALL, "inputs": TWO, "exchange": {"scope": "any"}}),
-    "four streams": ("refinenet", {**SMALL, "inputs": {f"m{i}": 3 for i in range(4)}}),
-    "private stem": ("refinenet", {**SMALL, "inputs": {"rgb": 3, "many": 5}}),
-    "one stream": ("refinenet", {**SMALL, "inputs": {"rgb": 3}}),
-    "no exchange": ("refinenet", {**SMALL, "inputs": TWO, "fusion": "ensemble"}),
+    "released scope": ("segformer", {**SMALL, "inputs": TWO, "exchange": {"scope": "any"}}),
+    "four streams": ("segformer", {**SMALL, "inputs": {f"m{i}": 3 for i in range(4)}}),
+    "private stem": ("segformer", {**SMALL, "inputs": {"rgb": 3, "many": 5}}),
+    "one stream": ("segformer", {**SMALL, "inputs": {"rgb": 3}}),
+    "no exchange": ("segformer", {**SMALL, "inputs": TWO, "fusion": "ensemble"}),
     "random": (
-        "refinenet",
+        "segformer",
         {**SMALL, "inputs": TWO, "exchange": {"guide": "random", "rate": 0.5}},
     ),
-    "private convolutions": ("refinenet", {**SMALL, "inputs": TWO, "convolution": "private"}),
-    "shared norms": ("refinenet", {**SMALL, "inputs": TWO, "norm": "shared"}),
+    "private convolutions": ("segformer", {**SMALL, "inputs": TWO, "convolution": "private"}),
+    "shared norms": ("segformer", {**SMALL, "inputs": TWO, "norm": "shared"}),
     "two outputs": (
         "refinenet",
         {**SMALL, "inputs": TWO, "decoder_norm": "batch", "outputs": BOTH},
     ),
-    "late fusion": ("refinenet", {**SMALL, "inputs": TWO, "fusion": "concat"}),
+    "late fusion": ("segformer", {**SMALL, "inputs": TWO, "fusion": "concat"}),
     "pspnet": ("pspnet", {**SMALL, "inputs": TWO}),
     "unet": ("unet", {"encoder": "unet4", "width": 4, "inputs": TWO, "dropout": 0.0}),
     "cycle": (

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 import torch
-from tests.bench.tiny import small_matmul, tiny
+from tests.bench.tiny import FEW_LAYERS, small_matmul, tiny
 from torch import nn
 
 import cen
@@ -54,7 +54,7 @@ def test_without_scales_a_rate_is_refused_and_none_is_needed() -> None:
 
 @pytest.mark.parametrize("form", ["list", "packed", "folded"])
 def test_all_forms_predict_the_same(form: str) -> None:
-    case = Case(tiny(), 3, 2, (64, 96), 0.5)
+    case = Case(tiny(**FEW_LAYERS), 3, 2, (64, 96), 0.5)
     net = case.network().eval()
     inputs, _ = case.batch_of(net)
     with torch.inference_mode():
@@ -95,7 +95,7 @@ def test_every_step_of_training_works_on_the_same_weights(monkeypatch) -> None:
         return nets[-1]
 
     monkeypatch.setattr(Case, "network", kept)
-    step = make_step(Case(tiny(), 2, 2, (64, 64)), "training", "packed")
+    step = make_step(Case(tiny(**FEW_LAYERS), 2, 2, (64, 64)), "training", "packed")
     before = [p.detach().clone() for p in nets[0].parameters()]
     step()
     step()

@@ -7,6 +7,8 @@ from cen.cli.sources import load_config
 from cen.config import Config
 
 SMALL = {"model.encoder": "resnet18", "model.width": 4, "model.decoder_channels": 4}
+FEW_LAYERS = {"model__name": "segformer"}
+"""For `tiny`: with another decoder than RefineNet, of whose convolutions each takes its time."""
 
 
 def tiny(name: str = "rooms-demo", **more: object) -> Config:

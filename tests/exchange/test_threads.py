@@ -82,7 +82,7 @@ def test_eight_threads_give_what_one_gives() -> None:
 
     @torch.no_grad()
     def work(number: int) -> None:
-        for call in range(300):
+        for call in range(100):
             which = (call * (number + 1) + number) % len(chosen)
             found = net(chosen[which])
             assert all(torch.equal(found[name], alone[which][name]) for name in alone[which])
@@ -177,7 +177,8 @@ def test_what_was_compiled_for_one_subset_is_not_used_for_another() -> None:
     norm = StreamBatchNorm(6, streams, exchange=ExchangeRule(threshold=0.5)).eval()
     nn.init.uniform_(norm.weight)
     compiled = torch.compile(norm, fullgraph=True, backend="eager")
-    for subset in (*SUBSETS, SUBSETS[0]):
+    # Two of one stream and two of two, which differ in nothing but which they are.
+    for subset in (*SUBSETS[:2], *SUBSETS[3:5], STREAMS, SUBSETS[0]):
         packed = torch.randn(2 * len(subset), 6, 4, 4)
         with streams.activate(subset), torch.no_grad():
             assert torch.equal(compiled(packed), norm(packed))

@@ -18,15 +18,26 @@ from cen.models.baselines.alignment import GRID
 THREE = {"rgb": 3, "depth": 1, "flow": 2}
 CASES = {
     **{
-        f"{fusion} {place}": {"fusion": fusion, "fusion_at": place}
+        f"{fusion} {place}": {"name": "segformer", "fusion": fusion, "fusion_at": place}
         for fusion, place in [
             *((fusion, "all") for fusion in FUSIONS),
             *(("concat", place) for place in PLACES if place != "all"),
         ]
     },
-    "three inputs": {"fusion": "concat", "inputs": THREE},
-    "three inputs, early": {"fusion": "concat", "fusion_at": "early", "inputs": THREE},
-    "three inputs, gated early": {"fusion": "gate", "fusion_at": "early", "inputs": THREE},
+    "refinenet": {"fusion": "concat"},
+    "three inputs": {"name": "segformer", "fusion": "concat", "inputs": THREE},
+    "three inputs, early": {
+        "name": "segformer",
+        "fusion": "concat",
+        "fusion_at": "early",
+        "inputs": THREE,
+    },
+    "three inputs, gated early": {
+        "name": "segformer",
+        "fusion": "gate",
+        "fusion_at": "early",
+        "inputs": THREE,
+    },
     "pspnet": {"name": "pspnet", "fusion": "concat"},
     "pspnet, middle": {"name": "pspnet", "fusion": "attention", "fusion_at": "middle"},
     "unet": {
@@ -36,10 +47,21 @@ CASES = {
         "outputs": {"image": Task("image", 3)},
     },
     "unet, middle": {"name": "unet", "encoder": "unet4", "fusion": "sum", "fusion_at": "middle"},
-    "private convolutions": {"fusion": "concat", "fusion_at": "middle", "convolution": "private"},
-    "shared norms": {"fusion": "average", "fusion_at": "late", "norm": "shared"},
+    "private convolutions": {
+        "name": "segformer",
+        "fusion": "concat",
+        "fusion_at": "middle",
+        "convolution": "private",
+    },
+    "shared norms": {
+        "name": "segformer",
+        "fusion": "average",
+        "fusion_at": "late",
+        "norm": "shared",
+    },
     "several outputs": {"fusion": "gate", "outputs": {"parts": 5, "normal": Task("normal", 3)}},
     "several outputs, late": {
+        "name": "segformer",
         "fusion": "attention",
         "fusion_at": "late",
         "outputs": {"a": 5, "b": 3},

@@ -11,7 +11,7 @@ def outputs_of(net, inputs):
 
 def test_nothing_changed_is_the_same_network(make_net, make_inputs):
     for changes in ({}, {"decoder_norm": "batch"}, {"convolution": "private"}, {"norm": "shared"}):
-        net = make_net(**changes)
+        net = make_net(name="segformer", **changes)
         inputs = make_inputs(net)
         again = finetune(net)
         assert again is not net
@@ -31,7 +31,7 @@ def test_other_classes_keep_all_but_the_head(make_net):
 
 
 def test_streams_are_matched_by_name(make_net, make_inputs):
-    net = make_net(decoder_norm="batch", exchange={"threshold": 0.0})
+    net = make_net(name="segformer", exchange={"threshold": 0.0})
     inputs = make_inputs(net)
     turned = net.adapt(inputs={"depth": 1, "rgb": 3})
     out = outputs_of(turned, inputs)["segmentation"]

@@ -13,7 +13,7 @@ from cen.models import Task, build
 def net():
     torch.manual_seed(0)
     net = build(
-        "refinenet", encoder="resnet18", inputs={"rgb": 3, "depth": 1}, width=8,
+        "segformer", encoder="resnet18", inputs={"rgb": 3, "depth": 1}, width=8,
         outputs={"segmentation": Task("segmentation", 4, CLASSES)}, decoder_channels=8,
     )  # fmt: skip
     net.metadata = {

@@ -18,12 +18,11 @@ IR = RGB
 
 def saved(folder, **metadata):
     net = cen.build(
-        "refinenet",
-        encoder="resnet18",
+        "unet",
+        encoder="unet3",
         inputs={"rgb": 3, "ir": 3},
         outputs={"segmentation": 3},
         width=4,
-        decoder_channels=4,
     )
     described = {name: Modality("image").to_dict() for name in ("rgb", "ir")}
     folder.mkdir(exist_ok=True)

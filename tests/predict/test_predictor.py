@@ -276,7 +276,7 @@ def test_one_predictor_serves_many_threads_whatever_the_mode_of_the_network(net,
     expected = [predictor(inputs, probabilities=True) for inputs in given]
 
     def work(number):
-        for call in range(12):
+        for call in range(6):
             which = (call + number) % 3
             found = predictor(given[which], probabilities=True)
             assert np.array_equal(found.probabilities, expected[which].probabilities)

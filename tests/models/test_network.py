@@ -41,7 +41,6 @@ CASES = {
         "exchange_stages": [2, 4],
     },
     "several outputs": {
-        "name": "segformer",
         "outputs": {"segmentation": 5, "normal": Task("normal", 3), "distance": Task("depth", 1)},
         "decoder_exchange": True,
     },

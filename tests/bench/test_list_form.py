@@ -42,7 +42,7 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
         "refinenet",
         {**SMALL, "inputs": TWO, "decoder_norm": "batch", "outputs": BOTH},
     ),
-    "late fusion": ("segformer", {**SMALL, "inputs": TWO, "fusion": "concat"}),
+    "late fusion": ("refinenet", {**SMALL, "inputs": TWO, "fusion": "concat"}),
     "pspnet": ("pspnet", {**SMALL, "inputs": TWO}),
     "unet": ("unet", {"encoder": "unet4", "width": 4, "inputs": TWO, "dropout": 0.0}),
     "cycle": (

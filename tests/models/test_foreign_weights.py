@@ -118,7 +118,10 @@ def test_missing_file_and_no_state_dict(tmp_path):
 
 @pytest.mark.parametrize("name", ["refinenet", "unet"])
 def test_a_shadow_has_the_shapes_of_its_network_and_no_values(name):
-    small = {"refinenet": {"encoder": "resnet18", "decoder_channels": 4}, "unet": {"encoder": "unet3"}}
+    small = {
+        "refinenet": {"encoder": "resnet18", "decoder_channels": 4},
+        "unet": {"encoder": "unet3"},
+    }
     make = partial(
         build,
         name,

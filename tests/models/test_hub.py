@@ -17,14 +17,13 @@ from cen.models import from_pretrained, read_header, save
 from cen.models.hub import Address, address_of, check_repository
 
 
+NOWHERE = "http://127.0.0.1:9"
+
 
 @pytest.fixture(scope="module")
 def make_net(make_net):
     """Of few layers: what is sent does not depend on them."""
     return partial(make_net, name="segformer")
-
-
-NOWHERE = "http://127.0.0.1:9"
 
 
 @pytest.fixture

@@ -35,7 +35,7 @@ def network():
     return net
 
 
-# What is one input in a file of ONNX, the slow test of every subset shows.
+# One input alone in ONNX is shown by the slow test of every subset.
 def test_onnx_runs_alone_at_any_size_and_says_what_it_is(tmp_path):
     net, names = network(), ("rgb", "depth")
     found = export(net, tmp_path / "net.onnx", samples(names), names=names)

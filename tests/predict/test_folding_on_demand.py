@@ -13,7 +13,6 @@ from cen.errors import ConfigError
 from cen.models import build
 from cen.predict.folding_on_demand import FoldingOnDemand
 
-
 RESNET = {"encoder": "resnet18", "decoder_channels": 8, "decoder_exchange": True}
 
 

@@ -16,7 +16,6 @@ from cen.errors import CenError, CheckpointError
 from cen.models import from_pretrained, read_header, save
 from cen.models.hub import Address, address_of, check_repository
 
-
 NOWHERE = "http://127.0.0.1:9"
 
 

@@ -198,3 +198,17 @@ def test_import_is_light() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert (done.stdout.strip(), done.stderr) == ("[]", "")
+
+
+def test_what_was_read_before_changes_nothing_read_later(file: Path) -> None:
+    """A value is checked once per type: equal numbers of other types are other values."""
+    for classes in ("[wall, floor]", ["wall", "floor"]):
+        first = Config.load(file, {"data.classes": classes, "model.exchange": True})
+        assert isinstance(first.data.classes, list)
+        first.data.classes.append("ceiling")
+        assert Config.load(file, {"data.classes": classes}).data.classes == ["wall", "floor"]
+    with pytest.raises(ConfigError, match=r"model\.exchange: 1 does not fit"):
+        Config.load(file, {"model.exchange": 1})
+    assert type(Config.load(file, {"train.steps": 7}).train.steps) is int
+    with pytest.raises(ConfigError, match=r"train\.steps: true does not fit"):
+        Config.load(file, {"train.steps": True})

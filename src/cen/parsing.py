@@ -109,7 +109,7 @@ def parse(value: Any, hint: Any, key: str, places: Places) -> Any:
 
 
 def _parse_dataclass(values: Mapping[str, Any], cls: Any, key: str, places: Places) -> Any:
-    hints = typing.get_type_hints(cls)
+    hints = _hints(cls)
     for name in values:
         if name not in hints:
             path = join(key, name)
@@ -120,12 +120,19 @@ def _parse_dataclass(values: Mapping[str, Any], cls: Any, key: str, places: Plac
     return cls(**given)
 
 
+@functools.cache
+def _hints(cls: Any) -> dict[str, Any]:
+    return typing.get_type_hints(cls)
+
+
 def _parse_plain(value: Any, hint: Any, key: str, places: Places) -> Any:
     choices = _choices(hint)
     if choices is not None and isinstance(value, str) and value not in choices:
         near = nearest(value, choices)
         raise ConfigError(f"{places.of(key)}: {shown(value)} is not possible{near}")
     try:
+        if _is_plain(value):
+            return copy.deepcopy(_checked(_Plain(value), hint))  # the caller may change it
         return _checker(hint).parse_object({"value": value}).value
     except ArgumentError:
         wanted = describe(hint)
@@ -152,6 +159,34 @@ def _refuse_unquoted(value: Any, hint: Any, key: str, places: Places) -> None:
 def _takes_texts(hint: Any) -> bool:
     parts = typing.get_args(hint) if is_union(hint) else (hint,)
     return any(typing.get_origin(p) is list and typing.get_args(p) == (str,) for p in parts)
+
+
+class _Plain:
+    """A plain value, equal to those that are written alike: 1, 1.0 and True are three values."""
+
+    def __init__(self, value: Any) -> None:
+        self.value, self.text = value, repr(value)
+
+    def __hash__(self) -> int:
+        return hash(self.text)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Plain) and self.text == other.text
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether a value is one that YAML writes, so that its text says all of it."""
+    if type(value) in (list, tuple):
+        return all(map(_is_plain, value))
+    if type(value) is dict:
+        return all(map(_is_plain, (*value, *value.values())))
+    return value is None or type(value) in (bool, int, float, str)
+
+
+@functools.lru_cache(maxsize=4096)
+def _checked(plain: _Plain, hint: Any) -> Any:
+    """What jsonargparse makes of a value, asked once: studies read a file for every row."""
+    return _checker(hint).parse_object({"value": copy.deepcopy(plain.value)}).value
 
 
 @functools.cache
@@ -199,7 +234,7 @@ def merge(base: dict[str, Any], values: Mapping[str, Any], cls: Any) -> None:
 
     Fields that are dataclasses are merged in depth; mappings and lists are replaced whole.
     """
-    hints = typing.get_type_hints(cls)
+    hints = _hints(cls)
     for name, value in values.items():
         hint = hints.get(name)
         if dataclasses.is_dataclass(hint) and isinstance(value, Mapping):
@@ -248,7 +283,7 @@ def _index(node: list[Any], name: str, key: str) -> int:
 def _child_hint(hint: Any, name: str) -> Any:
     """The type of an entry of a dataclass, mapping or list; None where there is none."""
     if dataclasses.is_dataclass(hint):
-        return typing.get_type_hints(hint).get(name)
+        return _hints(typing.cast(Any, hint)).get(name)
     arguments = typing.get_args(hint)
     return arguments[-1] if arguments else None
 

@@ -7,6 +7,7 @@ are read, whatever else there may be.
 
 from __future__ import annotations
 
+import functools
 import math
 import typing
 from collections.abc import Mapping, Sequence
@@ -126,7 +127,7 @@ class _Checker:
             raise self.error(f"{place} is {value}; expected: {limit.low} to {limit.high}")
 
     def keys(self, value: dict[Any, Any], hint: Any, place: str) -> None:
-        hints = typing.get_type_hints(hint, include_extras=True)
+        hints = _hints(hint)
         for key in sorted(hint.__required_keys__):
             if key not in value:
                 raise self.error(f"{place}: {key} is missing")
@@ -138,6 +139,11 @@ class _Checker:
 
     def wrong(self, value: Any, hint: Any, place: str) -> CenError:
         return self.error(f"{place} is {_short(value)}; expected: {describe(hint)}")
+
+
+@functools.cache
+def _hints(of: Any) -> dict[str, Any]:
+    return typing.get_type_hints(of, include_extras=True)
 
 
 def _short(value: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any, NamedTuple
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -31,12 +32,17 @@ def render_page(template: str, package: str, /, **values: Any) -> str:
     The template is in the folder ``templates`` of a package; those of `cen.report` are at hand too.
     A name that it reads and that is not among the values is an error.
     """
+    return _environment(package).get_template(template).render(**values)
+
+
+@cache
+def _environment(package: str) -> Environment:
+    """The templates of a package, each compiled once: that takes longer than filling them in."""
     loaders = [PackageLoader(name) for name in dict.fromkeys((package, "cen.report"))]
-    environment = Environment(
+    return Environment(
         loader=ChoiceLoader(loaders),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template(template).render(**values)

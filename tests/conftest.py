@@ -17,10 +17,14 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+# Where there is none, torch.manual_seed notes from where it was called for each kind of them.
+ACCELERATORS = torch.cuda.device_count() > 0 or torch.backends.mps.is_available()
+
+
 @pytest.fixture(autouse=True)
 def same_random_numbers() -> None:
     """Every test draws the same numbers whenever it runs: a failure can be repeated."""
-    torch.manual_seed(0)
+    (torch if ACCELERATORS else torch.default_generator).manual_seed(0)
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import yaml
 from safetensors.numpy import save_file
+from tests.report.conftest import make_run
 
 from cen.report import write_report
 
@@ -51,6 +52,12 @@ class Page(HTMLParser):
 
 def page(run):
     return Page(write_report(run).read_text("utf-8"))
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Of little to draw, as the tests are about what a page says; free to be changed."""
+    return make_run(tmp_path / "demo", lean=True)
 
 
 @pytest.fixture(scope="module")

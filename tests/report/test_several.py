@@ -26,7 +26,7 @@ NORMAL = {
 @pytest.fixture
 def several(tmp_path):
     """The run of the other tests, with depth and normals beside its segmentation."""
-    run = make_run(tmp_path / "several")
+    run = make_run(tmp_path / "several", lean=True)
     evaluation = json.loads((run / "evaluation.json").read_text())
     for subset, entry in evaluation["scores"].items():
         names = subset.split("+")

@@ -127,8 +127,9 @@ def test_files_of_the_package_that_a_page_names_are_there(page: str) -> None:
 
 
 def test_code_of_the_readme_runs(scene: dict[str, Any]) -> None:
+    """With a narrow network, which the page leaves at its full width."""
     for block in code_of("README.md"):
-        exec(block, scene)
+        exec(block.replace('"resnet50"', '"resnet50", width=4, decoder_channels=4'), scene)
     scene["loss"].backward()
     assert scene["out"].ensemble.shape == (2, 40, 16, 16)
 
@@ -136,7 +137,7 @@ def test_code_of_the_readme_runs(scene: dict[str, Any]) -> None:
 def test_code_of_the_own_loop_runs(scene: dict[str, Any]) -> None:
     """With a narrow network, which the page leaves at its full width."""
     fitted, first, converted, *others = code_of("docs/your-own-loop.md")
-    exec(fitted.replace('"resnet18"', '"resnet18", width=4'), scene)
+    exec(fitted.replace('"resnet18"', '"resnet18", width=4, decoder_channels=4'), scene)
     assert scene["result"].score is not None
     exec(first.replace('"resnet50"', '"resnet18", width=4, decoder_channels=4'), scene)
     assert scene["prediction"].shape == scene["labels"].shape
@@ -155,7 +156,7 @@ def test_code_of_the_own_loop_runs(scene: dict[str, Any]) -> None:
 def test_code_of_several_tasks_runs(scene: dict[str, Any]) -> None:
     scene["targets"] = {"segmentation": scene["labels"], "depth": scene["depth"]}
     (block,) = code_of("docs/multitask.md")
-    exec(block.replace('encoder="resnet18"', 'encoder="resnet18", width=4'), scene)
+    exec(block.replace('"resnet18"', '"resnet18", width=4, decoder_channels=4'), scene)
     assert scene["weighting"].log_variances.grad is not None
     assert scene["weighting"].log_variances.abs().min() > 0
 
@@ -181,10 +182,11 @@ def test_check_of_an_installation_ends_without_a_warning(
     monkeypatch.chdir(tmp_path)
     page = (ROOT / "docs" / "install.md").read_text("utf-8")
     block = page.split("**Does it work?**")[1].split("```sh\n")[1].split("```")[0]
-    for number, fewer in (("--train 300", "20"), ("--test 60", "2"), ("--train.steps 200", "20")):
+    for number, fewer in (("--train 300", "12"), ("--test 60", "2"), ("--train.steps 200", "4")):
         assert number in block
         block = block.replace(number, f"{number.split()[0]} {fewer}")
-    smaller = {"data": ["--size", "32", "40"], "train": ["--train.batch_size", "2"], "evaluate": []}
+    narrow = ["--train.batch_size", "2", "--model.width", "4", "--model.decoder_channels", "8"]
+    smaller = {"data": ["--size", "32", "40"], "train": narrow, "evaluate": []}
     with warnings.catch_warnings():
         warnings.simplefilter("error", CenWarning)
         for line in block.splitlines():

@@ -21,7 +21,8 @@ from cen.files import remove_unfinished, write_atomically, write_text
 from cen.training import run_checkpoint
 
 TINY = ["--train.steps=4", "--train.validate_every=2", "--train.checkpoint_every=2"]
-TINY += ["--train.batch_size=2", "--model.width=4", "--train.accelerator=cpu"]
+TINY += ["--train.batch_size=2", "--train.accelerator=cpu"]
+TINY += ["--model.name=fpn", "--model.width=4", "--model.decoder_channels=8"]
 
 
 def full(*ignored: object, **options: object) -> None:

@@ -7,6 +7,26 @@ import pytest
 from cen import cli
 
 
+class Layouts:
+    """Rooms in the form of other data sets, written when first asked for: 10 and 3 scenes."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def __call__(self, layout: str) -> Path:
+        out = self.root / layout
+        if not out.exists():
+            words = ["data", "rooms", str(out), "--layout", layout, "--size", "32", "48"]
+            assert cli.main([*words, "--train", "10", "--test", "3"]) == 0
+        return out
+
+
+@pytest.fixture(scope="session")
+def layouts(tmp_path_factory: pytest.TempPathFactory) -> Layouts:
+    """Where Rooms is written in a layout. Tests only read it."""
+    return Layouts(tmp_path_factory.mktemp("layouts"))
+
+
 @pytest.fixture(scope="session")
 def rooms(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Ten rooms to train on and three to test; nobody writes there."""

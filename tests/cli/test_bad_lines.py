@@ -21,7 +21,7 @@ LINES = tuple(bad_lines())
 
 TINY = """\
 data: {root: data, workers: 0}
-model: {encoder: resnet18, width: 4, decoder_channels: 8}
+model: {name: fpn, encoder: resnet18, width: 4, decoder_channels: 8}
 train: {steps: 1, batch_size: 4, validate_every: 1, checkpoint_every: 1, accelerator: cpu}
 """
 FILES = {

@@ -13,7 +13,7 @@ from cen.models import load
 
 TINY = {
     "data": {"layout": "rooms", "options": {"size": [32, 48], "train": 10, "test": 2}},
-    "model": {"encoder": "resnet18", "width": 4, "decoder_channels": 4},
+    "model": {"name": "fpn", "encoder": "resnet18", "width": 4, "decoder_channels": 4},
     "train": {"steps": 2, "batch_size": 2, "log_every": 1, "accelerator": "cpu"},
 }
 

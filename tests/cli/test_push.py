@@ -12,7 +12,7 @@ from cen import cli
 def net(tmp_path: Path) -> Path:
     """A saved network."""
     built = cen.build(
-        "refinenet", encoder="resnet18", inputs={"rgb": 3, "depth": 1}, width=4,
+        "fpn", encoder="resnet18", inputs={"rgb": 3, "depth": 1}, width=4,
         outputs={"segmentation": 4}, decoder_channels=4,
     )  # fmt: skip
     cen.save(built, tmp_path / "net.safetensors", metadata={"step": 3})

@@ -9,6 +9,7 @@ import h5py
 import numpy as np
 import pytest
 import yaml
+from tests.cli.conftest import Layouts
 from tests.data.readers.made_up import MADE_UP
 
 from cen import cli
@@ -17,16 +18,6 @@ from cen.data.formats.pictures import write_png
 from cen.data.readers.opening import open_layout
 
 LAYOUTS = ("nyudv2", "nyudv2-mat", "sunrgbd", "taskonomy", "folder")
-
-
-@pytest.fixture(scope="module")
-def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """All layouts, 10 training and 3 test scenes each. Tests only read it."""
-    out = tmp_path_factory.mktemp("written")
-    for layout in LAYOUTS:
-        words = ["data", "rooms", str(out / layout), "--layout", layout, "--size", "32", "48"]
-        assert cli.main([*words, "--train", "10", "--test", "3"]) == 0
-    return out
 
 
 def check(layout: str, root: Path, capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
@@ -38,9 +29,9 @@ def check(layout: str, root: Path, capsys: pytest.CaptureFixture[str]) -> tuple[
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_nothing_is_wrong_with_what_is_written(
-    layout: str, written: Path, capsys: pytest.CaptureFixture[str]
+    layout: str, layouts: Layouts, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    code, out = check(layout, written / layout, capsys)
+    code, out = check(layout, layouts(layout), capsys)
     assert code == 0
     found = json.loads(out)
     assert found["ok"]
@@ -59,9 +50,9 @@ def test_nothing_is_wrong_with_what_is_made_up(
 
 
 def test_a_label_beyond_the_mapping_is_found(
-    written: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    layouts: Layouts, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    root = Path(shutil.copytree(written / "nyudv2-mat", tmp_path / "data"))
+    root = Path(shutil.copytree(layouts("nyudv2-mat"), tmp_path / "data"))
     with h5py.File(root / "nyu_depth_v2_labeled.mat", "r+") as file:
         file["labels"][3, 1, 1] = 900
     code, out = check("nyudv2-mat", root, capsys)
@@ -71,9 +62,9 @@ def test_a_label_beyond_the_mapping_is_found(
 
 
 def test_a_depth_of_8_bits_is_found(
-    written: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    layouts: Layouts, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    root = Path(shutil.copytree(written / "sunrgbd", tmp_path / "data"))
+    root = Path(shutil.copytree(layouts("sunrgbd"), tmp_path / "data"))
     path = root / "SUNRGBD/realsense/lg/train_00002/depth_bfx/train_00002.png"
     write_png(path, np.ones((32, 48), np.uint8))
     code, out = check("sunrgbd", root, capsys)
@@ -84,13 +75,13 @@ def test_a_depth_of_8_bits_is_found(
 @pytest.mark.filterwarnings("ignore:This DataLoader will create")
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_one_epoch_is_trained_and_evaluated(
-    layout: str, written: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    layout: str, layouts: Layouts, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """About nine training frames are three batches of three; of one layout two workers read."""
     run = tmp_path / "run"
-    words = ["train", "rooms-small", "--data.layout", layout, "--data.root", str(written / layout)]
+    words = ["train", "rooms-small", "--data.layout", layout, "--data.root", str(layouts(layout))]
     words += [f"--data.workers={2 if layout == 'nyudv2-mat' else 0}", "--train.batch_size=3"]
-    words += ["--train.steps=3", "--model.width=4", "--model.decoder_channels=8"]
+    words += ["--train.steps=3", "--model.name=fpn", "--model.width=4"]
     if layout == "taskonomy":  # fields have the names of its domains
         words += ["--model.inputs={rgb: 3, depth_zbuffer: 1}"]
         words += ["--model.outputs={segment_semantic: {kind: segmentation}}"]
@@ -127,7 +118,13 @@ def test_pst900_is_trained_evaluated_and_predicted(
 
 
 IGNORE = ["--data.ignore_index", "65535"]
-MODEL = {"encoder": "resnet18", "width": 4, "decoder_channels": 4, "decoder_norm": "batch"}
+MODEL = {
+    "name": "fpn",
+    "encoder": "resnet18",
+    "width": 4,
+    "decoder_channels": 4,
+    "decoder_norm": "batch",
+}
 
 
 def file_894(root: Path, folder: Path) -> Path:
@@ -140,9 +137,9 @@ def file_894(root: Path, folder: Path) -> Path:
 
 
 def test_the_894_classes_of_nyudv2_are_trained_and_predicted(
-    written: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    layouts: Layouts, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    file, run = file_894(written / "nyudv2-mat", tmp_path), tmp_path / "run"
+    file, run = file_894(layouts("nyudv2-mat"), tmp_path), tmp_path / "run"
     assert cli.main(["train", str(file), "--out", str(run)]) == 2
     assert "255 is one of the 894 classes; choose another value, such as 65535" in (
         capsys.readouterr().err
@@ -160,10 +157,10 @@ def test_the_894_classes_of_nyudv2_are_trained_and_predicted(
 
 @pytest.mark.slow
 def test_the_894_classes_of_nyudv2_go_all_the_way(
-    written: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    layouts: Layouts, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Evaluation, the page, the check and shards."""
-    root = written / "nyudv2-mat"
+    root = layouts("nyudv2-mat")
     file, run = file_894(root, tmp_path), tmp_path / "run"
     assert cli.main(["train", str(file), "--out", str(run), *IGNORE]) == 0
     assert cli.main(["evaluate", str(run)]) == 0

@@ -23,10 +23,10 @@ from cen.training.export_samples import samples_of
 
 @pytest.fixture(scope="module")
 def run(rooms: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run of rooms-small, two steps long, evaluated."""
+    """A run of rooms-small with the decoder of fewest layers, two steps long, evaluated."""
     out = tmp_path_factory.mktemp("runs") / "small"
     words = ["train", "rooms-small", "--data.root", str(rooms), "--out", str(out)]
-    words += ["--model.width", "4", "--model.decoder_channels", "8"]
+    words += ["--model.name", "fpn", "--model.width", "4", "--model.decoder_channels", "8"]
     assert cli.main([*words, "--train.steps", "2", "--train.validate_every", "2"]) == 0
     assert cli.main(["evaluate", str(out)]) == 0
     return out
@@ -280,8 +280,9 @@ def test_bench_prints_paired_ratios(
 
 
 BENCH_MODEL = [
-    *("bench", "model", "--model.encoder", "resnet18", "--model.width", "4", "--batch", "1"),
-    *("--rounds", "6", "--no-memory", "--mode", "evaluation", "--rate", "1"),
+    *("bench", "model", "--model.name", "fpn", "--model.encoder", "resnet18", "--model.width", "4"),
+    *("--model.decoder_channels", "8", "--batch", "1", "--rounds", "6", "--no-memory"),
+    *("--mode", "evaluation", "--rate", "1"),
 ]
 FORMS = ["list", "packed", "folded"]
 

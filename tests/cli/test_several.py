@@ -13,6 +13,7 @@ from cen.cli import main
 from cen.data import render_scene
 
 TINY = [
+    "--model.name=fpn",  # the decoder of fewest layers
     "--model.width=4",
     "--model.decoder_channels=8",
     "--data.options={size: [32, 48], train: 10, test: 3}",

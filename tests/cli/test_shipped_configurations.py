@@ -3,11 +3,11 @@
 from pathlib import Path
 
 import pytest
+from tests.cli.conftest import Layouts
 from tests.cli.printed import json_of
 from tests.data.readers.made_up import MADE_UP
 from tests.peers.torchvision_operators import define_missing_operators
 
-from cen import cli
 from cen.cli import sources
 from cen.config import Config
 
@@ -157,15 +157,17 @@ ALIKE = (
     [pytest.param(name, marks=pytest.mark.slow if name in ALIKE else ()) for name in TINY],
 )
 def test_shipped_configuration_trains(
-    name: str, rooms: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    name: str,
+    rooms: Path,
+    layouts: Layouts,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     out, root = tmp_path / "run", rooms
     if "convnext" in name:
         pytest.importorskip("timm")
     if name in LAYOUTS:
-        root = tmp_path / "data"
-        size = ["--size", "64", "96", "--train", "10", "--test", "3"]
-        assert cli.main(["data", "rooms", str(root), "--layout", LAYOUTS[name], *size]) == 0
+        root = layouts(LAYOUTS[name])
     if name in NOT_ROOMS:
         root = MADE_UP[NOT_ROOMS[name]](tmp_path / "data")
     words = ["train", name, "--data.root", str(root), "--out", str(out), *TINY[name]]

@@ -10,6 +10,7 @@ title: Miniature <of> a study
 question: Do the parts of the harness work together?
 config: rooms-small
 set:
+  model.name: fpn
   model.width: 4
   model.decoder_channels: 8
   train.steps: 4

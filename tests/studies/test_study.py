@@ -300,7 +300,7 @@ def test_a_stopped_study_goes_on(
 ) -> None:
     """Ctrl-C in the middle of a training: saved, told, and resumed by the same command."""
     words = [str(mini), "--out", str(finished.out), "--only", "cen", "--seeds", "1"]
-    words += ["--train.steps", "60", "--train.validate_every", "60"]
+    words += ["--train.steps", "40", "--train.validate_every", "40"]
     words += ["--train.checkpoint_every", "10"]
     runs, before = finished.out / "runs", set(finished.runs().values())
     monkeypatch.setattr(launchers, "subprocess", FORKED)  # by the study, which is forked itself
@@ -319,7 +319,7 @@ def test_a_stopped_study_goes_on(
     assert "the same command goes on" in (tmp_path / "err").read_text()
     info = json.loads((folder / "run.json").read_text())
     assert info["status"] == "interrupted"
-    assert 0 < info["step"] < 60
+    assert 0 < info["step"] < 40
     assert not (folder / "evaluation.json").exists()
     # The same command goes on with it: what it would start is run in this process.
     for state, command in (
@@ -332,10 +332,10 @@ def test_a_stopped_study_goes_on(
         assert cli.main(shlex.split(planned["command"])[1:]) == 0
     said = call(*words)
     assert (said.code, said.err.count("was done before")) == (0, 1)
-    assert json.loads((folder / "run.json").read_text())["step"] == 60
+    assert json.loads((folder / "run.json").read_text())["step"] == 40
     with (folder / "metrics.csv").open() as handle:
         steps = [int(line["step"]) for line in csv.DictReader(handle) if line["train/loss"]]
-    assert steps == list(range(1, 61))
+    assert steps == list(range(1, 41))
     assert evaluation(folder)["split"] == "test"
 
 

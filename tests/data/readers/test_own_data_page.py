@@ -132,8 +132,8 @@ def test_the_page_from_files_to_predictions(
     make_files(tmp_path / "data" / "mine", DESCRIPTIONS[0])
     (tmp_path / "mine.yaml").write_text(CONFIGURATIONS[0])
     small = (
-        "--model.width=4 --model.decoder_channels=8 --train.steps=2 --train.batch_size=2 "
-        "--train.validate_every=2 --data.transforms.resize=[64,64]"
+        "--model.name=fpn --model.width=4 --model.decoder_channels=8 --train.steps=2 "
+        "--train.batch_size=2 --train.validate_every=2 --data.transforms.resize=[64,64]"
     )
     commands = re.findall(r"^cen (.*)$", PAGE.read_text("utf-8"), re.MULTILINE)
     mine = [shlex.split(line, comments=True) for line in commands if "mine" in line]

@@ -61,7 +61,7 @@ def hostile_run(run):
     (run / "panels").mkdir(parents=True)
     (run / "config.yaml").write_text(BOMB)
     (run / "exchange.json").write_text(json.dumps([{"layers": [{"own": 2**62}]}]))
-    huge = {"outputs/a/truth": np.full((64, 64), 2**62), "inputs/a": np.zeros((2**13, 2**13))}
+    huge = {"outputs/a/truth": np.full((64, 64), 2**62), "inputs/a": np.zeros((2**13, 2**12 + 1))}
     for index, (key, value) in enumerate(huge.items()):
         np.savez_compressed(run / "panels" / f"{index}.npz", **{key: value})
 
@@ -85,4 +85,4 @@ def test_memory_and_time_of_a_process(tmp_path, words):
     assert "Traceback" not in done.stderr
     peak = re.search(r"VmHWM:\s*(\d+) kB", done.stdout)
     assert peak is not None
-    assert int(peak.group(1)) < 2**20  # KiB
+    assert int(peak.group(1)) < 2**18  # KiB, less than the panel alone unpacks to

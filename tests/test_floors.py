@@ -54,10 +54,16 @@ def files() -> dict[str, Path]:
 
 
 @cache
+def tree(module: str) -> ast.Module:
+    """What a module says, parsed."""
+    return ast.parse(files()[module].read_text("utf-8"))
+
+
+@cache
 def imports(module: str) -> set[str]:
     """The modules of this package that a module names in imports."""
     found = set()
-    for node in ast.walk(ast.parse(files()[module].read_text("utf-8"))):
+    for node in ast.walk(tree(module)):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -129,9 +135,9 @@ def test_networks_are_known_by_their_class_in_models_alone() -> None:
     classes = {"CycleFusionNetwork", "FusedNetwork", "AlignedNetwork", "TokenFusionNetwork"}
     asked = [
         (module, call.lineno)
-        for module, path in files().items()
+        for module in files()
         if not module.startswith("cen.models")
-        for call in ast.walk(ast.parse(path.read_text("utf-8")))
+        for call in ast.walk(tree(module))
         if isinstance(call, ast.Call)
         and isinstance(call.func, ast.Name)
         and call.func.id == "isinstance"
@@ -149,10 +155,10 @@ def rooms_of_the_page() -> list[list[str]]:
 
 def rooms_of_the_picture() -> list[list[str]]:
     """The same of the picture, which docs/scripts/architecture.py draws."""
-    tree = ast.parse((SOURCE.parent / "docs/scripts/architecture.py").read_text("utf-8"))
+    picture = ast.parse((SOURCE.parent / "docs/scripts/architecture.py").read_text("utf-8"))
     (floors,) = (
         node.value
-        for node in tree.body
+        for node in picture.body
         if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "FLOORS"
     )
     return [rooms.split(", ") for rooms, _ in ast.literal_eval(floors)]

@@ -120,8 +120,10 @@ def test_bombs_are_not_unpacked(tmp_path):
         assert "the limit is" in refused(Modality.of("image", channels=1).read, tmp_path / name)
 
 
-def test_figures_of_a_quarter_gigabyte(tmp_path):
+def test_figures_of_more_than_a_quarter_gigabyte_are_not_read(tmp_path):
     with (tmp_path / "metrics.csv").open("wb") as file:
         file.write(b"step,train/loss\n1,1.0\n")
-        file.truncate(2**28)
-    assert "metrics.csv cannot be read" in write_report(tmp_path).read_text("utf-8")
+        file.truncate(2**28 + 1)
+    page = write_report(tmp_path).read_text("utf-8")
+    assert "metrics.csv cannot be read" in page
+    assert f"more than {2**28} bytes" in page

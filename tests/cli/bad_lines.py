@@ -176,7 +176,7 @@ SINGLE: tuple[tuple[str, str], ...] = (
     ("predict half --rgb rgb.png", "holds no network"),
     ("predict running --rgb rgb.png", "is still training"),
     ("predict run --rgb empty", "the folder holds no file"),
-    ("predict run --rgb 'no*.png'", "no file matches"),
+    ("predict run --rgb 'no*.png'", "no file matches; . holds "),
     ("predict run --rgb rgb.png rgb.png", "for many scenes name a folder"),
     ("predict run --rgb empty --depth depth.png", "is one file"),
     ("predict run --rgb 'r*.png' --shard 3", "is no part"),

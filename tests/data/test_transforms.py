@@ -53,6 +53,22 @@ def test_geometry_is_joint_for_any_size(size, crop, seed):
     assert assert_aligned(result).any()
 
 
+@pytest.mark.parametrize("kind", ["array", "tensor"])
+def test_a_picture_that_would_stay_where_it_is_is_refused(kind):
+    """Labels of another name than those that are known by themselves are named as targets."""
+    sample = make_sample()
+    labels = sample.pop("segmentation")
+    sample["surface"] = torch.from_numpy(labels) if kind == "tensor" else labels
+    sample["weights"] = np.ones(3)  # no picture
+    with pytest.raises(DataError, match=r"surface: .*targets=data\.targets"):
+        train_transform(MODALITIES, crop=(8, 8))(sample, np.random.default_rng(0))
+    sample["surface"] = labels
+    told = train_transform(MODALITIES, targets={"surface": Modality.of("label")}, crop=(8, 8))
+    result = told(sample, np.random.default_rng(0))
+    assert result["surface"].shape == (8, 8)
+    assert result["weights"].shape == (3,)
+
+
 def test_types_and_what_is_passed_on():
     result = train_transform(MODALITIES, crop=(8, 8))(make_sample(), np.random.default_rng(0))
     assert result["rgb"].dtype == result["depth"].dtype == torch.float32

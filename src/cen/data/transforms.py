@@ -112,7 +112,7 @@ class Transform:
         Args:
             sample: raw arrays of one height and width under the names of the modalities, labels
                 and targets (the last two may be absent), ``intrinsics`` where they are known, and
-                anything else, which is passed on.
+                anything else that is no picture of that size, which is passed on.
             rng: where the random numbers come from; always the same number of them is drawn.
 
         Returns:
@@ -120,14 +120,16 @@ class Transform:
             (C, H, W) float32 tensors; intrinsics (3, 3) float64 of the picture that came out.
 
         Raises:
-            DataError: a modality is absent, sizes differ, or intrinsics are needed and absent.
+            DataError: a modality is absent, sizes differ, a picture is neither modality nor
+                target, which would stay where it is, or intrinsics are needed and absent.
             ValueError: the transform is random and ``rng`` is missing.
         """
         if self.random and rng is None:
             raise ValueError(
                 "this transform draws random numbers: pass rng=numpy.random.default_rng(...)"
             )
-        view = self._view(self._size_of(sample), rng)
+        size = self._size_of(sample)
+        view = self._view(size, rng)
         camera = sample.get(INTRINSICS)
         # Children: neither the geometry nor another field draws other numbers because of one.
         children = [] if rng is None else rng.spawn(len(self.augment))
@@ -140,6 +142,12 @@ class Transform:
                 result[name] = self._truth(self.targets.get(name, _LABEL), value, view)
             elif name == INTRINSICS:
                 result[name] = view.camera(geometry.as_intrinsics(value))
+            elif tuple(getattr(value, "shape", ())[:2]) == size:
+                raise DataError(
+                    f"{name}: is a picture that the transform does not know, so that it would not "
+                    "be moved with the others; give the data set's targets, too: "
+                    "train_transform(data.modalities, targets=data.targets)"
+                )
             else:
                 result[name] = value
         return result

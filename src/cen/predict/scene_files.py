@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from cen.data.formats.text_lists import read_lines
-from cen.data.readers.patterns import Pattern, natural
+from cen.data.readers.patterns import Pattern, held_instead, natural
 from cen.errors import ConfigError, DataError
 
 Missing = Literal["error", "skip", "predict"]
@@ -93,9 +93,10 @@ def files_by_name(option: str, text: str) -> dict[str, Path]:
     found = Pattern(below, option).find(root) if root.is_dir() else {}
     if of_one_folder:
         found = {name: file for name, file in found.items() if "/" not in name}
+    if not found and _is_pattern(text):
+        raise DataError(f"{option} {text}: no file matches{held_instead(root)}")
     if not found:
-        what = f"no file matches {text}" if _is_pattern(text) else "the folder holds no file"
-        raise DataError(f"{option} {text}: {what}; a pattern is quoted: {option} 'photos/*.png'")
+        raise DataError(f"{option} {text}: the folder holds no file")
     return {name: root / file for name, file in found.items()}
 
 

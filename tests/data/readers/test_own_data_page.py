@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import tifffile
 import yaml
+from PIL import Image
 
 from cen import cli
 from cen.config import Config
@@ -160,11 +161,9 @@ def write_new_scenes(folder: Path) -> None:
     for name, stamp in (("0007", 1699), ("0008", 1731)):
         rgb = rng.integers(0, 255, (*SIZE, 3), np.uint8)
         depth = rng.integers(500, 9000, SIZE).astype(np.uint16)
-        for path, values in (
-            (f"rgb/{name}.png", rgb),
-            (f"depth/{name}.png", depth),
-            (f"rgb_{name}_{stamp}.png", rgb),
-            (f"depth_{name}_{stamp + 3}.png", depth),
-        ):
-            (folder / path).parent.mkdir(parents=True, exist_ok=True)
-            write_png(folder / path, values)
+        for sensor in ("rgb", "depth"):
+            (folder / sensor).mkdir(parents=True, exist_ok=True)
+        for path in (f"rgb/{name}.jpg", f"rgb_{name}_{stamp}.jpg"):
+            Image.fromarray(rgb).save(folder / path)
+        for path in (f"depth/{name}.png", f"depth_{name}_{stamp + 3}.png"):
+            write_png(folder / path, depth)

@@ -18,7 +18,7 @@ from cen.data.readers.dataset_yaml import Classes, palette_of
 from cen.data.readers.folder_labels import class_colours, class_list, class_values, decode_colours
 from cen.data.readers.folder_splits import Places, check_splits, choose, groups, split_folder
 from cen.data.readers.folder_yaml import Description, FieldConfig, read_description
-from cen.data.readers.patterns import natural
+from cen.data.readers.patterns import held_instead, natural
 from cen.data.transforms import INTRINSICS
 from cen.errors import CenWarning, ConfigError, DataError
 from cen.options.data_options import ReadingConfig
@@ -166,7 +166,7 @@ class AlignedFolder(AlignedDataset):
             if not found:
                 raise DataError(
                     f"{pattern.where}: no file matches {pattern.text} in {self.root}"
-                    f"{_example(self.root / pattern.folder(folder))}"
+                    f"{held_instead(self.root / pattern.folder(folder))}"
                 )
             self._files[name] = found
 
@@ -298,11 +298,3 @@ def _refuse_label_keys(description: Description, name: str, field: FieldConfig) 
         if getattr(field, key) is not None:
             at = description.at_field(name, key)
             raise ConfigError(f"{at}: is for kind: label; this field is of another kind")
-
-
-def _example(folder: Path) -> str:
-    """A few words about what is there instead."""
-    if not folder.is_dir():
-        return f"; there is no folder {folder}"
-    there = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
-    return f"; {folder} holds {', '.join(there[:3])}" if there else f"; {folder} is empty"

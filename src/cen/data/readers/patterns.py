@@ -130,3 +130,11 @@ def _walk(root: Path, folder: str) -> Iterator[str]:
         for file in sorted(files):
             if not file.startswith("."):
                 yield file if base == "." else f"{base}/{file}"
+
+
+def held_instead(folder: Path) -> str:
+    """What a message about a pattern says beside it: some files that its folder holds."""
+    if not folder.is_dir():
+        return f"; there is no folder {folder}"
+    there = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
+    return f"; {folder} holds {', '.join(there[:3])}" if there else f"; {folder} is empty"

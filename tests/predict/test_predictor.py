@@ -284,3 +284,9 @@ def test_one_predictor_serves_many_threads_whatever_the_mode_of_the_network(net,
     net.train()
     together(work)
     assert all(module.training for module in net.modules())
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_device_that_is_not_there_is_told(net):
+    with pytest.raises(ConfigError, match=r"device cuda: .*without device="):
+        Predictor(net, device="cuda")

@@ -1,10 +1,12 @@
-"""Evaluation mode of a network that several threads predict with."""
+"""A network that several threads predict with: its evaluation mode, and its device."""
 
 from __future__ import annotations
 
 import threading
 
 import torch
+
+from cen.errors import ConfigError
 
 
 class Evaluating:
@@ -38,3 +40,16 @@ class Evaluating:
                 for module, training in self._modes:
                     module.training = training
                 self._modes = []
+
+
+def move(net: torch.nn.Module, device: torch.device | str) -> None:
+    """Moves a network to a device.
+
+    Raises:
+        ConfigError: There is no such device.
+    """
+    try:
+        net.to(device)
+    except (AssertionError, RuntimeError) as error:  # as PyTorch says it
+        reason = str(error).strip().partition("\n")[0]
+        raise ConfigError(f"device {device}: {reason}; without device= it is the CPU") from None

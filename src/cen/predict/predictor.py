@@ -18,7 +18,7 @@ from cen.models.network_file import opened
 from cen.predict.absence import absence
 from cen.predict.arrays import Arrays, Reading
 from cen.predict.batching import alike, check_batch
-from cen.predict.evaluating import Evaluating
+from cen.predict.evaluating import Evaluating, move
 from cen.predict.flips import vector_fields
 from cen.predict.folding_on_demand import FoldingOnDemand
 from cen.predict.inputs import (
@@ -113,7 +113,7 @@ class Predictor:
         self._told_of_tiles = False
         self.net = opened(net)
         if device is not None:
-            self.net.to(device)
+            move(self.net, device)
         self._evaluating = Evaluating(self.net)
         self._folding = FoldingOnDemand(self.net, fold if precision == "fp32" else False, compile)
         self.modalities = stored_modalities(self.net, preprocessing)

@@ -84,6 +84,18 @@ def test_only_what_says_nothing_is_left_out(tmp_path):
         one.read(tmp_path / "opaque.png")
 
 
+def test_an_array_that_was_written_as_pages_is_told(tmp_path):
+    """As tifffile does with (H, W, 2) by itself; with the words of the message it is one page."""
+    array = np.arange(12 * 16 * 2, dtype=np.float32).reshape(12, 16, 2)
+    radar = Modality.of("continuous", 2)
+    tifffile.imwrite(tmp_path / "pages.tif", array)
+    with pytest.raises(DataError, match=r"12 pages of 16 × 2 an array of 12 × 16 × 2\? .*contig"):
+        radar.read(tmp_path / "pages.tif")
+    words = {"photometric": "minisblack", "planarconfig": "contig"}
+    tifffile.imwrite(tmp_path / "one.tif", array, **words)
+    np.testing.assert_array_equal(radar.read(tmp_path / "one.tif"), array)
+
+
 def test_a_palette_read_as_an_image_is_its_colours(tmp_path):
     picture = Image.fromarray(FOUR[..., 0] % 3, mode="P")
     picture.putpalette([255, 0, 0, 0, 255, 0, 0, 0, 255])

@@ -58,10 +58,19 @@ def test_masks_of_0_and_255_are_told_with_the_way_out(root):
     assert told(root) == warned(root) == []
 
 
+def test_a_first_class_without_a_pixel_may_be_labels_counted_from_1(root):
+    say(root, outputs__segmentation__classes=["road", "person", "car"])
+    fill(root, 1, 2)
+    (text,) = told(root)
+    assert "class road (0) without a pixel" in text
+    assert text.endswith("where labels are counted from 1, say first: 1 in dataset.yaml")
+
+
 def test_a_class_without_a_pixel_is_told(root):
     say(root, outputs__segmentation__classes=["road", "person", "car", "ghost"])
     (text,) = told(root)
     assert "class ghost (3) without a pixel in the training split" in text
+    assert "counted from 1" not in text
     assert warned(root)[0].startswith(text)
     say(root, outputs__segmentation__classes=[f"c{n}" for n in range(20)])
     assert "c3 (3), c4 (4), c5 (5), c6 (6), c7 (7) and 12 more" in told(root)[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -146,8 +147,8 @@ def _lines(report: Report) -> list[RenderableType]:
 
 
 def _without_files(finding: Finding) -> str:
-    """What is wrong, whichever file it is wrong with."""
-    text = finding.text
+    """What is wrong, whichever file it is wrong with, and however much of it."""
+    text = re.sub(r"[\d,.]+(?= (pixels?|%))", "", finding.text)
     for name in sorted({finding.place, *finding.files}, key=len, reverse=True):
         text = text.replace(name, "").replace(Path(name).name, "")
     return text

@@ -43,6 +43,13 @@ def wrong_channels(stored: NDArray[Any], channels: int) -> str:
         return text
     if stored.ndim == 3 and stored.shape[0] == channels and found > channels:
         return f"{text}; is it stored as (C, H, W)? Save it as (H, W, C)"
+    if stored.ndim == 3 and stored.shape[1] == channels:
+        height, width = stored.shape[:2]
+        return (
+            f"{text}; are {found} pages of {height} × {width} an array of {found} × {height} × "
+            f"{width}? Write it as one page: tifffile.imwrite(path, array, "
+            "photometric='minisblack', planarconfig='contig')"
+        )
     if found == 4 and channels in (1, 3):
         text += ", and the fourth (alpha) is not opaque everywhere"
     some = list(range(channels)) if channels < found else [0]

@@ -45,11 +45,13 @@ def doubts(
         some = ", ".join(f"{classes[number]} ({number})" for number in absent[:_NAMED])
         more = f" and {len(absent) - _NAMED} more" if len(absent) > _NAMED else ""
         what = "class" if len(absent) == 1 else "classes"
+        from_one = dataset.own_classes and absent == [0] and len(classes) > 1
         yield (
             f"{field}: {what} {some}{more} without a pixel in {where}: nothing is learnt of it, "
             "and no score says so"
             + (f"; {ignored_share}: if it is a class, {advice}; else" if share else ";")
             + " correct the labels, or take it out of the classes"
+            + ("; where labels are counted from 1, say first: 1 in dataset.yaml" * from_one)
         )
     elif field in dataset.undeclared and share > _MUCH:
         yield (

@@ -99,7 +99,7 @@ def test_a_segmentation_as_the_only_source(
     labels = file_of(root, "segment_semantic")
     out = tmp_path / "out"
     assert main(["predict", run, "--segment_semantic", labels, "-o", str(out)]) == 0
-    assert (out / "picture.png").is_file()
+    assert (out / "rgb-picture.png").is_file()  # beside the depth of the cycle
     assert not list(out.glob("segment_semantic*"))
     # The classes are those that it was trained with: stored 1 is class 0.
     assert cen.Predictor(run).modalities["segment_semantic"].first == 1

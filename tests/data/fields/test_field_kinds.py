@@ -198,7 +198,7 @@ def test_depth_is_divided_by_the_zoom_on_demand():
     raw = Modality.of("depth", mean=[0], std=[1])
     for divide, expected in ((True, 2.0), (False, 4.0)):
         transform = Transform({"depth": raw}, scale=(2.0, 2.0), divide_depth=divide)
-        result = transform(sample, np.random.default_rng(0))
+        result = transform({"depth": sample["depth"]}, np.random.default_rng(0))
         assert torch.unique(result["depth"]).tolist() == [expected]
         truth = Transform(
             {"rgb": Modality.of("image")},
@@ -211,7 +211,7 @@ def test_depth_is_divided_by_the_zoom_on_demand():
 
 def test_turning_draws_no_other_numbers():
     """A run that does not turn sees the same crops as one that does not know of turning."""
-    sample = whole_sample()
+    sample = {"rgb": whole_sample()["rgb"]}
     plain = Transform({"rgb": Modality.of("image")}, scale=(0.8, 1.2), crop=(8, 8), flip=0.5)
     still = Transform(
         {"rgb": Modality.of("image")}, scale=(0.8, 1.2), crop=(8, 8), flip=0.5, rotate=0.0

@@ -43,7 +43,7 @@ class Ratio:
     Attributes:
         name: "A / B"; of blocks with layer norms "tokens: A / B" or "maps: A / B", and
             "tokens: A / B, by norms" where what the norms of both take alone is told apart:
-            1 + (norms of A − norms of B) / block of B, which varies less than blocks do.
+            1 + (norms of A − norms of B) / plain block, which varies less than blocks do.
         mode: "evaluation" (forward pass) or "training" (forward, backward and optimiser step).
         compiled: Whether both ran under ``torch.compile``.
         median: Median of the paired ratios.
@@ -101,7 +101,7 @@ def bench_exchange(
 
     Returns:
         For every mode, exchange / no exchange and exchange / plain batch norm; then the same of
-        blocks with layer norms, and where nothing is compiled exchange / plain by norms.
+        blocks with layer norms, and where nothing is compiled the same by norms.
 
     Raises:
         ConfigError: Fewer than 6 rounds, which give no interval, or the device is not there.
@@ -146,17 +146,18 @@ def _block_ratios(
     parts = {name: norm_step(blocks, training, target) for name, blocks in made.items()}
     parts["block"] = steps["plain layer norm"]
     times = take_turns(parts, rounds, stopwatch(target), words([kind, mode, "norms"]))
-    return [*ratios, _by_norms(times, f"{kind}: ", mode)]
+    return [*ratios, *_by_norms(times, f"{kind}: ", mode)]
 
 
-def _by_norms(times: Mapping[str, Sequence[float]], prefix: str, mode: Mode) -> Ratio:
-    """Blocks whose norms exchange over blocks with plain ones, by what their norms take alone."""
-    ours, plain, block = (
-        np.asarray(times[name]) for name in ("exchange", "plain layer norm", "block")
-    )
-    ratio = paired_ratio((block + ours - plain).tolist(), block.tolist())
-    name, seconds = f"{prefix}exchange / plain layer norm, by norms", float(np.median(ours))
-    return Ratio(name, mode, False, *ratio, len(ours), seconds)
+def _by_norms(times: Mapping[str, Sequence[float]], prefix: str, mode: Mode) -> list[Ratio]:
+    """Blocks whose norms exchange over each of the others, by what their norms take alone."""
+    ours, block = np.asarray(times["exchange"]), np.asarray(times["block"])
+    ratios = []
+    for other in ("no exchange", "plain layer norm"):
+        ratio = paired_ratio((block + ours - np.asarray(times[other])).tolist(), block.tolist())
+        name, seconds = f"{prefix}exchange / {other}, by norms", float(np.median(ours))
+        ratios.append(Ratio(name, mode, False, *ratio, len(ours), seconds))
+    return ratios
 
 
 def _ratios(

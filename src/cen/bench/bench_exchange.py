@@ -119,10 +119,10 @@ def bench_exchange(
         }
         times = take_turns(steps, rounds, stopwatch(target), prefixed(progress, [mode]))
         ratios += _ratios(times, "", mode, compiled)
+    words = partial(prefixed, progress)
     for kind in KINDS:
         for mode in modes:
             made = layer_norm_blocks(kind, 2 * batch, size, width)
-            words = partial(prefixed, progress)
             ratios += _block_ratios(made, kind, mode, rounds, target, compiled, words)
     return ratios
 

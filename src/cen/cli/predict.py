@@ -166,9 +166,11 @@ def _all(args: argparse.Namespace, predictor: "Predictor") -> int:
     """Writes every output; of several the file names start with theirs."""
     figures: dict[str, Any] = {"inputs": args.free, "outputs": {}}
     rows, written = [], []
+    from cen.predict.predictions import file_prefix
+
     found = predictor.all(args.free, intrinsics=args.intrinsics, probabilities=args.probabilities)
     for name, prediction in found.items():
-        files = prediction.save(args.out, prefix=f"{name}-" if len(found) > 1 else "")
+        files = prediction.save(args.out, prefix=file_prefix(name, found))
         entry: dict[str, Any] = {"files": {key: str(file) for key, file in files.items()}}
         if hasattr(prediction, "legend"):
             present = [item for item in prediction.legend() if item["pixels"]]

@@ -18,7 +18,7 @@ from cen.files import contained, write_text
 from cen.predict.batching import alike
 from cen.predict.geotiff import predict_geotiff
 from cen.predict.inputs import Inputs, Intrinsics, ReadScene
-from cen.predict.predictions import DenseOutput, Prediction
+from cen.predict.predictions import DenseOutput, Prediction, file_prefix
 from cen.predict.predictor import Predictor
 
 SETTINGS = "predictions.json"
@@ -269,7 +269,7 @@ def _write(scene: SceneSource, made: _Made, out: Path) -> None:
     (folder / DONE).unlink(missing_ok=True)
     files: dict[str, Mapping[str, Path]] = {}
     for name, prediction in made.items():
-        prefix = "" if len(made) == 1 else f"{name}-"
+        prefix = file_prefix(name, made)
         if isinstance(prediction, Prediction):
             files[name] = prediction.save(folder, prefix, legend=False)
         else:

@@ -18,7 +18,7 @@ from cen.data import Modality
 from cen.errors import CenWarning, DataError
 from cen.predict.arrays import Arrays
 from cen.predict.inputs import Intrinsics, common_size
-from cen.predict.predictions import write_classes
+from cen.predict.predictions import file_prefix, write_classes
 from cen.predict.predictor import Predictor
 from cen.predict.scenes import ArrayScene, Scene
 from cen.report.legend import legend_entries
@@ -284,7 +284,7 @@ class _Rasters:
         """Puts the finished files in their place, and what tells of classes beside them."""
         found: dict[str, dict[str, Path]] = {name: {} for name in self._arrays}
         for name, what in self._opened:
-            prefix = "" if len(self._arrays) == 1 else f"{name}-"
+            prefix = file_prefix(name, self._arrays)
             draft, file = self._draft / f"{name}-{what}.tif", out / f"{prefix}{what}.tif"
             if what == "labels":
                 names, colours = predictor.classes_of(name)

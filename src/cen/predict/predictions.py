@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -100,6 +100,11 @@ class Prediction:
             save = partial(_save_compressed, self.probabilities)
             write_atomically(probabilities, save, DataError)
         return paths
+
+
+def file_prefix(output: str, outputs: Collection[str]) -> str:
+    """How the names of an output's files begin: with its own where there are several."""
+    return f"{output}-" if len(outputs) > 1 else ""
 
 
 def write_classes(

@@ -29,6 +29,7 @@ from cen.cli import (
     study,
     train,
 )
+from cen.cli.heap import keep_freed_memory
 from cen.cli.output import TellingOutput, is_helper_process
 from cen.cli.parser import Parser
 from cen.errors import CenError, printable
@@ -87,7 +88,13 @@ _UNFIT_TORCHVISION = (
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one command."""
+    """Runs one command.
+
+    Args:
+        argv: Its words; None: those of the process, which is then the command's alone.
+    """
+    if argv is None:
+        keep_freed_memory()
     with ending_raises() as ending:
         code = _run_telling(sys.argv[1:] if argv is None else argv)
     # Of a run of several processes, torchrun and srun end all where one has failed.

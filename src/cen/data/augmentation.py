@@ -84,8 +84,8 @@ def changed_picture(
     changed = how.noise or any(getattr(how, key) for key in IMAGES)
     if not (modality.field_kind.colours and changed):
         return picture
-    whole = picture.dtype.kind in "ui"
-    white = np.float32(np.iinfo(picture.dtype).max if whole else 1.0 / modality.scale)
+    is_integer = picture.dtype.kind in "ui"
+    white = np.float32(np.iinfo(picture.dtype).max if is_integer else 1.0 / modality.scale)
     missing = ~np.isfinite(picture)
     light = np.where(missing, 0, picture).astype(np.float32) / white
     # Always as many numbers, so that one option does not change what another draws.
@@ -102,7 +102,7 @@ def changed_picture(
         spread = np.float32(how.noise * noise)
         light = light + spread * rng.standard_normal(light.shape, np.float32)
     light = np.clip(light, 0, 1) * white
-    if whole:
+    if is_integer:
         return np.asarray(np.rint(light), picture.dtype)
     return np.where(missing, picture, light.astype(picture.dtype))
 

@@ -28,9 +28,9 @@ def describe(dataset: Any) -> str:
         for name, m in dataset.modalities.items()
     ]
     for name, modality in dataset.targets.items():
-        known = dataset.labels.get(name)
-        classes = f": {', '.join(known.names[:8])}" if known else ""
-        more = f" and {len(known.names) - 8} more" if known and len(known.names) > 8 else ""
+        labels = dataset.labels.get(name)
+        classes = f": {', '.join(labels.names[:8])}" if labels else ""
+        more = f" and {len(labels.names) - 8} more" if labels and len(labels.names) > 8 else ""
         rows.append((f"target {name}", f"{modality.kind}{classes}{more}"))
     return notebook.table(f"{type(dataset).__name__} in {dataset.address}", rows) + _pictures(
         dataset
@@ -55,8 +55,8 @@ def _pictures(dataset: Any) -> str:
 def _painted(shown: NDArray[Any], palette: NDArray[np.uint8] | None) -> NDArray[np.uint8]:
     """A picture as it is, classes in their colours, other numbers from dark to bright."""
     if palette is not None:
-        known = (shown >= 0) & (shown < len(palette))
-        return np.where(known[..., None], palette[np.where(known, shown, 0)], 0).astype(np.uint8)
+        valid = (shown >= 0) & (shown < len(palette))
+        return np.where(valid[..., None], palette[np.where(valid, shown, 0)], 0).astype(np.uint8)
     if shown.ndim == 3:
         return shown
     values = shown.astype(np.float64)

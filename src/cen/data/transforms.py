@@ -298,15 +298,15 @@ class _Window:
     @classmethod
     def of(cls, size: Size, crop: Size | None, *chances: float) -> _Window:
         """A crop at random; a smaller picture is padded by equal amounts on both sides first."""
-        wanted = size if crop is None else crop
+        crop_size = size if crop is None else crop
         inside, target = [], []
-        for have, want, chance in zip(size, wanted, chances, strict=True):
+        for have, want, chance in zip(size, crop_size, chances, strict=True):
             pad = max(0, (want - have + 1) // 2)
             first = int(chance * (have + 2 * pad - want + 1)) - pad
             low, high = max(first, 0), min(first + want, have)
             inside.append(slice(low, high))
             target.append(slice(low - first, high - first))
-        return cls(wanted, (inside[0], inside[1]), (target[0], target[1]))
+        return cls(crop_size, (inside[0], inside[1]), (target[0], target[1]))
 
     def padded(self, numbers: NDArray[Any], empty: float) -> Tensor:
         """(..., H, W) values of the inside as a tensor of the crop, ``empty`` around them."""

@@ -31,12 +31,12 @@ class ContinuousField(FieldKind):
 
     def wanted_numbers(self, array: NDArray[Any], field: FieldDescription) -> str:
         """Floats, in the unit of the data."""
-        wanted = super().wanted_numbers(array, field)
+        requirement = super().wanted_numbers(array, field)
         unit = field.unit_or_one
         return (
-            f"{wanted}, stored values times their unit ({unit:g})"
-            if wanted and unit != 1
-            else wanted
+            f"{requirement}, stored values times their unit ({unit:g})"
+            if requirement and unit != 1
+            else requirement
         )
 
     def truth(self, field: FieldDescription, prepared: NDArray[Any]) -> NDArray[np.float32]:

@@ -77,13 +77,13 @@ def spread(values: Floats) -> Floats:
 
 def needs_camera(field: FieldDescription, intrinsics: Any, size: tuple[int, int]) -> Matrix:
     """The intrinsics of a sample, else those of the field."""
-    given = intrinsics if intrinsics is not None else field.intrinsics
-    if given is None:
+    camera = intrinsics if intrinsics is not None else field.intrinsics
+    if camera is None:
         raise DataError(
             f"the encoding {field.encoding} needs the camera: the data set gives no intrinsics, "
             "so set data.modalities.<name>.intrinsics: [fx, fy, cx, cy] in pixels"
         )
-    return as_intrinsics(given, size)
+    return as_intrinsics(camera, size)
 
 
 def _each(encode: Callable[[Floats], Any]) -> Encode:
@@ -195,5 +195,5 @@ ENCODINGS: dict[str, Encoding] = {
 
 def before_geometry(field: FieldDescription) -> bool:
     """Whether the encoding looks at the whole picture; ``jet`` of a given range does not."""
-    whole = ENCODINGS[field.encoding].before_geometry
-    return whole and not (field.encoding == "jet" and field.clip is not None)
+    needs_full_picture = ENCODINGS[field.encoding].before_geometry
+    return needs_full_picture and not (field.encoding == "jet" and field.clip is not None)

@@ -143,8 +143,8 @@ class FieldKind:
 
     def check_array(self, name: str, array: NDArray[Any], field: FieldDescription) -> None:
         """Refuses an array of somebody's own that is not what reading a file gives."""
-        if wanted := self.wanted_numbers(array, field):
-            raise DataError(f"{self.name} array {name!r} must be {wanted}, got {array.dtype}")
+        if requirement := self.wanted_numbers(array, field):
+            raise DataError(f"{self.name} array {name!r} must be {requirement}, got {array.dtype}")
         channels = self.stored_channels(field)
         shapes = "(H, W)" if channels == 1 else f"(H, W, {channels})"
         if array.ndim not in (2, 3) or channels != (1 if array.ndim == 2 else array.shape[-1]):
@@ -184,8 +184,8 @@ class FieldKind:
         if planes.shape[2] == 1 and self.stored_channels(field) == 1:
             planes = np.broadcast_to(planes, (*planes.shape[:2], field.channels))
         if planes.shape[2] != field.channels:
-            told = f"but this modality is declared with {field.channels}"
-            raise DataError(f"{planes.shape[2]} channels, {told}")
+            declared = f"but this modality is declared with {field.channels}"
+            raise DataError(f"{planes.shape[2]} channels, {declared}")
         return planes
 
     # -- ground truth -----------------------------------------------------------------------------

@@ -52,8 +52,8 @@ def resize_part(values: NDArray[Any], size: Size, part: tuple[slice, slice]) -> 
         np.minimum(np.floor(np.arange(p.start, p.stop) * (1.0 / (new / old))), old - 1)
         for p, new, old in zip(part, size, values.shape[:2], strict=True)
     )
-    taken = values.take(rows.astype(np.intp), axis=0).take(columns.astype(np.intp), axis=1)
-    return np.asarray(taken)
+    resized = values.take(rows.astype(np.intp), axis=0).take(columns.astype(np.intp), axis=1)
+    return np.asarray(resized)
 
 
 def rotate(
@@ -106,22 +106,23 @@ def as_intrinsics(values: Any, size: Size | None = None) -> Matrix:
     """
     listed = values.tolist() if isinstance(values, np.ndarray) else values
     try:
-        given = np.array(listed, dtype=np.float64)
+        matrix = np.array(listed, dtype=np.float64)
     except (TypeError, ValueError):
-        given = np.zeros(0)
-    if given.shape == (4,):
-        fx, fy, cx, cy = given.tolist()
-        given = np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]])
-    given = given.reshape(3, 3) if given.size == 9 else given
-    sound = given.shape == (3, 3) and np.isfinite(given).all() and (given[2] == (0, 0, 1)).all()
-    if not sound or min(given[0, 0], given[1, 1]) <= 0:
+        matrix = np.zeros(0)
+    if matrix.shape == (4,):
+        fx, fy, cx, cy = matrix.tolist()
+        matrix = np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]])
+    matrix = matrix.reshape(3, 3) if matrix.size == 9 else matrix
+    sound = matrix.shape == (3, 3) and np.isfinite(matrix).all() and (matrix[2] == (0, 0, 1)).all()
+    if not sound or min(matrix[0, 0], matrix[1, 1]) <= 0:
         raise DataError(f"intrinsics {listed}: give fx, fy, cx, cy in pixels, or 3 × 3")
-    if size is not None and not (0 <= given[0, 2] < size[1] and 0 <= given[1, 2] < size[0]):
+    if size is not None and not (0 <= matrix[0, 2] < size[1] and 0 <= matrix[1, 2] < size[0]):
         raise DataError(
-            f"intrinsics: the principal point ({given[0, 2]:g}, {given[1, 2]:g}) lies outside the "
-            f"picture of {size[0]} × {size[1]} (height × width); are they of another resolution?"
+            f"intrinsics: the principal point ({matrix[0, 2]:g}, {matrix[1, 2]:g}) lies outside "
+            f"the picture of {size[0]} × {size[1]} (height × width); "
+            "are they of another resolution?"
         )
-    return given
+    return matrix
 
 
 def pinhole(focal: float, size: Size) -> Matrix:

@@ -89,8 +89,8 @@ def gravity(normals: NDArray[Any]) -> NDArray[np.float64]:
                 return down
             # Small where the direction lies in the upright surfaces and along the level ones.
             cost = upright.T @ upright - level.T @ level
-            found = np.linalg.eigh(cost)[1][:, 0]
-            down = found if found @ down >= 0 else -found
+            direction = np.linalg.eigh(cost)[1][:, 0]
+            down = direction if direction @ down >= 0 else -direction
     return np.asarray(down)
 
 

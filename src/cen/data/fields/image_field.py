@@ -63,10 +63,10 @@ class ImageField(FieldKind):
 
     def wanted_numbers(self, array: NDArray[Any], field: FieldDescription) -> str:
         """Of colours and grey 8 bits, or 16 where declared; any of other numbers of bands."""
-        wanted: type[Any] = np.uint16 if field.bits == 16 else np.uint8
-        if field.channels not in (1, 3) or array.dtype == wanted:
+        dtype: type[Any] = np.uint16 if field.bits == 16 else np.uint8
+        if field.channels not in (1, 3) or array.dtype == dtype:
             return ""
-        return f"{wanted.__name__} in 0..{np.iinfo(wanted).max}"
+        return f"{dtype.__name__} in 0..{np.iinfo(dtype).max}"
 
     def normalise(self, field: FieldDescription, prepared: NDArray[Any]) -> NDArray[np.float32]:
         """(C, H, W) float32 as the network sees them."""

@@ -103,15 +103,15 @@ class Modality(FieldDescription):
         names = {field.name for field in fields(cls)} - {"kind", "channels"}
         if unknown := [name for name in options if name not in names]:
             raise TypeError(f"Modality.of() has no option {unknown[0]!r}")
-        given = {name: value for name, value in options.items() if value is not None}
-        encoding, bands = given.get("encoding", "raw"), given.get("bands")
+        overrides = {name: value for name, value in options.items() if value is not None}
+        encoding, bands = overrides.get("encoding", "raw"), overrides.get("bands")
         option_checks.one_of("kind", kind, KINDS)
         option_checks.one_of("encoding", encoding, ENCODINGS)
-        usual = KINDS[kind].defaults(ENCODINGS[encoding], channels, bands, given.get("bits"))
+        usual = KINDS[kind].defaults(ENCODINGS[encoding], channels, bands, overrides.get("bits"))
         if isinstance(bands, int):
             single = KINDS[kind].single or ENCODINGS[encoding].colours
-            given["bands"] = range(1 if single else usual["channels"])
-        return cls(kind, **{**usual, **given})
+            overrides["bands"] = range(1 if single else usual["channels"])
+        return cls(kind, **{**usual, **overrides})
 
     def read_as(self, described: Mapping[str, Any]) -> Modality:
         """This modality, with what its files are as a data set says it where nothing else is said.
@@ -125,12 +125,12 @@ class Modality(FieldDescription):
         if described.get("kind", "image") != self.kind:
             return self
         of_files = Modality.of(**described)
-        taken = {
+        file_options = {
             name: getattr(of_files, name)
             for name in (*self.field_kind.file_options, *_OF_FILES)
             if name in described and getattr(self, name) == getattr(type(self), name)
         }
-        return replace(self, **taken)
+        return replace(self, **file_options)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for configurations and checkpoints; ``from_dict`` reads them."""

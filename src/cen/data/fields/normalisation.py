@@ -49,6 +49,6 @@ def destandardised(field: FieldDescription, numbers: NDArray[Any]) -> NDArray[np
 
 def rounded(values: NDArray[Any], dtype: type[np.uint8] | type[np.uint16]) -> NDArray[Any]:
     """(H, W, C) values as integers, 0 where missing; (H, W) of one channel."""
-    whole = np.rint(np.nan_to_num(values))
-    colours = np.asarray(np.clip(whole, 0, np.iinfo(dtype).max), dtype=dtype)
+    integers = np.rint(np.nan_to_num(values))
+    colours = np.asarray(np.clip(integers, 0, np.iinfo(dtype).max), dtype=dtype)
     return colours[..., 0] if colours.shape[2] == 1 else colours

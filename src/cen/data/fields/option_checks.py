@@ -124,13 +124,13 @@ def _check_stored(field: FieldDescription) -> None:
     object.__setattr__(field, "ignore", tuple(field.ignore))
     object.__setattr__(field, "values", values)
     _check_bands(field)
-    whole: list[tuple[str, Any]] = [
+    integer_options: list[tuple[str, Any]] = [
         (name, getattr(field, name)) for name in ("first", "ignore_index", "bit_rotation")
     ]
-    whole += [("page", field.page)] if field.page is not None else []
-    whole += [("ignore", one) for one in field.ignore]
-    whole += [("values", one) for pair in values for one in pair]
-    for name, value in whole:
+    integer_options += [("page", field.page)] if field.page is not None else []
+    integer_options += [("ignore", one) for one in field.ignore]
+    integer_options += [("values", one) for pair in values for one in pair]
+    for name, value in integer_options:
         if not _is_whole(value):
             raise ConfigError(f"{name}: {value!r} is no whole number")
     if not 0 <= field.bit_rotation < _WORD:

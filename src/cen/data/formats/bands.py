@@ -23,8 +23,8 @@ def as_channels(stored: NDArray[Any], channels: int, told: str) -> NDArray[Any]:
         told: how messages name the file.
     """
     planes = stored[..., None] if stored.ndim == 2 else stored
-    found = planes.shape[2]
-    if found != channels and found in (2, 4) and channels in (1, 3) and _opaque(planes):
+    bands = planes.shape[2]
+    if bands != channels and bands in (2, 4) and channels in (1, 3) and _opaque(planes):
         planes = planes[..., :-1]
     if channels == 1 and planes.shape[2] == 3 and is_grey(planes):
         planes = planes[..., :1]
@@ -37,22 +37,22 @@ def as_channels(stored: NDArray[Any], channels: int, told: str) -> NDArray[Any]:
 
 def wrong_channels(stored: NDArray[Any], channels: int) -> str:
     """What a message says of a file with another number of bands than are wanted."""
-    found = 1 if stored.ndim == 2 else stored.shape[2]
-    text = f"{found} channel{'s' * (found != 1)}, but this modality is declared with {channels}"
-    if found < channels:
+    bands = 1 if stored.ndim == 2 else stored.shape[2]
+    text = f"{bands} channel{'s' * (bands != 1)}, but this modality is declared with {channels}"
+    if bands < channels:
         return text
-    if stored.ndim == 3 and stored.shape[0] == channels and found > channels:
+    if stored.ndim == 3 and stored.shape[0] == channels and bands > channels:
         return f"{text}; is it stored as (C, H, W)? Save it as (H, W, C)"
     if stored.ndim == 3 and stored.shape[1] == channels:
         height, width = stored.shape[:2]
         return (
-            f"{text}; are {found} pages of {height} × {width} an array of {found} × {height} × "
+            f"{text}; are {bands} pages of {height} × {width} an array of {bands} × {height} × "
             f"{width}? Write it as one page: tifffile.imwrite(path, array, "
             "photometric='minisblack', planarconfig='contig')"
         )
-    if found == 4 and channels in (1, 3):
+    if bands == 4 and channels in (1, 3):
         text += ", and the fourth (alpha) is not opaque everywhere"
-    some = list(range(channels)) if channels < found else [0]
+    some = list(range(channels)) if channels < bands else [0]
     return f"{text}; choose with bands: {some} (counted from 0) in dataset.yaml or data.modalities"
 
 

@@ -54,10 +54,10 @@ def read_mat(path: Path, variable: str | None) -> NDArray[Any]:
         return _v73(path, variable, plain=head.startswith(hdf5))
     matfiles.check_version(path, "v5")
     try:
-        found = {n: (tuple(shape), kind) for n, shape, kind in _whosmat(path)}
+        variables = {n: (tuple(shape), kind) for n, shape, kind in _whosmat(path)}
     except Exception as error:  # SciPy's parser meets damage with whatever goes wrong first.
         raise DataError(f"{path}: damaged, or cut short ({error})") from error
-    numbers = {n: (shape, "f") for n, (shape, kind) in found.items() if kind not in _NO_NUMBERS}
+    numbers = {n: (shape, "f") for n, (shape, kind) in variables.items() if kind not in _NO_NUMBERS}
     name = _chosen(numbers, variable, path)
     return matfiles.load_v5(path, [name])[name]
 
@@ -77,38 +77,38 @@ def _v73(path: Path, variable: str | None, plain: bool) -> NDArray[Any]:
             for name in file
             if isinstance(file.get(name, getlink=True), h5py.HardLink)
         }
-        known = {
+        datasets = {
             name: (array.shape, array.dtype.kind)
             for name, array in arrays.items()
             if isinstance(array, h5py.Dataset)
         }
-        name = _chosen(known, variable, path)
+        name = _chosen(datasets, variable, path)
         array = matfiles.read(path, name, matfiles.dataset(path, file, name), limit=VALUE_LIMIT)
     # MATLAB counts the axes from the other end.
     return array if plain else array.T
 
 
 def _chosen(
-    found: Mapping[str, tuple[tuple[int, ...], str]], variable: str | None, path: object
+    arrays: Mapping[str, tuple[tuple[int, ...], str]], variable: str | None, path: object
 ) -> str:
     """The array that is meant."""
     pictures = {
         name: shape
-        for name, (shape, kind) in found.items()
+        for name, (shape, kind) in arrays.items()
         if kind in "uifb" and len(shape) in (2, 3) and (variable is not None or min(shape) > 0)
     }
-    told = ", ".join(
+    listing = ", ".join(
         f"{name} ({' × '.join(map(str, shape))})" for name, shape in list(pictures.items())[:_SHOWN]
     )
     if variable is not None:
         if variable not in pictures:
             raise DataError(
-                f"{path}: has no picture named {variable!r}; there are {told or 'none'}"
+                f"{path}: has no picture named {variable!r}; there are {listing or 'none'}"
             )
         return variable
     if len(pictures) != 1:
         raise DataError(
-            f"{path}: holds {told or 'no array (H, W) or (H, W, C) of numbers'}"
+            f"{path}: holds {listing or 'no array (H, W) or (H, W, C) of numbers'}"
             + ("; choose one with variable: NAME" if pictures else "")
         )
     return next(iter(pictures))

@@ -156,9 +156,9 @@ def _npy(content: bytes | memoryview) -> Header:
     stream = io.BytesIO(content)
     shape, dtype = array_header(stream)
     check_array(shape, dtype)
-    needed, found = prod(shape) * dtype.itemsize, len(content) - stream.tell()
-    if found < needed:
-        raise ValueError(f"{found} bytes of values for a shape {shape} that needs {needed}")
+    needed, available = prod(shape) * dtype.itemsize, len(content) - stream.tell()
+    if available < needed:
+        raise ValueError(f"{available} bytes of values for a shape {shape} that needs {needed}")
     channels = shape[2] if len(shape) == 3 else 1
     return Header("npy", shape[0], shape[1], channels)
 

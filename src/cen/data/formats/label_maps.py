@@ -53,14 +53,14 @@ def check_integers(labels: NDArray[Any], path: object) -> None:
     """Refuses what is no label map."""
     if labels.ndim == 2 and np.issubdtype(labels.dtype, np.integer):
         return
-    told = f"{path}: a label image has one integer per pixel, this has shape {labels.shape}"
+    problem = f"{path}: a label image has one integer per pixel, this has shape {labels.shape}"
     if labels.ndim == 2:
         raise DataError(
-            f"{told} and type {labels.dtype}; save the class numbers as integers, such as "
+            f"{problem} and type {labels.dtype}; save the class numbers as integers, such as "
             "labels.astype('uint8')"
         )
     raise DataError(
-        f"{told}: several bands or pages; save class numbers, not colours (in a folder of own "
+        f"{problem}: several bands or pages; save class numbers, not colours (in a folder of own "
         "files 'colours:' says which colour is which class), or choose what holds the numbers with "
         "bands: [0], counted from 0, or of a TIFF with page: 0"
     )

@@ -60,15 +60,17 @@ def check_version(path: Path, version: Version) -> None:
     five = len(head) >= 128 and head[126:128] in (b"IM", b"MI") and not hdf5
     if version == "v5" and five and not head.startswith(b"MATLAB 7.3"):
         return
-    wanted = "MATLAB file of version 7.3 (HDF5)" if version == "v7.3" else "MATLAB file before 7.3"
-    found = next((told for start, told in _OTHERS if head.startswith(start)), None)
+    expected = (
+        "MATLAB file of version 7.3 (HDF5)" if version == "v7.3" else "MATLAB file before 7.3"
+    )
+    actual = next((description for start, description in _OTHERS if head.startswith(start)), None)
     if not head:
-        found = "empty"
+        actual = "empty"
     elif hdf5 or head.startswith(b"MATLAB 7.3"):
-        found = "of version 7.3 (HDF5)" if hdf5 else "of version 7.3 and cut short"
+        actual = "of version 7.3 (HDF5)" if hdf5 else "of version 7.3 and cut short"
     elif five:
-        found = "of an older version"
-    raise DataError(f"{path}: not a {wanted}, but {found or 'something else'}")
+        actual = "of an older version"
+    raise DataError(f"{path}: not a {expected}, but {actual or 'something else'}")
 
 
 # -- v5 -------------------------------------------------------------------------------------------
@@ -115,22 +117,22 @@ def integers(path: Path, name: str, values: NDArray[Any]) -> NDArray[np.int64]:
     """A numeric variable of any shape as a list of whole numbers; MATLAB stores them as doubles."""
     if values.dtype.kind not in "iuf" or values.size == 0:
         raise DataError(f"{path}: {name} is no list of numbers")
-    whole = np.asarray(values, dtype=np.float64).ravel()
-    if not np.all(np.isfinite(whole)) or np.any(whole != np.rint(whole)):
+    numbers = np.asarray(values, dtype=np.float64).ravel()
+    if not np.all(np.isfinite(numbers)) or np.any(numbers != np.rint(numbers)):
         raise DataError(f"{path}: {name} holds numbers that are not whole")
-    return whole.astype(np.int64)
+    return numbers.astype(np.int64)
 
 
 def texts(path: Path, name: str, values: NDArray[Any]) -> list[str]:
     """A cell array of char arrays, or a single one, as strings."""
     cells = values.ravel().tolist() if values.dtype == object else [values]
-    made = []
+    strings = []
     for cell in cells:
         text = np.asarray(cell)
         if text.dtype.kind != "U" or text.size > 1:
             raise DataError(f"{path}: {name} is no cell array of texts")
-        made.append(str(text.ravel()[0]) if text.size else "")
-    return made
+        strings.append(str(text.ravel()[0]) if text.size else "")
+    return strings
 
 
 # -- v7.3 -----------------------------------------------------------------------------------------
@@ -160,19 +162,19 @@ def dataset(path: Path, group: Any, name: str) -> Any:
 
 def struct(path: Path, file: Any, name: str) -> Any:
     """The struct, or struct array, ``name`` of an open v7.3 file, as an ``h5py.Group``."""
-    found = _member(path, file, name)
-    if not isinstance(found, library("h5py").Group):
+    group = _member(path, file, name)
+    if not isinstance(group, library("h5py").Group):
         raise DataError(f"{path}: {name} is no struct")
-    return found
+    return group
 
 
 def dereference(path: Path, file: Any, name: str, reference: Any) -> Any:
     """The array that an entry of the cell array ``name`` refers to."""
     try:
-        found = file[reference]
+        target = file[reference]
     except (ValueError, KeyError, TypeError, RuntimeError) as error:
         raise DataError(f"{path}: an entry of {name} refers to nothing ({error})") from error
-    return _own(path, name, found)
+    return _own(path, name, target)
 
 
 def references(path: Path, group: Any, name: str) -> NDArray[Any]:
@@ -197,18 +199,18 @@ def read(
 
 def texts_v73(path: Path, file: Any, name: str) -> list[str]:
     """A cell array of char arrays as strings."""
-    made = []
+    strings = []
     for reference in references(path, file, name):
         codes = dereference(path, file, name, reference)
         # MATLAB stores an empty text as its two sizes, and says so.
         if codes.dtype == np.uint64 and codes.attrs.get("MATLAB_empty", 0):
-            made.append("")
+            strings.append("")
             continue
         if codes.dtype.kind != "u":
             raise DataError(f"{path}: {name} is no cell array of texts")
         values = read(path, name, codes, limit=MAX_CELLS).ravel().tolist()
-        made.append("".join(map(chr, values)))
-    return made
+        strings.append("".join(map(chr, values)))
+    return strings
 
 
 def _member(path: Path, group: Any, name: str) -> Any:
@@ -220,12 +222,12 @@ def _member(path: Path, group: Any, name: str) -> Any:
     return group[name] if isinstance(link, library("h5py").HardLink) else None
 
 
-def _own(path: Path, name: str, found: Any) -> Any:
+def _own(path: Path, name: str, array: Any) -> Any:
     """Refuses arrays that other files hold: HDF5 would read them from anywhere on the disk."""
     h5py = library("h5py")
-    if not isinstance(found, h5py.Dataset) or found.external or found.is_virtual:
+    if not isinstance(array, h5py.Dataset) or array.external or array.is_virtual:
         raise DataError(f"{path}: {name} is no array of this file")
-    return found
+    return array
 
 
 def _shape(shape: Sequence[int]) -> str:

@@ -77,9 +77,9 @@ def _chosen(file: tifffile.TiffFile, path: object, page: int | None) -> list[Any
         return pages
     alike = {(one.shape, one.dtype) for one in pages}
     if len(alike) > 1 or len(first.shape) > 2:
-        told = ", ".join(" × ".join(map(str, one.shape)) for one in pages[:4])
+        shapes = ", ".join(" × ".join(map(str, one.shape)) for one in pages[:4])
         raise DataError(
-            f"{path}: a TIFF of {len(pages)} pages ({told}{', ...' if len(pages) > 4 else ''}), "
+            f"{path}: a TIFF of {len(pages)} pages ({shapes}{', ...' if len(pages) > 4 else ''}), "
             "which are not the bands of one picture; choose one with page: 0, or cut the file up"
         )
     check_size(first.imagelength, first.imagewidth, len(pages), path)
@@ -123,8 +123,8 @@ def _page(
     axes = page.axes
     if axes == "SYX":
         array, axes = np.moveaxis(array, 0, -1), "YXS"
-    whole = (page.imagelength, page.imagewidth)
-    if axes not in ("YX", "YXS") or array.shape[:2] != whole:
+    page_size = (page.imagelength, page.imagewidth)
+    if axes not in ("YX", "YXS") or array.shape[:2] != page_size:
         raise DataError(f"{path}: a TIFF of shape {array.shape} ({axes}); is it cut short?")
     bits = page.bitspersample
     if page.photometric == _PALETTE and picture and page.colormap is not None:
@@ -158,11 +158,11 @@ def _check(content: NDArray[np.uint8], page: Any, path: object) -> None:
     check_size(page.imagelength, page.imagewidth, channels * page.imagedepth, path)
     name = _COMPRESSIONS.get(page.compression)
     if name is None:
-        known = ", ".join(dict.fromkeys(_COMPRESSIONS.values()))
-        told = getattr(page.compression, "name", page.compression)
+        supported = ", ".join(dict.fromkeys(_COMPRESSIONS.values()))
+        compression = getattr(page.compression, "name", page.compression)
         raise DataError(
-            f"{path}: a TIFF with the compression {told}, which is not decoded here "
-            f"({known} are); {_ADVICE}"
+            f"{path}: a TIFF with the compression {compression}, which is not decoded here "
+            f"({supported} are); {_ADVICE}"
         )
     dtype = page.dtype
     if dtype is None or dtype.kind not in "uifb":
@@ -213,10 +213,10 @@ def _check_jpeg(content: NDArray[np.uint8], page: Any, path: object) -> None:
     """Refuses strips and tiles whose own headers claim another size than the file does."""
     height, width = page.chunks[-3:-1] if page.axes.endswith("S") else page.chunks[-2:]
     for at, size in zip(page.dataoffsets, page.databytecounts, strict=True):
-        found = _jpeg_size(content[at : at + size].tobytes()) if size else None
-        if found is not None and (found[0] > height or found[1] > width):
+        claimed = _jpeg_size(content[at : at + size].tobytes()) if size else None
+        if claimed is not None and (claimed[0] > height or claimed[1] > width):
             raise DataError(
-                f"{path}: a strip or tile claims {found[0]} × {found[1]} pixels, the file "
+                f"{path}: a strip or tile claims {claimed[0]} × {claimed[1]} pixels, the file "
                 f"{height} × {width}"
             )
 

@@ -217,8 +217,8 @@ class AlignedDataset(Dataset[Sample]):
             files = self.files(index)
             for field in {**self.modalities, **dict.fromkeys(self.annotated(index))}:
                 if field in files and not is_file(files[field]):
-                    told = self._file_name(files, field)
-                    raise DataError(f"{self.place(index)}: no file {told} in {self.root}")
+                    file_name = self._file_name(files, field)
+                    raise DataError(f"{self.place(index)}: no file {file_name} in {self.root}")
 
     def __len__(self) -> int:
         """Number of samples in this split."""
@@ -261,8 +261,8 @@ class AlignedDataset(Dataset[Sample]):
 
     def camera(self, index: int) -> NDArray[np.float64] | None:
         """(3, 3) intrinsics of a sample in pixels, where they are known."""
-        given = self.extra(index).get(INTRINSICS)
-        return None if given is None else as_intrinsics(given)
+        intrinsics = self.extra(index).get(INTRINSICS)
+        return None if intrinsics is None else as_intrinsics(intrinsics)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -338,14 +338,14 @@ class AlignedDataset(Dataset[Sample]):
         )
 
     def _read_as(
-        self, given: Mapping[str, Modality] | None, usual: Sequence[str]
+        self, modalities: Mapping[str, Modality] | None, usual: Sequence[str]
     ) -> dict[str, Modality]:
-        if given is None:
+        if modalities is None:
             return {name: Modality.of(**self.fields[name]) for name in usual if name in self.fields}
-        for name in given:
+        for name in modalities:
             if name not in self.fields:
                 raise self.no_field(name)
-        return {name: m.read_as(self.fields[name]) for name, m in given.items()}
+        return {name: m.read_as(self.fields[name]) for name, m in modalities.items()}
 
     def _first(self) -> Classes:
         for name in self.targets:

@@ -107,8 +107,8 @@ class AlignedFolder(AlignedDataset):
         """The files of a sample; one that is missing as it would be called."""
         name = self.name(index)
         return {
-            field: self.root / (found.get(name) or self._usual_file(name, field))
-            for field, found in self._files.items()
+            field: self.root / (paths.get(name) or self._usual_file(name, field))
+            for field, paths in self._files.items()
         }
 
     def extra(self, index: int) -> dict[str, Any]:
@@ -126,19 +126,21 @@ class AlignedFolder(AlignedDataset):
 
     def check_files(self) -> None:
         """Finds the files of the fields that are read and the samples of this split."""
-        wanted = list({**self.modalities, **self.targets})
-        if not wanted:
+        field_names = list({**self.modalities, **self.targets})
+        if not field_names:
             return
-        by_folder = any(self._description.patterns[name].by_split for name in wanted)
-        self._require(wanted, self._in_folders(wanted) if by_folder else self._anywhere(wanted))
+        by_folder = any(self._description.patterns[name].by_split for name in field_names)
+        self._require(
+            field_names, self._in_folders(field_names) if by_folder else self._anywhere(field_names)
+        )
 
-    def _anywhere(self, wanted: Sequence[str]) -> Places:
+    def _anywhere(self, field_names: Sequence[str]) -> Places:
         """The samples of this split where it is chosen by lists or shares."""
-        self._find(wanted, None)
-        names = sorted({name for found in self._files.values() for name in found}, key=natural)
+        self._find(field_names, None)
+        names = sorted({name for paths in self._files.values() for name in paths}, key=natural)
         return choose(self._description, self.split, names, self.validation)
 
-    def _in_folders(self, wanted: Sequence[str]) -> Places:
+    def _in_folders(self, field_names: Sequence[str]) -> Places:
         """The samples of this split where every split has folders of its own."""
         description, split = self._description, self.split
         folder = split_folder(description, split)
@@ -150,56 +152,60 @@ class AlignedFolder(AlignedDataset):
                 f"{description.path}: no folder of the {split} split; name it: "
                 f"splits: {{{split}: FOLDER}}"
             )
-        self._find(wanted, folder)
-        split_ones = [self._files[name] for name in wanted if description.patterns[name].by_split]
-        names = sorted({name for found in split_ones for name in found}, key=natural)
+        self._find(field_names, folder)
+        split_ones = [
+            self._files[name] for name in field_names if description.patterns[name].by_split
+        ]
+        names = sorted({name for paths in split_ones for name in paths}, key=natural)
         if cut:
             part = self.cut(groups(description, names), f"{description.root}, {folder}")
             names = [names[index] for index in part]
         return dict.fromkeys(names, "")
 
-    def _find(self, wanted: Sequence[str], folder: str | None) -> None:
+    def _find(self, field_names: Sequence[str], folder: str | None) -> None:
         self._files, self._folder = {}, folder
-        for name in wanted:
+        for name in field_names:
             pattern = self._description.patterns[name]
-            found = pattern.find(self.root, folder)
-            if not found:
+            paths = pattern.find(self.root, folder)
+            if not paths:
                 raise DataError(
                     f"{pattern.where}: no file matches {pattern.text} in {self.root}"
                     f"{held_instead(self.root / pattern.folder(folder))}"
                 )
-            self._files[name] = found
+            self._files[name] = paths
 
-    def _require(self, wanted: Sequence[str], samples: Places) -> None:
+    def _require(self, field_names: Sequence[str], samples: Places) -> None:
         """Lists the samples; those that lack files are refused or skipped."""
-        lacks = {name: lost for name in samples if (lost := self._lost(name, wanted))}
+        lacks = {name: lost for name in samples if (lost := self._lost(name, field_names))}
         self.frames = []
         if lacks and len(lacks) == len(samples):
-            raise DataError(f"{self._description.path}: {self._without(lacks, wanted)}")
+            raise DataError(f"{self._description.path}: {self._without(lacks, field_names)}")
         # Files are looked up by name: paths of millions would fill the memory.
         self.frames = [Frame(name, {}, place) for name, place in samples.items()]
         if not lacks:
             return
-        told = "; ".join(
+        examples = "; ".join(
             f"{name} has no {', '.join(fields)} ({self._usual_file(name, fields[0])})"
             for name, fields in list(lacks.items())[:_TOLD]
         )
         more = f" and {len(lacks) - _TOLD} more" if len(lacks) > _TOLD else ""
         count = f"{len(lacks)} of {len(samples)} samples"
-        text = f"{self._description.path}: {count} lack files: {told}{more}"
+        text = f"{self._description.path}: {count} lack files: {examples}{more}"
         if self._description.config.missing == "error":
             raise DataError(f"{text}; add them, or say 'missing: skip'")
         warnings.warn(f"{text}; they are skipped", CenWarning, stacklevel=4)
         self.frames = [frame for frame in self.frames if frame.name not in lacks]
 
-    def _without(self, lacks: Mapping[str, Sequence[str]], wanted: Sequence[str]) -> str:
+    def _without(self, lacks: Mapping[str, Sequence[str]], field_names: Sequence[str]) -> str:
         """What is wrong where no sample has all files."""
         name, fields = next(iter(lacks.items()))
-        if len(fields) == len(wanted) or any(lost != fields for lost in lacks.values()):
-            told = ", ".join(f"{field} such as {min(self._files[field])!r}" for field in wanted)
+        if len(fields) == len(field_names) or any(lost != fields for lost in lacks.values()):
+            examples = ", ".join(
+                f"{field} such as {min(self._files[field])!r}" for field in field_names
+            )
             return (
-                f"no sample has all files; names ({{id}}) found: {told}; the same sample must have "
-                "the same name in every pattern"
+                f"no sample has all files; names ({{id}}) found: {examples}; the same sample must "
+                "have the same name in every pattern"
             )
         # As in a split without labels.
         learnt = all(field in self.targets for field in fields)
@@ -210,9 +216,9 @@ class AlignedFolder(AlignedDataset):
             + f"; add the files, or say in splits: which samples are {self.split}"
         )
 
-    def _lost(self, name: str, wanted: Sequence[str]) -> list[str]:
+    def _lost(self, name: str, field_names: Sequence[str]) -> list[str]:
         """The fields whose lack makes a sample useless."""
-        lost = [field for field in wanted if name not in self._files[field]]
+        lost = [field for field in field_names if name not in self._files[field]]
         if self.partial and not set(self.targets) <= set(lost):
             return [field for field in lost if field in self.modalities]
         return lost
@@ -266,13 +272,16 @@ def _labels(
         if fields[name].get("kind") != "label":
             _refuse_label_keys(description, name, field)
             continue
-        given = class_list(field) if classes is None or labels else classes
+        names_or_count = class_list(field) if classes is None or labels else classes
         where = description.at_field(name)
-        if given is None:
+        if names_or_count is None:
             raise ConfigError(
                 f"{where}: how many classes? Say classes: [road, person], or their number"
             )
-        names = tuple(str(n) for n in (range(given) if isinstance(given, int) else given))
+        names = tuple(
+            str(n)
+            for n in (range(names_or_count) if isinstance(names_or_count, int) else names_or_count)
+        )
         palette = field.palette
         if field.colours is not None:
             class_colours(description, name, names)  # refuses what is no colour

@@ -55,10 +55,10 @@ def describe(root: str | Path, keys: Sequence[str]) -> dict[str, Any]:
 
 def palette_of(described: Mapping[str, Any], classes: int) -> NDArray[np.uint8]:
     """(C, 3) RGB colours: of dataset.yaml if it has one per class, else well separated ones."""
-    given = described.get("palette")
-    if given is not None:
+    palette = described.get("palette")
+    if palette is not None:
         try:
-            colours = np.array(given, dtype=np.uint8).reshape(len(given), 3)
+            colours = np.array(palette, dtype=np.uint8).reshape(len(palette), 3)
         except (TypeError, ValueError, OverflowError) as error:
             raise DataError(
                 f"dataset.yaml: palette: must be a list of [red, green, blue], 0..255 ({error})"
@@ -77,14 +77,19 @@ def class_names(
     classes: int | Sequence[str] | None, described: Mapping[str, Any], root: Path
 ) -> tuple[str, ...]:
     """The names of the classes: as given, else as dataset.yaml says; a number makes names of it."""
-    given = described.get("classes") if classes is None else classes
-    if given is None:
+    names_or_count = described.get("classes") if classes is None else classes
+    if names_or_count is None:
         raise DataError(
             f"{root}: how many classes? Set data.classes, or write dataset.yaml with 'classes:'"
         )
-    if not isinstance(given, int | Sequence) or isinstance(given, str):
-        raise DataError(f"{root}: classes must be their number or a list of names, not {given!r}")
-    names = tuple(str(n) for n in (range(given) if isinstance(given, int) else given))
+    if not isinstance(names_or_count, int | Sequence) or isinstance(names_or_count, str):
+        raise DataError(
+            f"{root}: classes must be their number or a list of names, not {names_or_count!r}"
+        )
+    names = tuple(
+        str(n)
+        for n in (range(names_or_count) if isinstance(names_or_count, int) else names_or_count)
+    )
     if not names:
         raise DataError(f"{root}: there must be at least one class")
     return names

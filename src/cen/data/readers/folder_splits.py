@@ -60,8 +60,8 @@ def check_splits(description: Description) -> None:
 
 def split_folder(description: Description, split: Split) -> str | None:
     """The folder that {split} stands for; None where the split has none."""
-    given = description.config.splits.get(split)
-    for name in (given,) if isinstance(given, str) else _FOLDERS[split]:
+    declared_folder = description.config.splits.get(split)
+    for name in (declared_folder,) if isinstance(declared_folder, str) else _FOLDERS[split]:
         for pattern in description.patterns.values():
             if pattern.by_split and (description.root / pattern.folder(name)).is_dir():
                 return name
@@ -72,11 +72,11 @@ def choose(
     description: Description, split: Split, names: Sequence[str], validation: float
 ) -> Places:
     """The samples of a split where patterns have no {split}, of all samples, sorted."""
-    splits, known = description.config.splits, set(names)
+    splits, sample_names = description.config.splits, set(names)
     listed: dict[str, Places] = {}
     for name, value in splits.items():
         if isinstance(value, str):
-            name_of = partial(_name_of, description=description, names=known)
+            name_of = partial(_name_of, description=description, names=sample_names)
             others = {sample: place for one in listed.values() for sample, place in one.items()}
             listed[name] = listed_samples(description.root / forward(value), name_of, others)
     if split == "test" and splits and "test" not in splits:
@@ -98,9 +98,9 @@ def choose(
         kept = {pool[index] for index in part}
         return {name: place for name, place in places.items() if name in kept}
     # The other frames of a listed scene are left out: they would show it to the other splits.
-    taken = set(groups(description, [name for rows in listed.values() for name in rows]))
+    listed_groups = set(groups(description, [name for rows in listed.values() for name in rows]))
     owners = zip(names, groups(description, names), strict=True)
-    pool = [name for name, group in owners if group not in taken]
+    pool = [name for name, group in owners if group not in listed_groups]
     test = shares.get("test", 0.0 if splits else TEST_SHARE)
     where = str(description.path)
     part = hashed_split(
@@ -119,13 +119,13 @@ def groups(description: Description, names: Sequence[str]) -> list[str]:
         raise ConfigError(
             f"{description.at('group')}: is no regular expression ({error})"
         ) from None
-    found = []
+    group_names = []
     for name in names:
         match = expression.search(name)
         if match is None:
             raise DataError(f"{description.at('group')}: does not match the sample {name!r}")
-        found.append(match[1] if expression.groups else match[0])
-    return found
+        group_names.append(match[1] if expression.groups else match[0])
+    return group_names
 
 
 def _name_of(text: str, description: Description, names: set[str]) -> str:
@@ -134,8 +134,8 @@ def _name_of(text: str, description: Description, names: set[str]) -> str:
         if name in names:
             return name
     for pattern in description.patterns.values():
-        if (found := pattern.name_of(name)) in names:
-            return found
+        if (sample := pattern.name_of(name)) in names:
+            return sample
     raise DataError(_no_sample(description, name, names))
 
 

@@ -39,20 +39,22 @@ def choose_mapping(
     if classes is None:
         return mapping40(folder, labels)
     count = classes if isinstance(classes, int) else len(classes)
-    found = {labels: Mapping894((), np.arange(labels + 1), folder / LABELED)}
+    mappings = {labels: Mapping894((), np.arange(labels + 1), folder / LABELED)}
     if count != labels:
         for mapping in _offered(folder, labels, count):
-            found.setdefault(len(mapping.names), mapping)
-            if count in found:
+            mappings.setdefault(len(mapping.names), mapping)
+            if count in mappings:
                 break
-    if count not in found:
-        there = ", ".join(str(number) for number in sorted(found))
+    if count not in mappings:
+        there = ", ".join(str(number) for number in sorted(mappings))
         raise DataError(
             f"{folder}: no mapping to {count} classes; there are {there} "
             f"({MAPPING40}: 40, {' or '.join(MAPPINGS13)}: 13)"
         )
-    given = (found[count].names or names()) if isinstance(classes, int) else map(str, classes)
-    return Mapping894(tuple(given), found[count].table, found[count].path)
+    class_names = (
+        (mappings[count].names or names()) if isinstance(classes, int) else map(str, classes)
+    )
+    return Mapping894(tuple(class_names), mappings[count].table, mappings[count].path)
 
 
 def _offered(folder: Path, labels: int, count: int) -> Iterator[Mapping894]:
@@ -68,9 +70,9 @@ def mapping40(folder: Path, labels: int) -> Mapping894:
     return _plain_mapping(matfiles.load_v5(folder / MAPPING40, ("mapClass", "className")), labels)
 
 
-def _plain_mapping(found: matfiles.Variables, labels: int) -> Mapping894:
-    names, values = found.texts("className"), found.integers("mapClass")
-    return _mapping(found.path, names, values, "mapClass", labels)
+def _plain_mapping(variables: matfiles.Variables, labels: int) -> Mapping894:
+    names, values = variables.texts("className"), variables.integers("mapClass")
+    return _mapping(variables.path, names, values, "mapClass", labels)
 
 
 def mapping13(folder: Path, labels: int) -> Mapping894 | None:
@@ -78,10 +80,10 @@ def mapping13(folder: Path, labels: int) -> Mapping894 | None:
     path = next((folder / name for name in MAPPINGS13 if (folder / name).is_file()), None)
     if path is None:
         return None
-    found = matfiles.load_v5(path, ("mapClass", "className", "classMapping13"))
-    if "mapClass" in found:
-        return _plain_mapping(found, labels)
-    struct = found["classMapping13"].ravel()
+    variables = matfiles.load_v5(path, ("mapClass", "className", "classMapping13"))
+    if "mapClass" in variables:
+        return _plain_mapping(variables, labels)
+    struct = variables["classMapping13"].ravel()
     fields = struct.dtype.names or ()
     if len(struct) != 1 or "labels13" not in fields or len(fields) != 2:
         raise DataError(f"{path}: classMapping13 is no struct of labels13 and the class names")

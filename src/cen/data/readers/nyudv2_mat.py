@@ -190,8 +190,10 @@ def _survey(path: Path, depth: str) -> tuple[tuple[int, int], list[str], int]:
 
 def _numbers(path: Path, split: Split, count: int) -> list[int]:
     """Numbers, from 1, of the images of an official split."""
-    found = matfiles.load_v5(path, ("trainNdxs", "testNdxs"))
-    both: dict[str, list[int]] = {n: found.integers(n).tolist() for n in ("trainNdxs", "testNdxs")}
+    variables = matfiles.load_v5(path, ("trainNdxs", "testNdxs"))
+    both: dict[str, list[int]] = {
+        n: variables.integers(n).tolist() for n in ("trainNdxs", "testNdxs")
+    }
     for name, numbers in both.items():
         if wrong := [number for number in numbers if not 1 <= number <= count]:
             raise DataError(f"{path}: {name} names image {wrong[0]}, but there are 1..{count}")
@@ -203,11 +205,11 @@ def _intrinsics(
     folder: Path, described: Mapping[str, Any], size: tuple[int, int], crop: bool
 ) -> NDArray[np.float64] | None:
     """Of dataset.yaml if it has them, else the Kinect's for frames of its size."""
-    given = described.get("intrinsics", KINECT if size == FRAME else None)
-    if given is None:
+    intrinsics = described.get("intrinsics", KINECT if size == FRAME else None)
+    if intrinsics is None:
         return None
     try:
-        matrix = as_intrinsics(given)
+        matrix = as_intrinsics(intrinsics)
     except DataError as error:
         raise DataError(f"{folder / 'dataset.yaml'}: {error}") from None
     if crop:

@@ -19,11 +19,11 @@ def official_list(folder: Path, split: Split) -> dict[str, str]:
         DataError: a list is missing or empty, a name leaves the folder, or is listed twice.
     """
     seen: dict[str, str] = {}
-    found: dict[Split, dict[str, str]] = {}
+    names_by_split: dict[Split, dict[str, str]] = {}
     for other in SPLITS:
-        found[other] = listed_samples(folder / f"{FILES[other]}.txt", _name, seen)
-        seen |= found[other]
-    return found[split]
+        names_by_split[other] = listed_samples(folder / f"{FILES[other]}.txt", _name, seen)
+        seen |= names_by_split[other]
+    return names_by_split[split]
 
 
 def _name(line: str) -> str:

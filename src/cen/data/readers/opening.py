@@ -24,8 +24,8 @@ def reader(layout: str) -> type[AlignedDataset]:
     """The reader of a layout."""
     check_layout(layout)
     module, _, name = LAYOUTS[layout].rpartition(".")
-    found: type[AlignedDataset] = getattr(import_module(module), name)
-    return found
+    dataset_class: type[AlignedDataset] = getattr(import_module(module), name)
+    return dataset_class
 
 
 def reader_options(layout: str) -> dict[str, Any]:
@@ -87,24 +87,26 @@ def _opened(
     return reader(layout)(root, split, {}, {}, **options, **common)
 
 
-def described(dataset: AlignedDataset, wanted: FieldOptions, key: str) -> dict[str, Modality]:
+def described(
+    dataset: AlignedDataset, field_options: FieldOptions, key: str
+) -> dict[str, Modality]:
     """The modalities wanted: what the data set says of them, overruled by what the user says."""
     fields, root = dataset.fields, dataset.root
-    made = {}
-    for name, given in wanted.items():
+    modalities = {}
+    for name, options in field_options.items():
         if name not in fields:
             # What is said of an input is one key, that it is one another.
             raise dataset.no_field(name, "model.inputs" if key == "data.modalities" else key)
-        own = {option: value for option, value in given.items() if value is not None}
+        own = {option: value for option, value in options.items() if value is not None}
         published = dict(fields[name])
         if own.get("kind", published.get("kind", "image")) != published.get("kind", "image"):
             published = {}  # what is said of a depth means nothing to an image
         try:
-            made[name] = Modality.of(**{**published, **own})
+            modalities[name] = Modality.of(**{**published, **own})
         except (ConfigError, TypeError) as error:
             _check_published(root, name, published)
             raise ConfigError(f"{key}.{name}: {error}") from None
-    return made
+    return modalities
 
 
 def _check_published(root: Path, name: str, published: Mapping[str, Any]) -> None:
@@ -169,10 +171,10 @@ class DatasetRecipe:
         names: Iterable[str] = self.fields or [name for name in usual if name in dataset.fields]
         if self.fields == ("all",):
             names = dataset.fields
-        given = {**(self.outputs or {}), **(self.inputs or {}), **self.given}
-        wanted: tuple[dict[str, Any], dict[str, Any]] = ({}, {})
+        field_options = {**(self.outputs or {}), **(self.inputs or {}), **self.given}
+        inputs_and_outputs: tuple[dict[str, Any], dict[str, Any]] = ({}, {})
         for name in names:
             kind = dataset.fields.get(name, {}).get("kind", "image")
             true = name in dataset.usual_targets or KINDS[kind].classes
-            wanted[true][name] = given.get(name, {})
-        return wanted
+            inputs_and_outputs[true][name] = field_options.get(name, {})
+        return inputs_and_outputs

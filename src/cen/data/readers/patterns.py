@@ -74,19 +74,19 @@ class Pattern:
     def find(self, root: Path, split: str | None = None) -> dict[str, str]:
         """The files that match, as paths below the root, by the name of their sample."""
         expression = self._expression(split and composed(split))
-        found: dict[str, str] = {}
+        files: dict[str, str] = {}
         for file in _walk(root, existing(root, self.folder(split))):
             match = expression.fullmatch(composed(file))
             if match is None:
                 continue
             name = match["id"]
-            if name in found:
+            if name in files:
                 raise DataError(
-                    f"{self.where}: {found[name]} and {file} are both sample "
+                    f"{self.where}: {files[name]} and {file} are both sample "
                     f"{name!r} of pattern {self.text}; make it narrower"
                 )
-            found[name] = file
-        return found
+            files[name] = file
+        return files
 
     def path_of(self, name: str, split: str | None = None) -> str:
         """What the file of a sample would be called."""

@@ -76,11 +76,11 @@ class RoomsLayout(AlignedDataset):
     ) -> None:
         """Chooses the scenes; see the class for the options."""
         chosen = label_set(labels)
-        wanted = classes if isinstance(classes, int) or classes is None else len(classes)
-        if wanted not in (None, len(chosen.classes)):
+        class_count = classes if isinstance(classes, int) or classes is None else len(classes)
+        if class_count not in (None, len(chosen.classes)):
             raise ConfigError(
-                f"data.classes: {wanted}, but this label set of Rooms has {len(chosen.classes)} "
-                "classes; leave data.classes out"
+                f"data.classes: {class_count}, but this label set of Rooms has "
+                f"{len(chosen.classes)} classes; leave data.classes out"
             )
         for name in annotated or {}:
             if name not in FIELDS:
@@ -135,8 +135,8 @@ class RoomsLayout(AlignedDataset):
         """Renders all fields that are read of a scene at once; hands out one."""
         number = self.frames[index].number
         if field not in self._kept.get(number, {}):
-            wanted = {**self.targets, **self.modalities, field: None}
-            domains = {name: self.labels_of if name == _LABELS else name for name in wanted}
+            fields = {**self.targets, **self.modalities, field: None}
+            domains = {name: self.labels_of if name == _LABELS else name for name in fields}
             scene = scene_index(self._part, number)
             rendered = render_scene(self.scenes, scene, self.size, set(domains.values()))
             for picture in rendered.values():

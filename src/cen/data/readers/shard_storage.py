@@ -113,8 +113,8 @@ class Store:
         filesystem, _ = self._open("")
         paths = [self._open(name)[1] for name in names]
         starts, stops = [start for start, _ in ranges], [stop for _, stop in ranges]
-        found: list[Any] = filesystem.cat_ranges(paths, starts, stops, on_error="return")
-        return found
+        contents: list[Any] = filesystem.cat_ranges(paths, starts, stops, on_error="return")
+        return contents
 
     def _open(self, name: str) -> tuple[Any, str]:
         """The file system and the path in it. fsspec keeps one per process, also after a fork."""
@@ -140,5 +140,5 @@ def npy_array(file: InMemoryFile) -> NDArray[Any]:
 
 
 def _reason(error: BaseException) -> str:
-    told = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return told or type(error).__name__
+    message = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return message or type(error).__name__

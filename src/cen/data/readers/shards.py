@@ -222,10 +222,10 @@ class Shards(AlignedDataset):
         if self._index is None:
             name = f"{self.split}/{INDEX}"
             table = self.store.array(name)
-            wanted = (self.length, len(self._columns), 2)
-            if table.shape != wanted or table.dtype != np.uint32:
+            expected = (self.length, len(self._columns), 2)
+            if table.shape != expected or table.dtype != np.uint32:
                 raise DataError(
-                    f"{self.store.path(name)}: has shape {table.shape}, not {wanted}; it belongs "
+                    f"{self.store.path(name)}: has shape {table.shape}, not {expected}; it belongs "
                     "to other shards"
                 )
             self._index = table
@@ -238,12 +238,12 @@ class Shards(AlignedDataset):
 
     def _fetch(self, indices: Sequence[int]) -> None:
         """Reads all that some samples need."""
-        wanted = [
+        members = [
             (index, name)
             for index in dict.fromkeys(indices)
             for name in dict.fromkeys((ABOUT, *self.modalities, *self.annotated(index)))
         ]
-        self._held = self._ranges(wanted)
+        self._held = self._ranges(members)
 
     def _ranges(self, members: Sequence[Member]) -> dict[Member, InMemoryFile]:
         table = self._table()
@@ -297,14 +297,14 @@ def _warn_of_normals(description: Mapping[str, Any], place: object) -> None:
 
 
 def _check_classes(
-    given: int | Sequence[str] | None, labels: Mapping[str, Classes], store: Store
+    classes: int | Sequence[str] | None, labels: Mapping[str, Classes], store: Store
 ) -> None:
     """Refuses classes that are not those of the shards."""
-    names = {known.names for known in labels.values()}
+    names = {field_classes.names for field_classes in labels.values()}
     wrong = (
-        all(len(known) != given for known in names)
-        if isinstance(given, int)
-        else given is not None and tuple(given) not in names
+        all(len(class_names) != classes for class_names in names)
+        if isinstance(classes, int)
+        else classes is not None and tuple(classes) not in names
     )
     if wrong:
         raise DataError(
@@ -321,7 +321,7 @@ def _unwrapped(content: bytes, field: str, place: str) -> InMemoryFile:
         raise DataError(f"{place}: no file where its index says one is ({error})") from error
     if not header.isreg():
         raise DataError(f"{place}: {header.name!r} is a link or a device, no file")
-    found = header.name.rpartition("/")[2].partition(".")[2]
-    if found.partition(".")[0] != field or header.size != len(content) - HEADER:
+    extension = header.name.rpartition("/")[2].partition(".")[2]
+    if extension.partition(".")[0] != field or header.size != len(content) - HEADER:
         raise DataError(f"{place}: holds {header.name!r} where its index says {field} is")
     return InMemoryFile(f"{place}: {header.name}", np.frombuffer(content, np.uint8, offset=HEADER))

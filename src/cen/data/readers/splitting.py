@@ -64,9 +64,9 @@ def cut_validation(
     """
     if not 0.0 <= share < 1.0:
         raise DataError(f"validation: {share} is no share of {where}, 0 <= share < 1")
-    wanted = round(share * len(groups))
+    quota = round(share * len(groups))
     grouped = len(set(groups)) < len(groups)
-    held = _whole_groups(groups, wanted) if grouped else _blocks(len(groups), wanted)
+    held = _whole_groups(groups, quota) if grouped else _blocks(len(groups), quota)
     part = np.flatnonzero(held == (split == "validation")).tolist()
     if not part:
         unit = f"{len(set(groups))} scenes" if grouped else f"{len(groups)} lines"
@@ -74,8 +74,8 @@ def cut_validation(
     return [int(index) for index in part]
 
 
-def _whole_groups(groups: Sequence[str], wanted: int) -> NDArray[np.bool_]:
-    """Evenly spaced whole groups with ``wanted`` samples in all, or as close as they come."""
+def _whole_groups(groups: Sequence[str], quota: int) -> NDArray[np.bool_]:
+    """Evenly spaced whole groups with ``quota`` samples in all, or as close as they come."""
     names, member, counts = np.unique(np.array(groups), return_inverse=True, return_counts=True)
     held = np.zeros(len(names), dtype=bool)
     # Bit-reversed order spreads any number of groups over the sorted names.
@@ -84,23 +84,23 @@ def _whole_groups(groups: Sequence[str], wanted: int) -> NDArray[np.bool_]:
     total = 0
     for group in order[::-1]:
         # A tie is held out: of few frames a validation split rather than none.
-        if abs(total + int(counts[group]) - wanted) <= abs(total - wanted):
+        if abs(total + int(counts[group]) - quota) <= abs(total - quota):
             held[group] = True
             total += int(counts[group])
     return np.asarray(held[member])
 
 
-def _blocks(length: int, wanted: int) -> NDArray[np.bool_]:
+def _blocks(length: int, quota: int) -> NDArray[np.bool_]:
     """Up to five contiguous blocks, evenly spaced."""
     held = np.zeros(length, dtype=bool)
-    blocks = min(_BLOCKS, wanted)
+    blocks = min(_BLOCKS, quota)
     end = 0
     for block in range(blocks):
-        done = wanted * block // blocks
-        size = wanted * (block + 1) // blocks - done
+        done = quota * block // blocks
+        size = quota * (block + 1) // blocks - done
         centre = (2 * block + 1) * length // (2 * blocks)
         # Where nearly all is held out, rounding must push no block into the next or over the end.
-        first = max(end, min(centre - size // 2, length - (wanted - done)))
+        first = max(end, min(centre - size // 2, length - (quota - done)))
         end = first + size
         held[first:end] = True
     return held

@@ -156,10 +156,12 @@ class SUNRGBD(AlignedDataset):
         lacks = {index: lost for index in range(len(self)) if (lost := self._lost(index))}
         if not lacks:
             return
-        told = "; ".join(f"{self.place(i)} has no {', '.join(lacks[i])}" for i in list(lacks)[:3])
+        examples = "; ".join(
+            f"{self.place(i)} has no {', '.join(lacks[i])}" for i in list(lacks)[:3]
+        )
         text = (
             f"{self.root / ALLSPLIT}: {len(lacks)} of {len(self)} frames of the {self.split} split "
-            f"lack files: {told}{' ...' if len(lacks) > 3 else ''}"
+            f"lack files: {examples}{' ...' if len(lacks) > 3 else ''}"
         )
         if len(lacks) == len(self):
             raise DataError(f"{text}; nothing is left of this split")
@@ -193,20 +195,24 @@ class SUNRGBD(AlignedDataset):
         """Reads one picture of a frame."""
         path = self.files(index)[field]
         if field == "segmentation":
-            found = (
+            labels = (
                 self._by_name(path)
                 if self._by_frame
                 else frame_labels(path, self.frames[index].number)
             )
-            return self._classes_of(path, found)
+            return self._classes_of(path, labels)
         if not path.is_file():
             raise DataError(f"{path}: no such file, or several; a frame has one picture there")
         return modality.read(path)
 
     def _by_name(self, path: Path) -> NDArray[np.int64]:
         """Labels of a frame's own seg.mat, in the numbers of seg37list; 0 for other names."""
-        found = matfiles.load_v5(path, ("names", "seglabel"))
-        names, values, flat = found.texts("names"), found["seglabel"], found.integers("seglabel")
+        variables = matfiles.load_v5(path, ("names", "seglabel"))
+        names, values, flat = (
+            variables.texts("names"),
+            variables["seglabel"],
+            variables.integers("seglabel"),
+        )
         if values.ndim != 2 or flat.min() < 0 or flat.max() > len(names):
             raise DataError(f"{path}: seglabel is no picture of numbers 0..{len(names)}")
         table = np.array([0, *(self._label_of.get(_plain(name), 0) for name in names)])
@@ -254,11 +260,11 @@ def _plain(name: str) -> str:
 
 def _only_picture(folder: Path, pattern: str) -> Path:
     try:
-        found = [
+        pictures = [
             entry
             for entry in folder.iterdir()
             if entry.suffix.lower() in _PICTURES and not entry.name.startswith(".")
         ]
     except OSError:
-        found = []
-    return found[0] if len(found) == 1 else folder / pattern
+        pictures = []
+    return pictures[0] if len(pictures) == 1 else folder / pattern

@@ -24,10 +24,10 @@ _BLOCK = 50
 
 def read_split(path: Path, split: Split) -> list[str]:
     """Folders of the frames of an official split, below SUNRGBD."""
-    found = matfiles.load_v5(path, ("alltrain", "alltest"))
+    variables = matfiles.load_v5(path, ("alltrain", "alltest"))
     both = {}
     for name in ("alltrain", "alltest"):
-        both[name] = [_relative(path, name, entry) for entry in found.texts(name)]
+        both[name] = [_relative(path, name, entry) for entry in variables.texts(name)]
         if not both[name]:
             raise DataError(f"{path}: {name} is empty")
     check_apart(path, both, "a frame")

@@ -178,11 +178,11 @@ class Taskonomy(AlignedDataset):
 
     def check_files(self) -> None:
         """Chooses the frames of this split: those with all files of the fields that are read."""
-        wanted = list({**self.modalities, **self.targets})
-        if not wanted:
+        field_names = list({**self.modalities, **self.targets})
+        if not field_names:
             return
         if self._lists is None or isinstance(self._lists, str):
-            self._keys = self._by_group(self._complete(wanted), self._lists)
+            self._keys = self._by_group(self._complete(field_names), self._lists)
             return
         self._keys = self._by_list(self._lists)
         super().check_files()
@@ -203,8 +203,8 @@ class Taskonomy(AlignedDataset):
         """``intrinsics`` where an encoding asks for them and the frame has ``point_info``."""
         if not any(m.encoded_by.camera for m in self.modalities.values()):
             return {}
-        found = self.camera(index)
-        return {} if found is None else {INTRINSICS: found}
+        intrinsics = self.camera(index)
+        return {} if intrinsics is None else {INTRINSICS: intrinsics}
 
     def _by_group(self, keys: NDArray[np.int64], table: str | None) -> NDArray[np.int64]:
         """The frames of this split where buildings or points are split."""
@@ -221,15 +221,15 @@ class Taskonomy(AlignedDataset):
 
     def _by_list(self, lists: Mapping[str, str]) -> NDArray[np.int64]:
         """The frames of this split where lists name frames."""
-        found, self._places = listed_frames(lists, self._frames)
-        if self.split in found and (self.split != "train" or "validation" in found):
-            return found[self.split]
-        keys = found["train"]
+        keys_by_split, self._places = listed_frames(lists, self._frames)
+        if self.split in keys_by_split and (self.split != "train" or "validation" in keys_by_split):
+            return keys_by_split[self.split]
+        keys = keys_by_split["train"]
         return keys[self.cut(self._frames.groups(keys), str(self.root / lists["train"]))]
 
-    def _complete(self, wanted: Sequence[str]) -> NDArray[np.int64]:
+    def _complete(self, field_names: Sequence[str]) -> NDArray[np.int64]:
         """Frames that have all the wanted files, with a warning that names some of the others."""
-        there = {name: self._frames.keys(name) for name in wanted}
+        there = {name: self._frames.keys(name) for name in field_names}
         every: NDArray[np.int64] = reduce(np.union1d, there.values())
         targets = [there[name] for name in self.targets]
         needed = [there[name] for name in self.modalities]
@@ -241,13 +241,13 @@ class Taskonomy(AlignedDataset):
             raise DataError(f"{self.root}: no frame has all of the files wanted; found {counts}")
         lost = np.setdiff1d(every, both)
         if len(lost):
-            told = []
+            examples = []
             for key in lost[:3].tolist():
                 lacks = ", ".join(name for name, keys in there.items() if key not in keys)
-                told.append(f"{self._frames.name(key)} has no {lacks}")
+                examples.append(f"{self._frames.name(key)} has no {lacks}")
             warnings.warn(
                 f"{self.root}: {len(lost)} of {len(every)} frames lack files and are left out: "
-                f"{'; '.join(told)}{' ...' if len(lost) > 3 else ''}",
+                f"{'; '.join(examples)}{' ...' if len(lost) > 3 else ''}",
                 CenWarning,
                 stacklevel=4,
             )

@@ -89,13 +89,13 @@ class Frames:
     def keys(self, domain: str) -> NDArray[np.int64]:
         """The frames that a domain has files of, sorted."""
         suffix = self.suffixes.get(domain, domain)
-        found = [
+        frame_keys = [
             self._key(number, int(match[1]), int(match[2]))
             for number, building in enumerate(self.buildings)
             for match in _matches(self._folder(domain, building))
             if match[3] == suffix
         ]
-        return np.sort(np.array(found, dtype=np.int64))
+        return np.sort(np.array(frame_keys, dtype=np.int64))
 
     def _key(self, building: int, point: int, view: int) -> int:
         if point >= 1 << _POINT_BITS or view >= 1 << _VIEW_BITS:
@@ -159,7 +159,7 @@ def picture_size(path: Path) -> tuple[int, int]:
 def _by_building(root: Path, folders: Collection[str], domain_names: Iterable[str]) -> Frames:
     inside = {name: _folders(root / name) for name in sorted(folders)}
     domains = tuple(
-        name for name in domain_names if any(name in found for found in inside.values())
+        name for name in domain_names if any(name in subfolders for subfolders in inside.values())
     )
     if not domains:
         there = ", ".join(sorted(folders)[:8]) or "no folders"
@@ -167,7 +167,9 @@ def _by_building(root: Path, folders: Collection[str], domain_names: Iterable[st
             f"{root}: no folder of a Taskonomy domain such as rgb, at the top or below buildings; "
             f"there are {there}"
         )
-    buildings = tuple(name for name, found in inside.items() if any(d in found for d in domains))
+    buildings = tuple(
+        name for name, subfolders in inside.items() if any(d in subfolders for d in domains)
+    )
     return _frames(root, buildings, domains, "{building}/{domain}/{file}")
 
 

@@ -45,14 +45,14 @@ def listed_frames(
                 f"{', '.join(_SPLITS)}"
             )
     places: dict[int, str] = {}
-    found = {}
+    keys_by_split = {}
     for name in _SPLITS:
         if name in lists:
             key_of = partial(_key, frames=frames)
             own = listed_samples(frames.root / lists[name], key_of, places)
             places |= own
-            found[name] = np.array(list(own), dtype=np.int64)
-    return found, places
+            keys_by_split[name] = np.array(list(own), dtype=np.int64)
+    return keys_by_split, places
 
 
 def building_splits(path: Path, buildings: tuple[str, ...]) -> dict[str, str]:
@@ -68,8 +68,8 @@ def building_splits(path: Path, buildings: tuple[str, ...]) -> dict[str, str]:
     }
     splits = {name: named[name.lower()] for name in buildings if name.lower() in named}
     if not splits:
-        told = ", ".join(buildings[:3]) if buildings != ("",) else "the data have none by name"
-        raise DataError(f"{path}: names none of the buildings ({told})")
+        examples = ", ".join(buildings[:3]) if buildings != ("",) else "the data have none by name"
+        raise DataError(f"{path}: names none of the buildings ({examples})")
     return splits
 
 

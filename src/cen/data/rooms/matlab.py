@@ -60,10 +60,10 @@ class Mat73:
             An ``h5py.Dataset``.
         """
         # A frame is a chunk, so that one is read without its neighbours.
-        made = self._file.create_dataset(
+        dataset = self._file.create_dataset(
             name, tuple(shape), dtype, chunks=(1, *shape[1:]), compression="gzip"
         )
-        return _classed(made)
+        return _classed(dataset)
 
     def reference(self, values: NDArray[Any], matlab_class: str | None = None) -> Any:
         """Puts an array among those that cells refer to.
@@ -73,15 +73,15 @@ class Mat73:
         """
         refs = self._file.require_group("#refs#")
         options = {"compression": "gzip"} if values.size > 1024 else {}
-        made = refs.create_dataset(f"r{self._made}", data=values.T, **options)
+        dataset = refs.create_dataset(f"r{self._made}", data=values.T, **options)
         self._made += 1
-        return _classed(made, matlab_class).ref
+        return _classed(dataset, matlab_class).ref
 
     def cell(self, name: str, texts: Sequence[str]) -> None:
         """Writes a cell array, N x 1 to MATLAB, of texts."""
         codes = [np.array([[ord(letter) for letter in text]], np.uint16) for text in texts]
-        made = self._references(self._file, name, [self.reference(c, "char") for c in codes], True)
-        made.attrs["MATLAB_class"] = np.bytes_("cell")
+        cells = self._references(self._file, name, [self.reference(c, "char") for c in codes], True)
+        cells.attrs["MATLAB_class"] = np.bytes_("cell")
 
     def struct_array(self, name: str, fields: Mapping[str, Sequence[Any]]) -> None:
         """Writes a 1 x N struct array whose fields are lists of references."""
@@ -112,9 +112,9 @@ def create_v73(path: Path) -> Iterator[Mat73]:
         opened.write(header.ljust(_BLOCK, b"\0"))
 
 
-def _classed(made: Any, matlab_class: str | None = None) -> Any:
-    name = made.dtype.name
-    made.attrs["MATLAB_class"] = np.bytes_(matlab_class or _CLASSES.get(name, name))
+def _classed(dataset: Any, matlab_class: str | None = None) -> Any:
+    name = dataset.dtype.name
+    dataset.attrs["MATLAB_class"] = np.bytes_(matlab_class or _CLASSES.get(name, name))
     if matlab_class == "char":
-        made.attrs["MATLAB_int_decode"] = np.int32(2)
-    return made
+        dataset.attrs["MATLAB_int_decode"] = np.int32(2)
+    return dataset

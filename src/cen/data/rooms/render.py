@@ -56,8 +56,8 @@ def render_scene(
     Raises:
         ValueError: a negative seed or index, a size below 16, an unknown domain.
     """
-    wanted = set(DOMAINS if domains is None else domains)
-    if unknown := wanted - set(DOMAINS):
+    requested_domains = set(DOMAINS if domains is None else domains)
+    if unknown := requested_domains - set(DOMAINS):
         raise ValueError(f"no domain {sorted(unknown)[0]!r}; Rooms has {', '.join(DOMAINS)}")
     if seed < 0 or index < 0:
         raise ValueError(f"seed and index must not be negative, got {seed} and {index}")
@@ -69,7 +69,7 @@ def render_scene(
     return {
         name: domain(picture, distance if name == "depth" else colour)
         for name, domain in DOMAINS.items()
-        if name in wanted
+        if name in requested_domains
     }
 
 

@@ -98,8 +98,8 @@ def _already_there(plan: Plan) -> bool:
         path = plan.root / name
         if not path.is_file():
             continue
-        found = _load(path)
-        if _covers(found, plan.description()):
+        document = _load(path)
+        if _covers(document, plan.description()):
             return name == "dataset.yaml"
         raise DataError(
             f"{path}: the folder holds another data set; choose another folder or delete this one"
@@ -107,13 +107,13 @@ def _already_there(plan: Plan) -> bool:
     raise DataError(f"{plan.root}: holds files of something else; choose another or a new folder")
 
 
-def _covers(found: Any, description: dict[str, Any]) -> bool:
+def _covers(document: Any, description: dict[str, Any]) -> bool:
     """Whether a dataset.yaml says all of this, and perhaps more."""
-    if not isinstance(found, dict):
+    if not isinstance(document, dict):
         return False
     # Some layouts have keys of their own there and say under this one what they are.
-    said = found.get("about", found)
-    return isinstance(said, dict) and description.items() <= said.items()
+    about = document.get("about", document)
+    return isinstance(about, dict) and description.items() <= about.items()
 
 
 def _load(path: Path) -> Any:

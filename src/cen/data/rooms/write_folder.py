@@ -52,8 +52,8 @@ def write(plan: Plan) -> dict[str, Any]:
     }
 
 
-def _field(domain: str, suffix: str, **said: Any) -> dict[str, Any]:
-    return {"pattern": f"{domain}/{{id}}.{suffix}", **said}
+def _field(domain: str, suffix: str, **options: Any) -> dict[str, Any]:
+    return {"pattern": f"{domain}/{{id}}.{suffix}", **options}
 
 
 def _label(name: str) -> dict[str, Any]:

@@ -64,9 +64,9 @@ def write(plan: Plan) -> dict[str, Any]:
 
 def file_label(label: NDArray[Any], number: int, classes: int) -> NDArray[np.uint16]:
     """Labels 1..894 of the file for classes 0.. of image ``number``: each image uses others."""
-    known = label < classes
+    is_labelled = label < classes
     spread = number % (LABELS // classes)
-    return np.where(known, label + 1 + classes * spread, 0).astype(np.uint16)
+    return np.where(is_labelled, label + 1 + classes * spread, 0).astype(np.uint16)
 
 
 def _mixed(plan: Plan) -> list[Scene]:
@@ -107,11 +107,11 @@ def _frame(rendered: Rendered, labels: str, number: int, classes: int) -> dict[s
 
 def _instances(labels: NDArray[Any], classes: int) -> NDArray[np.uint8]:
     """Numbers from 1 of the connected pieces of every class."""
-    made = np.zeros(labels.shape, dtype=np.int32)
+    instances = np.zeros(labels.shape, dtype=np.int32)
     for label in range(classes):
         _, pieces = cv2.connectedComponents((labels == label).astype(np.uint8))
-        made += pieces
-    return np.minimum(made, 255).astype(np.uint8)
+        instances += pieces
+    return np.minimum(instances, 255).astype(np.uint8)
 
 
 def _texts(file: Mat73, order: list[Scene], classes: tuple[str, ...]) -> None:

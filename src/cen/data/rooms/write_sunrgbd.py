@@ -93,8 +93,8 @@ def _intrinsics(plan: Plan, scene: Scene) -> NDArray[np.float64]:
 
 
 def _file_labels(labels: NDArray[Any], plan: Plan) -> NDArray[np.uint8]:
-    known = labels < len(label_set(plan.labels).classes)
-    return np.where(known, labels + 1, 0).astype(np.uint8)
+    is_labelled = labels < len(label_set(plan.labels).classes)
+    return np.where(is_labelled, labels + 1, 0).astype(np.uint8)
 
 
 def _rotated(metres: NDArray[Any]) -> NDArray[np.uint16]:
@@ -115,11 +115,11 @@ def _jpeg(rgb: NDArray[Any]) -> bytes:
 def _meta(plan: Plan, order: list[Scene]) -> NDArray[Any]:
     """The struct array of all frames, with those of its fields that tell where they are."""
     fields = ("sequenceName", "depthpath", "rgbpath", "depthname", "rgbname", "sensorType", "K")
-    made = np.zeros((1, len(order)), dtype=[(name, object) for name in fields])
+    frames = np.zeros((1, len(order)), dtype=[(name, object) for name in fields])
     for index, scene in enumerate(order):
         folder, picture = _folder(scene), f"{scene.name}.jpg"
         depth = f"{scene.name}.png"
-        made[0, index] = (
+        frames[0, index] = (
             f"SUNRGBD/{folder}",
             f"{_AUTHORS}/{folder}/depth_bfx/{depth}",
             f"{_AUTHORS}/{folder}/image/{picture}",
@@ -128,4 +128,4 @@ def _meta(plan: Plan, order: list[Scene]) -> NDArray[Any]:
             folder.split("/")[0],
             _intrinsics(plan, scene),
         )
-    return made
+    return frames

@@ -147,7 +147,7 @@ def check_data(
         report.findings += _summarised(facts, split, source.root)
         if source.layout == "folder":  # others are split as whoever published them says
             doubt(_judge_size(facts, split))
-        report.classes = {name: known.names for name, known in dataset.labels.items()}
+        report.classes = {name: classes.names for name, classes in dataset.labels.items()}
         report.axes |= _axes(dataset)
         report.ignore_index = dataset.ignore_index
     doubt(_judge_closed(closed))
@@ -174,8 +174,8 @@ def _judge_whole(
         for text in judged(name, report.axes.get(name, USUAL_AXES), normals):
             yield Doubt("normal", text, "error")
     for name, depth in report.total.depth.items():
-        if (found := unit_doubt(name, report.units[name], depth.medians)) is not None:
-            yield Doubt("unit", found.text, "error" if found.severe else "note")
+        if (doubt := unit_doubt(name, report.units[name], depth.medians)) is not None:
+            yield Doubt("unit", doubt.text, "error" if doubt.severe else "note")
 
 
 def _summarised(facts: Facts, split: str, root: str) -> list[Finding]:
@@ -220,9 +220,9 @@ def _judge_labels(dataset: AlignedDataset, report: Report) -> Iterator[Doubt]:
         for text in doubts(dataset, name, counts, "the training split"):
             yield Doubt("label", text, "error", "train")
         pixels, stored = report.total.labels.get(name, Counter()), report.total.beside[name]
-        told = half_declared_doubt(dataset, name, stored, pixels.total(), "all splits")
-        if told is not None:
-            yield Doubt("label", told)
+        doubt = half_declared_doubt(dataset, name, stored, pixels.total(), "all splits")
+        if doubt is not None:
+            yield Doubt("label", doubt)
         if name in report.total.outlines and blurred(*report.total.outlines[name].tolist()):
             text = (
                 f"{name}: of many outlines the pixel in between has a class between those of both "
@@ -264,8 +264,8 @@ def _judge_grey(report: Report) -> Iterator[Doubt]:
     """Files with fewer bands than are read of them."""
     for name, count in report.total.grey.items():
         if count:
-            found = {split: facts.grey[name] for split, facts in report.splits.items()}
-            where = ", ".join(f"{split} {grey}" for split, grey in found.items() if grey)
+            grey_counts = {split: facts.grey[name] for split, facts in report.splits.items()}
+            where = ", ".join(f"{split} {grey}" for split, grey in grey_counts.items() if grey)
             text = f"{count} of {report.total.samples} pictures are grey, read as three channels"
             yield Doubt("values", f"{name}: {text} ({where})")
 

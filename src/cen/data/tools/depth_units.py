@@ -112,13 +112,13 @@ def warn_of_depth(dataset: AlignedDataset, check: str) -> None:
         frames = list(some_frames(dataset, name, modality))
         measured = (frame[np.isfinite(frame)] for _, frame in frames)
         medians = [float(np.median(values)) for values in measured if values.size]
-        found, told = unit_doubt(name, modality.unit_or_one, medians), []
-        if found is not None and found.severe:
-            told.append(f"{found.text}.")
+        doubt, messages = unit_doubt(name, modality.unit_or_one, medians), []
+        if doubt is not None and doubt.severe:
+            messages.append(f"{doubt.text}.")
         files = [dataset.files(index).get(name) for index, _ in frames]
         if files and all(file is not None and has_8_bits(file) for file in files):
-            told.append(f"{name}: its files have {eight_bits(modality.unit_or_one)}")
-        for text in told:
+            messages.append(f"{name}: its files have {eight_bits(modality.unit_or_one)}")
+        for text in messages:
             warnings.warn(f"{text} {READ_ALL}{check}", CenWarning, stacklevel=3)
 
 
@@ -135,7 +135,7 @@ def likely_units(stored: float) -> list[float]:
 
 
 def _named(unit: float) -> str:
-    near = [name for known, name in UNITS.items() if abs(known / unit - 1) < 1e-3]
+    near = [name for metres, name in UNITS.items() if abs(metres / unit - 1) < 1e-3]
     return near[0] if near else f"{unit:g} m"
 
 

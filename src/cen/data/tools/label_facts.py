@@ -102,8 +102,8 @@ def warn_of_labels(dataset: AlignedDataset, check: str, seconds: float = _SECOND
         where = "the training split"
         if looked < len(dataset):
             where = f"the {looked} of {len(dataset)} training samples that were looked at"
-        found = half_declared_doubt(dataset, name, stored, training.total(), where)
-        for text in (*doubts(dataset, name, training, where), *([found] if found else [])):
+        doubt = half_declared_doubt(dataset, name, stored, training.total(), where)
+        for text in (*doubts(dataset, name, training, where), *([doubt] if doubt else [])):
             warnings.warn(f"{text}. {READ_ALL}{check}", CenWarning, stacklevel=3)
 
 

@@ -127,21 +127,21 @@ def normal_facts(
     # Depth along the optical axis comes first.
     depths = [name for name in usable if kinds[name].metres]
     depths.sort(key=lambda name: (name in dataset.along_ray, name not in values))
-    found = {}
+    facts_by_field = {}
     for name in fields:
         normals = _value(dataset, index, name, values)
         if normals is None or normals.ndim != 3 or normals.shape[2] != 3:
             continue
         depth = next((d for d in depths if _value(dataset, index, d, values) is not None), "")
         metres = _value(dataset, index, depth, values) if depth else None
-        found[name] = compare(
+        facts_by_field[name] = compare(
             normals,
             metres,
             _camera(dataset, index),
             name=depth,
             along_ray=depth in dataset.along_ray,
         )
-    return found
+    return facts_by_field
 
 
 def _value(
@@ -201,9 +201,9 @@ def compare(
         return facts
     plane = depth / np.linalg.norm(sight, axis=-1) if along_ray else depth
     true = normals_from_depth(plane, _usual_camera(size) if camera is None else camera)
-    wanted = true[part].reshape(-1, 3)[finite].astype(np.float64)
-    there = np.isfinite(wanted).all(axis=1)
-    cosine = np.einsum("cni,ni->cn", chosen[:, there], wanted[there])
+    expected = true[part].reshape(-1, 3)[finite].astype(np.float64)
+    there = np.isfinite(expected).all(axis=1)
+    cosine = np.einsum("cni,ni->cn", chosen[:, there], expected[there])
     degrees = np.degrees(np.arccos(np.clip(cosine, -1.0, 1.0))).round().astype(np.int64)
     facts.angles = np.stack([np.bincount(row, minlength=181) for row in degrees])
     facts.depth = name

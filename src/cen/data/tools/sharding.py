@@ -197,17 +197,17 @@ def _sample(dataset: AlignedDataset, index: int) -> dict[str, Any]:
     name = str(raw["name"])
     # A dot ends a key.
     key = re.sub(r"[^A-Za-z0-9_-]+", "_", name)[-_LONGEST_KEY:]
-    made: dict[str, Any] = {"__key__": f"{index:09d}_{key}"}
+    sample: dict[str, Any] = {"__key__": f"{index:09d}_{key}"}
     fields = {**dataset.modalities, **dataset.targets}
     for field, modality in fields.items():
         if field not in raw:  # partly annotated data lack some targets
             continue
         suffix, content = _encoded(raw[field], modality, files.get(field))
-        made[f"{field}.{suffix}"] = content
+        sample[f"{field}.{suffix}"] = content
     extra = {k: np.asarray(v).tolist() for k, v in raw.items() if k != "name" and k not in fields}
     about = {"name": name, "group": dataset.group(index), "extra": extra}
-    made[ABOUT] = json.dumps(about, ensure_ascii=False).encode()
-    return made
+    sample[ABOUT] = json.dumps(about, ensure_ascii=False).encode()
+    return sample
 
 
 def _encoded(value: NDArray[Any], modality: Modality, path: Path | None) -> tuple[str, bytes]:
@@ -301,7 +301,7 @@ def _join_indices(folder: Path, samples: int, per_shard: int) -> None:
     parts = [folder / f"{first // per_shard:06d}.npy" for first in range(0, samples, per_shard)]
     if (folder / INDEX).is_file() and not any(part.is_file() for part in parts):
         return
-    whole = np.concatenate([np.load(part, allow_pickle=False) for part in parts])
-    write_npy(folder / INDEX, whole)
+    index = np.concatenate([np.load(part, allow_pickle=False) for part in parts])
+    write_npy(folder / INDEX, index)
     for part in parts:
         part.unlink()

@@ -79,12 +79,12 @@ class DepthRange(Addable):
     def of(cls, depth: NDArray[Any]) -> DepthRange:
         """Of one depth map, NaN where nothing was measured."""
         measured = depth[np.isfinite(depth)]
-        made = cls(pixels=depth.size, holes=depth.size - measured.size)
+        depth_range = cls(pixels=depth.size, holes=depth.size - measured.size)
         if measured.size:
-            made.low, made.high = float(measured.min()), float(measured.max())
+            depth_range.low, depth_range.high = float(measured.min()), float(measured.max())
             places = np.searchsorted(_BINS, measured)
-            made.counts = np.bincount(places, minlength=len(_BINS) + 1)
-        return made
+            depth_range.counts = np.bincount(places, minlength=len(_BINS) + 1)
+        return depth_range
 
     def percentile(self, percent: float) -> float:
         """A depth in metres, within 0.4 %, below which so many percent of the pixels are."""

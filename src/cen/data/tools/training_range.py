@@ -45,7 +45,7 @@ def seen_range(dataset: AlignedDataset, frames: int = 16) -> dict[str, dict[str,
         the colour pictures: ``grey``, the share of frames without colours. Names of which nothing
         is known are left out.
     """
-    found: dict[str, dict[str, Any]] = {}
+    summaries: dict[str, dict[str, Any]] = {}
     for name, modality in dataset.modalities.items():
         coloured = modality.coloured
         kind = modality.field_kind
@@ -53,14 +53,14 @@ def seen_range(dataset: AlignedDataset, frames: int = 16) -> dict[str, dict[str,
             continue
         read = [values for _, values in some_frames(dataset, name, modality, frames)]
         if coloured and read:
-            found[name] = {"grey": sum(map(is_grey, read)) / len(read)}
+            summaries[name] = {"grey": sum(map(is_grey, read)) / len(read)}
         finite = [] if coloured else [values[np.isfinite(values)] for values in read]
         finite = [values for values in finite if values.size]
         if finite:
             low, high = np.percentile(np.concatenate(finite), _PERCENTILES).tolist()
             medians = [float(np.median(values)) for values in finite]
-            found[name] = {"low": low, "high": high, "medians": [min(medians), max(medians)]}
-    return found
+            summaries[name] = {"low": low, "high": high, "medians": [min(medians), max(medians)]}
+    return summaries
 
 
 def some_frames(
@@ -83,9 +83,11 @@ def with_camera(dataset: AlignedDataset, frames: int = 16) -> dict[str, Modality
     lacking = [m for m in dataset.modalities.values() if m.encoded_by.camera and not m.intrinsics]
     if not lacking:
         return dict(dataset.modalities)
-    given = [dataset.extra(index).get(INTRINSICS) for index in _spread(len(dataset), frames)]
-    cameras = [as_intrinsics(one) for one in given if one is not None]
-    same = len(cameras) == len(given) and all(np.array_equal(one, cameras[0]) for one in cameras)
+    intrinsics = [dataset.extra(index).get(INTRINSICS) for index in _spread(len(dataset), frames)]
+    cameras = [as_intrinsics(one) for one in intrinsics if one is not None]
+    same = len(cameras) == len(intrinsics) and all(
+        np.array_equal(one, cameras[0]) for one in cameras
+    )
     # Four numbers say nothing of pixels that are no rectangles.
     if not same or cameras[0][0, 1] or cameras[0][1, 0]:
         return dict(dataset.modalities)

@@ -49,20 +49,22 @@ class ValueRange(Addable):
     def of(cls, values: NDArray[Any]) -> ValueRange:
         """Of one picture (H, W), NaN where missing."""
         finite = values[np.isfinite(values)]
-        made = cls(values.size, values.size - finite.size)
+        value_range = cls(values.size, values.size - finite.size)
         if finite.size:
             low, high = finite.min(), finite.max()
             for value, rest in ((low, finite[finite > low]), (high, finite[finite < high])):
-                mine = made.lows if value == low and not made.lows else made.highs
+                mine = (
+                    value_range.lows if value == low and not value_range.lows else value_range.highs
+                )
                 mine[float(value)] = finite.size - rest.size
                 if rest.size:
-                    following = rest.min() if mine is made.lows else rest.max()
+                    following = rest.min() if mine is value_range.lows else rest.max()
                     mine[float(following)] = int((rest == following).sum())
             places = np.linspace(0, 100, _KEPT)
             # Values that occur: what lies between a sentinel and the rest is none.
-            found = np.percentile(finite, places, method="nearest")
-            made.percentiles = [found.astype(np.float32)]
-        return made
+            percentiles = np.percentile(finite, places, method="nearest")
+            value_range.percentiles = [percentiles.astype(np.float32)]
+        return value_range
 
     def add(self, other: Self) -> None:
         """Takes in other pictures."""
@@ -78,12 +80,12 @@ class ValueRange(Addable):
     def to_dict(self) -> dict[str, float]:
         """``low``, ``percent_1``, ``median``, ``percent_99``, ``high``; the share ``missing``."""
         names = ("low", "percent_1", "median", "percent_99", "high")
-        told = dict.fromkeys(names, float("nan"))
+        summary = dict.fromkeys(names, float("nan"))
         if self.percentiles:
             inner = np.percentile(np.concatenate(self.percentiles), (1, 50, 99)).tolist()
             numbers = (min(self.lows), *inner, max(self.highs))
-            told = dict(zip(names, map(float, numbers), strict=True))
-        return {**told, "missing": self.missing / max(1, self.pixels)}
+            summary = dict(zip(names, map(float, numbers), strict=True))
+        return {**summary, "missing": self.missing / max(1, self.pixels)}
 
     def strange(self) -> Iterator[tuple[float, int, float, float, bool]]:
         """Extremes that many pixels share and that lie far from all others.
@@ -140,10 +142,10 @@ def describe_strange(
 
 def _declared(value: float, modality: Modality) -> str:
     """How to say that a value is missing, besides those that are already said to be."""
-    told = [
+    missing = [
         f"{one:.9g}" for one in (*(modality.missing or ()), _stored(value, modality.unit_or_one))
     ]
-    numbers = told[0] if len(told) == 1 else f"[{', '.join(told)}]"
+    numbers = missing[0] if len(missing) == 1 else f"[{', '.join(missing)}]"
     unknown = "missing" not in modality.field_kind.own_options
     return f"{'kind: continuous and ' * unknown}missing: {numbers}"
 
@@ -151,8 +153,8 @@ def _declared(value: float, modality: Modality) -> str:
 def _stored(value: float, step: float) -> float:
     """What a file holds where this was read: 65.535004 m of a step of 1 mm are 65535."""
     stored = value / step
-    whole = float(round(stored)) if isfinite(stored) else stored
-    return whole if abs(stored - whole) <= 1e-6 * abs(stored) else stored
+    rounded = float(round(stored)) if isfinite(stored) else stored
+    return rounded if abs(stored - rounded) <= 1e-6 * abs(stored) else stored
 
 
 def warn_of_values(dataset: AlignedDataset, check: str) -> None:
@@ -171,8 +173,8 @@ def warn_of_values(dataset: AlignedDataset, check: str) -> None:
                 break  # a picture of whole numbers
             for band, values in bands_of(name, frame):
                 ranges.setdefault(band, ValueRange()).add(ValueRange.of(values))
-        for band, found in ranges.items():
-            for text in _impossible(band, found, modality):
+        for band, value_range in ranges.items():
+            for text in _impossible(band, value_range, modality):
                 warnings.warn(f"{text}. {READ_ALL}{check}", CenWarning, stacklevel=3)
 
 

@@ -151,11 +151,11 @@ def image_sums(prediction: Tensor, target: Tensor, limits: Range | None = (-1.0,
         share = squares.clamp(min=torch.finfo(torch.float64).tiny) / values
         psnr = torch.where(there, (10 * torch.log10(peak**2 / share)).clamp(max=HIGHEST_PSNR), 0)
         # SSIM depends on where 0 is, so it is taken on [0, 1], as usual.
-        found = structural_similarity_index_measure(
+        similarity = structural_similarity_index_measure(
             (guess - low) / peak, (truth - low) / peak, data_range=1.0, reduction="none"
         )
-        assert isinstance(found, torch.Tensor)
-        ssim = torch.where(there, found, 0)
+        assert isinstance(similarity, torch.Tensor)
+        ssim = torch.where(there, similarity, 0)
     sums = (error.abs(), squares, values, psnr, ssim, there)
     return torch.stack([value.double().sum() for value in sums])
 

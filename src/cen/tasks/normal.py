@@ -151,8 +151,8 @@ def angles(prediction: Tensor, target: Tensor) -> Tensor:
     Normal.check_same(prediction, target)
     a, b = prediction.float(), target.float()
     sine, cosine = torch.linalg.cross(a, b, dim=1).norm(dim=1), (a * b).sum(1)
-    found = torch.rad2deg(torch.atan2(sine, cosine))
-    return torch.where(a.square().sum(1) > 0, found, 90.0)
+    degrees = torch.rad2deg(torch.atan2(sine, cosine))
+    return torch.where(a.square().sum(1) > 0, degrees, 90.0)
 
 
 def normal_counts(prediction: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
@@ -178,12 +178,12 @@ def normal_counts(prediction: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     check_range(_too_long(target), target, "normal", "unit vectors", "target")
     valid = valid_normals(target)
     check_finite(prediction, valid[:, None])
-    found = angles(prediction, torch.where(valid[:, None], target, 1))
-    sums = [torch.where(valid, found, 0).double().sum()]
-    sums += [(valid & (found < limit)).sum().double() for limit in _LIMITS]
-    bins = (found * (BINS / 180)).long().clamp(0, BINS - 1)
+    degrees = angles(prediction, torch.where(valid[:, None], target, 1))
+    sums = [torch.where(valid, degrees, 0).double().sum()]
+    sums += [(valid & (degrees < limit)).sum().double() for limit in _LIMITS]
+    bins = (degrees * (BINS / 180)).long().clamp(0, BINS - 1)
     index = torch.where(valid, bins, BINS).flatten()  # one spare bin for the rest
-    histogram = torch.zeros(BINS + 1, dtype=torch.int64, device=found.device)
+    histogram = torch.zeros(BINS + 1, dtype=torch.int64, device=degrees.device)
     histogram.scatter_add_(0, index, torch.ones_like(index))
     return torch.stack(sums), histogram[:BINS]
 

@@ -142,10 +142,10 @@ def labels_of(
 def check_range(outside: Tensor, target: Tensor, kind: str, expected: str, name: str) -> None:
     """Refuses a ground truth of which something is ``outside`` its range (on the CPU)."""
     if looks(target) and bool(outside):
-        known = target[target.isfinite()]
+        finite = target[target.isfinite()]
         raise DataError(
-            f"{name} ({kind}) must be {expected}, NaN where missing; it holds {known.min():.4g} to "
-            f"{known.max():.4g}, so scale it first"
+            f"{name} ({kind}) must be {expected}, NaN where missing; it holds {finite.min():.4g} "
+            f"to {finite.max():.4g}, so scale it first"
         )
 
 

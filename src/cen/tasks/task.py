@@ -51,10 +51,10 @@ class Task:
 
     def __post_init__(self) -> None:
         if not isinstance(self.kind, str) or self.kind not in KINDS:
-            known = ", ".join(KINDS)
+            kinds = ", ".join(KINDS)
             hint = did_you_mean(self.kind, KINDS) if isinstance(self.kind, str) else ""
             raise ConfigError(
-                f"a task cannot be of kind {described(self.kind)}{hint}; the kinds are {known}"
+                f"a task cannot be of kind {described(self.kind)}{hint}; the kinds are {kinds}"
             )
         channels = whole(f"the number of channels of a {self.kind} task", self.channels)
         object.__setattr__(self, "channels", channels)
@@ -94,12 +94,12 @@ class Task:
         if not isinstance(value, bool) and isinstance(value, Integral):
             return cls("segmentation", int(value))
         if isinstance(value, Mapping):
-            known = [field.name for field in dataclasses.fields(cls)]
+            field_names = [field.name for field in dataclasses.fields(cls)]
             for key in value:
-                if key not in known:
-                    hint = did_you_mean(key, known) if isinstance(key, str) else ""
+                if key not in field_names:
+                    hint = did_you_mean(key, field_names) if isinstance(key, str) else ""
                     raise ConfigError(
-                        f"a task has no {described(key)}{hint}; it has {', '.join(known)}"
+                        f"a task has no {described(key)}{hint}; it has {', '.join(field_names)}"
                     )
             for key in ("kind", "channels"):
                 if key not in value:

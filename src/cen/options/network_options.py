@@ -293,8 +293,8 @@ def options_of(network: str) -> Mapping[str, Any]:
 def unset(network: str, option: str) -> Any:
     """What null means for a network where an option is left out; None: the same for all."""
     hint = typing.get_type_hints(ModelConfig, include_extras=True)[option]
-    found = [m.unset.get(_family(network)) for m in limits(hint)[1] if isinstance(m, Networks)]
-    return found[0] if found else None
+    defaults = [m.unset.get(_family(network)) for m in limits(hint)[1] if isinstance(m, Networks)]
+    return defaults[0] if defaults else None
 
 
 def _family(network: str) -> str:

@@ -24,17 +24,19 @@ _REFUSED = {
 
 def check_weighting(name: str) -> None:
     """Refuses a weighting that is unknown or cannot be used, with the reason."""
-    known = ("fixed", "uncertainty", *AGGREGATORS)
+    weightings = ("fixed", "uncertainty", *AGGREGATORS)
     name = name if isinstance(name, str) else described(name)
-    if name in known:
+    if name in weightings:
         return
     if name in _REFUSED:
         raise ConfigError(
             f"train.weighting: {name} of TorchJD {_REFUSED[name]}; use {', '.join(AGGREGATORS)}"
         )
-    same = [word for word in known if word.lower() == name.lower()]
-    hint = did_you_mean(same[0] if same else name, known)
-    raise ConfigError(f"train.weighting: no weighting {name!r}{hint}; known: {', '.join(known)}")
+    same = [word for word in weightings if word.lower() == name.lower()]
+    hint = did_you_mean(same[0] if same else name, weightings)
+    raise ConfigError(
+        f"train.weighting: no weighting {name!r}{hint}; known: {', '.join(weightings)}"
+    )
 
 
 Compiling = Literal["auto", "cuda_graphs"] | bool

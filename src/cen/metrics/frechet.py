@@ -81,8 +81,8 @@ def to_bytes(images: Tensor, protocol: Protocol = "clean") -> Tensor:
         DataError: no floating point tensor: pictures in 0..255 are no images in [-1, 1].
     """
     if protocol not in get_args(Protocol):
-        known = " or ".join(map(repr, get_args(Protocol)))
-        raise ConfigError(f"the protocol of the image distances is {known}, not {protocol!r}")
+        protocols = " or ".join(map(repr, get_args(Protocol)))
+        raise ConfigError(f"the protocol of the image distances is {protocols}, not {protocol!r}")
     check_numbers(images, "images for the image distances", "B, C, H, W")
     if images.shape[1] not in (1, 3):
         raise ShapeError(
@@ -234,7 +234,7 @@ class _Kernel(KernelInceptionDistance):
         count = sum(len(features) for features in self.real_features)
         if count < 2:
             return (torch.tensor(torch.nan, dtype=torch.float64),) * 2
-        whole = self.subset_size, self.subsets
+        subset_options = self.subset_size, self.subsets
         if count <= self.subset_size:
             self.subset_size, self.subsets = count, 1
         try:
@@ -242,7 +242,7 @@ class _Kernel(KernelInceptionDistance):
                 torch.manual_seed(0)
                 return super().compute()
         finally:
-            self.subset_size, self.subsets = whole
+            self.subset_size, self.subsets = subset_options
 
 
 class ImageDistance(nn.Module):
@@ -277,13 +277,13 @@ class ImageDistance(nn.Module):
         whole("subset_size", subset_size, 2)
         whole("subsets", subsets)
         self.features, self.columns, self.protocol = features, columns, protocol
-        given = _Given(features.num_features)
-        self.frechet = nn.ModuleList(_Frechet(given) for _ in columns)
+        network = _Given(features.num_features)
+        self.frechet = nn.ModuleList(_Frechet(network) for _ in columns)
         with warnings.catch_warnings():
             # That features are kept is known: there are at most some thousand images.
             warnings.filterwarnings("ignore", "Metric `Kernel Inception Distance`")
             self.kernel = nn.ModuleList(
-                _Kernel(given, subsets=subsets, subset_size=subset_size) for _ in columns
+                _Kernel(network, subsets=subsets, subset_size=subset_size) for _ in columns
             )
 
     def update(self, generated: dict[str, Tensor], real: Tensor) -> None:
@@ -305,10 +305,10 @@ class ImageDistance(nn.Module):
         # In double precision, because the kernel takes the third power.
         truth = self.features(to_bytes(real, self.protocol)).double()
         for index, column in enumerate(self.columns):
-            found = self.features(to_bytes(generated[column], self.protocol)).double()
+            generated_features = self.features(to_bytes(generated[column], self.protocol)).double()
             for metric in (self.frechet[index], self.kernel[index]):
                 metric.update(truth, real=True)  # type: ignore[operator]
-                metric.update(found, real=False)  # type: ignore[operator]
+                metric.update(generated_features, real=False)  # type: ignore[operator]
 
     def compute(self) -> dict[str, DistanceScores]:
         """The distances of every column, nan where fewer than two images were counted.

@@ -11,7 +11,7 @@ from typing import Annotated, Any, NotRequired, TypedDict
 
 from cen import schema
 from cen.documents import read_json, read_yaml
-from cen.errors import CenError, DataError
+from cen.errors import CenError, CheckpointError, DataError
 from cen.options.constraints import Share, Within
 
 Byte = Annotated[int, Within(0, 255)]
@@ -90,6 +90,7 @@ class Info(TypedDict, total=False):
     finished: str | float | None
     seconds: float | None
     status: str | None
+    called: bool
     step: int | None
     seed: int | None
     command: list[str] | str | None
@@ -204,6 +205,29 @@ def _check_lengths(looks: list[Look], path: Path, error: type[CenError]) -> None
             raise error(f"{path}: {index}.layers has more than {MOST_LAYERS} entries")
         if any(len(layer.get("mask") or ()) > MOST_CHANNELS for layer in look["layers"]):
             raise error(f"{path}: {index}.layers: a mask has more than {MOST_CHANNELS} entries")
+
+
+def way_on(run: Path) -> str:
+    """How to go on with a run: a command, but for one whose network and data no file names."""
+    return "the same call and resume=True" if _is_called(run) else f"cen train --resume {run}"
+
+
+def check_by_command(run: Path) -> None:
+    """Refuses to go on by its configuration with a run that a call has begun.
+
+    Raises:
+        CheckpointError: cen.fit or train_network was given its network and data.
+    """
+    if _is_called(run):
+        raise CheckpointError(
+            f"{run}: its network and data were given by a call from Python (cen.fit or "
+            f"train_network), and its config.yaml does not name them; go on by {way_on(run)}"
+        )
+
+
+def _is_called(run: Path) -> bool:
+    path = run / "run.json"
+    return path.is_file() and bool(read_run_file(path).get("called"))
 
 
 def outdated(evaluation: Mapping[str, Any], metadata: Mapping[str, Any]) -> str:

@@ -155,7 +155,7 @@ def test_a_signal_ends_the_run_after_the_step_and_it_can_be_resumed(
     tmp_path: Path, finished: Path, number: int
 ) -> None:
     former = signal.getsignal(number)
-    with pytest.raises(KeyboardInterrupt, match=r"step 7 of 12.*--resume"):
+    with pytest.raises(KeyboardInterrupt, match=r"step 7 of 12.*resume=True"):
         train(toy_config(), tmp_path / "run", At(6, lambda _: os.kill(os.getpid(), number)))
     assert signal.getsignal(number) is former
     facts = json.loads((tmp_path / "run" / "run.json").read_text())

@@ -13,6 +13,7 @@ from tests.training.toy import Blocks, same, tensors, toy_network
 from torch.utils.data import Dataset, IterableDataset
 
 import cen
+from cen.cli import main
 from cen.errors import CenError, ConfigError
 from cen.training.own_data import CheckedSamples
 
@@ -113,3 +114,37 @@ def test_what_is_no_such_network_is_named() -> None:
         cen.fit(torch.nn.Conv2d(3, 3, 1), Own())  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="resume needs the folder"):
         cen.fit(toy_network(), Own(), resume=True)
+
+
+def test_a_run_of_a_call_is_gone_on_with_by_that_call(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "run"
+    fit(folder, steps=2)
+    with pytest.raises(ConfigError) as raised:
+        fit(folder)
+    assert "or go on with the run in it by: the same call and resume=True" in str(raised.value)
+    assert "--" not in str(raised.value)
+    before = tensors(folder / "last.safetensors")
+    assert main(["train", "--resume", str(folder)]) == 2
+    assert "cen.fit" in (told := capsys.readouterr().err)
+    assert "resume=True" in told
+    assert same(before, tensors(folder / "last.safetensors"))
+    fit(folder, resume=True)
+
+
+class Interrupting(Own):
+    """The user presses Ctrl-C while a sample is read."""
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        if index == 3:
+            raise KeyboardInterrupt
+        return super().__getitem__(index)
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_call_that_is_interrupted_says_what_is_left(tmp_path: Path, kept: bool) -> None:
+    folder = tmp_path / "run" if kept else None
+    left = r"with: the same call and resume=True" if kept else "without folder= nothing"
+    with pytest.raises(KeyboardInterrupt, match=left):
+        cen.fit(toy_network(), Interrupting(), folder=folder, progress=False, **SHORT)

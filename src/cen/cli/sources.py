@@ -31,6 +31,8 @@ def run_folder(run: Path) -> Path:
 
 def trained_run(run: Path) -> Path:
     """A run folder with a network in it."""
+    from cen.runfiles import way_on
+
     run_folder(run)
     if any((run / name).is_file() for name in NETWORKS):
         _warn_of_training(run, "what follows is of the network that it has saved last")
@@ -42,7 +44,7 @@ def trained_run(run: Path) -> Path:
         )
     raise ConfigError(
         f"{run}: holds no network, as the run ended before its first checkpoint; go on with: "
-        f"cen train --resume {run}"
+        f"{way_on(run)}"
     )
 
 
@@ -51,11 +53,13 @@ _TRACES = ("run.json", "metrics.csv", "exchange.json", "evaluation.json", "panel
 
 def begun_run(run: Path) -> Path:
     """A run folder as far as it has got."""
+    from cen.runfiles import way_on
+
     run_folder(run)
     if not any((run / name).exists() for name in _TRACES):
         raise ConfigError(
             f"{run}: holds a configuration and nothing of a run yet, so there is nothing to show; "
-            f"train it with: cen train --resume {run}"
+            f"train it with: {way_on(run)}"
         )
     _warn_of_training(run, "what follows shows it as far as it has got")
     return run

@@ -127,6 +127,9 @@ def _resumed(args: argparse.Namespace) -> tuple[Config, Path]:
             "--resume goes on with the run's own configuration: leave out CONFIG, --from and --out"
         )
     folder = sources.run_folder(args.resume)
+    from cen.runfiles import check_by_command
+
+    check_by_command(folder)
     return sources.config_of(folder, args.free, resumed=True), folder
 
 

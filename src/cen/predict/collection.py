@@ -86,7 +86,7 @@ def check_settings(out: Path, network: Path, settings: Mapping[str, Any]) -> Non
     other = [key for key in wanted if not isinstance(found, dict) or found.get(key) != wanted[key]]
     if other:
         raise ConfigError(
-            f"--out {out}: holds predictions made with another {', '.join(other)}; name another "
+            f"{out}: holds predictions made with another {', '.join(other)}; name another "
             "folder, or remove this one"
         )
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from cen.options.network_options import unset
 from cen.report.runfolder import RunFolder
-from cen.runfiles import outdated
+from cen.runfiles import outdated, way_on
 
 
 def headline(run: RunFolder) -> str:
@@ -103,7 +103,7 @@ def unfinished(run: RunFolder) -> str:
         return "This run stopped with an error; see its output." if failed else ""
     step = f" The last logged step is {run.last_step:,}." if run.last_step is not None else ""
     way = "it was stopped" if run.info.get("finished") else "it is still going on, or was stopped"
-    return f"This run is not finished: {way}.{step} “cen train --resume {run.path}” continues it."
+    return f"This run is not finished: {way}.{step} “{way_on(run.path)}” continues it."
 
 
 def _data(run: RunFolder) -> str:

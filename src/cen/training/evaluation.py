@@ -189,8 +189,8 @@ def _check_classes(
         if known != found:
             raise ConfigError(
                 f"{root} has the {len(found)} classes {', '.join(found[:4])}, …, but the network "
-                f"was trained for {len(known)}: {', '.join(known[:4])}, …; name the data set it "
-                f"was trained for with --data.root"
+                f"was trained for {len(known)}: {', '.join(known[:4])}, …; give the data set it "
+                "was trained for as data.root"
             )
 
 

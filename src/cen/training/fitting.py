@@ -24,6 +24,7 @@ from cen.launch import check_processes
 from cen.models import ChannelExchangeNetwork
 from cen.models.network_file import read_header
 from cen.options.training_options import TrainConfig
+from cen.runfiles import check_by_command, way_on
 from cen.training.batches import FusionData, reading_in_processes
 from cen.training.callbacks import ExchangeMonitor, FiniteLoss, StepLog
 from cen.training.data_warnings import warn_of_data
@@ -76,6 +77,8 @@ def fit(
         KeyboardInterrupt: the user stopped the run. It was saved and can be resumed.
     """
     _check_options(config)
+    if resume:
+        check_by_command(Path(run_dir))
     train = open_dataset(config, "train")
     check_batch(config, train)
     validation = open_dataset(config, "validation") if config.data.validation else None
@@ -101,6 +104,7 @@ def fit(
         resume=resume,
         progress=progress,
         callbacks=_grids(net, validation, Path(run_dir)),
+        called=False,
     )
 
 
@@ -170,6 +174,7 @@ def train_network(
     resume: bool = False,
     progress: bool = True,
     callbacks: tuple[Callback, ...] = (),
+    called: bool = True,
 ) -> ChannelExchangeNetwork:
     """Like :func:`fit`, for a network and data sets of your own.
 
@@ -183,6 +188,7 @@ def train_network(
         resume: go on with the run in the folder.
         progress: show a progress bar.
         callbacks: more Lightning callbacks; they run before the run's own.
+        called: network and data are the caller's, so that ``cen train --resume`` cannot go on.
 
     Returns:
         ``net``.
@@ -210,7 +216,7 @@ def train_network(
     )
     # What is refused up to here leaves no folder behind.
     with claim_run(run_dir, resume):
-        start_run(config, run_dir, resume)
+        start_run(config, run_dir, resume, called)
         more = (Sharding(net, config.train.clip_norm), *callbacks) if sharded else callbacks
         _train(config, run_dir, module, data, metadata or {}, resume, progress, more)
     return net
@@ -290,14 +296,14 @@ def _step_of(run_dir: Path, module: DensePrediction, steps: int) -> int:
 @contextmanager
 def _end_noted(run_dir: Path, steps: int, reached: Callable[[], int]) -> Iterator[None]:
     """Notes in run.json how the training ended, and says how to go on with one that was stopped."""
-    status, resume = "failed", f"cen train --resume {run_dir}"
+    status = "failed"
     try:
         yield
         status = "finished"
     except StopAsked:
         status = "interrupted"
         raise KeyboardInterrupt(
-            f"stopped after step {reached()} of {steps}; go on with: {resume}"
+            f"stopped after step {reached()} of {steps}; go on with: {way_on(run_dir)}"
         ) from None
     except (SystemExit, KeyboardInterrupt):  # the former is what Lightning makes of the latter
         if not first_process():
@@ -306,7 +312,7 @@ def _end_noted(run_dir: Path, steps: int, reached: Callable[[], int]) -> Iterato
         saved = (run_dir / LAST).is_file()
         way = "go on from the last checkpoint" if saved else "nothing was saved, begin again"
         raise KeyboardInterrupt(
-            f"aborted in step {reached()} of {steps}; {way} with: {resume}"
+            f"aborted in step {reached()} of {steps}; {way} with: {way_on(run_dir)}"
         ) from None
     finally:
         # Where the first process was killed, another one notes it.

@@ -246,7 +246,10 @@ def _kept(folder: str | Path | None) -> Iterator[Path]:
         yield Path(folder)
         return
     with tempfile.TemporaryDirectory(prefix="cen-") as made:
-        yield Path(made) / "run"
+        try:
+            yield Path(made) / "run"
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt("stopped; without folder= nothing of it is kept") from None
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from filelock import FileLock, Timeout
 from cen.config import Config
 from cen.errors import CheckpointError, ConfigError
 from cen.files import contained, remove_unfinished
+from cen.runfiles import way_on
 from cen.training.json_files import first_process, read_json, write_json
 
 _PACKAGES = (
@@ -63,10 +64,8 @@ def claim_run(run_dir: Path, resume: bool) -> Iterator[None]:
         raise CheckpointError(f"{run_dir} holds no run to resume; config.yaml is missing")
     if not resume and run_dir.exists() and not (_empty(run_dir) or _nothing_learnt(run_dir)):
         kept = (run_dir / "config.yaml").exists()
-        going = f", or go on with the run in it by: cen train --resume {run_dir}" if kept else ""
-        raise ConfigError(
-            f"{run_dir} already holds something; choose another folder with --out{going}"
-        )
+        going = f", or go on with the run in it by: {way_on(run_dir)}" if kept else ""
+        raise ConfigError(f"{run_dir} already holds something; choose another folder{going}")
     run_dir.mkdir(parents=True, exist_ok=True)
     for name in _WRITTEN:
         contained(run_dir, run_dir / name, ConfigError)
@@ -75,7 +74,7 @@ def claim_run(run_dir: Path, resume: bool) -> Iterator[None]:
         lock.acquire()
     except Timeout:
         raise ConfigError(
-            f"another process trains in {run_dir}; wait for it, or choose another folder with --out"
+            f"another process trains in {run_dir}; wait for it, or choose another folder"
         ) from None
     try:
         remove_unfinished(run_dir)
@@ -85,13 +84,13 @@ def claim_run(run_dir: Path, resume: bool) -> Iterator[None]:
         lock.release()
 
 
-def start_run(config: Config, run_dir: Path, resume: bool) -> None:
+def start_run(config: Config, run_dir: Path, resume: bool, called: bool) -> None:
     """Writes config.yaml and run.json of a run (process 0 alone)."""
     if not first_process():
         return
     config.save(run_dir / "config.yaml")
     sessions = read_json(run_dir / "run.json", {}).get("sessions", []) if resume else []
-    write_json(run_dir / "run.json", _facts(config, sessions))
+    write_json(run_dir / "run.json", _facts(config, sessions) | {"called": called})
 
 
 def finish_run(run_dir: Path, status: str, step: int, *, always: bool = False) -> None:

@@ -189,7 +189,7 @@ class AlignedFolder(AlignedDataset):
             for name, fields in list(lacks.items())[:_TOLD]
         )
         more = f" and {len(lacks) - _TOLD} more" if len(lacks) > _TOLD else ""
-        count = f"{len(lacks)} of {len(samples)} samples"
+        count = f"{len(lacks)} of {len(samples)} samples of the {self.split} split"
         text = f"{self._description.path}: {count} lack files: {examples}{more}"
         if self._description.config.missing == "error":
             raise DataError(f"{text}; add them, or say 'missing: skip'")

@@ -54,12 +54,12 @@ def assemble(
     private = fusion == "exchange" and options.norm == "private"
     exchanging = description.rule if private else None
     streams = Streams(tuple(inputs))
-    early = fusion in FUSIONS and place == "early"
+    is_early_fusion = fusion in FUSIONS and place == "early"
     stems: dict[str, nn.Module] = {}
     if isinstance(encoder, ImageEncoder):
-        ride(encoder, streams, early, exchanging, options)
+        ride(encoder, streams, is_early_fusion, exchanging, options)
     else:
-        stems = make_stems(encoder, options, early)
+        stems = make_stems(encoder, options, is_early_fusion)
         convert_encoder(encoder, streams, joined, exchanging, options)
     if fusion == "tokenfusion":
         exchange_tokens(encoder, streams, description)
@@ -136,8 +136,8 @@ def check_fusion(options: NetworkOptions, decoder: PlainDecoder) -> str:
 
 def check_whole(encoder: ImageEncoder, options: NetworkOptions, place: str) -> None:
     """Refuses what is done between the stages of an encoder, of one that is called as a whole."""
-    early = place == "early" and options.fusion != "concat"
-    if early or place == "middle" or options.fusion == "align":
+    is_fused_at_stem = place == "early" and options.fusion != "concat"
+    if is_fused_at_stem or place == "middle" or options.fusion == "align":
         where = f"fusion={options.fusion!r} at {place!r}"
     elif options.exchange_stages is not None:
         where = "exchange_stages"
@@ -154,14 +154,14 @@ def check_whole(encoder: ImageEncoder, options: NetworkOptions, place: str) -> N
 def ride(
     encoder: ImageEncoder,
     streams: Streams,
-    early: bool,
+    is_early_fusion: bool,
     rule: ExchangeRule | None,
     options: NetworkOptions,
 ) -> None:
     """Make the layers of an encoder that is called as a whole those of streams."""
-    inputs = {FUSED: sum(options.inputs.values())} if early else options.inputs
+    inputs = {FUSED: sum(options.inputs.values())} if is_early_fusion else options.inputs
     encoder.ride(
-        Streams((FUSED,)) if early else streams,
+        Streams((FUSED,)) if is_early_fusion else streams,
         inputs,
         rule,
         options.exchange_norms,
@@ -170,14 +170,16 @@ def ride(
     )
 
 
-def make_stems(encoder: nn.Module, options: NetworkOptions, early: bool) -> dict[str, nn.Module]:
+def make_stems(
+    encoder: nn.Module, options: NetworkOptions, is_early_fusion: bool
+) -> dict[str, nn.Module]:
     """The private first convolutions; the shared one is removed where no input uses it.
 
     With pretrained weights they start from the shared one.
     """
     inputs, fresh = options.inputs, options.weights is None
     conv1 = cast(Encoder, encoder).conv1
-    if early and options.fusion == "concat":
+    if is_early_fusion and options.fusion == "concat":
         stems: dict[str, nn.Module] = {FUSED: private_stem(conv1, sum(inputs.values()), fresh)}
         unused = True
     else:
@@ -247,19 +249,19 @@ def exchanging_norms(encoder: Encoder, stages: Sequence[int] | None) -> list[str
                 f"{len(encoder.stages)}"
             )
         stage = encoder.stages[number - 1]
-        found = [
+        stage_norms = [
             name
             for name, module in cast(nn.Module, encoder).named_modules()
             if (name.startswith(f"{stage}.") or (number == 1 and name == "norm1"))
             and fnmatchcase(name, encoder.exchanging)
             and not isinstance(module, nn.Identity)
         ]
-        if not found:
+        if not stage_norms:
             raise ConfigError(
                 f"exchange_stages holds {number}, but no norm of this encoder's stage {number} "
                 "exchanges channels; leave it out"
             )
-        names += found
+        names += stage_norms
     return names
 
 

@@ -100,15 +100,15 @@ def _timm_encoder(name: str, options: Mapping[str, Any], weights: str | None) ->
         # A plain transformer: maps of one size, of which four are taken at equal distances.
         count = min(4, len(strides))
         indices = [len(strides) * (step + 1) // count - 1 for step in range(count)]
-    given = {"features_only": True, "out_indices": tuple(indices), **free, **options}
+    arguments = {"features_only": True, "out_indices": tuple(indices), **free, **options}
     state: dict[str, Tensor] | None = None
     if weights is not None:
-        given["pretrained"] = True
+        arguments["pretrained"] = True
         if weights != "imagenet":
             state = as_timm(read_weights(weights, f"timm/{name}"))
             check_values(state, weights)
-            given["pretrained_cfg_overlay"] = {"state_dict": dict(state), "custom_load": False}
-    net = _made(f"timm/{name}", lambda: timm.create_model(name, **given), weights)
+            arguments["pretrained_cfg_overlay"] = {"state_dict": dict(state), "custom_load": False}
+    net = _made(f"timm/{name}", lambda: timm.create_model(name, **arguments), weights)
     if state is not None:
         _check_taken(net, state, f"{weights} does not hold the weights of timm/{name}")
     return net
@@ -120,13 +120,14 @@ def _check_taken(net: nn.Module, state: Mapping[str, Tensor], wrong: str) -> Non
     Whatever names it has changed, the values are those of the file; but for tables of positions,
     which it resizes.
     """
-    known: dict[torch.Size, list[Tensor]] = {}
+    values_by_shape: dict[torch.Size, list[Tensor]] = {}
     for value in state.values():
-        known.setdefault(value.shape, []).append(value)
+        values_by_shape.setdefault(value.shape, []).append(value)
     missing = [
         key
         for key, value in net.named_parameters()
-        if "pos" not in key and not any(torch.equal(value, v) for v in known.get(value.shape, []))
+        if "pos" not in key
+        and not any(torch.equal(value, v) for v in values_by_shape.get(value.shape, []))
     ]
     if missing:
         raise CheckpointError(
@@ -169,12 +170,12 @@ def _smp_encoder(name: str, options: Mapping[str, Any], weights: str | None) -> 
 
 
 def _check_smp(smp: Any, name: str) -> None:
-    known = list(smp.encoders.encoders)
-    if name not in known:
-        hint = did_you_mean(name, known)
+    names = list(smp.encoders.encoders)
+    if name not in names:
+        hint = did_you_mean(name, names)
         raise ConfigError(
             f"smp has no encoder {name!r}{hint}; timm's are named timm/NAME, others are "
-            f"{', '.join(known[:8])}, … (segmentation_models_pytorch.encoders.get_encoder_names())"
+            f"{', '.join(names[:8])}, … (segmentation_models_pytorch.encoders.get_encoder_names())"
         )
 
 
@@ -204,15 +205,17 @@ def network_of(name: str, encoder: str, weights: str | None) -> tuple[ImageEncod
     else:
         _check_smp(smp, part)
     make = getattr(smp, plain)
-    given = {"encoder_weights": None, "classes": 1, **options}
-    made: Any = _made(name, lambda: make(named, **given), None)
+    arguments = {"encoder_weights": None, "classes": 1, **options}
+    network: Any = _made(name, lambda: make(named, **arguments), None)
     if weights is not None:
         source = (_timm_encoder if of_timm else _smp_encoder)(part, {}, weights)
-        _load(made.encoder.model if of_timm else made.encoder, source.state_dict(), weights)
-    found = ImageEncoder(made.encoder, encoder, every=True)
-    if made.requires_divisible_input_shape:
-        found.multiple = found.smallest = max(found.multiple, int(made.encoder.output_stride))
-    return found, SmpDecoder(made.decoder, made.segmentation_head)
+        _load(network.encoder.model if of_timm else network.encoder, source.state_dict(), weights)
+    image_encoder = ImageEncoder(network.encoder, encoder, every=True)
+    if network.requires_divisible_input_shape:
+        image_encoder.multiple = image_encoder.smallest = max(
+            image_encoder.multiple, int(network.encoder.output_stride)
+        )
+    return image_encoder, SmpDecoder(network.decoder, network.segmentation_head)
 
 
 class SmpDecoder(nn.Module):
@@ -280,8 +283,8 @@ def _published(name: str) -> str:
     """Where a library has the weights of a name from."""
     head, _, plain = name.partition("/")
     if head == "timm":
-        known = library("timm").models.get_pretrained_cfg(plain)
-        page = known.hf_hub_id if known is not None else None
+        pretrained_config = library("timm").models.get_pretrained_cfg(plain)
+        page = pretrained_config.hf_hub_id if pretrained_config is not None else None
     else:
         settings = library("smp").encoders.encoders.get(plain, {}).get("pretrained_settings", {})
         page = settings.get("imagenet", {}).get("repo_id")

@@ -166,8 +166,11 @@ class ConvertedNetwork(ChannelExchangeNetwork):
             ShapeError: What it returns has other channels.
         """
         results = self.module.predictions(inputs)
-        found = {name: self._read(result) for name, result in results.items()}
-        return {output: {name: found[name][output] for name in found} for output in self.outputs}
+        predictions = {name: self._read(result) for name, result in results.items()}
+        return {
+            output: {name: predictions[name][output] for name in predictions}
+            for output in self.outputs
+        }
 
     def _read(self, result: Any) -> dict[str, Tensor]:
         """The prediction of each output in what the network returns for a stream."""
@@ -192,11 +195,11 @@ class ConvertedNetwork(ChannelExchangeNetwork):
     def _checked(self, name: str, value: Any) -> Any:
         """A prediction as (B, channels, h, w)."""
         channels = self.outputs[name].channels
-        found = _tensor(value)
-        if found is not None and found.ndim == 3 and channels == 1:
+        tensor = _tensor(value)
+        if tensor is not None and tensor.ndim == 3 and channels == 1:
             return value.unsqueeze(1)
-        if found is None or found.ndim != 4 or found.shape[1] != channels:
-            shape = described(value) if found is None else tuple(found.shape)
+        if tensor is None or tensor.ndim != 4 or tensor.shape[1] != channels:
+            shape = described(value) if tensor is None else tuple(tensor.shape)
             raise ShapeError(
                 f"output {name!r} of the network is {shape}, where (B, {channels}, h, w) is "
                 "expected; outputs= and the network's last layer say different things"
@@ -222,9 +225,9 @@ class ConvertedNetwork(ChannelExchangeNetwork):
                 f"the outputs of a converted network are those of its own last layers ({before}); "
                 "give the module new ones, load the weights that fit, and convert it again"
             )
-        made = restreamed(self.module, Streams(list(inputs)), inputs, config.get("stem"))
+        network = restreamed(self.module, Streams(list(inputs)), inputs, config.get("stem"))
         return ConvertedNetwork(
-            made,
+            network,
             tasks,
             {
                 **config,
@@ -236,8 +239,8 @@ class ConvertedNetwork(ChannelExchangeNetwork):
 
 def _tensor(value: Any) -> Tensor | None:
     """A tensor, or what a recorded one is in the pass that `cen.fold` records."""
-    found = value.node.meta.get("value") if isinstance(value, fx.Proxy) else value
-    return found if isinstance(found, Tensor) else None
+    tensor = value.node.meta.get("value") if isinstance(value, fx.Proxy) else value
+    return tensor if isinstance(tensor, Tensor) else None
 
 
 def rebuilt(config: Mapping[str, Any], module: nn.Module | None, path: object) -> ConvertedNetwork:
@@ -269,7 +272,7 @@ def rebuilt(config: Mapping[str, Any], module: nn.Module | None, path: object) -
         )
     exchanging, shared = set(config["exchanging"]), set(config["shared"])
     outputs = {name: Task.of(dict(task)) for name, task in config["outputs"].items()}
-    made = convert(
+    network = convert(
         module,
         dict(config["inputs"]),
         outputs,
@@ -279,8 +282,8 @@ def rebuilt(config: Mapping[str, Any], module: nn.Module | None, path: object) -
         weak_scales="keep",
         **{key: config[key] for key in _KEPT if key in config},
     )
-    made.config = dict(config)
-    return made
+    network.config = dict(config)
+    return network
 
 
 def _named(names: set[str]) -> Callable[[str, nn.Module], bool]:

@@ -90,7 +90,7 @@ class CycleFusionNetwork(ChannelExchangeNetwork):
         admitted = self.admitted(inputs)
         directions = self._directions(tuple(admitted), targets)
         predictions = self.predictions(admitted, directions)
-        return {name: self.combined(name, found, size) for name, found in predictions.items()}
+        return {name: self.combined(name, streams, size) for name, streams in predictions.items()}
 
     def predictions(
         self,
@@ -104,8 +104,8 @@ class CycleFusionNetwork(ChannelExchangeNetwork):
             directions: targets in order, each with its sources; None for all there are.
         """
         directions = self._directions(tuple(inputs), None) if directions is None else directions
-        wanted = {target for target, _ in directions}
-        order = [s for s in self._every if s.output in wanted and s.input in inputs]
+        targets = {target for target, _ in directions}
+        order = [s for s in self._every if s.output in targets and s.input in inputs]
         with self.encoder_streams.activate(order):
             firsts = self._firsts(inputs, {stream.input for stream in order})
             packed = self.encoder_streams.pack({s: firsts[s.input] for s in order})
@@ -178,8 +178,8 @@ class CycleFusionNetwork(ChannelExchangeNetwork):
     def _task(self, name: str) -> Task:
         if name not in self.outputs:
             hint = did_you_mean(name, self.outputs)
-            known = ", ".join(self.outputs)
-            raise ConfigError(f"unknown modality {name!r}{hint}; the modalities are {known}")
+            modalities = ", ".join(self.outputs)
+            raise ConfigError(f"unknown modality {name!r}{hint}; the modalities are {modalities}")
         return self.outputs[name]
 
     def _directions(
@@ -192,17 +192,17 @@ class CycleFusionNetwork(ChannelExchangeNetwork):
                     f"unknown target {name!r}{did_you_mean(name, self.outputs)}; the modalities "
                     f"are {', '.join(self.outputs)}"
                 )
-        found = []
+        directions = []
         for target in self.outputs:
             sources = tuple(name for name in present if name != target)
             if sources and (targets is None or target in targets):
-                found.append((target, sources))
+                directions.append((target, sources))
             elif targets is not None and target in targets:
                 raise StreamError(
                     f"nothing to predict {target!r} from: it alone was given; give at least one of "
                     f"{', '.join(self.sources(target))}"
                 )
-        return found
+        return directions
 
     def _firsts(self, inputs: Mapping[str, Tensor], sources: Iterable[str]) -> dict[str, Tensor]:
         """The first convolution of each source, once for all its directions."""

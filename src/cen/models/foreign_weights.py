@@ -202,10 +202,10 @@ def _impossible(key: str, value: Tensor, expected: Tensor) -> str:
     if not value.is_floating_point():
         return ""
     # Neither isfinite nor min is there for numbers of 8 bits.
-    known = value.float() if value.itemsize == 1 else value
-    if not bool(torch.isfinite(known).all()):
+    float_values = value.float() if value.itemsize == 1 else value
+    if not bool(torch.isfinite(float_values).all()):
         return "holds NaN or infinite values"
-    below = key.endswith(("running_var", "partial_var")) and bool((known < 0).any())
+    below = key.endswith(("running_var", "partial_var")) and bool((float_values < 0).any())
     return "holds variances below 0" if below else ""
 
 

@@ -58,13 +58,13 @@ def address_of(text: str) -> Address:
     Raises:
         CheckpointError: it is written otherwise.
     """
-    found = _ADDRESS.fullmatch(text)
-    if found is None or {"", ".", ".."} & set(text.removeprefix(PREFIX).split("/")):
+    match = _ADDRESS.fullmatch(text)
+    if match is None or {"", ".", ".."} & set(text.removeprefix(PREFIX).split("/")):
         raise CheckpointError(
             f"{shown(text)} is no network on the Hugging Face Hub; write hf://owner/name, "
             "hf://owner/name@revision or hf://owner/name/file.safetensors"
         )
-    return Address(found["repository"], found["revision"], found["file"] or WEIGHTS)
+    return Address(match["repository"], match["revision"], match["file"] or WEIGHTS)
 
 
 def fetched(address: str) -> Path:
@@ -81,7 +81,7 @@ def fetched(address: str) -> Path:
         # Without a network the library would ask six times, for 23 seconds.
         away = _unreachable()
         try:
-            found = hf_hub_download(
+            cached_path = hf_hub_download(
                 repository,
                 file,
                 revision=revision,
@@ -92,7 +92,7 @@ def fetched(address: str) -> Path:
             if not away:
                 raise
             raise OSError(f"{away}, and it was not fetched before") from error
-        return Path(found)
+        return Path(cached_path)
 
 
 def push(folder: Path, repository: str, *, private: bool = False) -> str:

@@ -151,8 +151,10 @@ class ImageEncoder(nn.Module):
         return self._features(x)
 
     def _features(self, x: Tensor) -> list[Tensor]:
-        found = _listed(self.net(x))
-        maps = [found[i].movedim(-1, 1) if self._axes[i] < 0 else found[i] for i in self.reads]
+        features = _listed(self.net(x))
+        maps = [
+            features[i].movedim(-1, 1) if self._axes[i] < 0 else features[i] for i in self.reads
+        ]
         return [
             one if count else one[:, :0] for one, count in zip(maps, self.channels, strict=True)
         ]
@@ -199,32 +201,32 @@ def _trial(shadow: nn.Module, multiple: int, size: tuple[int, int]) -> Trial:
     hooks = [module.register_forward_pre_hook(note) for module in shadow.modules()]
     try:
         with torch.no_grad():
-            found = _listed(shadow(image))
+            features = _listed(shadow(image))
     finally:
         for hook in hooks:
             hook.remove()
     # Some hand on the image, too, whose channels are no features and differ by stream.
-    maps = tuple((0, 1, 1) if one is image else _map(one, size) for one in found)
+    maps = tuple((0, 1, 1) if one is image else _map(one, size) for one in features)
     return Trial(multiple, tuple(firsts), frozenset(called), maps)
 
 
-def _map(found: Tensor, size: tuple[int, int]) -> tuple[int, int, int]:
+def _map(feature: Tensor, size: tuple[int, int]) -> tuple[int, int, int]:
     """Channels, stride and channel axis of a feature map of an image of a size."""
-    if not isinstance(found, Tensor) or found.ndim != 4:
-        shape = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
+    if not isinstance(feature, Tensor) or feature.ndim != 4:
+        shape = tuple(feature.shape) if isinstance(feature, Tensor) else type(feature).__name__
         raise ConfigError(f"it gives {shape} where a feature map (N, C, H, W) is expected")
-    sides = {1: found.shape[2:], -1: found.shape[1:3]}
+    sides = {1: feature.shape[2:], -1: feature.shape[1:3]}
     strides = {axis: _strides(shape, size) for axis, shape in sides.items()}
     axis = min(strides, key=lambda a: abs(strides[a][0] / strides[a][1] - 1))
-    return found.shape[axis], max(1, round(min(strides[axis]))), axis
+    return feature.shape[axis], max(1, round(min(strides[axis]))), axis
 
 
 def _strides(shape: Sequence[int], size: tuple[int, int]) -> tuple[float, float]:
     return size[0] / max(1, shape[0]), size[1] / max(1, shape[1])
 
 
-def _listed(found: Any) -> list[Tensor]:
+def _listed(output: Any) -> list[Tensor]:
     """The feature maps that a network gives."""
-    if isinstance(found, Mapping):
-        return list(found.values())
-    return list(found) if isinstance(found, list | tuple) else [found]
+    if isinstance(output, Mapping):
+        return list(output.values())
+    return list(output) if isinstance(output, list | tuple) else [output]

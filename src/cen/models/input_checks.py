@@ -87,8 +87,8 @@ def same_size(one: Sequence[int], other: Sequence[int]) -> bool:
     Sizes that are no numbers are those of a graph, which is to hold for all: nothing is left out
     of it that some of them need.
     """
-    known = all(isinstance(side, int) for side in (*one, *other))
-    return known and tuple(one) == tuple(other)
+    is_static = all(isinstance(side, int) for side in (*one, *other))
+    return is_static and tuple(one) == tuple(other)
 
 
 class Padding(NamedTuple):
@@ -111,9 +111,11 @@ class Padding(NamedTuple):
         if multiple == 1:
             return cls((height, width), (height, width), False)
         # Quotients of positive numbers, which exported programs round alike.
-        whole = tuple((side + multiple - 1) // multiple * multiple for side in (height, width))
-        fits = same_size((height, width), whole)
-        return cls((height, width), (whole[0], whole[1]), not fits)
+        padded_size = tuple(
+            (side + multiple - 1) // multiple * multiple for side in (height, width)
+        )
+        fits = same_size((height, width), padded_size)
+        return cls((height, width), (padded_size[0], padded_size[1]), not fits)
 
     def padded(self, images: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
         """The images with their last rows and columns repeated."""
@@ -129,9 +131,9 @@ class Padding(NamedTuple):
         """Predictions of the images alone, at the size of these where they were padded."""
         if not self.needed:
             return predictions
-        found = {}
+        crops = {}
         for name, value in predictions.items():
             if not same_size(value.shape[-2:], self.whole):
                 value = F.interpolate(value, self.whole, mode="bicubic", align_corners=False)
-            found[name] = value[..., : self.size[0], : self.size[1]]
-        return found
+            crops[name] = value[..., : self.size[0], : self.size[1]]
+        return crops

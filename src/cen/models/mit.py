@@ -225,13 +225,13 @@ class MiT(nn.Module):
 
 def renamed(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """A state dict of the authors' files with the names of `MiT`, without the classifier."""
-    found = {}
+    weights = {}
     for key, value in state.items():
         for pattern, name in _NAMES:
             key = re.sub(pattern, name, key)
         if not key.startswith("head."):
-            found[key] = value
-    return found
+            weights[key] = value
+    return weights
 
 
 def _draw(module: nn.Module) -> None:

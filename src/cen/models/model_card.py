@@ -127,10 +127,10 @@ def _inputs(net: DescribedNetwork) -> str:
 
 
 def _outputs(net: DescribedNetwork) -> str:
-    known = net.metadata.get("classes") or {}
+    classes_by_output = net.metadata.get("classes") or {}
     rows = []
     for name, task in net.outputs.items():
-        classes = task.classes or known.get(name) or ()
+        classes = task.classes or classes_by_output.get(name) or ()
         rows.append((name, task.kind, str(task.channels), ", ".join(map(str, classes))))
     return _table(("output", "kind", "channels", "classes"), rows)
 
@@ -199,13 +199,13 @@ class _Run:
         )
 
     def _scores_of(self, output: str, scores: Mapping[str, Any]) -> str:
-        found = {subset: of[output] for subset, of in scores.items() if output in of}
-        ensembles = [entry.get("ensemble") or {} for entry in found.values()]
+        entries = {subset: of[output] for subset, of in scores.items() if output in of}
+        ensembles = [entry.get("ensemble") or {} for entry in entries.values()]
         main = main_score(ensembles[0]) if ensembles else None
         if main is None:
             return ""
         rows = []
-        for subset, entry in found.items():
+        for subset, entry in entries.items():
             streams = entry.get("streams") or {}
             values = [entry.get("ensemble") or {}, *(streams.get(s) or {} for s in self.net.inputs)]
             rows.append((subset, *(format_score(main, value.get(main)) for value in values)))
@@ -230,12 +230,14 @@ class _Run:
                 parts.append(f"{output} {SCORES[main].head} {value}")
         if not parts:
             return f"The network after step {step:,}; no validation split chose it."
-        told = f"The network after step {step:,}, with {', '.join(parts)} on the validation split"
+        sentence = (
+            f"The network after step {step:,}, with {', '.join(parts)} on the validation split"
+        )
         if not self._is_best():
-            return f"{told}; it is the last one of its run and was not chosen by its score."
+            return f"{sentence}; it is the last one of its run and was not chosen by its score."
         same = self._evaluation.get("split") == "validation"
         optimistic = ", which the scores above are of, too: they are optimistic" if same else ""
-        return f"{told}: the best of its run on this split{optimistic}."
+        return f"{sentence}: the best of its run on this split{optimistic}."
 
     def _is_best(self) -> bool:
         best = None if self._run is None else Path(self._run) / "best.safetensors"

@@ -165,13 +165,13 @@ class ChannelExchangeNetwork(ShareableNetwork):
                 to that of the weights.
         """
         predictions = self.predictions(self.admitted(inputs))
-        return {name: self.combined(name, found, size) for name, found in predictions.items()}
+        return {name: self.combined(name, streams, size) for name, streams in predictions.items()}
 
     def predictions(self, inputs: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
         """What each stream predicts of admitted inputs, by output."""
         padding = Padding.of(inputs, self.multiple)
-        found = self.of_fitting(padding.padded(inputs))
-        return {name: padding.cut(streams) for name, streams in found.items()}
+        predictions = self.of_fitting(padding.padded(inputs))
+        return {name: padding.cut(streams) for name, streams in predictions.items()}
 
     def of_fitting(self, inputs: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
         """The same of images of a size that the encoder takes; what `cen.fold` records."""

@@ -51,9 +51,9 @@ class NetworkDescription:
                 together.
             StreamError: the name of an input or output cannot be used.
         """
-        given = {**_EMPTY, **checked(name, arguments)}
-        outputs, exchange, feeds = (given.pop(key) for key in _EMPTY)
-        options = NetworkOptions(name=name, **given)
+        option_values = {**_EMPTY, **checked(name, arguments)}
+        outputs, exchange, feeds = (option_values.pop(key) for key in _EMPTY)
+        options = NetworkOptions(name=name, **option_values)
         tasks = check_fields(options.inputs, outputs, apart=name != "cycle")
         norm = options.decoder_norm or ("batch" if len(tasks) > 1 else None)
         filled = {
@@ -97,26 +97,26 @@ def checked(network: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
     Returns:
         The same; numbers of NumPy have become those of Python, which a checkpoint can hold.
     """
-    known, hints = arguments_of(network), options_of(network)
+    names, hints = arguments_of(network), options_of(network)
     for key in arguments:
-        if key not in known:
+        if key not in names:
             raise ConfigError(
-                f"a {network} network has no option {key!r}{did_you_mean(key, known)}; it has "
-                f"{', '.join(known)}"
+                f"a {network} network has no option {key!r}{did_you_mean(key, names)}; it has "
+                f"{', '.join(names)}"
             )
     for key, example in (("inputs", "{'rgb': 3}"), ("outputs", "{'segmentation': 40}")):
         if key not in arguments:
             raise ConfigError(f"a {network} network needs {key}, such as {key}={example}")
     inputs = mapping("inputs", arguments["inputs"], "{'rgb': 3, 'depth': 1}: channels by name")
-    given = dict(arguments)
-    given["inputs"] = {
+    option_values = dict(arguments)
+    option_values["inputs"] = {
         key: option(f"the number of channels of input {described(key)}", value, Channels)
         for key, value in inputs.items()
     }
     # What weights may be, the loader of them says; the others are not of plain types.
-    for key in given.keys() & hints.keys() - {"inputs", "weights"}:
-        given[key] = option(key, given[key], hints[key])
-    return given
+    for key in option_values.keys() & hints.keys() - {"inputs", "weights"}:
+        option_values[key] = option(key, option_values[key], hints[key])
+    return option_values
 
 
 def check_description(config: Mapping[str, Any], place: str) -> None:
@@ -129,9 +129,9 @@ def check_description(config: Mapping[str, Any], place: str) -> None:
     hints["exchange"] = Mapping[str, Any] | None
     hints["feeds"] = Mapping[str, Sequence[Sequence[float]]] | None
     schema.check_arguments(config, hints, place, CheckpointError)
-    for output, said in dict(config.get("outputs") or {}).items():
-        if isinstance(said, Mapping):
-            schema.check_arguments(said, task, f"{place}.outputs.{output}", CheckpointError)
+    for output, settings in dict(config.get("outputs") or {}).items():
+        if isinstance(settings, Mapping):
+            schema.check_arguments(settings, task, f"{place}.outputs.{output}", CheckpointError)
     if config.get("exchange") is not None:
         schema.check_arguments(config["exchange"], rule, f"{place}.exchange", CheckpointError)
 

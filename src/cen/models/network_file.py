@@ -127,12 +127,12 @@ def checkpoint_of(path: Path) -> Path:
     """
     if not path.is_dir():
         return path
-    found = [path / name for name in (*NETWORKS, SHARED_NETWORK) if (path / name).is_file()]
-    if not found:
+    files = [path / name for name in (*NETWORKS, SHARED_NETWORK) if (path / name).is_file()]
+    if not files:
         raise CheckpointError(
             f"{path} holds neither {' nor '.join(NETWORKS)}; has the run saved anything?"
         )
-    return found[0]
+    return files[0]
 
 
 def opened(net: ChannelExchangeNetwork | str | Path) -> ChannelExchangeNetwork:

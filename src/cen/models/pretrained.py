@@ -121,8 +121,8 @@ def save_encoder(net: ChannelExchangeNetwork, path: str | Path, stream: str) -> 
             first convolution that does not take three channels), or the file cannot be written.
     """
     if stream not in net.inputs:
-        known = ", ".join(net.inputs)
-        raise StreamError(f"no input {stream!r}{did_you_mean(stream, net.inputs)}; inputs: {known}")
+        names = ", ".join(net.inputs)
+        raise StreamError(f"no input {stream!r}{did_you_mean(stream, net.inputs)}; inputs: {names}")
     if not isinstance(net.encoder, ResNet) or isinstance(net, FusedNetwork):
         kind = net.config["fusion"] if isinstance(net, FusedNetwork) else net.config["encoder"]
         raise CheckpointError(

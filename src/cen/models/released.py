@@ -101,9 +101,9 @@ def load_released(
     content = read_pickle(source) if isinstance(source, str | Path) else source
     state = _flatten(content, where)
     if is_discriminator(state) != (part == "discriminator"):
-        found = "a discriminator" if is_discriminator(state) else "no discriminator"
+        content_kind = "a discriminator" if is_discriminator(state) else "no discriminator"
         part = "discriminator" if is_discriminator(state) else "network"
-        raise CheckpointError(f"{where} holds {found}; read it with part={part!r}")
+        raise CheckpointError(f"{where} holds {content_kind}; read it with part={part!r}")
     if part == "discriminator":
         return load_discriminator(state, where)
     if is_generator(state):

@@ -50,8 +50,8 @@ def filled(
     # Nothing is allocated before the shapes are known to be right.
     shadow = layout(shadow_of(make, wrong))
     counters = [key for key in shadow if key.endswith("num_batches_tracked")]
-    given = {**{key: shadow[key] for key in counters}, **state}
-    require_shapes({key: tuple(value.shape) for key, value in given.items()}, shadow, wrong)
+    full_state = {**{key: shadow[key] for key in counters}, **state}
+    require_shapes({key: tuple(value.shape) for key, value in full_state.items()}, shadow, wrong)
     net = make()
     own = layout(net)
     values = {**{key: own[key] for key in counters}, **state}

@@ -116,8 +116,8 @@ class ResNet(nn.Module):
     def __init__(self, depth: int, width: int = 64, output_stride: int = 32) -> None:
         super().__init__()
         if depth not in LAYOUTS:
-            known = ", ".join(map(str, LAYOUTS))
-            raise ConfigError(f"there is no ResNet of depth {depth}; the depths are {known}")
+            depths = ", ".join(map(str, LAYOUTS))
+            raise ConfigError(f"there is no ResNet of depth {depth}; the depths are {depths}")
         if width < 1:
             raise ConfigError(f"the width of a ResNet is at least 1, not {width}")
         if output_stride not in (8, 16, 32):

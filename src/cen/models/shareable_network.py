@@ -37,15 +37,15 @@ class ShareableNetwork(DescribedNetwork):
     ) -> None:
         """Writes one ``.safetensors`` file, with weights put together elsewhere; see `cen.save`."""
         classes = {name: list(task.classes) for name, task in self.outputs.items() if task.classes}
-        said = {"classes": classes, **self.metadata, **(metadata or {})}
-        header = {"version": __version__, "config": self.config, "metadata": said}
+        full_metadata = {"classes": classes, **self.metadata, **(metadata or {})}
+        header = {"version": __version__, "config": self.config, "metadata": full_metadata}
         try:
             text = json.dumps(header)
         except (TypeError, ValueError) as error:
             problem = f"{path}: the metadata cannot be written as JSON: {error}"
             raise CheckpointError(problem) from error
-        given = self.state_dict() if state is None else state
-        kept = {key: value.cpu().contiguous() for key, value in given.items()}
+        tensors = self.state_dict() if state is None else state
+        kept = {key: value.cpu().contiguous() for key, value in tensors.items()}
         write_atomically(path, partial(save_file, kept, metadata={HEADER: text}), CheckpointError)
 
     def save_pretrained(

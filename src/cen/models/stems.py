@@ -64,8 +64,8 @@ def make_inner_stem(
 ) -> StreamStem:
     """What takes the place of a first convolution inside a network; see `private_stem`."""
     stem = StreamStem(conv, streams, [3 if c in TILED else c for c in channels.values()])
-    for made in stem.private.values() if fresh else ():
-        _draw(cast(Tensor, made.weight), conv.weight)
+    for private_conv in stem.private.values() if fresh else ():
+        _draw(cast(Tensor, private_conv.weight), conv.weight)
     return stem
 
 
@@ -79,15 +79,15 @@ def _draw(weight: Tensor, like: Tensor) -> None:
 def take_over_inner_stem(new: nn.Module, old: nn.Module) -> None:
     """Starts a first convolution, of streams or plain, from another, adapted where they differ."""
     before = old if isinstance(old, StreamStem) else None
-    known: dict[str, Any] = {} if before is None else dict(before.private.items())
+    private_convs: dict[str, Any] = {} if before is None else dict(before.private.items())
     plain: Any = old if before is None else before.shared
-    first = next(iter(known.values())) if plain is None else plain
+    first = next(iter(private_convs.values())) if plain is None else plain
     targets: dict[str, Any] = {"": new}
     if isinstance(new, StreamStem):
         shared = {} if new.shared is None else {"": new.shared}
         targets = {**dict(new.private.items()), **shared}
     for name, conv in targets.items():
-        source = known.get(name, first)
+        source = private_convs.get(name, first)
         conv.weight.copy_(adapt_channels(source.weight, conv.weight.shape[1]))
         if conv.bias is not None:
             conv.bias.copy_(source.bias)

@@ -61,14 +61,14 @@ def restreamed(
         channels: Channels of each.
         stem: Names of the convolutions that take the image, as in its conversion.
     """
-    made: MultiStream = copy.deepcopy(network, {id(network.streams): streams})
+    new_network: MultiStream = copy.deepcopy(network, {id(network.streams): streams})
     rows = _rows(network.streams.names, streams.names)
-    made.channels, made.widest = dict(channels), max(channels.values())
-    made.first_pass = network.first_pass.again()
+    new_network.channels, new_network.widest = dict(channels), max(channels.values())
+    new_network.first_pass = network.first_pass.again()
     counts = [channels[name] for name in streams.names]
     stems: dict[int, nn.Module] = {}
     private = False
-    for layer in made.modules():
+    for layer in new_network.modules():
         if isinstance(layer, StreamNorm):
             layer.restream(rows)
         elif isinstance(layer, StreamConv2d):
@@ -79,9 +79,9 @@ def restreamed(
             stems[id(layer)] = layer.restreamed(streams, counts)
     if not stems:
         kind = "private" if private else "shared"
-        stems = stems_of(made.module, streams, channels, stem, kind)
-    made.module = replace_layers(made.module, stems)
-    return made
+        stems = stems_of(new_network.module, streams, channels, stem, kind)
+    new_network.module = replace_layers(new_network.module, stems)
+    return new_network
 
 
 def _own_tensors(layer: nn.Module) -> dict[str, Tensor]:
@@ -99,18 +99,18 @@ def _rows(old: tuple[str, ...], new: tuple[str, ...]) -> list[int]:
     return [old.index(_closest(name, old)) for name in new]
 
 
-def _closest(name: str, known: tuple[str, ...]) -> str:
+def _closest(name: str, candidates: tuple[str, ...]) -> str:
     """The stream itself, else one of the same input, else of the same output, else the first."""
-    for candidate in known:
+    for candidate in candidates:
         if candidate == name:
             return candidate
-    for candidate in known:
+    for candidate in candidates:
         if input_of(candidate) == input_of(name):
             return candidate
-    for candidate in known:
+    for candidate in candidates:
         if _same_output(candidate, name):
             return candidate
-    return known[0]
+    return candidates[0]
 
 
 def _same_output(one: str, other: str) -> bool:

@@ -48,9 +48,9 @@ class Fuse(nn.Module):
         wide = widen(packed, len(present))
         if len(present) == self.streams:
             return wide
-        known = dict(zip(present, wide.chunk(len(present), 1), strict=True))
-        blank = torch.zeros_like(next(iter(known.values())))
-        return torch.cat([known.get(stream, blank) for stream in range(self.streams)], 1)
+        maps_by_stream = dict(zip(present, wide.chunk(len(present), 1), strict=True))
+        blank = torch.zeros_like(next(iter(maps_by_stream.values())))
+        return torch.cat([maps_by_stream.get(stream, blank) for stream in range(self.streams)], 1)
 
     def apart(self, wide: Tensor) -> Tensor:
         """View (B, P * C, H, W) as (B, P, C, H, W)."""

@@ -99,8 +99,8 @@ class FusedNetwork(ChannelExchangeNetwork):
         self, inputs: Mapping[str, Tensor], present: Sequence[str], rows: Sequence[int]
     ) -> Tensor:
         """What the first convolution gives: (B, C, h, w) where it is fused, else packed."""
-        whole = isinstance(self.encoder, ImageEncoder)
-        if FUSED in self.stems or (whole and self.joined == 0):
+        is_image_encoder = isinstance(self.encoder, ImageEncoder)
+        if FUSED in self.stems or (is_image_encoder and self.joined == 0):
             image = inputs[present[0]]
             joined = [
                 inputs[name]
@@ -109,7 +109,7 @@ class FusedNetwork(ChannelExchangeNetwork):
                 for name, channels in self.inputs.items()
             ]
             images = torch.cat(joined, 1)
-            return images if whole else cast(Tensor, self.stems[FUSED](images))
+            return images if is_image_encoder else cast(Tensor, self.stems[FUSED](images))
         x = self._stem(inputs, present)
         return cast(Tensor, self.fusion["stem"](x, rows)) if "stem" in self.fusion else x
 

@@ -81,8 +81,8 @@ def classes_shown(dataset: Any, outputs: Mapping[str, Task]) -> list[set[tuple[s
 
 def _classes_of(dataset: Any, index: int, tasks: Mapping[str, Task]) -> set[tuple[str, int]]:
     if isinstance(dataset, AlignedDataset):
-        known = [name for name in tasks if name in dataset.annotated(index)]
-        labels = {name: dataset.read(name, index, dataset.targets[name]) for name in known}
+        annotated = [name for name in tasks if name in dataset.annotated(index)]
+        labels = {name: dataset.read(name, index, dataset.targets[name]) for name in annotated}
     else:
         sample = dataset[0, index]
         labels = {name: np.asarray(sample[name]) for name in tasks if name in sample}

@@ -79,6 +79,6 @@ def file_of(dataset: object, sample: str, field: str) -> Path | None:
 
 def first_of_all(fault: str | None) -> str | None:
     """What the first process that found a fault says, on every process; all must call it."""
-    found: list[str | None] = [None] * torch.distributed.get_world_size()
-    torch.distributed.all_gather_object(found, fault)
-    return next((told for told in found if told is not None), None)
+    faults: list[str | None] = [None] * torch.distributed.get_world_size()
+    torch.distributed.all_gather_object(faults, fault)
+    return next((message for message in faults if message is not None), None)

@@ -218,7 +218,7 @@ class FusionData(LightningDataModule):
                 f"train.batch_size {self.batch_size} cannot be dealt out evenly to"
                 f" {trainer.world_size} devices; make it a multiple of them"
             )
-        known = known_targets(self.train, self.outputs)
+        annotated = known_targets(self.train, self.outputs)
         known_targets(self.validation)  # now, and not at the first validation
         share = self.batch_size // trainer.world_size
         which: dict[str, int] = {
@@ -228,8 +228,8 @@ class FusionData(LightningDataModule):
             "rank": trainer.global_rank,
             "world": trainer.world_size,
         }
-        if self.every_output and known is not None:
-            batches: StepBatches = CompleteBatches(known, tuple(self.outputs), share, **which)
+        if self.every_output and annotated is not None:
+            batches: StepBatches = CompleteBatches(annotated, tuple(self.outputs), share, **which)
         elif self.balanced:
             batches = BalancedBatches(classes_shown(self.train, self.outputs), share, **which)
         else:
@@ -290,8 +290,10 @@ def reading_in_processes() -> Iterator[None]:
 def _own_words(error: CenError) -> CenError | None:
     """An error of a process of a loader as it was there; PyTorch puts its traceback in front."""
     kind = type(error)
-    traceback, found, message = str(error).rpartition(f"\n{kind.__module__}.{kind.__qualname__}: ")
-    return kind(message.rstrip("\n")) if found and "Original Traceback" in traceback else None
+    traceback, separator, message = str(error).rpartition(
+        f"\n{kind.__module__}.{kind.__qualname__}: "
+    )
+    return kind(message.rstrip("\n")) if separator and "Original Traceback" in traceback else None
 
 
 def _length(dataset: Dataset[Any]) -> int:

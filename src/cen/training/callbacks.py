@@ -128,21 +128,23 @@ class ExchangeMonitor(Callback):
 
     def _look(self, trainer: Trainer, pl_module: LightningModule, step: int) -> None:
         module = dense_prediction(pl_module)
-        found = inspect(module.net)
-        figures = {f"exchange/{layer.name}/{layer.stream}": layer.rate for layer in found.layers}
-        if found.layers:
-            figures["exchange/rate"] = found.rate
-            module.shown["exchange"] = found.rate
-        for output, alpha in found.alpha.items():
+        inspection = inspect(module.net)
+        figures = {
+            f"exchange/{layer.name}/{layer.stream}": layer.rate for layer in inspection.layers
+        }
+        if inspection.layers:
+            figures["exchange/rate"] = inspection.rate
+            module.shown["exchange"] = inspection.rate
+        for output, alpha in inspection.alpha.items():
             figures |= {f"alpha/{output}/{stream}": value for stream, value in alpha.items()}
-            name = "α" if len(found.alpha) == 1 else f"α {output}"
+            name = "α" if len(inspection.alpha) == 1 else f"α {output}"
             module.shown[name] = " ".join(f"{value:.2f}" for value in alpha.values())
         log_figures(trainer, figures)
-        self._record(step, found.to_dict(masks=True))
+        self._record(step, inspection.to_dict(masks=True))
         rules = [layer.exchange for layer in exchange_layers(module.net).values()]
         guided = any(r is not None and r.enabled and r.guide == "scale" for r in rules)
-        if guided and found.layers:  # streams without a partner have nobody to exchange with
-            self._warn(found.rate, step, module)
+        if guided and inspection.layers:  # streams without a partner have nobody to exchange with
+            self._warn(inspection.rate, step, module)
 
     def _record(self, step: int, entry: dict[str, Any]) -> None:
         spacing = max(self.every, self.steps // _HISTORY)

@@ -83,8 +83,8 @@ def tells(error: Exception) -> bool:
     """
     if not of_several():
         return True
-    found = launched()
-    by_itself = found is None or found.local == 0
+    launch = launched()
+    by_itself = launch is None or launch.local == 0
     if isinstance(error, OtherEndedError):
         with suppress(KeyboardInterrupt):  # torchrun and srun end all others meanwhile
             time.sleep(_TELLING)

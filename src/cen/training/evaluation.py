@@ -185,11 +185,11 @@ def _check_classes(
     for name, task in net.outputs.items():
         if task.classes is None:
             continue
-        found, known = tuple(classes[name]), tuple(task.classes)
-        if known != found:
+        names, own = tuple(classes[name]), tuple(task.classes)
+        if own != names:
             raise ConfigError(
-                f"{root} has the {len(found)} classes {', '.join(found[:4])}, …, but the network "
-                f"was trained for {len(known)}: {', '.join(known[:4])}, …; give the data set it "
+                f"{root} has the {len(names)} classes {', '.join(names[:4])}, …, but the network "
+                f"was trained for {len(own)}: {', '.join(own[:4])}, …; give the data set it "
                 "was trained for as data.root"
             )
 
@@ -214,10 +214,10 @@ def _check_single(
         outputs, own = load(run).outputs, net.outputs[name]
         task = outputs.get(name)
         if task is None or not task.same_kind(own) or len(outputs) > 1:
-            wanted = "alone" if len(outputs) > 1 else f"of kind {own.kind}"
+            condition = "alone" if len(outputs) > 1 else f"of kind {own.kind}"
             raise ConfigError(
                 f"{place}: that network predicts {', '.join(outputs)}; name a run that predicts "
-                f"{name}, {wanted}"
+                f"{name}, {condition}"
             )
         if (task.channels, task.classes) != (own.channels, own.classes):
             raise ConfigError(
@@ -254,8 +254,8 @@ def _compare(
     for name, run in runs.items():
         config, net, dataset = _opened(Path(run), split, overrides)
         mode = generator_mode or config.train.generator_mode
-        found = _scores(config, net, dataset, False, mode, **how)
-        alone[name] = found["+".join(net.inputs)][name]["ensemble"]
+        single_scores = _scores(config, net, dataset, False, mode, **how)
+        alone[name] = single_scores["+".join(net.inputs)][name]["ensemble"]
     gains = relative_gains({name: entry["ensemble"] for name, entry in scores.items()}, alone)
     return {
         "delta_m": sum(gains.values()) / len(gains),

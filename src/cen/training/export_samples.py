@@ -58,12 +58,12 @@ def samples_of(
     if not scenes:
         drawn = [_drawn(modalities, *size) for size in sizes]
         return [_sample(net, modalities, scenes) for scenes in drawn], [], False
-    whole = [_sample(net, modalities, [s], calibrated > 0) for s in scenes]
-    found = whole if calibrated else whole[:1]
+    full_size = [_sample(net, modalities, [s], calibrated > 0) for s in scenes]
+    samples = full_size if calibrated else full_size[:1]
     for number, *size in sizes:
         batch = [scenes[k % len(scenes)] for k in range(number)]
-        found.append(_sample(net, modalities, [_resized(s, modalities, size) for s in batch]))
-    return found, [_sample(net, modalities, [scene]) for scene in training], True
+        samples.append(_sample(net, modalities, [_resized(s, modalities, size) for s in batch]))
+    return samples, [_sample(net, modalities, [scene]) for scene in training], True
 
 
 def _scenes(config: Config, split: Any, count: int) -> list[Scene]:

@@ -58,7 +58,7 @@ class FileUnit(NamedTuple):
 
 def file_units(tasks: Mapping[str, Task], targets: Mapping[str, Modality]) -> dict[str, FileUnit]:
     """The outputs of continuous values, and of pictures of an encoding that are not in [-1, 1]."""
-    found = {}
+    units = {}
     for name, task in tasks.items():
         target = targets.get(name)
         if not task.rules.generated or target is None or not target.field_kind.open_range:
@@ -69,14 +69,14 @@ def file_units(tasks: Mapping[str, Task], targets: Mapping[str, Modality]) -> di
         # The network has (value * scale - mean) / std.
         pairs = list(zip(target.mean, target.std, strict=True))
         repeat = task.channels // len(pairs)
-        found[name] = FileUnit(
+        units[name] = FileUnit(
             tuple(std / target.scale for _, std in pairs) * repeat,
             tuple(mean / target.scale for mean, _ in pairs) * repeat,
             (0.0, 1 / target.scale) if encoded else _range(target),
             1.0 if target.unit is None else float(target.unit),
             target.encoding,
         )
-    return found
+    return units
 
 
 def compared(tasks: Mapping[str, Task], units: Mapping[str, FileUnit]) -> list[str]:

@@ -86,7 +86,7 @@ def fit(
     tasks = tasks_of(config, train)
     if not resume and first_process():
         warn_of_data(config, run_dir, train)
-    said = _said_of(config, train, Path(run_dir) if resume else None)
+    data_facts = _said_of(config, train, Path(run_dir) if resume else None)
     feeds = feeds_of(tasks, train.targets) if config.model.name == "cycle" else None
     resumed = resume and (Path(run_dir) / LAST).is_file()
     if resume and not resumed:
@@ -100,7 +100,7 @@ def fit(
         net,
         train,
         validation,
-        metadata=said,
+        metadata=data_facts,
         resume=resume,
         progress=progress,
         callbacks=_grids(net, validation, Path(run_dir)),
@@ -122,15 +122,15 @@ def _check_options(config: Config) -> None:
 
 def _said_of(config: Config, train: AlignedDataset, resumed: Path | None) -> dict[str, Any]:
     """What checkpoints say of the data beside the weights."""
-    said = {
+    data_facts = {
         **metadata(train),
         "seen": seen_range(train),
         "modality_dropout": config.train.dropped_share,
     }
     if resumed is not None and _doubtful(resumed, train):
         # What the run has learnt so far is not in the conventions of this version.
-        del said["conventions"]
-    return said
+        del data_facts["conventions"]
+    return data_facts
 
 
 def _check_weights(weights: str | None, run_dir: str | Path) -> None:

@@ -40,20 +40,20 @@ class _Infinite(Metric):
 
     full_state_update = False
     is_differentiable = False
-    found: Tensor
+    counts: Tensor
 
     def __init__(self, predictions: int) -> None:
         super().__init__()
         empty = torch.zeros(predictions, dtype=torch.int64)
-        self.add_state("found", default=empty, dist_reduce_fx="sum")
+        self.add_state("counts", default=empty, dist_reduce_fx="sum")
 
     def update(self, count: Tensor, at: int) -> None:
         """Adds to those of one prediction."""
-        self.found[at] += count
+        self.counts[at] += count
 
     def compute(self) -> list[int]:
         """Their numbers, over all processes."""
-        return [int(count) for count in self.found.tolist()]
+        return [int(count) for count in self.counts.tolist()]
 
 
 class FusionScores(nn.Module):
@@ -82,12 +82,12 @@ class FusionScores(nn.Module):
         self.inputs = tuple(inputs)
         self.units = dict(units or {})
         self.tasks = dict(outputs)
-        known = self.inputs if streams is None else tuple(streams)
+        stream_names = self.inputs if streams is None else tuple(streams)
         self.predictions = [
             Stream(output, name)
             for output in self.tasks
             # In cycle fusion no modality is among the streams that predict it.
-            for name in ("ensemble", *(name for name in known if name != output))
+            for name in ("ensemble", *(name for name in stream_names if name != output))
         ]
         self.metrics = nn.ModuleList(
             self._metric(prediction.output) for prediction in self.predictions

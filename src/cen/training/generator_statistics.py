@@ -29,8 +29,8 @@ def generating(net: nn.Module, mode: GeneratorMode, seed: int = 0) -> Iterator[N
         ConfigError: the mode is unknown.
     """
     if mode not in get_args(GeneratorMode):
-        known = ", ".join(get_args(GeneratorMode))
-        raise ConfigError(f"the generator cannot be evaluated in mode {mode!r}; there are {known}")
+        modes = ", ".join(get_args(GeneratorMode))
+        raise ConfigError(f"the generator cannot be evaluated in mode {mode!r}; there are {modes}")
     training = net.training
     net.eval()
     try:

@@ -67,20 +67,20 @@ def run_loggers(
 
 def _service(name: LoggerName, run_dir: Path, config: Mapping[str, Any]) -> Logger:
     """Weights & Biases or MLflow, as their own environment variables say."""
-    known: dict[str, str] = read_json(run_dir / _KNOWN, {})
+    identities: dict[str, str] = read_json(run_dir / _KNOWN, {})
     make = _wandb if name == "wandb" else _mlflow
     try:
-        logger, identity = make(run_dir, known.get(name))
-        if name not in known and first_process():
-            write_json(run_dir / _KNOWN, {**known, name: identity})
+        logger, identity = make(run_dir, identities.get(name))
+        if name not in identities and first_process():
+            write_json(run_dir / _KNOWN, {**identities, name: identity})
             logger.log_hyperparams(dict(config))
     except Exception as error:  # of many types: no key, no network, another server
         raise ConfigError(f"train.loggers: {name} cannot be used: {error}") from error
     return logger
 
 
-def _wandb(run_dir: Path, known: str | None) -> tuple[Logger, str]:
-    identity = known or uuid.uuid4().hex[:12]
+def _wandb(run_dir: Path, stored_identity: str | None) -> tuple[Logger, str]:
+    identity = stored_identity or uuid.uuid4().hex[:12]
     project = os.environ.get("WANDB_PROJECT", _PROJECT)
     logger = WandbLogger(run_dir.name, run_dir, id=identity, project=project)
     if first_process():
@@ -100,8 +100,8 @@ class _MLflow(MLFlowLogger):
         super().log_metrics({name.replace("/", "."): v for name, v in metrics.items()}, step)
 
 
-def _mlflow(run_dir: Path, known: str | None) -> tuple[Logger, str]:
+def _mlflow(run_dir: Path, stored_identity: str | None) -> tuple[Logger, str]:
     experiment = os.environ.get("MLFLOW_EXPERIMENT_NAME", _PROJECT)
     place = os.environ.get("MLFLOW_TRACKING_URI", f"sqlite:///{run_dir.resolve()}/mlflow.db")
-    logger = _MLflow(experiment, run_dir.name, place, run_id=known)
+    logger = _MLflow(experiment, run_dir.name, place, run_id=stored_identity)
     return logger, (logger.run_id or "") if first_process() else ""

@@ -309,8 +309,8 @@ class DensePrediction(LightningModule):
             return terms, None
         names = list(self.net.outputs)
         local = torch.stack([self._counted(name, targets[name]) for name in names])
-        whole = targets if self._whole is None else self._whole
-        total = torch.stack([self._counted(name, whole[name]) for name in names])
+        step_targets = targets if self._whole is None else self._whole
+        total = torch.stack([self._counted(name, step_targets[name]) for name in names])
         if self.trainer.world_size > 1:
             torch.distributed.all_reduce(total)
         present = dict(zip(names, (total > 0).float(), strict=True)) if asked else None
@@ -350,12 +350,12 @@ def targets_of(net: ChannelExchangeNetwork, batch: Batch) -> dict[str, Tensor]:
                 f" {', '.join(batch)}"
             )
         target: Tensor = batch[name]
-        for given, size in images.items():
+        for input_name, size in images.items():
             if target.shape[-2:] != size:
                 (h, w), (height, width) = target.shape[-2:], size
                 raise ShapeError(
                     f"the ground truth {name!r} is {h} × {w} pixels (height × width), but the input"
-                    f" {given!r} is {height} × {width}; resample one of them first"
+                    f" {input_name!r} is {height} × {width}; resample one of them first"
                 )
         targets[name] = target
     return targets

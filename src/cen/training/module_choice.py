@@ -34,5 +34,5 @@ def training_module(config: Config, net: ChannelExchangeNetwork) -> DensePredict
 
 def _weights(config: Config, net: ChannelExchangeNetwork) -> dict[str, float]:
     """The weight of each output; 1 where a network of one's own has others than configured."""
-    known = config.model.outputs
-    return {name: known[name].weight if name in known else 1.0 for name in net.outputs}
+    configured = config.model.outputs
+    return {name: configured[name].weight if name in configured else 1.0 for name in net.outputs}

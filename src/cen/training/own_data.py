@@ -119,8 +119,8 @@ def fit(
     if validation is not None:
         held_out = CheckedSamples(validation, net, "validation", seed)
     share = {} if validation is not None else {"validation": 0}
-    known = {"data": {"workers": workers, **share}, "train": train, "seed": seed}
-    config = Config.from_dict(known, source="fit")
+    settings = {"data": {"workers": workers, **share}, "train": train, "seed": seed}
+    config = Config.from_dict(settings, source="fit")
     with _kept(folder) as place:
         train_network(
             config, place, net, checked, held_out, resume=resume, progress=progress,
@@ -245,9 +245,9 @@ def _kept(folder: str | Path | None) -> Iterator[Path]:
     if folder is not None:
         yield Path(folder)
         return
-    with tempfile.TemporaryDirectory(prefix="cen-") as made:
+    with tempfile.TemporaryDirectory(prefix="cen-") as directory:
         try:
-            yield Path(made) / "run"
+            yield Path(directory) / "run"
         except KeyboardInterrupt:
             raise KeyboardInterrupt("stopped; without folder= nothing of it is kept") from None
 

@@ -53,9 +53,9 @@ class CompleteBatches(StepBatches):
         world: int = 1,
     ) -> None:
         super().__init__(len(annotated), batch_size, stop, start, seed, rank, world)
-        self.annotated = [frozenset(known).intersection(outputs) for known in annotated]
+        self.annotated = [frozenset(names).intersection(outputs) for names in annotated]
         self.having: dict[str, list[int]] = {
-            name: [i for i, known in enumerate(self.annotated) if name in known] for name in outputs
+            name: [i for i, names in enumerate(self.annotated) if name in names] for name in outputs
         }
         for name, samples in self.having.items():
             if not samples:
@@ -89,13 +89,13 @@ class CompleteBatches(StepBatches):
     def _complete(self, batch: list[Key], name: str, number: int, step: int) -> None:
         if any(name in self.annotated[index] for _, index in batch):
             return
-        carriers = Counter(known for _, index in batch for known in self.annotated[index])
+        carriers = Counter(output for _, index in batch for output in self.annotated[index])
         # The last one that no other output depends on; a batch has more samples than outputs that
         # are carried by one alone.
         place = next(
             position
             for position in reversed(range(len(batch)))
-            if all(carriers[known] > 1 for known in self.annotated[batch[position][1]])
+            if all(carriers[output] > 1 for output in self.annotated[batch[position][1]])
         )
         having = self.having[name]
         which = endless(len(having), step, self.seed, number, _EXTRA)
@@ -106,20 +106,20 @@ def known_targets(dataset: Any, outputs: Collection[str] = ()) -> list[Collectio
     """By sample, the targets that a data set has ground truth for; None where it has them all."""
     if not getattr(dataset, "partial", False):
         return None
-    found: list[Collection[str]] = [dataset.annotated(index) for index in range(len(dataset))]
-    for index, known in enumerate(found):
-        if not known:
+    annotated: list[Collection[str]] = [dataset.annotated(index) for index in range(len(dataset))]
+    for index, names in enumerate(annotated):
+        if not names:
             raise DataError(
                 f"{dataset.place(index)}: has no ground truth for any of"
                 f" {', '.join(dataset.targets)}; take it out of the list"
             )
-    carried = frozenset().union(*found)
+    carried = frozenset().union(*annotated)
     if absent := [name for name in outputs if name not in carried]:
         raise DataError(
             f"no sample has ground truth for {', '.join(absent)}; leave it out of the outputs, or"
             " add some"
         )
-    return found
+    return annotated
 
 
 def fill_in(

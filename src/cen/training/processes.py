@@ -40,13 +40,13 @@ def cluster() -> ClusterEnvironment:
 
     Lightning also takes what a command of a SLURM job's own script finds for a step of the job.
     """
-    found = launched()
-    if found is None:
+    launch = launched()
+    if launch is None:
         return LightningEnvironment()
     # A job that is preempted is not queued again: it saves itself and ends.
     return (
         TorchElasticEnvironment()
-        if found.by == "torchrun"
+        if launch.by == "torchrun"
         else SLURMEnvironment(auto_requeue=False)
     )
 
@@ -133,8 +133,8 @@ def together(trainer: Trainer, last_act: Callable[[bool], object] | None = None)
             raise TrainingError(_message("the first process was killed")) from error
         if not helper and _of_others(error) and launcher.interrupted():
             raise KeyboardInterrupt from error
-        if not helper and (said := launcher.ended(_GRACE if _of_others(error) else 0.0)):
-            raise TrainingError(_message(said)) from error
+        if not helper and (ending := launcher.ended(_GRACE if _of_others(error) else 0.0)):
+            raise TrainingError(_message(ending)) from error
         if not helper and _of_others(error) and told():
             raise TrainingError(_message(_SOME)) from error
         if helper and _of_others(error):
@@ -171,12 +171,12 @@ def _end(launcher: _Launcher) -> None:
 
 def _leave(launcher: _Launcher, helper: bool, last_act: Callable[[bool], object] | None) -> None:
     asked = not helper and launcher.interrupted()
-    said = "the first process was killed" if helper else launcher.ended()
+    ending = "the first process was killed" if helper else launcher.ended()
     try:
         launcher.kill(signal.SIGKILL)
         if last_act is not None:
             last_act(asked)
-        error = TrainingError(_message(said))
+        error = TrainingError(_message(ending))
         if asked or tells(error):
             sys.stderr.write(f"cen: {'interrupted' if asked else error}\n")
             sys.stderr.flush()
@@ -184,8 +184,8 @@ def _leave(launcher: _Launcher, helper: bool, last_act: Callable[[bool], object]
         os._exit(130 if asked else 2)
 
 
-def _message(said: str) -> str:
-    return f"{said}, so that the others cannot go on; what was saved before is kept"
+def _message(ending: str) -> str:
+    return f"{ending}, so that the others cannot go on; what was saved before is kept"
 
 
 def _how(code: int) -> str:

@@ -121,11 +121,11 @@ class RunProgress(RichProgressBar):
     def _room(self) -> int:
         """Characters of the line that the other columns leave to figures."""
         tasks = [] if self.progress is None else self.progress.tasks
-        taken = sum(
+        used_width = sum(
             1 + max((cell_len(str(column.render(task))) for task in tasks), default=0)
             for column in self._columns
         )
-        return get_console().width - taken - _SHORTEST_BAR
+        return get_console().width - used_width - _SHORTEST_BAR
 
     def _get_train_description(self, current_epoch: int) -> str:
         # The whole run is one epoch for Lightning, so its number says nothing.

@@ -69,9 +69,9 @@ def write_panels(
                     kind=net.outputs[name].kind,
                     without={
                         missing: _compact(
-                            read_prediction(net.outputs[name], found[name].ensemble[0])
+                            read_prediction(net.outputs[name], reduced_outputs[name].ensemble[0])
                         )
-                        for missing, found in left.items()
+                        for missing, reduced_outputs in left.items()
                     },
                 )
                 for name, output in outputs.items()

@@ -203,11 +203,11 @@ class _ScoringPass(LightningModule):
         """Counts generated and true images, where both are known."""
         for name, distance in self.distances.items():
             assert isinstance(distance, ImageDistance)
-            known = torch.isfinite(targets[name])
+            has_truth = torch.isfinite(targets[name])
             columns = {"ensemble": outputs[name].ensemble, **outputs[name].streams}
             unit = self.units.get(name)
             shown = {
-                key: torch.where(known, image if unit is None else unit.picture(image), -1)
+                key: torch.where(has_truth, image if unit is None else unit.picture(image), -1)
                 for key, image in {**columns, "": targets[name]}.items()
             }
             distance.update({key: shown[key] for key in columns}, shown[""])
@@ -216,21 +216,21 @@ class _ScoringPass(LightningModule):
         distance = self.distances[output]
         assert isinstance(distance, ImageDistance)
         name = distance.features.name
-        for column, found in distance.compute().items():
+        for column, distance_scores in distance.compute().items():
             values = entry["ensemble"] if column == "ensemble" else entry["streams"][column]
-            values |= found.to_dict(name)
+            values |= distance_scores.to_dict(name)
 
     def _bands(self, batch: Batch, present: Subset) -> Iterable[Band]:
         """What is predicted, in pieces where pictures are cut."""
 
         def scene(mirrored: bool) -> TensorScene:
-            given = self._mirrored if mirrored else partial(inputs_of, self.net)
-            return TensorScene(given(batch, present))
+            read_inputs = self._mirrored if mirrored else partial(inputs_of, self.net)
+            return TensorScene(read_inputs(batch, present))
 
         size = label_size(self.net, batch)
-        found = bands(self.net, scene, size, self.how.views, self.vectors)
+        pieces = bands(self.net, scene, size, self.how.views, self.vectors)
         # Some scores of images are of windows, or of each image.
-        return [joined(found)] if self.net.generated else found
+        return [joined(pieces)] if self.net.generated else pieces
 
     def _mirrored(self, batch: Batch, present: Subset) -> dict[str, Tensor]:
         """What the network is given of a mirrored batch."""
@@ -244,5 +244,5 @@ class _ScoringPass(LightningModule):
 
 def _described(dataset: Dataset[Any], what: str) -> Mapping[str, Modality]:
     """How fields of a data set are read; nothing is known of data sets of one's own."""
-    found = getattr(dataset, what, {})
-    return found if isinstance(found, Mapping) else {}
+    fields = getattr(dataset, what, {})
+    return fields if isinstance(fields, Mapping) else {}

@@ -36,7 +36,7 @@ def open_dataset(config: Config, split: Literal["train", "validation", "test"]) 
             dataset.modalities,
             targets=dataset.targets,
             ignore_index=dataset.ignore_index,
-            augment={name: said.augment for name, said in config.data.modalities.items()},
+            augment={name: modality.augment for name, modality in config.data.modalities.items()},
             **vars(how),
         )
     else:
@@ -52,9 +52,9 @@ def open_dataset(config: Config, split: Literal["train", "validation", "test"]) 
 def data_source(config: Config) -> DatasetRecipe:
     """The data of a run: its layout, and the fields that the network takes and learns."""
     data = config.data
-    given = {name: _given(said) for name, said in data.modalities.items()}
+    settings = {name: _given(modality) for name, modality in data.modalities.items()}
     inputs = {
-        name: {**given.get(name, {}), "channels": channels}
+        name: {**settings.get(name, {}), "channels": channels}
         for name, channels in config.model.inputs.items()
     }
     return DatasetRecipe(
@@ -62,8 +62,8 @@ def data_source(config: Config) -> DatasetRecipe:
         data.root,
         # A cycle network makes its inputs of the ground truth.
         inputs={} if config.model.name == "cycle" else inputs,
-        outputs={name: given.get(name, {}) for name in config.model.outputs},
-        given=given,
+        outputs={name: settings.get(name, {}) for name in config.model.outputs},
+        given=settings,
         options=data.options,
         partial=data.partial,
         common={
@@ -79,14 +79,14 @@ def data_source(config: Config) -> DatasetRecipe:
 def check_outputs(config: Config, dataset: AlignedDataset) -> None:
     """Refuses an output whose kind does not fit the field that it shall be learnt from."""
     for name, output in config.model.outputs.items():
-        found, rules = dataset.targets[name].kind, KINDS[output.kind]
-        if found not in rules.fields:
-            fits = [kind.name for kind in KINDS.values() if found in kind.fields]
+        field_kind, rules = dataset.targets[name].kind, KINDS[output.kind]
+        if field_kind not in rules.fields:
+            fits = [kind.name for kind in KINDS.values() if field_kind in kind.fields]
             # A translation learns the picture that an encoding makes of a depth or of edges.
-            picture = rules.generated and found in ("depth", "edge")
+            picture = rules.generated and field_kind in ("depth", "edge")
             raise ConfigError(
                 f"model.outputs.{name}.kind: {output.kind}, but the field {name} of the data in"
-                f" {config.data.root} is of kind {found}; say kind: {' or '.join(fits)}"
+                f" {config.data.root} is of kind {field_kind}; say kind: {' or '.join(fits)}"
                 + (
                     f", or, to translate it as a picture, data.modalities.{name}.kind: continuous"
                     if picture
@@ -109,13 +109,13 @@ def _channels(
     name: str, output: OutputConfig, target: Modality, classes: tuple[str, ...] | None
 ) -> int:
     """Channels of an output: what the data say, which the configuration may only repeat."""
-    known = target.channels if classes is None else len(classes)
-    if output.channels not in (None, known):
+    channels = target.channels if classes is None else len(classes)
+    if output.channels not in (None, channels):
         raise ConfigError(
-            f"model.outputs.{name}.channels: {output.channels}, but the data have {known}"
+            f"model.outputs.{name}.channels: {output.channels}, but the data have {channels}"
             f" {'classes' if classes else 'channels'}; leave channels out"
         )
-    return known
+    return channels
 
 
 def build_network(
@@ -149,8 +149,8 @@ def metadata(dataset: AlignedDataset) -> dict[str, Any]:
     resize = dataset.transform.resize if dataset.transform is not None else None
     return {
         "preprocessing": {name: m.to_dict() for name, m in read.items()},
-        "classes": {name: list(known.names) for name, known in labels.items()},
-        "palette": {name: known.palette.tolist() for name, known in labels.items()},
+        "classes": {name: list(classes.names) for name, classes in labels.items()},
+        "palette": {name: classes.palette.tolist() for name, classes in labels.items()},
         **({"targets": others} if others else {}),
         "conventions": dict(CONVENTIONS),
         **({"resize": list(resize)} if resize else {}),
@@ -173,5 +173,5 @@ def _given(config: ModalityConfig | None) -> dict[str, Any]:
     """The keys of a modality that the user gave."""
     if config is None:
         return {}
-    said = vars(config).items()
-    return {key: value for key, value in said if value is not None and key != "augment"}
+    settings = vars(config).items()
+    return {key: value for key, value in settings if value is not None and key != "augment"}

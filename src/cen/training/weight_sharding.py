@@ -50,12 +50,12 @@ class ShardedStrategy(DDPStrategy):
 
     def optimizer_state(self, optimizer: Optimizer) -> dict[str, Any]:
         """The whole state of an optimiser, as one of a single process would give it."""
-        found: dict[str, Any] = super().optimizer_state(optimizer)
-        found["state"] = {
+        state: dict[str, Any] = super().optimizer_state(optimizer)
+        state["state"] = {
             number: {key: _read(value) for key, value in entry.items()}
-            for number, entry in found["state"].items()
+            for number, entry in state["state"].items()
         }
-        return found
+        return state
 
     def load_optimizer_state_dict(self, checkpoint: Mapping[str, Any]) -> None:
         """Deals the state of each optimiser out as its parameters are."""

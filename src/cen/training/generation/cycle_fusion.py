@@ -115,10 +115,10 @@ def _check_keys(name: str, modality: Modality) -> None:
 
     A prediction on files would heed it, and so show the network what it never saw in training.
     """
-    given = {"fill": modality.fill != 0.0}
+    is_set = {"fill": modality.fill != 0.0}
     if not modality.field_kind.open_range:  # whose ground truth is clipped alike
-        given |= {"clip": modality.clip is not None, "fill_holes": modality.fill_holes is not None}
-    for key, there in given.items():
+        is_set |= {"clip": modality.clip is not None, "fill_holes": modality.fill_holes is not None}
+    for key, there in is_set.items():
         if there:
             raise ConfigError(
                 f"data.modalities.{name}.{key}: is of inputs alone, but in cycle fusion {name} is "

@@ -75,16 +75,16 @@ def load_discriminators(run: str | Path) -> dict[str, PatchGAN]:
             " to load"
         )
     model = Config.load(run / "config.yaml", of_run=True).model
-    made = make_discriminators(
+    discriminators = make_discriminators(
         load(run / "last.safetensors"),
         width=model.discriminator_width,
         layers=model.discriminator_layers,
         statistics=model.statistics,
     )
-    found = torch.nn.ModuleDict(dict(made))
-    require_fit(own, found.state_dict(), f"{file} does not fit {run / 'config.yaml'}")
-    found.load_state_dict(own)
-    return {name: net.eval() for name, net in made.items()}
+    modules = torch.nn.ModuleDict(dict(discriminators))
+    require_fit(own, modules.state_dict(), f"{file} does not fit {run / 'config.yaml'}")
+    modules.load_state_dict(own)
+    return {name: net.eval() for name, net in discriminators.items()}
 
 
 def tiled(image: Tensor) -> Tensor:

@@ -30,7 +30,7 @@ def refuse_image_options(
         "protocol": protocol != "clean",
         "generator_mode": mode is not None,
     }
-    if names := [name for name, given in asked.items() if given]:
+    if names := [name for name, is_given in asked.items() if is_given]:
         raise ConfigError(
             f"{', '.join(names)}: for outputs of kind image, but the run predicts "
             f"{', '.join(net.outputs)} alone; leave out what is not for them"

@@ -24,13 +24,13 @@ class Pairs(NamedTuple):
 
     Attributes:
         source: input images.
-        made: generated images.
+        generated: images of the generator.
         truth: true images.
         streams: S, number of generated images per sample.
     """
 
     source: Tensor
-    made: Tensor
+    generated: Tensor
     truth: Tensor
     streams: int
 
@@ -142,9 +142,9 @@ class Translation(DensePrediction):
             seen = [torch.cat(self._all_inputs(inputs), 1)]
             images = [outputs[name].ensemble]
         truth = target.repeat(len(images), 1, 1, 1)
-        known = torch.isfinite(truth)
-        made = torch.where(known, torch.cat(images), 0)
-        return Pairs(torch.cat(seen), made, torch.where(known, truth, 0), len(images))
+        has_truth = torch.isfinite(truth)
+        generated = torch.where(has_truth, torch.cat(images), 0)
+        return Pairs(torch.cat(seen), generated, torch.where(has_truth, truth, 0), len(images))
 
     def _all_inputs(self, inputs: Mapping[str, Tensor]) -> list[Tensor]:
         """The inputs as a discriminator of them all takes them; an absent one counts as zeros."""
@@ -160,9 +160,9 @@ class Translation(DensePrediction):
 
     def _judge(self, name: str, pair: Pairs) -> Tensor:
         """A discriminator's own loss: half of each error, summed over the streams."""
-        source, made, truth, streams = pair
+        source, images, truth, streams = pair
         logits = self.discriminators[name](
-            torch.cat([source, source]), torch.cat([truth, made.detach()])
+            torch.cat([source, source]), torch.cat([truth, images.detach()])
         )
         real, generated = logits.chunk(2)
         errors = adversarial_loss(real, True, self.adversarial)
@@ -171,7 +171,7 @@ class Translation(DensePrediction):
 
     def _deceive(self, name: str, pair: Pairs) -> Tensor:
         """The generator's adversarial loss, summed over the streams."""
-        logits = self.discriminators[name](pair.source, pair.made)
+        logits = self.discriminators[name](pair.source, pair.generated)
         return pair.streams * adversarial_loss(logits, True, self.adversarial)
 
     def _amend(self, deceived: Mapping[str, Tensor], parts: dict[str, Tensor]) -> dict[str, Tensor]:

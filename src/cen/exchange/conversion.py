@@ -201,11 +201,11 @@ def _converted(
 ) -> tuple[nn.Module, list[Choice]]:
     """The module, converted in place, and what became of its norms."""
     where, exchange = options.where, options.exchange
-    made: dict[int, nn.Module] = {}
+    layers: dict[int, nn.Module] = {}
     choices: list[Choice] = []
     if options.convolution == "private":
         convolutions = (part for part in module.modules() if isinstance(part, nn.Conv2d))
-        made |= {id(part): StreamConv2d(part, streams) for part in convolutions}
+        layers |= {id(part): StreamConv2d(part, streams) for part in convolutions}
     if options.norm == "private":
         choices = choose_norms(
             module, where, options.shared, options.missing_scales, exchange is not None
@@ -215,8 +215,8 @@ def _converted(
         weak = [] if options.weak_scales == "keep" else _weak(choices, rule)
         if weak and options.weak_scales == "refuse":
             raise ConversionError(_weak_message(weak, rule))
-        made |= _stream_layers(module, streams, choices, exchange, weak)
-    return _without_fast_paths(replace_layers(module, made)) if made else module, choices
+        layers |= _stream_layers(module, streams, choices, exchange, weak)
+    return _without_fast_paths(replace_layers(module, layers)) if layers else module, choices
 
 
 def _check_choices(
@@ -224,10 +224,10 @@ def _check_choices(
 ) -> None:
     """Refuses a conversion that would come to nothing."""
     if not any(one.norm for one in choices):
-        found = "".join(f"; {one.fate.name!r}: {one.fate.reason}" for one in choices[:4])
+        reasons = "".join(f"; {one.fate.name!r}: {one.fate.reason}" for one in choices[:4])
         raise ConversionError(
             f"{type(module).__name__} holds no BatchNorm, InstanceNorm, GroupNorm, LayerNorm or "
-            f"RMSNorm to convert{found}"
+            f"RMSNorm to convert{reasons}"
         )
     if exchange is not None and not any(one.fate.fate == "exchanging" for one in choices):
         raise ConversionError(
@@ -264,7 +264,7 @@ def _stream_layers(
     reset: list[str],
 ) -> dict[int, nn.Module]:
     """What takes the place of each norm, by ``id``."""
-    made: dict[int, nn.Module] = {}
+    layers: dict[int, nn.Module] = {}
     tied: dict[int, nn.Parameter] = {}
     first = next(module.parameters(), None)
     for one in choices:
@@ -277,8 +277,8 @@ def _stream_layers(
         if one.fate.name in reset:
             nn.init.ones_(layer.weight)
         after = one.norm.after
-        made[id(one.layer)] = NormAct(layer, after) if after else layer
-    return made
+        layers[id(one.layer)] = NormAct(layer, after) if after else layer
+    return layers
 
 
 def _stream_norm(
@@ -289,16 +289,16 @@ def _stream_norm(
     tied: dict[int, nn.Parameter],
 ) -> StreamNorm:
     """A stream norm with the options and the weights of a plain one."""
-    made = norm.twin(streams, rule)
+    stream_norm = norm.twin(streams, rule)
     if rule is not None:
-        made.chosen = rule.chosen(made.num_features, streams.groups, name)
-    made.load_plain(norm.layer)
+        stream_norm.chosen = rule.chosen(stream_norm.num_features, streams.groups, name)
+    stream_norm.load_plain(norm.layer)
     for key in ("weight", "bias"):
         # Parameters that two norms share go on being shared.
         source = getattr(norm.layer, key, None)
         if source is not None:
-            setattr(made, key, tied.setdefault(id(source), getattr(made, key)))
-    return made
+            setattr(stream_norm, key, tied.setdefault(id(source), getattr(stream_norm, key)))
+    return stream_norm
 
 
 def _tell(choices: list[Choice]) -> None:
@@ -336,17 +336,17 @@ _OF_PYTORCH = frozenset(vars(nn.Module()))
 """Attributes that every module has."""
 
 
-def _replaced_in(value: Any, made: Mapping[int, nn.Module]) -> Any:
+def _replaced_in(value: Any, replacements: Mapping[int, nn.Module]) -> Any:
     """A list, tuple or dict with layers in the places of others; itself where it holds none."""
     if isinstance(value, nn.Module):
-        return made.get(id(value), value)
+        return replacements.get(id(value), value)
     if isinstance(value, dict):
         for key, held in value.items():
-            value[key] = _replaced_in(held, made)
+            value[key] = _replaced_in(held, replacements)
     elif isinstance(value, list):
-        value[:] = [_replaced_in(held, made) for held in value]
+        value[:] = [_replaced_in(held, replacements) for held in value]
     elif type(value) is tuple:
-        held = tuple(_replaced_in(one, made) for one in value)
+        held = tuple(_replaced_in(one, replacements) for one in value)
         return value if all(a is b for a, b in zip(held, value, strict=True)) else held
     return value
 

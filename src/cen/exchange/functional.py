@@ -53,10 +53,10 @@ def group_parts(channels: int, groups: Groups, kind: Parts = "paper") -> Tensor:
     """
     own = torch.zeros(sum(len(group) for group in groups), channels, dtype=torch.bool)
     for group in groups:
-        found = parts(channels, len(group))
+        own_parts = parts(channels, len(group))
         if kind == "keeper" and len(group) > 1:
-            found = ~found.roll(1, 0)
-        own[list(group)] = found
+            own_parts = ~own_parts.roll(1, 0)
+        own[list(group)] = own_parts
     return own
 
 
@@ -156,7 +156,7 @@ def exchange_masked(
 
 def _exchange_with_keepers(features: Tensor, mask: Tensor, groups: Groups) -> Tensor:
     replaced = mask.view(*[1] * (features.ndim - mask.ndim), *mask.shape)
-    found: dict[int, Tensor] = {}
+    rows_by_stream: dict[int, Tensor] = {}
     for group in groups:
         rows = torch.stack([features[:, s] for s in group], 1)
         gone = torch.stack([replaced[:, s] for s in group], 1)
@@ -164,8 +164,8 @@ def _exchange_with_keepers(features: Tensor, mask: Tensor, groups: Groups) -> Te
         total = torch.where(gone, 0, rows).sum(1, keepdim=True)
         mean = (total / kept.clamp(min=1)).to(rows.dtype)
         rows = torch.where(gone & (kept > 0), mean, rows)
-        found |= {s: rows[:, position] for position, s in enumerate(group)}
-    return torch.stack([found[s] for s in range(len(found))], 1)
+        rows_by_stream |= {s: rows[:, position] for position, s in enumerate(group)}
+    return torch.stack([rows_by_stream[s] for s in range(len(rows_by_stream))], 1)
 
 
 def donors(features: Tensor, groups: Groups) -> Tensor:
@@ -183,8 +183,8 @@ def donors(features: Tensor, groups: Groups) -> Tensor:
     donors: dict[int, Tensor] = {}
     for group in groups:
         block = torch.stack([features[:, s] for s in group], 1)
-        found = _mean_of_others(block[:, None], len(group))[:, 0]
-        donors |= {s: found[:, position] for position, s in enumerate(group)}
+        means = _mean_of_others(block[:, None], len(group))[:, 0]
+        donors |= {s: means[:, position] for position, s in enumerate(group)}
     return torch.stack([donors[s] for s in range(len(donors))], 1)
 
 

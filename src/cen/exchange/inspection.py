@@ -101,9 +101,9 @@ def inspect(net: nn.Module, task_gradient_below: float | None = None) -> Inspect
         One entry per exchanging layer and stream that has a partner.
     """
     layers = []
-    found = exchange_layers(net)
-    read = _read_back(list(found.values()))
-    for (name, layer), (scales, parts, masks, partnered) in zip(found.items(), read, strict=True):
+    norms = exchange_layers(net)
+    read = _read_back(list(norms.values()))
+    for (name, layer), (scales, parts, masks, partnered) in zip(norms.items(), read, strict=True):
         levels = torch.quantile(scales, torch.linspace(0, 1, 5), dim=1).T
         gradient = None if layer.weight.grad is None else whole(layer.weight.grad)
         for s, stream in enumerate(layer.streams.names):

@@ -45,8 +45,8 @@ def streamwise_layer_norm(
     """
     if not torch.is_grad_enabled():
         return _forward(rows, scale, shift, eps, replaced, first)[0]
-    made: Tensor = _StreamwiseLayerNorm.apply(rows, scale, shift, eps, replaced, first)  # type: ignore[no-untyped-call]
-    return made
+    normalised: Tensor = _StreamwiseLayerNorm.apply(rows, scale, shift, eps, replaced, first)  # type: ignore[no-untyped-call]
+    return normalised
 
 
 def scaled(
@@ -87,38 +87,38 @@ class _StreamwiseLayerNorm(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Any:
         rows, scale, shift, replaced, mean, deviation = ctx.saved_tensors
-        wanted = [*ctx.needs_input_grad[:2], shift is not None and ctx.needs_input_grad[2]]
+        output_mask = [*ctx.needs_input_grad[:2], shift is not None and ctx.needs_input_grad[2]]
         weights = _kept(scale, replaced).unbind()
         shifts = [None] * len(weights) if shift is None else shift.unbind()
-        given = None if replaced is None else replaced.flip(0).to(gradient.dtype).unbind()
+        donated = None if replaced is None else replaced.flip(0).to(gradient.dtype).unbind()
         of_rows = []
         of_scale: list[list[Tensor]] = [[] for _ in weights]
         of_shift: list[list[Tensor]] = [[] for _ in weights]
         for values in _runs(gradient, rows, mean, deviation):
             pieces = [value.unbind(1) for value in values]
             for stream, (grad, row, *statistics) in enumerate(zip(*pieces, strict=True)):
-                if given is not None:
+                if donated is not None:
                     # What the other stream has taken; what gives way has no scale here.
-                    grad = torch.addcmul(grad, pieces[0][1 - stream], given[stream])
-                found = torch.ops.aten.native_layer_norm_backward(
+                    grad = torch.addcmul(grad, pieces[0][1 - stream], donated[stream])
+                gradients = torch.ops.aten.native_layer_norm_backward(
                     grad.contiguous(),
                     row.contiguous(),
                     scale.shape[1:],
                     *(value.contiguous() for value in statistics),  # read as they lie in memory
                     weights[stream],
                     shifts[stream],
-                    wanted,
+                    output_mask,
                 )
-                of_rows.append(found[0])
-                of_scale[stream].append(found[1])
-                of_shift[stream].append(found[2])
+                of_rows.append(gradients[0])
+                of_scale[stream].append(gradients[1])
+                of_shift[stream].append(gradients[2])
         back = None
-        if wanted[0]:
+        if output_mask[0]:
             apart = len(of_rows) > len(weights)
             back = torch.stack(of_rows).view(rows.shape) if apart else torch.stack(of_rows, 1)
         totals = [
-            _kept(torch.stack([sum(x[1:], x[0]) for x in found]), replaced) if want else None
-            for found, want in zip((of_scale, of_shift), wanted[1:], strict=True)
+            _kept(torch.stack([sum(x[1:], x[0]) for x in by_stream]), replaced) if want else None
+            for by_stream, want in zip((of_scale, of_shift), output_mask[1:], strict=True)
         ]
         return back, *totals, None, None, None
 
@@ -136,8 +136,8 @@ def _forward(
     # Without γ and β, PyTorch's norm takes twice as long on a CPU as with them.
     ones, zeros = scale.new_ones(channels), scale.new_zeros(channels)
     kept = (_kept(scale, replaced), None if shift is None else _kept(shift, replaced))
-    made, mean, deviation = torch.native_layer_norm(rows, channels, ones, zeros, eps)
-    result = _affine(made, *kept, made)
+    normalised, mean, deviation = torch.native_layer_norm(rows, channels, ones, zeros, eps)
+    result = _affine(normalised, *kept, normalised)
     if replaced is not None:
         _take(result, replaced, first, _bounded(result, mean, scale, shift))
     return result, mean, deviation
@@ -174,14 +174,14 @@ def _bounded(result: Tensor, mean: Tensor, scale: Tensor, shift: Tensor | None) 
 
 def _take(result: Tensor, replaced: Tensor, first: int, bounded: bool) -> None:
     """The exchange between two, in place; what gives way is 0 before."""
-    streams, taken = result.unbind(1), (replaced.to(result.dtype) if bounded else replaced).unbind()
+    streams, masks = result.unbind(1), (replaced.to(result.dtype) if bounded else replaced).unbind()
     half = result.shape[-1] // 2
     for stream, part in ((first, (0, half)), (1 - first, (half, result.shape[-1] - half))):
         own, other = streams[stream].narrow(-1, *part), streams[1 - stream].narrow(-1, *part)
         if bounded:  # a fifth of the time that a choice takes on a CPU
-            own.addcmul_(other, taken[stream].narrow(0, *part))
+            own.addcmul_(other, masks[stream].narrow(0, *part))
         else:
-            torch.where(taken[stream].narrow(0, *part), other, own, out=own)
+            torch.where(masks[stream].narrow(0, *part), other, own, out=own)
 
 
 def _affine(

@@ -141,8 +141,8 @@ class MultiStream(nn.Module):
                     dict.__setitem__(picked, field.name, value)
             return picked
         if isinstance(result, Mapping):
-            found = {key: self._pick(value, stream) for key, value in result.items()}
-            return OrderedDict(found) if isinstance(result, OrderedDict) else found
+            entries = {key: self._pick(value, stream) for key, value in result.items()}
+            return OrderedDict(entries) if isinstance(result, OrderedDict) else entries
         if isinstance(result, tuple) and hasattr(result, "_fields"):
             return type(result)(*(self._pick(value, stream) for value in result))
         if isinstance(result, list | tuple):

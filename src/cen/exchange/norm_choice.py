@@ -38,10 +38,10 @@ class Choice:
 
 def layers_by_name(module: nn.Module) -> Iterator[tuple[nn.Module, list[str]]]:
     """Every submodule once, with all the qualified names it is used under."""
-    found: dict[int, tuple[nn.Module, list[str]]] = {}
+    layers: dict[int, tuple[nn.Module, list[str]]] = {}
     for name, layer in module.named_modules(remove_duplicate=False):
-        found.setdefault(id(layer), (layer, []))[1].append(name)
-    yield from found.values()
+        layers.setdefault(id(layer), (layer, []))[1].append(name)
+    yield from layers.values()
 
 
 def check_where(where: Where, option: str) -> None:
@@ -111,11 +111,11 @@ def choose_norms(
     Raises:
         ConversionError: A norm can neither be converted nor stay as it is (named).
     """
-    found = [(layer, places, plain_norm(layer)) for layer, places in layers_by_name(module)]
-    norms = {id(layer): norm for layer, _, norm in found if isinstance(norm, PlainNorm)}
+    candidates = [(layer, places, plain_norm(layer)) for layer, places in layers_by_name(module)]
+    norms = {id(layer): norm for layer, _, norm in candidates if isinstance(norm, PlainNorm)}
     default = norms_before_mlps(module, norms) if where is None and exchanging else set()
     choices = []
-    for layer, places, norm in found:
+    for layer, places, norm in candidates:
         plain = norm if isinstance(norm, PlainNorm) else None
         kind, channels = (plain.kind, plain.channels) if plain else (type(layer).__name__, 0)
         how: Fate = "shared"
@@ -135,9 +135,9 @@ def choose_norms(
                 how, reason = _exchange_of(norm, places, where, default)
             else:
                 how, reason = "private", "no exchange was asked for"
-        wanted = not isinstance(norm, str) or reason != norm
+        is_as_asked = not isinstance(norm, str) or reason != norm
         choices.append(
-            Choice(layer, plain, NormFate(places[0], kind, channels, how, reason, wanted))
+            Choice(layer, plain, NormFate(places[0], kind, channels, how, reason, is_as_asked))
         )
     return choices
 

@@ -68,28 +68,33 @@ class PlainNorm:
     def twin(self, streams: Streams, rule: ExchangeRule | None) -> StreamNorm:
         """A stream norm with its options, not yet its weights."""
         layer: Any = self.layer
-        given: dict[str, Any] = {"exchange": rule, "bias": getattr(layer, "bias", None) is not None}
+        options: dict[str, Any] = {
+            "exchange": rule,
+            "bias": getattr(layer, "bias", None) is not None,
+        }
         if self.kind in ("layer norm", "RMS norm"):
             kind = StreamLayerNorm if self.kind == "layer norm" else StreamRMSNorm
             return kind(
-                self.channels, streams, eps=self.eps, channel_axis=self.channel_axis, **given
+                self.channels, streams, eps=self.eps, channel_axis=self.channel_axis, **options
             )
         if self.kind == "group norm":
-            return StreamGroupNorm(layer.num_groups, self.channels, streams, eps=layer.eps, **given)
+            return StreamGroupNorm(
+                layer.num_groups, self.channels, streams, eps=layer.eps, **options
+            )
         # As in PyTorch, the buffers decide what is used, and the attribute whether they move.
-        given["track_running_stats"] = layer.running_mean is not None
+        options["track_running_stats"] = layer.running_mean is not None
         momentum = layer.momentum if layer.track_running_stats else 0.0
         if self.kind == "instance norm":
             return StreamInstanceNorm(
-                self.channels, streams, eps=layer.eps, momentum=momentum or 0.0, **given
+                self.channels, streams, eps=layer.eps, momentum=momentum or 0.0, **options
             )
         if isinstance(layer, nn.SyncBatchNorm):
-            made = StreamSyncBatchNorm(
-                self.channels, streams, eps=layer.eps, momentum=momentum, **given
+            stream_norm = StreamSyncBatchNorm(
+                self.channels, streams, eps=layer.eps, momentum=momentum, **options
             )
-            made.process_group = layer.process_group
-            return made
-        return StreamBatchNorm(self.channels, streams, eps=layer.eps, momentum=momentum, **given)
+            stream_norm.process_group = layer.process_group
+            return stream_norm
+        return StreamBatchNorm(self.channels, streams, eps=layer.eps, momentum=momentum, **options)
 
 
 def plain_norm(layer: nn.Module) -> PlainNorm | str | None:
@@ -111,9 +116,9 @@ def _plain_norm(layer: nn.Module) -> PlainNorm | str | None:
     if channels and type(layer) is nn.LayerNorm:
         return PlainNorm("layer norm", layer, channels, -1, layer.eps)
     if channels and own.keys() <= {"weight", "bias"}:
-        found = _norm_of_positions(layer, channels)
-        if found is not None:
-            return found
+        norm = _norm_of_positions(layer, channels)
+        if norm is not None:
+            return norm
     if isinstance(layer, nn.LayerNorm | nn.RMSNorm) and len(layer.normalized_shape) > 1:
         return "it normalises over more than channels"
     named = isinstance(layer, nn.LayerNorm | nn.RMSNorm) or "norm" in type(layer).__name__.lower()
@@ -164,14 +169,14 @@ def _norm_of_positions(layer: nn.Module, channels: int) -> PlainNorm | None:
         1: [(2, channels, one, other), (2, channels, one)],
     }
     kinds: tuple[Kind, Kind] = ("layer norm", "RMS norm")
-    found: list[PlainNorm] = []
+    norms: list[PlainNorm] = []
     for (axis, of_axis), kind, after in product(shapes.items(), kinds, _rests(layer)):
         norm = PlainNorm(kind, layer, channels, axis, eps, after)
         agree = [_agrees(norm, shape) for shape in of_axis]
-        if True in agree and False not in agree and axis not in [one.channel_axis for one in found]:
-            found.append(norm)
+        if True in agree and False not in agree and axis not in [one.channel_axis for one in norms]:
+            norms.append(norm)
     # With both axes it would depend on the shape where the channels lie.
-    return found[0] if len(found) == 1 else None
+    return norms[0] if len(norms) == 1 else None
 
 
 def _agrees(norm: PlainNorm, shape: Sequence[int]) -> bool | None:
@@ -183,11 +188,11 @@ def _agrees(norm: PlainNorm, shape: Sequence[int]) -> bool | None:
     def stock(probe: Any, x: Tensor) -> Tensor:
         rows, shift = x.movedim(norm.channel_axis, -1), getattr(probe, "bias", None)
         if norm.kind == "layer norm":
-            found = F.layer_norm(rows, (norm.channels,), probe.weight, shift, norm.eps or 0.0)
+            normalised = F.layer_norm(rows, (norm.channels,), probe.weight, shift, norm.eps or 0.0)
         else:
-            found = F.rms_norm(rows, (norm.channels,), probe.weight, norm.eps)
-            found = found if shift is None else found + shift
-        return found.movedim(-1, norm.channel_axis)
+            normalised = F.rms_norm(rows, (norm.channels,), probe.weight, norm.eps)
+            normalised = normalised if shift is None else normalised + shift
+        return normalised.movedim(-1, norm.channel_axis)
 
     return _computes(norm.layer, sample, stock, norm.after)
 
@@ -214,15 +219,15 @@ def _computes(
     """
     try:
         (probe, _), (twin, rest) = (_randomised(layer, after, training) for _ in range(2))
-        given = probe(sample.clone())
+        actual = probe(sample.clone())
     except Exception:  # whatever a foreign layer raises, it is no such norm
         return None
     expected = stock(twin, sample.clone())
     for part in rest:
         expected = part(expected)
-    if not isinstance(given, Tensor) or given.shape != expected.shape:
+    if not isinstance(actual, Tensor) or actual.shape != expected.shape:
         return False
-    pairs = [(given, expected), *zip(probe.buffers(), twin.buffers(), strict=True)]
+    pairs = [(actual, expected), *zip(probe.buffers(), twin.buffers(), strict=True)]
     return all(torch.allclose(one, other, rtol=1e-3, atol=1e-4) for one, other in pairs)
 
 

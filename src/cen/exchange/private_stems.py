@@ -34,13 +34,13 @@ def adapt_channels(weight: Tensor, channels: int) -> Tensor:
     Returns:
         A new tensor (O, channels, *).
     """
-    known = weight.shape[1]
-    if channels < known:
+    own_channels = weight.shape[1]
+    if channels < own_channels:
         share = weight.sum(1, keepdim=True) / channels
         return share.repeat(1, channels, *[1] * (weight.ndim - 2))
     # Counted on the host: a network that is loaded is first built without values.
-    index = torch.arange(channels, device="cpu") % known
-    shares = torch.bincount(index, minlength=known)[index].to(weight)
+    index = torch.arange(channels, device="cpu") % own_channels
+    shares = torch.bincount(index, minlength=own_channels)[index].to(weight)
     return weight[:, index.to(weight.device)] / shares.view(1, -1, *[1] * (weight.ndim - 2))
 
 
@@ -81,11 +81,11 @@ class StreamStem(nn.Module):
         plain: nn.Module = adapted(first, self.taken) if self.shared is None else self.shared
         if set(channels) == {self.taken}:
             return plain
-        made = StreamStem(plain, streams, channels)
+        stem = StreamStem(plain, streams, channels)
         for name, conv in self.private.items():
-            if name in made.private:
-                made.private[name] = adapted(conv, made.channels[name])
-        return made
+            if name in stem.private:
+                stem.private[name] = adapted(conv, stem.channels[name])
+        return stem
 
     def forward(self, packed: Tensor) -> Tensor:
         """(B·S, C, *) → (B·S, O, *), C the channels of the widest stream."""
@@ -96,20 +96,20 @@ class StreamStem(nn.Module):
                 "network; frames that are folded into the batch need the same number of channels "
                 "in every stream"
             )
-        found = {}
+        features = {}
         for name, image in self.streams.unpack(packed).items():
             conv: Any = self.private[name] if name in self.private else self.shared  # noqa: SIM401
-            found[name] = conv(image[:, : self.channels[name]])
-        return self.streams.pack(found)
+            features[name] = conv(image[:, : self.channels[name]])
+        return self.streams.pack(features)
 
 
 def adapted(conv: Any, channels: int) -> Any:
     """A copy of a convolution for another number of input channels; see `adapt_channels`."""
-    made = copy.deepcopy(conv)
-    made.in_channels = channels
+    new_conv = copy.deepcopy(conv)
+    new_conv.in_channels = channels
     weight = adapt_channels(conv.weight.detach(), channels)
-    made.weight = nn.Parameter(weight, requires_grad=conv.weight.requires_grad)
-    return made
+    new_conv.weight = nn.Parameter(weight, requires_grad=conv.weight.requires_grad)
+    return new_conv
 
 
 def padded(image: Tensor, channels: int) -> Tensor:
@@ -166,8 +166,10 @@ def _first_convolutions(module: nn.Module, names: Sequence[str] | None) -> list[
     for name in names or ():
         if not isinstance(parts.get(name), CONVOLUTIONS):
             raise ConversionError(f"stem={name!r} is no convolution of the network")
-    found: list[tuple[str, Any]] = [(n, m) for n, m in parts.items() if isinstance(m, CONVOLUTIONS)]
-    chosen = [(n, m) for n, m in found if n in names] if names else found[:1]
+    convolutions: list[tuple[str, Any]] = [
+        (n, m) for n, m in parts.items() if isinstance(m, CONVOLUTIONS)
+    ]
+    chosen = [(n, m) for n, m in convolutions if n in names] if names else convolutions[:1]
     if not chosen:
         raise ConversionError(
             "streams given with their channels need a convolution that takes the image; this "
@@ -225,9 +227,9 @@ def show_stems(
     counts = list(next(iter(stems.values())).channels.values()) * (len(example) // len(streams))
     behind = torch.tensor([[c >= n for c in range(example.shape[1])] for n in counts])
     behind = behind.view(*behind.shape, *[1] * (example.ndim - 2)).to(example.device)
-    with _recorded(stems.values()) as given:
+    with _recorded(stems.values()) as outputs:
         plain = _values(run, example, streams)
-    with _held(stems.values(), given):
+    with _held(stems.values(), outputs):
         held = _values(run, example + noise, streams)
     names = ", ".join(map(repr, stems))
     if not _same(plain, held):
@@ -276,19 +278,19 @@ def _same(one: list[Tensor], other: list[Tensor]) -> bool:
 @contextmanager
 def _recorded(stems: Any) -> Iterator[list[Tensor]]:
     """What stems give, in turn."""
-    given: list[Tensor] = []
-    hooks = [stem.register_forward_hook(lambda _, __, out: given.append(out)) for stem in stems]
+    outputs: list[Tensor] = []
+    hooks = [stem.register_forward_hook(lambda _, __, out: outputs.append(out)) for stem in stems]
     try:
-        yield given
+        yield outputs
     finally:
         for hook in hooks:
             hook.remove()
 
 
 @contextmanager
-def _held(stems: Any, given: list[Tensor]) -> Iterator[None]:
+def _held(stems: Any, outputs: list[Tensor]) -> Iterator[None]:
     """Lets stems give that again, whatever they get."""
-    again = iter(given)
+    again = iter(outputs)
     hooks = [stem.register_forward_hook(lambda _, __, out: next(again, out)) for stem in stems]
     try:
         yield

@@ -115,7 +115,7 @@ def _pass(streams: Streams, packed: Tensor, run: Run) -> Sightings:
 
 
 def _compared(
-    plain: Sightings, other: Sightings, changed: set[int], known: Mapping[int, str]
+    plain: Sightings, other: Sightings, changed: set[int], earlier_reasons: Mapping[int, str]
 ) -> dict[int, str]:
     """Why norms have not got the rows of the samples that changed, and no others."""
     reasons = {}
@@ -125,10 +125,10 @@ def _compared(
         plain.norms, plain.marks, other.marks, strict=True
     ):
         moved = (((mark - marked).abs() > rounding) | marked.isnan()).view(plain.rows, -1).any(1)
-        found = {row for row, value in enumerate(moved.tolist()) if value}
-        if id(norm) in known or (found and found <= changed):
+        moved_rows = {row for row, value in enumerate(moved.tolist()) if value}
+        if id(norm) in earlier_reasons or (moved_rows and moved_rows <= changed):
             continue  # a sample may change nothing, behind a ReLU; another's must not change
-        if found:
+        if moved_rows:
             reasons[id(norm)] = _OTHER_ORDER
         elif len(mark) > plain.rows:
             # As many constant rows as ride are the same for every stream, whatever their order.

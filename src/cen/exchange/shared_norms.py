@@ -38,10 +38,10 @@ class SharedNorms(TorchFunctionMode):
 
     def __init__(self, module: nn.Module, known: Collection[str]) -> None:
         super().__init__()
-        told = {id(p) for name in known for p in module.get_submodule(name).parameters()}
+        norm_parameters = {id(p) for name in known for p in module.get_submodule(name).parameters()}
         every = dict(module.named_parameters())
-        self.names = {id(p): name for name, p in every.items() if id(p) not in told}
-        self.known = told | self.names.keys()
+        self.names = {id(p): name for name, p in every.items() if id(p) not in norm_parameters}
+        self.known = norm_parameters | self.names.keys()
         self.found: dict[str, str] = {}
 
     def __torch_function__(

@@ -119,18 +119,18 @@ class StreamNorm(nn.Module):
             return self._streamwise(packed, count)
         # What is folded behind the sample counts as so many samples more.
         rows = torch.unflatten(packed, 0, (-1, count, folded)).transpose(1, 2)
-        found = torch.unflatten(self._streamwise(rows.flatten(0, 2), count), 0, rows.shape[:3])
-        return found.transpose(1, 2).flatten(0, 2)
+        unfolded = torch.unflatten(self._streamwise(rows.flatten(0, 2), count), 0, rows.shape[:3])
+        return unfolded.transpose(1, 2).flatten(0, 2)
 
-    def _folded(self, given: int, running: Pass) -> int:
+    def _folded(self, row_count: int, running: Pass) -> int:
         """How many rows a row of the network has become; 1 where nobody said how many ride."""
         count, rows = len(running.active), running.rows
-        if rows is None or given == rows or count == 1:
+        if rows is None or row_count == rows or count == 1:
             return 1
-        if given % rows == 0 and (self.folds or running.witness is not None):
-            return given // rows
+        if row_count % rows == 0 and (self.folds or running.witness is not None):
+            return row_count // rows
         raise ShapeError(
-            f"a stream norm of {self.num_features} channels got {given} rows where {rows} ride "
+            f"a stream norm of {self.num_features} channels got {row_count} rows where {rows} ride "
             f"through the network ({rows // count} samples of {count} streams): frames, windows or "
             "tokens were folded into the batch, and not in an order that a pass has shown, so rows "
             "of several streams could be mixed; keep this norm shared (convert(shared=...))"

@@ -157,16 +157,16 @@ class Streams:
             raise StreamError(f"streams are given as a list of names, [{names!r}], not as text")
         if not isinstance(names, Iterable):
             raise StreamError(f"streams are given as a list of names, not {described(names)}")
-        wanted = list(names)
-        for name in wanted:
+        requested = list(names)
+        for name in requested:
             if not isinstance(name, str) or name not in self.names:
                 hint = did_you_mean(name, self.names) if isinstance(name, str) else ""
                 raise StreamError(
                     f"unknown stream {described(name)}{hint}, known: {list(self.names)}"
                 )
-        if not wanted:
+        if not requested:
             raise StreamError(f"no stream given; at least one of {list(self.names)} is needed")
-        return tuple(i for i, name in enumerate(self.names) if name in wanted)
+        return tuple(i for i, name in enumerate(self.names) if name in requested)
 
     def activate(self, names: Collection[str], rows: int | None = None) -> Activation:
         """Context manager in which only ``names`` are present (a missing modality, say).

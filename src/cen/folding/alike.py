@@ -11,8 +11,8 @@ from torch import Tensor
 
 def methods(*names: str) -> list[Any]:
     """Methods of a tensor and the functions of torch of the same name."""
-    found = [getattr(where, name, None) for name in names for where in (Tensor, torch, F)]
-    return [function for function in dict.fromkeys(found) if function is not None]
+    functions = [getattr(where, name, None) for name in names for where in (Tensor, torch, F)]
+    return [function for function in dict.fromkeys(functions) if function is not None]
 
 
 POINTWISE = (

@@ -97,8 +97,8 @@ class Convolution:
         constant = recorder.constant(weight.to(self.weight.dtype).contiguous())
         bias = None
         if rows is not None:
-            found = torch.tensor([self.summand(row) for row in rows], dtype=torch.float64)
-            bias = recorder.constant(found.to(self.weight)) if bool(found.any()) else None
+            summands = torch.tensor([self.summand(row) for row in rows], dtype=torch.float64)
+            bias = recorder.constant(summands.to(self.weight)) if bool(summands.any()) else None
         result: Recorded = self.function(value, constant, bias, groups=groups)
         spatial = (value if self.transposed else result).value.shape[2:]
         recorder.spend(weight.numel(), math.prod(spatial))
@@ -186,18 +186,18 @@ def convolved(
     before = recorder.spent
     reads = Reads.plainly(x.streams, conv.outputs) if reads is None else reads
     if conv.groups > 1 and not conv.depthwise:
-        found, count = _grouped(x, conv), conv.outputs * x.streams
-        found = read(found, reads, asked)
+        outputs, count = _grouped(x, conv), conv.outputs * x.streams
+        outputs = read(outputs, reads, asked)
     else:
         wanted = wanted_of(x, conv, reads, asked)
-        found, count = with_means(_computed(x, conv, wanted), wanted), len(wanted.rows)
+        outputs, count = with_means(_computed(x, conv, wanted), wanted), len(wanted.rows)
     each = x.streams * conv.outputs
     spent = recorder.spent - before
     full = x.streams * conv.weight.numel() * recorder.positions
     common = len(x.layout.common) / conv.inputs
     name = recorder.names.get(id(conv.weight), "")
     recorder.layers.append(FoldedLayer(name, common, max(0.0, 1 - count / each), full, spent))
-    return found
+    return outputs
 
 
 def _computed(x: Folded, conv: Convolution, wanted: Wanted) -> Recorded:

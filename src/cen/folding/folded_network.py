@@ -31,9 +31,9 @@ class FoldedStreams(Streams):
     @classmethod
     def of(cls, streams: Streams) -> FoldedStreams:
         """The same streams."""
-        made = cls.__new__(cls)
-        made.__dict__ |= streams.__dict__
-        return made
+        folded = cls.__new__(cls)
+        folded.__dict__ |= streams.__dict__
+        return folded
 
     def pack(self, features: Mapping[str, Any]) -> Any:
         """A folded tensor of the active streams."""
@@ -97,9 +97,9 @@ class Plan(nn.Module):
     def forward(self, tensors: list[Tensor]) -> Any:
         """The results, nested as the network's."""
         assert self.graph is not None
-        found = (self.run or self.graph)(*tensors)
+        outputs = (self.run or self.graph)(*tensors)
         leaves, spec = self.results
-        return pytree.tree_unflatten([found[k] if k >= 0 else value for k, value in leaves], spec)
+        return pytree.tree_unflatten([outputs[k] if k >= 0 else value for k, value in leaves], spec)
 
     def summary(self) -> str:
         """Per convolution e, r and millions of multiply-adds of a sample, before and after."""
@@ -146,9 +146,9 @@ class FoldedNetwork(nn.Module):
         self._plans: dict[Any, Plan] = {}
         self._last: Plan | None = None
         self._part = _part(net)
-        made: Any = copy.deepcopy(net).requires_grad_(False)
-        setattr(made, self._part, self._planned)
-        self.net: Any = made
+        network: Any = copy.deepcopy(net).requires_grad_(False)
+        setattr(network, self._part, self._planned)
+        self.net: Any = network
         self.train(False)
 
     @torch.no_grad()
@@ -166,10 +166,10 @@ class FoldedNetwork(nn.Module):
     @property
     def unfolded(self) -> dict[str, int]:
         """Operations that no rule knew, by name, and how often; of all graphs so far."""
-        found: Counter[str] = Counter()
+        counts: Counter[str] = Counter()
         for plan in self._plans.values():
-            found.update(plan.unfolded)
-        return dict(found)
+            counts.update(plan.unfolded)
+        return dict(counts)
 
     def train(self, mode: bool = True) -> FoldedNetwork:
         """Stays in eval mode: with statistics of the batch nothing could be folded."""
@@ -299,22 +299,22 @@ def recorded(
     """
     names = {id(value): name for name, value in net.named_parameters()}
     recorder, plan = Recorder(TABLE, names, shapes_only=True), Plan()
-    given = [
+    inputs = [
         Folded.of_packed(recorder.input(leaf), 1) if isinstance(leaf, Tensor) else leaf
         for leaf in leaves
     ]
-    args, kwargs = pytree.tree_unflatten(given, spec)
+    args, kwargs = pytree.tree_unflatten(inputs, spec)
     try:
         with torch.inference_mode(False), torch.no_grad():
             result = getattr(foldable(net).eval(), part)(*args, **kwargs)
-            found, made = pytree.tree_flatten(result)
+            result_leaves, result_spec = pytree.tree_flatten(result)
             results: list[Recorded] = []
-            kept = [_result(value, results) for value in found]
+            kept = [_result(value, results) for value in result_leaves]
             plan.graph = recorder.module(results)
     except Exception as reason:  # whatever a program does that no graph can follow
         plan.reason = f"{type(reason).__name__}: {reason}"
         return plan
-    plan.results = (kept, made)
+    plan.results = (kept, result_spec)
     plan.layers, plan.unfolded = recorder.layers, dict(recorder.unfolded)
     plan.sized = recorder.sized
     if plan.saved < saved:
@@ -343,19 +343,19 @@ def foldable(net: nn.Module) -> nn.Module:
     """A copy with the same tensors, whose stream layers and streams are folded."""
     shared: dict[int, Any] = {id(v): v for v in (*net.parameters(), *net.buffers())}
     shared[id(net.__dict__.get(_part(net)))] = None
-    made = copy.deepcopy(net, shared)
-    made.__dict__.pop(_part(net), None)
-    known: dict[int, FoldedStreams] = {}
-    for module in list(made.modules()):
+    network = copy.deepcopy(net, shared)
+    network.__dict__.pop(_part(net), None)
+    folded_streams: dict[int, FoldedStreams] = {}
+    for module in list(network.modules()):
         for name, value in list(vars(module).items()):
             if isinstance(value, Streams):
-                streams = known.setdefault(id(value), FoldedStreams.of(value))
+                streams = folded_streams.setdefault(id(value), FoldedStreams.of(value))
                 setattr(module, name, streams)
     layers: dict[int, nn.Module] = {}
-    for module in list(made.modules()):
+    for module in list(network.modules()):
         for name, child in list(module._modules.items()):
             if isinstance(child, StreamNorm):
                 module._modules[name] = layers.setdefault(id(child), FoldedNorm(child))
             elif isinstance(child, StreamConv2d):
                 module._modules[name] = layers.setdefault(id(child), FoldedConv2d(child))
-    return made
+    return network

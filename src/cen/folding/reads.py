@@ -99,12 +99,12 @@ class Wanted:
         for s in range(streams):
             for c in range(channels):
                 place = asked.index[s][c] if asked is not None else 0
-                taken = [(t, w) for t, w in enumerate(mix[s][c]) if w]
-                first = sources[taken[0][0]][c]
-                if len(taken) == 1 or all(sources[t][c] == first for t, _ in taken):
-                    t, w = taken[0]
+                terms = [(t, w) for t, w in enumerate(mix[s][c]) if w]
+                first = sources[terms[0][0]][c]
+                if len(terms) == 1 or all(sources[t][c] == first for t, _ in terms):
+                    t, w = terms[0]
                     a, b = w * scale[t][c], w * shift[t][c]
-                    for other, w in taken[1:]:
+                    for other, w in terms[1:]:
                         a, b = a + w * scale[other][c], b + w * shift[other][c]
                     key = wanted(Row(first, t, c, a, b, place))
                     users[key].add(s)
@@ -112,7 +112,7 @@ class Wanted:
                 else:
                     parts[s, c] = tuple(
                         (wanted(Row(sources[t][c], t, c, scale[t][c], shift[t][c], place)), w)
-                        for t, w in taken
+                        for t, w in terms
                     )
         order = _ordered(rows, users, asked)
         return cls._laid_out(order, rows, parts, streams, channels)
@@ -132,12 +132,12 @@ class Wanted:
         for s in range(streams):
             places = []
             for c in range(channels):
-                taken = parts[s, c]
-                if len(taken) == 1:
-                    places.append(at[taken[0][0]])
+                terms = parts[s, c]
+                if len(terms) == 1:
+                    places.append(at[terms[0][0]])
                 else:
-                    found = tuple((at[key], weight) for key, weight in taken)
-                    places.append(means.setdefault(found, len(rows) + len(means)))
+                    mean = tuple((at[key], weight) for key, weight in terms)
+                    places.append(means.setdefault(mean, len(rows) + len(means)))
             index.append(tuple(places))
         layout = Layout(tuple(index), len(rows) + len(means))
         return cls(tuple(rows[key] for key in order), tuple(means), layout)
@@ -183,8 +183,8 @@ def scaled(wide: Recorded, rows: Sequence[Row], summand: Recorded | None = None)
     factor = recorder.constant(scale.to(wide.device, wide.dtype).view(shape))
     if summand is None:
         summand = recorder.constant(shift.to(wide.device, wide.dtype).view(shape))
-    found: Recorded = torch.addcmul(summand, wide, factor)  # type: ignore[call-overload]
-    return found
+    affine: Recorded = torch.addcmul(summand, wide, factor)  # type: ignore[call-overload]
+    return affine
 
 
 def with_means(wide: Recorded, wanted: Wanted) -> Folded:

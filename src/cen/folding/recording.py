@@ -82,8 +82,8 @@ class Recorded(fx.Proxy):
     @property
     def dtype(self) -> torch.dtype:
         """As recorded."""
-        found: torch.dtype = self.value.dtype
-        return found
+        dtype: torch.dtype = self.value.dtype
+        return dtype
 
     @property
     def device(self) -> torch.device:
@@ -227,17 +227,17 @@ class Recorder(GraphAppendingTracer):
             raise NotRecordableError(f"{called} reads values of a tensor")
         if called == "__setitem__":
             raise NotRecordableError("values are written into a tensor that was not recorded")
-        given: Any = map_aggregate(args, _packed)
+        positional: Any = map_aggregate(args, _packed)
         named: Any = map_aggregate(dict(kwargs), _packed)
-        values: Any = map_aggregate(given, self._shadow)
+        values: Any = map_aggregate(positional, self._shadow)
         options: Any = map_aggregate(named, self._shadow)
         function = getattr(values[0], target) if kind == "call_method" else target
         value = function(*(values[1:] if kind == "call_method" else values), **options)
-        made = super().create_proxy(kind, target, given, named)
-        made.node.meta["value"] = value
-        if called not in _FRESH and any(_holds(x) for x in pytree.tree_leaves((given, named))):
-            made.node.meta["holds"] = not isinstance(value, bool | int | float)
-        return made
+        proxy = super().create_proxy(kind, target, positional, named)
+        proxy.node.meta["value"] = value
+        if called not in _FRESH and any(_holds(x) for x in pytree.tree_leaves((positional, named))):
+            proxy.node.meta["holds"] = not isinstance(value, bool | int | float)
+        return proxy
 
     def write(self, target: Recorded, index: Any, value: Any) -> None:
         """Records an assignment to a part of a tensor that the program has made of sizes alone.

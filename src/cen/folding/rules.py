@@ -136,12 +136,12 @@ def joined(function: Any, tensors: Any, dim: Any = 0, **kwargs: Any) -> Any:
     pieces: list[Any] = []
     rows: list[tuple[int, ...]] = [()] * first.streams
     for x in tensors:
-        whole = x.compact()
+        compact = x.compact()
         before = sum(int(piece.value.shape[1]) for piece in pieces)
-        pieces.append(whole.wide)
+        pieces.append(compact.wide)
         rows = [
             (*row, *(before + place for place in own))
-            for row, own in zip(rows, whole.layout.index, strict=True)
+            for row, own in zip(rows, compact.layout.index, strict=True)
         ]
     width = sum(int(piece.value.shape[1]) for piece in pieces)
     return Folded(torch.cat(pieces, 1), Layout(tuple(rows), width))  # type: ignore[arg-type]
@@ -263,16 +263,16 @@ def linear(function: Any, input: Any, weight: Any, bias: Any = None) -> Any:
 def plain_batch_norm(function: Any, x: Any, *args: Any, **kwargs: Any) -> Any:
     """A norm that all streams share, with running statistics: the same in every stream."""
     names = ("running_mean", "running_var", "weight", "bias", "training", "momentum", "eps")
-    given = dict(zip(names, args, strict=False)) | kwargs
-    mean, var = given.get("running_mean"), given.get("running_var")
-    if not isinstance(x, Folded) or given.get("training") or mean is None or var is None:
+    arguments = dict(zip(names, args, strict=False)) | kwargs
+    mean, var = arguments.get("running_mean"), arguments.get("running_var")
+    if not isinstance(x, Folded) or arguments.get("training") or mean is None or var is None:
         return NotImplemented
-    scale = (var.double() + given.get("eps", 1e-5)).rsqrt()
-    if given.get("weight") is not None:
-        scale = scale * given["weight"].detach().double()
+    scale = (var.double() + arguments.get("eps", 1e-5)).rsqrt()
+    if arguments.get("weight") is not None:
+        scale = scale * arguments["weight"].detach().double()
     shift = -mean.double() * scale
-    if given.get("bias") is not None:
-        shift = shift + given["bias"].detach().double()
+    if arguments.get("bias") is not None:
+        shift = shift + arguments["bias"].detach().double()
     return behind(x, Reads.without_exchange(scale.repeat(x.streams, 1), shift.repeat(x.streams, 1)))
 
 

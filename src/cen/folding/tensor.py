@@ -63,14 +63,17 @@ class Layout:
         """The places that all streams read at the same channels, and those of each stream alone."""
         reads: list[dict[int, list[int]]] = []
         for row in self.index:
-            found: dict[int, list[int]] = {}
+            channels_by_place: dict[int, list[int]] = {}
             for channel, place in enumerate(row):
-                found.setdefault(place, []).append(channel)
-            reads.append(found)
+                channels_by_place.setdefault(place, []).append(channel)
+            reads.append(channels_by_place)
         first, *others = reads
         common = [p for p, channels in first.items() if all(o.get(p) == channels for o in others)]
         everybodys = set(common)
-        private = [sorted(p for p in found if p not in everybodys) for found in reads]
+        private = [
+            sorted(p for p in channels_by_place if p not in everybodys)
+            for channels_by_place in reads
+        ]
         return sorted(common), private
 
 
@@ -142,8 +145,8 @@ class Folded(Packable):
         wide: Any = self.apart()
         if self.streams == 1:
             return wide  # type: ignore[no-any-return]
-        found: Any = torch.unflatten(wide, 1, (self.streams, self.layout.channels)).flatten(0, 1)
-        return found  # type: ignore[no-any-return]
+        rows: Any = torch.unflatten(wide, 1, (self.streams, self.layout.channels)).flatten(0, 1)
+        return rows  # type: ignore[no-any-return]
 
     def map(self, function: Callable[[Any], Any]) -> Folded:
         """What a function of single channels makes of it: equality stays."""
@@ -264,7 +267,7 @@ for _name in (
 def picked(value: Recorded, places: Sequence[int]) -> Recorded:
     """The channels at some places: a view where they follow one another, else runs joined."""
     wide: Any = value
-    found: Any = value
+    channels: Any = value
     runs: list[list[int]] = []
     for place in places:
         if runs and runs[-1][1] == place:
@@ -273,30 +276,30 @@ def picked(value: Recorded, places: Sequence[int]) -> Recorded:
             runs.append([place, place + 1])
     recorder: Any = value.tracer
     width = int(value.value.shape[1])
-    whole = [0, width]
+    full_range = [0, width]
 
     def run(first: int, last: int) -> Any:
-        return wide if [first, last] == whole else wide[:, first:last]
+        return wide if [first, last] == full_range else wide[:, first:last]
 
     def index(chosen: Sequence[int]) -> Any:
         return recorder.constant(torch.tensor(list(chosen), device=value.device))
 
     if len(runs) == 1:
-        found = run(*runs[0])
+        channels = run(*runs[0])
     elif len(runs) <= 4:
-        found = torch.cat([run(first, last) for first, last in runs], 1)
-    elif runs[0] == whole:
-        found = torch.cat([wide, wide.index_select(1, index(places[width:]))], 1)
+        channels = torch.cat([run(first, last) for first, last in runs], 1)
+    elif runs[0] == full_range:
+        channels = torch.cat([wide, wide.index_select(1, index(places[width:]))], 1)
     else:
-        found = wide.index_select(1, index(places))
-    return found  # type: ignore[no-any-return]
+        channels = wide.index_select(1, index(places))
+    return channels  # type: ignore[no-any-return]
 
 
 def _flat(values: Sequence[Any]) -> list[Any]:
-    found: list[Any] = []
+    leaves: list[Any] = []
     for value in values:
-        found += _flat(value) if isinstance(value, list | tuple) else [value]
-    return found
+        leaves += _flat(value) if isinstance(value, list | tuple) else [value]
+    return leaves
 
 
 def _packed(value: Any) -> Any:

@@ -130,6 +130,11 @@ def _parse_plain(value: Any, hint: Any, key: str, places: Places) -> Any:
     if choices is not None and isinstance(value, str) and value not in choices:
         near = nearest(value, choices)
         raise ConfigError(f"{places.of(key)}: {shown(value)} is not possible{near}")
+    if value is None and not _takes_null(hint):  # which jsonargparse passes, whatever the type
+        raise ConfigError(
+            f"{places.of(key)}: null does not fit; expected: {describe(hint)}; leave the key out "
+            "for its default"
+        )
     try:
         if _is_plain(value):
             return copy.deepcopy(_checked(_Plain(value), hint))  # the caller may change it
@@ -159,6 +164,10 @@ def _refuse_unquoted(value: Any, hint: Any, key: str, places: Places) -> None:
 def _takes_texts(hint: Any) -> bool:
     parts = typing.get_args(hint) if is_union(hint) else (hint,)
     return any(typing.get_origin(p) is list and typing.get_args(p) == (str,) for p in parts)
+
+
+def _takes_null(hint: Any) -> bool:
+    return hint is Any or (is_union(hint) and type(None) in typing.get_args(hint))
 
 
 class _Plain:

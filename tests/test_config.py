@@ -217,3 +217,9 @@ def test_what_was_read_before_changes_nothing_read_later(file: Path) -> None:
     assert type(Config.load(file, {"train.steps": 7}).train.steps) is int
     with pytest.raises(ConfigError, match=r"train\.steps: true does not fit"):
         Config.load(file, {"train.steps": True})
+
+
+def test_numbers_that_python_does_not_write_are_out_of_range() -> None:
+    for steps in (16**5000, -(16**5000)):
+        with pytest.raises(ConfigError, match=r"train\.steps: .* is out of range"):
+            Config.from_dict({"train": {"steps": steps}})

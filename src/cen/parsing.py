@@ -82,6 +82,8 @@ class Section:
     keys: list[Key]
 
 
+_REACH = 2**63
+
 _PAGE = re.compile(r"docs/([\w-]+)\.md")
 
 
@@ -189,7 +191,9 @@ def _is_plain(value: Any) -> bool:
         return all(map(_is_plain, value))
     if type(value) is dict:
         return all(map(_is_plain, (*value, *value.values())))
-    return value is None or type(value) in (bool, int, float, str)
+    if type(value) is int:  # Python writes no number of thousands of digits
+        return -_REACH < value < _REACH
+    return value is None or type(value) in (bool, float, str)
 
 
 @functools.lru_cache(maxsize=4096)

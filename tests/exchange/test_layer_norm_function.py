@@ -113,6 +113,27 @@ def test_what_is_no_number_in_one_stream_reaches_the_other_by_exchange_alone(sha
     torch.testing.assert_close(result, expected)
 
 
+@pytest.mark.parametrize("large", [1e25, 1e30, 3e38])
+def test_a_variance_beyond_all_numbers_stays_in_its_stream(large):
+    """The mean of such a row is a number like any other."""
+    tokens, scale, shift, replaced = made((1, 2, LARGE // 64, 96), torch.float32)
+    tokens = tokens.detach()
+    tokens[0, 0, :, 0] = large
+    result, expected = (f(tokens, scale, shift, replaced) for f in (found, plainly))
+    kept = ~replaced[1]
+    assert expected[:, 1][..., kept].isfinite().all()
+    assert kept.any()
+    torch.testing.assert_close(result, expected, equal_nan=True)
+
+
+def test_rows_of_no_variance_without_eps_stay_in_their_stream():
+    tokens, scale, shift, replaced = made((1, 2, LARGE // 4, 4), torch.float32)
+    with torch.no_grad():
+        tokens[0, 0] = 1.0
+        result = streamwise_layer_norm(tokens, scale, shift, 0.0, replaced, first=1)
+    assert result[:, 1][..., ~replaced[1]].isfinite().all()
+
+
 def test_several_losses_are_differentiated_at_once():
     """As aggregators of gradients do, by a batch of them."""
     tokens, scale, shift, replaced = made((2, 2, 3, 4))

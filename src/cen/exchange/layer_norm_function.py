@@ -8,7 +8,6 @@ plain layer norm keeps.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -139,7 +138,7 @@ def _forward(
     normalised, mean, deviation = torch.native_layer_norm(rows, channels, ones, zeros, eps)
     result = _affine(normalised, *kept, normalised)
     if replaced is not None:
-        _take(result, replaced, first, _bounded(result, mean, scale, shift))
+        _take(result, replaced, first, _bounded(result, deviation, scale, shift))
     return result, mean, deviation
 
 
@@ -159,17 +158,25 @@ def _large(values: Tensor) -> bool:
     return values[:1, :1].numel() >= LARGE
 
 
-def _bounded(result: Tensor, mean: Tensor, scale: Tensor, shift: Tensor | None) -> bool:
+def _bounded(result: Tensor, deviation: Tensor, scale: Tensor, shift: Tensor | None) -> bool:
     """Whether it is known that no value is infinite or no number; asked where that pays.
 
     Of a GPU nothing is asked, which would wait for it.
+
+    Args:
+        result: What was normalised, scaled and shifted.
+        deviation: The inverse one of every row: 0, infinite or no number where the variance is
+            beyond all numbers, which it may be though the mean is none of that, or is 0.
+        scale: γ.
+        shift: β, or None.
     """
     few = result.numel() < BOUNDED_FROM
     if type(result) is not Tensor or result.device.type != "cpu" or few:
         return False
     # Of values of mean 0 and variance 1 none is greater than the root of their number.
     reach = float(scale.norm()) * scale.shape[-1] + (0.0 if shift is None else float(shift.norm()))
-    return reach < torch.finfo(result.dtype).max and math.isfinite(float(mean.sum()))
+    least, greatest = (float(value) for value in deviation.aminmax())
+    return reach < torch.finfo(result.dtype).max and 0 < least and greatest < float("inf")
 
 
 def _take(result: Tensor, replaced: Tensor, first: int, bounded: bool) -> None:

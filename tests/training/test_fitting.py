@@ -99,6 +99,7 @@ def test_best_is_the_highest_validated(finished: Path) -> None:
         # Saved after a validation.
         ({"exchange_rate": 0.3, "robust": True, "checkpoint_every": 5}, (6, 11)),
         ({"validate_every": 1, "checkpoint_every": 1, "steps": 5}, (1, 4)),
+        ({"precision": "64-true", "steps": 5, "checkpoint_every": 2}, (3,)),
         (
             {
                 "optimizer": "sgd",
@@ -111,7 +112,7 @@ def test_best_is_the_highest_validated(finished: Path) -> None:
             (5,),  # resumes at the very start of a stage
         ),
     ],
-    ids=["dropout", "rate", "every-step", "staged"],
+    ids=["dropout", "rate", "every-step", "double", "staged"],
 )
 def test_resumed_run_equals_an_uninterrupted_one(
     tmp_path: Path, options: dict[str, Any], kills: tuple[int, ...]

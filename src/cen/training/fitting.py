@@ -235,6 +235,8 @@ def _train(
     """Runs the trainer in a folder that is this process's own."""
     how, last, restored = config.train, run_dir / LAST, Restored()
     resume_step = _step_of(run_dir, module, how.max_steps) if resume and last.exists() else 0
+    if resume_step and how.precision == "64-true":
+        module.double()  # as Lightning does, but behind the checkpoint's weights, which it rounds
     finite, stop = FiniteLoss(how.log_every), StopRequest()
     watchers = [
         *callbacks,

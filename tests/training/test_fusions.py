@@ -119,6 +119,31 @@ def test_a_loss_of_a_networks_own_is_added_with_its_weight(model: dict[str, Any]
     torch.testing.assert_close(losses[0], expected)
 
 
+@pytest.mark.parametrize(
+    "model",
+    [{"fusion": "align", "fusion_at": "middle"}, {"fusion": "tokenfusion", **MIT}],
+    ids=["align", "tokenfusion"],
+)
+def test_a_loss_of_a_networks_own_is_that_of_both_passes_of_a_robust_step(
+    model: dict[str, Any],
+) -> None:
+    net = toy_network(config_of({**model, "dropout": 0.0}))
+    module = DensePrediction(net, TrainConfig(steps=1, robust=True))
+    optimizer = type("Optimizer", (), {"param_groups": []})()
+    facts = {"world_size": 1, "global_rank": 0, "global_step": 0, "optimizers": [optimizer]}
+    module.trainer = type("Alone", (), facts)()
+    batch = torch.utils.data.default_collate([Blocks(8)[i] for i in range(4)])
+    module.on_train_batch_start(batch, 0)
+    module.training_step(batch, 0)
+    expected = torch.zeros(())
+    for names in (module.present, module.lacking):
+        net({name: batch[name] for name in names})
+        expected = expected + net.auxiliary_loss()
+    assert len(module.lacking) == 1
+    assert expected > 0
+    torch.testing.assert_close(module.figures[f"train/{net.auxiliary}"], expected.detach())
+
+
 @pytest.mark.slow
 def test_alignment_is_learned() -> None:
     """With a large weight the streams' features come nearer than without."""

@@ -188,14 +188,15 @@ class DensePrediction(LightningModule):
     ) -> Tensor:
         """The loss of a step; ``amend`` changes the outputs' losses before they are weighed."""
         terms, present = self._terms(outputs, targets)
-        parts = output_losses(terms)
+        parts, auxiliary = output_losses(terms), self.net.auxiliary_loss()
         if amend is not None:
             parts = amend(parts)
+            # Of its own pass, if there was one: a network hands out that of the last alone.
+            auxiliary = auxiliary + self.net.auxiliary_loss()
         weighted = self.weighting(parts, present, self._gradient_scale())
         self.figures = {f"train/{name}": term.detach() for name, term in terms.items()}
         # Once per step: pieces are divided by their number.
         penalty = self._penalty() * self.how.accumulate if last else 0.0
-        auxiliary = self.net.auxiliary_loss()
         loss: Tensor = weighted.total + penalty + getattr(self.how, self.net.auxiliary) * auxiliary
         self.figures = {"train/loss": loss.detach(), **self.figures}
         if auxiliary.requires_grad:

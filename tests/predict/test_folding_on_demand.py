@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 
 from cen.bench.scales import set_rate
 from cen.errors import ConfigError
+from cen.exchange import exchange_layers
 from cen.models import build
 from cen.predict.folding_on_demand import FoldingOnDemand
 
@@ -91,6 +93,33 @@ def test_weights_that_change_are_folded_again():
     assert np.abs(after - before).max() > 0.01 * np.abs(before).max()
     net.load_state_dict(network(0.0).state_dict())
     assert found.network() is net
+
+
+def write_data(net):
+    for parameter in net.parameters():
+        parameter.data.mul_(1.5)
+
+
+def write_array(net):
+    values = next(net.heads.parameters()).detach().numpy()
+    values *= -1
+
+
+def change_rule(net):
+    for layer in exchange_layers(net).values():
+        layer.exchange = replace(layer.exchange, enabled=False)
+
+
+@pytest.mark.parametrize("change", [write_data, write_array, change_rule])
+def test_changes_that_no_version_of_a_tensor_tells_are_seen(change):
+    net, given = network(1.0), inputs()
+    found = FoldingOnDemand(net, True)
+    before = predicted(found.network(), given)
+    change(net)
+    after = predicted(found.network(), given)
+    np.testing.assert_allclose(after, predicted(net, given), rtol=1e-3, atol=1e-5)
+    assert np.abs(after - before).max() > 0.01 * np.abs(before).max()
+    assert found.network() is found.network()
 
 
 def test_it_is_copied_with_its_predictor():

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import copy
 import threading
+from collections.abc import Iterable
 from functools import partial
 
+import torch
 from torch import Tensor
 
-from cen.exchange import exchange_rate
+from cen.exchange import StreamNorm, exchange_rate
 from cen.folding import fold
 from cen.models import ChannelExchangeNetwork
 from cen.models.compiled import Compiled, check_compiler
@@ -18,13 +20,15 @@ _RATE = 0.25
 """Share of the own channels that is exchanged, from which on recording a graph may pay."""
 _SAVED = 0.1
 """Share of the multiply-adds that must go, so that a graph is run in place of the network."""
+_SMALL = 1 << 16
+"""Values of a tensor below which it is added up along with others."""
 
 
 class FoldingOnDemand:
     """Gives a network as it is or folded, see `cen.fold`, and compiled where that is wanted.
 
     Args:
-        net: the network. Its weights may change: what was folded is folded again then.
+        net: the network. Its weights and its rule may change: what was folded is folded again then.
         wanted: True: folded wherever that costs no more; False: never; None: where at least a
             quarter of the own channels is exchanged and a tenth of the multiply-adds goes.
         compile: what is run is compiled by ``torch.compile``.
@@ -41,6 +45,7 @@ class FoldingOnDemand:
         self._net, self._wanted, self._compile = net, wanted, compile
         self._lock = threading.Lock()
         self._state: object = None
+        self._sums: list[int] | None = None
         self._current = net
 
     def __reduce__(self) -> tuple[type, tuple[ChannelExchangeNetwork, bool | None, bool]]:
@@ -52,9 +57,13 @@ class FoldingOnDemand:
             return self._net
         with self._lock:
             tensors = (*self._net.parameters(), *self._net.buffers())
-            state = [_version(tensor) for tensor in tensors]
-            if state != self._state:
+            rules = [m.exchange for m in self._net.modules() if isinstance(m, StreamNorm)]
+            state = [*map(_version, tensors), *rules]
+            # What is folded is made of copies of the weights.
+            if state != self._state or (self._sums and self._sums != _sums(tensors)):
                 self._state, self._current = state, self._made()
+                folded = self._current is not self._net and self._wanted is not False
+                self._sums = _sums(tensors) if folded else None
             return self._current
 
     def _made(self) -> ChannelExchangeNetwork:
@@ -72,5 +81,30 @@ class FoldingOnDemand:
 
 
 def _version(tensor: Tensor) -> tuple[int, int]:
-    """Another one after every change of the values, in place or not."""
+    """Another one after changes of the values, in place or not, but for those of `_sums`."""
     return tensor.data_ptr(), 0 if tensor.is_inference() else tensor._version
+
+
+def _sums(tensors: Iterable[Tensor]) -> list[int]:
+    """What the bits of all values add up to: another number after any change that is not contrived.
+
+    No version tells of what is written through ``.data``, as averages of weights mostly are, or
+    through an array that shares their memory.
+    """
+    small: dict[tuple[torch.dtype, torch.device], list[Tensor]] = {}
+    several = []
+    for tensor in tensors:
+        flat = tensor.detach().flatten()
+        if len(flat) < _SMALL:
+            small.setdefault((flat.dtype, flat.device), []).append(flat)
+        else:
+            several.append(flat)
+    several += map(torch.cat, small.values())
+    found: list[int] = torch.stack([_sum(flat) for flat in several]).tolist()
+    return found
+
+
+def _sum(values: Tensor) -> Tensor:
+    bits = values.contiguous().view(torch.uint8)
+    whole = len(bits) // 8 * 8  # by eight bytes at once the sum is as fast as the memory
+    return bits[:whole].view(torch.int64).sum() + bits[whole:].sum()

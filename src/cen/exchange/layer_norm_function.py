@@ -176,7 +176,7 @@ def _bounded(result: Tensor, deviation: Tensor, scale: Tensor, shift: Tensor | N
     # Of values of mean 0 and variance 1 none is greater than the root of their number.
     reach = float(scale.norm()) * scale.shape[-1] + (0.0 if shift is None else float(shift.norm()))
     least, greatest = (float(value) for value in deviation.aminmax())
-    return reach < torch.finfo(result.dtype).max and 0 < least and greatest < float("inf")
+    return reach < torch.finfo(result.dtype).max and least > 0 and greatest < float("inf")
 
 
 def _take(result: Tensor, replaced: Tensor, first: int, bounded: bool) -> None:

@@ -86,3 +86,20 @@ def test_what_cannot_be_meant_is_refused(predictor, scene, tmp_path: Path) -> No
         predictor({"rgb": object()})
     with pytest.raises(StreamError, match="as many of each modality; there are: rgb 2, depth 1"):
         predictor({"rgb": [picture, picture], "depth": [scene["depth"]]})
+
+
+def test_masked_pixels_are_missing_and_not_what_is_hidden_there(predictor, scene) -> None:
+    depth = predictor.modalities["depth"].read(scene["depth"])
+    hidden = np.zeros(depth.shape, dtype=bool)
+    hidden[10:30] = True
+    masked = np.ma.MaskedArray(np.where(hidden, 3.0, depth), hidden)
+    one = predictor({**scene, "depth": masked}, probabilities=True)
+    other = predictor({**scene, "depth": np.where(hidden, np.nan, depth)}, probabilities=True)
+    np.testing.assert_array_equal(one.probabilities, other.probabilities)
+    picture = np.ma.MaskedArray(np.asarray(Image.open(scene["rgb"])))
+    expected = predictor(scene, probabilities=True)
+    found = predictor({**scene, "rgb": picture}, probabilities=True)
+    np.testing.assert_array_equal(found.probabilities, expected.probabilities)
+    picture[3, 4] = np.ma.masked
+    with pytest.raises(DataError, match="'rgb': pixels of the array are masked, and uint8 has no"):
+        predictor({**scene, "rgb": picture})

@@ -79,7 +79,7 @@ def read_value(name: str, value: Value, modality: Modality, reading: Modality) -
         value = value.movedim(0, -1) if value.ndim == 3 else value
         value = value.squeeze(-1) if value.ndim == 3 and value.shape[-1] == 1 else value
         value = value.contiguous().numpy()
-    array = np.asarray(value)
+    array = _unmasked(name, value) if isinstance(value, np.ma.MaskedArray) else np.asarray(value)
     if array.dtype == object:
         raise DataError(
             f"{name!r}: give a file, an array, a tensor or a picture of PIL, not {described(value)}"
@@ -89,6 +89,18 @@ def read_value(name: str, value: Value, modality: Modality, reading: Modality) -
         known = np.isfinite(array) & (array > 0)
         return np.where(known, array, np.nan).astype(np.float32)
     return array
+
+
+def _unmasked(name: str, value: np.ma.MaskedArray[Any, Any]) -> NDArray[Any]:
+    """What a masked array holds, NaN where it is masked; NumPy would give what is hidden there."""
+    if not np.ma.is_masked(value):
+        return np.asarray(value)
+    if value.dtype.kind != "f":
+        raise DataError(
+            f"{name!r}: pixels of the array are masked, and {value.dtype} has no number for "
+            "missing ones; fill them first (array.filled(...))"
+        )
+    return np.asarray(value.filled(np.nan))
 
 
 _ORIENTATION = 0x0112

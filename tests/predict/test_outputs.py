@@ -10,6 +10,7 @@ from cen.data import Modality
 from cen.data.formats.pictures import write_png
 from cen.errors import ConfigError, StreamError
 from cen.models import Task, build
+from cen.predict.predictions import DenseOutput
 from cen.predict.predictor import Predictor
 
 KINDS = {
@@ -163,3 +164,13 @@ def test_two_bands_are_predicted_and_written(scene, tmp_path):
     shown = cv2.imread(str(paths["picture"]))[..., 1]
     # Stored 127, which is 1, is flat: the middle of the grey values.
     assert np.abs(shown - 127.5 * values[..., 0]).max() <= 1
+
+
+def test_no_file_of_an_output_of_another_kind_is_left_under_the_same_name(tmp_path):
+    """Single outputs have no name before those of their files, whatever they are."""
+    metres = np.linspace(1, 4, 20, dtype=np.float32).reshape(4, 5)
+    DenseOutput("depth", metres, {}, {"rgb": 1.0}).save(tmp_path)
+    assert {"values.npy", "millimetres.png", "scale.png"} < {p.name for p in tmp_path.iterdir()}
+    colours = np.zeros((4, 5, 3), np.uint8)
+    files = DenseOutput("image", colours, {}, {"depth": 1.0}).save(tmp_path)
+    assert sorted(tmp_path.iterdir()) == sorted(files.values())

@@ -116,9 +116,11 @@ def write_classes(
 ) -> dict[str, Path]:
     """Writes what tells of classes: ``legend``, where it is wanted, and ``classes``."""
     paths = {}
+    drawn = folder / f"{prefix}legend.png"
+    drawn.unlink(missing_ok=True)  # of other classes, perhaps
     if legend:
-        paths["legend"] = folder / f"{prefix}legend.png"
-        write_bytes(paths["legend"], legend_png(entries))
+        paths["legend"] = drawn
+        write_bytes(drawn, legend_png(entries))
     paths["classes"] = folder / f"{prefix}classes.json"
     text = json.dumps({"classes": entries, "alpha": alpha}, indent=1, ensure_ascii=False)
     write_bytes(paths["classes"], f"{text}\n".encode())
@@ -172,7 +174,8 @@ class DenseOutput:
         """Write the prediction as files.
 
         Args:
-            out: folder, made if needed. Files of an earlier prediction are replaced.
+            out: folder, made if needed. Files of an earlier prediction are replaced, or go where
+                this one, perhaps of another kind, has none.
             prefix: start of the file names.
 
         Returns:
@@ -183,6 +186,8 @@ class DenseOutput:
         """
         folder = Path(out)
         folder.mkdir(parents=True, exist_ok=True)
+        for name in _beside_pictures():
+            (folder / f"{prefix}{name}").unlink(missing_ok=True)
         paths = {"picture": folder / f"{prefix}picture.png"}
         write_png(paths["picture"], self.picture())
         if self.values.dtype != np.uint8:
@@ -195,6 +200,13 @@ class DenseOutput:
             paths["scale"] = folder / f"{prefix}scale.png"
             write_bytes(paths["scale"], _scale(limits))
         return paths
+
+
+def _beside_pictures() -> set[str]:
+    """Names of the files that outputs of some kinds have beside their picture, and others not."""
+    one = np.ones((1, 1), np.float32)  # of depth there is a file where some of it is above 0
+    further = {name for kind in KINDS.values() for name in kind.further_files(one)}
+    return {"values.npy", "scale.png", *(f"{name}.png" for name in further)}
 
 
 def _weights(alpha: Mapping[str, float]) -> str:

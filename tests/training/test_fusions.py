@@ -187,6 +187,8 @@ def test_what_is_fused_is_never_absent() -> None:
         {"fusion": "sum"},
         {"fusion": "tokenfusion", **MIT},
         {"guide": "random", "random_rate": 0.5},
+        {"exchange": False},
+        {"threshold": 0.0},
     ],
 )
 def test_a_rate_cannot_be_steered_where_scales_decide_nothing(model: dict[str, Any]) -> None:

@@ -109,8 +109,9 @@ class RateController(nn.Module):
         own: list[Tensor] = []  # where the own scales are among all of these layers
         before = 0
         for layer in exchange_layers(net).values():
-            assert layer.exchange is not None
-            if layer.exchange.guide != "scale":
+            rule = layer.exchange
+            assert rule is not None
+            if not rule.enabled or rule.guide != "scale" or rule.threshold <= 0:
                 continue  # a penalty steers scales, and these are not what is read
             index = layer.owned.flatten().cpu().nonzero().flatten()
             if not len(index):
@@ -118,7 +119,7 @@ class RateController(nn.Module):
             self._layers.append(layer)
             names = [input_of(name) for name in layer.streams.names]
             self._modalities += [names[i // layer.num_features] for i in index.tolist()]
-            thresholds += [layer.exchange.threshold] * len(index)
+            thresholds += [rule.threshold] * len(index)
             own.append(index + before)
             before += layer.weight.numel()
         if not thresholds:
@@ -126,7 +127,7 @@ class RateController(nn.Module):
                 f"train.exchange_rate: {rate}, but no layer of the network exchanges channels by"
                 " its scales; switch it off (--train.exchange_rate null). Exchange takes two"
                 " inputs, or several outputs with model.decoder_exchange true, and model.fusion"
-                " exchange, model.exchange true and model.guide scale"
+                " exchange, model.exchange true, model.guide scale and a model.threshold above 0"
             )
         self.channels = len(thresholds)
         self.largest, self.least = round(rate * self.channels), initial / 10

@@ -53,12 +53,13 @@ def test_geometry_is_joint_for_any_size(size, crop, seed):
     assert assert_aligned(result).any()
 
 
-@pytest.mark.parametrize("kind", ["array", "tensor"])
+@pytest.mark.parametrize("kind", ["array", "tensor", "channels first"])
 def test_a_picture_that_would_stay_where_it_is_is_refused(kind):
     """Labels of another name than those that are known by themselves are named as targets."""
     sample = make_sample()
     labels = sample.pop("segmentation")
-    sample["surface"] = torch.from_numpy(labels) if kind == "tensor" else labels
+    made = {"tensor": torch.from_numpy(labels), "channels first": labels[None]}
+    sample["surface"] = made.get(kind, labels)
     sample["weights"] = np.ones(3)  # no picture
     with pytest.raises(DataError, match=r"surface: .*targets=data\.targets"):
         train_transform(MODALITIES, crop=(8, 8))(sample, np.random.default_rng(0))

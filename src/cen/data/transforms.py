@@ -142,7 +142,7 @@ class Transform:
                 result[name] = self._truth(self.targets.get(name, _LABEL), value, view)
             elif name == INTRINSICS:
                 result[name] = view.camera(geometry.as_intrinsics(value))
-            elif tuple(getattr(value, "shape", ())[:2]) == size:
+            elif _is_picture(value, size):
                 raise DataError(
                     f"{name}: is a picture that the transform does not know, so that it would not "
                     "be moved with the others; give the data set's targets, too: "
@@ -243,6 +243,12 @@ class Transform:
         if view.turn:
             truth[..., ~view.reached] = empty
         return view.window.padded(truth, empty)
+
+
+def _is_picture(value: Any, size: Size) -> bool:
+    """Whether it has the height and width of the sample, in front, or behind its channels."""
+    shape = tuple(getattr(value, "shape", ()))
+    return size in (shape[:2], shape[-2:])
 
 
 @dataclass(frozen=True)

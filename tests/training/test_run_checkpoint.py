@@ -36,6 +36,18 @@ def test_a_run_ends_after_so_many_validations_without_a_better_score(tmp_path: P
     assert len([row for row in rows(tmp_path / "parts") if row["lambda"]]) == 5
 
 
+def test_what_was_exchanged_when_a_run_ended_early_is_kept_and_a_missed_rate_told(
+    tmp_path: Path,
+) -> None:
+    how = {"encoder_lr": 0, "decoder_lr": 0, "exchange_rate": 0.3, "log_every": 5}
+    config = toy_config(steps=12, validate_every=2, patience=2, checkpoint_every=12, **how)
+    with pytest.warns(UserWarning, match=r"ended at 0\.000 instead of 0\.3: .*in step 6 of 12"):
+        train(config, tmp_path / "run")
+    history = json.loads((tmp_path / "run" / "exchange.json").read_text())
+    assert [entry["step"] for entry in history] == [5, 6]
+    assert "mask" in history[-1]["layers"][0]
+
+
 def test_patience_needs_validations() -> None:
     with pytest.raises(ConfigError, match=r"train.patience: .*data.validation is 0"):
         Config.from_dict({"train": {"patience": 2}, "data": {"validation": 0}})

@@ -117,6 +117,17 @@ class ExchangeMonitor(Callback):
         if self.path is not None and self.history and (step % self.save_every == 0 or last):
             write_json(self.path, self.history, indent=None)
 
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Looks at a network whose training ended before its last step, for want of patience."""
+        step = trainer.global_step
+        if not trainer.is_global_zero or step >= trainer.max_steps:
+            return
+        if not self.history or self.history[-1]["step"] != step:
+            self._look(trainer, pl_module, step)
+        self._tell_missed(self.history[-1]["rate"], step, dense_prediction(pl_module))
+        if self.path is not None:
+            write_json(self.path, self.history, indent=None)
+
     def on_exception(
         self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
     ) -> None:
@@ -157,13 +168,8 @@ class ExchangeMonitor(Callback):
 
     def _warn(self, rate: float, step: int, module: DensePrediction) -> None:
         if module.controller is not None:
-            wish = module.controller.rate
-            if step == self.steps and abs(rate - wish) > 0.03:
-                self._say(
-                    "missed",
-                    f"the exchange rate ended at {rate:.3f} instead of {wish}: other scales fell"
-                    " below the threshold by themselves, or the last steps had not all modalities",
-                )
+            if step == self.steps:
+                self._tell_missed(rate, step, module)
         elif rate == 0 and module.how.sparsity > 0 and step >= 0.4 * self.steps:
             self._say(
                 "zero",
@@ -184,6 +190,21 @@ class ExchangeMonitor(Callback):
                 f" {'train.robust' if module.how.robust else 'train.modality_dropout'} means it to."
                 f" {way}",
             )
+
+    def _tell_missed(self, rate: float, step: int, module: DensePrediction) -> None:
+        """Says that training ended at another rate than was asked for, and why."""
+        if module.controller is None or abs(rate - module.controller.rate) <= 0.03:
+            return
+        why = (
+            f"training ended early, in step {step} of {self.steps}"
+            if step < self.steps
+            else "other scales fell below the threshold by themselves, or the last steps had not"
+            " all modalities"
+        )
+        self._say(
+            "missed",
+            f"the exchange rate ended at {rate:.3f} instead of {module.controller.rate}: {why}",
+        )
 
     def _say(self, topic: str, message: str) -> None:
         if topic not in self._warned:

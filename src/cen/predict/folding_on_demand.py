@@ -61,23 +61,24 @@ class FoldingOnDemand:
             state = [*map(_version, tensors), *rules]
             # What is folded is made of copies of the weights.
             if state != self._state or (self._sums and self._sums != _sums(tensors)):
-                self._state, self._current = state, self._made()
-                folded = self._current is not self._net and self._wanted is not False
-                self._sums = _sums(tensors) if folded else None
+                self._state = state
+                self._current, copied = self._made()
+                self._sums = _sums(tensors) if copied else None
             return self._current
 
-    def _made(self) -> ChannelExchangeNetwork:
+    def _made(self) -> tuple[ChannelExchangeNetwork, bool]:
+        """What is run, and whether it has weights of its own."""
         few = self._wanted is None and float(exchange_rate(self._net)) < _RATE
         if self._wanted is not False and not few:
             folded = fold(self._net, 0.0 if self._wanted else _SAVED)
             if self._compile:
                 folded.prepare = partial(Compiled, key=_COMPILE)
-            return folded.net  # type: ignore[no-any-return]
+            return folded.net, True
         if not self._compile:
-            return self._net
+            return self._net, False
         made = copy.copy(self._net)  # the same modules and tensors, called another way
         made.predictions = Compiled(made.predictions, _COMPILE)  # type: ignore[method-assign]
-        return made
+        return made, False
 
 
 def _version(tensor: Tensor) -> tuple[int, int]:

@@ -30,17 +30,17 @@ def absence(
     if not missing or trained is None or trained or net.cyclic:
         return None
     present = "+".join(name for name in net.inputs if name in given)
-    found = None
+    drop = None
     if source is not None:
         folder = Path(source)
-        found = _figures(folder if folder.is_dir() else folder.parent, present, net)
-    if found == "":
+        drop = _figures(folder if folder.is_dir() else folder.parent, present, net)
+    if drop == "":
         return None
-    if found is None:
+    if drop is None:
         run = "RUN" if source is None else str(source)
-        found = f"how much worse it is without is not known (cen evaluate {run} tells)"
+        drop = f"how much worse it is without is not known (cen evaluate {run} tells)"
     return (
-        f"{', '.join(missing)} missing: the network never missed a modality in training; {found}. "
+        f"{', '.join(missing)} missing: the network never missed a modality in training; {drop}. "
         "Give every modality, or train with train.robust true"
     )
 
@@ -56,8 +56,8 @@ def _figures(folder: Path, present: str, net: ChannelExchangeNetwork) -> str | N
             return None
         scores = evaluation["scores"]
         pairs = {
-            output: (scores[present][output]["ensemble"], whole["ensemble"])
-            for output, whole in scores["+".join(net.inputs)].items()
+            output: (scores[present][output]["ensemble"], full_scores["ensemble"])
+            for output, full_scores in scores["+".join(net.inputs)].items()
         }
         names = {output: main_score(part) for output, (part, _) in pairs.items()}
         parts = [_compared(output, name, *pairs[output]) for output, name in names.items() if name]
@@ -66,15 +66,19 @@ def _figures(folder: Path, present: str, net: ChannelExchangeNetwork) -> str | N
         return None  # not evaluated, or not by this version
     if not parts:
         return None
-    said = "; ".join(part for part in parts if part)
-    return f"its evaluation ({split}) gave, with {present} alone, {said}" if said else ""
+    drops = "; ".join(part for part in parts if part)
+    return f"its evaluation ({split}) gave, with {present} alone, {drops}" if drops else ""
 
 
-def _compared(output: str, name: str, part: dict[str, Any], whole: dict[str, Any]) -> str:
+def _compared(output: str, name: str, part: dict[str, Any], full_scores: dict[str, Any]) -> str:
     """The score of the subset beside that of the whole; "" where it is not worse."""
-    as_good = part[name] >= whole[name] if SCORES[name].higher else part[name] <= whole[name]
+    as_good = (
+        part[name] >= full_scores[name] if SCORES[name].higher else part[name] <= full_scores[name]
+    )
     if as_good:
         return ""
     unit = SCORES[name].unit
-    value, full = (f"{format_score(name, scores[name])} {unit}".strip() for scores in (part, whole))
+    value, full = (
+        f"{format_score(name, scores[name])} {unit}".strip() for scores in (part, full_scores)
+    )
     return f"{output} {SCORES[name].head} {value} instead of {full}"

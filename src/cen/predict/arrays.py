@@ -98,8 +98,8 @@ class Reading:
         task, target, values = self.tasks[name], self.targets.get(name), output.ensemble[sample]
         shares = None
         if task.rules.labels and self.probabilities:
-            whole = values.detach().float()
-            shares = (whole if self.averaged else whole.softmax(0)).cpu().numpy()
+            class_scores = values.detach().float()
+            shares = (class_scores if self.averaged else class_scores.softmax(0)).cpu().numpy()
         return Arrays(
             task,
             read_prediction(task, values, target),
@@ -111,18 +111,18 @@ class Reading:
 
     def whole(self, bands: Iterable[Band], height: int) -> list[dict[str, Arrays]]:
         """The arrays of a batch, for each sample by output."""
-        found: list[dict[str, Arrays]] = []
+        by_sample: list[dict[str, Arrays]] = []
         for first, outputs in bands:
             samples = len(next(iter(outputs.values())).ensemble)
-            found = found or [{} for _ in range(samples)]
+            by_sample = by_sample or [{} for _ in range(samples)]
             for name, output in outputs.items():
-                for sample, arrays in enumerate(found):
+                for sample, arrays in enumerate(by_sample):
                     band = self.band(name, output, sample)
                     if len(band.values) == height:
                         arrays[name] = band
                     else:
                         _put(arrays.setdefault(name, _empty(band, height)), band, first)
-        return found
+        return by_sample
 
 
 def _empty(band: Arrays, height: int) -> Arrays:
@@ -142,13 +142,13 @@ def _empty(band: Arrays, height: int) -> Arrays:
     )
 
 
-def _put(whole: Arrays, band: Arrays, first: int) -> None:
+def _put(prediction: Arrays, band: Arrays, first: int) -> None:
     """Copies a band to its rows."""
     rows = slice(first, first + len(band.values))
-    whole.values[rows] = band.values
+    prediction.values[rows] = band.values
     for name, values in band.streams.items():
-        whole.streams[name][rows] = values
-    if whole.shown is not None and band.shown is not None:
-        whole.shown[rows] = band.shown
-    if whole.probabilities is not None and band.probabilities is not None:
-        whole.probabilities[:, rows] = band.probabilities
+        prediction.streams[name][rows] = values
+    if prediction.shown is not None and band.shown is not None:
+        prediction.shown[rows] = band.shown
+    if prediction.probabilities is not None and band.probabilities is not None:
+        prediction.probabilities[:, rows] = band.probabilities

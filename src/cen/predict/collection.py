@@ -74,16 +74,20 @@ def check_settings(out: Path, network: Path, settings: Mapping[str, Any]) -> Non
     """
     with network.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    wanted = {"network": digest, **settings}
+    all_settings = {"network": digest, **settings}
     place = out / SETTINGS
     if not place.exists():
-        write_text(place, json.dumps(wanted, indent=1) + "\n", ConfigError)
+        write_text(place, json.dumps(all_settings, indent=1) + "\n", ConfigError)
         return
     try:
-        found = json.loads(place.read_text("utf-8"))
+        stored_settings = json.loads(place.read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise ConfigError(f"{place}: cannot be read ({error}); name another folder") from None
-    other = [key for key in wanted if not isinstance(found, dict) or found.get(key) != wanted[key]]
+    other = [
+        key
+        for key in all_settings
+        if not isinstance(stored_settings, dict) or stored_settings.get(key) != all_settings[key]
+    ]
     if other:
         raise ConfigError(
             f"{out}: holds predictions made with another {', '.join(other)}; name another "
@@ -138,8 +142,8 @@ def predict_scenes(
         others = (scene for scene in left if not scene.geotiff)
         read = _read(predictor, others, readers, workers, batch)
         for group in _batches(read, batch, fail):
-            for scene, made in _predict(predictor, group, probabilities, fail):
-                written.append(writer.submit(_write, scene, made, out))
+            for scene, by_output in _predict(predictor, group, probabilities, fail):
+                written.append(writer.submit(_write, scene, by_output, out))
                 outcome.predicted += 1
                 advance()
             while len(written) > 2 * batch:
@@ -220,11 +224,11 @@ def _batches(
     def whole() -> Iterator[tuple[SceneSource, ReadScene]]:
         for scene, future in read:
             try:
-                found = future.result()
+                read_scene = future.result()
             except CenError as error:
                 fail(scene, error)
             else:
-                yield scene, found
+                yield scene, read_scene
 
     return alike(whole(), batch)
 
@@ -240,13 +244,13 @@ def _predict(
 ) -> list[tuple[SceneSource, _Made]]:
     """The predictions of a group; where it fails as a whole, of each alone."""
     try:
-        made = predictor.all_batch([read for _, read in group], probabilities=probabilities)
+        predictions = predictor.all_batch([read for _, read in group], probabilities=probabilities)
     except CenError as error:
         if len(group) == 1:
             fail(group[0][0], error)
             return []
         return [done for one in group for done in _predict(predictor, [one], probabilities, fail)]
-    return [(scene, found) for (scene, _), found in zip(group, made, strict=True)]
+    return [(scene, by_output) for (scene, _), by_output in zip(group, predictions, strict=True)]
 
 
 def _write_geotiff(
@@ -262,14 +266,14 @@ def _write_geotiff(
     _note(scene, folder, files)
 
 
-def _write(scene: SceneSource, made: _Made, out: Path) -> None:
+def _write(scene: SceneSource, by_output: _Made, out: Path) -> None:
     """Writes the files of a scene; where it has one output, without its name before theirs."""
     folder = contained(out, out / scene.name, DataError)
     # What is there now is of a prediction that is replaced.
     (folder / DONE).unlink(missing_ok=True)
     files: dict[str, Mapping[str, Path]] = {}
-    for name, prediction in made.items():
-        prefix = file_prefix(name, made)
+    for name, prediction in by_output.items():
+        prefix = file_prefix(name, by_output)
         if isinstance(prediction, Prediction):
             files[name] = prediction.save(folder, prefix, legend=False)
         else:

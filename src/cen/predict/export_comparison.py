@@ -83,12 +83,12 @@ def compare(runner: Runner, graph: ExportGraph, samples: Sequence[Sample], raw: 
     eager = in_torch(graph, graph)
     difference, same, pixels = 0.0, 0, 0
     for sample in samples:
-        found = runner(sample.given(graph.names, raw))
+        outputs = runner(sample.given(graph.names, raw))
         expected = eager(sample.given(graph.names, False))
-        difference = max(difference, apart(found, expected))
+        difference = max(difference, apart(outputs, expected))
         for name, value in expected.items():
             if np.issubdtype(value.dtype, np.integer):
-                same += int((found[name] == value).sum())
+                same += int((outputs[name] == value).sum())
                 pixels += value.size
     first = samples[0]
     return Comparison(
@@ -119,14 +119,14 @@ def is_rounding(export_is: float, network_is: float) -> bool:
     return network_is < _BLIND and export_is <= ROUNDING * network_is
 
 
-def apart(found: Values, expected: Values) -> float:
+def apart(outputs: Values, expected: Values) -> float:
     """The largest difference of values that are no classes, relative to the largest of them."""
     difference = 0.0
     for name, value in expected.items():
         if np.issubdtype(value.dtype, np.integer):
             continue
         scale = max(float(np.abs(value).max()), 1e-12)
-        here = float(np.abs(found[name] - value).max()) / scale
+        here = float(np.abs(outputs[name] - value).max()) / scale
         # NaN is a difference, too.
         difference = max(difference, here if here == here else float("inf"))
     return difference
@@ -139,10 +139,10 @@ def miou(
     rules = {name: task.rules for name, task in graph.tasks.items() if task.rules.labels}
     counts = {name: rule.counts() for name, rule in rules.items()}
     for sample in samples:
-        found = runner(sample.given(graph.names, raw))
+        outputs = runner(sample.given(graph.names, raw))
         for name, labels in sample.labels.items():
             if name in rules:
-                counted = rules[name].count(torch.from_numpy(found[name]), labels)
+                counted = rules[name].count(torch.from_numpy(outputs[name]), labels)
                 counts[name] = {key: counts[name][key] + value for key, value in counted.items()}
     return {
         name: 100 * float(rules[name].score(counts[name]).mean_iou)  # type: ignore[attr-defined]

@@ -58,13 +58,13 @@ class ExportGraph(nn.Module):
             inputs = tuple(map(as_numbers, self.raw, inputs))
         size = (inputs[0].shape[2], inputs[0].shape[3])
         outputs = self.net(dict(zip(self.names, inputs, strict=True)), size=size)
-        found: list[Tensor] = []
+        results: list[Tensor] = []
         for name, task in self.tasks.items():
             ensemble = outputs[name].ensemble
             wide = ensemble.float() if ensemble.dtype == torch.float16 else ensemble
             values = task.rules.activate(wide)
-            found += [values.argmax(1), values] if task.rules.labels else [values]
-        return tuple(found)
+            results += [values.argmax(1), values] if task.rules.labels else [values]
+        return tuple(results)
 
 
 class FreePooling(TorchFunctionMode):

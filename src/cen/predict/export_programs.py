@@ -65,11 +65,11 @@ def as_onnx(program: Any, graph: ExportGraph, text: str) -> bytes:
             f"ONNX needs the package {error.name}; install it with: pip install 'cen[export]'"
         ) from None
     with _told("this network cannot be written as ONNX; --format pt2 may"), _silent():
-        made = torch.onnx.export(
+        onnx_program = torch.onnx.export(
             program, input_names=graph.names, output_names=graph.results, verbose=False
         )
-    assert made is not None
-    model = made.model_proto
+    assert onnx_program is not None
+    model = onnx_program.model_proto
     first = model.graph.input[0].type.tensor_type.shape.dim
     places = (0, 1, 2) if graph.raw is not None else (0, 2, 3)
     named = zip(places, ("batch", "height", "width"), strict=True)

@@ -127,14 +127,14 @@ def export(
     runner, content = _made(net, names, how, modalities, calibration)
     plain = ExportGraph(net, net, names).eval()
     try:
-        found = compare(runner, plain, samples, how.raw)
+        comparison = compare(runner, plain, samples, how.raw)
     except Exception as error:  # the runtime raises what it meets
         raise CenError(
             f"{path}: is not written, as what was exported cannot be run: {reason(error)}"
         ) from error
-    found = _judged(path, runner, plain, samples, how, found)
+    comparison = _judged(path, runner, plain, samples, how, comparison)
     write_bytes(path, content)
-    return found
+    return comparison
 
 
 def _made(
@@ -179,12 +179,12 @@ def _example(
     generator = torch.Generator().manual_seed(0)
     if raw is None:
         return tuple(torch.randn(2, net.inputs[name], *size, generator=generator) for name in names)
-    found = []
+    inputs = []
     for name in names:
         shape = (2, *size, *described(raw[name])["shape"][3:])
         values = 1 + 200 * torch.rand(shape, generator=generator)
-        found.append(values.to(dtype_of(raw[name])))
-    return tuple(found)
+        inputs.append(values.to(dtype_of(raw[name])))
+    return tuple(inputs)
 
 
 def _judged(
@@ -193,7 +193,7 @@ def _judged(
     plain: ExportGraph,
     samples: Sequence[Sample],
     how: Exporting,
-    found: Comparison,
+    comparison: Comparison,
 ) -> Comparison:
     """The comparison of an export that is right; of int8 with the mIoU before and after.
 
@@ -210,20 +210,25 @@ def _judged(
                     f"to {after[name]:.2f} (at most {how.limit:g} points may be lost); --tolerance "
                     "sets the limit"
                 )
-        return found._replace(miou={name: (score, after[name]) for name, score in before.items()})
-    if found.difference <= how.limit:
-        return found
-    said = f"{path}: is not written, as the export differs by {found.difference:.2g} of the largest"
-    if how.precision != "fp32" or found.difference == float("inf"):
-        raise CenError(f"{said} value (at most {how.limit:g}); --tolerance sets the limit")
+        return comparison._replace(
+            miou={name: (score, after[name]) for name, score in before.items()}
+        )
+    if comparison.difference <= how.limit:
+        return comparison
+    refusal = (
+        f"{path}: is not written, as the export differs by {comparison.difference:.2g} of the "
+        "largest"
+    )
+    if how.precision != "fp32" or comparison.difference == float("inf"):
+        raise CenError(f"{refusal} value (at most {how.limit:g}); --tolerance sets the limit")
     export_is, network_is = rounding(runner, plain, samples, how.raw)
     if not (export_is <= how.limit or is_rounding(export_is, network_is)):
         raise CenError(
-            f"{said} value (at most {how.limit:g}); from the network in float64 it differs by "
+            f"{refusal} value (at most {how.limit:g}); from the network in float64 it differs by "
             f"{export_is:.2g}, and PyTorch itself by {network_is:.2g}; please report it with the "
             "configuration"
         )
-    return found._replace(rounding=network_is)
+    return comparison._replace(rounding=network_is)
 
 
 def _check_scored(
@@ -258,10 +263,10 @@ def _metadata(
         }
         for name in names
     }
-    given = normalised if raw is None else {name: described(raw[name]) for name in names}
+    inputs = normalised if raw is None else {name: described(raw[name]) for name in names}
     return {
         "cen": __version__,
-        "inputs": given,
+        "inputs": inputs,
         "outputs": {name: task.kind for name, task in graph.tasks.items()},
         "smallest": net.smallest,
         "classes": kept.get("classes"),

@@ -76,9 +76,9 @@ class FoldingOnDemand:
             return folded.net, True
         if not self._compile:
             return self._net, False
-        made = copy.copy(self._net)  # the same modules and tensors, called another way
-        made.predictions = Compiled(made.predictions, _COMPILE)  # type: ignore[method-assign]
-        return made, False
+        compiled = copy.copy(self._net)  # the same modules and tensors, called another way
+        compiled.predictions = Compiled(compiled.predictions, _COMPILE)  # type: ignore[method-assign]
+        return compiled, False
 
 
 def _version(tensor: Tensor) -> tuple[int, int]:

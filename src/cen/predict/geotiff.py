@@ -165,8 +165,8 @@ def _scene(
         predictor.compare(files, by_windows.middle())
         return by_windows
     read = predictor.read(files, intrinsics)
-    whole = {name: [values] for name, values in read.prepared.items()}
-    return ArrayScene(whole, predictor.modalities, device)
+    pictures = {name: [values] for name, values in read.prepared.items()}
+    return ArrayScene(pictures, predictor.modalities, device)
 
 
 def _by_windows(modality: Modality, raster: Any) -> bool:
@@ -174,9 +174,11 @@ def _by_windows(modality: Modality, raster: Any) -> bool:
     from rasterio.enums import PhotometricInterp
 
     plain = raster.photometric in (None, PhotometricInterp.black, PhotometricInterp.rgb)
-    whole = modality.fill_holes is not None or modality.before_geometry or modality.page is not None
+    needs_rest = (
+        modality.fill_holes is not None or modality.before_geometry or modality.page is not None
+    )
     same = len(set(raster.dtypes)) == 1 and raster.subdatasets == []
-    return plain and same and not whole
+    return plain and same and not needs_rest
 
 
 class _RasterScene:
@@ -195,12 +197,12 @@ class _RasterScene:
 
     def window(self, rows: slice, columns: slice) -> dict[str, Tensor]:
         """See `Scene`."""
-        found = {}
+        inputs = {}
         for name, values in self._read(rows, columns).items():
             modality = self._rasters[name][0]
             numbers = torch.from_numpy(modality.normalise(modality.prepare(values)))
-            found[name] = numbers[None].to(self._device)
-        return found
+            inputs[name] = numbers[None].to(self._device)
+        return inputs
 
     def middle(self) -> dict[str, NDArray[Any]]:
         """Raw values of the part in the middle."""
@@ -215,7 +217,7 @@ class _RasterScene:
         from rasterio.windows import Window
 
         place = Window.from_slices(rows, columns)
-        found = {}
+        raw_values = {}
         for name, (modality, raster, source) in self._rasters.items():
             bands = None if modality.bands is None else [band + 1 for band in modality.bands]
             try:
@@ -223,8 +225,8 @@ class _RasterScene:
             except (RasterioError, IndexError) as error:
                 raise DataError(f"{source}: cannot be read ({error})") from error
             picture = stored[0] if len(stored) == 1 else np.moveaxis(stored, 0, 2)
-            found[name] = modality.from_stored(picture, source, nodata=raster.nodata)
-        return found
+            raw_values[name] = modality.from_stored(picture, source, nodata=raster.nodata)
+        return raw_values
 
 
 class _Rasters:
@@ -282,7 +284,7 @@ class _Rasters:
 
     def finish(self, predictor: Predictor, out: Path) -> dict[str, dict[str, Path]]:
         """Puts the finished files in their place, and what tells of classes beside them."""
-        found: dict[str, dict[str, Path]] = {name: {} for name in self._arrays}
+        files: dict[str, dict[str, Path]] = {name: {} for name in self._arrays}
         for name, what in self._opened:
             prefix = file_prefix(name, self._arrays)
             draft, file = self._draft / f"{name}-{what}.tif", out / f"{prefix}{what}.tif"
@@ -290,12 +292,12 @@ class _Rasters:
                 names, colours = predictor.classes_of(name)
                 _paint(draft, colours.tolist())
                 entries = legend_entries(self._counts[name].tolist(), names, colours.tolist())
-                found[name] = write_classes(out, prefix, entries, self._arrays[name].alpha)
+                files[name] = write_classes(out, prefix, entries, self._arrays[name].alpha)
                 # Those of an earlier prediction are not of these labels.
                 (out / f"{prefix}probabilities.tif").unlink(missing_ok=True)
             draft.replace(file)
-            found[name][what] = file
-        return found
+            files[name][what] = file
+        return files
 
 
 def _paint(file: Path, colours: list[list[int]]) -> None:

@@ -48,11 +48,11 @@ def scenes_of(given: Inputs | Scenes) -> list[Inputs] | None:
         return None
     counts = {len(value) for value in lists.values()}
     if len(lists) < len(given) or len(counts) > 1:
-        said = ", ".join(
+        lengths = ", ".join(
             f"{name} {len(value) if name in lists else 'one'}"  # type: ignore[arg-type]
             for name, value in given.items()
         )
-        raise StreamError(f"several scenes need as many of each modality; there are: {said}")
+        raise StreamError(f"several scenes need as many of each modality; there are: {lengths}")
     (count,) = counts
     return [{name: value[number] for name, value in lists.items()} for number in range(count)]
 
@@ -86,8 +86,8 @@ def read_value(name: str, value: Value, modality: Modality, reading: Modality) -
         )
     modality.check_array(name, array)
     if modality.field_kind.metres:
-        known = np.isfinite(array) & (array > 0)
-        return np.where(known, array, np.nan).astype(np.float32)
+        is_measured = np.isfinite(array) & (array > 0)
+        return np.where(is_measured, array, np.nan).astype(np.float32)
     return array
 
 
@@ -157,15 +157,15 @@ def stored_modalities(
 ) -> dict[str, Modality]:
     """One modality per input of the network, in its order."""
     stored = net.metadata.get("preprocessing") or {}
-    found = {name: Modality.from_dict(values) for name, values in stored.items()}
-    found |= dict(given or {})
-    missing = [name for name in net.inputs if name not in found]
+    modalities = {name: Modality.from_dict(values) for name, values in stored.items()}
+    modalities |= dict(given or {})
+    missing = [name for name in net.inputs if name not in modalities]
     if missing:
         raise CheckpointError(
             f"nothing says how to preprocess {', '.join(missing)}: the network was saved without "
             "it; pass preprocessing={name: cen.data.Modality(...)}"
         )
-    return {name: _of_channels(found[name], channels) for name, channels in net.inputs.items()}
+    return {name: _of_channels(modalities[name], channels) for name, channels in net.inputs.items()}
 
 
 def _of_channels(modality: Modality, channels: int) -> Modality:

@@ -55,9 +55,9 @@ class Prediction:
 
     def _repr_html_(self) -> str:
         """For notebooks: the labels over the picture, the largest classes, α."""
-        found = [entry for entry in self.legend() if entry["pixels"]]
-        found.sort(key=lambda entry: -entry["pixels"])
-        rows = [(entry["class"], f"{entry['share']:.1%}") for entry in found]
+        present = [entry for entry in self.legend() if entry["pixels"]]
+        present.sort(key=lambda entry: -entry["pixels"])
+        rows = [(entry["class"], f"{entry['share']:.1%}") for entry in present]
         painted = picture(overlay(self.picture, self.labels, self.palette), photo=True, limit=480)
         height, width = self.labels.shape
         return (
@@ -166,9 +166,9 @@ class DenseOutput:
 
     def facts(self) -> dict[str, Any]:
         """A few figures: the range of the values, α."""
-        known = np.asarray(self.values, dtype=np.float64)
-        limits = {"least": float(known.min()), "mean": float(known.mean())}
-        return {"kind": self.kind, **limits, "greatest": float(known.max()), "alpha": self.alpha}
+        values = np.asarray(self.values, dtype=np.float64)
+        limits = {"least": float(values.min()), "mean": float(values.mean())}
+        return {"kind": self.kind, **limits, "greatest": float(values.max()), "alpha": self.alpha}
 
     def save(self, out: str | Path, prefix: str = "") -> dict[str, Path]:
         """Write the prediction as files.

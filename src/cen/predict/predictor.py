@@ -186,11 +186,11 @@ class Predictor:
         scenes = [cast(Inputs, inputs)] if several is None else several
         check_batch(batch)
         read = ((at, self.read(scene, intrinsics)) for at, scene in enumerate(scenes))
-        found: dict[int, Prediction] = {}
+        by_index: dict[int, Prediction] = {}
         for group in alike(read, batch):
-            made = self.batch([scene for _, scene in group], probabilities=probabilities)
-            found |= zip((at for at, _ in group), made, strict=True)
-        predictions = [found[at] for at in range(len(scenes))]
+            of_group = self.batch([scene for _, scene in group], probabilities=probabilities)
+            by_index |= zip((at for at, _ in group), of_group, strict=True)
+        predictions = [by_index[at] for at in range(len(scenes))]
         return predictions[0] if several is None else predictions
 
     def batch(
@@ -234,9 +234,9 @@ class Predictor:
             ConfigError: the network has none, or several of which none was chosen.
         """
         if self.output is None:
-            known = ", ".join(f"{name} ({task.kind})" for name, task in self.net.outputs.items())
+            outputs = ", ".join(f"{name} ({task.kind})" for name, task in self.net.outputs.items())
             raise ConfigError(
-                f"which segmentation? This network predicts {known}; choose one with output=, or "
+                f"which segmentation? This network predicts {outputs}; choose one with output=, or "
                 "ask for every output with all()"
             )
         return self.output
@@ -288,13 +288,13 @@ class Predictor:
             StreamError, DataError, ShapeError: see a call.
         """
         self.check_names(inputs)
-        given = {name: inputs[name] for name in self.modalities if name in inputs}
+        scene = {name: inputs[name] for name in self.modalities if name in inputs}
         values = {
             name: read_value(name, value, self.modalities[name], self._reading[name])
-            for name, value in given.items()
+            for name, value in scene.items()
         }
-        self.compare(given, values)
-        size = common_size({source_of(name, given[name]): v.shape for name, v in values.items()})
+        self.compare(scene, values)
+        size = common_size({source_of(name, scene[name]): v.shape for name, v in values.items()})
         prepared = {name: self._prepared(name, v, intrinsics) for name, v in values.items()}
         return ReadScene(size, values, prepared)
 
@@ -338,37 +338,37 @@ class Predictor:
     def _view(self, scene: Scene, mirrored: bool) -> Scene:
         return MirroredScene(scene, self.modalities) if mirrored else scene
 
-    def _segmentation(self, name: str, found: Arrays, picture: Image) -> Prediction:
+    def _segmentation(self, name: str, arrays: Arrays, picture: Image) -> Prediction:
         classes, colours = classes_of(self.net, name)
         return Prediction(
-            found.values,
-            found.streams,
-            found.alpha,
+            arrays.values,
+            arrays.streams,
+            arrays.alpha,
             classes,
             colours,
             picture,
-            probabilities=found.probabilities,
+            probabilities=arrays.probabilities,
         )
 
     def tell_missing(self, inputs: Mapping[str, Any]) -> None:
         """Warns once of a subset that the network never saw in training."""
-        given = frozenset(inputs)
-        if given in self._told:
+        subset = frozenset(inputs)
+        if subset in self._told:
             return
-        self._told.add(given)
-        said = absence(self.net, given, self._source)
-        if said:
-            warnings.warn(said, CenWarning, stacklevel=4)
+        self._told.add(subset)
+        warning = absence(self.net, subset, self._source)
+        if warning:
+            warnings.warn(warning, CenWarning, stacklevel=4)
 
     def check_names(self, inputs: Mapping[str, Any]) -> None:
         """Refuses names that are no modalities, and none at all."""
-        known = ", ".join(self.modalities)
+        names = ", ".join(self.modalities)
         for name in inputs:
             if name not in self.modalities:
                 hint = did_you_mean(name, self.modalities)
-                raise StreamError(f"unknown modality {name!r}{hint}; this network knows {known}")
+                raise StreamError(f"unknown modality {name!r}{hint}; this network knows {names}")
         if not inputs:
-            raise StreamError(f"no modality given; at least one of {known} is needed")
+            raise StreamError(f"no modality given; at least one of {names} is needed")
 
     def _prepared(self, name: str, value: NDArray[Any], intrinsics: Any) -> NDArray[Any]:
         """What is normalised window by window, at the size of `cen.data.transforms`."""
@@ -380,9 +380,9 @@ class Predictor:
 
     def compare(self, given: Mapping[str, Value], values: Mapping[str, NDArray[Any]]) -> None:
         """Warns of measured values far from those of training, and of colours that are none."""
-        known = self.net.metadata.get("seen") or {}
+        seen_by_name = self.net.metadata.get("seen") or {}
         for name, value in values.items():
-            seen, modality = known.get(name) or {}, self.modalities[name]
+            seen, modality = seen_by_name.get(name) or {}, self.modalities[name]
             of_file = not isinstance(given[name], np.ndarray | torch.Tensor)
             far = far_from(value, modality, seen, of_file) if "medians" in seen else None
             strange = far or without_colours(value, modality, seen)

@@ -35,18 +35,18 @@ def quantised(content: bytes, samples: Sequence[Mapping[str, Tensor]]) -> bytes:
             self.left: Iterator[Mapping[str, Tensor]] = iter(samples)
 
         def get_next(self) -> dict[str, Any] | None:
-            given = next(self.left, None)
-            return None if given is None else {name: v.numpy() for name, v in given.items()}
+            sample = next(self.left, None)
+            return None if sample is None else {name: v.numpy() for name, v in sample.items()}
 
     before = onnx.load_model_from_string(content)
     with tempfile.TemporaryDirectory() as folder:
-        plain, prepared, made = (Path(folder, f"{n}.onnx") for n in ("plain", "prepared", "made"))
+        plain, prepared, output = (Path(folder, f"{n}.onnx") for n in ("plain", "prepared", "made"))
         plain.write_bytes(content)
         try:
             quant_pre_process(plain, prepared, skip_symbolic_shape=True)
             quantize_static(
                 prepared,
-                made,
+                output,
                 Reader(),
                 quant_format=QuantFormat.QDQ,
                 per_channel=True,
@@ -55,7 +55,7 @@ def quantised(content: bytes, samples: Sequence[Mapping[str, Tensor]]) -> bytes:
             )
         except Exception as error:  # it raises what it meets
             raise CenError(f"ONNX Runtime cannot quantise this network: {reason(error)}") from error
-        model = onnx.load_model(made)
+        model = onnx.load_model(output)
     onnx.helper.set_model_props(model, {p.key: p.value for p in before.metadata_props})
-    found: bytes = model.SerializeToString()
-    return found
+    serialised: bytes = model.SerializeToString()
+    return serialised

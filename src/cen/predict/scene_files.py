@@ -67,9 +67,9 @@ def find_scenes(places: Mapping[str, str], missing: Missing = "error") -> list[S
         )
     if lists:
         return _of_lists({name: Path(text) for name, text in places.items()})
-    found = {name: files_by_name(f"--{name}", text) for name, text in places.items()}
-    names = sorted({scene for files in found.values() for scene in files}, key=natural)
-    scenes = [SceneFiles(n, {m: f[n] for m, f in found.items() if n in f}) for n in names]
+    by_modality = {name: files_by_name(f"--{name}", text) for name, text in places.items()}
+    names = sorted({scene for files in by_modality.values() for scene in files}, key=natural)
+    scenes = [SceneFiles(n, {m: f[n] for m, f in by_modality.items() if n in f}) for n in names]
     lacking = [scene for scene in scenes if len(scene.files) < len(places)]
     if missing == "skip":
         scenes = [scene for scene in scenes if len(scene.files) == len(places)]
@@ -90,14 +90,14 @@ def files_by_name(option: str, text: str) -> dict[str, Path]:
             below = f"{before}{{id}}{after}".replace("**/", "")  # a name may hold slashes
     else:
         root, below = Path(text), "{id}.*"
-    found = Pattern(below, option).find(root) if root.is_dir() else {}
+    files = Pattern(below, option).find(root) if root.is_dir() else {}
     if of_one_folder:
-        found = {name: file for name, file in found.items() if "/" not in name}
-    if not found and _is_pattern(text):
+        files = {name: file for name, file in files.items() if "/" not in name}
+    if not files and _is_pattern(text):
         raise DataError(f"{option} {text}: no file matches{held_instead(root)}")
-    if not found:
+    if not files:
         raise DataError(f"{option} {text}: the folder holds no file")
-    return {name: root / file for name, file in found.items()}
+    return {name: root / file for name, file in files.items()}
 
 
 def _of_lists(lists: Mapping[str, Path]) -> list[SceneFiles]:
@@ -105,19 +105,19 @@ def _of_lists(lists: Mapping[str, Path]) -> list[SceneFiles]:
     lines = {
         name: [line for line in read_lines(path) if line.strip()] for name, path in lists.items()
     }
-    counts = {f"{lists[name]} has {len(found)}" for name, found in lines.items()}
-    if len({len(found) for found in lines.values()}) > 1 or not all(lines.values()):
+    counts = {f"{lists[name]} has {len(paths)}" for name, paths in lines.items()}
+    if len({len(paths) for paths in lines.values()}) > 1 or not all(lines.values()):
         raise DataError(
             f"{', '.join(sorted(counts))} lines; the same lines of all lists are one scene, so "
             "give lists of one length that are not empty"
         )
     files = {
-        name: [lists[name].parent / line.strip() for line in found] for name, found in lines.items()
+        name: [lists[name].parent / line.strip() for line in paths] for name, paths in lines.items()
     }
-    for name, found in files.items():
-        if lost := [file for file in found if not file.is_file()]:
+    for name, paths in files.items():
+        if lost := [file for file in paths if not file.is_file()]:
             raise DataError(
-                f"{lists[name]}: {len(lost)} of {len(found)} files are not there, such as "
+                f"{lists[name]}: {len(lost)} of {len(paths)} files are not there, such as "
                 f"{lost[0]}; a list has one path a line, below its own folder"
             )
     names = _short_names(next(iter(files.values())))
@@ -140,18 +140,18 @@ def _short_names(files: Sequence[Path]) -> list[str]:
 
 
 def _lacking(lacking: Sequence[SceneFiles], places: Mapping[str, str], count: int) -> str:
-    told = "; ".join(
+    examples = "; ".join(
         f"{scene.name} has no {', '.join(n for n in places if n not in scene.files)}"
         for scene in lacking[:_TOLD]
     )
     more = f" and {len(lacking) - _TOLD} more" if len(lacking) > _TOLD else ""
     if len(lacking) == count:
         return (
-            f"none of {count} scenes has a file of every modality: {told}{more}. Scenes are told "
-            "by the names of files; where a part of a name, such as a time stamp, is another one "
-            "for every sensor, put {id} for the part that they share: 'DIR/{id}_*.png'"
+            f"none of {count} scenes has a file of every modality: {examples}{more}. Scenes are "
+            "told by the names of files; where a part of a name, such as a time stamp, is another "
+            "one for every sensor, put {id} for the part that they share: 'DIR/{id}_*.png'"
         )
     return (
-        f"{len(lacking)} of {count} scenes lack files: {told}{more}; add them, or leave these "
+        f"{len(lacking)} of {count} scenes lack files: {examples}{more}; add them, or leave these "
         "scenes out (--missing skip) or predict them from what is there (--missing predict)"
     )

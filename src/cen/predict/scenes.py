@@ -96,10 +96,10 @@ class ScaledScene:
     def window(self, rows: slice, columns: slice) -> dict[str, Tensor]:
         """See `Scene`."""
         if (rows.start, columns.start, rows.stop, columns.stop) == (0, 0, *self.size):
-            whole = self.scene.window(*(slice(0, side) for side in self.scene.size))
+            full_window = self.scene.window(*(slice(0, side) for side in self.scene.size))
             return {
                 name: interpolate(values, self.size, mode="bilinear", align_corners=False)
-                for name, values in whole.items()
+                for name, values in full_window.items()
             }
         down = taps(rows.start, rows.stop, self.scene.size[0], self.size[0], "bilinear")
         across = taps(columns.start, columns.stop, self.scene.size[1], self.size[1], "bilinear")

@@ -13,12 +13,12 @@ def segmentation_of(net: ChannelExchangeNetwork, output: str | None) -> str | No
     Raises:
         ConfigError: what is asked for is none.
     """
-    known = [name for name, task in net.outputs.items() if task.rules.labels]
+    segmentations = [name for name, task in net.outputs.items() if task.rules.labels]
     if output is None:
-        return known[0] if len(known) == 1 else None
-    if output in known:
+        return segmentations[0] if len(segmentations) == 1 else None
+    if output in segmentations:
         return output
-    names = ", ".join(known) or "none"
+    names = ", ".join(segmentations) or "none"
     raise ConfigError(
         f"the segmentation outputs of this network are: {names}; {output!r} is not among them"
     )

@@ -111,7 +111,7 @@ def tile_side(tile: Tile, size: Sequence[int], align: int) -> int | None:
 
 def looks_afar(net: nn.Module) -> list[str]:
     """What in a network sees the whole of a picture, and in a tile only that."""
-    found = {
+    global_parts = {
         "pyramid pooling": any(isinstance(m, PSPNetDecoder) for m in net.modules()),
         "group norms": any(isinstance(m, StreamGroupNorm | nn.GroupNorm) for m in net.modules()),
         "instance norms": any(
@@ -119,4 +119,4 @@ def looks_afar(net: nn.Module) -> list[str]:
             for m in net.modules()
         ),
     }
-    return [what for what, there in found.items() if there]
+    return [what for what, there in global_parts.items() if there]

@@ -126,29 +126,29 @@ def video_scenes(
             raise ConfigError(f"--{name} {video.place}: is a camera; --frames N says when to stop")
     pictures = {name: _in_order(name, text) for name, text in places.items() if not is_video(text)}
     rate = _common_rate(videos.values())
-    counts = {name: len(found) for name, found in pictures.items()}
+    counts = {name: len(paths) for name, paths in pictures.items()}
     counts |= {n: video.frames for n, video in videos.items() if not is_camera(video.place)}
     count = _common_count({name: (places[name], n) for name, n in counts.items()}, frames)
     files = {name: Path(v.place) for name, v in videos.items() if not is_camera(v.place)}
 
     def load(number: int) -> tuple[Inputs, Intrinsics]:
-        read: dict[str, Any] = {name: found[number] for name, found in pictures.items()}
+        read: dict[str, Any] = {name: paths[number] for name, paths in pictures.items()}
         for name, video in videos.items():
-            modality, told = modalities[name], f"{video.place}, frame {number}"
-            stored = as_channels(video.frame(number), modality.stored_channels, told)
-            read[name] = modality.from_stored(stored, told)
+            modality, source = modalities[name], f"{video.place}, frame {number}"
+            stored = as_channels(video.frame(number), modality.stored_channels, source)
+            read[name] = modality.from_stored(stored, source)
         return read, intrinsics
 
     scenes = []
     for number in range(count):
-        own = {name: found[number] for name, found in pictures.items()}
+        own = {name: paths[number] for name, paths in pictures.items()}
         scenes.append(SceneSource(f"{number:06d}", {**files, **own}, partial(load, number)))
     return scenes, rate
 
 
 def _in_order(name: str, text: str) -> list[Path]:
-    found = files_by_name(f"--{name}", text)
-    return [found[key] for key in sorted(found, key=natural)]
+    files = files_by_name(f"--{name}", text)
+    return [files[key] for key in sorted(files, key=natural)]
 
 
 def _common_rate(videos: Iterable[Video]) -> float:
@@ -163,19 +163,19 @@ def _common_rate(videos: Iterable[Video]) -> float:
 
 
 def _common_count(counts: Mapping[str, tuple[str, int]], frames: int | None) -> int:
-    told = ", ".join(f"{place} has {number}" for place, number in counts.values())
+    lengths = ", ".join(f"{place} has {number}" for place, number in counts.values())
     numbers = {number for _, number in counts.values()}
     if frames is not None:
         if min(numbers, default=frames) < frames:
-            raise DataError(f"--frames {frames}: {told} frames; ask for no more than all have")
+            raise DataError(f"--frames {frames}: {lengths} frames; ask for no more than all have")
         return frames
     if len(numbers) > 1:
         raise DataError(
-            f"{told} frames; frames go together by their number, so give as many of each, or take "
-            "the first ones of all (--frames N)"
+            f"{lengths} frames; frames go together by their number, so give as many of each, or "
+            "take the first ones of all (--frames N)"
         )
     if 0 in numbers:
-        raise DataError(f"{told} frames; say how many there are (--frames N)")
+        raise DataError(f"{lengths} frames; say how many there are (--frames N)")
     return numbers.pop()
 
 

@@ -69,8 +69,8 @@ class Views:
         if not self.scales or not all(0 < scale < float("inf") for scale in self.scales):
             raise ConfigError(f"scales: {list(self.scales)}; give factors above 0, such as 1")
         if self.precision not in get_args(Precision):
-            known = ", ".join(get_args(Precision))
-            raise ConfigError(f"precision: {self.precision!r} is none of {known}")
+            choices = ", ".join(get_args(Precision))
+            raise ConfigError(f"precision: {self.precision!r} is none of {choices}")
 
     @property
     def averaged(self) -> bool:
@@ -150,7 +150,7 @@ def joined(found: Iterable[Band]) -> Band:
     parts = [outputs for _, outputs in found]
     if len(parts) == 1:
         return Band(0, parts[0])
-    whole = {
+    by_output = {
         name: Output(
             {
                 stream: torch.cat([part[name].streams[stream] for part in parts], -2)
@@ -161,7 +161,7 @@ def joined(found: Iterable[Band]) -> Band:
         )
         for name, output in parts[0].items()
     }
-    return Band(0, whole)
+    return Band(0, by_output)
 
 
 _Look = Callable[[int, int], dict[str, Output]]

@@ -78,25 +78,25 @@ def run(args: argparse.Namespace) -> int:
     for names in which:
         path = args.out / f"{'+'.join(names)}.{args.format}"
         with printing.telling_replaced(args.out, "exported networks"):
-            found = export(net, path, samples, how, names=names, calibration=calibration)
-        figures["+".join(names)] = {"file": str(path), **found._asdict()}
-        values = (f"{found.difference:.1e}", f"{100 * found.labels:.3f}")
-        scores = [f"{score:.2f}" for pair in found.miou.values() for score in pair]
-        speeds = (f"{1000 * found.seconds:.1f}", f"{1000 * found.eager:.1f}")
+            comparison = export(net, path, samples, how, names=names, calibration=calibration)
+        figures["+".join(names)] = {"file": str(path), **comparison._asdict()}
+        values = (f"{comparison.difference:.1e}", f"{100 * comparison.labels:.3f}")
+        scores = [f"{score:.2f}" for pair in comparison.miou.values() for score in pair]
+        speeds = (f"{1000 * comparison.seconds:.1f}", f"{1000 * comparison.eager:.1f}")
         rows.append((str(path), *values, *scores, *speeds))
     head = ["file", "largest difference", "same labels %"]
     for name in next(iter(figures.values()))["miou"]:
         head += [f"mIoU of {name} %", f"in {how.precision}"]
     head += ["ms", "ms in PyTorch"]
-    told = [f"compared on {'samples of the validation split' if real else 'random pictures'}"]
-    told += [
-        f"{name}: PyTorch itself differs by {found['rounding']:.1e} from float64, so that this is "
+    notes = [f"compared on {'samples of the validation split' if real else 'random pictures'}"]
+    notes += [
+        f"{name}: PyTorch itself differs by {entry['rounding']:.1e} from float64, so that this is "
         "rounding"
-        for name, found in figures.items()
-        if found["rounding"]
+        for name, entry in figures.items()
+        if entry["rounding"]
     ]
     document = {"real_samples": real, "files": figures}
-    printing.emit(args, document, printing.table(head, rows), "\n".join(told))
+    printing.emit(args, document, printing.table(head, rows), "\n".join(notes))
     return 0
 
 

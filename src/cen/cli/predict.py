@@ -118,18 +118,18 @@ def _segmentation(args: argparse.Namespace, predictor: "Predictor") -> int:
     return 0
 
 
-def _check_files(given: Mapping[str, str], inputs: Collection[str], source: Path) -> bool:
+def _check_files(places: Mapping[str, str], inputs: Collection[str], source: Path) -> bool:
     """Refuses what names no files of a modality; whether they are those of many scenes."""
     from cen.predict.scene_files import names_many
     from cen.predict.videos import is_camera, is_video
 
-    for name in given:
+    for name in places:
         if name not in inputs:
             raise ConfigError(f"--{name}: is no modality of {source}{nearest(name, inputs)}")
-    for name, text in given.items():
+    for name, text in places.items():
         words.free_path(f"--{name}", text)
-    many = {name: names_many(text) or is_video(text) for name, text in given.items()}
-    for name, text in given.items():
+    many = {name: names_many(text) or is_video(text) for name, text in places.items()}
+    for name, text in places.items():
         if not many[name] and any(many.values()):
             other = next(other for other, several in many.items() if several)
             raise ConfigError(
@@ -144,7 +144,7 @@ def _geotiff(args: argparse.Namespace, predictor: "Predictor") -> int:
     """Writes every output as GeoTIFF; of several the file names start with theirs."""
     from cen.predict.geotiff import predict_geotiff
 
-    found = predict_geotiff(
+    files_by_output = predict_geotiff(
         predictor,
         args.free,
         args.out,
@@ -153,7 +153,7 @@ def _geotiff(args: argparse.Namespace, predictor: "Predictor") -> int:
     )
     outputs = {
         name: {"files": {key: str(file) for key, file in files.items()}}
-        for name, files in found.items()
+        for name, files in files_by_output.items()
     }
     lines = [
         f"{name} {key}: {file}" for name, of in outputs.items() for key, file in of["files"].items()
@@ -168,9 +168,11 @@ def _all(args: argparse.Namespace, predictor: "Predictor") -> int:
     rows, written = [], []
     from cen.predict.predictions import file_prefix
 
-    found = predictor.all(args.free, intrinsics=args.intrinsics, probabilities=args.probabilities)
-    for name, prediction in found.items():
-        files = prediction.save(args.out, prefix=file_prefix(name, found))
+    predictions = predictor.all(
+        args.free, intrinsics=args.intrinsics, probabilities=args.probabilities
+    )
+    for name, prediction in predictions.items():
+        files = prediction.save(args.out, prefix=file_prefix(name, predictions))
         entry: dict[str, Any] = {"files": {key: str(file) for key, file in files.items()}}
         if hasattr(prediction, "legend"):
             present = [item for item in prediction.legend() if item["pixels"]]

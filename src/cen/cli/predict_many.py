@@ -117,18 +117,18 @@ def _join(out: Path, scenes: Sequence[SceneSource], rate: float) -> list[Path]:
     from cen.predict.videos import join_pictures
 
     names = {file.name for scene in scenes[:1] for file in (out / scene.name).glob("*overlay.png")}
-    made = []
+    videos = []
     for name in sorted(names):
         file = (out / name).with_suffix(".mp4")
         if join_pictures((out / scene.name / name for scene in scenes), file, rate):
-            made.append(file)
+            videos.append(file)
         else:
             warnings.warn(
                 f"{file}: this OpenCV has no codec for it; the overlays of all frames are there",
                 CenWarning,
                 stacklevel=2,
             )
-    return made
+    return videos
 
 
 def _of_files(args: argparse.Namespace) -> list[SceneSource]:
@@ -139,10 +139,10 @@ def _of_files(args: argparse.Namespace) -> list[SceneSource]:
     def load(files: Inputs) -> tuple[Inputs, Intrinsics]:
         return files, args.intrinsics
 
-    found = find_scenes(args.free, args.missing)
+    scenes = find_scenes(args.free, args.missing)
     return [
         SceneSource(s.name, s.files, partial(load, s.files), any(map(is_geotiff, s.files.values())))
-        for s in found
+        for s in scenes
     ]
 
 
@@ -180,13 +180,13 @@ def _tell(args: argparse.Namespace, outcome: Outcome, videos: Sequence[Path]) ->
     }
     if videos:
         figures["videos"] = [str(file) for file in videos]
-    told = f"{outcome.predicted} scenes predicted to {args.out} ({rate:.1f} per second)"
+    summary = f"{outcome.predicted} scenes predicted to {args.out} ({rate:.1f} per second)"
     if outcome.skipped:
-        told += f", {outcome.skipped} were finished before"
+        summary += f", {outcome.skipped} were finished before"
     if outcome.failed:
-        told += f", {len(outcome.failed)} failed"
-    told += "".join(f"\nvideo: {file}" for file in videos)
-    printing.emit(args, figures, told)
+        summary += f", {len(outcome.failed)} failed"
+    summary += "".join(f"\nvideo: {file}" for file in videos)
+    printing.emit(args, figures, summary)
     for name, error in outcome.failed.items():
         line = " ".join(f"{name}: {error}".split())
         print(f"cen: failed: {printable(line)}", file=sys.stderr)

@@ -49,8 +49,10 @@ def run(args: argparse.Namespace) -> int:
         kept = (args.out / hub.CARD).is_file()
         net.save_pretrained(args.out, run=_run_of(source), license=args.license)
         files = [str(args.out / name) for name in (hub.WEIGHTS, hub.CARD)]
-        told = f"{files[1]} was there and is left as it is" if kept else f"card: {files[1]}"
-        printing.emit(args, {"files": files, "card_kept": kept}, f"weights: {files[0]}\n{told}")
+        card_line = f"{files[1]} was there and is left as it is" if kept else f"card: {files[1]}"
+        printing.emit(
+            args, {"files": files, "card_kept": kept}, f"weights: {files[0]}\n{card_line}"
+        )
         return 0
     if (source / hub.WEIGHTS).is_file() and (source / hub.CARD).is_file():
         if args.license:

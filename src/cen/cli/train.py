@@ -150,8 +150,8 @@ def _keys_set_often() -> str:
     from cen.config import Config
 
     lines = ["keys of a configuration that are set most often, each an option (--train.steps 100):"]
-    known = {key.name: key for key in parsing.keys(Config)}
-    for key in map(known.__getitem__, _OFTEN):
+    keys_by_name = {key.name: key for key in parsing.keys(Config)}
+    for key in map(keys_by_name.__getitem__, _OFTEN):
         start = re.split(r"[;.] ", key.text.replace("``", ""), maxsplit=1)[0].rstrip(".")
         text = textwrap.shorten(start, 66 - len(key.default_text), placeholder=" …")
         lines.append(f"  --{key.name:24}{text} ({key.default_text})")

@@ -128,11 +128,11 @@ def _lines(report: Report) -> list[RenderableType]:
     """The findings, at most some of each kind and few of those that differ in the file alone."""
     lines: list[RenderableType] = []
     for severity in ("error", "note"):
-        found = [f for f in report.findings if f.severity == severity]
-        for kind in dict.fromkeys(f.kind for f in found):
+        findings = [f for f in report.findings if f.severity == severity]
+        for kind in dict.fromkeys(f.kind for f in findings):
             causes = Counter[str]()
             some: list[Finding] = []
-            for finding in (f for f in found if f.kind == kind):
+            for finding in (f for f in findings if f.kind == kind):
                 cause = _without_files(finding)
                 causes[cause] += 1
                 if causes[cause] <= _SHOWN_ALIKE and len(some) < _SHOWN:
@@ -157,8 +157,8 @@ def _without_files(finding: Finding) -> str:
 def _line(finding: Finding) -> str:
     """What is wrong and where."""
     place, text = finding.place, finding.text
-    told = text if place in text else f"{place}: {text}"
+    message = text if place in text else f"{place}: {text}"
     if finding.kind != "layout":  # other texts name the split where it matters
-        return told
+        return message
     where = "every split" if finding.split == "all" else finding.split
-    return f"{told} (in {where})"
+    return f"{message} (in {where})"

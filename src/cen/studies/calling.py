@@ -69,9 +69,9 @@ class Call:
 
         What no run could do is refused before.
         """
-        made = {name for name, variant in self.study.data.items() if variant.make}
+        rendered = {name for name, variant in self.study.data.items() if variant.make}
         machines: set[tuple[str, int]] = set()
-        for run in expand(self.study, self.choice, self.roots, self.load, made):
+        for run in expand(self.study, self.choice, self.roots, self.load, rendered):
             train = run.config.train
             if self.store.needs_work(run):
                 train.check_devices()

@@ -59,12 +59,12 @@ def _check_place(text: str, layout: str, place: str) -> None:
         raise ConfigError(f"--data {shown(text)}: {problem}")
 
 
-def _name(place: Path, taken: Collection[str]) -> str:
+def _name(place: Path, used_names: Collection[str]) -> str:
     """The name of a folder, with those above it where the name alone is taken."""
     parts = [part for part in place.resolve().parts if part != place.anchor]
     for count in range(1, len(parts) + 1):
         name = "-".join(parts[-count:])
-        if name not in taken:
+        if name not in used_names:
             return name
     raise ConfigError(f"--data {place}: is named twice, or as a data set of the study is")
 

@@ -104,13 +104,13 @@ class _Slurm:
             raise ConfigError(
                 f"--on slurm needs submitit ({error}): pip install 'cen[slurm]'"
             ) from None
-        given = dict(options)
+        parameters = dict(options)
         try:
             self._executor = submitit.AutoExecutor(
-                folder, cluster=str(given.pop("cluster", "slurm"))
+                folder, cluster=str(parameters.pop("cluster", "slurm"))
             )
             # Of jobs on one machine submitit would keep the standard time limit of five minutes.
-            self._executor.update_parameters(**{"timeout_min": 24 * 60, **given})
+            self._executor.update_parameters(**{"timeout_min": 24 * 60, **parameters})
         except (NameError, TypeError, ValueError, RuntimeError) as error:
             raise ConfigError(f"--on slurm: {error}") from None
 

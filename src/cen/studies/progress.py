@@ -88,8 +88,8 @@ class Board:
     def left(self) -> float | None:
         """Seconds until the end, estimated; None while nothing tells how long a step takes."""
         waiting = [run for key, run in self.runs.items() if key not in self.ended]
-        taken = sum(self._steps.values()) - sum(self._began.values())
-        live = (time.monotonic() - self._start) * self.slots / taken if taken else None
+        steps_done = sum(self._steps.values()) - sum(self._began.values())
+        live = (time.monotonic() - self._start) * self.slots / steps_done if steps_done else None
         total = 0.0
         for run in waiting:
             each = self.seconds_per_step(run.row.name)
@@ -101,7 +101,9 @@ class Board:
 
     def seconds_per_step(self, row: str) -> float | None:
         """Mean over the finished runs of a row, else over those of all rows, else None."""
-        speeds = self._speeds.get(row) or [s for known in self._speeds.values() for s in known]
+        speeds = self._speeds.get(row) or [
+            s for row_speeds in self._speeds.values() for s in row_speeds
+        ]
         return statistics.fmean(speeds) if speeds else None
 
     def _take_in(self, run: Run) -> None:

@@ -55,9 +55,9 @@ class Record:
         output = column.output or next(iter(self.scores), "").partition("/")[0]
         inputs = list(self.run.config.model.inputs)
         if column.inputs is not None:
-            wanted = set(column.inputs.split("+"))
-            inputs = [name for name in inputs if name in wanted]
-            if set(inputs) != wanted:
+            column_inputs = set(column.inputs.split("+"))
+            inputs = [name for name in inputs if name in column_inputs]
+            if set(inputs) != column_inputs:
                 return None
         return self.scores.get(f"{output}/{'+'.join(inputs)}/{column.prediction}/{column.score}")
 

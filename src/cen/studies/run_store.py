@@ -51,8 +51,8 @@ class Store:
             return "started"
         evaluation = read_json(folder / "evaluation.json")
         usual = {"split": "test", "scales": [1.0], "flip": False, "tile": None}
-        wanted = {**usual, **self.evaluation}
-        as_wanted = all(evaluation.get(key) == value for key, value in wanted.items())
+        settings = {**usual, **self.evaluation}
+        as_wanted = all(evaluation.get(key) == value for key, value in settings.items())
         return "done" if as_wanted else "trained"
 
     def command(self, run: Run) -> list[str] | None:

@@ -41,12 +41,14 @@ def exchange_curves(run: RunFolder) -> list[Captioned]:
     }
     with house_style():
         figure, axes = new_axes("Exchange rate")
-        whole: list[Captioned] = []
+        overall_rate: list[Captioned] = []
         if plot_rate(axes, run):
             label_steps(axes)
-            whole = [(figure, "Share of all own channels that are replaced, as in the results.")]
+            overall_rate = [
+                (figure, "Share of all own channels that are replaced, as in the results.")
+            ]
         streams = dict.fromkeys(name for _, name in series)
-        return whole + [_rates(stream, series, own) for stream in streams]
+        return overall_rate + [_rates(stream, series, own) for stream in streams]
 
 
 def constants(run: RunFolder) -> list[str]:

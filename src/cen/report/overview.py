@@ -67,7 +67,7 @@ def _draw(run: RunFolder, panels: list[Panel], curves: bool) -> Figure:
     below = 0.15 + 0.18 * math.ceil(len(marks) / _COLUMNS)
     tall = len(rows) * (_WIDTH / columns) * shape[0] / shape[1] + (0.25 + below if rows else 0)
     figure = Figure(figsize=(_WIDTH, tall + (2.9 if curves else 0)), layout="constrained")
-    heights = [h for h, wanted in ((tall, bool(rows)), (2.9, curves)) if wanted]
+    heights = [h for h, is_drawn in ((tall, bool(rows)), (2.9, curves)) if is_drawn]
     parts = list(figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0])
     if rows:
         top = parts.pop(0)

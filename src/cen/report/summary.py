@@ -176,11 +176,11 @@ def stage_rows(layers: list[dict[str, Any]]) -> list[list[str]]:
 
 
 def _levels(layers: list[dict[str, Any]]) -> list[Any]:
-    known = [quantiles for layer in layers if (quantiles := layer.get("quantiles"))]
-    if not known:
+    by_layer = [quantiles for layer in layers if (quantiles := layer.get("quantiles"))]
+    if not by_layer:
         return [""] * 3
-    middle = sorted(quantiles[len(quantiles) // 2] for quantiles in known)
-    return [min(q[0] for q in known), middle[len(known) // 2], max(q[-1] for q in known)]
+    middle = sorted(quantiles[len(quantiles) // 2] for quantiles in by_layer)
+    return [min(q[0] for q in by_layer), middle[len(by_layer) // 2], max(q[-1] for q in by_layer)]
 
 
 def level(value: float | str) -> str:
@@ -217,9 +217,11 @@ def single_text(evaluation: Mapping[str, Any]) -> str:
     if not single:
         return ""
     gains = ", ".join(f"{name} {100 * gain:+.1f} %" for name, gain in single["gains"].items())
-    whole = single.get("outputs", len(single["gains"]))
+    output_count = single.get("outputs", len(single["gains"]))
     over = (
-        f" over {len(single['gains'])} of {whole} outputs" if len(single["gains"]) < whole else ""
+        f" over {len(single['gains'])} of {output_count} outputs"
+        if len(single["gains"]) < output_count
+        else ""
     )
     return (
         f"Δ_m{over} = {100 * single['delta_m']:+.1f} %: mean relative gain over the single-task "

@@ -122,13 +122,13 @@ def bench_exchange(
     words = partial(prefixed, progress)
     for kind in KINDS:
         for mode in modes:
-            made = layer_norm_blocks(kind, 2 * batch, size, width)
-            ratios += _block_ratios(made, kind, mode, rounds, target, compiled, words)
+            variants = layer_norm_blocks(kind, 2 * batch, size, width)
+            ratios += _block_ratios(variants, kind, mode, rounds, target, compiled, words)
     return ratios
 
 
 def _block_ratios(
-    made: Mapping[str, Blocks],
+    variants: Mapping[str, Blocks],
     kind: str,
     mode: Mode,
     rounds: int,
@@ -138,12 +138,14 @@ def _block_ratios(
 ) -> list[Ratio]:
     """Blocks with exchange over each of the others, and what their norms alone make of it."""
     training = mode == "training"
-    steps = {name: block_step(blocks, training, target, compiled) for name, blocks in made.items()}
+    steps = {
+        name: block_step(blocks, training, target, compiled) for name, blocks in variants.items()
+    }
     times = take_turns(steps, rounds, stopwatch(target), words([kind, mode]))
     ratios = _ratios(times, f"{kind}: ", mode, compiled)
     if compiled:  # norms alone would be compiled otherwise than in their blocks
         return ratios
-    parts = {name: norm_step(blocks, training, target) for name, blocks in made.items()}
+    parts = {name: norm_step(blocks, training, target) for name, blocks in variants.items()}
     parts["block"] = steps["plain layer norm"]
     times = take_turns(parts, rounds, stopwatch(target), words([kind, mode, "norms"]))
     return [*ratios, *_by_norms(times, f"{kind}: ", mode)]
@@ -185,13 +187,13 @@ def networks(
         "inputs": {"rgb": 3, "depth": 3},
         "outputs": {"segmentation": 40},
     }
-    made = {
+    nets = {
         "exchange": build("refinenet", **arguments),
         "no exchange": build("refinenet", exchange=ExchangeRule(enabled=False), **arguments),
         "plain batch norm": build("refinenet", norm="shared", **arguments),
     }
-    set_rate(made["exchange"], 0.1)
-    return made
+    set_rate(nets["exchange"], 0.1)
+    return nets
 
 
 def _step(

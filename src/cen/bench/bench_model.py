@@ -141,12 +141,14 @@ def bench_model(
     streams, batches = streams or [len(config.model.inputs)], batches or [config.train.batch_size]
     every = product(streams, batches, sizes or [(height, width)])
     cases = [Case(config, s, b, size, rate, device) for s, b, size in every]
-    found: list[Measured] = []
+    measurements: list[Measured] = []
     peaks = []
     for case, mode in product(cases, modes):
-        told = prefixed(progress, [f"{case.streams} streams", case.batch, case.size, mode])
-        measured, fastest = _measure(case, mode, rounds, compiled, memory, told)
-        found += measured
+        report_progress = prefixed(
+            progress, [f"{case.streams} streams", case.batch, case.size, mode]
+        )
+        measured, fastest = _measure(case, mode, rounds, compiled, memory, report_progress)
+        measurements += measured
         peaks.append(MATMUL**3 / fastest)
     return ModelSpeeds(
         machine_name(target),
@@ -155,7 +157,7 @@ def bench_model(
         clock_of(target),
         rounds,
         max(peaks),
-        tuple(found),
+        tuple(measurements),
     )
 
 
@@ -183,7 +185,7 @@ def _measure(
     steps[_PEAK] = matmul_step(case.device)
     times = take_turns(steps, rounds, stopwatch(device), progress, warm_up=1)
     rate = float(exchange_rate(case.network()))
-    found = []
+    measurements = []
     for form in forms:
         seconds = float(np.median(times[form]))
         macs = counted[form.partition(",")[0]]
@@ -193,7 +195,7 @@ def _measure(
             if progress is not None:
                 progress(f"memory, {form}")
             peak = peak_memory(partial(make_step, case, mode, form), device)
-        found.append(
+        measurements.append(
             Measured(
                 case.streams,
                 case.batch,
@@ -210,7 +212,7 @@ def _measure(
                 max(0.0, first[form] - seconds) if form in first else None,
             )
         )
-    return found, min(times[_PEAK])
+    return measurements, min(times[_PEAK])
 
 
 def _compiles(form: str) -> bool:

@@ -59,7 +59,7 @@ class Blocks(nn.Module):
         self.sizes, self.kind = sizes, kind
         if kind == "tokens":
             widths = [(width or LAYOUTS[2][0]) * heads for heads in HEADS]
-            made: list[nn.Module] = [
+            blocks: list[nn.Module] = [
                 Block(*options, drop_path=0.0)
                 for options in zip(widths, HEADS, REDUCTIONS, strict=True)
             ]
@@ -68,9 +68,9 @@ class Blocks(nn.Module):
             ]
         else:
             widths = [(width or 96) << stage for stage in range(4)]
-            made = [ConvNeXtBlock(width) for width in widths]
+            blocks = [ConvNeXtBlock(width) for width in widths]
             self.shapes = [(rows, c, h, w) for (h, w), c in zip(sizes, widths, strict=True)]
-        self.blocks = nn.ModuleList(made)
+        self.blocks = nn.ModuleList(blocks)
 
     def forward(self, features: list[Tensor]) -> list[Tensor]:
         """What each block makes of features of its shape."""
@@ -91,13 +91,13 @@ def layer_norm_blocks(
     plain = Blocks(kind, rows, size, width)
     where = "*.norm2" if kind == "tokens" else "*.norm"
     exchange = ExchangeRule()
-    made = {
+    variants = {
         "exchange": convert_layers(copy.deepcopy(plain), STREAMS, where=where, exchange=exchange),
         "no exchange": convert_layers(copy.deepcopy(plain), STREAMS),
         "plain layer norm": plain,
     }
-    set_rate(made["exchange"], 0.1)
-    return {name: cast(Blocks, blocks) for name, blocks in made.items()}
+    set_rate(variants["exchange"], 0.1)
+    return {name: cast(Blocks, blocks) for name, blocks in variants.items()}
 
 
 def block_step(blocks: Blocks, training: bool, device: torch.device, compiled: bool) -> Step:
@@ -113,8 +113,8 @@ def block_step(blocks: Blocks, training: bool, device: torch.device, compiled: b
             forward(features)
 
     def train() -> None:
-        found = forward([feature.detach().requires_grad_() for feature in features])
-        torch.autograd.backward([value.sum() for value in found])
+        outputs = forward([feature.detach().requires_grad_() for feature in features])
+        torch.autograd.backward([value.sum() for value in outputs])
         for parameter in blocks.parameters():
             parameter.grad = None
 
@@ -130,8 +130,8 @@ def norm_step(blocks: Blocks, training: bool, device: torch.device) -> Step:
     blocks.to(device).train(training)
     seen: list[tuple[nn.Module, Tensor]] = []
 
-    def note(norm: nn.Module, given: tuple[Tensor, ...]) -> None:
-        seen.append((norm, given[0].detach().clone()))  # laid out in memory as it is there
+    def note(norm: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        seen.append((norm, inputs[0].detach().clone()))  # laid out in memory as it is there
 
     norms = [m for m in blocks.modules() if isinstance(m, (nn.LayerNorm, StreamLayerNorm))]
     handles = [norm.register_forward_pre_hook(note) for norm in norms]
@@ -139,17 +139,17 @@ def norm_step(blocks: Blocks, training: bool, device: torch.device) -> Step:
         blocks([torch.randn(shape, device=device) for shape in blocks.shapes])
     for handle in handles:
         handle.remove()
-    gradients = [torch.randn_like(given) for _, given in seen]
+    gradients = [torch.randn_like(norm_input) for _, norm_input in seen]
 
     def evaluate() -> None:
         with torch.inference_mode():
-            for norm, given in seen:
-                norm(given)
+            for norm, norm_input in seen:
+                norm(norm_input)
 
     def train() -> None:
-        for (norm, given), gradient in zip(seen, gradients, strict=True):
-            torch.autograd.backward(norm(given.requires_grad_()), gradient)
-            given.grad = None
+        for (norm, norm_input), gradient in zip(seen, gradients, strict=True):
+            torch.autograd.backward(norm(norm_input.requires_grad_()), gradient)
+            norm_input.grad = None
         for parameter in blocks.parameters():
             parameter.grad = None
 

@@ -169,13 +169,13 @@ def list_form(net: nn.Module) -> ListForm:
 
 
 def _listed(net: nn.Module, packed_by: dict[str, int]) -> nn.Module:
-    made = copy.deepcopy(net)
-    known: dict[int, ListedStreams] = {}
+    list_net = copy.deepcopy(net)
+    listed_by_id: dict[int, ListedStreams] = {}
 
     def listed(streams: Streams) -> ListedStreams:
-        return known.setdefault(id(streams), ListedStreams.of(streams, packed_by))
+        return listed_by_id.setdefault(id(streams), ListedStreams.of(streams, packed_by))
 
-    for module in list(made.modules()):
+    for module in list(list_net.modules()):
         if isinstance(module, MultiStream):
             raise ConfigError("a converted network has no list form; give one of cen.build")
         for name, child in list(module._modules.items()):
@@ -183,11 +183,11 @@ def _listed(net: nn.Module, packed_by: dict[str, int]) -> nn.Module:
                 module._modules[name] = ListedNorm(child, listed(child.streams))
             elif isinstance(child, StreamConv2d):
                 module._modules[name] = ListedConv2d(child, listed(child.streams))
-    for module in list(made.modules()):
+    for module in list(list_net.modules()):
         for name, value in list(vars(module).items()):
             if type(value) is Streams:
                 setattr(module, name, listed(value))
-    return made
+    return list_net
 
 
 class _FrozenBatchNorm2d(nn.BatchNorm2d):

@@ -45,12 +45,12 @@ def draw(speeds: ModelSpeeds) -> Figure:
 
 def varied(measured: Sequence[Measured]) -> str:
     """What differs between the cases: "streams", "batch", "pixels", "cases" of several or ""."""
-    found: dict[str, set[Any]] = {
+    aspects: dict[str, set[Any]] = {
         "streams": {m.streams for m in measured},
         "batch": {m.batch for m in measured},
         "pixels": {m.size for m in measured},
     }
-    several = [name for name, values in found.items() if len(values) > 1]
+    several = [name for name, values in aspects.items() if len(values) > 1]
     return several[0] if len(several) == 1 else ("cases" if several else "")
 
 

@@ -88,16 +88,16 @@ class Case:
         )
 
 
-def modalities(given: Mapping[str, int], wanted: int) -> dict[str, int]:
+def modalities(inputs: Mapping[str, int], stream_count: int) -> dict[str, int]:
     """As many modalities: those given, then their likes with a number behind the name."""
-    found: dict[str, int] = {}
+    channels_by_name: dict[str, int] = {}
     for number in count(1):
-        for name, channels in given.items():
-            if len(found) < wanted:
-                found[f"{name}{number}" if number > 1 else name] = channels
-        if len(found) == wanted:
+        for name, channels in inputs.items():
+            if len(channels_by_name) < stream_count:
+                channels_by_name[f"{name}{number}" if number > 1 else name] = channels
+        if len(channels_by_name) == stream_count:
             break
-    return found
+    return channels_by_name
 
 
 def make_step(case: Case, mode: Mode, form: Form) -> Step:
@@ -179,8 +179,8 @@ def _task(name: str, output: OutputConfig, config: Config) -> Task:
     """An output as configured; what only data would say is the usual."""
     rules, classes = KINDS[output.kind], config.data.classes
     labels = (len(classes) if isinstance(classes, list) else classes) or _CLASSES
-    known = output.channels or rules.fixed_channels or config.model.inputs.get(name)
-    return Task(output.kind, known or (labels if rules.labels else 3), loss=output.loss)
+    channels = output.channels or rules.fixed_channels or config.model.inputs.get(name)
+    return Task(output.kind, channels or (labels if rules.labels else 3), loss=output.loss)
 
 
 def _truth(task: Task, batch: int, size: tuple[int, int]) -> Tensor:

@@ -86,15 +86,15 @@ class StreamList:
         lists = [value for value in _leaves((args, options)) if isinstance(value, cls)]
         first = lists[0]
         if _image_by_image(function, args, options):
-            made = []
+            rows = []
             for place in range(len(first.rows)):
-                given, named = _replaced((args, options), partial(_row, place))
-                made.append(function(*given, **named))
-            return cls(made, first.packed_by)
+                positional, named = _replaced((args, options), partial(_row, place))
+                rows.append(function(*positional, **named))
+            return cls(rows, first.packed_by)
         name = getattr(function, "__name__", str(function))
         first.packed_by[name] = first.packed_by.get(name, 0) + 1
-        given, named = _replaced((args, options), cls.packed)
-        return function(*given, **named)
+        positional, named = _replaced((args, options), cls.packed)
+        return function(*positional, **named)
 
 
 _ALIKE = ("is_contiguous", "is_floating_point", "is_complex", "dim")
@@ -156,9 +156,9 @@ class ListedStreams(Streams):
     @classmethod
     def of(cls, streams: Streams, packed_by: dict[str, int]) -> ListedStreams:
         """The same streams."""
-        made = cls.__new__(cls)
-        made.__dict__ |= {**streams.__dict__, "packed_by": packed_by}
-        return made
+        listed = cls.__new__(cls)
+        listed.__dict__ |= {**streams.__dict__, "packed_by": packed_by}
+        return listed
 
     def pack(self, features: Mapping[str, Tensor]) -> Any:
         """A list of the active streams."""

@@ -87,30 +87,32 @@ class Answering:
         used = {name: values for name, values in used.items() if name in on}
         if not used:
             there = ", ".join(scene) or "none yet"
-            known = ", ".join(self.predictor.modalities)
+            names = ", ".join(self.predictor.modalities)
             raise StreamError(
                 f"no sensor to predict from: choose an example, or send a file of at least one of "
-                f"{known}, and leave it switched on (there are: {there})"
+                f"{names}, and leave it switched on (there are: {there})"
             )
         with self._turn, warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", CenWarning)
             answer = self._answer(used)
-        told = dict.fromkeys(str(w.message) for w in caught if issubclass(w.category, CenWarning))
+        messages = dict.fromkeys(
+            str(w.message) for w in caught if issubclass(w.category, CenWarning)
+        )
         # What is missing is said once a network by the predictor, and here once an answer.
-        answer.notes += [text for text in told if " missing: " not in text]
-        if said := absence(self.predictor.net, used, self._source):
-            answer.notes.append(said)
+        answer.notes += [text for text in messages if " missing: " not in text]
+        if warning := absence(self.predictor.net, used, self._source):
+            answer.notes.append(warning)
         return answer
 
     def _answer(self, used: Scene) -> Answer:
         begun = time.monotonic()
-        whole = self.predictor.all(used)
-        answer = Answer(results=whole)
+        results = self.predictor.all(used)
+        answer = Answer(results=results)
         for name, values in used.items():
             picture = to_picture(self.predictor.modalities[name].picture(values))
             answer.predictions.append((picture, f"input {name}"))
-        for name, result in whole.items():
-            of = f"{name}: " if len(whole) > 1 else ""
+        for name, result in results.items():
+            of = f"{name}: " if len(results) > 1 else ""
             answer.predictions += [(image, of + text) for image, text in _pictures(result)]
             answer.figures[name] = {"alpha": result.alpha}
             if isinstance(result, Prediction):
@@ -125,9 +127,9 @@ class Answering:
                 )
                 continue
             rest = self.predictor.all({name: used[name] for name in used if name != off})
-            for name in whole.keys() & rest.keys():
-                change, pictures = _change(off, whole[name], rest[name])
-                of = f"{name}: " if len(whole) > 1 else ""
+            for name in results.keys() & rest.keys():
+                change, pictures = _change(off, results[name], rest[name])
+                of = f"{name}: " if len(results) > 1 else ""
                 answer.changes += [(image, of + text) for image, text in pictures]
                 answer.figures[name].setdefault("without", {})[off] = change
         return answer
@@ -151,20 +153,20 @@ def _pictures(result: Prediction | DenseOutput) -> list[Captioned]:
 
 
 def _change(
-    off: str, whole: Prediction | DenseOutput, rest: Prediction | DenseOutput
+    off: str, reference: Prediction | DenseOutput, rest: Prediction | DenseOutput
 ) -> tuple[dict[str, float], list[Captioned]]:
     """What the ensemble is without a sensor, in a figure and in pictures."""
-    if isinstance(whole, Prediction) and isinstance(rest, Prediction):
-        differs = whole.labels != rest.labels
+    if isinstance(reference, Prediction) and isinstance(rest, Prediction):
+        differs = reference.labels != rest.labels
         share = float(differs.mean())
         marked = np.full((*differs.shape, 3), 240, np.uint8)
         marked[differs] = (200, 40, 40)
-        painted = overlay(whole.picture, rest.labels, whole.palette)
+        painted = overlay(reference.picture, rest.labels, reference.palette)
         caption = f"other classes without {off}: {100 * share:.1f} %"
         return {"share_changed": share}, [(painted, f"without {off}"), (marked, caption)]
-    assert isinstance(whole, DenseOutput)
+    assert isinstance(reference, DenseOutput)
     assert isinstance(rest, DenseOutput)
-    apart = np.abs(np.asarray(whole.values, np.float64) - np.asarray(rest.values, np.float64))
+    apart = np.abs(np.asarray(reference.values, np.float64) - np.asarray(rest.values, np.float64))
     mean = float(np.nanmean(apart))
     caption = f"without {off}: values change by {mean:.3g} in the mean"
     return {"mean_change": mean}, [(rest.picture(), caption)]

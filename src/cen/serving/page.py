@@ -182,11 +182,11 @@ def build_page(
     return cast(gr.Blocks, page)
 
 
-def _check_numbers(**given: Any) -> None:
+def _check_numbers(**numbers: Any) -> None:
     """Refuses what a program sent in the place of a number."""
-    for name, value in given.items():
-        known = value is None or (isinstance(value, int | float) and math.isfinite(value))
-        if not known or isinstance(value, bool):
+    for name, value in numbers.items():
+        is_valid = value is None or (isinstance(value, int | float) and math.isfinite(value))
+        if not is_valid or isinstance(value, bool):
             raise ConfigError(f"{name}: {shown(str(value), '', 60)} is no number")
 
 
@@ -248,8 +248,8 @@ def _has_depth(answering: Answering) -> bool:
 
 def _unit_label(answering: Answering) -> str:
     units = [m.unit for m in answering.predictor.modalities.values() if m.field_kind.metres]
-    known = f" ({units[0]:g})" if units else ""
-    return f"Metres per stored value of depth; 0: as in training{known}"
+    training_unit = f" ({units[0]:g})" if units else ""
+    return f"Metres per stored value of depth; 0: as in training{training_unit}"
 
 
 def _told(answer: Answer) -> str:

@@ -69,24 +69,24 @@ class Bounded:
             await self._app(scope, received, sent)
         except _TooLongError:
             if not begun:
-                told = f"more than {_MOST_BYTES:,} bytes; send files to /upload"
-                await JSONResponse({"detail": told}, 413)(scope, receive, send)
+                detail = f"more than {_MOST_BYTES:,} bytes; send files to /upload"
+                await JSONResponse({"detail": detail}, 413)(scope, receive, send)
         except Exception as error:  # of many types, according to the address
             _log(error)
             if begun:  # an end is all that is left to be sent
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
             else:
-                told = "there is no such thing here, or it was asked for in another way"
-                await JSONResponse({"detail": told}, 400)(scope, receive, send)
+                detail = "there is no such thing here, or it was asked for in another way"
+                await JSONResponse({"detail": detail}, 400)(scope, receive, send)
 
 
 class _TooLongError(Exception):
     """A request has too many bytes."""
 
 
-def _wrong(inputs: Sequence[Any], given: Any) -> str:
+def _wrong(inputs: Sequence[Any], values: Any) -> str:
     names = [getattr(component, "label", None) or "a value" for component in inputs]
-    count = len(given) if isinstance(given, list | tuple) else 0
+    count = len(values) if isinstance(values, list | tuple) else 0
     if count < len(names):
         return f"{count} values were sent, {len(names)} are needed: {'; '.join(map(str, names))}"
     return f"a value is of the wrong kind; they are: {'; '.join(map(str, names))}"
@@ -97,6 +97,6 @@ def _line(text: str) -> str:
 
 
 def _log(error: Exception) -> None:
-    said = f"cen: refused a request: {type(error).__name__}: {_line(str(error))}"
-    sys.stderr.write(f"{printable(said)}\n")
+    line = f"cen: refused a request: {type(error).__name__}: {_line(str(error))}"
+    sys.stderr.write(f"{printable(line)}\n")
     sys.stderr.flush()

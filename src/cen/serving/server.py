@@ -103,13 +103,13 @@ def examples_of(dataset: AlignedDataset, predictor: Predictor, count: int) -> li
         predictor: knows which modalities are read, and how.
         count: how many, at most.
     """
-    found = []
+    examples = []
     for index in range(min(count, len(dataset))):
         scene = {name: dataset.read(name, index, m) for name, m in predictor.modalities.items()}
         first = sorted(scene, key=lambda name: not predictor.modalities[name].field_kind.colours)[0]
         picture = to_picture(predictor.modalities[first].picture(scene[first]))
-        found.append(Example(dataset.name(index), scene, picture))
-    return found
+        examples.append(Example(dataset.name(index), scene, picture))
+    return examples
 
 
 def _page_modules() -> tuple[ModuleType, ModuleType]:

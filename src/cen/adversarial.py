@@ -36,10 +36,10 @@ def adversarial_loss(logits: Tensor, real: bool, form: Adversarial = "bce") -> T
     check_numbers(logits, "a discriminator's judgement")
     if not logits.numel():
         raise DataError(f"a discriminator's judgement {tuple(logits.shape)} is empty")
-    wanted = torch.full_like(logits, float(real), dtype=torch.float32)
+    target = torch.full_like(logits, float(real), dtype=torch.float32)
     if form == "bce":
-        return F.binary_cross_entropy_with_logits(logits.float(), wanted)
-    return F.mse_loss(logits.float(), wanted)
+        return F.binary_cross_entropy_with_logits(logits.float(), target)
+    return F.mse_loss(logits.float(), target)
 
 
 def shown_to_discriminator(image: Tensor, channels: int) -> Tensor:

@@ -97,9 +97,9 @@ def option(name: str, value: object, hint: Any) -> Any:
 
 def _number(name: str, value: object, plain: Any, limit: Within) -> float:
     if plain is int:
-        found: float = whole(name, value, int(limit.low))
+        checked: float = whole(name, value, int(limit.low))
     else:
-        found = number(name, value, what=f"a number of {limit}", low=limit.low)
-    if found not in limit:
+        checked = number(name, value, what=f"a number of {limit}", low=limit.low)
+    if checked not in limit:
         raise ConfigError(f"{name} is a number of {limit}, not {described(value)}")
-    return found
+    return checked

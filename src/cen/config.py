@@ -64,15 +64,15 @@ class Config:
         Raises:
             ConfigError: A key is unknown, or a value has the wrong type or is out of range.
         """
-        known = {key: f"{source}, line {line}" for key, line in (lines or {}).items()}
+        origins = {key: f"{source}, line {line}" for key, line in (lines or {}).items()}
         base = cls().to_dict()
         if isinstance(values.get("train"), Mapping) and "stages" in values["train"]:
             base["train"]["steps"] = None  # stages bring their own length
         parsing.merge(base, values, cls)
         for key, value in (overrides or {}).items():
             parsing.override(base, key, value, cls)
-            known[key] = f"--{key}"
-        places = parsing.Places(source, known, elsewhere=ELSEWHERE)
+            origins[key] = f"--{key}"
+        places = parsing.Places(source, origins, elsewhere=ELSEWHERE)
         config: Config = parsing.parse(base, cls, "", places)
         config.check()
         return config

@@ -24,8 +24,8 @@ def normals_in_doubt(metadata: Mapping[str, Any]) -> list[str]:
     fields = {n: f for one in kept if isinstance(one, Mapping) for n, f in one.items()}
     return [
         str(name)
-        for name, said in fields.items()
-        if isinstance(said, Mapping)
-        and said.get("kind") == "normal"
-        and said.get("axes") == REVERSED_AXES
+        for name, field in fields.items()
+        if isinstance(field, Mapping)
+        and field.get("kind") == "normal"
+        and field.get("axes") == REVERSED_AXES
     ]

@@ -214,10 +214,10 @@ def _check_events(text: str, name: str, error: type[CenError]) -> None:
             if anchor is not None:
                 anchors[anchor] = (size, depth)
         elif isinstance(event, yaml.AliasEvent):
-            known = anchors.get(event.anchor or "", (1, 0))
-            if known is None:
+            extent = anchors.get(event.anchor or "", (1, 0))
+            if extent is None:
                 raise error(f"{where}: *{event.anchor} holds itself; write out what is meant")
-            size, depth = known
+            size, depth = extent
         elif isinstance(event, yaml.ScalarEvent):
             size = 1
             if event.anchor is not None:
@@ -249,17 +249,17 @@ def _place(problem: yaml.YAMLError) -> str:
 def _told(problem: yaml.YAMLError) -> str:
     """What is wrong, without the excerpt and the places that come with it."""
     parts = [getattr(problem, key, None) for key in ("context", "problem")]
-    said = " ".join(str(part) for part in parts if part)
-    return " ".join((said or str(problem)).split())
+    text = " ".join(str(part) for part in parts if part)
+    return " ".join((text or str(problem)).split())
 
 
 def _unrepeated(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    made = dict(pairs)
-    if len(made) < len(pairs):
+    mapping = dict(pairs)
+    if len(mapping) < len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
         raise ValueError(f"{twice[:80]!a} is given twice")
-    return made
+    return mapping
 
 
 def _no_constant(text: str) -> NoReturn:
@@ -295,7 +295,7 @@ class _Loader(_Base):  # type: ignore[misc]
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         """A mapping, whose keys may be lists: they become tuples."""
         self.flatten_mapping(node)
-        made = {}
+        mapping = {}
         for key_node, value_node in node.value:
             key = self.construct_object(key_node, deep=True)
             key = tuple(key) if isinstance(key, list) else key
@@ -307,8 +307,8 @@ class _Loader(_Base):  # type: ignore[misc]
                     "a key is a word, a number or a list of these, no mapping and no list of lists",
                     key_node.start_mark,
                 )
-            made[key] = self.construct_object(value_node, deep=True)
-        return made
+            mapping[key] = self.construct_object(value_node, deep=True)
+        return mapping
 
     def construct_whole(self, node: yaml.ScalarNode) -> int:
         """A whole number of at most 64 bits."""
@@ -337,7 +337,7 @@ _Loader.yaml_implicit_resolvers = {}
 for _name, (_pattern, _first) in _RESOLVED.items():
     _Loader.add_implicit_resolver(_TAG + _name, re.compile(f"^(?:{_pattern})$"), list(_first))
 _Loader.yaml_constructors = {
-    tag: made
-    for tag, made in _Base.yaml_constructors.items()
+    tag: constructor
+    for tag, constructor in _Base.yaml_constructors.items()
     if tag is None or tag.removeprefix(_TAG) not in _LEFT_OUT
 } | {_TAG + "int": _Loader.construct_whole}

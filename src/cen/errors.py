@@ -55,10 +55,10 @@ def did_you_mean(name: object, known: Iterable[str]) -> str:
 
 def nearest(word: str, choices: Iterable[Any]) -> str:
     """The end of an error message: the nearest right word, or all of them if none is near."""
-    known = [str(choice) for choice in choices]
+    words = [str(choice) for choice in choices]
     # A little more alike than is usual: 'thermal' is not meant to be 'normal'.
-    close = get_close_matches(word, known, n=1, cutoff=0.65)
-    return f"; did you mean {close[0]}?" if close else f"; choose from {', '.join(known)}"
+    close = get_close_matches(word, words, n=1, cutoff=0.65)
+    return f"; did you mean {close[0]}?" if close else f"; choose from {', '.join(words)}"
 
 
 _LONGEST = 80

@@ -33,13 +33,13 @@ def refuse_fetched(values: Mapping[str, Any], asked: Iterable[str], place: str) 
                 f"{place}{key}: is a URL ({shown(value)}), and nothing is fetched because a file "
                 f"says so; give it yourself, --{key} URL, or download it and name what you got"
             )
-    for given, value in values.items():
-        if given == "data.options" or given.startswith("data.options."):
-            _refuse_options(given, value, asked, place)
+    for dotted_key, value in values.items():
+        if dotted_key == "data.options" or dotted_key.startswith("data.options."):
+            _refuse_options(dotted_key, value, asked, place)
 
 
-def _refuse_options(given: str, value: Any, asked: set[str], place: str) -> None:
-    for key, option in _leaves(given, value):
+def _refuse_options(dotted_key: str, value: Any, asked: set[str], place: str) -> None:
+    for key, option in _leaves(dotted_key, value):
         parts = key.split(".")
         if {".".join(parts[:count]) for count in range(2, len(parts) + 1)} & asked:
             continue

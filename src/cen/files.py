@@ -105,8 +105,8 @@ def remove_unfinished(folder: Path) -> None:
     """
     for place, _, names in os.walk(folder):
         for name in names:
-            found = _DRAFT.match(name)
-            if found and not _runs(int(found.group(1))):
+            match = _DRAFT.match(name)
+            if match and not _runs(int(match.group(1))):
                 with suppress(OSError):  # a folder that is only read keeps what is in it
                     Path(place, name).unlink(missing_ok=True)
 

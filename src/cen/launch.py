@@ -54,9 +54,9 @@ def of_several() -> bool:
 
 def is_first() -> bool:
     """Whether this process speaks for the run: it was started alone, or is the first of all."""
-    found = launched()
+    launch = launched()
     # Lightning starts further processes for further devices.
-    return os.environ.get("LOCAL_RANK", "0") == "0" if found is None else found.rank == 0
+    return os.environ.get("LOCAL_RANK", "0") == "0" if launch is None else launch.rank == 0
 
 
 def check_processes(nodes: int, devices: int) -> None:
@@ -65,19 +65,19 @@ def check_processes(nodes: int, devices: int) -> None:
     Raises:
         ConfigError: on every process.
     """
-    found, wanted = launched(), nodes * devices
-    if found is None and nodes > 1:
+    launch, processes = launched(), nodes * devices
+    if launch is None and nodes > 1:
         raise ConfigError(
             f"train.nodes: {nodes}, but this command was started on one machine alone; start it on "
             f"each by srun, or by torchrun --nnodes {nodes} --nproc_per_node {devices} "
             "(docs/several-machines.md)"
         )
-    if found is not None and found.world != wanted:
+    if launch is not None and launch.world != processes:
         raise ConfigError(
-            f"train.nodes: {nodes} × train.devices: {devices} make {wanted} processes, but "
-            f"{found.by} started {found.world}; give both as they are"
+            f"train.nodes: {nodes} × train.devices: {devices} make {processes} processes, but "
+            f"{launch.by} started {launch.world}; give both as they are"
         )
-    if found is not None and found.by == "srun" and "SLURM_NTASKS_PER_NODE" not in os.environ:
+    if launch is not None and launch.by == "srun" and "SLURM_NTASKS_PER_NODE" not in os.environ:
         raise ConfigError(
             f"train.devices: {devices}; say --ntasks-per-node={devices} to sbatch or srun rather "
             "than how many tasks there are in all"

@@ -157,14 +157,16 @@ def fusion_loss(
 
 def _check_outputs(outputs: Mapping[str, Output], *weights: Mapping[str, object]) -> None:
     """Refuses what is no dict of outputs, and weights of others; numbers must be finite, from 0."""
-    whole = isinstance(outputs, Mapping) and all(isinstance(o, Output) for o in outputs.values())
-    if not whole or not outputs:
+    are_outputs = isinstance(outputs, Mapping) and all(
+        isinstance(o, Output) for o in outputs.values()
+    )
+    if not are_outputs or not outputs:
         raise ConfigError(
             f"outputs are what a network returns, a dict of cen.models.Output, not "
             f"{described(outputs)}"
         )
-    for given in weights:
-        for name, weight in given.items():
+    for by_output in weights:
+        for name, weight in by_output.items():
             if name not in outputs:
                 hint = did_you_mean(name, outputs)
                 raise ConfigError(f"a weight is given for {name!r}, which is no output{hint}")
@@ -172,10 +174,10 @@ def _check_outputs(outputs: Mapping[str, Output], *weights: Mapping[str, object]
                 number(f"the weight of {name!r}", weight, what="0 or more", high=sys.float_info.max)
 
 
-def _check_given(what: str, name: str, known: Mapping[str, object]) -> None:
-    if name not in known:
-        hint = did_you_mean(name, known)
-        raise ConfigError(f"no {what} for output {name!r}, given: {list(known)}{hint}")
+def _check_given(what: str, name: str, by_output: Mapping[str, object]) -> None:
+    if name not in by_output:
+        hint = did_you_mean(name, by_output)
+        raise ConfigError(f"no {what} for output {name!r}, given: {list(by_output)}{hint}")
 
 
 def output_losses(terms: Mapping[Stream, Tensor]) -> dict[str, Tensor]:

@@ -118,8 +118,8 @@ def _parse_dataclass(values: Mapping[str, Any], cls: Any, key: str, places: Plac
             elsewhere = places.elsewhere.get(str(name))
             near = f"; {elsewhere}" if elsewhere else nearest(str(name), hints)
             raise ConfigError(f"{places.of(path)}: is no key of a {places.what}{near}")
-    given = {name: parse(v, hints[name], join(key, name), places) for name, v in values.items()}
-    return cls(**given)
+    arguments = {name: parse(v, hints[name], join(key, name), places) for name, v in values.items()}
+    return cls(**arguments)
 
 
 @functools.cache
@@ -142,10 +142,10 @@ def _parse_plain(value: Any, hint: Any, key: str, places: Places) -> Any:
             return copy.deepcopy(_checked(_Plain(value), hint))  # the caller may change it
         return _checker(hint).parse_object({"value": value}).value
     except ArgumentError:
-        wanted = describe(hint)
+        expected = describe(hint)
         _refuse_unquoted(value, hint, key, places)
         raise ConfigError(
-            f"{places.of(key)}: {shown(value)} does not fit; expected: {wanted}"
+            f"{places.of(key)}: {shown(value)} does not fit; expected: {expected}"
         ) from None
 
 
@@ -155,11 +155,11 @@ def _refuse_unquoted(value: Any, hint: Any, key: str, places: Places) -> None:
         return
     for index, item in enumerate(value):
         if item is None or isinstance(item, bool | int | float):
-            said = "null" if item is None else str(item).lower()
+            word = "null" if item is None else str(item).lower()
             kind = "a word of its own" if item is None or isinstance(item, bool) else "a number"
             raise ConfigError(
-                f"{places.of(f'{key}.{index}')}: {said} is {kind} to YAML and no text; if it is a "
-                f"name, write it in quotes: '{said}'"
+                f"{places.of(f'{key}.{index}')}: {word} is {kind} to YAML and no text; if it is a "
+                f"name, write it in quotes: '{word}'"
             )
 
 
@@ -330,11 +330,11 @@ def sections(cls: Any, prefix: str = "") -> list[Section]:
         for item in docstring_parser.parse(base.__doc__ or "").params
     }
     own = Section(prefix, (cls.__doc__ or "").partition("\n")[0], [])
-    found = [own]
+    all_sections = [own]
     for item in dataclasses.fields(cls):
         name, hint = join(prefix, item.name), hints[item.name]
         if dataclasses.is_dataclass(hint):
-            found += sections(hint, name)
+            all_sections += sections(hint, name)
             continue
         default = item.default
         if item.default_factory is not dataclasses.MISSING:
@@ -343,8 +343,8 @@ def sections(cls: Any, prefix: str = "") -> list[Section]:
         inner = typing.get_args(hint)[-1] if typing.get_origin(hint) in (dict, list) else None
         if dataclasses.is_dataclass(inner):
             entry = "<name>" if typing.get_origin(hint) is dict else "<index>"
-            found += sections(inner, f"{name}.{entry}")
-    return found
+            all_sections += sections(inner, f"{name}.{entry}")
+    return all_sections
 
 
 def markdown(cls: Any, heading: str = "##") -> str:

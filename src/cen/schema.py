@@ -131,10 +131,10 @@ class _Checker:
         for key in sorted(hint.__required_keys__):
             if key not in value:
                 raise self.error(f"{place}: {key} is missing")
-        for key, said in hints.items():
+        for key, annotation in hints.items():
             if key in value:
-                wrapped = typing.get_origin(said) in (typing.Required, typing.NotRequired)
-                part = typing.get_args(said)[0] if wrapped else said
+                wrapped = typing.get_origin(annotation) in (typing.Required, typing.NotRequired)
+                part = typing.get_args(annotation)[0] if wrapped else annotation
                 self.check(value[key], part, f"{place}.{key}")
 
     def wrong(self, value: Any, hint: Any, place: str) -> CenError:

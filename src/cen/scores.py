@@ -58,8 +58,8 @@ def mean_headline(scores: Mapping[str, Mapping[str, Any]]) -> float | None:
         scores: ``{output: {"ensemble": {score: value}, ...}}``.
     """
     values = [headline(entry["ensemble"]) for entry in scores.values()]
-    known = [value for value in values if value is not None]
-    return sum(known) / len(known) if known else None
+    headlines = [value for value in values if value is not None]
+    return sum(headlines) / len(headlines) if headlines else None
 
 
 def relative_gains(

@@ -75,5 +75,5 @@ def _opened(path: Path) -> tuple[str | None, Mapping[str, tuple[int, ...]]]:
             shapes = {key: tuple(handle.get_slice(key).get_shape()) for key in handle.keys()}  # noqa: SIM118
             return (handle.metadata() or {}).get(HEADER), shapes
     except (SafetensorError, OSError) as error:
-        told = getattr(error, "strerror", None) or " ".join(str(error).split())
-        raise CheckpointError(f"{path} is damaged or no safetensors file: {told}") from error
+        reason = getattr(error, "strerror", None) or " ".join(str(error).split())
+        raise CheckpointError(f"{path} is damaged or no safetensors file: {reason}") from error

@@ -90,13 +90,13 @@ class FixedWeighting(nn.Module):
         return Weighted(sum_weighted(losses, weights), weights)
 
     def _check(self, losses: Mapping[str, Tensor], present: Mapping[str, Tensor] | None) -> None:
-        known = ", ".join(self.names)
+        outputs = ", ".join(self.names)
         if not mapping("losses", losses, "{'segmentation': loss}"):
-            raise ConfigError(f"there is no loss to weigh; the outputs are {known}")
+            raise ConfigError(f"there is no loss to weigh; the outputs are {outputs}")
         for name, loss in losses.items():
             if name not in self.names:
                 hint = did_you_mean(name, self.names)
-                raise ConfigError(f"{name!r} has no weight{hint}; the outputs are {known}")
+                raise ConfigError(f"{name!r} has no weight{hint}; the outputs are {outputs}")
             if present is not None and name not in present:
                 raise ConfigError(f"present: says nothing of {name!r}, which has a loss")
             check_numbers(loss, f"the loss of {name!r}", "")
@@ -188,8 +188,8 @@ class GradientWeighting(FixedWeighting):
     ) -> Weighted:
         fixed = self._fixed(losses)
         scaled = {name: fixed[name] * loss for name, loss in losses.items()}
-        found = self._weights(torch.stack([self._gradient(x, scale) for x in scaled.values()]))
-        weights = dict(zip(losses, found, strict=True))
+        factors = self._weights(torch.stack([self._gradient(x, scale) for x in scaled.values()]))
+        weights = dict(zip(losses, factors, strict=True))
         total = sum_weighted(scaled, weights)
         return Weighted(total, {name: weights[name] * fixed[name] for name in losses})
 
@@ -267,8 +267,8 @@ def shared_parameters(net: ChannelExchangeNetwork) -> list[nn.Parameter]:
         if separate and isinstance(streams, Streams) and len(streams) == len(net.decoder_streams):
             private |= {id(parameter) for parameter in module.parameters(recurse=False)}
     parts = (net.encoder, net.stems, net.decoder)
-    found = {id(p): p for part in parts for p in part.parameters() if id(p) not in private}
-    return list(found.values())
+    by_id = {id(p): p for part in parts for p in part.parameters() if id(p) not in private}
+    return list(by_id.values())
 
 
 def torchjd_weighting(name: str) -> Any:

@@ -101,11 +101,11 @@ def _sums(tensors: Iterable[Tensor]) -> list[int]:
         else:
             several.append(flat)
     several += map(torch.cat, small.values())
-    found: list[int] = torch.stack([_sum(flat) for flat in several]).tolist()
-    return found
+    sums: list[int] = torch.stack([_sum(flat) for flat in several]).tolist()
+    return sums
 
 
 def _sum(values: Tensor) -> Tensor:
     bits = values.contiguous().view(torch.uint8)
-    whole = len(bits) // 8 * 8  # by eight bytes at once the sum is as fast as the memory
-    return bits[:whole].view(torch.int64).sum() + bits[whole:].sum()
+    length = len(bits) // 8 * 8  # by eight bytes at once the sum is as fast as the memory
+    return bits[:length].view(torch.int64).sum() + bits[length:].sum()

@@ -67,6 +67,18 @@ def test_edges_of_files(tmp_path):
     np.testing.assert_array_equal(scaled, [[np.nan, 1]])
 
 
+def test_edges_and_images_of_booleans_are_black_and_white_like_those_of_one_bit(tmp_path):
+    edges = np.eye(4, 5, dtype=bool)
+    np.save(tmp_path / "e.npy", edges)
+    np.savez(tmp_path / "e.npz", edges=edges)
+    for name in ("e.npy", "e.npz"):
+        np.testing.assert_array_equal(Modality.of("edge").read(tmp_path / name), edges)
+        image = Modality.of("image", channels=1).read(tmp_path / name)
+        np.testing.assert_array_equal(image, 255 * edges)
+        # Numbers stay numbers.
+        np.testing.assert_array_equal(Modality.of("continuous").read(tmp_path / name), edges)
+
+
 def test_continuous_values_of_files(tmp_path):
     values = generator.normal(size=(6, 7, 2)).astype(np.float32)
     np.save(tmp_path / "c.npy", values)

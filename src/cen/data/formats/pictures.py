@@ -32,7 +32,7 @@ class Part:
         exif: of a picture whose header says that it is to be turned: ``"turn"`` does so,
             ``"ignore"`` reads the pixels as they are stored; None refuses it.
         picture: whether the values are colours or brightness, as opposed to numbers: matters to
-            palettes and to black and white turned round in TIFF files.
+            palettes, to Booleans and to black and white turned round in TIFF files.
     """
 
     bands: tuple[int, ...] | None = None
@@ -85,9 +85,9 @@ def read_stored(path: File, part: Part = WHOLE) -> Stored:
     if header.format == "tiff":
         values, nodata = _tiff(content, path, part)
     elif header.format in ("npz", "mat"):
-        values = _plain(_variable(content, header, path, part.variable))
+        values = _plain(_variable(content, header, path, part.variable), part.picture)
     elif header.format == "npy":
-        values = _numbers(content, path)
+        values = _numbers(content, path, part.picture)
     else:
         values = decode(content, header, path)
     turned = upright(values, header.orientation, part.exif, path)
@@ -231,17 +231,21 @@ def _variable(
     return read_mat(Path(path), variable)
 
 
-def _numbers(content: NDArray[np.uint8], path: File) -> NDArray[Any]:
+def _numbers(content: NDArray[np.uint8], path: File, picture: bool) -> NDArray[Any]:
     """The array of an NPY file whose header is sound; pickled objects are never loaded."""
     try:
         array = np.load(io.BytesIO(content.data), allow_pickle=False)
     except (ValueError, EOFError, OSError) as error:
         raise DataError(f"{path}: not an NPY file that can be loaded ({error})") from error
-    return _plain(array)
+    return _plain(array, picture)
 
 
-def _plain(array: NDArray[Any]) -> NDArray[Any]:
-    """Numbers in the order and the types of this machine; Booleans are 0 and 1."""
-    array = array.astype(np.uint8) if array.dtype == np.bool_ else array
+def _plain(array: NDArray[Any], picture: bool) -> NDArray[Any]:
+    """Numbers in the order and the types of this machine.
+
+    Booleans are 0 and 1, of a picture black and white, as those of PNG and TIFF of one bit are.
+    """
+    if array.dtype == np.bool_:
+        array = array.astype(np.uint8) * np.uint8(255 if picture else 1)
     array = array[..., 0] if array.ndim == 3 and array.shape[2] == 1 else array
     return np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("="))

@@ -79,6 +79,29 @@ def test_edges_and_images_of_booleans_are_black_and_white_like_those_of_one_bit(
         np.testing.assert_array_equal(Modality.of("continuous").read(tmp_path / name), edges)
 
 
+@pytest.mark.parametrize("dtype", ["int8", "int16", "int32", "int64", "uint32"])
+def test_integers_of_which_nobody_knows_white_are_neither_edges_nor_normals(tmp_path, dtype):
+    edges = np.eye(4, 5).astype(dtype)
+    np.save(tmp_path / "e.npy", edges)
+    with pytest.raises(DataError, match=rf"e\.npy: holds {dtype}, of which nothing .* set unit"):
+        Modality.of("edge").read(tmp_path / "e.npy")
+    np.testing.assert_array_equal(Modality.of("edge", unit=1).read(tmp_path / "e.npy"), edges)
+    np.save(tmp_path / "n.npy", np.round(unit_vectors() * 127).astype(dtype))
+    with pytest.raises(DataError, match=rf"n\.npy: holds {dtype}; normals are integers of 8 or 16"):
+        Modality.of("normal").read(tmp_path / "n.npy")
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+def test_edges_of_0_and_1_in_integers_are_no_strengths(tmp_path, bits):
+    write_png(tmp_path / "e.png", np.eye(4, 5).astype(f"uint{bits}"))
+    field, meant = Modality.of("edge"), Modality.of("edge", unit=1)
+    assert "say unit: 1" in field.field_kind.impossible(field.read(tmp_path / "e.png"))
+    assert not field.field_kind.impossible(meant.read(tmp_path / "e.png"))
+    write_png(tmp_path / "e.png", 2 * np.eye(4, 5).astype(f"uint{bits}"))
+    assert not field.field_kind.impossible(field.read(tmp_path / "e.png"))
+    assert not field.field_kind.impossible(np.zeros((4, 5), np.float32))
+
+
 def test_continuous_values_of_files(tmp_path):
     values = generator.normal(size=(6, 7, 2)).astype(np.float32)
     np.save(tmp_path / "c.npy", values)

@@ -199,6 +199,22 @@ def test_training_warns_of_negative_depth(tmp_path):
         warn_of_values(source.open("train"), "cen data x check")
 
 
+def test_training_warns_of_edges_of_0_and_1(tmp_path):
+    source = folder(tmp_path, None)
+    for n in range(8):
+        np.save(tmp_path / "height" / f"{n}.npy", np.eye(16, 24).astype(np.uint8))
+    text = YAML.replace("{id}.tif", "{id}.npy")
+    (tmp_path / "dataset.yaml").write_text(text.replace("continuous, unit: 0.5MORE", "edge"))
+    with pytest.warns(CenWarning, match=r"height: .*no edge is stronger .*say unit: 1\. Every"):
+        warn_of_values(source.open("train"), "cen data x check")
+    (tmp_path / "dataset.yaml").write_text(
+        text.replace("continuous, unit: 0.5MORE", "edge, unit: 1")
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warn_of_values(source.open("train"), "cen data x check")
+
+
 def test_pictures_of_floats_have_holes_too(tmp_path):
     """The no-data tag of a picture of any type and number of bands is not trained on."""
     picture = np.repeat(field(0, -9999.0)[..., None], 4, axis=2)

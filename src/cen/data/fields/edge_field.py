@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cen.data.fields.field_description import FieldDescription
-from cen.data.fields.field_kind import FieldKind
+from cen.data.fields.field_kind import FieldKind, white_of
 from cen.data.fields.missing import measured, missing_in_file
 from cen.data.formats.bands import as_channels
 from cen.errors import DataError
@@ -41,9 +42,7 @@ class EdgeField(FieldKind):
     ) -> NDArray[Any]:
         """Strengths; those above white count as 1."""
         stored = as_channels(stored, 1, source)
-        unit = field.unit
-        if unit is None:
-            unit = 1.0 / np.iinfo(stored.dtype).max if stored.dtype.kind in "ui" else 1.0
+        unit = _share_of_white(stored, source) if field.unit is None else field.unit
         values = measured(stored, missing_in_file(field, nodata), unit)
         highest = float(np.nanmax(values, initial=0.0))
         if field.clip is None and highest > _BRIGHTEST:
@@ -54,6 +53,28 @@ class EdgeField(FieldKind):
         return np.clip(values, 0.0, 1.0)
 
     def impossible(self, values: NDArray[Any]) -> str:
-        """Strengths beyond 0 and 1."""
+        """Strengths beyond 0 and 1, and no other than 0 and the least that a file can hold."""
         low, high = np.nanmin(values, initial=0.0), np.nanmax(values, initial=1.0)
-        return "" if (low, high) == (0, 1) else f"edges from {low:.4g} to {high:.4g}, not in 0..1"
+        if (low, high) != (0, 1):
+            return f"edges from {low:.4g} to {high:.4g}, not in 0..1"
+        brightest = float(np.nanmax(values, initial=0.0))
+        for bits in (8, 16):
+            if math.isclose(brightest, 1 / (2**bits - 1), rel_tol=1e-5):
+                return (
+                    f"no edge is stronger than {brightest:.2g}, which is 1 in a file of {bits} "
+                    "bits, whose white is 1; where a stored 1 means an edge say unit: 1"
+                )
+        return ""
+
+
+def _share_of_white(stored: NDArray[Any], source: str) -> float:
+    """What one stored value is worth where nobody says it: floats are strengths already."""
+    if stored.dtype.kind not in "ui":
+        return 1.0
+    if (white := white_of(stored)) is None:
+        raise DataError(
+            f"{source}: holds {stored.dtype}, of which nothing says what white is; set unit to "
+            "what one stored value is worth (1 where 1 is an edge, 0.00392157 where 255 is one), "
+            "or save 8 or 16 bits without a sign"
+        )
+    return 1.0 / white

@@ -224,6 +224,16 @@ def as_picture(values: NDArray[Any]) -> NDArray[np.uint8]:
     return np.repeat(colours[..., None], 3, axis=2) if colours.ndim == 2 else colours
 
 
+def white_of(stored: NDArray[Any]) -> int | None:
+    """What white is in a picture of integers; None of those that pictures do not hold.
+
+    Integers with a sign or of more than 16 bits come of arrays, which may hold 0..255 or 0 and 1
+    as well as their type's whole range.
+    """
+    narrow = stored.dtype.kind == "u" and stored.dtype.itemsize <= 2
+    return int(np.iinfo(stored.dtype).max) if narrow else None
+
+
 def check_channels(stored: NDArray[Any], channels: int, source: str) -> None:
     """Refuses values with another number of channels."""
     if (1 if stored.ndim == 2 else stored.shape[2]) != channels:

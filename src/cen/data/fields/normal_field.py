@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cen.data.fields.field_description import FieldDescription
-from cen.data.fields.field_kind import FieldKind, as_picture
+from cen.data.fields.field_kind import FieldKind, as_picture, white_of
 from cen.data.fields.geometry import unit_length
 from cen.data.fields.missing import equal_to, missing_in_file
 from cen.errors import ConfigError, DataError
@@ -40,10 +40,7 @@ class NormalField(FieldKind):
         if stored.ndim != 3 or stored.shape[2] != 3:
             channels = 1 if stored.ndim == 2 else stored.shape[2]
             raise DataError(f"{source}: {channels} channels; normals have three")
-        if stored.dtype.kind in "ui":
-            vectors = stored * (2.0 / np.iinfo(stored.dtype).max) - 1.0
-        else:
-            vectors = stored.astype(np.float64)
+        vectors = _vectors(stored, source)
         length = np.linalg.norm(vectors, axis=2)
         with np.errstate(invalid="ignore"):
             nothing = ~((length > _SHORTEST) & (length < _LONGEST))
@@ -65,6 +62,19 @@ class NormalField(FieldKind):
     def shown(self, values: NDArray[Any]) -> NDArray[Any]:
         """X is red, y green and what faces us blue, as everywhere in pictures of CEN."""
         return as_picture(127.5 + 127.5 * values * np.array((1, 1, -1), dtype=np.float32))
+
+
+def _vectors(stored: NDArray[Any], source: str) -> NDArray[np.float64]:
+    """Stored normals as vectors, in the axes of the file."""
+    if stored.dtype.kind not in "ui":
+        return stored.astype(np.float64)
+    if (white := white_of(stored)) is None:
+        raise DataError(
+            f"{source}: holds {stored.dtype}; normals are integers of 8 or 16 bits without a sign, "
+            "whose 0 is -1 and whose white is 1, or floats of -1 to 1: save it as one of these, "
+            "such as (values / 32767).astype('float32') of int16"
+        )
+    return np.asarray(stored * (2.0 / white) - 1.0)
 
 
 def parse_axes(axes: str) -> tuple[tuple[int, ...], tuple[float, ...]]:

@@ -166,6 +166,7 @@ def warn_of_values(dataset: AlignedDataset, check: str) -> None:
     """
     for name, modality in {**dataset.modalities, **dataset.targets}.items():
         if modality.field_kind.bounded:
+            _warn_of_impossible(dataset, name, modality, check)
             continue
         ranges: dict[str, ValueRange] = {}
         for _, frame in some_frames(dataset, name, modality):
@@ -176,6 +177,15 @@ def warn_of_values(dataset: AlignedDataset, check: str) -> None:
         for band, value_range in ranges.items():
             for text in _impossible(band, value_range, modality):
                 warnings.warn(f"{text}. {READ_ALL}{check}", CenWarning, stacklevel=3)
+
+
+def _warn_of_impossible(dataset: AlignedDataset, name: str, modality: Modality, check: str) -> None:
+    """Warns of values that their kind cannot have, once for a field."""
+    for index, frame in some_frames(dataset, name, modality):
+        if text := modality.field_kind.impossible(frame):
+            text = f"{name}: {dataset.place(index)}: {text}. {READ_ALL}{check}"
+            warnings.warn(text, CenWarning, stacklevel=4)
+            return
 
 
 def _impossible(band: str, values: ValueRange, modality: Modality) -> list[str]:

@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from cen.cli import completion, main
+from cen.cli import build_parser, completion, main
 
 ASK = """
 source /dev/stdin
@@ -17,7 +17,7 @@ echo "${{COMPREPLY[@]}}"
 
 @pytest.fixture(scope="module")
 def script() -> str:
-    return completion.script("bash")
+    return completion.script("bash", build_parser())
 
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")

@@ -77,6 +77,7 @@ def build_parser(only: str | None = None) -> Parser:
         if only in (None, name):
             module.add(verb)
         verb.set_defaults(run=module.run)
+    parser.set_defaults(parser_of_all=build_parser)
     return parser
 
 

@@ -25,19 +25,22 @@ def add(parser: Parser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Prints the script."""
-    print(script(args.shell))
+    print(script(args.shell, args.parser_of_all()))
     return 0
 
 
-def script(shell: str) -> str:
-    """The script of one shell; it asks nothing of this program when it completes."""
+def script(shell: str, parser: Parser) -> str:
+    """The script of one shell; it asks nothing of this program when it completes.
+
+    Args:
+        shell: One of `_SHELLS`.
+        parser: Of all verbs; the keys of configurations become options of it.
+    """
     import shtab
 
     from cen import parsing
-    from cen.cli import build_parser
     from cen.config import Config
 
-    parser = build_parser()
     for verb in parsers_of(parser):
         if verb.free == "keys":
             for key in parsing.keys(Config):

@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from cen.exchange import exchange_layers
 from cen.models import Task, finetune
 
 
@@ -89,3 +90,14 @@ def test_what_goes_with_the_network(make_net):
     assert {p.dtype for p in new.parameters()} == {torch.float64}
     assert not new.training
     assert net.adapt().alpha["segmentation"].requires_grad
+
+
+def test_inputs_that_stay_keep_their_order_by_which_channels_are_dealt_out(make_net, make_inputs):
+    net = make_net(decoder_norm="batch")
+    for layer in exchange_layers(net).values():
+        torch.nn.init.normal_(layer.weight, std=0.02)
+    inputs = make_inputs(net)
+    turned = finetune(net, inputs={"depth": 1, "rgb": 3})
+    out, expected = (outputs_of(n, inputs)["segmentation"].ensemble for n in (turned, net))
+    assert torch.equal(out, expected)
+    assert list(finetune(net, inputs={"thermal": 1, "depth": 1}).inputs) == ["depth", "thermal"]

@@ -23,7 +23,8 @@ def finetune(
     starts from the norms of the first old one; as a decoder stream, from that of the same input,
     else of the same output, else from the first. A private stem whose number of channels changes
     is adapted by the rule of `adapt_channels`. A new or changed classifier starts afresh. Options
-    (widths, exchange rule, ...) stay as they are.
+    (widths, exchange rule, ...) stay as they are, and so does the order of the inputs that stay,
+    by which exchanging channels are dealt out.
 
     Args:
         net: the network to start from; it is not changed.
@@ -41,4 +42,7 @@ def finetune(
         raise ConfigError(
             f"finetune takes a network that cen.build or cen.load gave, not {described(net)}"
         )
+    if inputs is not None:
+        staying = {name: inputs[name] for name in net.inputs if name in inputs}
+        inputs = {**staying, **inputs}
     return net.adapt(inputs=inputs, outputs=outputs)

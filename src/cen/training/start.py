@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import torch
 
 from cen.data import AlignedDataset
-from cen.errors import ConfigError
+from cen.errors import CenWarning, ConfigError
+from cen.exchange import exchange_layers
 from cen.models import ChannelExchangeNetwork, load
 from cen.training.setup import check_normals
 
@@ -36,5 +38,24 @@ def start_from(net: ChannelExchangeNetwork, start: str, train: AlignedDataset) -
                 f"model.{key}: {ours}, but the network in {start} has {theirs}; say "
                 f"--model.{key} {theirs}, or leave train.start out"
             )
+    _warn_of_order(net, old, start)
     with torch.no_grad():
         net.take_over(old)
+
+
+def _warn_of_order(net: ChannelExchangeNetwork, old: ChannelExchangeNetwork, start: str) -> None:
+    """Says that the inputs of two networks that exchange stand in another order.
+
+    Which part of the channels a stream may give up follows from its place, so that the same
+    weights are another function then.
+    """
+    before = [name for name in old.inputs if name in net.inputs]
+    after = [name for name in net.inputs if name in old.inputs]
+    if before != after and exchange_layers(net):
+        warnings.warn(
+            f"model.inputs: {', '.join(after)} stand in another order than in {start} "
+            f"({', '.join(before)}), and exchanging channels are dealt out by it: training starts "
+            "from another network than that one; name them in its order",
+            CenWarning,
+            stacklevel=4,
+        )

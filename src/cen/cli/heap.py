@@ -16,8 +16,8 @@ def keep_freed_memory(environment: Mapping[str, str] = os.environ) -> bool:
     """Lets glibc keep blocks of up to 1 GiB that were freed, 2 GiB of them at the end of the heap.
 
     By itself glibc asks the system for every block above 32 MiB anew and hands it back, so that all
-    its pages are cleared again: an addition of two feature maps of that size takes six times as
-    long. PyTorch on a CPU has no allocator of its own that would prevent it.
+    its pages are cleared again: an addition of two feature maps of that size takes five times
+    as long. PyTorch on a CPU has no allocator of its own that would prevent it.
 
     Args:
         environment: Where the user's own settings of the heap are looked for; those stand.

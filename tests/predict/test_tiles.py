@@ -3,10 +3,11 @@
 import pytest
 import torch
 from tests.predict.local import local_network
+from torch import nn
 
 import cen
 from cen.errors import ConfigError
-from cen.predict.tiles import Tiling, check_tile, looks_afar, tile_side
+from cen.predict.tiles import Axis, Tiling, check_tile, looks_afar, tile_side
 
 
 @pytest.mark.parametrize("length", [100, 257, 640, 641, 1000, 3000, 4001])
@@ -55,3 +56,37 @@ def test_networks_that_go_by_the_whole_picture_are_known():
     options = {"encoder": "resnet18", "inputs": {"rgb": 3}, "width": 8, "outputs": {"s": 3}}
     assert looks_afar(cen.build("pspnet", decoder_channels=8, **options)) == ["pyramid pooling"]
     assert looks_afar(local_network(4)) == []
+    upernet = cen.build("upernet", decoder_channels=8, **options)
+    assert looks_afar(upernet) == ["pyramid pooling"]
+    segformer = {**options, "encoder": "mit_b0"}
+    assert looks_afar(cen.build("segformer", decoder_channels=8, **segformer)) == ["attention"]
+    # Those of other libraries; the attention that fuses streams here looks at each place.
+    squeezed = type("SqueezeExcite", (nn.Module,), {"__module__": "timm.layers"})()
+    windows = type("WindowAttention", (nn.Module,), {"__module__": "timm.models.swin"})()
+    assert looks_afar(nn.Sequential(squeezed, windows)) == ["pooling of whole maps"]
+    assert looks_afar(nn.Sequential(nn.AdaptiveAvgPool2d(1))) == ["pooling of whole maps"]
+    assert looks_afar(nn.MultiheadAttention(4, 2)) == ["attention"]
+    both = {**options, "inputs": {"rgb": 3, "depth": 1}}
+    fused = cen.build("refinenet", fusion="attention", decoder_channels=8, **both)
+    assert looks_afar(fused) == []
+
+
+@pytest.mark.parametrize(
+    ("end", "count"),
+    [(45 // 4, 333 // 4), (-(-45 // 4), -(-333 // 4))],  # an encoder that rounds down, and up
+)
+def test_the_values_of_an_axis_are_counted_as_the_encoder_rounds(end, count):
+    tiling = Tiling.of(333, 128, 32)
+    assert (tiling.rest(32), tiling.end(32)) == (13, 45)
+    axis = Axis.of(tiling, 32, 32, end)
+    assert (axis.stride, axis.count, axis.at(96), axis.at(333)) == (4, count, 24, count)
+    (start, stop) = tiling.spans[-1]
+    assert axis.covered((start, stop), count - start // 4) == (start // 4, count)
+    with pytest.raises(ConfigError, match=rf"tile: of {stop - start} pixels .* 7 values"):
+        axis.covered((start, stop), 7)
+
+
+@pytest.mark.parametrize("first", [9, 0, 128 // 64 + 1, 2])
+def test_tiles_that_begin_between_values_are_refused(first):
+    with pytest.raises(ConfigError, match=rf"of 128 pixels this network predicts {first} values"):
+        Axis.of(Tiling.of(333, 128, 32), 32, first, 10)

@@ -108,6 +108,38 @@ class ScaledScene:
 
 
 @dataclass(frozen=True)
+class PaddedScene:
+    """A scene whose last rows and columns are repeated up to multiples of a size."""
+
+    scene: Scene
+    multiple: int
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """See `Scene`."""
+        height, width = (-(-side // self.multiple) * self.multiple for side in self.scene.size)
+        return height, width
+
+    def window(self, rows: slice, columns: slice) -> dict[str, Tensor]:
+        """See `Scene`."""
+        height, width = self.scene.size
+        # A window may begin behind the last row, which is repeated there, too.
+        top, left = min(rows.start, height - 1), min(columns.start, width - 1)
+        bottom, right = min(rows.stop, height), min(columns.stop, width)
+        there = self.scene.window(slice(top, bottom), slice(left, right))
+        down = torch.arange(rows.start, rows.stop).clamp(max=height - 1) - top
+        across = torch.arange(columns.start, columns.stop).clamp(max=width - 1) - left
+        if len(down) == bottom - top and len(across) == right - left:
+            return there
+        return {
+            name: values.index_select(-2, down.to(values.device)).index_select(
+                -1, across.to(values.device)
+            )
+            for name, values in there.items()
+        }
+
+
+@dataclass(frozen=True)
 class MirroredScene:
     """A scene mirrored left and right; vectors then point the other way."""
 

@@ -15,9 +15,9 @@ from torch.nn.functional import interpolate, pad
 
 from cen.models import ChannelExchangeNetwork, Output
 from cen.models.network import FUSED
-from cen.predict.resampling import Taps, mixed, taps
-from cen.predict.scenes import Scene
-from cen.predict.tiles import Tiling
+from cen.predict.resampling import mixed, taps
+from cen.predict.scenes import PaddedScene, Scene
+from cen.predict.tiles import Axis, Tiling
 
 _IN_MEMORY = 2**28
 """Bytes of a row of tiles beyond which it is kept in a temporary file."""
@@ -26,12 +26,15 @@ _IN_MEMORY = 2**28
 class TiledRows:
     """Rows of the prediction of a scene, asked for from top to bottom.
 
+    A scene of a size that the network pads to is padded before it is cut, and the prediction is cut
+    as the network does it: a tile at the border is then no other one than those inside.
+
     Args:
         net: the network.
         scene: what it is given.
         size: height and width of what is predicted.
         computing: what the network runs in on a device.
-        tilings: the tiles down and across the scene.
+        side: of the tiles.
     """
 
     def __init__(
@@ -40,50 +43,92 @@ class TiledRows:
         scene: Scene,
         size: tuple[int, int],
         computing: Callable[[torch.device], AbstractContextManager[Any]],
-        tilings: Sequence[Tiling],
+        side: int,
     ) -> None:
-        self._net, self._scene, self._size, self._computing = net, scene, size, computing
-        self._down, self._across = tilings
+        self._net, self._size, self._computing = net, size, computing
+        self._scene = PaddedScene(scene, net.multiple)
+        self._tilings = [Tiling.of(length, side, net.smallest) for length in self._scene.size]
+        # The sizes that a prediction is brought to in turn, and what is left of each.
+        self._steps = [(size, size)]
+        if self._scene.size != scene.size:
+            self._steps.insert(0, (self._scene.size, scene.size))
         self._next = 0
         self._strips: dict[tuple[str, str], _Strip] = {}
 
     def __call__(self, first: int, stop: int) -> dict[str, Output]:
-        """Rows of the prediction; those above will not be asked for again."""
+        """Rows of the prediction; those above will not be asked for again.
+
+        Raises:
+            ConfigError: what the network gives of tiles cannot be put together.
+        """
         streams: dict[str, dict[str, Tensor]] = {}
         if not self._strips:
             self._add_row(first, stop)
         for (output, stream), strip in self._strips.items():
-            while strip.done < self._taps(strip, first, stop).stop:
+            while strip.done < self._needed(strip, first, stop)[1]:
                 self._add_row(first, stop)
-            down = self._taps(strip, first, stop)
-            rows = mixed(strip.rows(down.first, down.stop), down, -2)
-            wide = interpolate(rows, (stop - first, self._size[1]), mode="bicubic")
-            streams.setdefault(output, {})[stream] = wide
+            streams.setdefault(output, {})[stream] = self._resized(strip, first, stop)
         return {name: self._net.combined(name, values) for name, values in streams.items()}
 
-    def _taps(self, strip: _Strip, first: int, stop: int) -> Taps:
-        return taps(first, stop, strip.size[0], self._size[0], "bicubic")
+    def _resized(self, strip: _Strip, first: int, stop: int, step: int = -1) -> Tensor:
+        """Rows of what a step, counted from the last, makes of a prediction."""
+        resized, kept = self._steps[step]
+        is_first = step == -len(self._steps)
+        length = strip.size[0] if is_first else self._steps[step - 1][1][0]
+        down = taps(first, stop, length, resized[0], "bicubic")
+        if is_first:
+            given = strip.rows(down.first, down.stop)
+        else:
+            given = self._resized(strip, down.first, down.stop, step - 1)
+        rows = mixed(given, down, -2)
+        return interpolate(rows, (stop - first, resized[1]), mode="bicubic")[..., : kept[1]]
+
+    def _needed(self, strip: _Strip, first: int, stop: int) -> tuple[int, int]:
+        """The rows of a prediction at the decoder's resolution that some of the result need."""
+        lengths = [strip.size[0], *(kept[0] for _, kept in self._steps[:-1])]
+        for length, (resized, _) in reversed(list(zip(lengths, self._steps, strict=True))):
+            first, stop, *_ = taps(first, stop, length, resized[0], "bicubic")
+        return first, stop
 
     def _add_row(self, first: int, stop: int) -> None:
         """Predicts the next row of tiles, of which rows from ``first`` on are needed."""
         number, self._next = self._next, self._next + 1
-        top, bottom = self._down.spans[number]
+        down, across = self._tilings
+        top, bottom = down.spans[number]
         for strip in self._strips.values():
-            strip.extend(self._taps(strip, first, stop).first, bottom)
-        for place, (left, right) in enumerate(self._across.spans):
-            inputs = self._scene.window(slice(top, bottom), slice(left, right))
-            with self._computing(next(iter(inputs.values())).device):
-                outputs: dict[str, Output] = self._net(inputs)
-            for key, values in _streams(outputs):
-                weights = self._down.weights(number, values.shape[-2])[:, None]
-                weights = weights * self._across.weights(place, values.shape[-1])
-                if key not in self._strips:
-                    self._strips[key] = _Strip(values, bottom - top, self._scene.size)
-                    self._strips[key].extend(0, bottom)
-                self._strips[key].add(values.float(), weights.to(values.device), top, left)
-        last = self._next == len(self._down.spans)
+            strip.extend(self._needed(strip, first, stop)[0], bottom)
+        for place, (left, right) in enumerate(across.spans):
+            values_by_stream = self._predicted(slice(top, bottom), slice(left, right))
+            if not self._strips:
+                self._begin(values_by_stream)
+            for key, values in values_by_stream.items():
+                weights = down.weights(number, values.shape[-2])[:, None]
+                weights = weights * across.weights(place, values.shape[-1])
+                place_of_tile = ((top, bottom), (left, right))
+                self._strips[key].add(values.float(), weights.to(values.device), place_of_tile)
+        last = self._next == len(down.spans)
         for strip in self._strips.values():
-            strip.finish(bottom if last else self._down.spans[self._next][0])
+            strip.finish(bottom if last else down.spans[self._next][0])
+
+    def _begin(self, values_by_stream: Mapping[tuple[str, str], Tensor]) -> None:
+        """Finds out, with the first tile, where the values of all of them lie."""
+        ends = [tiling.end(self._net.smallest) for tiling in self._tilings]
+        probe = values_by_stream
+        if any(tiling.rest(self._net.smallest) for tiling in self._tilings):
+            probe = self._predicted(*(slice(0, end) for end in ends))
+        bottom = self._tilings[0].spans[0][1]
+        for key, values in values_by_stream.items():
+            sizes = zip(self._tilings, values.shape[-2:], probe[key].shape[-2:], strict=True)
+            axes = [Axis.of(tiling, self._net.smallest, *counts) for tiling, *counts in sizes]
+            self._strips[key] = _Strip(values, axes)
+            self._strips[key].extend(0, bottom)
+
+    def _predicted(self, rows: slice, columns: slice) -> dict[tuple[str, str], Tensor]:
+        """What the streams of every output predict there, by output and stream."""
+        inputs = self._scene.window(rows, columns)
+        with self._computing(next(iter(inputs.values())).device):
+            outputs: dict[str, Output] = self._net(inputs)
+        return dict(_streams(outputs))
 
 
 def _streams(outputs: Mapping[str, Output]) -> Iterator[tuple[tuple[str, str], Tensor]]:
@@ -101,10 +146,9 @@ class _Strip:
         done: the row from which on tiles are missing.
     """
 
-    def __init__(self, values: Tensor, height: int, scene: tuple[int, int]) -> None:
-        # Encoders halve the size, rounding up: of 33 rows 5 are left after three times.
-        self._stride = int(2 ** round(math.log2(height / values.shape[-2])))
-        self.size = tuple(self._bottom(side) for side in scene)
+    def __init__(self, values: Tensor, axes: Sequence[Axis]) -> None:
+        self._down, self._across = axes
+        self.size = (self._down.count, self._across.count)
         self.done = 0
         self._first = 0
         self._shape = (*values.shape[:2], 0, self.size[1])
@@ -117,7 +161,7 @@ class _Strip:
 
     def extend(self, first: int, bottom: int) -> None:
         """Makes room for tiles that end at a row of the scene, and forgets rows above ``first``."""
-        device, height = self._values.device, self._bottom(bottom) - first
+        device, height = self._values.device, self._down.at(bottom) - first
         kept = self._values[:, :, first - self._first :].clone()
         self._weights = pad(self._weights[first - self._first :], (0, 0, 0, height - kept.shape[2]))
         del self._values
@@ -125,22 +169,24 @@ class _Strip:
         self._values[:, :, : kept.shape[2]] = kept
         self._first = first
 
-    def add(self, values: Tensor, weights: Tensor, top: int, left: int) -> None:
-        """Adds a tile, (B, C, h, w), that begins at a place of the scene."""
-        row, column = top // self._stride - self._first, left // self._stride
-        rows, columns = (slice(a, a + n) for a, n in zip((row, column), weights.shape, strict=True))
+    def add(self, values: Tensor, weights: Tensor, place: Sequence[tuple[int, int]]) -> None:
+        """Adds a tile, (B, C, h, w), that covers rows and columns of the scene."""
+        (top, bottom), (left, right) = (
+            axis.covered(span, count)
+            for axis, span, count in zip(
+                (self._down, self._across), place, weights.shape, strict=True
+            )
+        )
+        rows, columns = slice(top - self._first, bottom - self._first), slice(left, right)
         self._values[:, :, rows, columns] += values * weights
         self._weights[rows, columns] += weights
 
     def finish(self, bottom: int) -> None:
         """Rows above one of the scene have all their tiles."""
-        stop = self._bottom(bottom)
+        stop = self._down.at(bottom)
         new = slice(self.done - self._first, stop - self._first)
         self._values[:, :, new] /= self._weights[new]
         self.done = stop
-
-    def _bottom(self, row: int) -> int:
-        return -(-row // self._stride)
 
 
 def _zeros(shape: tuple[int, ...], device: torch.device) -> Tensor:

@@ -13,7 +13,9 @@ from torch import Tensor, nn
 from cen.errors import ConfigError, described
 from cen.exchange.group_norm import StreamGroupNorm
 from cen.exchange.instance_norm import StreamInstanceNorm
+from cen.models.mit import Attention
 from cen.models.pspnet import PSPNetDecoder
+from cen.models.upernet import UPerNetDecoder
 
 Tile = int | Literal["auto"] | None
 """The side of tiles in pixels; "auto": of large pictures alone; None: pictures are not cut."""
@@ -72,6 +74,82 @@ class Tiling:
             weights = weights.minimum(_ramp(last - first - inside, self.overlap))
         return weights
 
+    def rest(self, align: int) -> int:
+        """Pixels beyond the last multiple of ``align``; 0 where one tile covers the axis."""
+        return self.spans[-1][1] % align if len(self.spans) > 1 else 0
+
+    def end(self, align: int) -> int:
+        """A length that ends as the axis does: as much longer than a multiple of ``align``."""
+        return self.spans[0][1] if len(self.spans) == 1 else align + self.rest(align)
+
+
+@dataclass(frozen=True)
+class Axis:
+    """Where, along an axis, the values lie that a network gives of the tiles.
+
+    Attributes:
+        length: of the axis, in pixels.
+        stride: pixels from one value to the next.
+        count: values of the whole axis.
+    """
+
+    length: int
+    stride: int
+    count: int
+
+    @classmethod
+    def of(cls, tiling: Tiling, align: int, first: int, end: int) -> Axis:
+        """What the values of two pictures say of all.
+
+        Some encoders round the number of values up where a length is no multiple of their stride,
+        others down, and some do both in turn.
+
+        Args:
+            tiling: the tiles.
+            align: tiles begin at its multiples.
+            first: values that the network gives of the first tile.
+            end: values that it gives of a length of ``tiling.end(align)``; not read where
+                ``tiling.rest(align)`` is 0.
+
+        Raises:
+            ConfigError: tiles do not begin at values of the whole picture.
+        """
+        length, side = tiling.spans[-1][1], tiling.spans[0][1]
+        if len(tiling.spans) == 1:
+            return cls(length, side, first)
+        stride = side // max(1, first)
+        if first * stride != side or align % stride:
+            raise _cannot_be_joined(first, side)
+        rest = tiling.rest(align)
+        count = (length - tiling.end(align)) // stride + end if rest else length // stride
+        return cls(length, stride, count)
+
+    def at(self, pixel: int) -> int:
+        """The value that begins at a pixel where a tile begins or the axis ends."""
+        return self.count if pixel >= self.length else pixel // self.stride
+
+    def covered(self, span: tuple[int, int], count: int) -> tuple[int, int]:
+        """The first value of a tile, and one behind its last.
+
+        Args:
+            span: the pixels of the tile.
+            count: values that the network gave of it.
+
+        Raises:
+            ConfigError: these are more or fewer than lie there.
+        """
+        first, stop = self.at(span[0]), self.at(span[1])
+        if stop - first != count:
+            raise _cannot_be_joined(count, span[1] - span[0])
+        return first, stop
+
+
+def _cannot_be_joined(count: int, pixels: int) -> ConfigError:
+    return ConfigError(
+        f"tile: of {pixels} pixels this network predicts {count} values, which cannot be joined to "
+        "those of the tiles beside them; predict the whole picture (tile=None, --tile none)"
+    )
+
 
 def _ramp(inside: Tensor, overlap: int) -> Tensor:
     return ((inside - overlap / 4) / (overlap / 2)).clamp(0, 1)
@@ -110,13 +188,27 @@ def tile_side(tile: Tile, size: Sequence[int], align: int) -> int | None:
 
 
 def looks_afar(net: nn.Module) -> list[str]:
-    """What in a network sees the whole of a picture, and in a tile only that."""
+    """What in a network sees the whole of a picture, and in a tile only that.
+
+    Modules of other libraries are known by the names of their classes.
+    """
+    modules = list(net.modules())
+    names = {type(m).__name__.lower() for m in modules if not type(m).__module__.startswith("cen.")}
     global_parts = {
-        "pyramid pooling": any(isinstance(m, PSPNetDecoder) for m in net.modules()),
-        "group norms": any(isinstance(m, StreamGroupNorm | nn.GroupNorm) for m in net.modules()),
+        "pyramid pooling": any(isinstance(m, PSPNetDecoder | UPerNetDecoder) for m in modules),
+        "pooling of whole maps": any(isinstance(m, _POOLING) for m in modules)
+        or any(part in name for part in _POOLING_NAMES for name in names),
+        "attention": any(isinstance(m, Attention | nn.MultiheadAttention) for m in modules)
+        or any("attention" in name and "window" not in name for name in names),
+        "group norms": any(isinstance(m, StreamGroupNorm | nn.GroupNorm) for m in modules),
         "instance norms": any(
             isinstance(m, StreamInstanceNorm | nn.InstanceNorm2d) and m.running_mean is None
-            for m in net.modules()
+            for m in modules
         ),
     }
     return [what for what, there in global_parts.items() if there]
+
+
+_POOLING = nn.AdaptiveAvgPool2d | nn.AdaptiveMaxPool2d
+_POOLING_NAMES = ("squeeze", "excit", "semodule", "globalresponsenorm")
+"""Parts of the names of modules that weigh channels by their means over the picture."""

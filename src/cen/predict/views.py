@@ -24,7 +24,7 @@ from cen.models import ChannelExchangeNetwork, Output, Task
 from cen.predict.flips import mirror_truth
 from cen.predict.scenes import ScaledScene, Scene
 from cen.predict.tiled_rows import TiledRows
-from cen.predict.tiles import Tile, Tiling, check_tile, looks_afar, tile_side
+from cen.predict.tiles import Tile, check_tile, looks_afar, tile_side
 
 Precision = Literal["fp32", "bf16", "fp16"]
 _HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -176,8 +176,7 @@ def _look(
     side = views.side(net, scene.size)
     if side is None:
         return _Whole(net, scene, size, views)
-    tilings = [Tiling.of(length, side, net.smallest) for length in scene.size]
-    return TiledRows(net, scene, size, views.computing, tilings)
+    return TiledRows(net, scene, size, views.computing, side)
 
 
 def _rows(

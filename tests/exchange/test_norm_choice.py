@@ -7,6 +7,7 @@ import pytest
 import torch
 from tests.exchange.plain_networks import FrozenBatchNorm2d, inputs, small
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
 
 from cen.errors import CenWarning, ConfigError, ConversionError
 from cen.exchange import (
@@ -163,3 +164,58 @@ def test_norms_of_batches_that_nobody_knows_are_refused_or_kept_as_asked() -> No
     assert kept.summary().shared == ("1",)
     reasons = {norm.name: norm.reason for norm in kept.summary().norms}
     assert reasons["1"] == "asked for (shared=)"
+
+
+class Guarded(nn.Sequential):
+    """Keeps the statistics of its first norm, which it knows by its class, and its scales."""
+
+    def train(self, mode: bool = True) -> "Guarded":
+        super().train(mode)
+        if isinstance(self[1], nn.BatchNorm2d):
+            self[1].eval()
+        self[0].weight.requires_grad_(False)
+        return self
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_statistics_that_a_network_keeps_in_training_are_kept(training: bool) -> None:
+    layers = (nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4), nn.BatchNorm2d(4))
+    plain = nn.Sequential(Guarded(*layers), nn.Conv2d(4, 2, 1)).train(training)
+    layers[0].weight.requires_grad_(True)
+    layers[1].running_mean.fill_(0.5)
+    modes = [part.training for part in plain.modules()]
+    net = convert(plain, ["a", "b"])
+    assert [part.training for part in net.module.modules()] == modes
+    assert net.module[0][0].weight.requires_grad
+    net.train()
+    image = torch.randn(2, 3, 4, 4)
+    torch.testing.assert_close(net({"a": image})["a"], plain.train()(image))
+    assert net.module[0][1].running_mean.eq(0.5).all()
+    assert not net.module[0][2].frozen
+
+
+def patched() -> nn.Module:
+    norm = nn.BatchNorm2d(3)
+    norm.forward = lambda x: 2 * nn.BatchNorm2d.forward(norm, x)  # type: ignore[method-assign]
+    return norm
+
+
+@pytest.mark.parametrize(
+    ("norm", "why"),
+    [
+        (parametrize.register_parametrization(nn.BatchNorm2d(3), "weight", nn.Softplus()), "par"),
+        (patched(), "a forward"),
+    ],
+)
+def test_norms_that_compute_more_than_their_class_says_are_refused(
+    norm: nn.Module, why: str
+) -> None:
+    with pytest.raises(ConversionError, match=rf"'0' \(.*BatchNorm2d\) has {why}"):
+        convert(nn.Sequential(norm), ["a", "b"])
+
+
+def test_what_cannot_be_copied_is_refused_in_a_sentence() -> None:
+    plain = nn.Sequential(nn.BatchNorm2d(3))
+    plain.last = plain(torch.randn(2, 3, 4, 4))
+    with pytest.raises(ConversionError, match=r"Sequential cannot be copied.*beside its weights"):
+        convert(plain, ["a", "b"])

@@ -1,10 +1,12 @@
 """Norms get rows of the streams they think, or the network is refused; nothing is guessed."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import Tensor, nn
 
-from cen.errors import ConversionError, ShapeError
+from cen.errors import CenWarning, ConversionError, ShapeError
 from cen.exchange import ExchangeRule, convert
 
 
@@ -123,3 +125,37 @@ def test_a_faint_input_is_seen_in_double_precision() -> None:
     net = convert(Windows(), ["a", "b"]).double()
     faint = {name: 1 + 1e-8 * image.double() for name, image in given().items()}
     assert net(faint)["a"].shape == (2, 4, 4)
+
+
+class Head(nn.Module):
+    """A norm, and behind it something that no norm sees."""
+
+    def __init__(self, head: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.norm, self.head = nn.BatchNorm2d(4), head
+
+    def forward(self, x: Tensor) -> dict[str, list[Tensor]]:
+        return {"maps": [self.head(self.norm(x))]}
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        lambda x: x - x.mean(0, keepdim=True),
+        lambda x: x / x.std(),
+        lambda x: x / x.max(),
+        lambda x: x.flatten(2).permute(2, 0, 1).softmax(1).permute(1, 2, 0),
+    ],
+)
+@pytest.mark.parametrize("streams", [["a", "b"], ["a", "b", "c"]])
+def test_results_that_depend_on_the_other_streams_are_told_of(
+    head: Callable[[Tensor], Tensor], streams: list[str]
+) -> None:
+    with pytest.warns(CenWarning, match="changes with the other images of the batch"):
+        convert(Head(head), streams)({"a": given()["a"]})
+
+
+def test_results_of_each_sample_are_not(recwarn: pytest.WarningsRecorder) -> None:
+    net = convert(Head(lambda x: x / x.amax((1, 2, 3), keepdim=True)), ["a", "b", "c"])
+    net({"b": given()["b"]})
+    assert not list(recwarn)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from cen.arguments import choice
 from cen.errors import CenWarning, ConfigError, ConversionError, described
+from cen.exchange.batch_norm import freeze_statistics
 from cen.exchange.conversion_summary import ConversionSummary, named
 from cen.exchange.multistream import MultiStream
 from cen.exchange.norm_choice import (
@@ -21,9 +22,11 @@ from cen.exchange.norm_choice import (
     check_layers,
     check_where,
     choose_norms,
+    kept_in_evaluation,
+    layers_by_name,
 )
 from cen.exchange.plain_norms import PlainNorm
-from cen.exchange.private_convolution import StreamConv2d
+from cen.exchange.private_convolution import StreamConv2d, check_plain
 from cen.exchange.private_stems import stems_of
 from cen.exchange.rule import ExchangeRule
 from cen.exchange.stream_norm import StreamNorm
@@ -88,7 +91,9 @@ def convert(
     Each stream starts from the module's weights, which all streams share except for the norms:
     batch, instance, group, layer and RMS norms, those of other libraries too where they compute
     the same on random values. Dtype, device, ``requires_grad``, memory format and training mode
-    are kept. What became of each norm, and why, is in ``summary()`` of the network.
+    are kept, and batch norms that the module's own ``train()`` leaves in evaluation mode keep their
+    statistics (`cen.freeze_statistics`). What became of each norm, and why, is in ``summary()`` of
+    the network.
 
     Args:
         module: The single-stream network; it is not changed.
@@ -135,7 +140,7 @@ def convert(
     rule = exchange or ExchangeRule()
     options = _Options(where, rule, norm, convolution, weak_scales, shared, missing_scales)
     options.check(module)  # before the copy, which fails without weights
-    converted, choices = _converted(copy.deepcopy(module), together, options)
+    converted, choices = _converted(_copied(module), together, options)
     channels = dict(streams) if isinstance(streams, Mapping) else {}
     converted = replace_layers(
         converted, stems_of(converted, together, channels, stem, convolution)
@@ -143,6 +148,17 @@ def convert(
     _tell(choices)
     summary = ConversionSummary(tuple(choice.fate for choice in choices))
     return MultiStream(converted, together, summary, channels)
+
+
+def _copied(module: nn.Module) -> nn.Module:
+    try:
+        return copy.deepcopy(module)
+    except Exception as error:  # whatever a network of others holds
+        raise ConversionError(
+            f"{type(module).__name__} cannot be copied (copy.deepcopy: "
+            f"{' '.join(str(error).split())[:200]}); let go of what it keeps beside its weights, "
+            "such as results of its last call"
+        ) from error
 
 
 def convert_layers(
@@ -204,8 +220,10 @@ def _converted(
     layers: dict[int, nn.Module] = {}
     choices: list[Choice] = []
     if options.convolution == "private":
-        convolutions = (part for part in module.modules() if isinstance(part, nn.Conv2d))
-        layers |= {id(part): StreamConv2d(part, streams) for part in convolutions}
+        for part, places in layers_by_name(module):
+            if isinstance(part, nn.Conv2d):
+                check_plain(places[0], part)
+                layers[id(part)] = StreamConv2d(part, streams)
     if options.norm == "private":
         choices = choose_norms(
             module, where, options.shared, options.missing_scales, exchange is not None
@@ -215,7 +233,11 @@ def _converted(
         weak = [] if options.weak_scales == "keep" else _weak(choices, rule)
         if weak and options.weak_scales == "refuse":
             raise ConversionError(_weak_message(weak, rule))
-        layers |= _stream_layers(module, streams, choices, exchange, weak)
+        made = _stream_layers(module, streams, choices, exchange, weak)
+        for key in kept_in_evaluation(module) & made.keys():
+            # The module knows its norms by their class, which is another one from now on.
+            freeze_statistics(made[key])
+        layers |= made
     return _without_fast_paths(replace_layers(module, layers)) if layers else module, choices
 
 

@@ -24,6 +24,13 @@ _ONE_AT_A_TIME = threading.RLock()
 LEFT_OUT = "not called in the first pass"
 """What the summary says of a norm that the network holds and does not use."""
 
+_MIXES = (
+    "what the network returns for an image changes with the other images of the batch: it computes "
+    "something over the first axis (a mean, an extremum, attention) behind its norms, where "
+    "samples and streams stand side by side. Streams see each other there without exchange, and a "
+    "missing one changes what the others give; let it compute that for each sample"
+)
+
 
 class FirstPass:
     """Follows the rows of a network, and finds its norms that are no modules.
@@ -87,15 +94,17 @@ class FirstPass:
     ) -> None:
         watching = None if self._shown else SharedNorms(module, self.summary.shared)
         with watching or nullcontext(), told_of_stems(module):
-            called = show_row_order(module, streams, example, run)
+            shown = show_row_order(module, streams, example, run)
         if watching is not None:
             with resting(module):
                 show_stems(module, streams, example.repeat_interleave(len(streams), 0), run)
             watching.tell()
             norms = self.summary.norms
-            if called is not None:
-                norms = tuple(_told_if_left_out(norm, module, called) for norm in norms)
+            if shown is not None:
+                norms = tuple(_told_if_left_out(norm, module, shown.called) for norm in norms)
                 _warn_of_idle(norms)
+                if shown.mixes:
+                    warnings.warn(_MIXES, CenWarning, stacklevel=4)
             self.summary = ConversionSummary((*norms, *watching.fates()))
         layers = (part for part in module.modules() if isinstance(part, StreamNorm))
         self._folding = any(layer.folds for layer in layers)

@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 from typing import Literal
 
 from torch import nn
+from torch.nn.utils.parametrize import is_parametrized
 
 from cen.errors import ConfigError, ConversionError, described
 from cen.exchange.conversion_summary import Fate, NormFate
@@ -93,6 +94,26 @@ def check_layers(module: nn.Module, shared: Where = None, norms: bool = True) ->
             )
 
 
+def kept_in_evaluation(module: nn.Module) -> set[int]:
+    """The ``id`` of the layers that a network's own ``train()`` leaves in evaluation mode.
+
+    Many networks override it to keep the statistics of pretrained norms, which they know by their
+    class. Nothing of the module is changed by the look.
+    """
+    if all(type(part).train is nn.Module.train for part in module.modules()):
+        return set()
+    modes = [(part, part.training) for part in module.modules()]
+    learning = [(p, p.requires_grad) for p in module.parameters()]
+    try:
+        module.train()
+        return {id(part) for part, _ in modes if not part.training}
+    finally:
+        for part, training in modes:
+            part.training = training
+        for parameter, learns in learning:
+            parameter.requires_grad_(learns)
+
+
 def choose_norms(
     module: nn.Module, where: Where, shared: Where, missing_scales: MissingScales, exchanging: bool
 ) -> list[Choice]:
@@ -168,6 +189,13 @@ def _refuse(
         return
     if any((layer._forward_hooks, layer._forward_pre_hooks, layer._backward_hooks)):
         raise ConversionError(f"{name!r} ({kind}) has hooks, which would be lost; remove them")
+    if is_parametrized(layer) or "forward" in vars(layer):
+        own = "a forward" if "forward" in vars(layer) else "parametrizations"
+        raise ConversionError(
+            f"{name!r} ({kind}) has {own} of its own, which would be lost; remove that first "
+            "(torch.nn.utils.parametrize.remove_parametrizations), or keep this norm shared "
+            "(shared=)"
+        )
     if isinstance(layer, MAPS) and not norm.scaled and missing_scales == "refuse":
         raise ConversionError(
             f"{name!r} ({kind}) has no affine scale, so there is no γ to read; "

@@ -2,11 +2,41 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
+from torch.nn.utils.parametrize import is_parametrized
 
+from cen.errors import ConversionError
 from cen.exchange.streams import Streams, narrow, widen
+
+
+def check_plain(name: str, conv: nn.Conv2d) -> None:
+    """Refuses a convolution that computes something else than its kernel says.
+
+    Raises:
+        ConversionError: It has a forward of its own, hooks, no weights yet, or a kernel that is
+            computed of others.
+    """
+    kind: Any = type(conv)
+    stock = kind.forward is nn.Conv2d.forward and kind._conv_forward is nn.Conv2d._conv_forward
+    why = ""
+    if is_lazy(conv.weight):
+        why = "has no weights yet; run the module once first"
+    elif is_parametrized(conv):
+        why = "has a kernel that is computed of other weights (parametrizations)"
+    elif any((conv._forward_hooks, conv._forward_pre_hooks, conv._backward_hooks)):
+        why = "has hooks, which would be lost; remove them"
+    elif not stock or "forward" in vars(conv):
+        why = "has a forward of its own, which would be lost"
+    if why:
+        raise ConversionError(
+            f"convolution='private': {name!r} ({kind.__name__}) {why}; or let the streams share "
+            "their convolutions"
+        )
 
 
 class StreamConv2d(nn.Module):

@@ -252,20 +252,21 @@ def _values(run: Callable[[Tensor], Any], packed: Tensor, streams: Streams) -> l
         Activation(streams, Pass(streams.every, False, len(packed))),
     ):
         torch.manual_seed(0)
-        return list(_tensors(run(packed)))
+        return list(tensors_in(run(packed)))
 
 
-def _tensors(result: Any) -> Iterator[Tensor]:
+def tensors_in(result: Any) -> Iterator[Tensor]:
+    """The tensors in what a network returns, in order."""
     if isinstance(result, Tensor):
         yield result
     elif isinstance(result, Mapping):
         for value in result.values():
-            yield from _tensors(value)
+            yield from tensors_in(value)
     elif isinstance(result, list | tuple):
         for value in result:
-            yield from _tensors(value)
+            yield from tensors_in(value)
     elif hasattr(result, "__dict__"):
-        yield from _tensors(vars(result))
+        yield from tensors_in(vars(result))
 
 
 def _same(one: list[Tensor], other: list[Tensor]) -> bool:

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from cen.errors import ConversionError
+from cen.exchange.private_stems import tensors_in
 from cen.exchange.stream_norm import StreamNorm
 from cen.exchange.streams import Activation, Pass, Streams
 
@@ -62,10 +63,20 @@ class Sightings:
         return True
 
 
+class Shown(NamedTuple):
+    """What the passes showed of a network.
+
+    Attributes:
+        called: The norms that were called.
+        mixes: Whether what it returns for one row changes with others.
+    """
+
+    called: set[nn.Module]
+    mixes: bool
+
+
 @torch.no_grad()
-def show_row_order(
-    module: nn.Module, streams: Streams, example: Tensor, run: Run
-) -> set[nn.Module] | None:
+def show_row_order(module: nn.Module, streams: Streams, example: Tensor, run: Run) -> Shown | None:
     """Shows that every norm's rows are sample by sample, and tells the norms of folded ones.
 
     Nothing random is drawn from the caller's generators, no statistics move, nothing is exchanged.
@@ -77,7 +88,7 @@ def show_row_order(
         run: Calls the network on a packed tensor.
 
     Returns:
-        The norms that were called; None where nothing can be shown of such an example.
+        What was seen; None where nothing can be shown of such an example.
 
     Raises:
         ConversionError: A norm gets rows in another order, or of which nothing can be shown.
@@ -88,30 +99,47 @@ def show_row_order(
     every = len(streams)
     rows = example.repeat_interleave(every, 0)
     noise = torch.rand(example.shape, generator=torch.Generator().manual_seed(0))
-    other = example + noise.to(example) * example.abs().max().clamp(min=1)
+    # Larger, so that a minimum or maximum over samples moves, too.
+    other = 4 * example + noise.to(example) * example.abs().max().clamp(min=1)
     with resting(module):
-        plain = _pass(streams, rows, run)
+        plain, results = _pass(streams, rows, run)
+        mixes = False
         reasons = {i: _OTHER_ROWS.format(given=n, rows=len(rows)) for i, n in plain.strange.items()}
         for bit in range((every - 1).bit_length()):
             changed = [row for row in range(len(rows)) if row % every >> bit & 1]
             mixed = rows.clone()
             mixed[changed] = other[[row // every for row in changed]]
-            reasons |= _compared(plain, _pass(streams, mixed, run), set(changed), reasons)
+            seen, other_results = _pass(streams, mixed, run)
+            reasons |= _compared(plain, seen, set(changed), reasons)
+            kept = [row for row in range(len(rows)) if row not in changed]
+            mixes = mixes or _moved(results, other_results, kept, len(rows))
         if reasons:
             raise ConversionError(_told(norms, reasons))
         for norm, (mark, _) in zip(plain.norms, plain.marks, strict=True):
             norm.folds = norm.folds or len(mark) > len(rows)
-    return set(plain.norms)
+    return Shown(set(plain.norms), mixes)
 
 
-def _pass(streams: Streams, packed: Tensor, run: Run) -> Sightings:
+def _pass(streams: Streams, packed: Tensor, run: Run) -> tuple[Sightings, list[Tensor]]:
+    """What the norms get, and the tensors that the network returns."""
     sightings = Sightings(len(packed))
     devices = [packed.device] if packed.is_cuda else []
     state = Pass(streams.every, False, len(packed), sightings)
     with torch.random.fork_rng(devices), Activation(streams, state):
         torch.manual_seed(0)
-        run(packed)
-    return sightings
+        results = list(tensors_in(run(packed)))
+    return sightings, results
+
+
+def _moved(one: list[Tensor], other: list[Tensor], kept: list[int], rows: int) -> bool:
+    """Whether rows of results differ whose images are the same, by more than rounding."""
+    for before, after in zip(one, other, strict=False):
+        if before.ndim and before.shape[0] == rows and before.shape == after.shape:
+            same = [values[kept].double().nan_to_num() for values in (before, after)]
+            apart = (same[0] - same[1]).abs().max() if same[0].numel() else torch.zeros(())
+            if bool(apart > 1e-4 * same[0].abs().max().clamp(min=1e-12)):
+                return True
+    return False
 
 
 def _compared(

@@ -29,7 +29,7 @@ _FUNCTIONS: Mapping[Any, str] = {
 
 
 class SharedNorms(TorchFunctionMode):
-    """Looks out, during a pass, for norms that are functions called with a parameter.
+    """Looks out, during a pass, for norms that are functions called with a parameter or statistics.
 
     Args:
         module: The converted network.
@@ -38,8 +38,10 @@ class SharedNorms(TorchFunctionMode):
 
     def __init__(self, module: nn.Module, known: Collection[str]) -> None:
         super().__init__()
-        norm_parameters = {id(p) for name in known for p in module.get_submodule(name).parameters()}
-        every = dict(module.named_parameters())
+        norms = [module.get_submodule(name) for name in known]
+        norm_parameters = {id(p) for norm in norms for p in (*norm.parameters(), *norm.buffers())}
+        # Buffers are the statistics of what has no parameters, and are moved by all streams.
+        every = {**dict(module.named_parameters()), **dict(module.named_buffers())}
         self.names = {id(p): name for name, p in every.items() if id(p) not in norm_parameters}
         self.known = norm_parameters | self.names.keys()
         self.found: dict[str, str] = {}

@@ -1,0 +1,48 @@
+"""Kernels of each stream's own: of plain convolutions alone."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parametrizations
+
+from cen.errors import ConversionError
+from cen.exchange import convert
+
+
+class Standardised(nn.Conv2d):
+    def _conv_forward(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        return super()._conv_forward(x, weight - weight.mean((1, 2, 3), keepdim=True), bias)
+
+
+def hooked() -> nn.Module:
+    conv = nn.Conv2d(3, 4, 3)
+    conv.register_forward_pre_hook(lambda _, given: (2 * given[0],))
+    return conv
+
+
+def patched() -> nn.Module:
+    conv = nn.Conv2d(3, 4, 3)
+    conv.forward = lambda x: 2 * nn.Conv2d.forward(conv, x)  # type: ignore[method-assign]
+    return conv
+
+
+@pytest.mark.parametrize(
+    ("conv", "why"),
+    [
+        (Standardised(3, 4, 3), r"\(Standardised\) has a forward of its own"),
+        (patched(), "has a forward of its own"),
+        (hooked(), "has hooks"),
+        (parametrizations.spectral_norm(nn.Conv2d(3, 4, 3)), "computed of other weights"),
+        (nn.LazyConv2d(4, 3), "no weights yet"),
+    ],
+)
+def test_what_computes_more_than_its_kernel_says_is_refused(conv: nn.Module, why: str) -> None:
+    plain = nn.Sequential(conv, nn.BatchNorm2d(4))
+    with pytest.raises(ConversionError, match=rf"convolution='private': '0' .*{why}"):
+        convert(plain, ["a", "b"], convolution="private")
+
+
+def test_shared_it_is_called_as_it_is() -> None:
+    plain = nn.Sequential(Standardised(3, 4, 3), nn.BatchNorm2d(4)).eval()
+    image = torch.randn(2, 3, 6, 6)
+    torch.testing.assert_close(convert(plain, ["a", "b"])({"b": image})["b"], plain(image))

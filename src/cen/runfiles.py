@@ -41,6 +41,8 @@ class Evaluation(TypedDict, total=False):
     """evaluation.json."""
 
     split: str | None
+    root: str
+    data: str
     samples: int | None
     step: int | None
     exchange_rate: float | None

@@ -8,10 +8,10 @@ import yaml
 
 from cen.cli import sources
 from cen.config import Config
-from cen.errors import ConfigError, DataError
+from cen.errors import ConfigError
 from cen.studies.datasets import choose_data
 from cen.studies.grid import Choice, Run, everything, expand, in_grid, word
-from cen.studies.identity import data_identity, differences, run_hash
+from cen.studies.identity import differences, run_hash
 from cen.studies.spec import DataVariant, RowSpec, Study, Sweep
 from cen.studies.study_files import output_folder
 
@@ -84,6 +84,13 @@ def test_sweeps_become_rows(root: Path) -> None:
     assert runs["theta=0.5"].config.model.exchange is False
     assert runs["theta=0.5"].row.label == "θ = 0.5"
     assert runs["theta=0.5"].row.sweep == ("theta", 0.5)
+
+
+def test_a_budget_that_is_named_twice_is_one(root: Path) -> None:
+    runs = runs_of(study_of(budgets=[2.0, 1.0, 2.0], seeds=1), root)
+    assert [(run.budget, run.row.name) for run in runs] == [
+        (1.0, "cen"), (1.0, "plain"), (2.0, "cen"), (2.0, "plain")
+    ]  # fmt: skip
 
 
 def test_the_command_line_chooses_and_overrides(root: Path) -> None:
@@ -298,42 +305,6 @@ def test_keys_that_came_or_went_are_no_difference() -> None:
     assert differences(config, kept) == {}
     del kept["train"]["momentum"]
     assert differences(config, kept) == {"train.momentum": (0.5, 0.9)}
-
-
-def test_the_place_of_described_data_does_not_count(tmp_path: Path) -> None:
-    content = {"name": "rooms", "labels": "parts", "seed": 0}
-    first, second = described(tmp_path / "a", content), described(tmp_path / "b", content)
-    other = described(tmp_path / "c", {**content, "seed": 1})
-    assert data_identity(first) == data_identity(second)
-    assert data_identity(first) != data_identity(other)
-
-
-def test_a_description_that_a_user_wrote_is_no_content(tmp_path: Path) -> None:
-    """Two sites with the same patterns and classes are two data sets."""
-    content = {"fields": {"rgb": {"files": "rgb/{name}.png"}}, "classes": ["a", "b"]}
-    sites = [described(tmp_path / name, content) for name in "ab"]
-    first, second = map(data_identity, sites)
-    assert first != second
-    (sites[0] / "train.txt").write_text("one\n")
-    assert data_identity(sites[0]) != first
-    rooms = [described(tmp_path / n, {**content, "about": {"name": "rooms"}}) for n in "cd"]
-    assert data_identity(rooms[0]) == data_identity(rooms[1])
-
-
-def test_other_data_are_known_by_place_and_lists(tmp_path: Path) -> None:
-    (tmp_path / "train.txt").write_text("a\n")
-    before = data_identity(tmp_path)
-    assert before == data_identity(tmp_path)
-    (tmp_path / "train.txt").write_text("a\nb\n")
-    assert data_identity(tmp_path) != before
-    container = tmp_path / "all.mat"
-    container.write_bytes(b"12345")
-    assert data_identity(container)["bytes"] == 5
-    with pytest.raises(DataError, match="no such folder"):
-        data_identity(tmp_path / "nowhere")
-    (tmp_path / "dataset.yaml").write_text("a: [")
-    with pytest.raises(DataError, match=r"dataset\.yaml, line \d+: is not valid YAML"):
-        data_identity(tmp_path)
 
 
 def test_data_given_on_the_command_line_are_for_all_rows(root: Path) -> None:

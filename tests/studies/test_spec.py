@@ -22,6 +22,8 @@ rows:
   plain: {set: {model.exchange: false}}
 """
 
+CLASH = "  s=2: {}\nsweeps: {s: {key: train.sparsity, values: [1, 2]}}\n"
+
 
 def load(tmp_path: Path, text: str) -> Study:
     file = tmp_path / "mine.yaml"
@@ -50,6 +52,18 @@ def test_defaults(tmp_path: Path) -> None:
         (("plain:", "a/b:"), "no '/'"),
         (("title: T", "sweeps: {s: {key: model.threshold}}"), "sweeps.s.values: is empty"),
         (("title: T", "sweeps: {cen: {key: a.b, values: [1]}}"), "a row has the same name"),
+        (("title: T", "sweeps: {s: {key: a.b, values: [0.1, 2, 0.1]}}"), "a row s=0.1 already"),
+        (("title: T", "sweeps: {s: {key: a.b, values: [0.1, 0.10000001]}}"), "a row s=0.1 alr"),
+        ((GOOD[GOOD.index("  cen") :], CLASH), "sweeps.s.values: there is a row s=2 already"),
+        (
+            ("model.exchange: false", "data.root: other"),
+            "line 6: rows.plain.set: data.root is of a",
+        ),
+        (("title: T", "sweeps: {s: {key: data.root, values: [1]}}"), "data.root is of a data set"),
+        (
+            ("title: T", "data: {d: {make: {labels: parts}, set: {data.root: x}}}"),
+            "line 2: data.d.set: data.root, but make renders",
+        ),
         (("title: T", "published: [{label: X, values: {a: 1}}]"), "needs data, values and the s"),
         (("title: T", "title: ["), "is not valid YAML"),
         ((GOOD, "- a"), "holds no keys"),

@@ -198,6 +198,37 @@ def test_csv_keeps_every_figure(records: list[Record]) -> None:
         assert (line["seconds"], line["threads"], line["macs"]) == ("30.0", "2", "")
 
 
+def test_what_a_run_has_seen_ends_where_patience_ended_it(study: Study, tmp_path: Path) -> None:
+    """And pieces of a step (train.accumulate) are samples, too."""
+    study = replace(study, set={**study.set, "train.accumulate": 3, "train.patience": 2})
+    store, runs = filled(study, tmp_path)
+    run, folder = runs[0], store.folder(runs[0])
+    info = json.loads((folder / "run.json").read_text())
+    (folder / "run.json").write_text(json.dumps({**info, "step": 40}))
+    facts = json.loads((folder / "study.json").read_text())
+    (folder / "study.json").write_text(json.dumps({**facts, "costs": {"macs": 1000}}))
+    found = {record.run.hash: record.facts for record in collect(store, runs)}
+    samples = 40 * 3 * run.config.train.batch_size
+    assert [found[run.hash][key] for key in ("steps", "samples_seen", "compute")] == [
+        40, samples, 1000 * samples
+    ]  # fmt: skip
+    assert found[runs[1].hash]["steps"] == runs[1].config.train.max_steps
+
+
+def test_a_curve_is_of_the_modalities_that_its_column_names(
+    study: Study, records: list[Record]
+) -> None:
+    """Validation scores are of all modalities alone."""
+    whole = replace(study, columns=["rgb+depth:ensemble"])
+    drawn = {line.get_label() for figure, _ in learning_curves(whole, records)
+             for line in figure.axes[0].lines}  # fmt: skip
+    assert "CEN" in drawn
+    for name, rows in {"depth:ensemble": set(), "rgb:ensemble": {"RGB | alone"}}.items():
+        shown = learning_curves(replace(study, columns=[name]), records)
+        labels = {line.get_label() for figure, _ in shown for line in figure.axes[0].lines}
+        assert labels == rows
+
+
 def test_a_column_of_inputs_that_a_run_lacks_is_empty(study: Study, records: list[Record]) -> None:
     rgb = next(record for record in records if record.run.row.name == "rgb")
     assert rgb.value(study.column("depth:ensemble")) is None
@@ -293,6 +324,33 @@ def test_states_follow_from_the_folder(study: Study, tmp_path: Path) -> None:
     (folder / "config.yaml").unlink()
     assert store.state(run) == "new"
     assert store.step(runs[1]) == 150
+
+
+@pytest.mark.parametrize(
+    "other", [{"data": "0123456789ab"}, {"generator_mode": "instance"}, {"protocol": "released"}]
+)
+def test_an_evaluation_of_another_kind_is_none_of_the_study(
+    study: Study, tmp_path: Path, other: dict[str, str]
+) -> None:
+    """On other data, or of other pictures: somebody has called cen evaluate since."""
+    store, runs = filled(study, tmp_path)
+    run = runs[0]
+    file = store.folder(run) / "evaluation.json"
+    evaluation = json.loads(file.read_text())
+    asked = {"data": run.data_digest, "generator_mode": "eval", "protocol": "clean"}
+    file.write_text(json.dumps(evaluation | asked))
+    assert store.state(run) == "done"
+    file.write_text(json.dumps(evaluation | asked | other))
+    assert store.state(run) == "trained"
+    assert run not in [record.run for record in collect(store, runs)]
+
+
+def test_scales_are_told_in_all_their_digits(study: Study, tmp_path: Path) -> None:
+    store, runs = filled(study, tmp_path)
+    scales = [1.0, 1 / 3, 0.75]
+    words = Store(store.root, {"scales": scales}).command(runs[0])
+    assert words is not None
+    assert [float(word) for word in words[words.index("--scales") + 1 :]] == scales
 
 
 def test_a_changed_key_is_found(study: Study, tmp_path: Path) -> None:

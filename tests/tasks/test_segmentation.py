@@ -17,6 +17,7 @@ from torchmetrics.functional.classification import (
 
 from cen.errors import ConfigError, DataError, ShapeError
 from cen.metrics import SegmentationMetric, confusion_matrix, segmentation_scores
+from cen.tasks.segmentation import Segmentation
 
 Case = tuple[list[int], list[int], int, int | None]  # pred, target, classes, ignored label
 
@@ -104,6 +105,22 @@ def test_matrix_and_miou_equal_torchmetrics() -> None:
     assert scores.mean_iou.item() == pytest.approx(expected.item(), rel=1e-6)
     assert scores.iou[4].item() == 0.0  # predicted, never true: counts as 0
     assert math.isnan(scores.iou[5].item())  # nowhere: left out
+
+
+def test_an_ignored_class_is_none_of_the_mean() -> None:
+    """A class 0 of pixels that nobody knows, which a network predicts here and there."""
+    generator = torch.Generator().manual_seed(1)
+    target = torch.randint(0, 4, (2, 17, 23), generator=generator)
+    pred = torch.randint(0, 4, (2, 17, 23), generator=generator)
+    rules = Segmentation(4, ignore_index=0)
+    scores = rules.score(rules.count(pred, target))
+    assert math.isnan(scores.iou[0].item())
+    assert scores.pixels[0].item() == 0
+    expected = multiclass_jaccard_index(pred, target, 4, ignore_index=0)
+    assert scores.mean_iou.item() == pytest.approx(expected.item(), rel=1e-6)
+    true = target > 0
+    accuracy = (pred == target)[true].double().mean().item()
+    assert scores.pixel_accuracy.item() == pytest.approx(accuracy)
 
 
 def test_uint8_maps_do_not_overflow() -> None:

@@ -204,7 +204,9 @@ def _plan(args: argparse.Namespace, store: Store, runs: Sequence[Run]) -> int:
 
 def _command(args: argparse.Namespace) -> list[str]:
     """The words of this call, for the record."""
-    budgets = [f"{budget:g}" for budget in args.budget]
+    from cen.studies.spec import exact
+
+    budgets = [exact(budget) for budget in args.budget]
     seeds = [str(args.seeds)] if args.seeds else []
     options = {"data": args.data, "budget": budgets, "only": args.only, "seeds": seeds}
     typed = ["study", args.study]

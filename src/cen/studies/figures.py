@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,7 @@ def learning_curves(study: Study, records: Sequence[Record]) -> list[Captioned]:
     with house_style():
         for figure, axes, here in _axes_by_place(study, records, "validation"):
             for row, mine, colour in _coloured(study, here):
-                curves = [c for c in (_curve(read(r.folder), column) for r in mine) if c]
+                curves = [c for c in (_curve(record, column) for record in mine) if c]
                 if curves:
                     _band(axes, curves, row.label, colour)
             if axes.lines:
@@ -61,11 +61,15 @@ def budget_curves(study: Study, records: Sequence[Record]) -> list[Captioned]:
             figure, axes = new_axes(
                 f"{data_label(study, data)}: test score over the length of training", 7.0, 4.0
             )
+            marks: set[float] = set()
             for row, mine, colour in _coloured(study, here):
-                _errorbars(axes, mine, column, _steps, row.label, colour)
+                lengths = _lengths(mine)
+                place = partial(_length, lengths=lengths)
+                _errorbars(axes, mine, column, place, row.label, colour)
+                marks.update(lengths.values())
             _finish(axes, column)
             axes.set_xscale("log", base=2)
-            label_budget(axes, sorted({_steps(r) for r in here}))
+            label_budget(axes, sorted(marks))
             figures.append((figure, caption))
     return figures
 
@@ -167,17 +171,13 @@ def _label(axes: Axes, label: str, colour: str) -> str:
     return "_" if OTHERS in axes.get_legend_handles_labels()[1] else OTHERS
 
 
-def _curve(run: RunFolder, column: Column) -> Series | None:
-    """The validation series that belongs to a column."""
+def _curve(record: Record, column: Column) -> Series | None:
+    """The validation series that belongs to a column; of all modalities alone there is one."""
+    if record.inputs(column) != list(record.run.config.model.inputs):
+        return None
     which = "ensemble" if column.prediction == "ensemble" else f"streams/{column.prediction}"
-    for name, series in run.metrics.items():
-        split, _, rest = name.partition("/")
-        output, _, prediction = rest.partition("/")
-        if (split, prediction) == ("val", f"{which}/{column.score}") and (
-            column.output in (None, output)
-        ):
-            return series
-    return None
+    name = f"val/{record.output(column)}/{which}/{column.score}"
+    return read(record.folder).metrics.get(name)
 
 
 def _band(axes: Axes, curves: Sequence[Series], label: str, colour: str) -> None:
@@ -188,8 +188,16 @@ def _band(axes: Axes, curves: Sequence[Series], label: str, colour: str) -> None
         axes.fill_between(steps, values.min(0), values.max(0), color=colour, alpha=0.12, lw=0)
 
 
-def _steps(record: Record) -> float:
-    return float(record.facts["steps"])
+def _lengths(records: Sequence[Record]) -> dict[float, float]:
+    """Mean steps of a row by budget: patience may end each seed at another one."""
+    steps: dict[float, list[float]] = {}
+    for record in records:
+        steps.setdefault(record.run.budget, []).append(float(record.facts["steps"]))
+    return {budget: float(np.mean(values)) for budget, values in steps.items()}
+
+
+def _length(record: Record, lengths: Mapping[float, float]) -> float:
+    return lengths[record.run.budget]
 
 
 def _priced(record: Record, price: float) -> float:

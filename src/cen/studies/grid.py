@@ -11,11 +11,12 @@ from typing import Any
 import yaml
 
 from cen.config import Config
+from cen.data.data_identity import data_digest, data_identity
 from cen.errors import ConfigError, nearest
 from cen.fetching import refuse_fetched
 from cen.options.constraints import walk
-from cen.studies.identity import data_identity, run_hash
-from cen.studies.spec import DataVariant, RowSpec, Study, Sweep
+from cen.studies.identity import run_hash
+from cen.studies.spec import DataVariant, RowSpec, Study, Sweep, sweep_row
 
 Load = Callable[[str, Mapping[str, str]], Config]
 """Loads a configuration by name or file, with overrides as the command line gives them."""
@@ -62,6 +63,7 @@ class Run:
         overrides: Its keys as words of a command line.
         config: The resolved configuration.
         hash: What :func:`cen.studies.identity.run_hash` gives.
+        data_digest: Of the data, as its evaluation notes it.
     """
 
     data: str
@@ -72,6 +74,7 @@ class Run:
     overrides: Mapping[str, str]
     config: Config
     hash: str
+    data_digest: str
 
     @property
     def title(self) -> str:
@@ -104,7 +107,9 @@ def rows_of(study: Study) -> list[Row]:
         for value in sweep.values:
             label, keys = f"{sweep.label or sweep.key} = {value:g}", {sweep.key: value}
             where = (sweep.data, sweep.budgets, sweep.seeds, 1.0)
-            rows.append(Row(f"{name}={value:g}", label, _later(start, keys), *where, (name, value)))
+            rows.append(
+                Row(sweep_row(name, value), label, _later(start, keys), *where, (name, value))
+            )
     return rows
 
 
@@ -141,7 +146,8 @@ def expand(
         config, words = resolved[place]
         config, words = replace(config, seed=seed), {**words, "seed": str(seed)}
         key = run_hash(config, identities[data], evaluation_options(study))
-        runs.append(Run(data, row, budget, seed, study.config, words, config, key))
+        digest = data_digest(identities[data])
+        runs.append(Run(data, row, budget, seed, study.config, words, config, key, digest))
     return runs
 
 
@@ -153,7 +159,8 @@ def _cells(
     for row in rows:
         seeds = range(choice.seeds or row.seeds or study.seeds)
         names = [name for name in data if row.data is None or name in row.data]
-        grids.append((seeds, choice.budgets or row.budgets or study.budgets, names, [row]))
+        budgets = dict.fromkeys(choice.budgets or row.budgets or study.budgets)
+        grids.append((seeds, list(budgets), names, [row]))
     count = sum(len(seeds) * len(budgets) * len(data) for seeds, budgets, _, _ in grids)
     if count > MOST_RUNS:
         raise ConfigError(

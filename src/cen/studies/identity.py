@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from cen.config import MOVABLE, Config
-from cen.documents import read_yaml
-from cen.errors import DataError
 from cen.files import NETWORKS, SHARED_NETWORK
 from cen.options.augmentation_options import AugmentConfig
 from cen.options.network_options import unset
@@ -34,8 +32,6 @@ _LATER = {
     "data.modalities": ("bands", "exif", "page", "variable", "augment"),
     "model.outputs": ("loss",),
 }
-_LISTS = (".txt", ".yaml", ".json", ".csv")
-_LONG = 50_000_000
 
 
 def run_hash(config: Config, data: Mapping[str, Any], evaluation: Mapping[str, Any]) -> str:
@@ -49,36 +45,6 @@ def run_hash(config: Config, data: Mapping[str, Any], evaluation: Mapping[str, A
     content = {"config": _changed(config), "data": data, "evaluation": dict(evaluation)}
     text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
-
-
-def data_identity(root: Path, layout: str = "") -> dict[str, Any]:
-    """What says which data lie at a place, of a layout.
-
-    What dataset.yaml says of rendered data: Rooms of the same options is the same data set
-    wherever it lies. Elsewhere the place itself with the digests of the lists in it, or the size
-    of the file. Layout ``rooms`` has no files: what it renders follows from ``data.options``,
-    which are part of the configuration, and from the renderer's version.
-    """
-    if layout == "rooms":
-        from cen.data.rooms.plan import VERSION  # imports torch
-
-        return {"rooms": VERSION}
-    if root.is_file():
-        return {"file": str(root.resolve()), "bytes": root.stat().st_size}
-    if not root.is_dir():
-        raise DataError(f"{root}: there is no such folder; give the data of the study with --data")
-    description = root / "dataset.yaml"
-    if description.is_file():
-        content = read_yaml(description, DataError).value
-        about = content.get("about", content) if isinstance(content, dict) else {}
-        if isinstance(about, dict) and about.get("name") == "rooms":
-            return {"dataset": content}
-    lists = {
-        file.name: hashlib.sha256(file.read_bytes()).hexdigest()[:16]
-        for file in sorted(root.iterdir())
-        if file.suffix in _LISTS and file.is_file() and file.stat().st_size < _LONG
-    }
-    return {"folder": str(root.resolve()), "lists": lists}
 
 
 def differences(config: Config, kept: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:

@@ -52,14 +52,24 @@ class Record:
         if column.score is None:
             fact = self.facts.get(column.prediction)
             return None if fact is None else float(fact)
-        output = column.output or next(iter(self.scores), "").partition("/")[0]
+        inputs = self.inputs(column)
+        if inputs is None:
+            return None
+        output, given = self.output(column), "+".join(inputs)
+        return self.scores.get(f"{output}/{given}/{column.prediction}/{column.score}")
+
+    def output(self, column: Column) -> str:
+        """The output that a column is of: the run's first where it names none."""
+        return column.output or next(iter(self.scores), "").partition("/")[0]
+
+    def inputs(self, column: Column) -> list[str] | None:
+        """The modalities at hand in a column, in the run's order; None: the run lacks one."""
         inputs = list(self.run.config.model.inputs)
-        if column.inputs is not None:
-            column_inputs = set(column.inputs.split("+"))
-            inputs = [name for name in inputs if name in column_inputs]
-            if set(inputs) != column_inputs:
-                return None
-        return self.scores.get(f"{output}/{'+'.join(inputs)}/{column.prediction}/{column.score}")
+        if column.inputs is None:
+            return inputs
+        column_inputs = set(column.inputs.split("+"))
+        inputs = [name for name in inputs if name in column_inputs]
+        return inputs if set(inputs) == column_inputs else None
 
 
 def collect(store: Store, runs: Sequence[Run]) -> list[Record]:
@@ -83,8 +93,9 @@ def _record(store: Store, run: Run) -> Record:
     evaluation = read_json(folder / "evaluation.json")
     info, study = read_json(folder / "run.json"), read_json(folder / "study.json")
     costs, seconds = study.get("costs", {}), study.get("seconds", {})
-    steps, batch = run.config.train.max_steps, run.config.train.batch_size
-    macs = costs.get("macs")
+    train, macs = run.config.train, costs.get("macs")
+    steps = info.get("step") or train.max_steps  # train.patience may have ended it early
+    samples = steps * train.samples_per_step
     facts = {
         "hash": run.hash,
         "data": run.data,
@@ -92,7 +103,7 @@ def _record(store: Store, run: Run) -> Record:
         "budget": run.budget,
         "seed": run.seed,
         "steps": steps,
-        "samples_seen": steps * batch,
+        "samples_seen": samples,
         # 0 is what is noted of a training that outlived its study: unknown, and not quick.
         "seconds": seconds.get("train") or None,
         "evaluate_seconds": seconds.get("evaluate"),
@@ -100,7 +111,7 @@ def _record(store: Store, run: Run) -> Record:
         "parameters": costs.get("parameters"),
         "macs": macs,
         "folded_macs": costs.get("folded_macs"),
-        "compute": None if macs is None else macs * steps * batch,
+        "compute": None if macs is None else macs * samples,
         "exchange_rate": evaluation.get("exchange_rate", _exchange_rate(folder)),
         "validation": study["validation"] if "validation" in study else _validation(folder),
         "best_step": evaluation.get("step"),

@@ -19,6 +19,7 @@ from cen.files import contained, is_locked, write_text
 from cen.runfiles import read_run_file
 from cen.studies.grid import Run
 from cen.studies.identity import differences
+from cen.studies.spec import exact
 
 State = Literal["new", "started", "trained", "done"]
 
@@ -49,11 +50,20 @@ class Store:
         _check_same(run, folder)
         if read_json(folder / "run.json").get("status") != "finished":
             return "started"
-        evaluation = read_json(folder / "evaluation.json")
+        return "done" if self._as_asked(run, read_json(folder / "evaluation.json")) else "trained"
+
+    def _as_asked(self, run: Run, evaluation: Mapping[str, Any]) -> bool:
+        """Whether an evaluation is that of the study: somebody may have made another since."""
         usual = {"split": "test", "scales": [1.0], "flip": False, "tile": None}
         settings = {**usual, **self.evaluation}
-        as_wanted = all(evaluation.get(key) == value for key, value in settings.items())
-        return "done" if as_wanted else "trained"
+        # Earlier versions noted none of these.
+        noted = {
+            "data": run.data_digest,
+            "generator_mode": run.config.train.generator_mode,
+            "protocol": "clean",
+        }
+        settings |= {key: value for key, value in noted.items() if key in evaluation}
+        return all(evaluation.get(key) == value for key, value in settings.items())
 
     def command(self, run: Run) -> list[str] | None:
         """The words after ``cen`` that bring the run further; None where it is done."""
@@ -67,7 +77,7 @@ class Store:
         if state == "trained":
             words = ["evaluate", str(folder), *here]
             if "scales" in self.evaluation:
-                words += ["--scales", *(f"{scale:g}" for scale in self.evaluation["scales"])]
+                words += ["--scales", *map(exact, self.evaluation["scales"])]
             return [*words, "--flip"] if self.evaluation.get("flip") else words
         return None
 

@@ -195,6 +195,16 @@ class Study:
         return study
 
 
+def sweep_row(sweep: str, value: float) -> str:
+    """The name of the row of a sweep with a value."""
+    return f"{sweep}={value:g}"
+
+
+def exact(number: float) -> str:
+    """A number in the fewest digits that give it back."""
+    return repr(float(number)).removesuffix(".0")
+
+
 def shipped() -> dict[str, Path]:
     """The shipped studies: name to file."""
     folder = Path(str(resources.files("cen") / "studies"))
@@ -236,11 +246,16 @@ def _check(study: Study, places: parsing.Places) -> None:
     for key in ("budgets", "scales"):
         if not getattr(study, key):
             refuse(key, "is empty; [1] is the least")
+    taken = set(study.rows)
     for name, sweep in study.sweeps.items():
         if not sweep.values:
             refuse(f"sweeps.{name}.values", "is empty; give some")
         if name in study.rows:
             refuse(f"sweeps.{name}", "a row has the same name; choose another")
+        for row in (sweep_row(name, value) for value in sweep.values):
+            if row in taken:  # one of the two would be taken for the other
+                refuse(f"sweeps.{name}.values", f"there is a row {row} already; leave one out")
+            taken.add(row)
     for name in [*study.rows, *study.sweeps]:
         if "/" in name or "@" in name or not name.strip() or not name.isprintable():
             refuse(f"rows.{printable(name)}", "a name of a row has no '/' and no '@'")
@@ -257,6 +272,7 @@ def _check_keys(study: Study, places: parsing.Places) -> None:
     sets += [(f"data.{name}.set", variant.set) for name, variant in study.data.items()]
     sets += [(f"rows.{name}.set", row.set) for name, row in study.rows.items()]
     sets += [(f"sweeps.{name}.key", {sweep.key: 0.0}) for name, sweep in study.sweeps.items()]
+    made = {f"data.{name}.set": v.set for name, v in study.data.items() if v.make}
     for place, keys in sets:
         for key in keys:
             if "." not in key:
@@ -264,6 +280,16 @@ def _check_keys(study: Study, places: parsing.Places) -> None:
                     f"{places.of(place)}: {key!r} is no dotted key; write for example "
                     "model.exchange: false"
                 )
+        if place.startswith(("rows", "sweeps")) and "data.root" in keys:
+            raise ConfigError(
+                f"{places.of(place)}: data.root is of a data set, which tables tell apart; name "
+                "the folder under data, and the data set in the row (data: [NAME])"
+            )
+        if "data.root" in made.get(place, ()):
+            raise ConfigError(
+                f"{places.of(place)}: data.root, but make renders these data in the folder of "
+                "studies; leave one of them out"
+            )
         # They become options of the command line, where a person is believed to have written them.
         refuse_fetched(keys, (), f"{places.of(place)}: ")
 

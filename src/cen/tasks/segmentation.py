@@ -36,7 +36,8 @@ class SegmentationScores(NamedTuple):
     Attributes:
         pixel_accuracy: share of the counted pixels that are labelled correctly; shape ().
         mean_accuracy: mean of ``accuracy`` over the classes that occur in the truth; shape ().
-        mean_iou: mean of ``iou`` over the classes that occur in truth or prediction; shape ().
+        mean_iou: mean of ``iou`` over the classes that occur in truth or prediction, without one
+            that is ignored; shape ().
         accuracy: per class, the share of its true pixels that were found; (C,), nan where absent.
         iou: per class, intersection over union; (C,), nan where absent.
         pixels: per class, the number of counted true pixels; (C,) int64.
@@ -141,7 +142,7 @@ class Segmentation(Kind):
 
     def score(self, counts: Mapping[str, Tensor]) -> SegmentationScores:
         """See `segmentation_scores`."""
-        return segmentation_scores(counts["matrix"])
+        return segmentation_scores(counts["matrix"], self.ignore_index)
 
     def array(self, values: Tensor) -> NDArray[Any]:
         """(H, W) class numbers, uint8 (uint16 with more than 256 classes)."""
@@ -220,16 +221,18 @@ def confusion_matrix(
     return counts[:cells].view(classes, classes)
 
 
-def segmentation_scores(matrix: Tensor) -> SegmentationScores:
+def segmentation_scores(matrix: Tensor, ignore_index: int | None = None) -> SegmentationScores:
     """Pixel accuracy, mean accuracy, mIoU and per-class values of a confusion matrix.
 
     A class that occurs neither in the truth nor in the prediction is absent: its IoU is nan and
     left out of the mean. A class that is predicted but never true has IoU 0, which counts, and an
-    accuracy of nan, which does not. The released code and torchmetrics do the same. Scores of an
-    empty matrix are nan.
+    accuracy of nan, which does not. The released code and torchmetrics do the same. A class that is
+    ignored (0 for pixels that nobody knows) has an IoU of nan, as in torchmetrics: where it is
+    predicted, the true class alone is missed. Scores of an empty matrix are nan.
 
     Args:
         matrix: counts of shape (C, C), row = true class, column = predicted class.
+        ignore_index: label that was not scored, which may be one of the classes; None: none was.
 
     Returns:
         The scores on the CPU (this reads the matrix back from an accelerator).
@@ -248,6 +251,8 @@ def segmentation_scores(matrix: Tensor) -> SegmentationScores:
     hits, true, predicted = counts.diagonal(), counts.sum(1), counts.sum(0)
     accuracy = hits / true  # 0 / 0 = nan marks the absent classes
     iou = hits / (true + predicted - hits)
+    if ignore_index is not None and 0 <= ignore_index < len(iou):
+        iou[ignore_index] = float("nan")
     return SegmentationScores(
         pixel_accuracy=hits.sum() / counts.sum(),
         mean_accuracy=accuracy.nanmean(),

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from cen.config import Config
 from cen.data import AlignedDataset
+from cen.data.data_identity import data_digest, data_identity
 from cen.errors import ConfigError, did_you_mean
 from cen.exchange import inspect
 from cen.folding import FoldedNetwork
@@ -96,9 +97,9 @@ def evaluate(
         )
     tiles = {} if tile is None else {"tile": tile}
     how: dict[str, Any] = {"scales": list(scales), "flip": flip, **tiles}
+    facts = how | _facts(net, dataset, config) | image_facts(net, mode, network, protocol)
     scored = FoldedNetwork(net).net if fold else net
     scores = _scores(config, scored, dataset, all_subsets, mode, network, protocol, **how)
-    facts = how | _facts(net, dataset) | image_facts(net, mode, network, protocol)
     result = {"split": split, **facts, "scores": scores}
     if first_process():
         # Before the comparison, which may find that no gain is defined: the scores are kept.
@@ -165,11 +166,13 @@ def _nodes(config: Config) -> int:
     return config.train.nodes if launched() is not None else 1
 
 
-def _facts(net: ChannelExchangeNetwork, dataset: AlignedDataset) -> dict[str, Any]:
+def _facts(net: ChannelExchangeNetwork, dataset: AlignedDataset, config: Config) -> dict[str, Any]:
     """What stands in every evaluation beside the scores; units in sentences."""
     data, exchange = metadata(dataset), inspect(net)
     units = file_units(net.outputs, dataset.targets)
     return {
+        "root": config.data.root,
+        "data": data_digest(_identity(config)),
         "samples": len(dataset),
         "step": net.metadata.get("step"),
         **({"exchange_rate": exchange.rate} if exchange.layers else {}),
@@ -177,6 +180,12 @@ def _facts(net: ChannelExchangeNetwork, dataset: AlignedDataset) -> dict[str, An
         "classes": data["classes"],
         "palette": data["palette"],
     }
+
+
+def _identity(config: Config) -> dict[str, Any]:
+    """Which data a configuration names, wherever they are."""
+    root = config.data.root
+    return {"url": root} if "://" in root else data_identity(Path(root), config.data.layout)
 
 
 def _check_classes(

@@ -203,12 +203,18 @@ class _ScoringPass(LightningModule):
         """Counts generated and true images, where both are known."""
         for name, distance in self.distances.items():
             assert isinstance(distance, ImageDistance)
-            has_truth = torch.isfinite(targets[name])
+            # Partly annotated samples may have no picture at all: two black ones would be equal.
+            some = torch.isfinite(targets[name]).flatten(1).any(1)
+            if not some.any():
+                continue
+            target = targets[name][some]
+            has_truth = torch.isfinite(target)
             columns = {"ensemble": outputs[name].ensemble, **outputs[name].streams}
+            columns = {key: image[some] for key, image in columns.items()}
             unit = self.units.get(name)
             shown = {
                 key: torch.where(has_truth, image if unit is None else unit.picture(image), -1)
-                for key, image in {**columns, "": targets[name]}.items()
+                for key, image in {**columns, "": target}.items()
             }
             distance.update({key: shown[key] for key in columns}, shown[""])
 

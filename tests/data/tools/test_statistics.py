@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -9,7 +10,14 @@ from hypothesis import strategies as st
 from cen.config import Config
 from cen.data import Modality
 from cen.data.readers.opening import DatasetRecipe
-from cen.data.tools.statistics import ClassCounts, DepthRange, Moments, as_yaml, measure
+from cen.data.tools.statistics import (
+    ClassCounts,
+    DepthRange,
+    Moments,
+    as_yaml,
+    measure,
+    measure_samples,
+)
 
 
 @settings(max_examples=30, deadline=None)
@@ -61,6 +69,41 @@ def test_class_weights_are_median_frequency_and_finite():
     assert np.isfinite(ClassCounts.of(np.full(4, 255), 3).weights()).all()
 
 
+def test_an_ignored_class_has_no_part_in_the_weights():
+    """A class 0 of pixels that nobody knows: the others weigh what they would without it."""
+    labels = np.array([0] * 50 + [1] * 6 + [2] * 2)
+    counts = ClassCounts.of(labels, 3, ignore_index=0)
+    np.testing.assert_array_equal(counts.pixels, [0, 6, 2])
+    frequency = np.array([6 / 8, 2 / 8])
+    np.testing.assert_allclose(counts.weights(), [1.0, *(np.median(frequency) / frequency)])
+
+
+def test_holes_that_an_encoding_leaves_count_for_nothing():
+    """No plane fits where hardly anything was seen: such pixels have a depth and no normal."""
+    depth = np.full((32, 40), np.nan, np.float32)
+    depth[:12] = np.linspace(2.0, 3.0, 40, dtype=np.float32)
+    depth[20:, ::8] = 2.0
+    camera = (50.0, 50.0, depth.shape[1] / 2, depth.shape[0] / 2)
+    modality = Modality.of("depth", encoding="normals", channels=3, intrinsics=camera)
+
+    class One:
+        """A data set of one picture."""
+
+        modalities: ClassVar = {"depth": modality}
+        targets: ClassVar = {}
+        labels: ClassVar = {}
+
+        def raw(self, index):
+            return {"depth": depth}
+
+    moments = measure_samples(One(), range(1)).moments["depth"]
+    normals = modality.prepare(depth)
+    known = np.isfinite(normals).all(axis=-1)
+    assert 0 < known.sum() < np.isfinite(depth).sum()
+    np.testing.assert_allclose(moments.mean, normals[known].mean(axis=0), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(moments.std, normals[known].std(axis=0), rtol=1e-5, atol=1e-6)
+
+
 @pytest.fixture(scope="module")
 def found(layouts):
     dataset = DatasetRecipe("nyudv2", str(layouts("nyudv2"))).open("train")
@@ -84,7 +127,7 @@ def test_statistics_of_a_data_set_are_those_of_numpy_over_all_its_pixels(found):
 
 
 def test_the_number_of_calls_changes_no_digit_that_is_told(found):
-    from cen.data.tools.statistics import Statistics, measure_samples
+    from cen.data.tools.statistics import Statistics
 
     dataset, statistics = found
     total = Statistics()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ import torch
 from lightning.pytorch import Callback
 from torch import nn
 from torch.nn import functional as F
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, Subset
 
 import cen
 from cen.config import Config
@@ -352,6 +352,33 @@ def test_distances_of_the_streams_and_the_ensemble() -> None:
         expected = frechet_distance(torch.cat(made["truth"]), torch.cat(made[name])).item()
         assert values["frechet_moments"] == pytest.approx(expected, rel=1e-3, abs=1e-3)
         assert values["kernel_moments"] is not None
+
+
+class Partly(Pictures):
+    """Pictures of which some samples have none; their inputs alone are there."""
+
+    lacking: ClassVar = {1, 2}
+
+    def __getitem__(self, key: int | tuple[int, int]) -> dict[str, Any]:
+        sample = super().__getitem__(key)
+        index = key[1] if isinstance(key, tuple) else key
+        if index in self.lacking:
+            sample["rgb"] = torch.full_like(sample["rgb"], torch.nan)
+        return sample
+
+
+@pytest.mark.parametrize("batch_size", [1, 3])
+def test_samples_without_a_picture_have_no_part_in_the_distances(batch_size: int) -> None:
+    """Two pictures that are black all over would be equal."""
+    net, options = network(translation()), {"accelerator": "cpu", "batch_size": batch_size}
+    features = Features("moments", Moments())
+    found, expected = (
+        score_network(net, data, features=features, **options)["shade+texture"]["rgb"]["ensemble"]
+        for data in (Partly(5), Subset(Pictures(5), [0, 3, 4]))
+    )
+    assert found["images"] == expected["images"] == 3
+    for name in ("frechet_moments", "kernel_moments"):
+        assert found[name] == pytest.approx(expected[name], rel=1e-6)
 
 
 def test_evaluation_runs_as_asked() -> None:

@@ -116,9 +116,10 @@ class ClassCounts(Addable):
     beside: NDArray[np.int64]
 
     @classmethod
-    def of(cls, labels: NDArray[Any], classes: int) -> ClassCounts:
-        """Of one label map; values that are no class are left out."""
-        in_range = labels[(labels >= 0) & (labels < classes)].astype(np.int64)
+    def of(cls, labels: NDArray[Any], classes: int, ignore_index: int = 255) -> ClassCounts:
+        """Of one label map; values that are no class, or are ignored, are left out."""
+        counted = (labels >= 0) & (labels < classes) & (labels != ignore_index)
+        in_range = labels[counted].astype(np.int64)
         pixels = np.bincount(in_range, minlength=classes)
         return cls(pixels, np.where(pixels > 0, pixels.sum(), 0))
 
@@ -219,9 +220,10 @@ def measure_samples(dataset: AlignedDataset, part: range) -> Statistics:
         for name, modality in plain.items():
             raw = sample[name]
             measured = np.isfinite(raw) if raw.ndim == 2 else np.isfinite(raw).all(axis=-1)
-            one.moments[name] = Moments.of(
-                modality.to_network(raw, sample.get("intrinsics")), measured
-            )
+            # Before holes are filled: an encoding may leave more of them than files have.
+            prepared = modality.prepare(raw, sample.get("intrinsics"))
+            planes = modality.field_kind.normalise(modality, prepared)
+            one.moments[name] = Moments.of(planes, measured & np.isfinite(planes).all(axis=0))
         for name, modality in {**dataset.targets, **dataset.modalities}.items():
             if name not in sample:  # partly annotated data lack some targets
                 continue
@@ -231,7 +233,8 @@ def measure_samples(dataset: AlignedDataset, part: range) -> Statistics:
                 for band, values in bands_of(name, sample[name]):
                     one.ranges[band] = ValueRange.of(values)
             if modality.field_kind.classes and name in dataset.labels:
-                one.classes[name] = ClassCounts.of(sample[name], len(dataset.labels[name].names))
+                classes = len(dataset.labels[name].names)
+                one.classes[name] = ClassCounts.of(sample[name], classes, dataset.ignore_index)
         total.add(one)
     return total
 

@@ -1,0 +1,75 @@
+"""What says which data lie at a place: known runs and evaluations are told apart by it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from cen.documents import read_yaml
+from cen.errors import DataError
+
+_LISTS = (".txt", ".yaml", ".json", ".csv")
+_LONG = 50_000_000
+_SPLIT_OF = {"train.txt": "train", "test.txt": "test", "val.txt": "test"}
+
+
+def data_identity(root: Path, layout: str = "") -> dict[str, Any]:
+    """What says which data lie at a place, of a layout.
+
+    What dataset.yaml says of rendered data: Rooms of the same options is the same data set
+    wherever it lies, unless its lists were changed afterwards. Elsewhere the place itself with the
+    digests of the lists in it, or the size of the file. Layout ``rooms`` has no files: what it
+    renders follows from ``data.options``, which are part of the configuration, and from the
+    renderer's version.
+
+    Raises:
+        DataError: There is no such folder, or its dataset.yaml cannot be read.
+    """
+    if layout == "rooms":
+        from cen.data.rooms.plan import VERSION  # imports torch
+
+        return {"rooms": VERSION}
+    if root.is_file():
+        return {"file": str(root.resolve()), "bytes": root.stat().st_size}
+    if not root.is_dir():
+        raise DataError(f"{root}: there is no such folder; give the data of the study with --data")
+    description = root / "dataset.yaml"
+    if description.is_file():
+        content = read_yaml(description, DataError).value
+        about = content.get("about", content) if isinstance(content, dict) else {}
+        if isinstance(about, dict) and about.get("name") == "rooms":
+            changed = {} if _as_rendered(root, about) else {"lists": _lists(root)}
+            return {"dataset": content, **changed}
+    return {"folder": str(root.resolve()), "lists": _lists(root)}
+
+
+def data_digest(identity: Mapping[str, Any]) -> str:
+    """Twelve hexadecimal digits of what `data_identity` gives."""
+    text = json.dumps(identity, sort_keys=True, ensure_ascii=False, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _lists(root: Path) -> dict[str, str]:
+    """Digests of the files that name samples, by their names."""
+    return {
+        file.name: hashlib.sha256(file.read_bytes()).hexdigest()[:16]
+        for file in sorted(root.iterdir())
+        if file.suffix in _LISTS and file.is_file() and file.stat().st_size < _LONG
+    }
+
+
+def _as_rendered(root: Path, about: Mapping[str, Any]) -> bool:
+    """Whether the lists of Rooms name every scene that was rendered, once and in order."""
+    counts = about.get("splits")
+    if not isinstance(counts, dict):
+        return True
+    for name, split in _SPLIT_OF.items():
+        if (root / name).is_file():
+            scenes = (root / name).read_text("utf-8", "replace").splitlines()
+            numbered = sorted(set(scenes), key=lambda scene: (len(scene), scene))
+            if len(scenes) != counts.get(split) or scenes != numbered:
+                return False
+    return True

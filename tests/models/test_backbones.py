@@ -178,6 +178,19 @@ def test_weights_of_a_file_are_taken_and_others_refused(tmp_path):
         make(weights=str(tmp_path / "code.pth"))
 
 
+@pytest.mark.parametrize("lacking", ["running_mean", "bn1.running_var"])
+def test_weights_without_the_statistics_of_their_norms_are_refused(tmp_path, lacking):
+    source = timm.create_model("test_resnet", num_classes=7).train()
+    source(torch.randn(2, 3, 64, 64))  # statistics are no longer those of the beginning
+    file = tmp_path / "weights.safetensors"
+    save_file(source.state_dict(), file)
+    assert make(encoder="timm/test_resnet", weights=str(file)).inputs == INPUTS
+    parts = {key: value for key, value in source.state_dict().items() if lacking not in key}
+    save_file(parts, file)
+    with pytest.raises(CheckpointError, match=rf"weights of timm/test_resnet: .*{lacking}"):
+        make(encoder="timm/test_resnet", weights=str(file))
+
+
 def test_weights_of_smps_encoders_come_from_a_file_too(tmp_path):
     source = smp.encoders.get_encoder("resnet18", weights=None)
     file = tmp_path / "weights.pth"

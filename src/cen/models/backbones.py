@@ -118,21 +118,28 @@ def _check_taken(net: nn.Module, state: Mapping[str, Tensor], wrong: str) -> Non
     """Refuses weights that timm has passed over, as it does for some of its networks.
 
     Whatever names it has changed, the values are those of the file; but for tables of positions,
-    which it resizes.
+    which it resizes. Statistics of norms count, too: a file of parameters alone has none.
     """
-    values_by_shape: dict[torch.Size, list[Tensor]] = {}
-    for value in state.values():
-        values_by_shape.setdefault(value.shape, []).append(value)
+    values: dict[tuple[str, torch.Size], list[Tensor]] = {}
+    for key, value in state.items():
+        values.setdefault((_statistic(key), value.shape), []).append(value)
+    parameters = dict(net.named_parameters())
     missing = [
         key
-        for key, value in net.named_parameters()
-        if "pos" not in key
-        and not any(torch.equal(value, v) for v in values_by_shape.get(value.shape, []))
+        for key, value in net.state_dict().items()
+        if ((key in parameters and "pos" not in key) or _statistic(key))
+        and not any(torch.equal(value, v) for v in values.get((_statistic(key), value.shape), []))
     ]
     if missing:
         raise CheckpointError(
             f"{wrong}: {', '.join(missing[:4])} (of {len(missing)}) are not there"
         )
+
+
+def _statistic(key: str) -> str:
+    """Which statistic of a norm a tensor is, that no other may stand in for; "" for none."""
+    last = key.rpartition(".")[2]
+    return last if last in ("running_mean", "running_var") else ""
 
 
 def _free_size(timm: Any, name: str) -> dict[str, Any]:

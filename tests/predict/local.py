@@ -1,10 +1,10 @@
-"""A network that looks no further than a few pixels, so that tiles change nothing."""
+"""Networks that look no further than a few pixels, so that tiles change nothing."""
 
 import torch
 from torch import nn
 
 from cen.exchange import Streams
-from cen.models import Task
+from cen.models import Task, build, encoders
 from cen.models.network import ChannelExchangeNetwork
 
 
@@ -53,4 +53,30 @@ def local_network(reach, task=None):
         encoder_streams=streams,
         decoder_streams=streams,
         config={},
+    ).eval()
+
+
+class Patches(nn.Module):
+    """Cuts off what is left of the last patch, as ConvNeXt does, or takes no such size, as Swin."""
+
+    def __init__(self, stride, multiple):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 16, stride, stride)
+        self.norm = nn.BatchNorm2d(16)
+        self.multiple = multiple
+
+    def forward(self, x):
+        height, width = x.shape[-2:]
+        if height % self.multiple or width % self.multiple:
+            raise ValueError(f"{height} x {width} is no multiple of {self.multiple}")
+        return [self.norm(self.conv(x))]
+
+
+def patch_network(monkeypatch, stride, multiple):
+    """Streams of `Patches`."""
+    torch.manual_seed(0)
+    monkeypatch.setitem(encoders, "patches", lambda options, of: Patches(stride, multiple))
+    inputs, outputs = {"rgb": 3, "depth": 1}, {"out": 4}
+    return build(
+        "segformer", encoder="patches", inputs=inputs, outputs=outputs, decoder_channels=8
     ).eval()

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from tests.predict.local import local_network
+from tests.predict.local import local_network, patch_network
 from tests.predict.scene import MODALITIES, PALETTE
 
 import cen
@@ -66,6 +66,16 @@ def test_programs_of_torch_are_reloaded(tmp_path):
     with torch.no_grad():
         labels, _ = program.module()(*samples(("rgb", "depth"), ((1, 90, 66),))[0].inputs.values())
     assert labels.shape == (1, 90, 66)
+
+
+@pytest.mark.parametrize("form", ["onnx", "pt2"])
+def test_encoders_that_take_multiples_of_a_size_are_exported(tmp_path, monkeypatch, form):
+    """Swin, DINOv2: pictures are padded in the graph, also those of sizes that need it not."""
+    net = patch_network(monkeypatch, 4, 8)
+    sizes = ((1, 64, 96), (3, 101, 70), (2, 64, 70))
+    file = tmp_path / f"net.{form}"
+    found = export(net, file, samples(("depth",), sizes), Exporting(form), names=["depth"])
+    assert (found.difference < 1e-5, file.is_file()) == (True, True)
 
 
 def test_an_export_that_gives_other_values_is_not_written(tmp_path, monkeypatch):

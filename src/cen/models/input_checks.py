@@ -135,5 +135,10 @@ class Padding(NamedTuple):
         for name, value in predictions.items():
             if not same_size(value.shape[-2:], self.whole):
                 value = F.interpolate(value, self.whole, mode="bicubic", align_corners=False)
-            crops[name] = value[..., : self.size[0], : self.size[1]]
+            if all(isinstance(side, int) for side in self.size):
+                crop = value[..., : self.size[0], : self.size[1]]
+            else:  # a view would tie the free sizes of a graph to those it is made with
+                rows, columns = (torch.arange(n, device=value.device) for n in self.size)
+                crop = value.index_select(-2, rows).index_select(-1, columns)
+            crops[name] = crop
         return crops

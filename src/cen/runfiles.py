@@ -152,6 +152,7 @@ class Train(TypedDict, total=False):
     """What of ``train`` is told."""
 
     steps: int | None
+    accumulate: int | None
     stages: list[Stage] | None
 
 

@@ -2,10 +2,12 @@
 
 import pytest
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
+import cen
 from cen.errors import ShapeError
 from cen.models import build
-from cen.models.costs import costs
+from cen.models.costs import costs, folded_multiply_adds
 
 SIZE = (64, 96)
 
@@ -34,8 +36,9 @@ def convolutions(net, inputs):
         {"name": "pspnet"},
         {"outputs": {"a": 3, "b": 2}, "decoder_exchange": False},
         {"fusion": "attention", "inputs": {"a": 3, "b": 3, "c": 2}},
+        {"inputs": {"a": 3, "b": 3, "c": 3}, "decoder_norm": "batch", "decoder_exchange": True},
     ],
-    ids=["two inputs", "pspnet", "two outputs", "three inputs fused"],
+    ids=["two inputs", "pspnet", "two outputs", "three inputs fused", "three inputs exchanged"],
 )
 def test_multiply_adds_are_those_of_the_convolutions(make_net, make_inputs, changes):
     net = make_net(**changes).eval()
@@ -52,6 +55,21 @@ def test_streams_are_counted_as_often_as_they_run(make_net):
     private = costs(make_net(convolution="private", **small), SIZE)
     assert private.multiply_adds == two.multiply_adds
     assert private.parameters > 1.9 * one.parameters
+
+
+@pytest.mark.parametrize("name", ["segformer", "refinenet", "fpn"])
+def test_what_is_exchanged_among_three_is_no_product_that_counts(make_net, make_inputs, name):
+    """And what folding leaves is what a folded network does."""
+    nets = [make_net(name=name, inputs=dict.fromkeys(names, 3)) for names in ("a", "abc")]
+    one, three = (costs(net, SIZE).multiply_adds for net in nets)
+    assert three == 3 * one
+    net = nets[1].eval()
+    folded, inputs = cen.fold(net), make_inputs(net, SIZE, batch=1)
+    with torch.no_grad():
+        folded(inputs)
+        with FlopCounterMode(display=False) as counter:
+            folded(inputs)
+    assert folded_multiply_adds(net, SIZE, three) == counter.get_total_flops() // 2
 
 
 def test_a_fused_network_costs_what_is_left_of_its_streams(make_net):

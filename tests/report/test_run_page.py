@@ -11,6 +11,8 @@ from safetensors.numpy import save_file
 from tests.report.conftest import make_run
 
 from cen.report import write_report
+from cen.report.facts import run_facts
+from cen.report.runfolder import read_run
 
 VOID = {"meta", "link", "img", "br"}
 
@@ -194,6 +196,17 @@ def test_too_little_and_too_much_exchange_is_remarked(run, rate, dropout, advice
     (run / "config.yaml").write_text(yaml.safe_dump(config))
     notes = " ".join(page(run).notes)
     assert (advice in notes) if advice else notes == ""
+
+
+def test_the_page_tells_what_a_step_was_and_where_patience_ended(run):
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    config["train"] |= {"accumulate": 4, "patience": 3}
+    (run / "config.yaml").write_text(yaml.safe_dump(config))
+    info = json.loads((run / "run.json").read_text()) | {"status": "finished"}
+    for step, told in ((1200, ""), (800, ", of which 800 were made: patience 3")):
+        (run / "run.json").write_text(json.dumps(info | {"step": step}))
+        expected = f"1,200 steps of batch 4 × 8{told}, adam"
+        assert run_facts(read_run(run))["Training"].startswith(expected)
 
 
 def test_a_damaged_file_is_named_on_the_page(run):

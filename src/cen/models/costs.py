@@ -8,6 +8,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from cen.errors import ShapeError
+from cen.exchange import exchange_layers
 from cen.folding import plan_of
 from cen.models.foreign_weights import shadow_copy
 from cen.models.network import ChannelExchangeNetwork
@@ -19,8 +20,8 @@ class Costs(NamedTuple):
     Attributes:
         parameters: Values that are learned, each once, however many streams use it.
         multiply_adds: Multiplications with an addition in the convolutions and matrix products of
-            one forward pass, for one sample with all its inputs. Norms, activations and resizing
-            are not counted, as is usual.
+            one forward pass, for one sample with all its inputs. Norms and what they exchange,
+            activations and resizing are not counted, as is usual.
     """
 
     parameters: int
@@ -51,7 +52,13 @@ def costs(net: ChannelExchangeNetwork, size: tuple[int, int]) -> Costs:
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         shadow(inputs)
     parameters = sum(parameter.numel() for parameter in net.parameters())
-    return Costs(parameters, counter.get_total_flops() // 2)
+    return Costs(parameters, (counter.get_total_flops() - _exchanging(shadow, counter)) // 2)
+
+
+def _exchanging(net: ChannelExchangeNetwork, counter: FlopCounterMode) -> int:
+    """What was counted in exchanging norms: the mean of several streams is a small product."""
+    counts, root = counter.get_flop_counts(), type(net).__name__
+    return sum(sum(counts.get(f"{root}.{name}", {}).values()) for name in exchange_layers(net))
 
 
 def folded_multiply_adds(net: ChannelExchangeNetwork, size: tuple[int, int], unfolded: int) -> int:

@@ -28,7 +28,7 @@ def run_facts(run: RunFolder) -> dict[str, str]:
     return {
         "Data": _data(run),
         "Network": _network(model) if model else "",
-        "Training": _training(train) if train else "",
+        "Training": _training(train, info) if train else "",
         "Exchange": _exchange(model, train) if model else "",
         "Seed": "" if seed is None else str(seed),
         "Time": _duration(run),
@@ -134,13 +134,17 @@ def _encoder(model: Mapping[str, Any]) -> str:
     return str(model.get("encoder") or unset(str(model.get("name")), "encoder") or "")
 
 
-def _training(train: Mapping[str, Any]) -> str:
+def _training(train: Mapping[str, Any], info: Mapping[str, Any]) -> str:
     steps = train.get("steps") or sum(s.get("steps", 0) for s in train.get("stages") or [])
+    made, pieces = info.get("step"), train.get("accumulate") or 1
+    early = info.get("status") == "finished" and made is not None and made < steps
+    batch = f"{pieces} × {train.get('batch_size')}" if pieces > 1 else train.get("batch_size")
     rates = f"learning rate {train.get('encoder_lr')} / {train.get('decoder_lr')}"
     dropout = train.get("modality_dropout")
     return _joined(
         ", ",
-        f"{steps:,} steps of batch {train.get('batch_size')}",
+        f"{steps:,} steps of batch {batch}",
+        f"of which {made:,} were made: patience {train.get('patience')}" if early else "",
         f"{train.get('optimizer') or ''}, {rates} (encoder / decoder)",
         f"{train.get('schedule') or ''} schedule",
         f"modality dropout {dropout}" if dropout else "",

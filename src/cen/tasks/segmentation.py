@@ -149,9 +149,14 @@ class Segmentation(Kind):
         return values.argmax(0).numpy().astype("uint8" if self.channels <= 256 else "uint16")
 
     def truth(self, target: Tensor) -> NDArray[Any]:
-        """(H, W) class numbers in a type that holds the ignored label, too."""
+        """(H, W) class numbers, the greatest of their type where ignored, though a class may be."""
+        import numpy as np
+
         narrow = self.channels <= 255 and self.ignore_index <= 255
-        return target.numpy().astype("uint8" if narrow else "uint16")
+        labels, none = target.numpy().astype("uint8" if narrow else "uint16"), target.numpy()
+        if 0 <= self.ignore_index < self.channels:
+            labels[none == self.ignore_index] = np.iinfo(labels.dtype).max
+        return labels
 
     @classmethod
     def expected(cls, array: NDArray[Any]) -> str | None:

@@ -2,7 +2,7 @@
 
 import numpy as np
 import torch
-from tests.predict.local import local_network
+from tests.predict.local import local_network, patch_network
 from tests.predict.scene import MODALITIES
 
 from cen.models import Task
@@ -21,3 +21,10 @@ def test_without_data_samples_are_random_pictures_in_the_values_of_each_modality
     assert four.raw["depth"].shape == (4, 69, 133)
     expected = MODALITIES["depth"].to_network(four.raw["depth"][2].numpy())
     np.testing.assert_array_equal(four.inputs["depth"][2].numpy(), expected)
+
+
+def test_some_sizes_are_multiples_of_what_an_encoder_takes_and_some_are_not(monkeypatch, tmp_path):
+    net = patch_network(monkeypatch, 14, 14)
+    assert (net.smallest, net.multiple) == (42, 14)
+    sizes = {tuple(sample.inputs["rgb"].shape[2:]) for sample in samples_of(net, tmp_path)[0]}
+    assert {all(side % 14 == 0 for side in size) for size in sizes} == {True, False}

@@ -42,7 +42,8 @@ def samples_of(
     Returns:
         The samples; training samples; and whether they are real.
     """
-    align = max(net.smallest, 64)
+    # Some of the sizes are multiples of what the encoder takes multiples of, some are none.
+    align = -(-64 // net.smallest) * net.smallest
     sizes = [(b, tall * align + more, wide * align + more) for b, tall, wide, more in _SIZES]
     try:
         modalities = stored_modalities(net, None)

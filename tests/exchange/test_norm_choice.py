@@ -214,6 +214,21 @@ def test_norms_that_compute_more_than_their_class_says_are_refused(
         convert(nn.Sequential(norm), ["a", "b"])
 
 
+def test_a_weight_shared_with_what_stays_as_it_is_is_refused() -> None:
+    """It would be one weight no longer, and both would learn on their own."""
+    transposed = nn.Sequential(
+        nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ConvTranspose2d(4, 3, 3, bias=False)
+    )
+    transposed[2].weight = transposed[0].weight
+    assert convert(transposed, ["a", "b"]).module[2].weight is not None
+    with pytest.raises(ConversionError, match=r"'0' \(Conv2d\) shares its weight with '2'"):
+        convert(transposed, ["a", "b"], convolution="private")
+    norms = nn.Sequential(nn.BatchNorm2d(3), nn.BatchNorm2d(3))
+    norms[1].weight = norms[0].weight
+    with pytest.raises(ConversionError, match=r"'0' \(BatchNorm2d\) shares its weight with '1'"):
+        convert(norms, ["a", "b"], shared="1")
+
+
 def test_what_cannot_be_copied_is_refused_in_a_sentence() -> None:
     plain = nn.Sequential(nn.BatchNorm2d(3))
     plain.last = plain(torch.randn(2, 3, 4, 4))

@@ -46,3 +46,11 @@ def test_shared_it_is_called_as_it_is() -> None:
     plain = nn.Sequential(Standardised(3, 4, 3), nn.BatchNorm2d(4)).eval()
     image = torch.randn(2, 3, 6, 6)
     torch.testing.assert_close(convert(plain, ["a", "b"])({"b": image})["b"], plain(image))
+
+
+def test_kernels_that_two_convolutions_share_stay_shared() -> None:
+    plain = nn.Sequential(nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3), nn.Conv2d(3, 3, 1))
+    plain[2].weight = plain[0].weight
+    net = convert(plain, ["a", "b"], convolution="private").module
+    assert net[0].weight is net[2].weight
+    assert net[0].bias is not net[2].bias

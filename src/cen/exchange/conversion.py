@@ -20,13 +20,14 @@ from cen.exchange.norm_choice import (
     MissingScales,
     Where,
     check_layers,
+    check_ties,
     check_where,
     choose_norms,
     kept_in_evaluation,
     layers_by_name,
 )
 from cen.exchange.plain_norms import PlainNorm
-from cen.exchange.private_convolution import StreamConv2d, check_plain
+from cen.exchange.private_convolution import private_convolutions
 from cen.exchange.private_stems import stems_of
 from cen.exchange.rule import ExchangeRule
 from cen.exchange.stream_norm import StreamNorm
@@ -220,10 +221,7 @@ def _converted(
     layers: dict[int, nn.Module] = {}
     choices: list[Choice] = []
     if options.convolution == "private":
-        for part, places in layers_by_name(module):
-            if isinstance(part, nn.Conv2d):
-                check_plain(places[0], part)
-                layers[id(part)] = StreamConv2d(part, streams)
+        layers |= private_convolutions(layers_by_name(module), streams)
     if options.norm == "private":
         choices = choose_norms(
             module, where, options.shared, options.missing_scales, exchange is not None
@@ -238,6 +236,7 @@ def _converted(
             # The module knows its norms by their class, which is another one from now on.
             freeze_statistics(made[key])
         layers |= made
+    check_ties(module, layers)
     return _without_fast_paths(replace_layers(module, layers)) if layers else module, choices
 
 

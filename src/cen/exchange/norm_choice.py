@@ -94,6 +94,32 @@ def check_layers(module: nn.Module, shared: Where = None, norms: bool = True) ->
             )
 
 
+def check_ties(module: nn.Module, replaced: Collection[int]) -> None:
+    """Refuses to give streams weights of their own that something else shares.
+
+    Args:
+        module: The network, not yet converted.
+        replaced: The ``id`` of the layers that will be replaced.
+
+    Raises:
+        ConversionError: A layer that stays as it is has a weight in common with one of them.
+    """
+    owners: dict[int, str] = {}
+    for layer, places in layers_by_name(module):
+        if id(layer) not in replaced:
+            for parameter in layer.parameters(recurse=False):
+                owners.setdefault(id(parameter), places[0])
+    for layer, places in layers_by_name(module):
+        for key, parameter in layer.named_parameters(recurse=False):
+            if id(layer) in replaced and id(parameter) in owners:
+                raise ConversionError(
+                    f"{places[0]!r} ({type(layer).__name__}) shares its {key} with "
+                    f"{owners[id(parameter)]!r}, which stays as it is, so that what is common "
+                    "would be two; give each a weight of its own, or keep both shared by all "
+                    "streams (shared=)"
+                )
+
+
 def kept_in_evaluation(module: nn.Module) -> set[int]:
     """The ``id`` of the layers that a network's own ``train()`` leaves in evaluation mode.
 

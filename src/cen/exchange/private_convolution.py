@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
@@ -12,6 +13,30 @@ from torch.nn.utils.parametrize import is_parametrized
 
 from cen.errors import ConversionError
 from cen.exchange.streams import Streams, narrow, widen
+
+
+def private_convolutions(
+    layers: Iterable[tuple[nn.Module, Sequence[str]]], streams: Streams
+) -> dict[int, nn.Module]:
+    """What takes the place of each convolution, by ``id``; kernels that two share stay shared.
+
+    Args:
+        layers: Every layer of a network, and its names.
+        streams: The streams.
+
+    Raises:
+        ConversionError: One of them is no plain convolution.
+    """
+    made: dict[int, nn.Module] = {}
+    tied: dict[int, nn.Parameter] = {}
+    for layer, names in layers:
+        if not isinstance(layer, nn.Conv2d):
+            continue
+        check_plain(names[0], layer)
+        private = made[id(layer)] = StreamConv2d(layer, streams)
+        for key, source in layer.named_parameters(recurse=False):
+            setattr(private, key, tied.setdefault(id(source), getattr(private, key)))
+    return made
 
 
 def check_plain(name: str, conv: nn.Conv2d) -> None:

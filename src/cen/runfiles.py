@@ -66,6 +66,7 @@ class Layer(TypedDict):
     replaced: Count
     rate: Share
     own_start: NotRequired[Count]
+    own_parts: NotRequired[list[list[Count]] | None]
     quantiles: NotRequired[list[float] | None]
     mask: NotRequired[list[bool] | list[int] | None]
 
@@ -206,8 +207,9 @@ def _check_lengths(looks: list[Look], path: Path, error: type[CenError]) -> None
     for index, look in enumerate(looks):
         if len(look["layers"]) > MOST_LAYERS:
             raise error(f"{path}: {index}.layers has more than {MOST_LAYERS} entries")
-        if any(len(layer.get("mask") or ()) > MOST_CHANNELS for layer in look["layers"]):
-            raise error(f"{path}: {index}.layers: a mask has more than {MOST_CHANNELS} entries")
+        for layer in look["layers"]:
+            if max(len(layer.get("mask") or ()), len(layer.get("own_parts") or ())) > MOST_CHANNELS:
+                raise error(f"{path}: {index}.layers: more than {MOST_CHANNELS} channels are told")
 
 
 def way_on(run: Path) -> str:

@@ -37,6 +37,20 @@ def test_one_entry_per_layer_and_stream_with_a_partner() -> None:
     assert found.rate == 0.25
 
 
+def test_an_own_part_may_be_in_two_pieces() -> None:
+    """All but what a stream keeps, which is the middle for one of three."""
+    rule = ExchangeRule(scope="own", parts="keeper")
+    norm = StreamBatchNorm(7, Streams(["a", "b", "c"]), exchange=rule)
+    pieces = {layer.stream: layer.own_parts for layer in inspect(nn.Sequential(norm)).layers}
+    for stream, own in zip("abc", norm.own, strict=True):
+        told = torch.zeros(7, dtype=torch.bool)
+        for start, stop in pieces[stream]:
+            told[start:stop] = True
+        assert torch.equal(told, own)
+    assert sorted(len(parts) for parts in pieces.values()) == [1, 1, 2]
+    assert [len(layer.own_parts) for layer in inspect(network()).layers] == [1, 1]
+
+
 def test_scope_any_shows_replacements_outside_the_own_part() -> None:
     first, second = inspect(network("any")).layers
     assert first.mask == (True, False, True, False)

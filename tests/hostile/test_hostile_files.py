@@ -274,6 +274,7 @@ LAYER = {"name": "a", "stream": "rgb", "channels": 4, "own": 2, "replaced": 1, "
         for key in ("channels", "own", "replaced", "rate", "own_start", "mask", "name", "stream")
         for value in (-1, 2**62, 1e300, {"a": 1})
     ]
+    + [[{"layers": [{**LAYER, "own_parts": v}]}] for v in (-1, [1], [[-1, 2]], [[0, 1]] * 70_000)]
     + [
         [{"step": -1, "layers": []}], [{"step": 2**62, "layers": []}], [{"rate": 7, "layers": []}],
         [{"layers": [LAYER] * 6000}], [{"layers": [{**LAYER, "mask": [0] * 70_000}]}],

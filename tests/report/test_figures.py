@@ -42,6 +42,18 @@ def test_the_map_marks_own_parts_and_replaced_channels():
     assert len({tuple(np.round(c, 3)) for c in colours}) == 4
 
 
+def test_the_map_marks_an_own_part_in_two_pieces():
+    """Of model.parts keeper: nothing is replaced elsewhere."""
+    mask = [True, False, False, False, False, True]
+    own = {"own_parts": [[0, 2], [4, 6]]}
+    picture, axes = drawn([{**layer(mask, 4), **own}])
+    colours = [tuple(picture[0, int((i + 0.5) * picture.shape[1] / 6)]) for i in range(6)]
+    assert colours[0] == colours[5] == pytest.approx(to_rgb(BLUE))
+    assert colours[1] == colours[4] != colours[2] == colours[3]
+    legend = [text.get_text() for text in axes.figure.legends[0].get_texts()]
+    assert legend == ["own part, kept", "own part, replaced"]
+
+
 def test_layers_of_any_width_fill_the_same_row():
     picture, axes = drawn([layer([True] * 3, 3), layer([True] * 5000, 5000, name="layer1.1.bn1")])
     assert np.allclose(picture, to_rgb(BLUE))

@@ -23,7 +23,7 @@ class LayerExchange:
         name: Qualified name of the norm layer.
         stream: Name of the stream.
         channels: C.
-        own: Size of the stream's own part; the part is ``own_start .. own_start + own``.
+        own: Size of the stream's own part.
         own_start: First own channel.
         replaced: Own channels that are replaced.
         rate: ``replaced / own``, the exchange rate, in [0, 1]; 0 for an empty part.
@@ -32,6 +32,8 @@ class LayerExchange:
         attracted: Share of the own channels whose task gradient |∂L/∂γ| is below λ, so that the
             penalty wins (the measured counterpart of the paper's Theorem 1); None without
             gradients.
+        own_parts: The pieces of the own part, each from its first channel up to the one behind its
+            last: more than one where ``parts`` is "keeper" and there are three streams or more.
     """
 
     name: str
@@ -44,6 +46,7 @@ class LayerExchange:
     quantiles: tuple[float, ...]
     mask: tuple[bool, ...] = field(repr=False)
     attracted: float | None = None
+    own_parts: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -126,6 +129,7 @@ def inspect(net: nn.Module, task_gradient_below: float | None = None) -> Inspect
                     quantiles=tuple(levels[s].tolist()),
                     mask=tuple(masks[s].tolist()),
                     attracted=attracted,
+                    own_parts=_pieces(parts[s]),
                 )
             )
     alpha: dict[str, dict[str, float]] = {}
@@ -134,6 +138,13 @@ def inspect(net: nn.Module, task_gradient_below: float | None = None) -> Inspect
         if callable(weights):
             alpha.update(weights())
     return Inspection(layers, alpha)
+
+
+def _pieces(part: Tensor) -> tuple[tuple[int, int], ...]:
+    """The runs of channels in (C,) bool, each from its first up to the one behind its last."""
+    none = part.new_zeros(1, dtype=torch.int8)
+    changes = torch.cat([none, part.to(torch.int8), none]).diff().nonzero().flatten().tolist()
+    return tuple(zip(changes[::2], changes[1::2], strict=True))
 
 
 def _read_back(layers: Sequence[StreamNorm]) -> Iterator[tuple[Tensor, Tensor, Tensor, list[bool]]]:

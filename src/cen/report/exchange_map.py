@@ -39,6 +39,7 @@ def exchange_map(layers: Sequence[Mapping[str, Any]], stream: str, colour: str) 
     Args:
         layers: the layers of an inspection as dicts with ``name``, ``stream``, ``channels``,
             ``own``, ``own_start``, ``rate`` and ``mask``; those of other streams are left out.
+            ``own_parts`` tells the pieces of an own part that is not in one.
         stream: the stream to draw.
         colour: its colour.
     """
@@ -93,8 +94,12 @@ def _mask(layer: Mapping[str, Any]) -> NDArray[np.bool_]:
 
 
 def _own(layer: Mapping[str, Any]) -> NDArray[np.bool_]:
-    channel, start = np.arange(len(layer["mask"])), int(layer.get("own_start", 0))
-    inside: NDArray[np.bool_] = (channel >= start) & (channel < start + int(layer["own"]))
+    start = int(layer.get("own_start", 0))
+    inside = np.zeros(len(layer["mask"]), dtype=bool)
+    # Earlier versions stored none: with "keeper" and three streams the part was not in one piece.
+    for piece in layer.get("own_parts") or [[start, start + int(layer["own"])]]:
+        if len(piece) == 2:
+            inside[piece[0] : piece[1]] = True
     return inside
 
 

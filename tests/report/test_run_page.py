@@ -198,6 +198,14 @@ def test_too_little_and_too_much_exchange_is_remarked(run, rate, dropout, advice
     assert (advice in notes) if advice else notes == ""
 
 
+def test_the_rate_beside_the_scores_is_that_of_the_network_they_are_of(run):
+    """The best network is rarely the last one, of which exchange.json tells."""
+    evaluation = json.loads((run / "evaluation.json").read_text())
+    (run / "evaluation.json").write_text(json.dumps(evaluation | {"exchange_rate": 0.1234}))
+    page = write_report(run).read_text("utf-8")
+    assert re.search(r"<b>12\.3<small> %</small></b>\s*<span>of own channels replaced", page)
+
+
 def test_the_page_tells_what_a_step_was_and_where_patience_ended(run):
     config = yaml.safe_load((run / "config.yaml").read_text())
     config["train"] |= {"accumulate": 4, "patience": 3}

@@ -154,6 +154,18 @@ def test_score_tables(study: Study, records: list[Record]) -> None:
     assert "RGB \\| alone | 3 |" in first.markdown()
 
 
+def test_a_mean_of_fewer_seeds_than_there_are_says_so(study: Study, records: list[Record]) -> None:
+    """A score that is not defined for a seed, say where nothing was labelled."""
+    name = "segmentation/rgb+depth/ensemble/mean_iou"
+    first = next(r for r in records if (r.run.row.name, r.run.budget) == ("cen", 1.0))
+    undefined = replace(first, scores={**first.scores, name: None})
+    table = score_tables(study, [undefined if r is first else r for r in records])[0]
+    row = next(row for row in table.rows if row[0] == "CEN")
+    assert row[1:3] == ["3", "65.0 ± 7.1 (2)"]
+    assert "In brackets" in table.note
+    assert "In brackets" not in score_tables(study, records)[0].note
+
+
 def test_comparisons_pair_seeds_and_take_sweeps(study: Study, records: list[Record]) -> None:
     (table,) = comparison_tables(study, records)
     # Differences 5, 6, 4 points: mean 5, deviation 1, half width 4.3027 / sqrt(3) = 2.48.

@@ -159,8 +159,11 @@ def _cards(rows: list[dict[str, Any]], run: RunFolder) -> Iterator[Card]:
         main = str(main_score(r))
         head, unit = SCORES[main].head.removesuffix(" °"), SCORES[main].unit
         yield Card(format_score(main, r[main]), unit, f"{name} {head}", r["prediction"])
-    if run.exchange and "rate" in run.exchange[-1] and not facts.no_exchange(run):
-        yield Card(f"{100 * run.exchange[-1]['rate']:.1f}", "%", "of own channels replaced")
+    rate = run.evaluation.get("exchange_rate")
+    if rate is None and run.exchange:  # of the last step, where the evaluation does not tell it
+        rate = run.exchange[-1].get("rate")
+    if rate is not None and not facts.no_exchange(run):
+        yield Card(f"{100 * rate:.1f}", "%", "of own channels replaced")
 
 
 def _pictures(run: RunFolder) -> Iterator[dict[str, Any]]:

@@ -17,6 +17,8 @@ _MACS = (
     " for “training”, times the samples seen."
 )
 
+_SOME = " In brackets: how many of the seeds have a figure, where not all have one."
+
 
 @dataclass(frozen=True)
 class Table:
@@ -60,7 +62,9 @@ def score_tables(study: Study, records: Sequence[Record]) -> list[Table]:
             [row.label, str(len(mine)), *(_mean(mine, column) for column in columns)]
             for row, mine in grouped(study, here)
         ]
-        tables.append(Table(f"{data_label(study, data)}, {budget:g}× steps", head, rows, note))
+        some = _SOME if any(_fewer(cell) for row in rows for cell in row[2:]) else ""
+        place = f"{data_label(study, data)}, {budget:g}× steps"
+        tables.append(Table(place, head, rows, note + some))
     return tables
 
 
@@ -132,14 +136,20 @@ def grouped(study: Study, records: Sequence[Record]) -> list[tuple[Row, list[Rec
 
 
 def _mean(records: Sequence[Record], column: Column) -> str:
-    """``84.8 ± 0.8``, or ``84.8`` of one value, or a dash."""
+    """``84.8 ± 0.8``, or ``84.8`` of one value, or a dash; ``(2)`` where not all runs have it."""
     summary = summarise(list(by_seed(records, column).values()))
     if summary is None:
         return NONE
     constant = column.score is None and column.prediction not in ("exchange_rate", "seconds")
-    if summary.std is None or (constant and summary.std == 0):
-        return column.format(summary.mean)
-    return f"{column.format(summary.mean)} ± {column.format(summary.std)}"
+    text = column.format(summary.mean)
+    if summary.std is not None and not (constant and summary.std == 0):
+        text += f" ± {column.format(summary.std)}"
+    return text if summary.n == len(records) else f"{text} ({summary.n})"
+
+
+def _fewer(cell: str) -> bool:
+    """Whether `_mean` tells that fewer runs have a figure than there are."""
+    return cell.endswith(")")
 
 
 def _cell(value: float | None, column: Column) -> str:

@@ -118,6 +118,27 @@ def test_a_saved_network_is_loaded_into_a_plain_one(tmp_path: Path) -> None:
         cen.load(path, module=Own(classes=5))
 
 
+class Twice(Own):
+    """Holds its encoder under two names, and one kernel in two convolutions."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head = nn.Sequential(nn.Conv2d(8, 4, 1), nn.Conv2d(4, 4, 1), nn.Conv2d(4, 4, 1))
+        self.head[2].weight = self.head[1].weight
+        self.again = self.encoder
+
+
+def test_a_network_with_one_weight_under_two_names_is_saved(tmp_path: Path) -> None:
+    net = convert(Twice(), INPUTS, OUTPUTS, where="encoder.1").eval()
+    cen.save(net, tmp_path / "net.safetensors")
+    loaded = cen.load(tmp_path / "net.safetensors", module=Twice())
+    given = images()
+    torch.testing.assert_close(loaded(given)["parts"].ensemble, net(given)["parts"].ensemble)
+    parts = dict(loaded.module.module.named_modules(remove_duplicate=False))
+    assert parts["head.1"].weight is parts["head.2"].weight
+    assert parts["again"] is parts["encoder"]
+
+
 def test_a_header_of_a_converted_network_is_checked(tmp_path: Path) -> None:
     net, path = network(), tmp_path / "net.safetensors"
     net.config["exchanging"] = 3

@@ -45,7 +45,7 @@ class ShareableNetwork(DescribedNetwork):
             problem = f"{path}: the metadata cannot be written as JSON: {error}"
             raise CheckpointError(problem) from error
         tensors = self.state_dict() if state is None else state
-        kept = {key: value.cpu().contiguous() for key, value in tensors.items()}
+        kept = _apart({key: value.cpu().contiguous() for key, value in tensors.items()})
         write_atomically(path, partial(save_file, kept, metadata={HEADER: text}), CheckpointError)
 
     def save_pretrained(
@@ -104,3 +104,17 @@ class ShareableNetwork(DescribedNetwork):
         with tempfile.TemporaryDirectory() as folder:
             self.save_pretrained(folder, run=run, name=repository, license=license)
             return hub.push(Path(folder), repository, private=private)
+
+
+def _apart(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors of which no two share memory, as the file has one place for each name.
+
+    A network may hold a weight or a layer under two names.
+    """
+    seen: set[int] = set()
+    apart = {}
+    for key, value in tensors.items():
+        memory = value.untyped_storage().data_ptr()
+        apart[key] = value.clone() if memory in seen else value
+        seen.add(memory)
+    return apart

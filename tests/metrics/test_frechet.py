@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 from scipy import linalg
+from tests.processes import side_by_side
 from torch import nn
 
 from cen.errors import ConfigError, DataError, ShapeError
@@ -102,6 +103,36 @@ def test_classes_compute_what_the_functions_do():
     metric.update({"near": near, "far": near}, real)
     again = metric.compute()
     assert again["far"] == again["near"]
+
+
+@pytest.mark.parametrize("shares", [((0, 2, 4), (1, 3)), ((0, 1, 2, 3, 4), ())])
+def test_processes_may_count_other_numbers_of_batches(tmp_path, shares):
+    """As with an odd number of samples; what they have together is what one has."""
+    side_by_side(_distances, str(tmp_path), shares)
+    alone = _counted(range(5)).compute()
+    for rank in range(2):
+        together = torch.load(tmp_path / f"{rank}.pt", weights_only=True)
+        for column, scores in alone.items():
+            assert together[column] == pytest.approx(scores.to_dict("m"), rel=1e-9)
+
+
+def _counted(indices):
+    metric = ImageDistance(Features("m", Moments()), ("near", "far"))
+    real, near, far = images(0), images(1), images(2) * 0.3
+    for index in indices:
+        one = slice(index, index + 1)
+        metric.update({"near": near[one], "far": far[one]}, real[one])
+    return metric
+
+
+def _distances(rank, folder, shares):
+    torch.distributed.init_process_group(
+        "gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2
+    )
+    scores = _counted(shares[rank]).compute()
+    found = {column: values.to_dict("m") for column, values in scores.items()}
+    torch.save(found, f"{folder}/{rank}.pt")
+    torch.distributed.destroy_process_group()
 
 
 def test_subsets_of_the_class_leave_the_random_state_alone():

@@ -218,6 +218,8 @@ class _Given(nn.Module):
 class _Frechet(FrechetInceptionDistance):
     """Undefined, not refused, where there are fewer than two images."""
 
+    orig_dtype = torch.float64  # what `update` sets, of a process that has counted nothing
+
     def compute(self) -> Tensor:
         counts = self.real_features_num_samples, self.fake_features_num_samples
         if min(int(count) for count in counts) < 2:
@@ -229,6 +231,16 @@ class _Kernel(KernelInceptionDistance):
     """Subsets no larger than the number of images; one where it would hold all of them."""
 
     real_features: list[Tensor]
+
+    def put_together(self, width: int) -> None:
+        """Makes one tensor of the features of every batch, (N, width); N may be 0.
+
+        Processes hand them over one tensor after another: where one had counted more batches than
+        another, real features met generated ones.
+        """
+        for name in ("real_features", "fake_features"):
+            none = torch.empty(0, width, dtype=torch.float64, device=self.device)
+            setattr(self, name, [torch.cat([none, *getattr(self, name)])])
 
     def compute(self) -> tuple[Tensor, Tensor]:
         count = sum(len(features) for features in self.real_features)
@@ -313,12 +325,15 @@ class ImageDistance(nn.Module):
     def compute(self) -> dict[str, DistanceScores]:
         """The distances of every column, nan where fewer than two images were counted.
 
-        On several processes every one must call it.
+        On several processes every one must call it, however many batches it has counted.
         """
         scores = {}
         for index, column in enumerate(self.columns):
             distance = self.frechet[index].compute()  # type: ignore[operator]
-            kernel, _ = self.kernel[index].compute()  # type: ignore[operator]
+            kernel_metric = self.kernel[index]
+            assert isinstance(kernel_metric, _Kernel)
+            kernel_metric.put_together(self.features.num_features)
+            kernel, _ = kernel_metric.compute()
             scores[column] = DistanceScores(distance.double().cpu(), 100 * kernel.double().cpu())
         return scores
 

@@ -11,6 +11,14 @@ A record of an earlier commit is made with that commit's package on the path::
     PYTHONPATH=src python experiments/behaviour.py record records/new
     PYTHONPATH=../earlier/src python experiments/behaviour.py record records/old
     python experiments/behaviour.py compare records/old records/new
+
+Defaults change on purpose, and a few steps on tiny pictures make rounding grow to percents. Whether
+the same options give the same numbers is therefore seen with the options that the older program
+wrote down, on its data, in two steps of double precision::
+
+    PYTHONPATH=../earlier/src python experiments/behaviour.py record records/old --double
+    PYTHONPATH=src python experiments/behaviour.py record records/new --double --like records/old
+    python experiments/behaviour.py compare records/old records/new
 """
 
 from __future__ import annotations
@@ -32,6 +40,7 @@ import numpy as np
 from safetensors.numpy import load_file
 
 STEPS = 6
+DOUBLE = ["--train.precision=64-true", "--train.log_every=1", "--train.validate_every=1"]
 TOLERANCE = 1e-6
 SIZE = ["--size", "64", "96", "--train", "10", "--test", "3"]
 LAYOUTS = ("nyudv2", "nyudv2-mat", "sunrgbd", "taskonomy", "folder")
@@ -68,10 +77,10 @@ def layout_of(name: str) -> str:
     return "nyudv2" if name.startswith(plain) else "taskonomy"
 
 
-def options(name: str) -> list[str]:
-    """What makes a shipped configuration small: sizes, and six steps from random weights."""
+def options(name: str, steps: int = STEPS) -> list[str]:
+    """What makes a shipped configuration small: sizes, and a few steps from random weights."""
     words = ["--train.batch_size=2", "--model.width=4", "--train.accelerator=cpu"]
-    words += ["--data.workers=0", f"--train.validate_every={STEPS}"]
+    words += ["--data.workers=0", f"--train.validate_every={steps}"]
     released = "refinenet" in name or "pspnet" in name
     if "segformer" in name or "upernet" in name:
         words += ["--model.weights=null", "--model.decoder_channels=8"]
@@ -80,12 +89,12 @@ def options(name: str) -> list[str]:
     if "convnext" in name:
         words[1] = "--model.encoder=timm/test_convnext"
     if released:
-        words += [f"--train.stages.{stage}.steps={STEPS // 3}" for stage in range(3)]
+        words += [f"--train.stages.{stage}.steps={max(steps // 3, 1)}" for stage in range(3)]
         words += ["--model.weights=null", "--train.freeze_statistics=false"]
         words += ["--model.decoder_channels=8", "--data.transforms.shorter_side=64"]
         words += ["--data.transforms.crop=[64, 64]"]
     else:
-        words += [f"--train.steps={STEPS}"]
+        words += [f"--train.steps={steps}"]
     if released and layout_of(name) != "nyudv2":
         words += ["--data.classes=null"]
     if name == "taskonomy-semantic":
@@ -116,31 +125,42 @@ def cen(*words: str, output: Path | None = None) -> bool:
     return done.returncode == 0
 
 
-def record(out: Path, only: Sequence[str] = ()) -> None:
-    """Writes a record into an empty folder."""
+def record(
+    out: Path, only: Sequence[str] = (), double: bool = False, like: Path | None = None
+) -> None:
+    """Writes a record into an empty folder, of shipped configurations or of those of ``like``."""
     # Relative paths, so that what is written does not depend on where the record lies.
     out.mkdir(parents=True, exist_ok=True)
     os.environ["PYTHONPATH"] = os.pathsep.join(
         str(Path(part).resolve()) for part in os.environ.get("PYTHONPATH", "").split(os.pathsep)
     )
     os.chdir(out)
+    if like is not None:
+        shutil.copytree(like / "data", "data")
     for layout in LAYOUTS:
-        cen("data", "rooms", f"data/{layout}", "--layout", layout, *SIZE)
+        if like is None:
+            cen("data", "rooms", f"data/{layout}", "--layout", layout, *SIZE)
         for verb in ("check", "stats"):
             found = Path("reports") / f"{layout}-{verb}.json"
             cen("data", layout, verb, f"data/{layout}", "--json", output=found)
     # As files, since every version has them: an earlier one had no function that names them here.
     files = (resources.files("cen") / "configs").iterdir()
-    shipped = sorted(file.name[:-5] for file in files if file.name.endswith(".yaml"))
-    for name in shipped:
+    names = [file.name[:-5] for file in files if file.name.endswith(".yaml")]
+    if like is not None:
+        names = [run.name for run in (like / "runs").iterdir()]
+    for name in sorted(names):
         if only and name not in only:
             continue
         print(name, flush=True)
         run = f"runs/{name}"
-        root = f"data/{layout_of(name)}"
-        if cen("train", name, "--data.root", root, "--out", run, *options(name)):
+        source = name if like is None else str(like / run / "config.yaml")
+        words = ["--data.root", f"data/{layout_of(name)}", *options(name, 2 if double else STEPS)]
+        words = [] if like is not None else words
+        if cen("train", source, "--out", run, *words, *(DOUBLE if double else ())):
             cen("evaluate", run, "--json", output=Path("reports") / f"{name}-evaluate.json")
             cen("inspect", run, "--json", output=Path("reports") / f"{name}-inspect.json")
+    if double or not Path("runs/rooms-demo").exists():
+        return
     cen("report", "runs/rooms-demo")
     rgb, _, depth = Path("data/nyudv2/val.txt").read_text().splitlines()[0].split("\t")
     scene = ["--rgb", f"data/nyudv2/{rgb}", "--depth", f"data/nyudv2/{depth}"]
@@ -253,13 +273,16 @@ def main() -> int:
     recording = verbs.add_parser("record")
     recording.add_argument("out", type=Path)
     recording.add_argument("--only", nargs="*", default=())
+    recording.add_argument("--double", action="store_true", help="two steps, double precision")
+    recording.add_argument("--like", type=Path, help="a record whose data and options to take")
     for verb in ("compare", "continue"):
         both = verbs.add_parser(verb)
         both.add_argument("old", type=Path)
         both.add_argument("new", type=Path)
     args = parser.parse_args()
     if args.verb == "record":
-        record(args.out.resolve(), args.only)
+        like = args.like.resolve() if args.like else None
+        record(args.out.resolve(), args.only, args.double, like)
         return 0
     if args.verb == "continue":
         go_on(args.old.resolve(), args.new.resolve())

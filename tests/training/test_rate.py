@@ -188,6 +188,14 @@ def test_impossible_wishes_are_refused() -> None:
         RateController(alone, 0.5, plan)
 
 
+@pytest.mark.parametrize("penalty", ["none", "all"])
+def test_a_penalty_that_a_rate_cannot_steer_is_refused(penalty: Any) -> None:
+    rule = ExchangeRule(penalty=penalty)
+    net = nn.Sequential(StreamBatchNorm(8, Streams(STREAMS), exchange=rule))
+    with pytest.raises(ConfigError, match=f"model.penalty is {penalty}; say own"):
+        RateController(net, 0.5, Schedule("poly", 10, 1e-3, 1e-3))
+
+
 @pytest.mark.parametrize(
     ("schedule", "by", "told"),
     [("poly", 0.3, 0.17), ("poly", 0.18, 0.10), ("constant", 0.3, 0.3), ("constant", 0.18, 0.18)],

@@ -74,7 +74,8 @@ class RateController(nn.Module):
         largest: number of channels that may be penalised, ``round(rate * N)``.
 
     Raises:
-        ConfigError: the rate or ``by`` is out of range, or the network exchanges nothing.
+        ConfigError: the rate or ``by`` is out of range, the network exchanges nothing, or its
+            penalty is on other scales than those of the own parts.
     """
 
     weight: Tensor
@@ -113,6 +114,12 @@ class RateController(nn.Module):
             assert rule is not None
             if not rule.enabled or rule.guide != "scale" or rule.threshold <= 0:
                 continue  # a penalty steers scales, and these are not what is read
+            if rule.penalty != "own":
+                raise ConfigError(
+                    f"train.exchange_rate: {rate} pulls at the weakest scales of the own parts"
+                    f" alone, and model.penalty is {rule.penalty}; say own, or leave the rate out"
+                    " (--train.exchange_rate null)"
+                )
             index = layer.owned.flatten().cpu().nonzero().flatten()
             if not len(index):
                 continue

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 from PIL import Image
+from tests.data.own_folder import make_root, say
 
 from cen import cli
 from cen.data import write_rooms
@@ -52,6 +53,20 @@ def test_of_findings_alike_some_are_told_and_the_rest_counted(
     assert [path.name in told for path in pictures[:6]] == [True] * 3 + [False] * 3
     assert "unreadable: and 3 more like these; --json names all" in told
     assert "error: size:" in told
+
+
+def test_pixels_without_a_class_have_no_number_of_the_files_in_the_table(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What files hold for them is theirs: here it is 0, and no 255."""
+    root = make_root(tmp_path)
+    labels = {"pattern": "labels/{id}.png", "classes": ["road", "car"], "first": 1, "ignore": [0]}
+    say(root, outputs__segmentation=labels)
+    cli.main(["data", "folder", "check", str(root), "--split", "train"])
+    told = capsys.readouterr().out
+    (row,) = (line.split() for line in told.splitlines() if " ignored " in line)
+    assert row[:2] == ["–", "ignored"]
+    assert "255" not in told
 
 
 def test_a_configuration_names_layout_root_and_fields(

@@ -58,7 +58,8 @@ def test_a_check_tells_what_leaves_no_sample(root):
 def test_names_that_do_not_match_are_shown(root):
     for file in sorted((root / "thermal").glob("*")):
         file.rename(file.with_name(f"heat_{file.name}"))
-    with pytest.raises(DataError, match=r"rgb such as '\d\d', thermal such as 'heat_\d\d'"):
+    found = r"rgb such as '\d\d', thermal such as 'heat_\d\d'"
+    with pytest.raises(DataError, match=found + r".*the part that they share: '\{id\}_\*\.png'"):
         AlignedFolder(root, "train")
 
 

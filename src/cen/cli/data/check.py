@@ -115,10 +115,13 @@ def _histogram(report: Report, name: str) -> RenderableType:
     shown = present if len(values) > _LONG else values
     rows = []
     for value in shown:
-        named = 0 <= value < len(names)
-        what = names[value] if named else "ignored" if value == report.ignore_index else "NO CLASS"
+        number, what = str(value), "NO CLASS"
+        if 0 <= value < len(names):
+            what = names[value]
+        elif value == report.ignore_index:
+            number, what = "–", "ignored"  # files may have other numbers for it, and several
         shares = [f"{100 * c[value] / max(1, c.total()):.2f}" for c in counts.values()]
-        rows.append((str(value), what, *shares))
+        rows.append((number, what, *shares))
     if hidden := len(values) - len(shown):
         rows.append(("...", f"{hidden} classes without a pixel", *("" for _ in counts)))
     return printing.table((name, "class", *(f"{split} %" for split in counts)), rows)

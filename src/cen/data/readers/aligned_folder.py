@@ -205,7 +205,9 @@ class AlignedFolder(AlignedDataset):
             )
             return (
                 f"no sample has all files; names ({{id}}) found: {examples}; the same sample must "
-                "have the same name in every pattern"
+                "have the same name in every pattern; where a part of a name, such as a time "
+                "stamp, is another one for every sensor, put {id} for the part that they share: "
+                "'{id}_*.png'"
             )
         # As in a split without labels.
         learnt = all(field in self.targets for field in fields)

@@ -8,25 +8,22 @@ import re
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
 from rich.cells import cell_len
 from rich.console import Console
+from tests.studies.made_runs import SCORES, filled, known_study
 
 from cen.cli import sources
 from cen.cli import study as study_command
-from cen.errors import DataError
 from cen.studies.calling import Call
 from cen.studies.figures import budget_curves, learning_curves, sweep_curves
-from cen.studies.grid import Choice, Run, expand
+from cen.studies.grid import Choice
 from cen.studies.intervals import Summary, paired_difference
 from cen.studies.progress import Board
 from cen.studies.results import Record, collect, csv_text
-from cen.studies.run_store import Store
 from cen.studies.scheduler import Outcome
-from cen.studies.spec import Comparison, DataVariant, Published, RowSpec, Study, Sweep
+from cen.studies.spec import Published, Study
 from cen.studies.study_files import write_outputs
 from cen.studies.study_tables import (
     all_tables,
@@ -36,78 +33,16 @@ from cen.studies.study_tables import (
     verdict,
 )
 
-# mIoU of the ensemble by row, budget and seed.
-SCORES = {
-    ("cen", 1.0): (0.50, 0.60, 0.70),
-    ("cen", 2.0): (0.80, 0.82, 0.84),
-    ("rgb", 1.0): (0.45, 0.54, 0.66),
-    ("theta=0.01", 1.0): (0.30,),
-    ("theta=0.5", 1.0): (0.20,),
-}
-
 
 @pytest.fixture
 def study() -> Study:
-    return Study(
-        title="Known",
-        config="rooms-small",
-        data={"parts": DataVariant(label="Parts")},
-        rows={
-            "cen": RowSpec(label="CEN", budgets=[1.0, 2.0]),
-            "rgb": RowSpec(label="RGB | alone", set={"model.inputs": {"rgb": 3}}),
-        },
-        sweeps={"theta": Sweep("model.threshold", [0.01, 0.5], label="θ", seeds=1)},
-        columns=["ensemble", "depth", "depth:ensemble", "exchange_rate"],
-        compare=[Comparison("cen", ["rgb", "theta"])],
-        published=[Published("Someone", "elsewhere", {"mIoU": 51.1}, "A paper")],
-    )
+    return known_study()
 
 
 @pytest.fixture
 def records(study: Study, tmp_path: Path) -> list[Record]:
     store, runs = filled(study, tmp_path)
     return collect(store, runs)
-
-
-def filled(study: Study, tmp_path: Path, choice: Choice | None = None) -> tuple[Store, list[Run]]:
-    root = tmp_path / "data"
-    root.mkdir()
-    (root / "dataset.yaml").write_text("name: known\n")
-    runs = expand(study, choice or Choice(), {"parts": root}, sources.load_config)
-    store = Store(tmp_path / "out", {})
-    for run in runs:
-        write_run(store.folder(run), run, SCORES[run.row.name, run.budget][run.seed])
-    return store, runs
-
-
-def write_run(folder: Path, run: Run, score: float) -> None:
-    """The files of a finished and evaluated run."""
-    folder.mkdir(parents=True)
-    run.config.save(folder / "config.yaml")
-    inputs = list(run.config.model.inputs)
-    streams = {name: {"mean_iou": score - 0.1} for name in inputs}
-    full = {
-        "ensemble": {"mean_iou": score},
-        "streams": streams,
-        "alpha": dict.fromkeys(inputs, 0.5),
-    }
-    scores = {"+".join(inputs): {"segmentation": full}}
-    if len(inputs) > 1:
-        scores["depth"] = {"segmentation": {"ensemble": {"mean_iou": 0.25}, "streams": {}}}
-    half = run.config.train.max_steps // 2
-    files: dict[str, Any] = {
-        "run.json": {"status": "finished", "started": "2026-01-01T00:00:00+00:00", "git": "abc"},
-        "evaluation.json": {
-            "split": "test", "scales": [1.0], "flip": False, "samples": 3, "scores": scores
-        },
-        "exchange.json": [{"step": half, "rate": 0.125, "layers": []}],
-        "study.json": {"seconds": {"train": 30.0, "evaluate": 6.0}, "threads": 2},
-    }  # fmt: skip
-    for name, content in files.items():
-        (folder / name).write_text(json.dumps(content))
-    name = "val/segmentation/ensemble/mean_iou"
-    lines = [f"step,{name}", f"{half},{score / 2}", f"{2 * half},{score}"]
-    (folder / "metrics.csv").write_text("\n".join(lines) + "\n")
 
 
 def test_a_terminal_of_80_columns_shows_every_figure(
@@ -303,75 +238,6 @@ def test_an_empty_study_has_outputs_too(study: Study, tmp_path: Path) -> None:
     files = write_outputs(tmp_path, study, [], 4, [])
     assert "No run is finished yet" in files["page"].read_text("utf-8")
     assert "0 of 4" in files["tables"].read_text("utf-8")
-
-
-def test_states_follow_from_the_folder(study: Study, tmp_path: Path) -> None:
-    store, runs = filled(study, tmp_path)
-    run = runs[0]
-    folder = store.folder(run)
-    assert store.state(run) == "done"
-    assert store.command(run) is None
-    assert store.step(run) == 150
-    assert Store(store.root, {"flip": True}).state(run) == "trained"
-    flipped = Store(store.root, {"flip": True, "scales": [0.75, 1.0]}).command(run)
-    assert flipped is not None
-    assert flipped[-4:] == ["--scales", "0.75", "1", "--flip"]
-    evaluation = json.loads((folder / "evaluation.json").read_text())
-    (folder / "evaluation.json").write_text(json.dumps({**evaluation, "split": "validation"}))
-    assert store.state(run) == "trained"  # someone looked at the validation split by hand
-    (folder / "run.json").write_text('{"status": "interrupted"}')
-    assert store.state(run) == "started"
-    resume = store.command(run)
-    assert resume is not None
-    assert resume[:3] == ["train", "--resume", str(folder)]
-    assert resume[3:] == [f"--data.root={run.overrides['data.root']}"]
-    whole = (folder / "run.json").read_text()
-    (folder / "run.json").write_text("{")
-    with pytest.raises(DataError, match=r"run\.json, line 1: is not valid JSON"):
-        store.state(run)
-    (folder / "run.json").write_text(whole)
-    with (folder / "metrics.csv").open("a") as handle:
-        handle.write("7")  # a line cut short by a kill
-    assert store.step(run) == 150
-    (folder / "config.yaml").unlink()
-    assert store.state(run) == "new"
-    assert store.step(runs[1]) == 150
-
-
-@pytest.mark.parametrize(
-    "other", [{"data": "0123456789ab"}, {"generator_mode": "instance"}, {"protocol": "released"}]
-)
-def test_an_evaluation_of_another_kind_is_none_of_the_study(
-    study: Study, tmp_path: Path, other: dict[str, str]
-) -> None:
-    """On other data, or of other pictures: somebody has called cen evaluate since."""
-    store, runs = filled(study, tmp_path)
-    run = runs[0]
-    file = store.folder(run) / "evaluation.json"
-    evaluation = json.loads(file.read_text())
-    asked = {"data": run.data_digest, "generator_mode": "eval", "protocol": "clean"}
-    file.write_text(json.dumps(evaluation | asked))
-    assert store.state(run) == "done"
-    file.write_text(json.dumps(evaluation | asked | other))
-    assert store.state(run) == "trained"
-    assert run not in [record.run for record in collect(store, runs)]
-
-
-def test_scales_are_told_in_all_their_digits(study: Study, tmp_path: Path) -> None:
-    store, runs = filled(study, tmp_path)
-    scales = [1.0, 1 / 3, 0.75]
-    words = Store(store.root, {"scales": scales}).command(runs[0])
-    assert words is not None
-    assert [float(word) for word in words[words.index("--scales") + 1 :]] == scales
-
-
-def test_a_changed_key_is_found(study: Study, tmp_path: Path) -> None:
-    store, runs = filled(study, tmp_path)
-    file = store.folder(runs[0]) / "config.yaml"
-    values = yaml.safe_load(file.read_text())
-    values["train"]["sparsity"] = 0.7
-    file.write_text(yaml.safe_dump(values))
-    assert runs[0].hash not in {record.run.hash for record in collect(store, runs)}
 
 
 def test_board_counts_and_estimates(study: Study, tmp_path: Path) -> None:

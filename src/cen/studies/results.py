@@ -148,7 +148,8 @@ def note_figures(folder: Path, root: str | Path) -> None:
     if not _counted(folder, facts.get("costs")):
         noted |= {"costs": _costs(folder, root)}
     if noted:
-        write_json(folder / "study.json", {**facts, **noted})
+        # Counting takes seconds, in which another study may have noted times.
+        write_json(folder / "study.json", {**read_json(folder / "study.json"), **noted})
 
 
 def _counted(folder: Path, costs: Mapping[str, Any] | None) -> bool:

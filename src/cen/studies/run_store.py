@@ -15,11 +15,12 @@ from filelock import FileLock, Timeout
 from cen.config import MOVABLE
 from cen.documents import read_yaml
 from cen.errors import CenError, ConfigError
-from cen.files import contained, is_locked, write_text
-from cen.runfiles import read_run_file
+from cen.files import NETWORKS, contained, is_locked, write_text
+from cen.runfiles import outdated, read_run_file
 from cen.studies.grid import Run
 from cen.studies.identity import differences
 from cen.studies.spec import exact
+from cen.weightfiles import read_header
 
 State = Literal["new", "started", "trained", "done"]
 
@@ -63,7 +64,10 @@ class Store:
             "protocol": "clean",
         }
         settings |= {key: value for key, value in noted.items() if key in evaluation}
-        return all(evaluation.get(key) == value for key, value in settings.items())
+        if any(evaluation.get(key) != value for key, value in settings.items()):
+            return False
+        # Weights may be gone; where they are there, somebody may have scored earlier ones.
+        return not outdated(evaluation, _metadata(self.folder(run)))
 
     def command(self, run: Run) -> list[str] | None:
         """The words after ``cen`` that bring the run further; None where it is done."""
@@ -134,6 +138,13 @@ class Store:
             return self.state(run) != "done"
         except CenError:
             return True
+
+
+def _metadata(folder: Path) -> Mapping[str, Any]:
+    """What was saved with the network that a run is scored by; nothing where it is gone."""
+    file = next((folder / name for name in NETWORKS if (folder / name).is_file()), None)
+    header = None if file is None else read_header(file)
+    return {} if header is None else header["metadata"]
 
 
 def _check_same(run: Run, folder: Path) -> None:

@@ -1,0 +1,124 @@
+"""What the folder of a run says of it, and which evaluations count."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+from tests.studies.made_runs import filled, known_study
+
+from cen.errors import DataError
+from cen.models import build, save
+from cen.studies import results
+from cen.studies.results import collect, note_figures
+from cen.studies.run_store import Store
+from cen.studies.spec import Study
+
+
+@pytest.fixture
+def study() -> Study:
+    return known_study()
+
+
+def test_states_follow_from_the_folder(study: Study, tmp_path: Path) -> None:
+    store, runs = filled(study, tmp_path)
+    run = runs[0]
+    folder = store.folder(run)
+    assert store.state(run) == "done"
+    assert store.command(run) is None
+    assert store.step(run) == 150
+    assert Store(store.root, {"flip": True}).state(run) == "trained"
+    flipped = Store(store.root, {"flip": True, "scales": [0.75, 1.0]}).command(run)
+    assert flipped is not None
+    assert flipped[-4:] == ["--scales", "0.75", "1", "--flip"]
+    evaluation = json.loads((folder / "evaluation.json").read_text())
+    (folder / "evaluation.json").write_text(json.dumps({**evaluation, "split": "validation"}))
+    assert store.state(run) == "trained"  # someone looked at the validation split by hand
+    (folder / "run.json").write_text('{"status": "interrupted"}')
+    assert store.state(run) == "started"
+    resume = store.command(run)
+    assert resume is not None
+    assert resume[:3] == ["train", "--resume", str(folder)]
+    assert resume[3:] == [f"--data.root={run.overrides['data.root']}"]
+    whole = (folder / "run.json").read_text()
+    (folder / "run.json").write_text("{")
+    with pytest.raises(DataError, match=r"run\.json, line 1: is not valid JSON"):
+        store.state(run)
+    (folder / "run.json").write_text(whole)
+    with (folder / "metrics.csv").open("a") as handle:
+        handle.write("7")  # a line cut short by a kill
+    assert store.step(run) == 150
+    (folder / "config.yaml").unlink()
+    assert store.state(run) == "new"
+    assert store.step(runs[1]) == 150
+
+
+@pytest.mark.parametrize(
+    "other", [{"data": "0123456789ab"}, {"generator_mode": "instance"}, {"protocol": "released"}]
+)
+def test_an_evaluation_of_another_kind_is_none_of_the_study(
+    study: Study, tmp_path: Path, other: dict[str, str]
+) -> None:
+    """On other data, or of other pictures: somebody has called cen evaluate since."""
+    store, runs = filled(study, tmp_path)
+    run = runs[0]
+    file = store.folder(run) / "evaluation.json"
+    evaluation = json.loads(file.read_text())
+    asked = {"data": run.data_digest, "generator_mode": "eval", "protocol": "clean"}
+    file.write_text(json.dumps(evaluation | asked))
+    assert store.state(run) == "done"
+    file.write_text(json.dumps(evaluation | asked | other))
+    assert store.state(run) == "trained"
+    assert run not in [record.run for record in collect(store, runs)]
+
+
+def test_an_evaluation_of_an_earlier_network_is_none_of_the_study(
+    study: Study, tmp_path: Path
+) -> None:
+    """Made by cen evaluate while the run was training, say."""
+    store, runs = filled(study, tmp_path)
+    folder = store.folder(runs[0])
+    evaluation = json.loads((folder / "evaluation.json").read_text())
+    net = build("fpn", encoder="resnet18", inputs={"rgb": 3}, outputs={"a": 2}, width=4)
+    save(net, folder / "best.safetensors", metadata={"step": 120})
+    for step, state in ((120, "done"), (60, "trained")):
+        (folder / "evaluation.json").write_text(json.dumps(evaluation | {"step": step}))
+        assert store.state(runs[0]) == state
+    (folder / "best.safetensors").unlink()
+    assert store.state(runs[0]) == "done"
+
+
+def test_times_that_are_noted_while_costs_are_counted_stay(
+    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, runs = filled(study, tmp_path)
+    folder = store.folder(runs[0])
+    (folder / "study.json").write_text("{}")
+
+    def count(folder: Path, root: str | Path) -> dict[str, int]:
+        store.note(runs[0], "evaluate", 7.0, 2)  # another study that works in the folder
+        return {"macs": 1}
+
+    monkeypatch.setattr(results, "_costs", count)
+    note_figures(folder, tmp_path)
+    facts = json.loads((folder / "study.json").read_text())
+    assert (facts["costs"], facts["seconds"]["evaluate"]) == ({"macs": 1}, 7.0)
+
+
+def test_scales_are_told_in_all_their_digits(study: Study, tmp_path: Path) -> None:
+    store, runs = filled(study, tmp_path)
+    scales = [1.0, 1 / 3, 0.75]
+    words = Store(store.root, {"scales": scales}).command(runs[0])
+    assert words is not None
+    assert [float(word) for word in words[words.index("--scales") + 1 :]] == scales
+
+
+def test_a_changed_key_is_found(study: Study, tmp_path: Path) -> None:
+    store, runs = filled(study, tmp_path)
+    file = store.folder(runs[0]) / "config.yaml"
+    values = yaml.safe_load(file.read_text())
+    values["train"]["sparsity"] = 0.7
+    file.write_text(yaml.safe_dump(values))
+    assert runs[0].hash not in {record.run.hash for record in collect(store, runs)}

@@ -93,6 +93,18 @@ def test_a_budget_that_is_named_twice_is_one(root: Path) -> None:
     ]  # fmt: skip
 
 
+def test_a_sweep_may_be_over_whole_numbers(root: Path) -> None:
+    sweeps = {
+        "batch": Sweep("train.batch_size", [2.0, 4.0]),
+        "rate": Sweep("train.momentum", [0.0, 0.5]),
+    }
+    runs = runs_of(study_of(rows={}, sweeps=sweeps, seeds=1), root)
+    assert [(r.config.train.batch_size, r.config.train.momentum) for r in runs] == [
+        (2, 0.9), (4, 0.9), (runs[2].config.train.batch_size, 0.0),
+        (runs[2].config.train.batch_size, 0.5),
+    ]  # fmt: skip
+
+
 def test_the_command_line_chooses_and_overrides(root: Path) -> None:
     choice = Choice({"train.steps": "40", "train.batch_size": "2"}, ["cen"], [0.5], seeds=3)
     runs = runs_of(study_of(budgets=[1.0, 4.0]), root, choice)

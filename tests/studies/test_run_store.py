@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml
 from tests.studies.made_runs import filled, known_study
 
-from cen.errors import DataError
+from cen.cli import sources
+from cen.errors import ConfigError, DataError
 from cen.models import build, save
 from cen.studies import results
+from cen.studies.grid import Choice, expand
 from cen.studies.results import collect, note_figures
 from cen.studies.run_store import Store
-from cen.studies.spec import Study
+from cen.studies.spec import RowSpec, Study
 
 
 @pytest.fixture
@@ -113,6 +116,18 @@ def test_scales_are_told_in_all_their_digits(study: Study, tmp_path: Path) -> No
     words = Store(store.root, {"scales": scales}).command(runs[0])
     assert words is not None
     assert [float(word) for word in words[words.index("--scales") + 1 :]] == scales
+
+
+def test_inputs_in_another_order_are_another_run(study: Study, tmp_path: Path) -> None:
+    """By which exchanging channels are dealt out; the hash is the same."""
+    study.rows["turned"] = RowSpec(set={"model.inputs": {"depth": 1, "rgb": 3}})
+    store, runs = filled(replace(study, rows={"cen": study.rows["cen"]}, sweeps={}), tmp_path)
+    turned = replace(study, rows={"turned": study.rows["turned"]}, sweeps={})
+    other = expand(turned, Choice(), {"parts": tmp_path / "data"}, sources.load_config)[0]
+    assert other.hash == runs[0].hash
+    with pytest.raises(ConfigError, match=r"model\.inputs = .*another order makes another network"):
+        store.state(other)
+    assert store.state(runs[0]) == "done"
 
 
 def test_a_changed_key_is_found(study: Study, tmp_path: Path) -> None:

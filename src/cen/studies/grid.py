@@ -105,7 +105,9 @@ def rows_of(study: Study) -> list[Row]:
     for name, sweep in study.sweeps.items():
         start = _inherited(study, study.rows[sweep.like]) if sweep.like else {}
         for value in sweep.values:
-            label, keys = f"{sweep.label or sweep.key} = {value:g}", {sweep.key: value}
+            label = f"{sweep.label or sweep.key} = {value:g}"
+            # Keys of whole numbers take no 4.0.
+            keys = {sweep.key: int(value) if value.is_integer() else value}
             where = (sweep.data, sweep.budgets, sweep.seeds, 1.0)
             rows.append(
                 Row(sweep_row(name, value), label, _later(start, keys), *where, (name, value))

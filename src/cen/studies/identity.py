@@ -24,6 +24,9 @@ _FORMER = {
     "model.dropout": 0.5,
     "train.exchange_rate_by": 0.75,
 }
+# Exchanging channels are dealt out in the order of these, and the first output is compared. Hashes
+# do not tell it, as they did not at first.
+_ORDERED = ("model.inputs", "model.outputs")
 # Of every network: null means still what the default was.
 _FORMER_OF_DATA = {"data.ignore_index": 255}
 # Keys that entries of a mapping did not have when runs were first hashed: null does not count,
@@ -59,6 +62,8 @@ def differences(config: Config, kept: Mapping[str, Any]) -> dict[str, tuple[Any,
     read = {"model.weights": config.model.weights, "train.start": config.train.start}
     apart = {*MOVABLE, *(key for key, place in read.items() if _digest_of(place))}
     keys = [key for key in ours if key not in apart and ours[key] != theirs[key]]
+    same = [key for key in _ORDERED if ours[key] == theirs[key]]
+    keys += [key for key in same if list(ours[key]) != list(theirs[key])]
     return {key: (ours[key], theirs[key]) for key in keys}
 
 

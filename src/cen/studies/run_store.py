@@ -153,9 +153,14 @@ def _check_same(run: Run, folder: Path) -> None:
     if not isinstance(kept, dict):
         raise ConfigError(f"{folder / 'config.yaml'}: holds no keys; delete the folder")
     for key, (ours, theirs) in differences(run.config, kept).items():
+        way = (
+            "another order makes another network under the same name; take the order of that run"
+            if ours == theirs
+            else "a default of the program has changed since. Delete the folder to make the run "
+            "anew"
+        )
         raise ConfigError(
-            f"{folder}: was made with {key} = {theirs}, the study asks for {ours}: a default of "
-            f"the program has changed since. Delete the folder to make the run anew"
+            f"{folder}: was made with {key} = {theirs}, the study asks for {ours}: {way}"
         )
 
 

@@ -18,6 +18,7 @@ from cen.bench.model_steps import (
 )
 from cen.cli.sources import load_config, shipped
 from cen.errors import ConfigError
+from cen.exchange import exchange_layers
 from cen.models.costs import costs
 
 
@@ -124,6 +125,22 @@ def test_multiply_adds_are_those_that_costs_counts(monkeypatch) -> None:
         training = multiply_adds(make_step(case, "training", form))
         assert 2.5 * 3 * known < training - resizing <= 3 * 3 * known
     assert multiply_adds(matmul_step("cpu")) == model_steps.MATMUL**3
+
+
+def test_what_three_streams_exchange_is_no_product_that_counts() -> None:
+    """Of the packed form; the list form makes the mean in another way."""
+    case = Case(tiny(**FEW_LAYERS), 3, 2, (64, 96), 0.5)
+    net = case.network()
+    names, known = exchange_layers(net), 2 * costs(net, (64, 96)).multiply_adds
+    steps = {form: make_step(case, "evaluation", form) for form in ("list", "packed")}
+    assert {form: multiply_adds(step, names) for form, step in steps.items()} == dict.fromkeys(
+        steps, known
+    )
+    assert multiply_adds(steps["packed"]) > known
+    training = {
+        form: multiply_adds(make_step(case, "training", form), names) for form in ("list", "packed")
+    }
+    assert training["packed"] == pytest.approx(training["list"], rel=1e-3)
 
 
 @pytest.mark.parametrize("name", shipped())

@@ -29,7 +29,7 @@ from cen.bench.timing import (
     take_turns,
 )
 from cen.config import Config
-from cen.exchange import exchange_rate
+from cen.exchange import exchange_layers, exchange_rate
 
 Progress = Callable[[str], None] | None
 _PEAK = "matmul"
@@ -180,7 +180,8 @@ def _measure(
     device = torch.device(case.device)
     forms = forms_of(mode, compiled)
     steps: dict[str, Step] = {form: make_step(case, mode, form) for form in forms}
-    counted = {form: multiply_adds(step) for form, step in steps.items() if not _compiles(form)}
+    names = exchange_layers(case.network())
+    counted = {f: multiply_adds(step, names) for f, step in steps.items() if not _compiles(f)}
     first = {form: _wall(steps[form]) for form in forms if _compiles(form)}
     steps[_PEAK] = matmul_step(case.device)
     times = take_turns(steps, rounds, stopwatch(device), progress, warm_up=1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from itertools import count
 from typing import Any, Literal
@@ -144,11 +144,20 @@ def make_step(case: Case, mode: Mode, form: Form) -> Step:
     return train
 
 
-def multiply_adds(step: Step) -> int:
-    """Multiply-adds of the convolutions and matrix products in one call, counted while it runs."""
+def multiply_adds(step: Step, exchanging: Collection[str] = ()) -> int:
+    """Multiply-adds of the convolutions and matrix products in one call, counted while it runs.
+
+    Args:
+        step: What is called.
+        exchanging: Names of norms that exchange: the mean of several streams, a product in the
+            packed form alone, does not count, as in `cen.models.costs`.
+    """
     with FlopCounterMode(display=False) as counter:
         step()
-    return int(counter.get_total_flops()) // 2
+    counts = counter.get_flop_counts()
+    # Names begin with that of the module that was called.
+    norms = [counts[name] for name in counts if name.partition(".")[2] in exchanging]
+    return (int(counter.get_total_flops()) - sum(sum(norm.values()) for norm in norms)) // 2
 
 
 def matmul_step(device: str) -> Step:

@@ -206,13 +206,14 @@ class ConvertedNetwork(ChannelExchangeNetwork):
             )
         return value
 
-    def take_over(self, old: ChannelExchangeNetwork) -> None:
+    def take_over(self, old: ChannelExchangeNetwork) -> list[str]:
         """The ensemble's scalars; the weights are there, since the module is a copy."""
         for name, alpha in self.alpha.items():
             if name in old.alpha:
                 scalars = dict(zip(old.inputs, old.alpha[name], strict=True))
                 mean = old.alpha[name].mean()
                 alpha.copy_(torch.stack([scalars.get(source, mean) for source in self.inputs]))
+        return []
 
     def _restreamed(
         self, *, inputs: Mapping[str, int], outputs: Mapping[str, Any], **config: Any

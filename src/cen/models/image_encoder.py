@@ -165,6 +165,13 @@ class ImageEncoder(nn.Module):
             take_over_inner_stem(self.net.get_submodule(first), old.net.get_submodule(first))
 
 
+def stems_in(encoder: nn.Module) -> tuple[str, ...]:
+    """How the names of the weights of an encoder's first convolutions begin, in a network."""
+    if isinstance(encoder, ImageEncoder):
+        return tuple(f"encoder.net.{first}." for first in encoder.firsts)
+    return ("encoder.conv1.",)
+
+
 def tried(net: nn.Module, name: str) -> Trial:
     """What an encoder is, shown by passes of a copy without values.
 

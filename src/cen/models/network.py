@@ -14,7 +14,7 @@ from cen import notebook
 from cen.errors import ConfigError, ShapeError, described
 from cen.exchange import Streams, adapt_channels
 from cen.exchange.functional import whole
-from cen.models.image_encoder import ImageEncoder
+from cen.models.image_encoder import ImageEncoder, stems_in
 from cen.models.input_checks import SMALLEST, Padding, check_inputs, in_precision_of, same_size
 from cen.models.network_in_html import described_in_html
 from cen.models.shareable_network import ShareableNetwork
@@ -261,10 +261,10 @@ class ChannelExchangeNetwork(ShareableNetwork):
         }
         return new.train(self.training)
 
-    def take_over(self, old: ChannelExchangeNetwork) -> None:
-        """Copies every weight of another network of the same options that fits; see `finetune`."""
-        transfer(old.encoder, self.encoder)
-        transfer(old.decoder, self.decoder)
+    def take_over(self, old: ChannelExchangeNetwork) -> list[str]:
+        """Copies every weight of another network that fits, see `finetune`; names the others."""
+        left = transfer(old.encoder, self.encoder, "encoder.")
+        left += transfer(old.decoder, self.decoder, "decoder.")
         if isinstance(self.encoder, ImageEncoder):
             self.encoder.take_over(cast(ImageEncoder, old.encoder))
         else:
@@ -274,12 +274,13 @@ class ChannelExchangeNetwork(ShareableNetwork):
             if before is None or (before.kind, before.channels) != (task.kind, task.channels):
                 continue
             transfer(old.heads[name], self.heads[name])
-            if name in self.alpha:
+            if name in self.alpha and name in old.alpha:
                 # A new stream gets the mean of the others' scalars.
                 scalars = dict(zip(old.sources(name), old.alpha[name], strict=True))
                 mean = old.alpha[name].mean()
                 every = [scalars.get(source, mean) for source in self.sources(name)]
                 self.alpha[name].copy_(torch.stack(every))
+        return [name for name in left if not name.startswith(stems_in(self.encoder))]
 
     def _take_over_stems(self, old: ChannelExchangeNetwork) -> None:
         """Each private stem starts from the old one of its name, else from the shared one."""

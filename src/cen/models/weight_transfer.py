@@ -17,33 +17,56 @@ from cen.exchange import (
     StreamStem,
 )
 from cen.exchange.conversion import replace_layers
+from cen.exchange.plain_norms import MAPS
 from cen.exchange.private_stems import stems_of
 from cen.stream import Stream, input_of
 
 
-def transfer(old: nn.Module, new: nn.Module) -> None:
+def transfer(old: nn.Module, new: nn.Module, prefix: str = "") -> list[str]:
     """Copy every tensor of ``old`` that has a counterpart of its shape in ``new``.
 
     Both have the same layers, but for the streams. The tensors of a stream layer have one row per
-    stream, and rows are matched by the streams' names.
+    stream, and rows are matched by the streams' names; all start from a norm that the streams of
+    ``old`` share.
+
+    Returns:
+        Names of the weights and statistics of ``new`` that stay as they were, behind ``prefix``.
     """
     layers: dict[str, Any] = dict(old.named_modules())
+    left = []
     for name, layer in new.named_modules():
-        if name not in layers or type(layers[name]) is not type(layer):
+        taken = _copied(layers[name], layer) if name in layers else set()
+        learned = dict(layer.named_parameters(recurse=False)).keys() | _STATISTICS
+        kept = [key for key in _own_tensors(layer) if key in learned and key not in taken]
+        left += [f"{prefix}{name}.{key}" if name else f"{prefix}{key}" for key in kept]
+    return left
+
+
+_STATISTICS = {"running_mean", "running_var"}
+
+
+def _copied(old: Any, new: nn.Module) -> set[str]:
+    """Copies the tensors of one layer, without those inside it; the names of what was copied."""
+    streams: Any = getattr(new, "streams", None)
+    is_shared = isinstance(new, StreamNorm) and isinstance(old, (*MAPS, nn.LayerNorm))
+    if type(old) is not type(new) and not is_shared:
+        return set()
+    source = _own_tensors(old)
+    copied = set()
+    for key, target in _own_tensors(new).items():
+        if key not in source:
             continue
-        source = _own_tensors(layers[name])
-        streams: Any = getattr(layer, "streams", None)
-        for key, target in _own_tensors(layer).items():
-            if key not in source:
-                continue
-            value = source[key]
-            if isinstance(streams, Streams):
-                if key == "chosen" and layers[name].streams.names != streams.names:
-                    continue  # other streams have other parts, of which the new layer has drawn
-                rows = _rows(layers[name].streams.names, streams.names)
-                value = value[rows]
-            if value.shape == target.shape:
-                target.copy_(value)
+        value = source[key]
+        if is_shared:
+            value = value.expand(len(streams), *value.shape)
+        elif isinstance(streams, Streams):
+            if key == "chosen" and old.streams.names != streams.names:
+                continue  # other streams have other parts, of which the new layer has drawn
+            value = value[_rows(old.streams.names, streams.names)]
+        if value.shape == target.shape:
+            target.copy_(value)
+            copied.add(key)
+    return copied
 
 
 @torch.no_grad()

@@ -89,11 +89,10 @@ class FusedNetwork(ChannelExchangeNetwork):
         prediction = self.outputs[name].rules.constrain(prediction)
         return Output({}, prediction, prediction.new_zeros(0))
 
-    def take_over(self, old: ChannelExchangeNetwork) -> None:
+    def take_over(self, old: ChannelExchangeNetwork) -> list[str]:
         """As in the base class, and the fusion's weights."""
-        super().take_over(old)
-        if isinstance(old, FusedNetwork):
-            transfer(old.fusion, self.fusion)
+        before = old.fusion if isinstance(old, FusedNetwork) else nn.Module()
+        return [*super().take_over(old), *transfer(before, self.fusion, "fusion.")]
 
     def _first(
         self, inputs: Mapping[str, Tensor], present: Sequence[str], rows: Sequence[int]

@@ -12,7 +12,6 @@ from cen.data import Modality
 from cen.data.readers.opening import DatasetRecipe
 from cen.data.tools.statistics import (
     ClassCounts,
-    DepthRange,
     Moments,
     as_yaml,
     measure,
@@ -39,22 +38,6 @@ def test_missing_pixels_count_for_nothing():
     planes = np.array([[[1.0, 3.0, 99.0]]])
     moments = Moments.of(planes, np.array([[True, True, False]]))
     assert (moments.mean, moments.std, moments.count) == ([2.0], [1.0], 2)
-
-
-def test_depth_range():
-    rng = np.random.default_rng(0)
-    depth = rng.uniform(0.5, 8.0, (100, 100)).astype(np.float32)
-    depth[0] = np.nan
-    total = DepthRange()
-    for half in (depth[:50], depth[50:]):
-        total.add(DepthRange.of(half))
-    found = total.to_dict()
-    assert found["holes"] == pytest.approx(0.01)
-    assert found["low"] == np.nanmin(depth)
-    assert found["high"] == np.nanmax(depth)
-    for percent, name in ((1, "percent_1"), (50, "median"), (99, "percent_99")):
-        assert found[name] == pytest.approx(np.nanpercentile(depth, percent), rel=0.01)
-    assert np.isnan(DepthRange.of(np.full((2, 2), np.nan)).percentile(50))
 
 
 def test_class_weights_are_median_frequency_and_finite():

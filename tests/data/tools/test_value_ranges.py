@@ -62,6 +62,56 @@ def test_the_range_is_that_of_all_pictures():
         assert told[key] == pytest.approx(np.percentile(values, percent), abs=0.25)
 
 
+def test_percentiles_are_of_pixels_however_far_the_ends_of_pictures_are_out():
+    """Noise: of 24 pictures of 6,144 pixels the ends lie 3.6 deviations out, 1 % of pixels 2.33."""
+    values = np.random.default_rng(0).normal(20, 5, (24, 64, 96)).astype(np.float32)
+    told = total(*values).to_dict()
+    for key, percent in (("percent_1", 1), ("median", 50), ("percent_99", 99)):
+        assert told[key] == pytest.approx(np.percentile(values, percent), abs=0.1)
+    rare = values.copy()
+    rare[:, 0, :8] = 60  # 0.13 % of the pixels
+    assert total(*rare).to_dict()["percent_99"] == pytest.approx(np.percentile(rare, 99), abs=0.1)
+
+
+def test_a_picture_counts_by_its_pixels():
+    """Of one of two pictures all but one pixel is missing."""
+    some, few = field(0), field(1) + 100
+    few.flat[1:] = np.nan
+    told = total(some, few).to_dict()
+    every = np.concatenate([some.ravel(), few[np.isfinite(few)]])
+    assert told["median"] == pytest.approx(np.percentile(every, 50), abs=0.1)
+    assert told["percent_99"] == pytest.approx(np.percentile(every, 99), abs=0.1)
+    assert told["percent_1"] == pytest.approx(np.percentile(every, 1), abs=0.1)
+
+
+@pytest.mark.parametrize("scale", [1.0, 1000.0])
+def test_depth_has_one_median_wherever_it_is_told(tmp_path, scale):
+    """That of all pixels, in a wrong unit as well, of pictures that differ."""
+    rng = np.random.default_rng(0)
+    depth = [scale * rng.gamma(2, level, (16, 24)) + 0.2 for level in (0.3, 0.5, 3.0)]
+    told = total(*depth).to_dict()["median"]
+    assert told == pytest.approx(np.median(depth), rel=0.02)
+    (tmp_path / "depth").mkdir()
+    (tmp_path / "rgb").mkdir()
+    for number, picture in enumerate([*depth, *depth[:2]]):
+        np.save(tmp_path / f"depth/{number}.npy", picture.astype(np.float32))
+        colour = rng.integers(0, 255, (16, 24, 3), np.uint8)
+        write_png(tmp_path / f"rgb/{number}.png", colour)
+    (tmp_path / "dataset.yaml").write_text(
+        "modalities:\n  rgb: {pattern: 'rgb/{id}.png'}\n"
+        "  depth: {pattern: 'depth/{id}.npy', kind: depth, unit: 1}\n"
+        "splits: {train: train.txt, validation: some.txt, test: test.txt}\n"
+    )
+    (tmp_path / "train.txt").write_text("0\n1\n2\n")
+    (tmp_path / "some.txt").write_text("3\n")
+    (tmp_path / "test.txt").write_text("4\n")
+    recipe = DatasetRecipe("folder", str(tmp_path))
+    checked = check_data(recipe, ["train"]).to_dict()["splits"]["train"]
+    measured = measure(recipe.open("train")).to_dict()["depth"]["depth"]
+    for summary in (checked["depth"]["depth"], checked["ranges"]["depth"], measured):
+        assert summary["median"] == pytest.approx(told, rel=1e-6)
+
+
 @pytest.mark.parametrize(
     ("kind", "value", "missing"),
     [

@@ -64,25 +64,18 @@ class DepthFacts(Addable):
     """Depth of many samples, in metres.
 
     Attributes:
-        low, high: least and greatest depth.
-        pixels, holes: their numbers.
+        values: of all pixels.
         medians: of every sample that has any depth.
     """
 
-    low: float = field(default=float("inf"), metadata={"add": min})
-    high: float = field(default=float("-inf"), metadata={"add": max})
-    pixels: int = 0
-    holes: int = 0
+    values: ValueRange
     medians: list[float] = field(default_factory=list)
 
     def to_dict(self) -> dict[str, float]:
-        """Range, median and share of holes; NaN where there is no depth."""
-        some = bool(self.medians)
-        return {
-            "low": self.low if some else float("nan"),
-            "median": float(np.median(self.medians)) if some else float("nan"),
-            "high": self.high if some else float("nan"),
-            "holes": self.holes / max(1, self.pixels),
+        """Range, median of all pixels and share of holes; NaN where there is no depth."""
+        summary = self.values.to_dict()
+        return {key: summary[key] for key in ("low", "median", "high")} | {
+            "holes": summary["missing"]
         }
 
 
@@ -211,15 +204,15 @@ class _Sample:
 
     def _check(self, name: str, modality: Modality, value: NDArray[Any]) -> None:
         kind, facts = modality.field_kind, Facts()
-        if kind.classes:
-            self._check_labels(name, value)
-        elif kind.metres:
-            self._check_depth(name, modality, value)
-        elif text := kind.impossible(value):
-            self.found("values", (name,), f"{name}: {text}")
         floats = value.dtype.kind == "f" and not kind.bounded
         if floats:
             facts.ranges = {band: ValueRange.of(plane) for band, plane in bands_of(name, value)}
+        if kind.classes:
+            self._check_labels(name, value)
+        elif kind.metres:
+            facts.depth = {name: self._check_depth(name, modality, value, facts.ranges[name])}
+        elif text := kind.impossible(value):
+            self.found("values", (name,), f"{name}: {text}")
         if modality.coloured:
             facts.grey[name] += is_grey(value)
         if kind.uneven and _is_constant(value) and np.isfinite(value).any():
@@ -249,26 +242,26 @@ class _Sample:
         elif set(pixels) == {ignored}:
             self.found("label", (name,), f"{name}: no pixel is labelled", "note")
 
-    def _check_depth(self, name: str, modality: Modality, value: NDArray[Any]) -> None:
+    def _check_depth(
+        self, name: str, modality: Modality, value: NDArray[Any], values: ValueRange
+    ) -> DepthFacts:
         finite = value[np.isfinite(value)]
-        holes = value.size - finite.size
-        share = holes / value.size
-        depth = DepthFacts(pixels=value.size, holes=holes)
+        share = 1 - finite.size / value.size
+        depth = DepthFacts(values)
         if not finite.size:
             self.found("depth", (name,), f"{name}: nothing was measured, all pixels are missing")
         else:
-            depth.low, depth.high = float(finite.min()), float(finite.max())
             depth.medians = [float(np.median(finite))]
-            if depth.low < 0:
+            if (low := float(finite.min())) < 0:
                 negative = f"{100 * float((finite < 0).mean()):.1f} % of the pixels"
-                text = f"{name}: negative depth, {negative}, down to {depth.low:.4g} m"
+                text = f"{name}: negative depth, {negative}, down to {low:.4g} m"
                 self.found("depth", (name,), f"{text}; declare what is missing")
             elif share > _MANY_HOLES:
                 self.found("depth", (name,), f"{name}: {100 * share:.1f} % are holes", "note")
-        self.facts.add(Facts(depth={name: depth}))
         if finite.size and name in self.paths and has_8_bits(self.paths[name]):
             text = f"{name}: the file has {eight_bits(modality.unit_or_one)}"
             self.found("depth", (name,), text)
+        return depth
 
 
 def _reason(error: Exception) -> str:

@@ -19,9 +19,6 @@ from cen.errors import DataError
 
 Array = NDArray[np.float64]
 
-# Of depth, for its percentiles: steps of 0.7 % from a millimetre to a kilometre.
-_BINS = np.geomspace(1e-3, 1e3, 2001)
-
 
 @dataclass
 class Moments(Addable):
@@ -63,49 +60,6 @@ class Moments(Addable):
     def std(self) -> Array:
         """Deviation per channel."""
         return np.asarray(np.sqrt(self.deviation / max(self.count, 1.0)))
-
-
-@dataclass
-class DepthRange(Addable):
-    """Metres: least, greatest, and a histogram for what is between."""
-
-    low: float = field(default=float("inf"), metadata={"add": min})
-    high: float = field(default=float("-inf"), metadata={"add": max})
-    pixels: int = 0
-    holes: int = 0
-    counts: NDArray[np.int64] = field(default_factory=lambda: np.zeros(len(_BINS) + 1, np.int64))
-
-    @classmethod
-    def of(cls, depth: NDArray[Any]) -> DepthRange:
-        """Of one depth map, NaN where nothing was measured."""
-        measured = depth[np.isfinite(depth)]
-        depth_range = cls(pixels=depth.size, holes=depth.size - measured.size)
-        if measured.size:
-            depth_range.low, depth_range.high = float(measured.min()), float(measured.max())
-            places = np.searchsorted(_BINS, measured)
-            depth_range.counts = np.bincount(places, minlength=len(_BINS) + 1)
-        return depth_range
-
-    def percentile(self, percent: float) -> float:
-        """A depth in metres, within 0.4 %, below which so many percent of the pixels are."""
-        reached = np.cumsum(self.counts)
-        if not reached[-1]:
-            return float("nan")
-        place = int(np.searchsorted(reached, percent / 100 * reached[-1]))
-        low, high = _BINS[max(place - 1, 0)], _BINS[min(place, len(_BINS) - 1)]
-        return float(np.clip(np.sqrt(low * high), self.low, self.high))
-
-    def to_dict(self) -> dict[str, float]:
-        """Plain values, in metres."""
-        some = self.pixels > self.holes
-        return {
-            "low": self.low if some else float("nan"),
-            "percent_1": self.percentile(1),
-            "median": self.percentile(50),
-            "percent_99": self.percentile(99),
-            "high": self.high if some else float("nan"),
-            "holes": self.holes / max(1, self.pixels),
-        }
 
 
 @dataclass
@@ -153,7 +107,7 @@ class Statistics(Addable):
 
     samples: int = 0
     moments: dict[str, Moments] = field(default_factory=dict)
-    depth: dict[str, DepthRange] = field(default_factory=dict)
+    depth: dict[str, ValueRange] = field(default_factory=dict)
     ranges: dict[str, ValueRange] = field(default_factory=dict)
     classes: dict[str, ClassCounts] = field(default_factory=dict)
     names: dict[str, tuple[str, ...]] = field(default_factory=dict, metadata={"add": or_})
@@ -166,7 +120,7 @@ class Statistics(Addable):
                 name: {"mean": _round(m.mean), "std": _round(m.std)}
                 for name, m in self.moments.items()
             },
-            "depth": {name: depth.to_dict() for name, depth in self.depth.items()},
+            "depth": {name: _depth(values) for name, values in self.depth.items()},
             "ranges": {name: values.to_dict() for name, values in self.ranges.items()},
             "classes": {
                 name: {
@@ -228,7 +182,7 @@ def measure_samples(dataset: AlignedDataset, part: range) -> Statistics:
             if name not in sample:  # partly annotated data lack some targets
                 continue
             if modality.field_kind.metres:
-                one.depth[name] = DepthRange.of(sample[name])
+                one.depth[name] = ValueRange.of(sample[name])
             if modality.field_kind.open_range:
                 for band, values in bands_of(name, sample[name]):
                     one.ranges[band] = ValueRange.of(values)
@@ -239,12 +193,19 @@ def measure_samples(dataset: AlignedDataset, part: range) -> Statistics:
     return total
 
 
+def _depth(values: ValueRange) -> dict[str, float]:
+    """Metres, and the share of holes."""
+    summary = values.to_dict()
+    holes = summary.pop("missing")
+    return {**summary, "holes": holes}
+
+
 def as_yaml(statistics: Statistics, first_line: str) -> str:
     """The statistics as keys of a configuration, with the rest of them as comments."""
     lines = [f"# {first_line}", f"# {statistics.samples} training samples"]
     lines.append("# Merge the keys below into the YAML file of your run: this text is not read.")
     for name, depth in statistics.depth.items():
-        d = depth.to_dict()
+        d = _depth(depth)
         lines.append(
             f"# {name}: {d['low']:.3g} to {d['high']:.3g} m, 98 % of it {d['percent_1']:.3g} to "
             f"{d['percent_99']:.3g} m, median {d['median']:.3g} m, {100 * d['holes']:.1f} % holes"

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from math import isfinite
+from math import inf, isfinite
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from cen.data.fields.modality import Modality
     from cen.data.readers.aligned import AlignedDataset
 
-# Of every picture so many percentiles are kept, evenly spaced; those of all are taken from them.
-_KEPT = 51
+# Of every picture so many values are kept, the middles of equal parts of its pixels by value: ends
+# would stand for as many pixels as others do. Percentiles of all are taken from them.
+_KEPT = 200
 # A value that fewer pixels have is a measurement like others, however far off.
 _REPEATED = 4
 # How far an extreme is from the next value, in ranges of the rest, to be told of, and to be wrong.
@@ -36,14 +37,16 @@ class ValueRange(Addable):
     Attributes:
         pixels, missing: their numbers.
         lows, highs: pixels by value, of the two lowest and the two highest values.
-        percentiles: of every picture that has a value.
+        kept: values of every picture that has any, (200,) each.
+        weights: pixels that each of these stands for, by picture.
     """
 
     pixels: int = 0
     missing: int = 0
     lows: Extremes = field(default_factory=dict)
     highs: Extremes = field(default_factory=dict)
-    percentiles: list[NDArray[np.float32]] = field(default_factory=list)
+    kept: list[NDArray[np.float32]] = field(default_factory=list)
+    weights: list[float] = field(default_factory=list)
 
     @classmethod
     def of(cls, values: NDArray[Any]) -> ValueRange:
@@ -60,10 +63,11 @@ class ValueRange(Addable):
                 if rest.size:
                     following = rest.min() if mine is value_range.lows else rest.max()
                     mine[float(following)] = int((rest == following).sum())
-            places = np.linspace(0, 100, _KEPT)
+            places = (np.arange(_KEPT) + 0.5) * 100 / _KEPT
             # Values that occur: what lies between a sentinel and the rest is none.
-            percentiles = np.percentile(finite, places, method="nearest")
-            value_range.percentiles = [percentiles.astype(np.float32)]
+            kept = np.percentile(finite, places, method="nearest")
+            value_range.kept = [kept.astype(np.float32)]
+            value_range.weights = [finite.size / _KEPT]
         return value_range
 
     def add(self, other: Self) -> None:
@@ -75,17 +79,35 @@ class ValueRange(Addable):
             kept = sorted(mine, reverse=mine is self.highs)[:2]
             for value in set(mine) - set(kept):
                 del mine[value]
-        self.percentiles += other.percentiles
+        self.kept += other.kept
+        self.weights += other.weights
 
     def to_dict(self) -> dict[str, float]:
         """``low``, ``percent_1``, ``median``, ``percent_99``, ``high``; the share ``missing``."""
         names = ("low", "percent_1", "median", "percent_99", "high")
         summary = dict.fromkeys(names, float("nan"))
-        if self.percentiles:
-            inner = np.percentile(np.concatenate(self.percentiles), (1, 50, 99)).tolist()
+        if self.kept:
+            inner = self._percentiles((1, 50, 99))
             numbers = (min(self.lows), *inner, max(self.highs))
             summary = dict(zip(names, map(float, numbers), strict=True))
         return {**summary, "missing": self.missing / max(1, self.pixels)}
+
+    def _percentiles(
+        self, percents: Sequence[float], above: float = -inf, below: float = inf
+    ) -> list[float]:
+        """Of the pixels with a value between two others; empty where there is none.
+
+        NumPy's percentiles of weighted values take the next of them, these what lies between.
+        """
+        values = np.concatenate(self.kept)
+        weights = np.repeat(self.weights, _KEPT)
+        order = np.argsort(values, kind="stable")
+        order = order[(values[order] > above) & (values[order] < below)]
+        if not order.size:
+            return []
+        before = np.cumsum(weights[order]) - weights[order] / 2
+        shares = before / weights[order].sum()
+        return [float(np.interp(p / 100, shares, values[order])) for p in percents]
 
     def strange(self) -> Iterator[tuple[float, int, float, float, bool]]:
         """Extremes that many pixels share and that lie far from all others.
@@ -94,14 +116,12 @@ class ValueRange(Addable):
             The value, its pixels, the 1st and the 99th percentile of the rest, and whether it is so
             far away that it can be no measurement.
         """
-        if not self.percentiles:
+        if not self.kept:
             return
         low, high = min(self.lows), max(self.highs)
-        kept = np.concatenate(self.percentiles)
-        kept = kept[(kept > low) & (kept < high)]
-        if not kept.size:
+        if not (inner := self._percentiles((1, 99), low, high)):
             return
-        first, last = (float(value) for value in np.percentile(kept, (1, 99)))
+        first, last = inner
         for extreme, opposite, counts in ((low, high, self.lows), (high, low, self.highs)):
             following = next(other for other in counts if other != extreme)
             gap = abs(extreme - following)

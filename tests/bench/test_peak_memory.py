@@ -25,3 +25,20 @@ def _fill(megabytes: int) -> None:
 def test_the_growth_of_a_step_is_found_whatever_was_there_before(megabytes: int) -> None:
     found = peak_memory(partial(taking, megabytes), torch.device("cpu"))
     assert 0.95 * megabytes * MB < found < (megabytes + 32) * MB
+
+
+def churning(megabytes: int):
+    """A step whose making took the same memory in small blocks, which the C library keeps."""
+    blocks = _blocks(2 * megabytes)
+    pin = torch.ones(MB // 64)  # above them: only what lies at the end goes back by itself
+    del blocks
+    return partial(_blocks, megabytes, pin)
+
+
+def _blocks(megabytes: int, pin: torch.Tensor | None = None) -> list[torch.Tensor]:
+    return [torch.ones(MB // 64) for _ in range(16 * megabytes)]
+
+
+def test_what_making_a_step_took_and_let_go_is_no_memory_that_it_has() -> None:
+    found = peak_memory(partial(churning, 64), torch.device("cpu"))
+    assert 0.9 * 64 * MB < found < 96 * MB

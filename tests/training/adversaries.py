@@ -10,7 +10,8 @@ import sys
 from pathlib import Path
 
 import torch
-from tests.training.generation.test_translation import Pictures, Watch, network, translation
+from tests.training.generation.pictures import Pictures, network, translation
+from tests.training.generation.test_translation import Watch
 
 from cen.training import train_network
 

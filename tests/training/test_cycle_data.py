@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 import torch
+from tests.training.generation.pictures import Pictures
 from tests.training.generation.test_cycle_fusion import TASKS, cycle, network
-from tests.training.generation.test_translation import Pictures, rows
+from tests.training.generation.test_translation import rows
 from torch.nn import functional as F
 from torch.utils.data import Dataset
 

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import torch
 from lightning.pytorch import Callback
-from tests.training.generation.test_translation import Pictures, rows, state
+from tests.training.generation.pictures import Pictures
+from tests.training.generation.test_translation import rows, state
 from torch.nn import functional as F
 from torch.utils.data import default_collate
 

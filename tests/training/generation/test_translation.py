@@ -4,90 +4,28 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from lightning.pytorch import Callback
-from torch import nn
+from tests.training.generation.pictures import Pictures, network, translation
 from torch.nn import functional as F
-from torch.utils.data import Dataset, Subset
 
 import cen
 from cen.config import Config
 from cen.errors import CheckpointError, ConfigError
-from cen.metrics import Features, frechet_distance, to_bytes
-from cen.models import ChannelExchangeNetwork, PatchGAN, Task
+from cen.models import PatchGAN, Task
 from cen.options.training_options import TrainConfig
 from cen.training import (
     generating,
     load_discriminators,
     make_discriminators,
-    score_network,
     train_network,
 )
 from cen.training.generation.translation import Translation
 from cen.training.setup import build_network
-
-
-class Pictures(Dataset[dict[str, Any]]):
-    """Colours that follow from their brightness and a stripe pattern, each seen alone."""
-
-    def __init__(self, length: int, seed: int = 0, missing: bool = False) -> None:
-        self.length, self.seed, self.missing = length, seed, missing
-
-    def __len__(self) -> int:
-        return self.length
-
-    def __getitem__(self, key: int | tuple[int, int]) -> dict[str, Any]:
-        epoch, index = key if isinstance(key, tuple) else (0, key)
-        rng = np.random.default_rng((self.seed, index))
-        shade = np.kron(rng.uniform(-1, 1, (1, 4, 4)), np.ones((1, 8, 8)))
-        texture = np.kron(rng.choice([-1.0, 1.0], (3, 8, 8)), np.ones((1, 4, 4)))
-        rgb = np.clip(0.6 * shade + 0.4 * texture, -1, 1)
-        if self.missing:
-            rgb[:, :9] = np.nan
-        noise = np.random.default_rng((self.seed, index, epoch)).normal(0, 0.05, shade.shape)
-        fields = {"shade": shade + noise, "texture": texture, "rgb": rgb}
-        return {k: torch.from_numpy(v.astype(np.float32)) for k, v in fields.items()} | {
-            "name": str(index)
-        }
-
-
-def translation(model: dict[str, Any] | None = None, **train: Any) -> Config:
-    """A configuration of the released recipe, small."""
-    small: dict[str, Any] = {
-        "name": "unet",
-        "encoder": "unet3",
-        "width": 4,
-        "inputs": {"shade": 1, "texture": 3},
-        "outputs": {"rgb": {"kind": "image"}},
-        "threshold": 1e-2,
-        "dropout": 0.0,
-        "discriminator_width": 4,
-        "discriminator_layers": 1,
-    }
-    recipe: dict[str, Any] = {
-        "steps": 6,
-        "batch_size": 2,
-        "optimizer": "adam",
-        "momentum": 0.5,
-        "encoder_lr": 2e-4,
-        "decoder_lr": 2e-4,
-        "schedule": "constant",
-        "adversarial": "bce",
-        "log_every": 1,
-        "validate_every": 3,
-        "checkpoint_every": 2,
-        "accelerator": "cpu",
-    }
-    return Config.from_dict({"model": small | (model or {}), "train": recipe | train})
-
-
-def network(config: Config) -> ChannelExchangeNetwork:
-    torch.manual_seed(0)
-    return build_network(config, {"rgb": Task("image", 3)})
 
 
 class Watch(Callback):
@@ -319,80 +257,6 @@ def test_ways_to_run_a_generator() -> None:
     assert all(torch.equal(value, after[key]) for key, value in before.items())
     with pytest.raises(ConfigError, match="there are eval, instance, released"):
         generating(net, "train").__enter__()
-
-
-class Moments(nn.Module):
-    """The mean colour, in place of a trained network."""
-
-    num_features = 3
-
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        return images.float().mean((2, 3))
-
-
-def test_distances_of_the_streams_and_the_ensemble() -> None:
-    net, data = network(translation()), Pictures(4, missing=True)
-    options: dict[str, Any] = {"accelerator": "cpu", "batch_size": 3}
-    scores = score_network(net, data, features=Features("moments", Moments()), **options)
-    entry = scores["shade+texture"]["rgb"]
-    columns = {"ensemble": entry["ensemble"], **entry["streams"]}
-    assert list(columns) == ["ensemble", "shade", "texture"]
-    assert "frechet_moments" not in scores["shade"]["rgb"]["ensemble"]
-    made: dict[str, list[torch.Tensor]] = {name: [] for name in (*columns, "truth")}
-    with torch.no_grad(), generating(net, "eval"):
-        for index in range(4):
-            sample = data[index]
-            out = net({name: sample[name][None] for name in net.inputs}, size=(32, 32))["rgb"]
-            images = {"ensemble": out.ensemble, **out.streams, "truth": sample["rgb"][None]}
-            for name, image in images.items():
-                # Where nothing is known, both are black.
-                known = torch.where(torch.isfinite(sample["rgb"]), image, -1)
-                made[name].append(to_bytes(known).float().mean((2, 3)))
-    for name, values in columns.items():
-        expected = frechet_distance(torch.cat(made["truth"]), torch.cat(made[name])).item()
-        assert values["frechet_moments"] == pytest.approx(expected, rel=1e-3, abs=1e-3)
-        assert values["kernel_moments"] is not None
-
-
-class Partly(Pictures):
-    """Pictures of which some samples have none; their inputs alone are there."""
-
-    lacking: ClassVar = {1, 2}
-
-    def __getitem__(self, key: int | tuple[int, int]) -> dict[str, Any]:
-        sample = super().__getitem__(key)
-        index = key[1] if isinstance(key, tuple) else key
-        if index in self.lacking:
-            sample["rgb"] = torch.full_like(sample["rgb"], torch.nan)
-        return sample
-
-
-@pytest.mark.parametrize("batch_size", [1, 3])
-def test_samples_without_a_picture_have_no_part_in_the_distances(batch_size: int) -> None:
-    """Two pictures that are black all over would be equal."""
-    net, options = network(translation()), {"accelerator": "cpu", "batch_size": batch_size}
-    features = Features("moments", Moments())
-    found, expected = (
-        score_network(net, data, features=features, **options)["shade+texture"]["rgb"]["ensemble"]
-        for data in (Partly(5), Subset(Pictures(5), [0, 3, 4]))
-    )
-    assert found["images"] == expected["images"] == 3
-    for name in ("frechet_moments", "kernel_moments"):
-        assert found[name] == pytest.approx(expected[name], rel=1e-6)
-
-
-def test_evaluation_runs_as_asked() -> None:
-    config = translation()
-    net, data = network(config), Pictures(3)
-    options: dict[str, Any] = {"accelerator": "cpu", "batch_size": 2}
-    found = {
-        mode: score_network(net, data, generator_mode=mode, **options)
-        for mode in ("eval", "instance")
-    }
-    both = [scores["shade+texture"]["rgb"]["ensemble"] for scores in found.values()]
-    assert both[0]["mae"] != both[1]["mae"]
-    assert both[0]["images"] == 3
-    assert set(found["eval"]) == {"shade+texture", "shade", "texture"}
 
 
 def test_what_is_fused_early_is_judged_with_modalities_absent(tmp_path: Path) -> None:

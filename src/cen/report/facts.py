@@ -49,7 +49,7 @@ def command(run: RunFolder) -> list[str]:
 
 def evaluation_facts(run: RunFolder) -> str:
     """Single values of evaluation.json in a sentence: step, samples, scales, ...; "" if none."""
-    shown_elsewhere = {"scores", "classes", "palette", "split", "data"}
+    shown_elsewhere = {"scores", "classes", "palette", "split", "data", "exchange_rate"}
     parts = [
         f"{key.replace('_', ' ')} {_plain(value)}"
         for key, value in run.evaluation.items()

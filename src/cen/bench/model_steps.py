@@ -22,6 +22,7 @@ from cen.exchange import exchange_layers, freeze_statistics, sparsity
 from cen.folding import fold
 from cen.losses import fusion_loss
 from cen.models import ChannelExchangeNetwork, Output, Task, build
+from cen.models.costs import counted
 from cen.optim import build_optimizer, param_groups
 from cen.options.network_options import OutputConfig
 from cen.tasks import KINDS
@@ -149,15 +150,11 @@ def multiply_adds(step: Step, exchanging: Collection[str] = ()) -> int:
 
     Args:
         step: What is called.
-        exchanging: Names of norms that exchange: the mean of several streams, a product in the
-            packed form alone, does not count, as in `cen.models.costs`.
+        exchanging: Names of norms that exchange, see `cen.models.costs.counted`.
     """
     with FlopCounterMode(display=False) as counter:
         step()
-    counts = counter.get_flop_counts()
-    # Names begin with that of the module that was called.
-    norms = [counts[name] for name in counts if name.partition(".")[2] in exchanging]
-    return (int(counter.get_total_flops()) - sum(sum(norm.values()) for norm in norms)) // 2
+    return counted(counter, exchanging)
 
 
 def matmul_step(device: str) -> Step:

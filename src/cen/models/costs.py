@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import NamedTuple
 
 import torch
@@ -52,13 +53,22 @@ def costs(net: ChannelExchangeNetwork, size: tuple[int, int]) -> Costs:
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         shadow(inputs)
     parameters = sum(parameter.numel() for parameter in net.parameters())
-    return Costs(parameters, (counter.get_total_flops() - _exchanging(shadow, counter)) // 2)
+    return Costs(parameters, counted(counter, exchange_layers(net)))
 
 
-def _exchanging(net: ChannelExchangeNetwork, counter: FlopCounterMode) -> int:
-    """What was counted in exchanging norms: the mean of several streams is a small product."""
-    counts, root = counter.get_flop_counts(), type(net).__name__
-    return sum(sum(counts.get(f"{root}.{name}", {}).values()) for name in exchange_layers(net))
+def counted(counter: FlopCounterMode, exchanging: Collection[str]) -> int:
+    """Multiply-adds that were counted in one call of a module, but for what norms exchange.
+
+    The mean of several streams is a small product, which is none of those of the network.
+
+    Args:
+        counter: What counted.
+        exchanging: Names of the norms that exchange.
+    """
+    counts = counter.get_flop_counts()
+    # Names begin with that of the module that was called.
+    norms = [counts[name] for name in counts if name.partition(".")[2] in exchanging]
+    return (counter.get_total_flops() - sum(sum(norm.values()) for norm in norms)) // 2
 
 
 def folded_multiply_adds(net: ChannelExchangeNetwork, size: tuple[int, int], unfolded: int) -> int:

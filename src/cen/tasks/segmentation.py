@@ -153,9 +153,10 @@ class Segmentation(Kind):
         import numpy as np
 
         narrow = self.channels <= 255 and self.ignore_index <= 255
-        labels, none = target.numpy().astype("uint8" if narrow else "uint16"), target.numpy()
+        stored = target.numpy()
+        labels = stored.astype("uint8" if narrow else "uint16")
         if 0 <= self.ignore_index < self.channels:
-            labels[none == self.ignore_index] = np.iinfo(labels.dtype).max
+            labels[stored == self.ignore_index] = np.iinfo(labels.dtype).max
         return labels
 
     @classmethod

@@ -182,6 +182,16 @@ def test_clipping_and_filling_come_first():
     np.testing.assert_allclose(truth[:3], [0.2, np.nan, 9.0], rtol=1e-6)
 
 
+@pytest.mark.parametrize("name", ENCODINGS)
+def test_what_is_infinite_is_missing_in_every_encoding(name: str):
+    depth = scene()
+    endless = depth.copy()
+    depth[3, 4] = depth[5, 6] = np.nan
+    endless[3, 4], endless[5, 6] = np.inf, -np.inf
+    modality = made(name, fill=-9.0)
+    np.testing.assert_array_equal(modality.to_network(endless), modality.to_network(depth))
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -192,7 +192,8 @@ class Modality(FieldDescription):
     def prepare(self, values: NDArray[Any], intrinsics: Any = None) -> NDArray[Any]:
         """What is done to the whole picture before it is resized, mirrored, turned or cropped.
 
-        Clipping, filling of holes, and encodings that look at more than one pixel.
+        What is infinite is missing; clipping, filling of holes, and encodings that look at more
+        than one pixel.
 
         Args:
             values: raw.
@@ -204,10 +205,11 @@ class Modality(FieldDescription):
         Raises:
             DataError: the encoding needs intrinsics and there are none.
         """
+        # An infinite value is no measurement: encodings would make a number or a colour of it.
+        if values.dtype.kind == "f" and not (measured := np.isfinite(values)).all():
+            values = np.where(measured, values, np.nan)
         if self.clip is not None:
-            values = np.where(
-                np.isfinite(values), np.clip(values, self.clip[0], self.clip[1]), np.nan
-            )
+            values = np.clip(values, self.clip[0], self.clip[1])
         if self.fill_holes is not None:
             values = fill_holes(values, self.fill_holes)
         if self.before_geometry:

@@ -92,6 +92,19 @@ def test_other_outputs_are_bands_of_numbers(files, tmp_path):
         np.testing.assert_allclose(np.moveaxis(raster.read(), 0, 2), expected, atol=1e-4)
 
 
+@pytest.mark.parametrize("fill_holes", [None, "inpaint"])
+def test_depth_that_scales_its_own_numbers_is_refused(files, tmp_path, fill_holes):
+    """By windows, and as a whole; the scale that is the unit says nothing else."""
+    way = predictor(depth=Modality.of("depth", unit=0.001, fill_holes=fill_holes))
+    with rasterio.open(files["depth"], "r+") as raster:
+        raster.scales = [0.001]
+    predict_geotiff(way, files, tmp_path / "out")
+    with rasterio.open(files["depth"], "r+") as raster:
+        raster.scales = [0.01]
+    with pytest.raises(DataError, match=r"multiplied by 0\.01, and 0 added, .* unit: 0\.001\. Ap"):
+        predict_geotiff(way, files, tmp_path / "other")
+
+
 def test_files_of_other_places_are_refused(files, tmp_path):
     moved = rasterio.Affine(0.5, 0, 400001, 0, -0.5, 5200000)
     with rasterio.open(files["depth"], "r+") as raster:

@@ -224,6 +224,9 @@ class _RasterScene:
                 stored = raster.read(bands, window=place)
             except (RasterioError, IndexError) as error:
                 raise DataError(f"{source}: cannot be read ({error})") from error
+            told = list(zip(raster.scales, raster.offsets, strict=True))
+            chosen = [told[band - 1] for band in bands or raster.indexes]
+            modality.check_scalings(chosen, source)
             picture = stored[0] if len(stored) == 1 else np.moveaxis(stored, 0, 2)
             raw_values[name] = modality.from_stored(picture, source, nodata=raster.nodata)
         return raw_values

@@ -104,6 +104,30 @@ def test_white_that_is_zero(tmp_path):
     np.testing.assert_array_equal(Modality.of("continuous").read(tmp_path / "a.tif"), values)
 
 
+def test_a_file_that_scales_its_own_numbers_is_refused(tmp_path):
+    """As rasterio and GDAL, reading gives stored numbers; they would be taken for what they are."""
+    items = (
+        '<Item name="SCALE" sample="1" role="scale">0.01</Item>'
+        '<Item name="OFFSET" sample="1" role="offset">-273.15</Item>'
+        '<Item name="SCALE" sample="2" role="scale">0.5</Item>'
+    )
+    text = f"<GDALMetadata>{items}</GDALMetadata>\0".encode()
+    values = rng.integers(0, 9, (8, 9, 3)).astype(np.uint16)
+    file = tmp_path / "a.tif"
+    write(file, values, extratags=[(42112, 2, len(text), text, True)], planarconfig="contig")
+    refused = r"a\.tif: says .* multiplied by 0\.01, and -273\.15 added, .* unit: 1\. .*-unscale"
+    with pytest.raises(DataError, match=refused):
+        Modality.of("continuous", 3).read(file)
+    with pytest.raises(DataError, match=r"multiplied by 0\.5, and 0 added, .* unit: 0\.001"):
+        Modality.of("depth", bands=[2]).read(file)
+    read = Modality.of("continuous", bands=[0]).read(file)
+    np.testing.assert_array_equal(read, values[..., 0])
+    read = Modality.of("continuous", bands=[2], unit=0.5).read(file)
+    np.testing.assert_array_equal(read, values[..., 2] * 0.5)
+    # Pictures are as stored, whatever their numbers are worth.
+    np.testing.assert_array_equal(Modality.of("image", 3, bits=16).read(file), values)
+
+
 def test_one_bit_a_pixel(tmp_path):
     values = rng.integers(0, 2, (8, 24)).astype(bool)
     write(tmp_path / "a.tif", values)

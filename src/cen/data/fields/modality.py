@@ -16,6 +16,7 @@ from cen.data.fields.field_kind import FieldKind, has_directions
 from cen.data.fields.field_kinds import KINDS
 from cen.data.fields.holes import fill_holes
 from cen.data.formats.file_bytes import File
+from cen.data.formats.pictures import Scalings
 from cen.errors import DataError
 
 # Options that say how files are stored, whatever the kind.
@@ -157,6 +158,7 @@ class Modality(FieldDescription):
                 or bits.
         """
         stored = self.field_kind.read_file(path, self)
+        self.check_scalings(stored.scalings, str(path))
         return self.from_stored(stored.values, str(path), nodata=stored.nodata)
 
     def from_stored(
@@ -180,6 +182,23 @@ class Modality(FieldDescription):
                 "declare its bits"
             )
         return self.field_kind.raw_values(stored, self, source, nodata)
+
+    def check_scalings(self, scalings: Scalings, source: str) -> None:
+        """Refuses a file that itself says that its numbers are worth something else.
+
+        Raises:
+            DataError: of its scales and offsets, by band, one is other than ``unit``.
+        """
+        if "unit" not in self.field_kind.own_options:
+            return
+        for scale, offset in scalings:
+            if (scale, offset) not in ((1.0, 0.0), (self.unit_or_one, 0.0)):
+                raise DataError(
+                    f"{source}: says that a stored number is to be multiplied by {scale:.9g}, and "
+                    f"{offset:.9g} added, but it is read as stored times unit: "
+                    f"{self.unit_or_one:.9g}. Apply it: gdal_translate -unscale -ot Float32 IN OUT "
+                    "(then with the unit of what comes out)"
+                )
 
     def check_array(self, name: str, array: NDArray[Any]) -> None:
         """Refuses an array of somebody's own that is not what `read` gives of a file.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -18,6 +19,8 @@ from cen.errors import DataError
 from cen.files import write_atomically, write_bytes
 
 Exif = Literal["turn", "ignore"]
+Scalings = Sequence[tuple[float, float]]
+"""By band what a stored number is multiplied by, and what is added, to give what it is worth."""
 
 
 @dataclass(frozen=True)
@@ -52,10 +55,13 @@ class Stored:
     Attributes:
         values: (H, W), or (H, W, C) in RGB order.
         nodata: the value that the file itself calls no data (GDAL_NODATA of a TIFF).
+        scalings: by band the scale and the offset that the file itself says (GDAL_METADATA of a
+            TIFF); they are not applied.
     """
 
     values: NDArray[Any]
     nodata: float | None = None
+    scalings: Scalings = ()
 
 
 def read_array(path: File, part: Part = WHOLE) -> NDArray[Any]:
@@ -81,9 +87,10 @@ def read_stored(path: File, part: Part = WHOLE) -> Stored:
     content = read_content(path)
     header = read_header(content.data, path)
     check_part(header, part, path)
-    nodata = None
+    nodata: float | None = None
+    scalings: list[tuple[float, float]] = []
     if header.format == "tiff":
-        values, nodata = _tiff(content, path, part)
+        values, nodata, scalings = _tiff(content, path, part)
     elif header.format in ("npz", "mat"):
         values = _plain(_variable(content, header, path, part.variable), part.picture)
     elif header.format == "npy":
@@ -91,7 +98,10 @@ def read_stored(path: File, part: Part = WHOLE) -> Stored:
     else:
         values = decode(content, header, path)
     turned = upright(values, header.orientation, part.exif, path)
-    return Stored(choose(turned, part.bands, path), nodata)
+    chosen = choose(turned, part.bands, path)
+    if part.bands is not None:  # the colours of a palette are more than what is stored
+        scalings = [scalings[at] for at in part.bands if at < len(scalings)]
+    return Stored(chosen, nodata, scalings)
 
 
 def check_part(header: Header, part: Part, path: object) -> None:
@@ -214,7 +224,9 @@ def decode(content: NDArray[np.uint8], header: Header, path: object) -> NDArray[
     return np.asarray(decoded)
 
 
-def _tiff(content: NDArray[np.uint8], path: File, part: Part) -> tuple[NDArray[Any], float | None]:
+def _tiff(
+    content: NDArray[np.uint8], path: File, part: Part
+) -> tuple[NDArray[Any], float | None, list[tuple[float, float]]]:
     # At first use: it is not needed by data of other formats.
     from cen.data.formats.tiff import read_tiff
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import zlib
 from importlib.util import find_spec
 from pathlib import Path
@@ -25,7 +26,9 @@ _COMPRESSIONS = {
     34925: "LZMA",
     50000: "ZSTD",
 }
-_NODATA = 42113
+_NODATA, _METADATA = 42113, 42112
+_SCALING = re.compile(r'<Item\b([^>]*\brole="(scale|offset)"[^>]*)>([^<]*)</Item>')
+_SAMPLE = re.compile(r'\bsample="(\d+)"')
 _MINISWHITE, _PALETTE, _CMYK = 0, 3, 5
 _MOST_PAGES = 4096
 _ADVICE = "write it with deflate, such as gdal_translate -co COMPRESS=DEFLATE IN OUT"
@@ -33,7 +36,7 @@ _ADVICE = "write it with deflate, such as gdal_translate -co COMPRESS=DEFLATE IN
 
 def read_tiff(
     content: NDArray[np.uint8], path: object, page: int | None = None, picture: bool = True
-) -> tuple[NDArray[Any], float | None]:
+) -> tuple[NDArray[Any], float | None, list[tuple[float, float]]]:
     """Decodes a TIFF or BigTIFF.
 
     Args:
@@ -45,19 +48,21 @@ def read_tiff(
             that is stored upside down (0 is white) is turned. Else the stored numbers.
 
     Returns:
-        (H, W) or (H, W, C); and the number that its tag GDAL_NODATA (42113) calls no data.
+        (H, W) or (H, W, C); the number that its tag GDAL_NODATA (42113) calls no data; and by band
+        the scale and the offset that its tag GDAL_METADATA (42112) says, 1 and 0 where nothing.
     """
     try:
         with tifffile.TiffFile(io.BytesIO(content.data)) as file:
             chosen = _chosen(file, path, page)
             nodata = _nodata(chosen[0])
+            scalings = [scaling for one in chosen for scaling in _scalings(one)]
             arrays = [_page(content, one, path, nodata, picture) for one in chosen]
     except DataError:
         raise
     except Exception as error:  # damaged files end in exceptions of many types there
         raise DataError(f"{path}: not a TIFF that can be decoded ({error})") from error
     array = arrays[0] if len(arrays) == 1 else np.stack(arrays, axis=2)
-    return np.ascontiguousarray(array), nodata
+    return np.ascontiguousarray(array), nodata, scalings
 
 
 def _chosen(file: tifffile.TiffFile, path: object, page: int | None) -> list[Any]:
@@ -98,6 +103,19 @@ def _nodata(page: Any) -> float | None:
         return None if tag is None else float(str(tag.value).strip("\0 ").replace(",", "."))
     except ValueError:
         return None
+
+
+def _scalings(page: Any) -> list[tuple[float, float]]:
+    """By band the scale and the offset that turn stored numbers into what they are worth."""
+    count = page.samplesperpixel
+    said = {"scale": [1.0] * count, "offset": [0.0] * count}
+    tag = page.tags.get(_METADATA)
+    for attributes, role, number in _SCALING.findall("" if tag is None else str(tag.value)):
+        sample = _SAMPLE.search(attributes)
+        for at in range(count):
+            if sample is None or int(sample[1]) == at:
+                said[role][at] = float(number)
+    return list(zip(*said.values(), strict=True))
 
 
 def nodata_tag(path: Path) -> float | None:

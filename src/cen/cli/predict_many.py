@@ -108,7 +108,7 @@ def _scenes(
             f"--out {args.out}: holds predictions, and what a camera saw does not come back; name "
             "another folder"
         )
-    readings = {name: predictor.reading_of(name) for name in args.free}
+    readings = {name: predictor.readings[name] for name in args.free}
     return video_scenes(args.free, readings, args.frames, args.intrinsics)
 
 

@@ -15,9 +15,8 @@ from typing import Any
 
 from cen.errors import CenError, ConfigError, DataError
 from cen.files import contained, write_text
-from cen.predict.batching import alike
 from cen.predict.geotiff import predict_geotiff
-from cen.predict.inputs import Inputs, Intrinsics, ReadScene
+from cen.predict.inputs import Inputs, Intrinsics, ReadScene, alike
 from cen.predict.predictions import DenseOutput, Prediction, file_prefix
 from cen.predict.predictor import Predictor
 

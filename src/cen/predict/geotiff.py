@@ -21,6 +21,7 @@ from cen.predict.inputs import Intrinsics, common_size
 from cen.predict.predictions import file_prefix, write_classes
 from cen.predict.predictor import Predictor
 from cen.predict.scenes import ArrayScene, Scene
+from cen.predict.segmentations import classes_of
 from cen.report.legend import legend_entries
 
 _ENDINGS = (".tif", ".tiff")
@@ -155,7 +156,7 @@ def _scene(
 ) -> Scene:
     """The scene by windows where its files allow that, else as a whole."""
     device = next(predictor.net.parameters()).device
-    ways = {name: predictor.reading_of(name) for name in files}
+    ways = {name: predictor.readings[name] for name in files}
     if predictor.net.metadata.get("resize") is None and all(
         _by_windows(ways[name], raster) for name, raster in opened.items()
     ):
@@ -292,7 +293,7 @@ class _Rasters:
             prefix = file_prefix(name, self._arrays)
             draft, file = self._draft / f"{name}-{what}.tif", out / f"{prefix}{what}.tif"
             if what == "labels":
-                names, colours = predictor.classes_of(name)
+                names, colours = classes_of(predictor.net, name)
                 _paint(draft, colours.tolist())
                 entries = legend_entries(self._counts[name].tolist(), names, colours.tolist())
                 files[name] = write_classes(out, prefix, entries, self._arrays[name].alpha)

@@ -1,12 +1,12 @@
-"""What a prediction is given: how its files are read, and which arrays are refused."""
+"""What a prediction is given: how its files are read, which are refused, and what goes together."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -33,6 +33,7 @@ Inputs = Mapping[str, Value]
 Scenes = Sequence[Inputs] | Mapping[str, list[Value]]
 """Several scenes: each as `Inputs`, or a list for each modality."""
 Intrinsics = Sequence[float] | NDArray[Any] | None
+Mark = TypeVar("Mark")
 
 
 def scenes_of(given: Inputs | Scenes) -> list[Inputs] | None:
@@ -133,6 +134,36 @@ class ReadScene(NamedTuple):
     size: tuple[int, int]
     values: dict[str, NDArray[Any]]
     prepared: dict[str, NDArray[Any]]
+
+
+def alike(
+    scenes: Iterable[tuple[Mark, ReadScene]], batch: int
+) -> Iterator[list[tuple[Mark, ReadScene]]]:
+    """Groups of scenes that can be predicted at once; few wait for others like them.
+
+    Args:
+        scenes: each with what it is known by.
+        batch: the most of a group; four times as many are kept at most.
+    """
+    groups: dict[Any, list[tuple[Mark, ReadScene]]] = {}
+    for mark, scene in scenes:
+        key = (scene.size, tuple(scene.values))
+        groups.setdefault(key, []).append((mark, scene))
+        if len(groups[key]) == batch:
+            yield groups.pop(key)
+        elif sum(map(len, groups.values())) >= 4 * batch:
+            yield groups.pop(next(iter(groups)))
+    yield from groups.values()
+
+
+def check_batch(batch: int) -> None:
+    """Refuses what is no number of scenes.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    if not isinstance(batch, int) or batch < 1:
+        raise ConfigError(f"batch is {described(batch)}; give a number of scenes, 1 or more")
 
 
 def size_of_batch(read: Sequence[ReadScene]) -> tuple[int, int]:

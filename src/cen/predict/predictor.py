@@ -2,7 +2,6 @@
 
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any, cast, overload
 
@@ -17,7 +16,6 @@ from cen.models import ChannelExchangeNetwork
 from cen.models.network_file import opened
 from cen.predict.absence import absence
 from cen.predict.arrays import Arrays, Reading
-from cen.predict.batching import alike, check_batch
 from cen.predict.evaluating import Evaluating, move
 from cen.predict.flips import vector_fields
 from cen.predict.folding_on_demand import FoldingOnDemand
@@ -27,6 +25,8 @@ from cen.predict.inputs import (
     ReadScene,
     Scenes,
     Value,
+    alike,
+    check_batch,
     common_size,
     of_unit,
     read_value,
@@ -117,7 +117,7 @@ class Predictor:
         self._evaluating = Evaluating(self.net)
         self._folding = FoldingOnDemand(self.net, fold if precision == "fp32" else False, compile)
         self.modalities = stored_modalities(self.net, preprocessing)
-        self._reading = of_unit(self.modalities, unit)
+        self.readings = of_unit(self.modalities, unit)
         targets = self.net.metadata.get("targets") or {}
         self._targets = {name: Modality.from_dict(values) for name, values in targets.items()}
         self._vectors = vector_fields(self.net.outputs, self._targets)
@@ -214,32 +214,20 @@ class Predictor:
             ConfigError, StreamError, DataError: see a call.
             ShapeError: the sizes differ, also between scenes.
         """
-        output = self._chosen()
-        pictures, results = self._run(scenes, intrinsics, probabilities)
-        if results and output not in results[0]:
-            others = ", ".join(name for name in self.net.inputs if name != output)
-            raise StreamError(
-                f"nothing to predict {output!r} from: it alone was given; give at least one "
-                f"of {others}, or ask for the other outputs with all()"
-            )
-        return [
-            self._segmentation(output, arrays[output], picture)
-            for picture, arrays in zip(pictures, results, strict=True)
-        ]
-
-    def _chosen(self) -> str:
-        """The segmentation that a call gives.
-
-        Raises:
-            ConfigError: the network has none, or several of which none was chosen.
-        """
         if self.output is None:
             outputs = ", ".join(f"{name} ({task.kind})" for name, task in self.net.outputs.items())
             raise ConfigError(
                 f"which segmentation? This network predicts {outputs}; choose one with output=, or "
                 "ask for every output with all()"
             )
-        return self.output
+        results = self._run(scenes, intrinsics, probabilities)
+        if self.output not in results[0]:
+            others = ", ".join(name for name in self.net.inputs if name != self.output)
+            raise StreamError(
+                f"nothing to predict {self.output!r} from: it alone was given; give at least one "
+                f"of {others}, or ask for the other outputs with all()"
+            )
+        return [cast(Prediction, by_output[self.output]) for by_output in results]
 
     def all(
         self,
@@ -255,8 +243,7 @@ class Predictor:
             `DenseOutput` for another kind. Of a cycle network those that can be predicted from
             what is given.
         """
-        (picture,), (results,) = self._run([inputs], intrinsics, probabilities)
-        return self._every(picture, results)
+        return self._run([inputs], intrinsics, probabilities)[0]
 
     def all_batch(
         self,
@@ -266,20 +253,7 @@ class Predictor:
         intrinsics: Intrinsics = None,
     ) -> list[dict[str, Prediction | DenseOutput]]:
         """Every output of scenes of one size; see `all` and `batch`."""
-        pictures, results = self._run(scenes, intrinsics, probabilities)
-        return [self._every(*scene) for scene in zip(pictures, results, strict=True)]
-
-    def _every(
-        self, picture: Image, results: Mapping[str, Arrays]
-    ) -> dict[str, Prediction | DenseOutput]:
-        return {
-            name: self._segmentation(name, arrays, picture)
-            if arrays.task.rules.labels
-            else DenseOutput(
-                arrays.task.kind, arrays.values, arrays.streams, arrays.alpha, arrays.shown
-            )
-            for name, arrays in results.items()
-        }
+        return self._run(scenes, intrinsics, probabilities)
 
     def read(self, inputs: Inputs, intrinsics: Intrinsics = None) -> ReadScene:
         """Reads and prepares a scene, for `batch` and `all_batch`; arguments as of a call.
@@ -290,7 +264,7 @@ class Predictor:
         self.check_names(inputs)
         scene = {name: inputs[name] for name in self.modalities if name in inputs}
         values = {
-            name: read_value(name, value, self.modalities[name], self._reading[name])
+            name: read_value(name, value, self.modalities[name], self.readings[name])
             for name, value in scene.items()
         }
         self.compare(scene, values)
@@ -302,53 +276,51 @@ class Predictor:
         self,
         scenes: Sequence[Inputs | ReadScene],
         intrinsics: Intrinsics,
-        probabilities: bool = False,
-    ) -> tuple[list[Image], list[dict[str, Arrays]]]:
-        """The scenes as pictures, and what the network says of each at its size."""
+        probabilities: bool,
+    ) -> list[dict[str, Prediction | DenseOutput]]:
         read = [s if isinstance(s, ReadScene) else self.read(s, intrinsics) for s in scenes]
         size = size_of_batch(read)
         prepared = {name: [scene.prepared[name] for scene in read] for name in read[0].values}
         scene = ArrayScene(prepared, self.modalities, next(self.net.parameters()).device)
-        bands = self.in_bands(scene, size)
-        results = self.reading(probabilities).whole(bands, size[0])
+        arrays = self.reading(probabilities).whole(self.in_bands(scene, size), size[0])
         self.tell_missing(read[0].values)  # of what was predicted: an error stands alone
-        return [self._picture(scene.values) for scene in read], results
+        return [
+            self._results(self.picture(scene.values), by_output)
+            for scene, by_output in zip(read, arrays, strict=True)
+        ]
+
+    def _results(
+        self, picture: Image, by_output: Mapping[str, Arrays]
+    ) -> dict[str, Prediction | DenseOutput]:
+        """What people get of the arrays of a scene."""
+        results: dict[str, Prediction | DenseOutput] = {}
+        for name, arrays in by_output.items():
+            values, streams, alpha = arrays.values, arrays.streams, arrays.alpha
+            if arrays.task.rules.labels:
+                classes, colours = classes_of(self.net, name)
+                results[name] = Prediction(
+                    values, streams, alpha, classes, colours, picture, arrays.probabilities
+                )
+            else:
+                results[name] = DenseOutput(arrays.task.kind, values, streams, alpha, arrays.shown)
+        return results
 
     def in_bands(self, scene: Scene, size: tuple[int, int]) -> Iterator[Band]:
         """What the network says of scenes of one size, from top to bottom; see `bands`."""
         if not self._told_of_tiles and self.views.side(self.net, scene.size) is not None:
             self._told_of_tiles = True
             warn_of_tiles(self.net)
+
+        def view(mirrored: bool) -> Scene:
+            return MirroredScene(scene, self.modalities) if mirrored else scene
+
         with self._evaluating, torch.inference_mode():
             net = self._folding.network()
-            yield from bands(net, partial(self._view, scene), size, self.views, self._vectors)
+            yield from bands(net, view, size, self.views, self._vectors)
 
     def reading(self, probabilities: bool = False) -> Reading:
         """How bands become arrays."""
         return Reading(self.net.outputs, self._targets, probabilities, self.views.averaged)
-
-    def reading_of(self, name: str) -> Modality:
-        """How files of a modality are read."""
-        return self._reading[name]
-
-    def classes_of(self, output: str) -> tuple[tuple[str, ...], Image]:
-        """Names and colours of the classes of a segmentation."""
-        return classes_of(self.net, output)
-
-    def _view(self, scene: Scene, mirrored: bool) -> Scene:
-        return MirroredScene(scene, self.modalities) if mirrored else scene
-
-    def _segmentation(self, name: str, arrays: Arrays, picture: Image) -> Prediction:
-        classes, colours = classes_of(self.net, name)
-        return Prediction(
-            arrays.values,
-            arrays.streams,
-            arrays.alpha,
-            classes,
-            colours,
-            picture,
-            probabilities=arrays.probabilities,
-        )
 
     def tell_missing(self, inputs: Mapping[str, Any]) -> None:
         """Warns once of a subset that the network never saw in training."""
@@ -390,7 +362,7 @@ class Predictor:
                 source = source_of(name, given[name])
                 warnings.warn(f"{source}: {strange}", CenWarning, stacklevel=3)
 
-    def _picture(self, values: Mapping[str, NDArray[Any]]) -> Image:
-        """The first image among the modalities, else the first depth map, painted."""
+    def picture(self, values: Mapping[str, NDArray[Any]]) -> Image:
+        """A scene as a picture: its first image, else its first modality, painted."""
         first = sorted(values, key=lambda name: not self.modalities[name].field_kind.colours)[0]
         return to_picture(self.modalities[first].picture(values[first]))

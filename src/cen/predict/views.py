@@ -141,7 +141,7 @@ def bands(
                 _comparable(net.outputs, output, mirrored, vectors)
                 for output, (_, mirrored) in zip(outputs, variants, strict=True)
             ]
-            outputs = [{name: _mean([one[name] for one in comparable]) for name in comparable[0]}]
+            outputs = [_merged(comparable, lambda values: torch.stack(values).mean(0))]
         yield Band(first, outputs[0])
 
 
@@ -150,18 +150,7 @@ def joined(found: Iterable[Band]) -> Band:
     parts = [outputs for _, outputs in found]
     if len(parts) == 1:
         return Band(0, parts[0])
-    by_output = {
-        name: Output(
-            {
-                stream: torch.cat([part[name].streams[stream] for part in parts], -2)
-                for stream in output.streams
-            },
-            torch.cat([part[name].ensemble for part in parts], -2),
-            output.alpha,
-        )
-        for name, output in parts[0].items()
-    }
-    return Band(0, by_output)
+    return Band(0, _merged(parts, lambda rows: torch.cat(rows, -2)))
 
 
 _Look = Callable[[int, int], dict[str, Output]]
@@ -208,12 +197,25 @@ class _Whole:
         if (first, stop) == (0, self._size[0]):
             return self._outputs
         rows = operator.itemgetter((..., slice(first, stop), slice(None)))
-        return {name: _map(output, rows) for name, output in self._outputs.items()}
+        return {name: _mapped(output, rows) for name, output in self._outputs.items()}
 
 
-def _map(output: Output, of: Callable[[Tensor], Tensor]) -> Output:
+def _mapped(output: Output, of: Callable[[Tensor], Tensor]) -> Output:
+    """What a function makes of the values of every stream and of the ensemble."""
     streams = {name: of(values) for name, values in output.streams.items()}
     return Output(streams, of(output.ensemble), output.alpha)
+
+
+def _merged(
+    predictions: Sequence[Mapping[str, Output]], of: Callable[[list[Tensor]], Tensor]
+) -> dict[str, Output]:
+    """What a function makes of several predictions' values, for every stream and the ensemble."""
+    merged = {}
+    for name, first in predictions[0].items():
+        outputs = [prediction[name] for prediction in predictions]
+        streams = {stream: of([o.streams[stream] for o in outputs]) for stream in first.streams}
+        merged[name] = Output(streams, of([o.ensemble for o in outputs]), first.alpha)
+    return merged
 
 
 def _comparable(
@@ -228,13 +230,4 @@ def _comparable(
         values = tasks[name].rules.comparable(values.float())
         return mirror_truth(values, name in vectors) if mirrored else values
 
-    return {name: _map(output, partial(of, name)) for name, output in outputs.items()}
-
-
-def _mean(views: Sequence[Output]) -> Output:
-    streams = {
-        name: torch.stack([view.streams[name] for view in views]).mean(0)
-        for name in views[0].streams
-    }
-    ensemble = torch.stack([view.ensemble for view in views]).mean(0)
-    return Output(streams, ensemble, views[0].alpha)
+    return {name: _mapped(output, partial(of, name)) for name, output in outputs.items()}

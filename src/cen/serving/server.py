@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 from cen.errors import CenError, ConfigError
 from cen.predict.predictor import Predictor
-from cen.report.colours import to_picture
 from cen.serving.answers import Answering, Example
 from cen.serving.uploads import Limits
 
@@ -106,9 +105,7 @@ def examples_of(dataset: AlignedDataset, predictor: Predictor, count: int) -> li
     examples = []
     for index in range(min(count, len(dataset))):
         scene = {name: dataset.read(name, index, m) for name, m in predictor.modalities.items()}
-        first = sorted(scene, key=lambda name: not predictor.modalities[name].field_kind.colours)[0]
-        picture = to_picture(predictor.modalities[first].picture(scene[first]))
-        examples.append(Example(dataset.name(index), scene, picture))
+        examples.append(Example(dataset.name(index), scene, predictor.picture(scene)))
     return examples
 
 

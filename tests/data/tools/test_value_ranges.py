@@ -163,7 +163,7 @@ def test_an_undeclared_sentinel_is_an_error_of_check(tmp_path):
     assert [f.kind for f in report.errors] == ["values"]
     assert "exactly -4999.5" in report.errors[0].text
     assert "say missing: -9999 for height" in report.errors[0].text
-    assert report.steps == {"height": 0.5}
+    assert report.modalities["height"].unit_or_one == 0.5
     text = as_yaml(measure(DatasetRecipe("folder", str(tmp_path)).open("train"), workers=1), "x")
     assert "# height: -5000 to 15, 98 % of it" in text
     assert "exactly -4999.5, far from the rest" in text

@@ -61,8 +61,7 @@ def _shown(report: Report) -> list[RenderableType]:
         errors = [f for f in report.errors if f.split == split]
         rows.append((split, str(facts.samples), size, str(len(errors))))
     shown.append(printing.table(("split", "samples", "size", "errors"), rows))
-    depth = {name: facts.to_dict() for name, facts in report.total.depth.items()}
-    if depth:
+    if depth := report.total.depth:
         head = ("depth", "unit", "nearest m", "median m", "farthest m", "holes %")
         lines = []
         for name, d in depth.items():
@@ -92,12 +91,14 @@ def _ranges(report: Report) -> list[RenderableType]:
     """Values of the continuous fields, stored values times unit."""
     rows = []
     for band, values in report.total.ranges.items():
-        step = report.steps.get(band.partition("[")[0])
-        if step is None:
+        modality = report.modalities[band.partition("[")[0]]
+        if modality.field_kind.metres:
             continue  # depth has a table of its own
         summary = values.to_dict()
         numbers = [f"{summary[key]:.4g}" for key in summary if key != "missing"]
-        rows.append((band, f"{step:g}", *numbers, f"{100 * summary['missing']:.1f}"))
+        rows.append(
+            (band, f"{modality.unit_or_one:g}", *numbers, f"{100 * summary['missing']:.1f}")
+        )
     head = ("values", "unit", "min", "1 %", "median", "99 %", "max", "missing %")
     return [printing.table(head, rows)] if rows else []
 

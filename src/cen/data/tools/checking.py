@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import combinations
 from math import isfinite
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,34 +33,25 @@ _TOLD_MISSING = 20
 _FEW = 5
 
 
-class Doubt(NamedTuple):
-    """What is wrong with more than one sample."""
-
-    kind: str
-    text: str
-    severity: Severity = "note"
-    split: str = "all"
-
-
 @dataclass
 class Report:
     """What a check found.
 
     Attributes:
+        root: where the data are.
         splits: facts of every split that could be opened.
         findings: everything found, in the order of the splits.
+        modalities: inputs and targets as they were read.
         classes: names of the classes by label field.
-        units: metres per stored value by depth field.
-        steps: what one stored value is worth, by field of other values that were measured.
         axes: where stored normals point, by field of normals.
         ignore_index: the label value that is no class.
     """
 
+    root: str
     splits: dict[str, Facts] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
+    modalities: dict[str, Modality] = field(default_factory=dict)
     classes: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    units: dict[str, float] = field(default_factory=dict)
-    steps: dict[str, float] = field(default_factory=dict)
     axes: dict[str, str] = field(default_factory=dict)
     ignore_index: int = 255
 
@@ -68,6 +59,15 @@ class Report:
     def errors(self) -> list[Finding]:
         """The findings that are errors."""
         return [finding for finding in self.findings if finding.severity == "error"]
+
+    @property
+    def units(self) -> dict[str, float]:
+        """Metres per stored value by depth field."""
+        return {n: m.unit_or_one for n, m in self.modalities.items() if m.field_kind.metres}
+
+    def doubt(self, kind: str, text: str, severity: Severity = "note", split: str = "all") -> None:
+        """Adds what is wrong with more than one sample."""
+        self.findings.append(Finding(kind, split, self.root, (), text, severity))
 
     @cached_property
     def total(self) -> Facts:
@@ -89,7 +89,7 @@ class Report:
                         name: {str(value): n for value, n in sorted(counts.items())}
                         for name, counts in facts.labels.items()
                     },
-                    "depth": {name: depth.to_dict() for name, depth in facts.depth.items()},
+                    "depth": facts.depth,
                     "ranges": {name: values.to_dict() for name, values in facts.ranges.items()},
                 }
                 for split, facts in self.splits.items()
@@ -123,15 +123,9 @@ def check_data(
         ConfigError: a field or an option is unknown.
         DataError: a process that read was killed.
     """
-    report = Report()
+    report = Report(source.root)
     opened: dict[str, AlignedDataset] = {}
     closed: dict[str, list[str]] = {}
-    read: dict[str, Modality] = {}
-
-    def doubt(doubts: Iterable[Doubt]) -> None:
-        for kind, text, severity, split in doubts:
-            report.findings.append(Finding(kind, split, source.root, (), text, severity))
-
     for split in splits:
         try:
             dataset = opened[split] = source.open(split, tolerant=True)
@@ -143,39 +137,24 @@ def check_data(
             facts.add(more)
             if progress is not None:
                 progress(split, part.stop, len(dataset))
-        read |= {**dataset.modalities, **dataset.targets}
+        report.modalities |= {**dataset.modalities, **dataset.targets}
         report.findings += _summarised(facts, split, source.root)
         if source.layout == "folder":  # others are split as whoever published them says
-            doubt(_judge_size(facts, split))
+            _judge_size(facts, split, report)
         report.classes = {name: classes.names for name, classes in dataset.labels.items()}
         report.axes |= _axes(dataset)
         report.ignore_index = dataset.ignore_index
-    doubt(_judge_closed(closed))
-    report.units = {n: m.unit_or_one for n, m in read.items() if m.field_kind.metres}
-    measured = {band.partition("[")[0] for band in report.total.ranges} - set(report.units)
-    report.steps = {n: m.unit_or_one for n, m in read.items() if n in measured}
+    for text, where in closed.items():
+        every = len(where) == len(SPLITS)
+        report.doubt("layout", text, "error", "all" if every else ", ".join(where))
     report.findings += _repeated(opened, report.splits)
-    doubt(_judge_whole(opened, report, read))
+    _judge_neighbours(opened, report)
+    if opened:
+        _judge_labels(next(iter(opened.values())), report)
+    _judge_files(report)
+    _judge_nodata(report)
+    _judge_values(report)
     return report
-
-
-def _judge_whole(
-    opened: Mapping[str, AlignedDataset], report: Report, read: Mapping[str, Modality]
-) -> Iterator[Doubt]:
-    """What is wrong with all splits together."""
-    yield from _judge_neighbours(opened, report)
-    for dataset in list(opened.values())[:1]:
-        yield from _judge_labels(dataset, report)
-    yield from _judge_files(report.total)
-    yield from _judge_grey(report)
-    yield from _judge_nodata(read, report.total)
-    yield from _judge_ranges(report.total, read)
-    for name, normals in report.total.normals.items():
-        for text in judged(name, report.axes.get(name, USUAL_AXES), normals):
-            yield Doubt("normal", text, "error")
-    for name, depth in report.total.depth.items():
-        if (doubt := unit_doubt(name, report.units[name], depth.medians)) is not None:
-            yield Doubt("unit", doubt.text, "error" if doubt.severe else "note")
 
 
 def _summarised(facts: Facts, split: str, root: str) -> list[Finding]:
@@ -194,14 +173,23 @@ def _summarised(facts: Facts, split: str, root: str) -> list[Finding]:
     return [*others, Finding("missing", split, root, files, text)]
 
 
-def _judge_neighbours(opened: Mapping[str, AlignedDataset], report: Report) -> Iterator[Doubt]:
+def _judge_size(facts: Facts, split: str, report: Report) -> None:
+    """A split that is too small to learn from or to judge by."""
+    if facts.samples < _FEW:
+        count = f"{facts.samples} sample{'s' * (facts.samples != 1)}"
+        use = "train on" if split == "train" else "trust a score of"
+        text = f"{split} has {count}: too few to {use}; give it more under splits in dataset.yaml"
+        report.doubt("split", text, split=split)
+
+
+def _judge_neighbours(opened: Mapping[str, AlignedDataset], report: Report) -> None:
     """Films that splits at random have torn apart."""
     compared = {split: dataset for split, dataset in opened.items() if dataset.ungrouped}
     tiny = {split: report.splits[split].thumbnails for split in compared}
     if compared and all(tiny.values()):
         pictures = {split: np.concatenate(parts) for split, parts in tiny.items()}
         if (text := parted_film(compared, pictures)) is not None:
-            yield Doubt("neighbours", text)
+            report.doubt("neighbours", text)
 
 
 def _axes(dataset: AlignedDataset) -> dict[str, str]:
@@ -211,69 +199,45 @@ def _axes(dataset: AlignedDataset) -> dict[str, str]:
     return {name: axes for name, axes in {**described, **read}.items() if axes}
 
 
-def _judge_labels(dataset: AlignedDataset, report: Report) -> Iterator[Doubt]:
+def _judge_labels(dataset: AlignedDataset, report: Report) -> None:
     """Classes that are never learnt, numbers that nobody declared, blended outlines."""
-    training = report.splits.get("train", Facts()).labels
+    total, training = report.total, report.splits.get("train", Facts()).labels
     for name in (name for name in dataset.targets if name in dataset.labels):
         # Of classes that others published, a part of their data need not show all.
         counts = training.get(name, Counter()) if dataset.own_classes else Counter()
         for text in doubts(dataset, name, counts, "the training split"):
-            yield Doubt("label", text, "error", "train")
-        pixels, stored = report.total.labels.get(name, Counter()), report.total.beside[name]
-        doubt = half_declared_doubt(dataset, name, stored, pixels.total(), "all splits")
-        if doubt is not None:
-            yield Doubt("label", doubt)
-        if name in report.total.outlines and blurred(*report.total.outlines[name].tolist()):
+            report.doubt("label", text, "error", "train")
+        pixels = total.labels.get(name, Counter()).total()
+        if doubt := half_declared_doubt(dataset, name, total.beside[name], pixels, "all splits"):
+            report.doubt("label", doubt)
+        if name in total.outlines and blurred(*total.outlines[name].tolist()):
             text = (
                 f"{name}: of many outlines the pixel in between has a class between those of both "
                 "sides, as if the masks had been resized smoothly; resize labels by nearest only"
             )
-            yield Doubt("label", text)
+            report.doubt("label", text)
 
 
-def _judge_files(total: Facts) -> Iterator[Doubt]:
-    """Measured values in files that do not keep them."""
-    for (name, form), count in total.lossy.items():
+def _judge_files(report: Report) -> None:
+    """Measured values in files that do not keep them, pictures with fewer bands than are read."""
+    for (name, form), count in report.total.lossy.items():
         text = (
             f"{name}: {count} files are {form}, whose compression changes values; use the files "
             "of the sensor, or say kind: image if it is a picture of what was measured"
         )
-        yield Doubt("values", text)
-
-
-def _judge_size(facts: Facts, split: str) -> Iterator[Doubt]:
-    """A split that is too small to learn from or to judge by."""
-    if facts.samples < _FEW:
-        count = f"{facts.samples} sample{'s' * (facts.samples != 1)}"
-        use = "train on" if split == "train" else "trust a score of"
-        yield Doubt(
-            "split",
-            f"{split} has {count}: too few to {use}; give it more under splits in dataset.yaml",
-            split=split,
-        )
-
-
-def _judge_closed(closed: Mapping[str, Sequence[str]]) -> Iterator[Doubt]:
-    """Why splits cannot be opened: each reason once, with the splits that it holds for."""
-    for text, splits in closed.items():
-        where = "all" if len(splits) == len(SPLITS) else ", ".join(splits)
-        yield Doubt("layout", text, "error", where)
-
-
-def _judge_grey(report: Report) -> Iterator[Doubt]:
-    """Files with fewer bands than are read of them."""
+        report.doubt("values", text)
     for name, count in report.total.grey.items():
         if count:
             grey_counts = {split: facts.grey[name] for split, facts in report.splits.items()}
             where = ", ".join(f"{split} {grey}" for split, grey in grey_counts.items() if grey)
             text = f"{count} of {report.total.samples} pictures are grey, read as three channels"
-            yield Doubt("values", f"{name}: {text} ({where})")
+            report.doubt("values", f"{name}: {text} ({where})")
 
 
-def _judge_nodata(read: Mapping[str, Modality], total: Facts) -> Iterator[Doubt]:
+def _judge_nodata(report: Report) -> None:
     """What files call no data and the description does not name."""
-    for (name, nodata), count in total.nodata.items():
-        field = read[name]
+    for (name, nodata), count in report.total.nodata.items():
+        field = report.modalities[name]
         missing = field.missing
         tag = f"{name}: the no-data tag of {count} TIFF files says {nodata:.9g}"
         if field.field_kind.classes:
@@ -291,14 +255,23 @@ def _judge_nodata(read: Mapping[str, Modality], total: Facts) -> Iterator[Doubt]
             text = f"{tag}; it is read as missing{others}"
         else:
             continue
-        yield Doubt("values", text)
+        report.doubt("values", text)
 
 
-def _judge_ranges(total: Facts, read: Mapping[str, Modality]) -> Iterator[Doubt]:
-    """Sentinels that nobody declared: a repeated extreme far outside the rest."""
+def _judge_values(report: Report) -> None:
+    """Sentinels that nobody declared, normals in other axes, depth in another unit."""
+    total = report.total
     for band, values in total.ranges.items():
-        for text, absurd in describe_strange(band, values, read[band.partition("[")[0]]):
-            yield Doubt("values", text, "error" if absurd else "note")
+        for text, absurd in describe_strange(
+            band, values, report.modalities[band.partition("[")[0]]
+        ):
+            report.doubt("values", text, "error" if absurd else "note")
+    for name, normals in total.normals.items():
+        for text in judged(name, report.axes.get(name, USUAL_AXES), normals):
+            report.doubt("normal", text, "error")
+    for name, medians in total.medians.items():
+        if (doubt := unit_doubt(name, report.units[name], medians)) is not None:
+            report.doubt("unit", doubt.text, "error" if doubt.severe else "note")
 
 
 def _repeated(

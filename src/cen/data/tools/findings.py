@@ -60,26 +60,6 @@ class Finding:
 
 
 @dataclass
-class DepthFacts(Addable):
-    """Depth of many samples, in metres.
-
-    Attributes:
-        values: of all pixels.
-        medians: of every sample that has any depth.
-    """
-
-    values: ValueRange
-    medians: list[float] = field(default_factory=list)
-
-    def to_dict(self) -> dict[str, float]:
-        """Range, median of all pixels and share of holes; NaN where there is no depth."""
-        summary = self.values.to_dict()
-        return {key: summary[key] for key in ("low", "median", "high")} | {
-            "holes": summary["missing"]
-        }
-
-
-@dataclass
 class Facts(Addable):
     """What the check of some consecutive samples found.
 
@@ -91,7 +71,7 @@ class Facts(Addable):
         beside: pixels that `cen.data.tools.label_facts.stored_ignored` counts, by label field.
         outlines: what `cen.data.tools.label_facts.outlines` counts, by label field.
         lossy: files whose compression changes values, by field and format.
-        depth: by depth field.
+        medians: of every sample that has any depth, in metres, by depth field.
         normals: by field of normals.
         ranges: by band of the fields whose kind does not say their range.
         grey: colour pictures with three equal channels, by field.
@@ -107,13 +87,23 @@ class Facts(Addable):
     beside: Counter[str] = field(default_factory=Counter)
     outlines: dict[str, NDArray[np.int64]] = field(default_factory=dict)
     lossy: Counter[tuple[str, str]] = field(default_factory=Counter)
-    depth: dict[str, DepthFacts] = field(default_factory=dict)
+    medians: dict[str, list[float]] = field(default_factory=dict)
     normals: dict[str, NormalFacts] = field(default_factory=dict)
     ranges: dict[str, ValueRange] = field(default_factory=dict)
     nodata: Counter[tuple[str, float]] = field(default_factory=Counter)
     grey: Counter[str] = field(default_factory=Counter)
     hashes: dict[str, list[NDArray[np.uint64]]] = field(default_factory=dict)
     thumbnails: list[NDArray[np.float32]] = field(default_factory=list)
+
+    @property
+    def depth(self) -> dict[str, dict[str, float]]:
+        """Range and median in metres and share of ``holes``, by depth field; NaN without depth."""
+        summaries = {name: self.ranges[name].to_dict() for name in self.medians}
+        return {
+            name: {key: summary[key] for key in ("low", "median", "high")}
+            | {"holes": summary["missing"]}
+            for name, summary in summaries.items()
+        }
 
 
 def check_samples(dataset: AlignedDataset, part: range) -> Facts:
@@ -210,7 +200,7 @@ class _Sample:
         if kind.classes:
             self._check_labels(name, value)
         elif kind.metres:
-            facts.depth = {name: self._check_depth(name, modality, value, facts.ranges[name])}
+            facts.medians = {name: self._check_depth(name, modality, value)}
         elif text := kind.impossible(value):
             self.found("values", (name,), f"{name}: {text}")
         if modality.coloured:
@@ -242,26 +232,23 @@ class _Sample:
         elif set(pixels) == {ignored}:
             self.found("label", (name,), f"{name}: no pixel is labelled", "note")
 
-    def _check_depth(
-        self, name: str, modality: Modality, value: NDArray[Any], values: ValueRange
-    ) -> DepthFacts:
+    def _check_depth(self, name: str, modality: Modality, value: NDArray[Any]) -> list[float]:
+        """The median, where there is one."""
         finite = value[np.isfinite(value)]
-        share = 1 - finite.size / value.size
-        depth = DepthFacts(values)
         if not finite.size:
             self.found("depth", (name,), f"{name}: nothing was measured, all pixels are missing")
-        else:
-            depth.medians = [float(np.median(finite))]
-            if (low := float(finite.min())) < 0:
-                negative = f"{100 * float((finite < 0).mean()):.1f} % of the pixels"
-                text = f"{name}: negative depth, {negative}, down to {low:.4g} m"
-                self.found("depth", (name,), f"{text}; declare what is missing")
-            elif share > _MANY_HOLES:
-                self.found("depth", (name,), f"{name}: {100 * share:.1f} % are holes", "note")
-        if finite.size and name in self.paths and has_8_bits(self.paths[name]):
+            return []
+        share = 1 - finite.size / value.size
+        if (low := float(finite.min())) < 0:
+            negative = f"{100 * float((finite < 0).mean()):.1f} % of the pixels"
+            text = f"{name}: negative depth, {negative}, down to {low:.4g} m"
+            self.found("depth", (name,), f"{text}; declare what is missing")
+        elif share > _MANY_HOLES:
+            self.found("depth", (name,), f"{name}: {100 * share:.1f} % are holes", "note")
+        if name in self.paths and has_8_bits(self.paths[name]):
             text = f"{name}: the file has {eight_bits(modality.unit_or_one)}"
             self.found("depth", (name,), text)
-        return depth
+        return [float(np.median(finite))]
 
 
 def _reason(error: Exception) -> str:

@@ -1,5 +1,7 @@
 """Rooms written as Taskonomy and as an own folder reads back as rendered."""
 
+from pkgutil import resolve_name
+
 import numpy as np
 import pytest
 import yaml
@@ -10,7 +12,6 @@ from cen.data.readers.registry import ROOMS_WRITERS
 from cen.data.rooms.labels import label_set
 from cen.data.rooms.plan import Plan
 from cen.data.rooms.render import scene_index
-from cen.data.rooms.write import _writer
 from cen.data.rooms.write_taskonomy import ROOMS_CURVATURE
 
 SIZE, SEED = (32, 48), 3
@@ -114,4 +115,4 @@ def test_folders_give_the_camera(root):
 
 @pytest.mark.parametrize("layout", ROOMS_WRITERS)
 def test_every_layout_has_a_writer(layout):
-    assert callable(_writer(layout))
+    assert callable(resolve_name(ROOMS_WRITERS[layout]))

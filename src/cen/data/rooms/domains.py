@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from cen.data.rooms.labels import background_and, function_label, part_label
+from cen.data.rooms.labels import BACKGROUND, function_label, part_label
 from cen.data.rooms.picture import Picture
 from cen.data.rooms.raycast import Floats
 
@@ -97,17 +98,13 @@ def _principal_curvature(picture: Picture, rng: np.random.Generator) -> NDArray[
     return np.moveaxis(picture.seen.curvature, 0, -1).astype(np.float32)
 
 
-def _parts(picture: Picture, rng: np.random.Generator) -> NDArray[np.uint8]:
-    return _labels(picture, part_label)
-
-
-def _functions(picture: Picture, rng: np.random.Generator) -> NDArray[np.uint8]:
-    return _labels(picture, function_label)
-
-
-def _labels(picture: Picture, label: Callable[[int, int], int]) -> NDArray[np.uint8]:
+def _labels(
+    label: Callable[[int, int], int], picture: Picture, rng: np.random.Generator
+) -> NDArray[np.uint8]:
+    """Labels of what is seen: the background classes, then what ``label`` says of each object."""
     objects = [label(solid.shape, solid.material) for solid in picture.scene.objects]
-    return np.asarray(background_and(objects)[picture.seen.surface])
+    by_surface = np.array([*range(len(BACKGROUND)), *objects], dtype=np.uint8)
+    return np.asarray(by_surface[picture.seen.surface])
 
 
 DOMAINS: dict[str, Domain] = {
@@ -120,6 +117,6 @@ DOMAINS: dict[str, Domain] = {
     "edge_texture": _edge_texture,
     "edge_occlusion": _edge_occlusion,
     "principal_curvature": _principal_curvature,
-    "parts": _parts,
-    "functions": _functions,
+    "parts": partial(_labels, part_label),
+    "functions": partial(_labels, function_label),
 }

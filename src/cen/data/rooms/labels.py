@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, get_args
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Literal
 
 LabelSet = Literal["parts", "functions"]
 
@@ -21,12 +19,10 @@ class Labels:
     """Names and colours of one label set.
 
     Attributes:
-        name: the label set.
         classes: class names; the position is the label value.
         palette: one RGB colour (0..255) per class, for pictures.
     """
 
-    name: LabelSet
     classes: tuple[str, ...]
     palette: tuple[tuple[int, int, int], ...]
 
@@ -42,19 +38,21 @@ def _shade(colour: tuple[int, int, int], factor: float) -> tuple[int, int, int]:
     return red, green, blue
 
 
-PARTS = Labels(
-    "parts",
-    BACKGROUND + tuple(f"{material} {shape}" for shape in SHAPES for material in MATERIALS),
-    _BACKGROUND_COLOURS + tuple(_shade(hue, shade) for hue in _HUES for shade in _SHADES),
-)
-FUNCTION_LABELS = Labels("functions", BACKGROUND + FUNCTIONS, _BACKGROUND_COLOURS + _HUES[:3])
+LABEL_SETS: Mapping[str, Labels] = {
+    "parts": Labels(
+        BACKGROUND + tuple(f"{material} {shape}" for shape in SHAPES for material in MATERIALS),
+        _BACKGROUND_COLOURS + tuple(_shade(hue, shade) for hue in _HUES for shade in _SHADES),
+    ),
+    "functions": Labels(BACKGROUND + FUNCTIONS, _BACKGROUND_COLOURS + _HUES[:3]),
+}
+"""The label sets by name."""
 
 
 def label_set(name: str) -> Labels:
     """Names and colours of a label set, ``"parts"`` or ``"functions"``."""
-    if name not in get_args(LabelSet):
-        raise ValueError(f"no label set {name!r}; Rooms has {', '.join(get_args(LabelSet))}")
-    return PARTS if name == "parts" else FUNCTION_LABELS
+    if name not in LABEL_SETS:
+        raise ValueError(f"no label set {name!r}; Rooms has {', '.join(LABEL_SETS)}")
+    return LABEL_SETS[name]
 
 
 def part_label(shape: int, material: int) -> int:
@@ -65,8 +63,3 @@ def part_label(shape: int, material: int) -> int:
 def function_label(shape: int, material: int) -> int:
     """*Functions* label of an object: (shape + material) mod 3, a Latin square."""
     return len(BACKGROUND) + (shape + material) % len(FUNCTIONS)
-
-
-def background_and(objects: list[int]) -> NDArray[np.uint8]:
-    """Lookup table from surface number to label: the background classes, then ``objects``."""
-    return np.array([*range(len(BACKGROUND)), *objects], dtype=np.uint8)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import multiprocessing
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,6 +16,7 @@ from cen.data.rooms.labels import LabelSet, label_set
 from cen.data.rooms.raycast import camera_of
 from cen.data.rooms.render import SPLITS, render_scene, scene_index
 from cen.data.rooms.scene import sample_scene
+from cen.data.tools.parallel import in_order
 from cen.errors import DataError
 from cen.files import write_text
 
@@ -29,7 +28,7 @@ Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
-class Scene:
+class SceneKey:
     """One scene to write.
 
     Attributes:
@@ -44,6 +43,15 @@ class Scene:
     def name(self) -> str:
         """Unique over both splits."""
         return f"{self.split}_{self.number:05d}"
+
+    @property
+    def index(self) -> int:
+        """For `render_scene`."""
+        return scene_index(self.split, self.number)
+
+
+WriteScene = Callable[[Path, SceneKey, Rendered], None]
+"""Called with the root, a scene and its arrays by domain."""
 
 
 @dataclass(frozen=True)
@@ -76,10 +84,10 @@ class Plan:
     progress: Callable[[int, int], object] | None = None
 
     @property
-    def scenes(self) -> list[Scene]:
+    def scenes(self) -> list[SceneKey]:
         """The training scenes, then the test scenes."""
         counts = {"train": self.train, "test": self.test}
-        return [Scene(split, n) for split, count in counts.items() for n in range(count)]
+        return [SceneKey(split, n) for split, count in counts.items() for n in range(count)]
 
     def description(self, **more: Any) -> dict[str, Any]:
         """What dataset.yaml says of the pictures and labels, and what a layout says besides."""
@@ -99,42 +107,45 @@ class Plan:
             "first_scene": {split: SPLITS[split] for split in ("train", "test")},
         }
 
-    def each(self, write: Callable[[Path, Scene, Rendered], None], domains: Sequence[str]) -> None:
+    def described_apart(self, **more: Any) -> dict[str, Any]:
+        """As `description`, of a layout with keys of its own: what it needs of it, and the rest."""
+        about = self.description()
+        return {"classes": about["classes"], "palette": about["palette"], **more, "about": about}
+
+    def each(
+        self, write: Callable[[Path, SceneKey, Rendered], None], domains: Sequence[str]
+    ) -> None:
         """Renders every scene and has it written.
 
         Args:
-            write: called with the root, the scene and its arrays by domain, in the process that
-                rendered them: a function of a module, so that it can be sent there.
+            write: called in the process that rendered: a function of a module, so that it can be
+                sent there.
             domains: what is rendered, see ``render_scene``.
         """
-        task = partial(_render_and_write, self.root, self.seed, self.size, tuple(domains), write)
-        for _ in self._run(task):
+        render = partial(_render, self.seed, self.size, tuple(domains))
+        for _ in self._run(partial(_render_and_write, self.root, write, render)):
             pass
 
-    def rendered(self, domains: Sequence[str]) -> Iterator[tuple[Scene, Rendered]]:
+    def rendered(self, domains: Sequence[str]) -> Iterator[tuple[SceneKey, Rendered]]:
         """Yields every scene with its arrays by domain, in the order of `scenes`."""
-        task = partial(_render, self.seed, self.size, tuple(domains))
-        return zip(self.scenes, self._run(task), strict=True)
+        render = partial(_render, self.seed, self.size, tuple(domains))
+        return zip(self.scenes, self._run(render), strict=True)
 
-    def folders(self, names: Sequence[str]) -> None:
-        """Makes folders below the root."""
-        for name in names:
-            (self.root / name).mkdir(exist_ok=True)
-
-    def write_list(self, file: str, split: str, line: Callable[[Scene], str]) -> None:
+    def write_list(self, file: str, split: str, line: Callable[[SceneKey], str]) -> None:
         """Writes a list with a line for each scene of a split."""
         lines = [line(scene) for scene in self.scenes if scene.split == split]
         write_text(self.root / file, "\n".join(lines) + "\n", DataError)
 
-    def intrinsics(self, scene: Scene) -> NDArray[np.float64]:
+    def intrinsics(self, scene: SceneKey) -> NDArray[np.float64]:
         """(3, 3) camera matrix of a scene in pixels; (0, 0) is the centre of the first pixel."""
-        drawn = sample_scene(np.random.default_rng([self.seed, _index(scene), 0]))
+        drawn = sample_scene(np.random.default_rng([self.seed, scene.index, 0]))
         return pinhole(camera_of(drawn, self.size).focal, self.size)
 
-    def _run(self, task: Callable[[Scene], Result]) -> Iterator[Result]:
+    def _run(self, task: Callable[[SceneKey], Result]) -> Iterator[Result]:
         """Results of ``task`` for every scene, in order."""
         scenes = self.scenes
-        for done, result in enumerate(_parallel(task, scenes, self.workers), start=1):
+        results = in_order(task, scenes, self.workers, self.root)
+        for done, result in enumerate(results, start=1):
             yield result
             if self.progress is not None:
                 self.progress(done, len(scenes))
@@ -150,32 +161,16 @@ def without_holes(rendered: Rendered) -> NDArray[np.float32]:
     return np.where(np.isnan(rendered["depth"]), rendered["depth_clean"], rendered["depth"])
 
 
-def _parallel(
-    task: Callable[[Scene], Result], scenes: Sequence[Scene], workers: int
-) -> Iterable[Result]:
-    if workers <= 1:
-        yield from map(task, scenes)
-        return
-    # Spawned: a process with OpenCV's or torch's threads running cannot be forked safely.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context) as pool:
-        yield from pool.map(task, scenes, chunksize=8)
-
-
-def _index(scene: Scene) -> int:
-    return scene_index(scene.split, scene.number)
-
-
-def _render(seed: int, size: tuple[int, int], domains: tuple[str, ...], scene: Scene) -> Rendered:
-    return render_scene(seed, _index(scene), size, domains)
+def _render(
+    seed: int, size: tuple[int, int], domains: tuple[str, ...], scene: SceneKey
+) -> Rendered:
+    return render_scene(seed, scene.index, size, domains)
 
 
 def _render_and_write(
     root: Path,
-    seed: int,
-    size: tuple[int, int],
-    domains: tuple[str, ...],
-    write: Callable[[Path, Scene, Rendered], None],
-    scene: Scene,
+    write: WriteScene,
+    render: Callable[[SceneKey], Rendered],
+    scene: SceneKey,
 ) -> None:
-    write(root, scene, _render(seed, size, domains, scene))
+    write(root, scene, render(scene))

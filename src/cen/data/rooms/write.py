@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib import import_module
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any
 
 import yaml
@@ -15,8 +15,6 @@ from cen.data.rooms.plan import Plan
 from cen.documents import read_yaml
 from cen.errors import ConfigError, DataError
 from cen.files import remove_unfinished, write_text
-
-Writer = Callable[[Plan], dict[str, Any]]
 
 # Stands in a folder that is not finished yet, so that an interrupted write can be continued and a
 # folder of anything else is never written into.
@@ -70,18 +68,12 @@ def write_rooms(
     try:
         root.mkdir(parents=True, exist_ok=True)
         write_text(root / _UNFINISHED, _text(plan.description()), DataError)
-        described = _writer(layout)(plan)
+        described = resolve_name(ROOMS_WRITERS[layout])(plan)
         write_text(root / "dataset.yaml", _text(described), DataError)
         (root / _UNFINISHED).unlink()
     except OSError as error:
         raise DataError(f"{root}: cannot write there ({error})") from error
     return root
-
-
-def _writer(layout: str) -> Writer:
-    module, _, name = ROOMS_WRITERS[layout].rpartition(".")
-    writer: Writer = getattr(import_module(module), name)
-    return writer
 
 
 def _text(description: dict[str, Any]) -> str:
@@ -98,8 +90,7 @@ def _already_there(plan: Plan) -> bool:
         path = plan.root / name
         if not path.is_file():
             continue
-        document = _load(path)
-        if _covers(document, plan.description()):
+        if _describes(path, plan.description()):
             return name == "dataset.yaml"
         raise DataError(
             f"{path}: the folder holds another data set; choose another folder or delete this one"
@@ -107,17 +98,12 @@ def _already_there(plan: Plan) -> bool:
     raise DataError(f"{plan.root}: holds files of something else; choose another or a new folder")
 
 
-def _covers(document: Any, description: dict[str, Any]) -> bool:
+def _describes(path: Path, description: dict[str, Any]) -> bool:
     """Whether a dataset.yaml says all of this, and perhaps more."""
-    if not isinstance(document, dict):
+    try:
+        document = read_yaml(path).value
+    except ConfigError:
         return False
     # Some layouts have keys of their own there and say under this one what they are.
-    about = document.get("about", document)
+    about = document.get("about", document) if isinstance(document, dict) else None
     return isinstance(about, dict) and description.items() <= about.items()
-
-
-def _load(path: Path) -> Any:
-    try:
-        return read_yaml(path).value
-    except ConfigError:
-        return None

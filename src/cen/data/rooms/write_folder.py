@@ -9,7 +9,7 @@ import numpy as np
 
 from cen.data.formats.pictures import write_npy, write_png
 from cen.data.rooms.labels import label_set
-from cen.data.rooms.plan import Plan, Rendered, Scene, in_steps
+from cen.data.rooms.plan import Plan, Rendered, SceneKey, in_steps
 
 _PNG = ("rgb", "albedo", "parts", "functions")
 _EDGES = ("edge_texture", "edge_occlusion")
@@ -25,7 +25,6 @@ def write(plan: Plan) -> dict[str, Any]:
     and labels are 8-bit PNG, depth 16-bit PNG in millimetres with 0 for holes, edges and reshading
     16-bit PNG of 0..1, normals and curvature NPY of float32.
     """
-    plan.folders((*_DOMAINS, *_LABELS))
     plan.each(_scene, (*_DOMAINS, *_LABELS))
     for split in ("train", "test"):
         plan.write_list(f"{split}.txt", split, lambda scene: scene.name)
@@ -62,7 +61,7 @@ def _label(name: str) -> dict[str, Any]:
     return _field(name, "png", kind="label", classes=list(labels.classes), palette=palette)
 
 
-def _scene(root: Path, scene: Scene, arrays: Rendered) -> None:
+def _scene(root: Path, scene: SceneKey, arrays: Rendered) -> None:
     for domain in _PNG:
         write_png(root / domain / f"{scene.name}.png", arrays[domain])
     steps = {"depth": 1000.0, **dict.fromkeys((*_EDGES, "reshading"), 65535.0)}

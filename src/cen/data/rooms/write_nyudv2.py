@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from cen.data.formats.pictures import write_png
-from cen.data.rooms.plan import Plan, Rendered, Scene, in_steps
+from cen.data.rooms.plan import Plan, Rendered, SceneKey, in_steps
 
 _FOLDERS = ("rgb", "masks", "depth")
 _LISTS = {"train": "train.txt", "test": "val.txt"}
@@ -20,7 +20,6 @@ def write(plan: Plan) -> dict[str, Any]:
 
     Depth is in whole millimetres with 0 for holes, so reading gives back exactly what is rendered.
     """
-    plan.folders(_FOLDERS)
     plan.each(partial(_scene, plan.labels), ("rgb", "depth", plan.labels))
     for split, name in _LISTS.items():
         plan.write_list(
@@ -29,7 +28,7 @@ def write(plan: Plan) -> dict[str, Any]:
     return plan.description(depth_unit=0.001)
 
 
-def _scene(labels: str, root: Path, scene: Scene, arrays: Rendered) -> None:
+def _scene(labels: str, root: Path, scene: SceneKey, arrays: Rendered) -> None:
     file = f"{scene.name}.png"
     write_png(root / "rgb" / file, arrays["rgb"])
     write_png(root / "masks" / file, arrays[labels])

@@ -13,7 +13,7 @@ from cen.data.readers.nyudv2_classes import LABELED, MAPPING40, MAPPINGS13
 from cen.data.readers.nyudv2_mat import SPLITS
 from cen.data.rooms.labels import label_set
 from cen.data.rooms.matlab import Mat73, cell, create_v73, save_v5
-from cen.data.rooms.plan import Plan, Rendered, Scene, without_holes
+from cen.data.rooms.plan import Plan, Rendered, SceneKey, without_holes
 from cen.errors import DataError
 from cen.files import write_atomically
 
@@ -54,12 +54,7 @@ def write(plan: Plan) -> dict[str, Any]:
     labels13 = np.array([[coarse.index(kind) + 1.0 for kind in kinds]])
     thirteen = {"classMapping13": {"labels13": labels13, "class13": cell(coarse)}}
     save_v5(plan.root / MAPPINGS13[1], thirteen)
-    return {
-        "classes": list(classes),
-        "palette": plan.description()["palette"],
-        "intrinsics": plan.intrinsics(order[0]).tolist(),
-        "about": plan.description(),
-    }
+    return plan.described_apart(intrinsics=plan.intrinsics(order[0]).tolist())
 
 
 def file_label(label: NDArray[Any], number: int, classes: int) -> NDArray[np.uint16]:
@@ -69,13 +64,13 @@ def file_label(label: NDArray[Any], number: int, classes: int) -> NDArray[np.uin
     return np.where(is_labelled, label + 1 + classes * spread, 0).astype(np.uint16)
 
 
-def _mixed(plan: Plan) -> list[Scene]:
+def _mixed(plan: Plan) -> list[SceneKey]:
     """The scenes in the order of the file: those of both splits, evenly mixed."""
     counts = {"train": plan.train, "test": plan.test}
     return sorted(plan.scenes, key=lambda s: ((s.number + 0.5) / counts[s.split], s.split))
 
 
-def _labeled(path: Path, plan: Plan, order: list[Scene]) -> None:
+def _labeled(path: Path, plan: Plan, order: list[SceneKey]) -> None:
     classes = label_set(plan.labels).classes
     height, width = plan.size
     frames = (len(order), width, height)
@@ -114,7 +109,7 @@ def _instances(labels: NDArray[Any], classes: int) -> NDArray[np.uint8]:
     return np.minimum(instances, 255).astype(np.uint8)
 
 
-def _texts(file: Mat73, order: list[Scene], classes: tuple[str, ...]) -> None:
+def _texts(file: Mat73, order: list[SceneKey], classes: tuple[str, ...]) -> None:
     file.cell("names", _names(classes))
     file.cell("scenes", [_room(scene) for scene in order])
     file.cell("sceneTypes", ["room"] * len(order))
@@ -124,7 +119,7 @@ def _texts(file: Mat73, order: list[Scene], classes: tuple[str, ...]) -> None:
     tilt[...] = 0.0
 
 
-def _room(scene: Scene) -> str:
+def _room(scene: SceneKey) -> str:
     return f"{scene.split}_room_{scene.number // _FRAMES_PER_SCENE:04d}"
 
 

@@ -13,7 +13,7 @@ from cen.data.formats.pictures import write_png
 from cen.data.readers.sunrgbd import ALLSPLIT, CLASSES, META, SEGMENTATION
 from cen.data.rooms.labels import label_set
 from cen.data.rooms.matlab import cell, create_v73, save_v5
-from cen.data.rooms.plan import Plan, Rendered, Scene, in_steps, without_holes
+from cen.data.rooms.plan import Plan, Rendered, SceneKey, in_steps, without_holes
 from cen.errors import DataError
 from cen.files import write_atomically, write_bytes, write_text
 
@@ -41,14 +41,10 @@ def write(plan: Plan) -> dict[str, Any]:
     }
     save_v5(plan.root / ALLSPLIT, {"alltrain": listed["train"], "alltest": listed["test"]})
     save_v5(plan.root / META, {"SUNRGBDMeta": _meta(plan, order)})
-    return {
-        "classes": list(classes),
-        "palette": plan.description()["palette"],
-        "about": plan.description(),
-    }
+    return plan.described_apart()
 
 
-def _folder(scene: Scene) -> str:
+def _folder(scene: SceneKey) -> str:
     """Folder of a scene below SUNRGBD, of one of the forms that the four sensors have."""
     number, place = scene.number // 4, scene.number // 4 // _FRAMES_PER_PLACE
     return (
@@ -59,7 +55,7 @@ def _folder(scene: Scene) -> str:
     )[scene.number % 4]
 
 
-def _frames(path: Path, plan: Plan, order: list[Scene]) -> None:
+def _frames(path: Path, plan: Plan, order: list[SceneKey]) -> None:
     """Writes every frame, and the file of all labels to ``path``."""
     with create_v73(path) as file:
         references = {}
@@ -72,11 +68,10 @@ def _frames(path: Path, plan: Plan, order: list[Scene]) -> None:
         file.struct_array("SUNRGBD2Dseg", {"seglabelall": listed, "seglabel": listed})
 
 
-def _frame(plan: Plan, scene: Scene, rendered: Rendered, labels: NDArray[np.uint8]) -> None:
+def _frame(plan: Plan, scene: SceneKey, rendered: Rendered, labels: NDArray[np.uint8]) -> None:
     folder = plan.root / "SUNRGBD" / _folder(scene)
     write_bytes(folder / "image" / f"{scene.name}.jpg", _jpeg(rendered["rgb"]), DataError)
     for name, metres in (("depth", rendered["depth"]), ("depth_bfx", without_holes(rendered))):
-        (folder / name).mkdir(exist_ok=True)
         write_png(folder / name / f"{scene.name}.png", _rotated(metres))
     numbers = " ".join(f"{value:.6f}" for value in _intrinsics(plan, scene).ravel())
     write_text(folder / "intrinsics.txt", numbers + "\n", DataError)
@@ -85,7 +80,7 @@ def _frame(plan: Plan, scene: Scene, rendered: Rendered, labels: NDArray[np.uint
     save_v5(folder / "seg.mat", {"names": cell(names), "seglabel": labels.astype(np.float64)})
 
 
-def _intrinsics(plan: Plan, scene: Scene) -> NDArray[np.float64]:
+def _intrinsics(plan: Plan, scene: SceneKey) -> NDArray[np.float64]:
     """The camera as the toolbox has it: pixels count from 1."""
     matrix = plan.intrinsics(scene)
     matrix[:2, 2] += 1.0
@@ -112,7 +107,7 @@ def _jpeg(rgb: NDArray[Any]) -> bytes:
     return encoded.tobytes()
 
 
-def _meta(plan: Plan, order: list[Scene]) -> NDArray[Any]:
+def _meta(plan: Plan, order: list[SceneKey]) -> NDArray[Any]:
     """The struct array of all frames, with those of its fields that tell where they are."""
     fields = ("sequenceName", "depthpath", "rgbpath", "depthname", "rgbname", "sensorType", "K")
     frames = np.zeros((1, len(order)), dtype=[(name, object) for name in fields])

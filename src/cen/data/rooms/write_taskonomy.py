@@ -13,13 +13,12 @@ from numpy.typing import NDArray
 from cen.data.formats.pictures import write_png
 from cen.data.readers import taskonomy_values as stored
 from cen.data.readers.taskonomy_files import SUFFIXES
-from cen.data.rooms.plan import Plan, Rendered, Scene, in_steps
+from cen.data.rooms.plan import Plan, Rendered, SceneKey, in_steps
 
 ROOMS_CURVATURE = 8.0
 """Principal curvature in 1/m that the files hold at most: balls and pipes of 12 cm."""
 
 _SAME = ("rgb", "normal", "reshading", "principal_curvature", "edge_occlusion", "edge_texture")
-_DOMAINS = (*_SAME, "depth_euclidean", "depth_zbuffer", "segment_semantic")
 _RENDERED = (*_SAME, "depth")
 
 
@@ -30,7 +29,6 @@ def write(plan: Plan) -> dict[str, Any]:
     normals with z away from the camera, labels with 0 for "uncertain". Depth is that of the sensor,
     with its noise and holes. Curvature is in units of ``ROOMS_CURVATURE``.
     """
-    plan.folders(_DOMAINS)
     camera = plan.intrinsics(plan.scenes[0])
     plan.each(partial(_scene, plan.labels, plan.train, camera), (*_RENDERED, plan.labels))
     lists = {split: f"{split}.txt" for split in ("train", "test")}
@@ -38,17 +36,10 @@ def write(plan: Plan) -> dict[str, Any]:
         plan.write_list(
             file, split, lambda s: f"{{domain}}/{_stem(s, plan.train)}_domain_{{domain}}.png"
         )
-    about = plan.description()
-    return {
-        "classes": about["classes"],
-        "palette": about["palette"],
-        "lists": lists,
-        "axes": {"normal": stored.NORMAL_AXES},
-        "about": plan.description(),
-    }
+    return plan.described_apart(lists=lists, axes={"normal": stored.NORMAL_AXES})
 
 
-def _stem(scene: Scene, train: int) -> str:
+def _stem(scene: SceneKey, train: int) -> str:
     """The points of the test scenes follow those of the training scenes."""
     point = scene.number + (train if scene.split == "test" else 0)
     return f"point_{point}_view_0"
@@ -59,7 +50,7 @@ def _scene(
     train: int,
     camera: NDArray[np.float64],
     root: Path,
-    scene: Scene,
+    scene: SceneKey,
     arrays: Rendered,
 ) -> None:
     depth = arrays["depth"].astype(np.float64)

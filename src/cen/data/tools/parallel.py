@@ -1,4 +1,4 @@
-"""Work on all samples of a data set, in processes, with results in order."""
+"""Work in processes, with results in order: on all samples of a data set, on whatever is listed."""
 
 from __future__ import annotations
 
@@ -6,24 +6,26 @@ import copy
 import multiprocessing
 import os
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, fields
-from typing import Any, Self, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from cen.data.readers.aligned import AlignedDataset
 from cen.errors import DataError
 from cen.signals import held_back, leave_signals_to_parent
 
+if TYPE_CHECKING:  # Rooms are rendered without torch
+    from cen.data.readers.aligned import AlignedDataset
+
+Item = TypeVar("Item")
 T = TypeVar("T")
-Task = Callable[[AlignedDataset, range], T]
+Task = Callable[["AlignedDataset", range], T]
 
 CHUNK = 16
 # A process takes some seconds to start, which is what reading this many samples takes.
 _WORTHWHILE = 400
-
-_dataset: AlignedDataset | None = None
 
 
 def default_workers(samples: int) -> int:
@@ -71,52 +73,73 @@ def over_samples(
         chunk: samples per call. It alone decides the ranges, the number of processes does not.
 
     Yields:
-        (range, result), in order, whatever the number of processes. No more than a few results per
-        process wait to be taken.
+        (range, result), in order, see `in_order`.
 
     Raises:
         DataError: a process was killed.
     """
     count = len(dataset)
-    ranges = (range(start, min(start + chunk, count)) for start in range(0, count, chunk))
-    workers = min(default_workers(count) if workers is None else workers, -(-count // chunk))
+    ranges = [range(start, min(start + chunk, count)) for start in range(0, count, chunk)]
+    workers = min(default_workers(count) if workers is None else workers, len(ranges))
+    return zip(ranges, in_order(partial(task, dataset), ranges, workers, dataset.root), strict=True)
+
+
+def in_order(
+    task: Callable[[Item], T], items: Iterable[Item], workers: int, place: object
+) -> Iterator[T]:
+    """Calls ``task`` with every item, in processes.
+
+    Args:
+        task: can be pickled; is sent to every process once.
+        items: what it is called with, one by one.
+        workers: processes; 0 or 1: this one does all.
+        place: where the data are, for the error.
+
+    Yields:
+        The results, in order, whatever the number of processes. No more than a few per process
+        wait to be taken.
+
+    Raises:
+        DataError: a process was killed.
+    """
     if workers <= 1:
-        for part in ranges:
-            yield part, task(dataset, part)
+        yield from map(task, items)
         return
     # Spawned: a process with OpenCV's or torch's threads running cannot be forked safely.
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_take, initargs=(dataset,))
-    waiting: deque[tuple[range, Future[Any]]] = deque()
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_take, initargs=(task,))
+    waiting: deque[Future[T]] = deque()
     try:
-        for part in ranges:
+        for item in items:
             with held_back():  # this may start a process
-                waiting.append((part, pool.submit(_run, task, part)))
+                waiting.append(pool.submit(_run, item))
             if len(waiting) >= 4 * workers:
-                done, future = waiting.popleft()
-                yield done, future.result()
+                yield waiting.popleft().result()
         while waiting:
-            done, future = waiting.popleft()
-            yield done, future.result()
+            yield waiting.popleft().result()
     except BrokenProcessPool as error:
         raise DataError(
-            f"{dataset.root}: a process that read samples was killed, perhaps for want of memory; "
-            "use fewer of them (--workers 1)"
+            f"{place}: one of {workers} processes was killed, perhaps for want of memory; use "
+            "fewer of them (--workers 1)"
         ) from error
     finally:
         pool.shutdown(cancel_futures=True)
 
 
-def _take(dataset: AlignedDataset) -> None:
+_task: Callable[[Any], Any] | None = None
+
+
+def _take(task: Callable[[Any], Any]) -> None:
+    """Keeps what a process is for, in that process."""
     import cv2
 
     leave_signals_to_parent()
-    global _dataset
-    _dataset = dataset
+    global _task
+    _task = task
     # The processes share the cores; threads of each would only get in the way of the others'.
     cv2.setNumThreads(1)
 
 
-def _run(task: Task[T], part: range) -> T:
-    assert _dataset is not None
-    return task(_dataset, part)
+def _run(item: Any) -> Any:
+    assert _task is not None
+    return _task(item)

@@ -212,6 +212,11 @@ def _check_lengths(looks: list[Look], path: Path, error: type[CenError]) -> None
                 raise error(f"{path}: {index}.layers: more than {MOST_CHANNELS} channels are told")
 
 
+def folder_of(source: Path) -> Path:
+    """The folder of a run, where a network is given by it or by a file in it."""
+    return source if source.is_dir() else source.parent
+
+
 def way_on(run: Path) -> str:
     """How to go on with a run: a command, but for one whose network and data no file names."""
     return "the same call and resume=True" if _is_called(run) else f"cen train --resume {run}"

@@ -15,16 +15,12 @@ def photos(tmp_path):
     return tmp_path
 
 
-def names(scenes):
-    return [scene.name for scene in scenes]
-
-
 def test_folders_are_matched_by_name(photos):
     (photos / "depth" / "sub").mkdir()
     (photos / "depth" / "sub" / "f1.v2.tif").touch()
     found = find_scenes({"rgb": str(photos / "rgb"), "depth": str(photos / "depth")})
-    assert names(found) == ["f2", "f10", "sub/f1.v2"]
-    assert found[1].files == {
+    assert list(found) == ["f2", "f10", "sub/f1.v2"]
+    assert found["f10"] == {
         "rgb": photos / "rgb" / "f10.jpg",
         "depth": photos / "depth" / "f10.png",
     }
@@ -34,8 +30,8 @@ def test_scenes_that_lack_a_modality_are_not_passed_over(photos):
     places = {"rgb": str(photos / "rgb"), "depth": str(photos / "depth")}
     with pytest.raises(DataError, match=r"1 of 3 scenes lack files: sub/f1\.v2 has no depth"):
         find_scenes(places)
-    assert names(find_scenes(places, "skip")) == ["f2", "f10"]
-    assert list(find_scenes(places, "predict")[2].files) == ["rgb"]
+    assert list(find_scenes(places, "skip")) == ["f2", "f10"]
+    assert list(find_scenes(places, "predict")["sub/f1.v2"]) == ["rgb"]
 
 
 def test_time_stamps_of_each_camera_are_no_names(photos):
@@ -50,7 +46,7 @@ def test_time_stamps_of_each_camera_are_no_names(photos):
     ):
         find_scenes(places)
     told = {"rgb": str(photos / "rgb/{id}_*.jpg"), "depth": str(photos / "depth/{id}_*.png")}
-    assert names(find_scenes(told)) == ["001", "002"]
+    assert list(find_scenes(told)) == ["001", "002"]
 
 
 @pytest.mark.parametrize(
@@ -65,9 +61,9 @@ def test_time_stamps_of_each_camera_are_no_names(photos):
     ],
 )
 def test_what_a_star_stands_for_is_the_name(photos, pattern, expected, monkeypatch):
-    assert names(find_scenes({"rgb": str(photos / pattern)})) == expected
+    assert list(find_scenes({"rgb": str(photos / pattern)})) == expected
     monkeypatch.chdir(photos)
-    assert names(find_scenes({"rgb": pattern})) == expected
+    assert list(find_scenes({"rgb": pattern})) == expected
 
 
 def test_lists_go_line_by_line(photos):
@@ -75,8 +71,8 @@ def test_lists_go_line_by_line(photos):
     (photos / "b.txt").write_text("depth/f2.png\ndepth/f10.png\n")
     places = {"rgb": str(photos / "a.txt"), "depth": str(photos / "b.txt")}
     found = find_scenes(places)
-    assert names(found) == ["f10", "sub/f1.v2"]
-    assert found[0].files["depth"] == photos / "depth" / "f2.png"
+    assert list(found) == ["f10", "sub/f1.v2"]
+    assert found["f10"]["depth"] == photos / "depth" / "f2.png"
     (photos / "b.txt").write_text("depth/f2.png\n")
     with pytest.raises(DataError, match=r"b\.txt has 1 lines"):
         find_scenes(places)

@@ -30,10 +30,10 @@ from cen.cli import (
     train,
 )
 from cen.cli.heap import keep_freed_memory
-from cen.cli.output import TellingOutput, is_helper_process
+from cen.cli.output import TellingOutput
 from cen.cli.parser import Parser
 from cen.errors import CenError, printable
-from cen.launch import launched, of_several
+from cen.launch import is_first, launched, of_several
 from cen.signals import ending_raises
 
 _show_plainly = warnings.showwarning
@@ -119,7 +119,7 @@ def _run_telling(words: Sequence[str]) -> int:
         print(f"cen: {text}", file=sys.stderr)
         return 2
     except KeyboardInterrupt as stop:
-        if not is_helper_process():
+        if is_first():
             print(f"cen: {str(stop) or 'interrupted'}", file=sys.stderr)
         return 130
     except OSError as error:

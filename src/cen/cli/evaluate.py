@@ -7,9 +7,10 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from cen.cli import looks, output, printing, sources, words
+from cen.cli import looks, printing, sources, words
 from cen.cli.parser import Parser
 from cen.errors import ConfigError
+from cen.launch import is_first
 
 
 def add(parser: Parser) -> None:
@@ -79,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
             overrides=args.free,
             fold=args.fold,
         )
-    if output.is_helper_process():
+    if not is_first():  # another process of a run prints nothing
         return 0
     printing.emit(args, evaluation_dict(result), evaluation_table(result))
     return 0

@@ -8,7 +8,6 @@ from types import TracebackType
 from typing import Any, TextIO
 
 from cen.errors import CenError
-from cen.launch import is_first
 
 
 class OutputError(CenError):
@@ -92,8 +91,3 @@ def _let_go() -> None:
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)
     os.close(nowhere)
-
-
-def is_helper_process() -> bool:
-    """Whether this process is another one of a run than the first: it prints nothing."""
-    return not is_first()

@@ -139,22 +139,17 @@ def _of_files(args: argparse.Namespace) -> list[SceneSource]:
     def load(files: Inputs) -> tuple[Inputs, Intrinsics]:
         return files, args.intrinsics
 
-    scenes = find_scenes(args.free, args.missing)
     return [
-        SceneSource(s.name, s.files, partial(load, s.files), any(map(is_geotiff, s.files.values())))
-        for s in scenes
+        SceneSource(name, files, partial(load, files), any(map(is_geotiff, files.values())))
+        for name, files in find_scenes(args.free, args.missing).items()
     ]
 
 
 def _of_split(args: argparse.Namespace, predictor: Predictor, source: Path) -> list[SceneSource]:
     """The samples of a split of the data that the run was configured for."""
     from cen.predict.collection import SceneSource
-    from cen.training.setup import open_dataset
 
-    folder = source if source.is_dir() else source.parent
-    config = sources.config_of(sources.run_folder(folder), args.free)
-    sources.need_data(config)
-    dataset = open_dataset(config, args.split)
+    dataset = sources.dataset_of(source, args.split, args.free)
 
     def load(index: int) -> tuple[Inputs, Intrinsics]:
         read = {n: dataset.read(n, index, m) for n, m in predictor.modalities.items()}

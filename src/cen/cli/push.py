@@ -69,5 +69,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _run_of(source: Path) -> Path | None:
     """The run folder that a network is from, where it is from one."""
-    folder = source if source.is_dir() else source.parent
+    from cen.runfiles import folder_of
+
+    folder = folder_of(source)
     return folder if (folder / "config.yaml").is_file() else None

@@ -36,15 +36,15 @@ def run(args: argparse.Namespace) -> int:
     """Serves until it is stopped."""
     source = sources.network_source(args.run_folder)
     import cen
+    from cen.runfiles import folder_of
     from cen.serving.server import served
     from cen.serving.uploads import Limits
 
     predictor = cen.Predictor(cen.load(source), source=source, fold=False)
     examples = _examples(source, predictor, args.examples)
-    folder = source if source.is_dir() else source.parent
     with served(
         predictor,
-        f"CEN: {folder.resolve().name}",
+        f"CEN: {folder_of(source).resolve().name}",
         source=source,
         examples=examples,
         limits=Limits(args.megabytes, args.megapixels, args.seconds, args.waiting),
@@ -64,15 +64,11 @@ def wait() -> None:
 def _examples(source: Path, predictor: "cen.Predictor", count: int) -> "list[Example]":
     """Scenes of the test split of the run, where its data are there."""
     from cen.serving.server import examples_of
-    from cen.training.setup import open_dataset
 
     if not count:
         return []
     try:
-        folder = source if source.is_dir() else source.parent
-        config = sources.config_of(sources.run_folder(folder), {})
-        sources.need_data(config)
-        return examples_of(open_dataset(config, "test"), predictor, count)
+        return examples_of(sources.dataset_of(source, "test", {}), predictor, count)
     except CenError as error:
         print(f"no examples: {error}", flush=True)
         return []

@@ -15,6 +15,8 @@ from cen.files import NETWORKS, SHARED_NETWORK, is_locked, path_problem, remove_
 
 if TYPE_CHECKING:  # the help of commands waits for no library that reads configurations
     from cen.config import Config
+    from cen.data.readers.aligned import AlignedDataset
+    from cen.data.readers.splitting import Split
 
 
 def run_folder(run: Path) -> Path:
@@ -176,3 +178,13 @@ def need_data(config: Config) -> None:
             f"data.root: there is no folder {root}; give --data.root FOLDER of your data, "
             f"or make one with: cen data rooms {root}"
         )
+
+
+def dataset_of(source: Path, split: Split, overrides: Mapping[str, str]) -> AlignedDataset:
+    """A split of the data that the run of a network was configured for."""
+    from cen.runfiles import folder_of
+    from cen.training.setup import open_dataset
+
+    config = config_of(run_folder(folder_of(source)), overrides)
+    need_data(config)
+    return open_dataset(config, split)

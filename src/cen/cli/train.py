@@ -13,9 +13,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cen.cli import output, printing, sources, words
+from cen.cli import printing, sources, words
 from cen.cli.parser import Parser
 from cen.errors import ConfigError
+from cen.launch import is_first
 
 if TYPE_CHECKING:
     from cen.config import Config
@@ -75,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
     ended = bool(args.resume) and final_figures(folder)["steps"] == config.train.max_steps
     with printing.quiet_stdout(args):
         fit(config, folder, resume=bool(args.resume))
-    if output.is_helper_process():
+    if not is_first():  # another process of a run prints nothing
         return 0
     figures = final_figures(folder)
     rows = [(name, f"{value:.4g}") for name, value in figures["metrics"].items()]

@@ -8,7 +8,7 @@ from typing import Any
 
 from cen.errors import CenError
 from cen.models import ChannelExchangeNetwork
-from cen.runfiles import outdated, read_run_file
+from cen.runfiles import folder_of, outdated, read_run_file
 from cen.scores import SCORES, format_score, main_score
 
 
@@ -32,8 +32,7 @@ def absence(
     present = "+".join(name for name in net.inputs if name in given)
     drop = None
     if source is not None:
-        folder = Path(source)
-        drop = _figures(folder if folder.is_dir() else folder.parent, present, net)
+        drop = _figures(folder_of(Path(source)), present, net)
     if drop == "":
         return None
     if drop is None:

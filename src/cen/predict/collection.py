@@ -6,10 +6,11 @@ import hashlib
 import json
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -124,165 +125,156 @@ def predict_scenes(
     Raises:
         CenError: a prediction cannot be written.
     """
-    outcome, begun = Outcome(), time.monotonic()
+    begun = time.monotonic()
+    work = _Work(predictor, out, probabilities, advance)
+    left = work.unfinished(scenes)
+    for scene in left:
+        if scene.geotiff:
+            work.predict_geotiff(scene)
+    others = [scene for scene in left if not scene.geotiff]
     # Drawing is for one thread alone.
     with ThreadPoolExecutor(workers) as readers, ThreadPoolExecutor(1) as writer:
         written: deque[Future[None]] = deque()
-        fail = partial(_fail, outcome, advance)
-        left = list(_unfinished(scenes, out, outcome, advance))
-        for scene in (scene for scene in left if scene.geotiff):
-            try:
-                _write_geotiff(predictor, scene, out, probabilities)
-            except CenError as error:
-                fail(scene, error)
-                continue
-            outcome.predicted += 1
-            advance()
-        others = (scene for scene in left if not scene.geotiff)
-        read = _read(predictor, others, readers, workers, batch)
-        for group in _batches(read, batch, fail):
-            for scene, by_output in _predict(predictor, group, probabilities, fail):
-                written.append(writer.submit(_write, scene, by_output, out))
-                outcome.predicted += 1
-                advance()
+        for group in alike(work.read(others, readers, workers + batch), batch):
+            for scene, results in work.predict(group):
+                written.append(writer.submit(_write, scene, out, partial(_save, results)))
             while len(written) > 2 * batch:
                 written.popleft().result()
         for future in written:
             future.result()
-    outcome.seconds = time.monotonic() - begun
-    return outcome
+    work.outcome.seconds = time.monotonic() - begun
+    return work.outcome
 
 
-def _fail(
-    outcome: Outcome, advance: Callable[[], None], scene: SceneSource, error: CenError
-) -> None:
-    outcome.failed[scene.name] = str(error)
-    advance()
+_Results = Mapping[str, Prediction | DenseOutput]
+_Files = Mapping[str, Mapping[str, Path]]
+"""By output the files of a scene."""
 
 
-def _unfinished(
-    scenes: Sequence[SceneSource], out: Path, outcome: Outcome, advance: Callable[[], None]
-) -> Iterator[SceneSource]:
-    for scene in scenes:
-        if _finished(scene, out):
-            outcome.skipped += 1
-            advance()
+class _Work:
+    """What `predict_scenes` does with scenes, and what became of them."""
+
+    def __init__(
+        self, predictor: Predictor, out: Path, probabilities: bool, advance: Callable[[], None]
+    ) -> None:
+        self.predictor, self.out, self.advance = predictor, out, advance
+        self.probabilities = probabilities
+        self.outcome = Outcome()
+
+    def unfinished(self, scenes: Sequence[SceneSource]) -> list[SceneSource]:
+        """The scenes whose prediction is not there."""
+        left = [scene for scene in scenes if not _finished(scene, self.out)]
+        self.outcome.skipped = len(scenes) - len(left)
+        for _ in range(self.outcome.skipped):
+            self.advance()
+        return left
+
+    def predict_geotiff(self, scene: SceneSource) -> None:
+        """Predicts and writes a scene piece by piece."""
+
+        def save(folder: Path) -> _Files:
+            _, intrinsics = scene.load()
+            return predict_geotiff(
+                self.predictor,
+                scene.files,
+                folder,
+                probabilities=self.probabilities,
+                intrinsics=intrinsics,
+            )
+
+        try:
+            _write(scene, self.out, save)
+        except CenError as error:
+            self._fail(scene, error)
         else:
-            yield scene
+            self._succeed()
+
+    def read(
+        self, scenes: Iterable[SceneSource], readers: ThreadPoolExecutor, ahead: int
+    ) -> Iterator[tuple[SceneSource, ReadScene]]:
+        """Those scenes that can be read, in order, so many of them read ahead."""
+        waiting: deque[tuple[SceneSource, Future[ReadScene]]] = deque()
+        rest = iter(scenes)
+        while True:
+            for scene in islice(rest, ahead + 1 - len(waiting)):
+                waiting.append((scene, readers.submit(self._load, scene)))
+            if not waiting:
+                return
+            scene, future = waiting.popleft()
+            try:
+                read = future.result()
+            except CenError as error:
+                self._fail(scene, error)
+            else:
+                yield scene, read
+
+    def _load(self, scene: SceneSource) -> ReadScene:
+        return self.predictor.read(*scene.load())
+
+    def predict(
+        self, group: Sequence[tuple[SceneSource, ReadScene]]
+    ) -> Iterator[tuple[SceneSource, _Results]]:
+        """The predictions of a group; where it fails as a whole, of each alone."""
+        read = [read for _, read in group]
+        try:
+            predictions = self.predictor.all_batch(read, probabilities=self.probabilities)
+        except CenError as error:
+            if len(group) == 1:
+                self._fail(group[0][0], error)
+                return
+            for one in group:
+                yield from self.predict([one])
+            return
+        for (scene, _), results in zip(group, predictions, strict=True):
+            yield scene, results
+            self._succeed()
+
+    def _succeed(self) -> None:
+        self.outcome.predicted += 1
+        self.advance()
+
+    def _fail(self, scene: SceneSource, error: CenError) -> None:
+        self.outcome.failed[scene.name] = str(error)
+        self.advance()
 
 
 def _finished(scene: SceneSource, out: Path) -> bool:
     """Whether the prediction is there, and of these very files as they are now."""
     try:
         about = json.loads((out / scene.name / DONE).read_text("utf-8"))
-        return bool(about["inputs"] == _paths(scene) and about["stamps"] == _stamps(scene))
+        origin = _origin(scene)
+        return {key: about[key] for key in origin} == origin
     except (OSError, ValueError, KeyError, TypeError):
         return False
 
 
-def _paths(scene: SceneSource) -> dict[str, str]:
-    return {name: str(file) for name, file in scene.files.items()}
-
-
-def _stamps(scene: SceneSource) -> dict[str, list[int]]:
-    """Bytes and time of change of each file, by modality."""
+def _origin(scene: SceneSource) -> dict[str, Any]:
+    """The files that a scene is read from, their bytes and times of change, by modality."""
     states = {name: file.stat() for name, file in scene.files.items()}
-    return {name: [state.st_size, state.st_mtime_ns] for name, state in states.items()}
+    return {
+        "inputs": {name: str(file) for name, file in scene.files.items()},
+        "stamps": {name: [s.st_size, s.st_mtime_ns] for name, s in states.items()},
+    }
 
 
-_Read = tuple[SceneSource, "Future[ReadScene]"]
-_Group = list[tuple[SceneSource, ReadScene]]
-
-
-def _read(
-    predictor: Predictor,
-    scenes: Iterator[SceneSource],
-    readers: ThreadPoolExecutor,
-    workers: int,
-    batch: int,
-) -> Iterator[_Read]:
-    """Scenes in order, some of them read ahead."""
-    waiting: deque[_Read] = deque()
-    for scene in scenes:
-        waiting.append((scene, readers.submit(_load, predictor, scene)))
-        if len(waiting) > workers + batch:
-            yield waiting.popleft()
-    yield from waiting
-
-
-def _load(predictor: Predictor, scene: SceneSource) -> ReadScene:
-    inputs, intrinsics = scene.load()
-    return predictor.read(inputs, intrinsics)
-
-
-def _batches(
-    read: Iterator[_Read], batch: int, fail: Callable[[SceneSource, CenError], None]
-) -> Iterator[_Group]:
-    """Groups of the scenes that could be read; see `alike`."""
-
-    def whole() -> Iterator[tuple[SceneSource, ReadScene]]:
-        for scene, future in read:
-            try:
-                read_scene = future.result()
-            except CenError as error:
-                fail(scene, error)
-            else:
-                yield scene, read_scene
-
-    return alike(whole(), batch)
-
-
-_Made = dict[str, Prediction | DenseOutput]
-
-
-def _predict(
-    predictor: Predictor,
-    group: _Group,
-    probabilities: bool,
-    fail: Callable[[SceneSource, CenError], None],
-) -> list[tuple[SceneSource, _Made]]:
-    """The predictions of a group; where it fails as a whole, of each alone."""
-    try:
-        predictions = predictor.all_batch([read for _, read in group], probabilities=probabilities)
-    except CenError as error:
-        if len(group) == 1:
-            fail(group[0][0], error)
-            return []
-        return [done for one in group for done in _predict(predictor, [one], probabilities, fail)]
-    return [(scene, by_output) for (scene, _), by_output in zip(group, predictions, strict=True)]
-
-
-def _write_geotiff(
-    predictor: Predictor, scene: SceneSource, out: Path, probabilities: bool
-) -> None:
-    """Predicts and writes a scene piece by piece."""
-    folder = contained(out, out / scene.name, DataError)
-    (folder / DONE).unlink(missing_ok=True)
-    _, intrinsics = scene.load()
-    files = predict_geotiff(
-        predictor, scene.files, folder, probabilities=probabilities, intrinsics=intrinsics
-    )
-    _note(scene, folder, files)
-
-
-def _write(scene: SceneSource, by_output: _Made, out: Path) -> None:
-    """Writes the files of a scene; where it has one output, without its name before theirs."""
+def _write(scene: SceneSource, out: Path, save: Callable[[Path], _Files]) -> None:
+    """Writes the files of a scene to its folder, and then what they were made from."""
     folder = contained(out, out / scene.name, DataError)
     # What is there now is of a prediction that is replaced.
     (folder / DONE).unlink(missing_ok=True)
-    files: dict[str, Mapping[str, Path]] = {}
-    for name, prediction in by_output.items():
-        prefix = file_prefix(name, by_output)
-        if isinstance(prediction, Prediction):
-            files[name] = prediction.save(folder, prefix, legend=False)
-        else:
-            files[name] = prediction.save(folder, prefix)
-    _note(scene, folder, files)
-
-
-def _note(scene: SceneSource, folder: Path, files: Mapping[str, Mapping[str, Path]]) -> None:
-    """Writes what a scene was read from and what was written, once all of it was."""
-    stamps = _stamps(scene)
+    files = save(folder)
     names = {output: {key: file.name for key, file in of.items()} for output, of in files.items()}
-    about = {"inputs": _paths(scene), "stamps": stamps, "files": names}
+    about = {**_origin(scene), "files": names}
     write_text(folder / DONE, json.dumps(about, indent=1, ensure_ascii=False) + "\n", DataError)
+
+
+def _save(results: _Results, folder: Path) -> _Files:
+    """The files of a scene; where it has one output, without its name before theirs."""
+    files: dict[str, Mapping[str, Path]] = {}
+    for name, result in results.items():
+        prefix = file_prefix(name, results)
+        if isinstance(result, Prediction):
+            files[name] = result.save(folder, prefix, legend=False)
+        else:
+            files[name] = result.save(folder, prefix)
+    return files

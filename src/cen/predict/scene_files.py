@@ -6,7 +6,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Literal
 
@@ -21,17 +21,8 @@ _LISTS = (".txt", ".lst")
 _TOLD = 3
 
 
-@dataclass(frozen=True)
-class SceneFiles:
-    """One scene.
-
-    Attributes:
-        name: what its files have in common; it may hold slashes.
-        files: by modality.
-    """
-
-    name: str
-    files: dict[str, Path]
+Files = dict[str, Path]
+"""Those of one scene, by modality."""
 
 
 def names_many(text: str) -> bool:
@@ -43,8 +34,8 @@ def _is_pattern(text: str) -> bool:
     return not Path(text).exists() and ("*" in text or "{id}" in text)
 
 
-def find_scenes(places: Mapping[str, str], missing: Missing = "error") -> list[SceneFiles]:
-    """The scenes of all modalities, in the order of their names.
+def find_scenes(places: Mapping[str, str], missing: Missing = "error") -> dict[str, Files]:
+    """The files of scenes by what their names have in common, in the order of these.
 
     Args:
         places: by modality a folder, whose files are named by their path without its ending; a
@@ -69,10 +60,10 @@ def find_scenes(places: Mapping[str, str], missing: Missing = "error") -> list[S
         return _of_lists({name: Path(text) for name, text in places.items()})
     by_modality = {name: files_by_name(f"--{name}", text) for name, text in places.items()}
     names = sorted({scene for files in by_modality.values() for scene in files}, key=natural)
-    scenes = [SceneFiles(n, {m: f[n] for m, f in by_modality.items() if n in f}) for n in names]
-    lacking = [scene for scene in scenes if len(scene.files) < len(places)]
+    scenes = {n: {m: f[n] for m, f in by_modality.items() if n in f} for n in names}
+    lacking = {name: files for name, files in scenes.items() if len(files) < len(places)}
     if missing == "skip":
-        scenes = [scene for scene in scenes if len(scene.files) == len(places)]
+        scenes = {name: files for name, files in scenes.items() if name not in lacking}
     if lacking and (missing == "error" or not scenes):
         raise DataError(_lacking(lacking, places, len(names)))
     return scenes
@@ -100,7 +91,7 @@ def files_by_name(option: str, text: str) -> dict[str, Path]:
     return {name: root / file for name, file in files.items()}
 
 
-def _of_lists(lists: Mapping[str, Path]) -> list[SceneFiles]:
+def _of_lists(lists: Mapping[str, Path]) -> dict[str, Files]:
     """The scenes of lists, line by line, named after the files of the first."""
     lines = {
         name: [line for line in read_lines(path) if line.strip()] for name, path in lists.items()
@@ -121,11 +112,10 @@ def _of_lists(lists: Mapping[str, Path]) -> list[SceneFiles]:
                 f"{lost[0]}; a list has one path a line, below its own folder"
             )
     names = _short_names(next(iter(files.values())))
-    rows = zip(*files.values(), strict=True)
-    return [
-        SceneFiles(name, dict(zip(files, row, strict=True)))
-        for name, row in zip(names, rows, strict=True)
-    ]
+    return {
+        name: {modality: paths[line] for modality, paths in files.items()}
+        for line, name in enumerate(names)
+    }
 
 
 def _short_names(files: Sequence[Path]) -> list[str]:
@@ -139,10 +129,10 @@ def _short_names(files: Sequence[Path]) -> list[str]:
     return names
 
 
-def _lacking(lacking: Sequence[SceneFiles], places: Mapping[str, str], count: int) -> str:
+def _lacking(lacking: Mapping[str, Files], places: Mapping[str, str], count: int) -> str:
     examples = "; ".join(
-        f"{scene.name} has no {', '.join(n for n in places if n not in scene.files)}"
-        for scene in lacking[:_TOLD]
+        f"{name} has no {', '.join(n for n in places if n not in files)}"
+        for name, files in islice(lacking.items(), _TOLD)
     )
     more = f" and {len(lacking) - _TOLD} more" if len(lacking) > _TOLD else ""
     if len(lacking) == count:

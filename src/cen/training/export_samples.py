@@ -19,6 +19,7 @@ from cen.models import ChannelExchangeNetwork
 from cen.predict.export_comparison import Sample
 from cen.predict.inputs import stored_modalities
 from cen.predict.raw_inputs import as_raw, dtype_of
+from cen.runfiles import folder_of
 from cen.training.setup import open_dataset
 
 _SIZES = tuple((batch, *size) for size in ((1, 1, 0), (1, 2, 5), (2, 1, 0)) for batch in (1, 4))
@@ -50,8 +51,7 @@ def samples_of(
     except CheckpointError:  # built by hand: all that is known is channels
         return [_noise(net, *size) for size in sizes], [], False
     try:
-        folder = source if source.is_dir() else source.parent
-        config = Config.load(folder / "config.yaml", {}, of_run=True)
+        config = Config.load(folder_of(source) / "config.yaml", {}, of_run=True)
         scenes = _scenes(config, "validation", _SCORED if calibrated else 4)
         training = _scenes(config, "train", calibrated)
     except CenError:

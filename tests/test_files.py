@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from cen.errors import CenError, CheckpointError
-from cen.files import contained, write_atomically, write_bytes, write_text
+from cen.files import contained, write_atomically, write_bytes, write_json, write_text
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
@@ -28,6 +28,15 @@ def test_a_file_is_replaced_and_readable_like_any_other(tmp_path: Path) -> None:
     assert write_bytes(path, b"2") == path
     assert path.read_bytes() == b"2"
     assert path.stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+def test_json_is_written_whole_or_not_at_all(tmp_path):
+    path = write_json(tmp_path / "a.json", {"rate": 0.5})
+    assert path.read_text() == '{\n "rate": 0.5\n}\n'
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_json(path, {"rate": float("nan")})
+    assert path.read_text() == '{\n "rate": 0.5\n}\n'
+    assert write_json(path, [1, 2], indent=None).read_text() == "[1, 2]\n"
 
 
 def test_no_link_leads_out_of_a_folder(tmp_path):

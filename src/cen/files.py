@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import re
 import tempfile
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from cen.errors import CenError
 
@@ -158,3 +160,11 @@ def write_bytes(path: str | Path, content: bytes, error: type[CenError] = CenErr
 def write_text(path: str | Path, text: str, error: type[CenError] = CenError) -> Path:
     """Writes ``text`` as UTF-8 in one step; see :func:`write_atomically`."""
     return write_bytes(path, text.encode(), error)
+
+
+def write_json(path: str | Path, value: Any, indent: int | None = 1) -> Path:
+    """Writes a JSON file in one step; NaN is refused because JSON has none.
+
+    ``indent=None`` is for large files: indenting is many times slower.
+    """
+    return write_text(path, json.dumps(value, indent=indent, allow_nan=False) + "\n")

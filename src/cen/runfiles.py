@@ -196,6 +196,11 @@ def read_run_file(path: Path, error: type[CenError] = DataError) -> Any:
     return read
 
 
+def read_if_there(path: Path, default: Any) -> Any:
+    """What a file of a run folder holds, or ``default`` where there is none yet."""
+    return read_run_file(path) if path.is_file() else default
+
+
 MOST_LAYERS = 5_000
 """Most layers (of all streams) of an inspection."""
 
@@ -236,8 +241,7 @@ def check_by_command(run: Path) -> None:
 
 
 def _is_called(run: Path) -> bool:
-    path = run / "run.json"
-    return path.is_file() and bool(read_run_file(path).get("called"))
+    return bool(read_if_there(run / "run.json", {}).get("called"))
 
 
 def outdated(evaluation: Mapping[str, Any], metadata: Mapping[str, Any]) -> str:

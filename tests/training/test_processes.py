@@ -11,8 +11,10 @@ from typing import Any
 
 import pytest
 import torch
+from lightning.pytorch.utilities import rank_zero_only
 from tests.training.processes import work
-from tests.training.toy import tensors
+from tests.training.running import rows, train
+from tests.training.toy import tensors, toy_config
 
 ROOT = Path(__file__).parents[2]
 
@@ -120,3 +122,13 @@ def test_validation_and_files_are_those_of_one_process(found: dict[int, Any]) ->
 def zip_dicts(a: dict[str, Any], b: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
     assert a.keys() == b.keys()
     return {key: (a[key], b[key]) for key in a}
+
+
+def test_a_rank_of_the_cluster_is_not_that_of_a_process_that_trains_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.setattr(rank_zero_only, "rank", 1)  # what Lightning makes of it when imported
+    train(toy_config(steps=2), tmp_path / "run")
+    assert [row["step"] for row in rows(tmp_path / "run")] == ["2", "2"]
+    assert (tmp_path / "run" / "config.yaml").is_file()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from cen.cli import printing, words
 from cen.errors import CenWarning, ConfigError, nearest, shown
+from cen.fetching import is_url
 from cen.files import NETWORKS, SHARED_NETWORK, is_locked, path_problem, remove_unfinished
 
 if TYPE_CHECKING:  # the help of commands waits for no library that reads configurations
@@ -169,7 +170,7 @@ def need_data(config: Config) -> None:
     root = Path(config.data.root)
     # A container is a file, Rooms rendered while it is read needs neither, and what is elsewhere
     # is for its reader to find.
-    if "://" in config.data.root or config.data.layout == "rooms":
+    if is_url(config.data.root) or config.data.layout == "rooms":
         return
     if problem := path_problem(config.data.root):
         raise ConfigError(f"data.root {shown(config.data.root)}: {problem}")

@@ -15,6 +15,7 @@ from filelock import FileLock
 
 from cen.data.readers.registry import LAYOUTS
 from cen.errors import ConfigError, DataError, nearest, shown
+from cen.fetching import is_url
 from cen.files import contained, path_problem
 from cen.studies.grid import word
 from cen.studies.spec import DataVariant, Study
@@ -53,7 +54,7 @@ def _check_place(text: str, layout: str, place: str) -> None:
         problem = f"{layout} is no layout{nearest(layout, LAYOUTS)}"
     elif problem:
         problem = f"ROOT {problem}"
-    elif layout != "rooms" and "://" not in place and not Path(place).exists():
+    elif layout != "rooms" and not is_url(place) and not Path(place).exists():
         problem = f"there is no such folder or file {place}"
     if problem:
         raise ConfigError(f"--data {shown(text)}: {problem}")

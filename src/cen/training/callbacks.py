@@ -13,9 +13,10 @@ from torch import Tensor
 from cen.errors import CenWarning, TrainingError
 from cen.exchange import exchange_layers, inspect
 from cen.exchange.functional import own_part
+from cen.files import write_json
+from cen.runfiles import read_if_there
 from cen.scores import SCORES, mean_headline
 from cen.training.batch_facts import BatchFacts, first_of_all
-from cen.training.json_files import read_json, write_json
 from cen.training.logs import log_figures
 from cen.training.module import DensePrediction
 
@@ -101,8 +102,8 @@ class ExchangeMonitor(Callback):
         self.history: list[dict[str, Any]] = []
         self._warned: set[str] = set()
         if self.path is not None and resume_step:
-            entries = read_json(self.path, [])
-            self.history = [entry for entry in entries if entry["step"] <= resume_step]
+            entries = read_if_there(self.path, [])
+            self.history = [e for e in entries if e.get("step", resume_step + 1) <= resume_step]
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int

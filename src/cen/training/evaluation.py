@@ -12,8 +12,10 @@ from cen.data import AlignedDataset
 from cen.data.data_identity import data_digest, data_identity
 from cen.errors import ConfigError, did_you_mean
 from cen.exchange import inspect
+from cen.fetching import is_url
+from cen.files import write_json
 from cen.folding import FoldedNetwork
-from cen.launch import launched
+from cen.launch import is_first, launched
 from cen.metrics import Features
 from cen.metrics.frechet import Protocol
 from cen.models import ChannelExchangeNetwork, load
@@ -26,7 +28,6 @@ from cen.training.generation.image_scores import (
     refuse_image_options,
 )
 from cen.training.generator_statistics import GeneratorMode
-from cen.training.json_files import first_process, write_json
 from cen.training.machine import check_machine
 from cen.training.partial_labels import known_targets
 from cen.training.sample_panels import write_panels
@@ -101,7 +102,7 @@ def evaluate(
     scored = FoldedNetwork(net).net if fold else net
     scores = _scores(config, scored, dataset, all_subsets, mode, network, protocol, **how)
     result = {"split": split, **facts, "scores": scores}
-    if first_process():
+    if is_first():
         # Before the comparison, which may find that no gain is defined: the scores are kept.
         write_json(run / "evaluation.json", result)
         without = all_subsets and not net.cyclic
@@ -109,7 +110,7 @@ def evaluate(
     if single:
         how |= {"split": split, "overrides": overrides, "generator_mode": generator_mode}
         result["single"] = _compare(scores["+".join(net.inputs)], single, **how)
-        if first_process():
+        if is_first():
             write_json(run / "evaluation.json", result)
     return result
 
@@ -170,9 +171,11 @@ def _facts(net: ChannelExchangeNetwork, dataset: AlignedDataset, config: Config)
     """What stands in every evaluation beside the scores; units in sentences."""
     data, exchange = metadata(dataset), inspect(net)
     units = file_units(net.outputs, dataset.targets)
+    root, layout = config.data.root, config.data.layout
+    identity = {"url": root} if is_url(root) else data_identity(Path(root), layout)
     return {
-        "root": config.data.root,
-        "data": data_digest(_identity(config)),
+        "root": root,
+        "data": data_digest(identity),
         "samples": len(dataset),
         "step": net.metadata.get("step"),
         **({"exchange_rate": exchange.rate} if exchange.layers else {}),
@@ -180,12 +183,6 @@ def _facts(net: ChannelExchangeNetwork, dataset: AlignedDataset, config: Config)
         "classes": data["classes"],
         "palette": data["palette"],
     }
-
-
-def _identity(config: Config) -> dict[str, Any]:
-    """Which data a configuration names, wherever they are."""
-    root = config.data.root
-    return {"url": root} if "://" in root else data_identity(Path(root), config.data.layout)
 
 
 def _check_classes(

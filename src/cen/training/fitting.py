@@ -20,7 +20,7 @@ from cen.data.tools.training_range import seen_range
 from cen.errors import CheckpointError, ConfigError
 from cen.fetching import is_url
 from cen.files import NETWORKS
-from cen.launch import check_processes
+from cen.launch import check_processes, is_first
 from cen.models import ChannelExchangeNetwork
 from cen.models.network_file import read_header
 from cen.options.training_options import TrainConfig
@@ -29,13 +29,12 @@ from cen.training.batches import FusionData, reading_in_processes
 from cen.training.callbacks import ExchangeMonitor, FiniteLoss, StepLog
 from cen.training.data_warnings import warn_of_data
 from cen.training.generation.cycle_fusion import feeds_of
-from cen.training.json_files import first_process
 from cen.training.lightning_hints import quiet
 from cen.training.loggers import check_loggers, run_loggers
 from cen.training.machine import check_batch, check_compile, check_machine
 from cen.training.module import DensePrediction
 from cen.training.module_choice import training_module
-from cen.training.processes import alone, cluster, keep_signals, together
+from cen.training.processes import alone, cluster, keep_signals, tell_rank, together
 from cen.training.resume import LAST, Restored, check_network, read_checkpoint
 from cen.training.run_checkpoint import RunCheckpoint, StopAsked, StopRequest
 from cen.training.run_progress import RunProgress, progress_shown
@@ -84,7 +83,7 @@ def fit(
     validation = open_dataset(config, "validation") if config.data.validation else None
     torch.manual_seed(config.seed)
     tasks = tasks_of(config, train)
-    if not resume and first_process():
+    if not resume and is_first():
         warn_of_data(config, run_dir, train)
     data_facts = _said_of(config, train, Path(run_dir) if resume else None)
     feeds = feeds_of(tasks, train.targets) if config.model.name == "cycle" else None
@@ -255,6 +254,7 @@ def _train(
             stop=stop,
         ),
     ]
+    tell_rank()
     loggers = run_loggers(run_dir, how.loggers, resume_step, config.to_dict())
     with quiet():
         trainer = _trainer(how, run_dir, watchers, loggers, data.validation is not None)
@@ -308,7 +308,7 @@ def _end_noted(run_dir: Path, steps: int, reached: Callable[[], int]) -> Iterato
             f"stopped after step {reached()} of {steps}; go on with: {way_on(run_dir)}"
         ) from None
     except (SystemExit, KeyboardInterrupt):  # the former is what Lightning makes of the latter
-        if not first_process():
+        if not is_first():
             raise
         status = "interrupted"
         saved = (run_dir / LAST).is_file()

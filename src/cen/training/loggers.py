@@ -12,9 +12,11 @@ from typing import Any
 from lightning.pytorch.loggers import Logger, MLFlowLogger, TensorBoardLogger, WandbLogger
 from lightning.pytorch.utilities import rank_zero_only
 
+from cen.documents import read_json
 from cen.errors import ConfigError
+from cen.files import write_json
+from cen.launch import is_first
 from cen.options.training_options import LoggerName
-from cen.training.json_files import first_process, read_json, write_json
 from cen.training.logs import MetricsFile
 
 _PACKAGES = {"wandb": "wandb", "mlflow": "mlflow"}
@@ -67,12 +69,13 @@ def run_loggers(
 
 def _service(name: LoggerName, run_dir: Path, config: Mapping[str, Any]) -> Logger:
     """Weights & Biases or MLflow, as their own environment variables say."""
-    identities: dict[str, str] = read_json(run_dir / _KNOWN, {})
+    known = run_dir / _KNOWN
+    identities: dict[str, str] = read_json(known) if known.exists() else {}
     make = _wandb if name == "wandb" else _mlflow
     try:
         logger, identity = make(run_dir, identities.get(name))
-        if name not in identities and first_process():
-            write_json(run_dir / _KNOWN, {**identities, name: identity})
+        if name not in identities and is_first():
+            write_json(known, {**identities, name: identity})
             logger.log_hyperparams(dict(config))
     except Exception as error:  # of many types: no key, no network, another server
         raise ConfigError(f"train.loggers: {name} cannot be used: {error}") from error
@@ -83,7 +86,7 @@ def _wandb(run_dir: Path, stored_identity: str | None) -> tuple[Logger, str]:
     identity = stored_identity or uuid.uuid4().hex[:12]
     project = os.environ.get("WANDB_PROJECT", _PROJECT)
     logger = WandbLogger(run_dir.name, run_dir, id=identity, project=project)
-    if first_process():
+    if is_first():
         _ = logger.experiment  # asks for its key now rather than after the first steps
     return logger, identity
 
@@ -104,4 +107,4 @@ def _mlflow(run_dir: Path, stored_identity: str | None) -> tuple[Logger, str]:
     experiment = os.environ.get("MLFLOW_EXPERIMENT_NAME", _PROJECT)
     place = os.environ.get("MLFLOW_TRACKING_URI", f"sqlite:///{run_dir.resolve()}/mlflow.db")
     logger = _MLflow(experiment, run_dir.name, place, run_id=stored_identity)
-    return logger, (logger.run_id or "") if first_process() else ""
+    return logger, (logger.run_id or "") if is_first() else ""

@@ -21,6 +21,7 @@ from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from lightning.pytorch import Trainer
 from lightning.pytorch.strategies.launchers.subprocess_script import _SubprocessScriptLauncher
+from lightning.pytorch.utilities import rank_zero_only
 
 from cen.errors import TrainingError
 from cen.launch import launched
@@ -49,6 +50,18 @@ def cluster() -> ClusterEnvironment:
         if launch.by == "torchrun"
         else SLURMEnvironment(auto_requeue=False)
     )
+
+
+def tell_rank() -> None:
+    """Tells Lightning's loggers which process of the run this is.
+
+    By itself Lightning takes the number from RANK or SLURM_PROCID, which clusters also give to
+    processes that train alone; these would log nothing.
+    """
+    launch = launched()
+    local = int(os.environ.get("LOCAL_RANK", "0"))
+    rank = local if launch is None else launch.rank
+    rank_zero_only.rank = rank  # type: ignore[attr-defined]
 
 
 class _Launcher(_SubprocessScriptLauncher):

@@ -18,9 +18,9 @@ from filelock import FileLock, Timeout
 
 from cen.config import Config
 from cen.errors import CheckpointError, ConfigError
-from cen.files import contained, remove_unfinished
-from cen.runfiles import way_on
-from cen.training.json_files import first_process, read_json, write_json
+from cen.files import contained, remove_unfinished, write_json
+from cen.launch import is_first
+from cen.runfiles import read_if_there, way_on
 
 _PACKAGES = (
     "cen",
@@ -57,7 +57,7 @@ def claim_run(run_dir: Path, resume: bool) -> Iterator[None]:
             a run that failed before its first checkpoint.
     """
     # The processes that Lightning starts for further devices find the folder already filled.
-    if not first_process():
+    if not is_first():
         yield
         return
     if resume and not (run_dir / "config.yaml").exists():
@@ -86,18 +86,18 @@ def claim_run(run_dir: Path, resume: bool) -> Iterator[None]:
 
 def start_run(config: Config, run_dir: Path, resume: bool, called: bool) -> None:
     """Writes config.yaml and run.json of a run (process 0 alone)."""
-    if not first_process():
+    if not is_first():
         return
     config.save(run_dir / "config.yaml")
-    sessions = read_json(run_dir / "run.json", {}).get("sessions", []) if resume else []
+    sessions = read_if_there(run_dir / "run.json", {}).get("sessions", []) if resume else []
     write_json(run_dir / "run.json", _facts(config, sessions) | {"called": called})
 
 
 def finish_run(run_dir: Path, status: str, step: int, *, always: bool = False) -> None:
     """Notes in run.json how the run ended; ``always``: also if this process is not to write."""
     # One that was removed is not made anew.
-    if (first_process() or always) and run_dir.is_dir():
-        facts = read_json(run_dir / "run.json", {})
+    if (is_first() or always) and run_dir.is_dir():
+        facts = read_if_there(run_dir / "run.json", {})
         facts |= {"status": status, "finished": _now(), "step": step}
         write_json(run_dir / "run.json", facts)
 
@@ -163,7 +163,7 @@ def _empty(run_dir: Path) -> bool:
 
 def _nothing_learnt(run_dir: Path) -> bool:
     """Whether a run failed here before it had a checkpoint: its command may be given again."""
-    status = read_json(run_dir / "run.json", {}).get("status")
+    status = read_if_there(run_dir / "run.json", {}).get("status")
     kept = [*run_dir.glob("*.safetensors"), *run_dir.glob("checkpoints/*")]
     return status == "failed" and not kept
 

@@ -12,6 +12,7 @@ from cen.cli import sources, words
 from cen.cli.parser import Parser
 from cen.data.readers.registry import LAYOUTS
 from cen.errors import ConfigError, nearest
+from cen.fetching import is_url
 
 if TYPE_CHECKING:
     from cen.data.readers.opening import DatasetRecipe
@@ -74,7 +75,7 @@ def _of_layout(args: argparse.Namespace) -> DatasetRecipe:
     rendered = args.name == "rooms"
     if args.root is None and not rendered:
         raise ConfigError(f"cen data {args.name} {args.action} needs ROOT, where the data are")
-    if args.root is not None and "://" not in args.root and not Path(args.root).exists():
+    if args.root is not None and not is_url(args.root) and not Path(args.root).exists():
         raise ConfigError(
             f"{args.root}: there is no such folder or file; give ROOT, where the data are"
         )

@@ -23,13 +23,37 @@ _TELLING = 2.0
 """Seconds in which the process that has failed tells why, before another one tells of its end."""
 _MEETING = 3.0
 """Seconds in which a store answers, where there is one."""
-_LOOK = 1.0
-_GRACE = 10.0
-"""Seconds in which a process notices by itself that another one has ended."""
+_LOOK = 0.5
+"""Seconds from one look at the other processes to the next."""
+GRACE = 10.0
+"""Seconds in which a process notices by itself that another one has ended: most calls to it fail
+at once, but some (the first meeting of all) wait for half an hour."""
 
 
 class OtherEndedError(TrainingError):
     """Another process ended, which may have told why."""
+
+
+@contextmanager
+def watching(gone: Callable[[], bool], leave: Callable[[], None]) -> Iterator[None]:
+    """Leaves this process where another one has gone and this one does not notice by itself.
+
+    Args:
+        gone: Whether another process has.
+        leave: Called in a thread of its own, because the process is stuck in a call; ends it.
+    """
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.wait(_LOOK):
+            if gone() and not over.wait(GRACE):
+                leave()
+
+    threading.Thread(target=watch, daemon=True, name="watch over processes").start()
+    try:
+        yield
+    finally:
+        over.set()
 
 
 @contextmanager
@@ -46,32 +70,27 @@ def ended_together(
     Raises:
         OtherEndedError: Talking to another process failed.
     """
-    over = threading.Event()
+    store = None
 
-    def watch() -> None:
-        store = None
-        while not over.wait(_LOOK):
-            store = store or _store()
-            try:
-                failed = store is not None and store.check([_key()])
-            except RuntimeError:  # it has gone with the process that kept it
-                return
-            if failed and not over.wait(_GRACE):
-                try:
-                    if last_act is not None:
-                        last_act(False)
-                finally:
-                    os._exit(2)
+    def failed() -> bool:
+        nonlocal store
+        store = store or _store()
+        return _has_told(store)
 
-    threading.Thread(target=watch, daemon=True, name="watch over processes").start()
+    def leave() -> None:
+        try:
+            if last_act is not None:
+                last_act(False)
+        finally:
+            os._exit(2)
+
     try:
-        yield
+        with watching(failed, leave):
+            yield
     except Exception as error:
         if not of_others(error):
             raise
         raise OtherEndedError(said) from error
-    finally:
-        over.set()
 
 
 def tells(error: Exception) -> bool:
@@ -97,10 +116,13 @@ def tells(error: Exception) -> bool:
 
 def told() -> bool:
     """Whether a process has told of an error, as far as this one can learn it."""
-    store = _store()
+    return _has_told(_store())
+
+
+def _has_told(store: distributed.TCPStore | None) -> bool:  # type: ignore[name-defined]
     try:
         return store is not None and bool(store.check([_key()]))
-    except RuntimeError:
+    except RuntimeError:  # it has gone with the process that kept it
         return False
 
 

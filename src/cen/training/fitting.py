@@ -29,12 +29,11 @@ from cen.training.batches import FusionData, reading_in_processes
 from cen.training.callbacks import ExchangeMonitor, FiniteLoss, StepLog
 from cen.training.data_warnings import warn_of_data
 from cen.training.generation.cycle_fusion import feeds_of
-from cen.training.lightning_hints import quiet
 from cen.training.loggers import check_loggers, run_loggers
 from cen.training.machine import check_batch, check_compile, check_machine
 from cen.training.module import DensePrediction
 from cen.training.module_choice import training_module
-from cen.training.processes import alone, cluster, keep_signals, tell_rank, together
+from cen.training.processes import alone, tell_rank, together
 from cen.training.resume import LAST, Restored, check_network, read_checkpoint
 from cen.training.run_checkpoint import RunCheckpoint, StopAsked, StopRequest
 from cen.training.run_progress import RunProgress, progress_shown
@@ -48,6 +47,7 @@ from cen.training.setup import (
     tasks_of,
 )
 from cen.training.start import start_from
+from cen.training.trainer import make_trainer, quiet
 from cen.training.weight_sharding import ShardedStrategy, Sharding, apart
 
 
@@ -256,9 +256,7 @@ def _train(
     ]
     tell_rank()
     loggers = run_loggers(run_dir, how.loggers, resume_step, config.to_dict())
-    with quiet():
-        trainer = _trainer(how, run_dir, watchers, loggers, data.validation is not None)
-    keep_signals(trainer)
+    trainer = _trainer(how, run_dir, watchers, loggers, data.validation is not None)
 
     def reached() -> int:
         # A run that is resumed stands at its last step before the trainer has read that.
@@ -339,12 +337,11 @@ def _trainer(
     loggers: list[Logger],
     validates: bool,
 ) -> Trainer:
-    return Trainer(
-        accelerator=how.accelerator,
-        devices=how.devices,
-        num_nodes=how.nodes,
-        strategy=_strategy(how),
-        plugins=cluster(),
+    return make_trainer(
+        how.accelerator,
+        how.devices,
+        how.nodes,
+        _strategy(how),
         precision=how.precision,
         max_steps=how.max_steps,
         val_check_interval=how.validate_every,
@@ -352,12 +349,9 @@ def _trainer(
         limit_val_batches=None if validates else 0,
         num_sanity_val_steps=0,
         gradient_clip_val=None if how.strategy == "fsdp" else how.clip_norm,
-        # The loaders deal out the samples themselves, so that a resumed run reads the same ones.
-        use_distributed_sampler=False,
         logger=loggers,
         callbacks=callbacks,
         enable_progress_bar=any(isinstance(callback, RunProgress) for callback in callbacks),
-        enable_model_summary=False,
         # Nothing goes through Lightning's own logging; this only silences its advice about it.
         log_every_n_steps=1,
         default_root_dir=run_dir,

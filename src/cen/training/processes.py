@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -25,15 +24,11 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from cen.errors import TrainingError
 from cen.launch import launched
-from cen.training.ending import ended_together, tells, told
+from cen.training.ending import GRACE, ended_together, tells, told, watching
+from cen.training.run_checkpoint import StopAsked
 
 _PARENT = os.getppid()
-_SOME = "another process of the run ended"
-_LOOK = 0.5
-"""Seconds from one look at the other processes to the next."""
-_GRACE = 10.0
-"""Seconds in which a process notices by itself that another one has ended: most calls to it fail
-at once, but some (the first meeting of all) wait for half an hour."""
+_SOME, _FIRST = "another process of the run ended", "the first process was killed"
 
 
 def cluster() -> ClusterEnvironment:
@@ -45,11 +40,8 @@ def cluster() -> ClusterEnvironment:
     if launch is None:
         return LightningEnvironment()
     # A job that is preempted is not queued again: it saves itself and ends.
-    return (
-        TorchElasticEnvironment()
-        if launch.by == "torchrun"
-        else SLURMEnvironment(auto_requeue=False)
-    )
+    torchrun = launch.by == "torchrun"
+    return TorchElasticEnvironment() if torchrun else SLURMEnvironment(auto_requeue=False)
 
 
 def tell_rank() -> None:
@@ -127,37 +119,42 @@ def together(trainer: Trainer, last_act: Callable[[bool], object] | None = None)
     if not isinstance(launcher, _Launcher):
         yield
         return
-    over, parent = threading.Event(), _PARENT
     helper = trainer.local_rank != 0
 
-    def watch() -> None:
-        while not over.wait(_LOOK):
-            gone = os.getppid() != parent if helper else bool(launcher.ended())
-            if gone and not over.wait(_GRACE):
-                _leave(launcher, helper, last_act)
+    def gone() -> bool:
+        return os.getppid() != _PARENT if helper else bool(launcher.ended())
 
-    threading.Thread(target=watch, daemon=True, name="watch over processes").start()
+    def leave() -> None:
+        _leave(launcher, helper, last_act)
+
     try:
-        yield
-    except Exception as error:
-        if type(error).__name__ == "StopAsked":
-            raise
-        if helper and os.getppid() != parent:
-            raise TrainingError(_message("the first process was killed")) from error
-        if not helper and _of_others(error) and launcher.interrupted():
-            raise KeyboardInterrupt from error
-        if not helper and (ending := launcher.ended(_GRACE if _of_others(error) else 0.0)):
-            raise TrainingError(_message(ending)) from error
-        if not helper and _of_others(error) and told():
-            raise TrainingError(_message(_SOME)) from error
-        if helper and _of_others(error):
-            # The first process is ending with an error and tells of it.
-            raise SystemExit(1) from error
+        with watching(gone, leave):
+            yield
+    except StopAsked:
         raise
+    except Exception as error:
+        if (cause := _cause(error, launcher, helper)) is None:
+            raise
+        raise cause from error
     finally:
-        over.set()
         if not helper and sys.exc_info()[0] is not None and launcher.procs:
             _end(launcher)
+
+
+def _cause(error: Exception, launcher: _Launcher, helper: bool) -> BaseException | None:
+    """The end of another process that an exception came of; None where it is this one's own."""
+    if helper and os.getppid() != _PARENT:
+        return TrainingError(_message(_FIRST))
+    if helper:
+        # Where it is of others, the first process is ending with an error and tells of it.
+        return SystemExit(1) if _of_others(error) else None
+    if not _of_others(error):
+        ending = launcher.ended()
+    elif launcher.interrupted():
+        return KeyboardInterrupt()
+    else:
+        ending = launcher.ended(GRACE) or (_SOME if told() else "")
+    return TrainingError(_message(ending)) if ending else None
 
 
 def alone() -> bool:
@@ -176,7 +173,7 @@ def _of_others(error: BaseException) -> bool:
 
 def _end(launcher: _Launcher) -> None:
     """Sees to it that no process is left, which may wait for this one."""
-    until = time.monotonic() + _GRACE / 2
+    until = time.monotonic() + GRACE / 2
     while time.monotonic() < until and any(p.poll() is None for p in launcher.procs):
         time.sleep(0.05)
     launcher.kill(signal.SIGKILL)
@@ -184,7 +181,7 @@ def _end(launcher: _Launcher) -> None:
 
 def _leave(launcher: _Launcher, helper: bool, last_act: Callable[[bool], object] | None) -> None:
     asked = not helper and launcher.interrupted()
-    ending = "the first process was killed" if helper else launcher.ended()
+    ending = _FIRST if helper else launcher.ended()
     try:
         launcher.kill(signal.SIGKILL)
         if last_act is not None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
-from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
@@ -24,7 +24,6 @@ from cen.training.batches import FusionData, reading_in_processes
 from cen.training.file_units import compared, file_units
 from cen.training.fusion_scores import FusionScores, Subset, subsets
 from cen.training.generator_statistics import GeneratorMode, generating
-from cen.training.lightning_hints import quiet
 from cen.training.module import (
     Batch,
     inputs_of,
@@ -32,7 +31,8 @@ from cen.training.module import (
     prediction_streams,
     targets_of,
 )
-from cen.training.processes import cluster, keep_signals, together
+from cen.training.processes import together
+from cen.training.trainer import make_trainer, quiet
 
 
 def score_network(
@@ -87,12 +87,31 @@ def score_network(
     views = Views(tile, tuple(scales), flip)
     if tile is not None:
         _check_tiles(net, generator_mode)
-    how = _How(views, generator_mode, features, protocol)
-    module = _ScoringPass(net, dataset, which or subsets(tuple(net.inputs)), how)
-    fusion = partial(FusionData, outputs=net.outputs, whole=net.cyclic)
-    data = fusion(None, dataset, batch_size=batch_size, workers=workers)
+    subsets_scored = which or subsets(tuple(net.inputs))
+    module = _ScoringPass(net, dataset, subsets_scored, views, generator_mode, features, protocol)
+    data = FusionData(
+        None,
+        dataset,
+        batch_size=batch_size,
+        workers=workers,
+        outputs=net.outputs,
+        whole=net.cyclic,
+    )
+    trainer = make_trainer(
+        accelerator,
+        devices,
+        nodes,
+        "auto" if nodes * devices == 1 else "ddp",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+    )
     training = net.training
-    _run(module, data, accelerator, devices, nodes)
+    try:
+        with quiet(), together(trainer), reading_in_processes():
+            trainer.test(module, datamodule=data, verbose=False)
+    except SystemExit:  # what Lightning makes of Ctrl-C
+        raise KeyboardInterrupt from None
     net.train(training)
     return module.result
 
@@ -106,39 +125,6 @@ def _check_tiles(net: ChannelExchangeNetwork, mode: GeneratorMode) -> None:
     warn_of_tiles(net)
 
 
-class _How(NamedTuple):
-    """How the network is run and its images are compared; see `score_network`."""
-
-    views: Views
-    generator_mode: GeneratorMode
-    features: Features | None
-    protocol: Protocol
-
-
-def _run(
-    module: LightningModule, data: FusionData, accelerator: str, devices: int, nodes: int
-) -> None:
-    with quiet():
-        trainer = Trainer(
-            accelerator=accelerator,
-            devices=devices,
-            num_nodes=nodes,
-            strategy="auto" if nodes * devices == 1 else "ddp",
-            plugins=cluster(),
-            logger=False,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            use_distributed_sampler=False,
-        )
-        keep_signals(trainer)
-        try:
-            with together(trainer), reading_in_processes():
-                trainer.test(module, datamodule=data, verbose=False)
-        except SystemExit:  # what Lightning makes of Ctrl-C
-            raise KeyboardInterrupt from None
-
-
 class _ScoringPass(LightningModule):
     """Runs every subset on every batch and counts."""
 
@@ -147,10 +133,13 @@ class _ScoringPass(LightningModule):
         net: ChannelExchangeNetwork,
         dataset: Dataset[Any],
         which: Sequence[Subset],
-        how: _How,
+        views: Views,
+        generator_mode: GeneratorMode,
+        features: Features | None,
+        protocol: Protocol,
     ) -> None:
         super().__init__()
-        self.net, self.how = net, how
+        self.net, self.views, self.generator_mode = net, views, generator_mode
         self.modalities = _described(dataset, "modalities")
         targets = _described(dataset, "targets")
         self.vectors = vector_fields(net.outputs, targets)
@@ -165,16 +154,16 @@ class _ScoringPass(LightningModule):
             }
         )
         self.distances = nn.ModuleDict()
-        if how.features is not None:
+        if features is not None:
             # Of all modalities together alone: the features cost more than the network.
             for name in compared(net.outputs, self.units):
                 columns = ("ensemble", *(s for s in shown if s != name))
-                self.distances[name] = ImageDistance(how.features, columns, protocol=how.protocol)
+                self.distances[name] = ImageDistance(features, columns, protocol=protocol)
         self.result: dict[str, dict[str, Any]] = {}
 
     def test_step(self, batch: Sequence[Batch], batch_idx: int) -> None:
         """Counts one batch, given as groups of samples of one size."""
-        with generating(self.net, self.how.generator_mode, batch_idx):
+        with generating(self.net, self.generator_mode, batch_idx):
             for group in batch:
                 targets = targets_of(self.net, group)
                 for scores in self.scores.values():
@@ -234,7 +223,7 @@ class _ScoringPass(LightningModule):
             return TensorScene(read_inputs(batch, present))
 
         size = label_size(self.net, batch)
-        pieces = bands(self.net, scene, size, self.how.views, self.vectors)
+        pieces = bands(self.net, scene, size, self.views, self.vectors)
         # Some scores of images are of windows, or of each image.
         return [joined(pieces)] if self.net.generated else pieces
 

@@ -1,4 +1,4 @@
-"""Keeping Lightning's hints to itself that do not apply to how it is used here."""
+"""The trainer of Lightning as it is used here, and its hints that do not apply to that."""
 
 from __future__ import annotations
 
@@ -6,6 +6,12 @@ import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
+
+from lightning.pytorch import Trainer
+from lightning.pytorch.strategies import Strategy
+
+from cen.training.processes import cluster, keep_signals
 
 _HINTS = (
     r".*does not have many workers.*",
@@ -15,6 +21,26 @@ _HINTS = (
     # Nothing changes in place what a whole network returns; of its blocks it is told.
     r"FSDP2-wrapped module \(FSDP\w*Network\) returned a view tensor.*",
 )
+
+
+def make_trainer(
+    accelerator: str, devices: int, nodes: int, strategy: str | Strategy, **options: Any
+) -> Trainer:
+    """A trainer of processes that find and end each other by :mod:`cen.training.processes`."""
+    with quiet():
+        trainer = Trainer(
+            accelerator=accelerator,
+            devices=devices,
+            num_nodes=nodes,
+            strategy=strategy,
+            plugins=cluster(),
+            # The loaders deal out the samples, so that a resumed run reads the same ones.
+            use_distributed_sampler=False,
+            enable_model_summary=False,
+            **options,
+        )
+    keep_signals(trainer)
+    return trainer
 
 
 @contextmanager

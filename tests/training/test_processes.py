@@ -130,5 +130,5 @@ def test_a_rank_of_the_cluster_is_not_that_of_a_process_that_trains_alone(
     monkeypatch.setenv("RANK", "1")
     monkeypatch.setattr(rank_zero_only, "rank", 1)  # what Lightning makes of it when imported
     train(toy_config(steps=2), tmp_path / "run")
-    assert [row["step"] for row in rows(tmp_path / "run")] == ["2", "2"]
+    assert {row["step"] for row in rows(tmp_path / "run")} == {"2"}
     assert (tmp_path / "run" / "config.yaml").is_file()

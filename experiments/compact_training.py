@@ -15,13 +15,14 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from cen.bench.timing import stopwatch, take_turns
 
 RATES = (0.3, 0.8, 0.9, 1.0)
 # Channels, height, width, samples: blocks of rooms-demo, then of networks of usual widths.
@@ -109,22 +110,25 @@ def measure(rate: float, channels: int, height: int, width: int, samples: int) -
     """How often faster the compact form is, and how far its results are from the packed ones."""
     block = Block(channels, rate)
     x = torch.randn(2 * samples, channels, height, width, requires_grad=True)
-    forms = (block.packed, block.compact)
-    results = [step(form, x, block.parameters) for form in forms]
+    forms = {"packed": block.packed, "compact": block.compact}
+    results = [step(form, x, block.parameters) for form in forms.values()]
     error = max(
         float((a - b).abs().max().detach() / a.abs().max().detach())
         for a, b in zip(*results, strict=True)
     )
     passes = max(1, int(WORK / (4 * 9 * channels**2 * height * width * samples)))
-    ratios = []
-    for _ in range(ROUNDS):
-        seconds = []
-        for form in forms:
-            start = time.process_time()
+
+    def round_of(form: Callable[[Tensor], Tensor]) -> Callable[[], None]:
+        def run() -> None:
             for _ in range(passes):
                 step(form, x, block.parameters)
-            seconds.append(time.process_time() - start)
-        ratios.append(seconds[0] / seconds[1])
+
+        return run
+
+    turns = {name: round_of(form) for name, form in forms.items()}
+    # Both forms have been run above.
+    times = take_turns(turns, ROUNDS, stopwatch(torch.device("cpu")), warm_up=0)
+    ratios = [a / b for a, b in zip(times["packed"], times["compact"], strict=True)]
     return {
         "rate": rate,
         "channels": channels,

@@ -6,9 +6,7 @@ Processor time on one thread; the ratio of each is the median over the rounds. d
 holds what came of it.
 """
 
-import statistics
 import sys
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -17,6 +15,7 @@ from torch import nn
 
 import cen
 from cen.bench.scales import set_rate
+from cen.bench.timing import paired_ratio, stopwatch, take_turns
 
 DEMO: dict[str, Any] = {
     "encoder": "resnet18",
@@ -35,19 +34,6 @@ def network(streams: int, rate: float, **options: Any) -> Any:
     net = cen.build("refinenet", inputs=inputs, outputs={"segmentation": 15}, **options).eval()
     set_rate(net, rate)
     return net
-
-
-def in_turn(steps: dict[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
-    """Seconds of each step, which take turns in changing order."""
-    times: dict[str, list[float]] = {name: [] for name in steps}
-    for step in steps.values():
-        step()
-    for number in range(rounds):
-        for name in sorted(steps, reverse=bool(number % 2)):
-            begun = time.process_time()
-            steps[name]()
-            times[name].append(time.process_time() - begun)
-    return times
 
 
 def measure(streams: int, rate: float, size: tuple[int, int], rounds: int, **options: Any) -> None:
@@ -70,11 +56,9 @@ def measure(streams: int, rate: float, size: tuple[int, int], rounds: int, **opt
         "folded": step(folded, inputs),
         "single": step(single, first),
     }
-    times = in_turn(steps, rounds)
-    faster, dearer = (
-        statistics.median(a / b for a, b in zip(times[x], times[y], strict=True))
-        for x, y in (("unfolded", "folded"), ("folded", "single"))
-    )
+    times = take_turns(steps, rounds, stopwatch(torch.device("cpu")), warm_up=1)
+    faster = paired_ratio(times["unfolded"], times["folded"]).median
+    dearer = paired_ratio(times["folded"], times["single"]).median
     before = sum(layer.before for layer in plan.layers) / 1e6
     after = sum(layer.after for layer in plan.layers) / 1e6
     print(

@@ -11,13 +11,11 @@ are kept.
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from runs import complete, rooms, spread
+from runs import complete_all, evaluated, mean_spread, rooms
 
 SETS: dict[str, tuple[str, ...]] = {
     "rooms-cycle": ("rgb", "depth_zbuffer", "normal"),
@@ -39,22 +37,14 @@ def main() -> None:
     args, overrides = parser.parse_known_args()
     if not args.table:
         data = rooms(args.out, args.size, args.scenes)
-        with ThreadPoolExecutor(args.jobs) as pool:
-            # What makes a row comes last, so that no option given here undoes it.
-            jobs = [
-                pool.submit(
-                    complete,
-                    args.out / "runs" / f"{config}-{name}-{seed}",
-                    config,
-                    [*data, "--seed", str(seed), *overrides, *options],
-                    ["--features", "none"],
-                )
-                for seed in args.seeds
-                for config in args.sets
-                for name, options in runs_of(config).items()
-            ]
-            for job in jobs:
-                job.result()
+        # What makes a row comes last, so that no option given here undoes it.
+        jobs = [
+            (f"{config}-{name}-{seed}", config, [*data, "--seed", str(seed), *overrides, *options])
+            for seed in args.seeds
+            for config in args.sets
+            for name, options in runs_of(config).items()
+        ]
+        complete_all(args.out, jobs, args.jobs, ["--features", "none"])
     print(table(args.out, args.sets, args.seeds))
 
 
@@ -74,12 +64,8 @@ def runs_of(config: str) -> dict[str, list[str]]:
 
 def error(folder: Path, target: str) -> float | None:
     """MAE of the ensemble of a target from all other modalities; None where it is missing."""
-    file = folder / "evaluation.json"
-    if not file.exists():
-        return None
-    scores = json.loads(file.read_text())["scores"]
-    full = max(scores, key=lambda subset: subset.count("+"))
-    return float(scores[full][target]["ensemble"]["mae"])
+    evaluation = evaluated(folder)
+    return float(evaluation["full"][target]["ensemble"]["mae"]) if evaluation else None
 
 
 def table(out: Path, sets: Sequence[str], seeds: Sequence[int]) -> str:
@@ -102,7 +88,7 @@ def table(out: Path, sets: Sequence[str], seeds: Sequence[int]) -> str:
         for name, by_seed in ratios.items():
             full = [statistics.mean(v) for v in by_seed.values() if len(v) == len(SETS[config])]
             if full:
-                mean = f"{statistics.mean(full):.3f}{spread(full, '.3f')}"
+                mean = mean_spread(full, ".3f")
                 lines.append(f"| {config} | {name} | mean of the three | {len(full)} | | {mean} |")
     return "\n".join(lines)
 
@@ -115,7 +101,7 @@ def row(
     if not known:
         return []
     ratio = f"{statistics.mean(ratios):.3f}" if ratios else ""
-    mean = f"{statistics.mean(known):.4g}{spread(known, '.2g')}"
+    mean = mean_spread(known, ".4g", ".2g")
     return [f"| {config} | {name} | {target} | {len(known)} | {mean} | {ratio} |"]
 
 

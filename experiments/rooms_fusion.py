@@ -10,13 +10,10 @@ single-threaded runs at a time; runs that were stopped are resumed, finished one
 from __future__ import annotations
 
 import argparse
-import json
-import statistics
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from runs import call, complete, spread
+from runs import call, complete_all, evaluated, mean_spread
 
 _NO_PENALTY = ("--train.exchange_rate", "null", "--train.sparsity", "0")
 ROWS: dict[str, list[str]] = {
@@ -47,25 +44,21 @@ def main() -> None:
             if not (data / "dataset.yaml").exists():
                 call(["data", "rooms", str(data), "--labels", labels, "--workers", "2"])
         jobs = [
-            (seed, labels, row)
+            (
+                f"{labels}-{row}-{seed}",
+                args.config,
+                [
+                    *("--data.root", str((args.out / "data" / labels).resolve())),
+                    *("--seed", str(seed), *ROWS[row], *overrides),
+                ],
+            )
             for seed in args.seeds
             for labels in args.labels
             for row in args.rows
             if f"{labels}-{row}" not in args.skip
         ]
-        with ThreadPoolExecutor(args.jobs) as pool:
-            for job in [pool.submit(run, args, *job, overrides) for job in jobs]:
-                job.result()
+        complete_all(args.out, jobs, args.jobs)
     print(table(args.out, args.labels, args.rows, args.seeds))
-
-
-def run(
-    args: argparse.Namespace, seed: int, labels: str, row: str, overrides: Sequence[str]
-) -> None:
-    """Trains and evaluates one run, or goes on with it."""
-    data = ["--data.root", str((args.out / "data" / labels).resolve())]
-    options = [*data, "--seed", str(seed), *ROWS[row], *overrides]
-    complete(args.out / "runs" / f"{labels}-{row}-{seed}", args.config, options)
 
 
 def table(out: Path, labels: Sequence[str], rows: Sequence[str], seeds: Sequence[int]) -> str:
@@ -73,26 +66,19 @@ def table(out: Path, labels: Sequence[str], rows: Sequence[str], seeds: Sequence
     lines = ["| labels | row | runs | rgb stream | depth stream | ensemble |", "|---" * 6 + "|"]
     for name in labels:
         for row in rows:
-            found = [out / "runs" / f"{name}-{row}-{s}" / "evaluation.json" for s in seeds]
-            scores = [json.loads(f.read_text()) for f in found if f.exists()]
+            found = [evaluated(out / "runs" / f"{name}-{row}-{s}") for s in seeds]
+            scores = [one["full"]["segmentation"] for one in found if one]
             if scores:
                 cells = [cell(scores, part) for part in ("rgb", "depth", "ensemble")]
                 lines.append(f"| {name} | {row} | {len(scores)} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
-def cell(evaluations: Sequence[dict], part: str) -> str:
-    """The mean IoU of a stream or the ensemble with all modalities of the run present."""
-    values = []
-    for evaluation in evaluations:
-        full = max(evaluation["scores"], key=lambda subset: subset.count("+"))
-        scores = evaluation["scores"][full]["segmentation"]
-        found = scores["ensemble"] if part == "ensemble" else scores["streams"].get(part)
-        if found is not None:
-            values.append(100 * found["mean_iou"])
-    if not values:
-        return "–"
-    return f"{statistics.mean(values):.1f}{spread(values, '.1f')}"
+def cell(found: Sequence[dict], part: str) -> str:
+    """The mean IoU of a stream or the ensemble."""
+    parts = [{"ensemble": scores["ensemble"], **scores["streams"]}.get(part) for scores in found]
+    values = [100 * scores["mean_iou"] for scores in parts if scores is not None]
+    return mean_spread(values, ".1f") if values else "–"
 
 
 if __name__ == "__main__":

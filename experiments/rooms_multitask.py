@@ -20,12 +20,11 @@ import argparse
 import json
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from runs import complete
+from runs import complete_all, evaluated, mean_spread
 
 from cen.models.network_file import read_header
 from cen.scores import SCORES, main_score, relative_gains
@@ -218,27 +217,18 @@ def validated(out: Path, run: Run) -> dict[str, Any]:
 
 def tested(out: Path, run: Run) -> dict[str, Any]:
     """Test scores of the ensemble with all inputs of the run, by output."""
-    path = out / "runs" / run.name / "evaluation.json"
-    if not path.exists():
-        return {}
-    scores = json.loads(path.read_text())["scores"]
-    full = max(scores, key=lambda subset: subset.count("+"))
-    return {name: entry["ensemble"] for name, entry in scores[full].items()}
+    full = evaluated(out / "runs" / run.name).get("full", {})
+    return {name: entry["ensemble"] for name, entry in full.items()}
 
 
 def train(args: argparse.Namespace, runs: Iterable[Run], overrides: Sequence[str]) -> None:
     """Trains and evaluates runs, or goes on with them."""
     wanted = [run for run in runs if args.rows is None or run.row in args.rows]
-    with ThreadPoolExecutor(args.jobs) as pool:
-        for job in [pool.submit(train_one, args, run, overrides) for run in wanted]:
-            job.result()
-
-
-def train_one(args: argparse.Namespace, run: Run, overrides: Sequence[str]) -> None:
-    """One run, in one process of one thread for each command."""
-    config = SCENARIOS[run.scenario].config
-    options = [*overrides, *run.options()]  # what makes a row comes last and wins
-    complete(args.out / "runs" / run.name, config, options)
+    # What makes a row comes last and wins.
+    jobs = [
+        (run.name, SCENARIOS[run.scenario].config, [*overrides, *run.options()]) for run in wanted
+    ]
+    complete_all(args.out, jobs, args.jobs)
 
 
 def tables(args: argparse.Namespace, scenario: str) -> str:
@@ -348,8 +338,7 @@ def scale_of(scores: Sequence[Mapping[str, Any]], name: str) -> float:
 def spread(values: Sequence[float], scale: float) -> str:
     """Mean ± standard deviation."""
     digits = 1 if scale == 100 else 3 if statistics.mean(values) < 3 else 2
-    text = f"{scale * statistics.mean(values):.{digits}f}"
-    return text + (f" ± {scale * statistics.stdev(values):.{digits}f}" if len(values) > 1 else "")
+    return mean_spread([scale * value for value in values], f".{digits}f")
 
 
 if __name__ == "__main__":

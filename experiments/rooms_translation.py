@@ -11,13 +11,11 @@ run "cen"), and early concatenation with the same U-Net.
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from runs import complete, rooms, spread
+from runs import complete_all, evaluated, mean_spread, rooms
 
 PAIRS = (
     "shade-texture-rgb",
@@ -72,14 +70,9 @@ def main() -> None:
             for seed in args.seeds
             for count in args.series
         ]
-        with ThreadPoolExecutor(args.jobs) as pool:
-            # What makes a row comes last, so that no option given here undoes it.
-            waiting = [
-                pool.submit(complete, args.out / "runs" / name, config, [*data, *overrides, *own])
-                for name, config, own in jobs
-            ]
-            for job in waiting:
-                job.result()
+        # What makes a row comes last, so that no option given here undoes it.
+        jobs = [(name, config, [*data, *overrides, *own]) for name, config, own in jobs]
+        complete_all(args.out, jobs, args.jobs)
     print(pairs_table(args.out, args.pairs, args.rows, args.seeds))
     print()
     print(series_table(args.out, args.series, args.seeds))
@@ -97,14 +90,10 @@ def scores_of(out: Path, names: Sequence[str]) -> list[dict]:
     """Scores of the only output with all modalities present, of the runs that are finished."""
     found = []
     for name in names:
-        file = out / "runs" / name / "evaluation.json"
-        if file.exists():
-            evaluation = json.loads(file.read_text())
-            full = max(evaluation["scores"], key=lambda subset: subset.count("+"))
-            (scores,) = evaluation["scores"][full].values()
-            found.append(
-                scores | {"mode": evaluation["generator_mode"], "seed": name.rpartition("-")[2]}
-            )
+        if evaluation := evaluated(out / "runs" / name):
+            (scores,) = evaluation["full"].values()
+            facts = {"mode": evaluation["generator_mode"], "seed": name.rpartition("-")[2]}
+            found.append(scores | facts)
     return found
 
 
@@ -156,9 +145,7 @@ def series_table(out: Path, series: Sequence[int], seeds: Sequence[int]) -> str:
 def cell(values: Sequence[dict], score: str) -> str:
     """Mean and spread of one score over the runs."""
     known = [value[score] for value in values if value.get(score) is not None]
-    if not known:
-        return "–"
-    return f"{statistics.mean(known):.4g}{spread(known, '.2g')}"
+    return mean_spread(known, ".4g", ".2g") if known else "–"
 
 
 if __name__ == "__main__":

@@ -2,12 +2,31 @@
 
 from __future__ import annotations
 
+import json
 import os
 import statistics
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
+
+Job = tuple[str, str, Sequence[str]]
+"""Name of a run, its configuration, and the options of ``cen train`` behind that."""
+
+
+def complete_all(
+    out: Path, jobs: Iterable[Job], at_once: int, evaluation: Sequence[str] = ()
+) -> None:
+    """Completes runs in OUT/runs, some at once."""
+    with ThreadPoolExecutor(at_once) as pool:
+        waiting = [
+            pool.submit(complete, out / "runs" / name, config, options, evaluation)
+            for name, config, options in jobs
+        ]
+        for job in waiting:
+            job.result()
 
 
 def complete(
@@ -22,6 +41,19 @@ def complete(
         done = call(["train", config, "--out", str(folder), *options], log=folder)
     if done:
         call(["evaluate", str(folder), *evaluation], log=folder)
+
+
+def evaluated(folder: Path) -> dict[str, Any]:
+    """What evaluation.json holds, and as ``full`` the scores of all modalities of the run together.
+
+    Empty where the run is not finished.
+    """
+    file = folder / "evaluation.json"
+    if not file.exists():
+        return {}
+    evaluation = json.loads(file.read_text())
+    full = max(evaluation["scores"], key=lambda subset: subset.count("+"))
+    return {**evaluation, "full": evaluation["scores"][full]}
 
 
 def rooms(out: Path, size: Sequence[int], scenes: int) -> list[str]:
@@ -52,6 +84,9 @@ def call(arguments: list[str], log: Path | None = None) -> bool:
     return done.returncode == 0
 
 
-def spread(values: Sequence[float], form: str) -> str:
-    """The standard deviation as it stands behind a mean; nothing for one value."""
-    return f" ± {statistics.stdev(values):{form}}" if len(values) > 1 else ""
+def mean_spread(values: Sequence[float], form: str, spread_form: str | None = None) -> str:
+    """The mean and, of several values, the standard deviation behind it."""
+    mean = f"{statistics.mean(values):{form}}"
+    if len(values) == 1:
+        return mean
+    return f"{mean} ± {statistics.stdev(values):{spread_form or form}}"

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 import cen
 from cen.config import Config
+from cen.tasks.segmentation import confusion_matrix
 from cen.training.setup import open_dataset
 
 RESAMPLINGS = 10_000
@@ -28,7 +29,7 @@ RESAMPLINGS = 10_000
 def confusions(run: Path) -> NDArray[np.int64]:
     """Pixels of every scene by true and predicted class, (scenes, classes, classes)."""
     net = cen.load(run).eval()
-    (name,) = net.outputs
+    ((name, task),) = net.outputs.items()
     dataset = open_dataset(Config.load(run / "config.yaml", of_run=True), "test")
     counts = []
     for index in range(len(dataset)):
@@ -37,10 +38,8 @@ def confusions(run: Path) -> NDArray[np.int64]:
         inputs = {key: sample[key][None] for key in net.inputs}
         with torch.no_grad():
             logits = net(inputs, truth.shape[-2:])[name].ensemble
-        classes = logits.shape[1]
-        valid = truth < classes
-        pairs = truth[valid].long() * classes + logits.argmax(1)[0][valid]
-        counts.append(torch.bincount(pairs, minlength=classes**2).view(classes, classes))
+        labels = logits.argmax(1)[0]
+        counts.append(confusion_matrix(labels, truth, task.channels, task.ignore_index))
     found = torch.stack(counts).numpy()
     evaluation = json.loads((run / "evaluation.json").read_text())
     written = evaluation["scores"]["+".join(net.inputs)][name]["ensemble"]["mean_iou"]

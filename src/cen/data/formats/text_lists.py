@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import posixpath
 import unicodedata
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from typing import TypeVar
 
 from cen.data.formats.file_bytes import ordinary
 from cen.errors import DataError
-
-Sample = TypeVar("Sample", str, int)
 
 
 def read_lines(path: Path) -> list[str]:
@@ -33,22 +30,6 @@ def read_entries(path: Path) -> Iterator[tuple[str, str]]:
             yield f"{path}, line {number}", line.strip()
     if empty:
         raise DataError(f"{path}: the list is empty")
-
-
-def listed_samples(
-    path: Path, sample_of: Callable[[str], Sample], others: Mapping[Sample, str]
-) -> dict[Sample, str]:
-    """The samples that a list names, with their places; each once, and none of other lists."""
-    samples: dict[Sample, str] = {}
-    for place, line in read_entries(path):
-        try:
-            sample = sample_of(line)
-        except DataError as error:
-            raise DataError(f"{place}: {error}") from None
-        if before := samples.get(sample) or others.get(sample):
-            raise DataError(f"{place}: {line} is also in {before}; a sample is in one split, once")
-        samples[sample] = place
-    return samples
 
 
 def leaves(file: str) -> bool:

@@ -14,7 +14,7 @@ from cen.data.formats.file_bytes import read_content
 from cen.data.formats.headers import read_header
 from cen.data.readers.aligned import AlignedDataset, Frame
 from cen.data.readers.dataset_yaml import published_classes
-from cen.data.readers.official_lists import FILES
+from cen.data.readers.splitting import PUBLISHED_NAMES
 from cen.errors import DataError
 
 Weather = Literal["cloud", "fog", "night", "rain", "sun"]
@@ -93,7 +93,7 @@ class DELIVER(AlignedDataset):
                 "ignore_index": self.ignore_index,
             },
         }
-        pattern = f"img/*/{FILES[self.split]}/*/*_rgb_*.png"
+        pattern = f"img/*/{PUBLISHED_NAMES[self.split]}/*/*_rgb_*.png"
         self.frames = [
             self._frame(path)
             for path in sorted(self.root.glob(pattern))

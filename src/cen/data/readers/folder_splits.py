@@ -6,12 +6,12 @@ import re
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import get_args
 
-from cen.data.formats.text_lists import composed, forward, leaves, listed_samples
+from cen.data.formats.text_lists import composed, forward, leaves
 from cen.data.readers.folder_yaml import Description
 from cen.data.readers.patterns import natural
-from cen.data.readers.splitting import Split, cut_validation, hashed_split
+from cen.data.readers.split_lists import listed_splits
+from cen.data.readers.splitting import SPLITS, Split, cut_validation, hashed_split
 from cen.errors import ConfigError, DataError, did_you_mean
 
 TEST_SHARE = 0.2
@@ -33,10 +33,10 @@ def check_splits(description: Description) -> None:
     by_folder = any(pattern.by_split for pattern in description.patterns.values())
     for name, value in description.config.splits.items():
         at = description.at(f"splits.{name}")
-        if name not in get_args(Split):
+        if name not in SPLITS:
             meant = next((split for split, also in _FOLDERS.items() if name in also), name)
-            hint = did_you_mean(meant, get_args(Split))
-            raise ConfigError(f"{at}: no split{hint}; there are {', '.join(get_args(Split))}")
+            hint = did_you_mean(meant, SPLITS)
+            raise ConfigError(f"{at}: no split{hint}; there are {', '.join(SPLITS)}")
         if isinstance(value, str):
             if (
                 not value
@@ -72,13 +72,11 @@ def choose(
     description: Description, split: Split, names: Sequence[str], validation: float
 ) -> Places:
     """The samples of a split where patterns have no {split}, of all samples, sorted."""
-    splits, sample_names = description.config.splits, set(names)
-    listed: dict[str, Places] = {}
-    for name, value in splits.items():
-        if isinstance(value, str):
-            name_of = partial(_name_of, description=description, names=sample_names)
-            others = {sample: place for one in listed.values() for sample, place in one.items()}
-            listed[name] = listed_samples(description.root / forward(value), name_of, others)
+    splits = description.config.splits
+    listed = listed_splits(
+        {k: description.root / forward(v) for k, v in splits.items() if isinstance(v, str)},
+        partial(_name_of, description=description, names=set(names)),
+    )
     if split == "test" and splits and "test" not in splits:
         raise ConfigError(
             f"{description.at('splits')}: says nothing of test; give a list or a share"

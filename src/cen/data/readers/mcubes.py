@@ -14,7 +14,7 @@ from cen.data.formats.file_bytes import is_file
 from cen.data.formats.pictures import read_array
 from cen.data.readers.aligned import AlignedDataset, Frame
 from cen.data.readers.dataset_yaml import published_classes
-from cen.data.readers.official_lists import official_list
+from cen.data.readers.split_lists import official_list
 from cen.errors import ConfigError, DataError
 
 NAMES = (

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from cen.data.readers.aligned import AlignedDataset, Frame
 from cen.data.readers.dataset_yaml import published_classes
-from cen.data.readers.official_lists import official_list
+from cen.data.readers.split_lists import official_list
 
 Unlabelled = Literal["class", "ignore"]
 

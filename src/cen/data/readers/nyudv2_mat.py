@@ -15,7 +15,8 @@ from cen.data.formats import matfiles
 from cen.data.readers.aligned import AlignedDataset, Frame
 from cen.data.readers.dataset_yaml import Classes, describe, palette_of
 from cen.data.readers.nyudv2_classes import LABELED, choose_mapping
-from cen.data.readers.splitting import Split, check_apart
+from cen.data.readers.split_lists import official_part
+from cen.data.readers.splitting import Split
 from cen.errors import ConfigError, DataError
 
 SPLITS = "splits.mat"
@@ -32,7 +33,7 @@ CROP = (slice(45, 471), slice(41, 601))
 
 Depth = Literal["filled", "raw"]
 _DEPTHS = {"filled": "depths", "raw": "rawDepths"}
-_SPLIT_VARIABLE = {"train": "trainNdxs", "validation": "trainNdxs", "test": "testNdxs"}
+_LISTS = ("trainNdxs", "testNdxs")
 
 
 class NYUDv2Mat(AlignedDataset):
@@ -188,17 +189,14 @@ def _survey(path: Path, depth: str) -> tuple[tuple[int, int], list[str], int]:
     return (int(height), int(width)), scenes, labels
 
 
-def _numbers(path: Path, split: Split, count: int) -> list[int]:
+def _numbers(path: Path, split: Split, count: int) -> Sequence[int]:
     """Numbers, from 1, of the images of an official split."""
-    variables = matfiles.load_v5(path, ("trainNdxs", "testNdxs"))
-    both: dict[str, list[int]] = {
-        n: variables.integers(n).tolist() for n in ("trainNdxs", "testNdxs")
-    }
+    variables = matfiles.load_v5(path, _LISTS)
+    both: dict[str, list[int]] = {name: variables.integers(name).tolist() for name in _LISTS}
     for name, numbers in both.items():
         if wrong := [number for number in numbers if not 1 <= number <= count]:
             raise DataError(f"{path}: {name} names image {wrong[0]}, but there are 1..{count}")
-    check_apart(path, both, "an image", "image ")
-    return both[_SPLIT_VARIABLE[split]]
+    return official_part(path, both, split, "an image", "image ")
 
 
 def _intrinsics(

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +18,9 @@ from cen.errors import DataError
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)
 
+PUBLISHED_NAMES: Mapping[Split, str] = {"train": "train", "validation": "val", "test": "test"}
+"""What the authors of most data sets call the splits."""
+
 _BLOCKS = 5
 
 
@@ -26,18 +28,6 @@ def check_split(split: str) -> None:
     """Refuses a split that does not exist."""
     if split not in SPLITS:
         raise DataError(f"no split {split!r}; there are {', '.join(SPLITS)}")
-
-
-def check_apart(path: Path, lists: Mapping[str, Sequence[Any]], one: str, prefix: str = "") -> None:
-    """Refuses official lists of training and test that repeat a sample, or share one."""
-    for name, samples in lists.items():
-        if len(set(samples)) < len(samples):
-            raise DataError(f"{path}: {name} names {one} twice")
-    if shared := set.intersection(*map(set, lists.values())):
-        raise DataError(
-            f"{path}: {prefix}{min(shared)} is in {' and in '.join(lists)}; "
-            "nothing can be measured on images that were trained on"
-        )
 
 
 def cut_validation(

@@ -14,24 +14,24 @@ from numpy.typing import NDArray
 
 from cen.data.formats import matfiles
 from cen.data.readers.patterns import natural
-from cen.data.readers.splitting import Split, check_apart
+from cen.data.readers.split_lists import official_part
+from cen.data.readers.splitting import Split
 from cen.errors import DataError
 
-_SPLIT_VARIABLE = {"train": "alltrain", "validation": "alltrain", "test": "alltest"}
+_LISTS = ("alltrain", "alltest")
 # Frames of one part of the data set that stay together when validation is cut.
 _BLOCK = 50
 
 
-def read_split(path: Path, split: Split) -> list[str]:
+def read_split(path: Path, split: Split) -> Sequence[str]:
     """Folders of the frames of an official split, below SUNRGBD."""
-    variables = matfiles.load_v5(path, ("alltrain", "alltest"))
+    variables = matfiles.load_v5(path, _LISTS)
     both = {}
-    for name in ("alltrain", "alltest"):
+    for name in _LISTS:
         both[name] = [_relative(path, name, entry) for entry in variables.texts(name)]
         if not both[name]:
             raise DataError(f"{path}: {name} is empty")
-    check_apart(path, both, "a frame")
-    return both[_SPLIT_VARIABLE[split]]
+    return official_part(path, both, split, "a frame")
 
 
 def _relative(path: Path, name: str, entry: str) -> str:

@@ -10,18 +10,16 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from numpy.typing import NDArray
 
-from cen.data.formats.text_lists import forward, leaves, listed_samples, read_lines
+from cen.data.formats.text_lists import forward, leaves, read_lines
+from cen.data.readers.split_lists import listed_splits
+from cen.data.readers.splitting import PUBLISHED_NAMES, SPLITS, Split
 from cen.data.readers.taskonomy_files import FRAME, Frames
 from cen.errors import ConfigError, DataError, did_you_mean
-
-_SPLITS = ("train", "validation", "test")
-# The authors' files call the validation split "val".
-_COLUMNS = {"train": "train", "validation": "val", "test": "test"}
 
 
 def listed_frames(
     lists: Mapping[str, str], frames: Frames
-) -> tuple[dict[str, NDArray[np.int64]], dict[int, str]]:
+) -> tuple[dict[Split, NDArray[np.int64]], dict[int, str]]:
     """The frames of each split that the lists name, in their order.
 
     Args:
@@ -39,31 +37,26 @@ def listed_frames(
             "{train: FILE, test: FILE}"
         )
     for name in lists:
-        if name not in _SPLITS:
+        if name not in SPLITS:
             raise ConfigError(
-                f"data.options.lists.{name}: no split{did_you_mean(name, _SPLITS)}; there are "
-                f"{', '.join(_SPLITS)}"
+                f"data.options.lists.{name}: no split{did_you_mean(name, SPLITS)}; there are "
+                f"{', '.join(SPLITS)}"
             )
-    places: dict[int, str] = {}
-    keys_by_split = {}
-    for name in _SPLITS:
-        if name in lists:
-            key_of = partial(_key, frames=frames)
-            own = listed_samples(frames.root / lists[name], key_of, places)
-            places |= own
-            keys_by_split[name] = np.array(list(own), dtype=np.int64)
-    return keys_by_split, places
+    files = {split: frames.root / lists[split] for split in SPLITS if split in lists}
+    places_by_split = listed_splits(files, partial(_key, frames=frames))
+    keys = {split: np.array(list(own), np.int64) for split, own in places_by_split.items()}
+    return keys, {key: place for own in places_by_split.values() for key, place in own.items()}
 
 
-def building_splits(path: Path, buildings: tuple[str, ...]) -> dict[str, str]:
+def building_splits(path: Path, buildings: tuple[str, ...]) -> dict[str, Split]:
     """The split of every building by the authors' CSV: id,train,val,test with a 1 in one column."""
     rows = list(csv.DictReader(read_lines(path)))
-    if not rows or not {"id", *_COLUMNS.values()} <= set(rows[0]):
+    if not rows or not {"id", *PUBLISHED_NAMES.values()} <= set(rows[0]):
         raise DataError(f"{path}: is no CSV with the columns id,train,val,test")
     named = {
         row["id"].strip().lower(): split
         for row in rows
-        for split, column in _COLUMNS.items()
+        for split, column in PUBLISHED_NAMES.items()
         if (row[column] or "").strip() == "1"
     }
     splits = {name: named[name.lower()] for name in buildings if name.lower() in named}

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from cen.data.readers.official_lists import official_list
+from cen.data.readers.split_lists import official_list
 from cen.errors import DataError
 
 

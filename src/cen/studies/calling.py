@@ -103,15 +103,9 @@ class Call:
         unique = list({run.hash: run for run in runs}.values())
         left = [run for run in unique if self.store.needs_work(run)]
         launch = launch_on(where, self.store.root / "jobs", options or {})
-        slots = self._slots(left, jobs) if where == "here" else _places(left, jobs, options or {})
+        slots = _slots(left, jobs) if where == "here" else _places(left, jobs, options or {})
         with Board(self.store, unique, len(slots), Console(stderr=True)) as board:
             return Scheduler(self.store, unique, slots, board.end, board.look, launch).run()
-
-    def _slots(self, left: Sequence[Run], jobs: int | None) -> list[Slot]:
-        """Cores and GPUs of this machine."""
-        on_cpu = all(run.config.train.accelerator == "cpu" for run in left)
-        gpus = [] if on_cpu else visible_gpus(os.environ)
-        return make_slots(jobs, len(left), usable_cores(), gpus, chosen_threads(os.environ))
 
     def count_costs(self, runs: Sequence[Run]) -> None:
         """Counts parameters and multiply-adds of the runs that are done, once for each."""
@@ -130,6 +124,13 @@ class Call:
             for run in everything(self.shown, self.choice, self.all_roots, self.load, earlier)
             if run.hash in asked or in_grid(self.shown, run) or not self.store.needs_work(run)
         ]
+
+
+def _slots(left: Sequence[Run], jobs: int | None) -> list[Slot]:
+    """Cores and GPUs of this machine."""
+    on_cpu = all(run.config.train.accelerator == "cpu" for run in left)
+    gpus = [] if on_cpu else visible_gpus(os.environ)
+    return make_slots(jobs, len(left), usable_cores(), gpus, chosen_threads(os.environ))
 
 
 def _places(left: Sequence[Run], jobs: int | None, options: Mapping[str, Option]) -> list[Slot]:

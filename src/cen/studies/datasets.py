@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import subprocess
 import sys
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -18,6 +16,7 @@ from cen.errors import ConfigError, DataError, nearest, shown
 from cen.fetching import is_url
 from cen.files import contained, path_problem
 from cen.studies.grid import word
+from cen.studies.identity import short_digest
 from cen.studies.spec import DataVariant, Study
 
 
@@ -90,9 +89,8 @@ def roots_of(study: Study, out: Path, default: str) -> dict[str, Path]:
     for name, variant in (study.data or {Path(default).name: DataVariant()}).items():
         root = Path(str(variant.set.get("data.root", default)))
         if variant.make:
-            text = json.dumps(variant.make, sort_keys=True)
-            place = f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:6]}"
-            root = contained(out, out / "data" / place, ConfigError)
+            place = out / "data" / f"{name}-{short_digest(variant.make)}"
+            root = contained(out, place, ConfigError)
         roots[name] = root.resolve()
     return roots
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cache, partial
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -64,8 +64,8 @@ def budget_curves(study: Study, records: Sequence[Record]) -> list[Captioned]:
             marks: set[float] = set()
             for row, mine, colour in _coloured(study, here):
                 lengths = _lengths(mine)
-                place = partial(_length, lengths=lengths)
-                _errorbars(axes, mine, column, place, row.label, colour)
+                placed = [(lengths[record.run.budget], record) for record in mine]
+                _errorbars(axes, placed, column, row.label, colour)
                 marks.update(lengths.values())
             _finish(axes, column)
             axes.set_xscale("log", base=2)
@@ -91,12 +91,12 @@ def cost_plots(study: Study, records: Sequence[Record]) -> list[Captioned]:
     with house_style():
         for figure, axes, here in _axes_by_place(study, records, "score over cost"):
             for row, mine, colour in _coloured(study, here):
-                priced = [(r, value) for r in mine if (value := r.value(cost)) is not None]
+                priced = [(value, r) for r in mine if (value := r.value(cost)) is not None]
                 if priced:
                     # What is folded differs by seed, and a row is one mark.
-                    mean = partial(_priced, price=float(np.mean([value for _, value in priced])))
-                    of_row = [record for record, _ in priced]
-                    _errorbars(axes, of_row, column, mean, row.label, colour)
+                    mean = float(np.mean([value for value, _ in priced]))
+                    placed = [(mean, record) for _, record in priced]
+                    _errorbars(axes, placed, column, row.label, colour)
             if len(axes.containers) > 1:
                 _finish(axes, column)
                 axes.set_xlabel(cost.head)
@@ -114,9 +114,10 @@ def sweep_curves(study: Study, records: Sequence[Record]) -> list[Captioned]:
             label = sweep.label or sweep.key
             mine = [r for r in records if r.run.row.sweep and r.run.row.sweep[0] == name]
             for figure, axes, here in _axes_by_place(study, mine, label, (6.0, 3.8)):
+                placed = [(r.run.row.sweep[1], r) for r in here if r.run.row.sweep]
                 for index, column in enumerate(columns):
                     colour = matplotlib.colors.to_hex(f"C{index % 10}")
-                    _errorbars(axes, here, column, _swept, column.head, colour)
+                    _errorbars(axes, placed, column, column.head, colour)
                 if sweep.log:
                     least = min(value for value in sweep.values if value > 0)
                     axes.set_xscale("symlog", linthresh=least, linscale=0.4)
@@ -196,31 +197,13 @@ def _lengths(records: Sequence[Record]) -> dict[float, float]:
     return {budget: float(np.mean(values)) for budget, values in steps.items()}
 
 
-def _length(record: Record, lengths: Mapping[float, float]) -> float:
-    return lengths[record.run.budget]
-
-
-def _priced(record: Record, price: float) -> float:
-    return price
-
-
-def _swept(record: Record) -> float:
-    assert record.run.row.sweep is not None
-    return record.run.row.sweep[1]
-
-
 def _errorbars(
-    axes: Axes,
-    records: Sequence[Record],
-    column: Column,
-    place: Callable[[Record], float],
-    label: str,
-    colour: str,
+    axes: Axes, placed: Iterable[tuple[float, Record]], column: Column, label: str, colour: str
 ) -> None:
     """Mean and deviation of a column at each place; nothing where no run has the column."""
     points: dict[float, list[float]] = {}
-    for record in records:
-        points.setdefault(place(record), []).extend(by_seed([record], column).values())
+    for place, record in placed:
+        points.setdefault(place, []).extend(by_seed([record], column).values())
     summaries = [(x, s) for x, values in sorted(points.items()) if (s := summarise(values))]
     if summaries:
         means, spreads = zip(*((s.mean, s.std or 0.0) for _, s in summaries), strict=True)

@@ -50,6 +50,11 @@ def run_hash(config: Config, data: Mapping[str, Any], evaluation: Mapping[str, A
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
+def short_digest(content: Any) -> str:
+    """Six hexadecimal digits that tell folders of one name apart, of plain values."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:6]
+
+
 def differences(config: Config, kept: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
     """Keys that count and differ between a configuration and config.yaml of a run, both values.
 

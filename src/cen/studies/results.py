@@ -196,11 +196,13 @@ def by_seed(records: Sequence[Record], column: Column) -> dict[int, float]:
 
 
 def by_place(records: Sequence[Record]) -> list[tuple[str, float, list[Record]]]:
-    """Records by data set and budget."""
+    """Records by data set, in the order of the study, and budget, rising."""
     groups: dict[tuple[str, float], list[Record]] = {}
     for record in records:
         groups.setdefault((record.run.data, record.run.budget), []).append(record)
-    return [(*place, groups[place]) for place in sorted(groups)]
+    data = list(dict.fromkeys(record.run.data for record in records))
+    places = sorted(groups, key=lambda place: (data.index(place[0]), place[1]))
+    return [(*place, groups[place]) for place in places]
 
 
 def _exchange_rate(folder: Path) -> float | None:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import shlex
 import signal
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 from typing import Literal
 
 from cen.errors import CenError
+from cen.signals import listening
 from cen.studies.grid import Run
 from cen.studies.launchers import Launch, Work, launch_here
 from cen.studies.resources import Slot
@@ -80,7 +80,7 @@ class Scheduler:
             KeyboardInterrupt: The user stopped the study; the runs at work were saved and can be
                 resumed by the same command.
         """
-        with self._listening():
+        with listening(self._hear):
             try:
                 while self._waiting or self._jobs or self._elsewhere:
                     if self._stops:
@@ -182,21 +182,8 @@ class Scheduler:
                     # The first lets a training save itself; the second makes it leave at once.
                     job.process.send_signal(signal.SIGINT if self._stops < 3 else signal.SIGKILL)
 
-    @contextmanager
-    def _listening(self) -> Iterator[None]:
-        """Turns signals into requests to stop; elsewhere than in the main thread none is heard."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        numbers = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
-        former = {number: signal.signal(number, self._hear) for number in numbers}
-        try:
-            yield
-        finally:
-            for number, handler in former.items():
-                signal.signal(number, handler)
-
     def _hear(self, number: int, frame: FrameType | None) -> None:
+        """Turns a signal into a request to stop."""
         self._stops += 1
 
 

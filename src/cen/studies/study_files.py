@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
@@ -14,6 +12,7 @@ from cen.config import MOVABLE
 from cen.errors import DataError
 from cen.files import contained, write_text
 from cen.studies.grid import Choice
+from cen.studies.identity import short_digest
 from cen.studies.results import Record, csv_text
 from cen.studies.run_store import read_json, write_json
 from cen.studies.spec import Study
@@ -25,10 +24,7 @@ def output_folder(out: Path, name: str, study: Study, of_call: Study, choice: Ch
     changed = _changed(choice)
     if not set(of_call.data) <= set(study.data):
         changed |= {name: str(data.set) for name, data in of_call.data.items()}
-    if not changed:
-        return out / name
-    text = json.dumps(changed, sort_keys=True)
-    return out / f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:6]}"
+    return out / (f"{name}-{short_digest(changed)}" if changed else name)
 
 
 def write_outputs(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from cen.studies.columns import Column
 from cen.studies.grid import Row, rows_of
 from cen.studies.intervals import Summary, paired_difference, summarise
-from cen.studies.results import Record, by_seed
+from cen.studies.results import Record, by_place, by_seed
 from cen.studies.spec import Comparison, Study
 
 NONE = "–"
@@ -56,13 +56,13 @@ def score_tables(study: Study, records: Sequence[Record]) -> list[Table]:
     head = ["row", "seeds", *(column.head for column in columns)]
     note = f"Mean ± sample standard deviation over seeds{percents}, test split.{macs}"
     tables = []
-    for data, budget in _places(records):
-        here = [r for r in records if (r.run.data, r.run.budget) == (data, budget)]
+    for data, budget, here in by_place(records):
         rows = [
             [row.label, str(len(mine)), *(_mean(mine, column) for column in columns)]
             for row, mine in grouped(study, here)
         ]
-        some = _SOME if any(_fewer(cell) for row in rows for cell in row[2:]) else ""
+        # `_mean` ends so where not all runs have a figure.
+        some = _SOME if any(cell.endswith(")") for row in rows for cell in row[2:]) else ""
         place = f"{data_label(study, data)}, {budget:g}× steps"
         tables.append(Table(place, head, rows, note + some))
     return tables
@@ -147,11 +147,6 @@ def _mean(records: Sequence[Record], column: Column) -> str:
     return text if summary.n == len(records) else f"{text} ({summary.n})"
 
 
-def _fewer(cell: str) -> bool:
-    """Whether `_mean` tells that fewer runs have a figure than there are."""
-    return cell.endswith(")")
-
-
 def _cell(value: float | None, column: Column) -> str:
     return NONE if value is None else column.format(value)
 
@@ -214,13 +209,6 @@ def _comparison_table(
         "“not clear” where the interval holds 0.",
         words=(0, 5),
     )
-
-
-def _places(records: Sequence[Record]) -> list[tuple[str, float]]:
-    """Data sets and budgets of records, budgets rising within each data set."""
-    data = list(dict.fromkeys(record.run.data for record in records))
-    places = {(record.run.data, record.run.budget) for record in records}
-    return sorted(places, key=lambda place: (data.index(place[0]), place[1]))
 
 
 def data_label(study: Study, name: str) -> str:

@@ -56,6 +56,22 @@ def test_encoder_group_is_encoder_and_stems(net: nn.Module) -> None:
     assert {n.split(".")[0] for n in names(net, decoder)} == {"decoder", "heads", "alpha"}
 
 
+def test_a_module_of_ones_own_around_networks_has_their_encoders(net: nn.Module) -> None:
+    class Unit(nn.Sequential):
+        def __init__(self) -> None:
+            super().__init__()
+            self.backbone, self.head = nn.BatchNorm2d(3), nn.Conv2d(3, 2, 1)
+
+    wrapper = nn.ModuleDict({"student": net, "critic": nn.Linear(3, 1)})
+    encoder, decoder = param_groups(wrapper, 1.0, 2.0)
+    apart = param_groups(net, 1.0, 2.0)
+    assert names(net, encoder) == names(net, apart[0])
+    assert len(decoder["params"]) == len(apart[1]["params"]) + 2
+    converted = cen.convert(Unit(), {"a": 3, "b": 3}, outputs={"s": 2})
+    encoder, decoder = param_groups(converted, 1.0, 2.0)
+    assert names(converted.encoder, encoder) == {"weight", "bias"}
+
+
 def test_groups_leave_out_what_is_not_given_or_not_trained(net: nn.Module) -> None:
     net = copy.deepcopy(net)
     net.encoder.requires_grad_(False)

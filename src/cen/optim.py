@@ -21,8 +21,8 @@ from cen.exchange.plain_norms import plain_norm
 from cen.options.training_options import Stage, TrainConfig
 
 OptimizerName = Literal["sgd", "adam", "adamw"]
-# What convert and DDP, and torch.compile, put before the names of a network's parameters.
-_WRAPPERS = ("module", "_orig_mod")
+# What convert and DDP, torch.compile and FSDP put before the names of a network's parameters.
+_WRAPPERS = ("module", "_orig_mod", "_fsdp_wrapped_module")
 ScheduleName = Literal["poly", "cosine", "constant", "staged"]
 
 
@@ -38,8 +38,9 @@ def param_groups(
 
     Everything below ``net.encoder`` and ``net.stems`` is encoder; decoder, heads and alpha are
     decoder. A network without such attributes has everything in the decoder group. What
-    :func:`cen.convert`, DDP or ``torch.compile`` wrap around the network does not matter. Each
-    parameter is in exactly one group and empty groups are left out.
+    :func:`cen.convert`, DDP, FSDP or ``torch.compile`` wrap around a network does not matter, nor
+    does a module of your own around one of `cen.build`, `cen.load` or `cen.convert` with
+    ``outputs=``. Each parameter is in exactly one group and empty groups are left out.
 
     Args:
         net: the network, for instance from :func:`cen.build` or :func:`cen.convert`.
@@ -56,12 +57,14 @@ def param_groups(
     """
     rates = {"encoder": encoder_lr, "decoder": decoder_lr}
     exempt = set() if norm_decay else {id(parameter) for parameter in norm_parameters(net)}
+    encoders = _of_encoders(net)
     split: dict[tuple[str, bool], list[nn.Parameter]] = {
         (part, decays): [] for decays in (True, False) for part in rates
     }
     for name, parameter in net.named_parameters():
         if parameter.requires_grad:
-            part = "encoder" if top(name) in ("encoder", "stems") else "decoder"
+            of_encoder = top(name) in ("encoder", "stems") or id(parameter) in encoders
+            part = "encoder" if of_encoder else "decoder"
             split[part, id(parameter) not in exempt].append(parameter)
     groups = []
     for (part, decays), parameters in split.items():
@@ -73,6 +76,18 @@ def param_groups(
                 group["weight_decay"] = weight_decay if decays else 0.0
             groups.append(group)
     return groups
+
+
+def _of_encoders(net: nn.Module) -> set[int]:
+    """Ids of the parameters of the encoders and stems of the networks that a module is or has."""
+    return {
+        id(parameter)
+        for network in net.modules()
+        if hasattr(network, "encoder_streams") and network.encoder is not network.decoder
+        for part in (network.encoder, network.stems)
+        if isinstance(part, nn.Module)
+        for parameter in part.parameters()
+    }
 
 
 def freeze_encoder(net: nn.Module) -> None:

@@ -1,10 +1,12 @@
 """Names, groups, packing and active subsets."""
 
+import copy
+
 import pytest
 import torch
 
 from cen.errors import ShapeError, StreamError
-from cen.exchange import Streams
+from cen.exchange import StreamBatchNorm, Streams
 from cen.exchange.streams import narrow, widen
 
 
@@ -46,6 +48,19 @@ def test_the_active_subset_is_restored_after_an_error() -> None:
     with pytest.raises(ShapeError), streams.activate(["b", "c"]):
         streams.unpack(torch.ones(3, 1))
     assert streams.active == (0, 1, 2)
+
+
+def test_a_part_that_was_copied_apart_sees_who_is_present() -> None:
+    """Rows of one stream were taken for those of both, sample by sample."""
+    streams = Streams(["a", "b"])
+    norm = StreamBatchNorm(3, streams).eval()
+    torch.nn.init.normal_(norm.bias)
+    copied, rows = copy.deepcopy(norm), torch.randn(4, 3, 2, 2)
+    with streams.activate(["b"]):
+        assert torch.equal(copied(rows), norm(rows))
+    apart = Streams(["a", "b"], [["a"], ["b"]])
+    with apart.activate(["b"]):
+        assert streams.active == (0, 1), "other groups are other streams"
 
 
 def test_groups_are_kept_in_the_order_given() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import torch
@@ -64,20 +64,33 @@ class StreamNorm(nn.Module):
         self._divide()
 
     def _divide(self) -> None:
-        """Whose part each channel is."""
-        groups, device = self.streams.groups, self.weight.device
-        partnered = torch.zeros(len(self.streams), 1, dtype=torch.bool)
-        for group in groups:
-            partnered[list(group)] = len(group) > 1
-        # Derived from the arguments: not saved, but moved along with the module.
+        """Whose part each channel is, and what guide "random" replaces."""
+        self._part()
         rule = self.exchange
-        parts = "paper" if rule is None else rule.parts
-        own = group_parts(self.num_features, groups, parts)
+        chosen = None if rule is None else rule.chosen(self.num_features, self.streams.groups)
+        self.register_buffer("chosen", None if chosen is None else chosen.to(self.weight.device))
+
+    def _part(self) -> None:
+        """Whose part each channel is, where the scales are."""
+        groups, device = self.streams.groups, self.weight.device
+        with torch.device("cpu"):  # also where a network is built without values
+            partnered = torch.zeros(len(self.streams), 1, dtype=torch.bool)
+            for group in groups:
+                partnered[list(group)] = len(group) > 1
+            parts = "paper" if self.exchange is None else self.exchange.parts
+            own = group_parts(self.num_features, groups, parts)
+        # Derived from the arguments: not saved, but moved along with the module.
         self.register_buffer("own", own.to(device), persistent=False)
         self.register_buffer("partnered", partnered.to(device), persistent=False)
         self.register_buffer("owned", (own & partnered).to(device), persistent=False)
-        chosen = None if rule is None else rule.chosen(self.num_features, groups)
-        self.register_buffer("chosen", None if chosen is None else chosen.to(device))
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> StreamNorm:
+        """Moves the module; one that had no values yet (device "meta") gets its parts."""
+        valueless = self.own.is_meta
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        if valueless:
+            self._part()
+        return self
 
     def restream(self, rows: Sequence[int]) -> None:
         """Takes the values of former streams for streams that have just taken their place.
@@ -233,3 +246,5 @@ class StreamNorm(nn.Module):
             if value is not None and target is not None and value.shape == target.shape[1:]:
                 state_dict[prefix + name] = value.expand(target.shape)
         super()._load_from_state_dict(state_dict, prefix, *args)
+        if self.own.device != self.weight.device:  # assigned, so that no move told of it
+            self._part()

@@ -120,17 +120,27 @@ class Streams:
     @property
     def running(self) -> Pass:
         """What the running forward pass has activated; all streams outside of any."""
-        for streams, state in _RUNNING.passes:
-            if streams is self:
-                return state
-        if not torch.compiler.is_compiling():
+        found = self._pass_in(_RUNNING.passes)
+        if found is None and not torch.compiler.is_compiling():
             # Recomputed in a backward pass, by somebody's gradient checkpointing.
             number, passes = _RUNNING.replay
             if passes and torch._C._current_graph_task_id() == number:
-                for streams, state in passes:
-                    if streams is self:
-                        return state._replace(update_statistics=False)
-        return Pass(self.every, True)
+                found = self._pass_in(passes)
+                found = found and found._replace(update_statistics=False)
+        return found or Pass(self.every, True)
+
+    def _pass_in(self, passes: tuple[tuple[Streams, Pass], ...]) -> Pass | None:
+        """The pass of these streams; else that of equal ones.
+
+        A part of a network that was copied, or loaded, apart from it has streams of its own.
+        """
+        for streams, state in passes:
+            if streams is self:
+                return state
+        for streams, state in passes:
+            if streams.names == self.names and streams.groups == self.groups:
+                return state
+        return None
 
     @property
     def active(self) -> tuple[int, ...]:

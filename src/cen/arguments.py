@@ -9,7 +9,7 @@ from types import NoneType
 from typing import Any, Literal, get_args, get_origin
 
 from cen.errors import ConfigError, described
-from cen.options.constraints import Within, is_union, limits
+from cen.options.constraints import Within, alternatives, limits
 
 
 def whole(name: str, value: object, least: int = 1) -> int:
@@ -71,7 +71,7 @@ def option(name: str, value: object, hint: Any) -> Any:
         The same; numbers of NumPy have become those of Python, which a checkpoint can hold.
     """
     hint, outer = limits(hint)
-    parts = get_args(hint) if is_union(hint) else (hint,)
+    parts = alternatives(hint)
     if value is None and NoneType in parts:
         return None
     plain, added = limits(parts[0])

@@ -10,6 +10,10 @@ from typing import Any
 
 from cen.errors import ConfigError, shown
 
+_PLACES = ("data.root.", "model.weights.", "data.options.")
+# They choose no place: a file may give them, as true or false.
+_HARMLESS = ("data.options.storage.anon", "data.options.storage.requester_pays")
+
 
 def is_url(text: str | None) -> bool:
     """Whether a text names something that is fetched, and no file or folder of this machine."""
@@ -26,42 +30,29 @@ def refuse_fetched(values: Mapping[str, Any], asked: Iterable[str], place: str) 
         place: What stands before a key in messages.
     """
     asked = set(asked)
-    for key in ("data.root", "model.weights"):
-        value = values.get(key)
-        if isinstance(value, str) and is_url(value) and key not in asked:
-            raise ConfigError(
-                f"{place}{key}: is a URL ({shown(value)}), and nothing is fetched because a file "
-                f"says so; give it yourself, --{key} URL, or download it and name what you got"
-            )
-    for dotted_key, value in values.items():
-        if dotted_key == "data.options" or dotted_key.startswith("data.options."):
-            _refuse_options(dotted_key, value, asked, place)
-
-
-def _refuse_options(dotted_key: str, value: Any, asked: set[str], place: str) -> None:
-    for key, option in _leaves(dotted_key, value):
-        parts = key.split(".")
-        if {".".join(parts[:count]) for count in range(2, len(parts) + 1)} & asked:
+    for dotted_key, given in values.items():
+        if not f"{dotted_key}.".startswith(_PLACES):
             continue
-        storage = parts[2:3] == ["storage"]
-        if storage and not (key in HARMLESS and isinstance(option, bool)):
-            raise ConfigError(
-                f"{place}{key}: options of storage may choose where data are fetched from, which "
-                f"no file decides; give it yourself, --{key} VALUE"
-            )
-        if isinstance(option, str) and is_url(option):
-            raise ConfigError(
-                f"{place}{key}: is a URL ({shown(option)}), and nothing is fetched because a file "
-                f"says so; give it yourself, --{key} URL"
-            )
-
-
-HARMLESS = ("data.options.storage.anon", "data.options.storage.requester_pays")
-"""Options of storage that a file may give, as true or false: they choose no place."""
+        for key, value in _leaves(dotted_key, given):
+            parts = key.split(".")
+            if {".".join(parts[:count]) for count in range(2, len(parts) + 1)} & asked:
+                continue
+            storage = parts[:3] == ["data", "options", "storage"]
+            if storage and not (key in _HARMLESS and isinstance(value, bool)):
+                raise ConfigError(
+                    f"{place}{key}: options of storage may choose where data are fetched from, "
+                    f"which no file decides; give it yourself, --{key} VALUE"
+                )
+            if isinstance(value, str) and is_url(value):
+                raise ConfigError(
+                    f"{place}{key}: is a URL ({shown(value)}), and nothing is fetched because a "
+                    f"file says so; give it yourself, --{key} URL, or download it and name what "
+                    "you got"
+                )
 
 
 def _leaves(key: str, value: Any) -> Iterator[tuple[str, Any]]:
-    """Every value that holds no others, by its dotted key; an empty mapping, too."""
+    """Every value that holds no others, by its dotted key; null and an empty mapping hold none."""
     if isinstance(value, Mapping) and value:
         for name, part in value.items():
             yield from _leaves(f"{key}.{name}", part)

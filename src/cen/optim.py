@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import Any, Literal
 
 import torch
@@ -246,13 +247,8 @@ class Schedule:
 
     def restarts(self, step: int) -> bool:
         """Whether the optimiser starts afresh before this step (a stage after the first begins)."""
-        if self.name != "staged":
-            return False
-        ends, end = set(), 0
-        for stage in self.stages[:-1]:
-            end += stage.steps
-            ends.add(end)
-        return step in ends
+        ends = accumulate(stage.steps for stage in self.stages[:-1])
+        return self.name == "staged" and step in ends
 
     def apply(self, optimizer: torch.optim.Optimizer, step: int) -> None:
         """Prepares ``optimizer`` for ``step``: sets the rates, drops its state at a restart."""

@@ -10,7 +10,7 @@ import dataclasses
 import functools
 import re
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -20,7 +20,7 @@ from jsonargparse import ArgumentError, ArgumentParser
 
 from cen.documents import join, parse_yaml
 from cen.errors import ConfigError, nearest, shown
-from cen.options.constraints import describe, is_union
+from cen.options.constraints import alternatives, describe
 
 
 @dataclass(frozen=True)
@@ -82,8 +82,6 @@ class Section:
     keys: list[Key]
 
 
-_REACH = 2**63
-
 _PAGE = re.compile(r"docs/([\w-]+)\.md")
 
 
@@ -128,30 +126,34 @@ def _hints(cls: Any) -> dict[str, Any]:
 
 
 def _parse_plain(value: Any, hint: Any, key: str, places: Places) -> Any:
-    choices = _choices(hint)
-    if choices is not None and isinstance(value, str) and value not in choices:
-        near = nearest(value, choices)
-        raise ConfigError(f"{places.of(key)}: {shown(value)} is not possible{near}")
-    if value is None and not _takes_null(hint):  # which jsonargparse passes, whatever the type
+    parts = alternatives(hint)
+    choices = _choices(parts)
+    if choices is not None and isinstance(value, str):
+        if value not in choices:
+            near = nearest(value, choices)
+            raise ConfigError(f"{places.of(key)}: {shown(value)} is not possible{near}")
+        return None if value == "null" else value
+    if value is None and hint is not Any and type(None) not in parts:  # jsonargparse passes it
         raise ConfigError(
             f"{places.of(key)}: null does not fit; expected: {describe(hint)}; leave the key out "
             "for its default"
         )
+    # Most values are of their types already; studies read a file for every row, and to ask takes
+    # a while. Text may stand for another value of a union: "null", "7".
+    if type(value) in parts and (hint is str or not isinstance(value, str)):
+        return value
     try:
-        if _is_plain(value):
-            return copy.deepcopy(_checked(_Plain(value), hint))  # the caller may change it
         return _checker(hint).parse_object({"value": value}).value
     except ArgumentError:
-        expected = describe(hint)
-        _refuse_unquoted(value, hint, key, places)
+        _refuse_unquoted(value, parts, key, places)
         raise ConfigError(
-            f"{places.of(key)}: {shown(value)} does not fit; expected: {expected}"
+            f"{places.of(key)}: {shown(value)} does not fit; expected: {describe(hint)}"
         ) from None
 
 
-def _refuse_unquoted(value: Any, hint: Any, key: str, places: Places) -> None:
+def _refuse_unquoted(value: Any, parts: Sequence[Any], key: str, places: Places) -> None:
     """Tells what YAML has made of a name in a list, where text was expected."""
-    if not isinstance(value, list) or not _takes_texts(hint):
+    if not isinstance(value, list) or list[str] not in parts:
         return
     for index, item in enumerate(value):
         if item is None or isinstance(item, bool | int | float):
@@ -163,45 +165,6 @@ def _refuse_unquoted(value: Any, hint: Any, key: str, places: Places) -> None:
             )
 
 
-def _takes_texts(hint: Any) -> bool:
-    parts = typing.get_args(hint) if is_union(hint) else (hint,)
-    return any(typing.get_origin(p) is list and typing.get_args(p) == (str,) for p in parts)
-
-
-def _takes_null(hint: Any) -> bool:
-    return hint is Any or (is_union(hint) and type(None) in typing.get_args(hint))
-
-
-class _Plain:
-    """A plain value, equal to those that are written alike: 1, 1.0 and True are three values."""
-
-    def __init__(self, value: Any) -> None:
-        self.value, self.text = value, repr(value)
-
-    def __hash__(self) -> int:
-        return hash(self.text)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Plain) and self.text == other.text
-
-
-def _is_plain(value: Any) -> bool:
-    """Whether a value is one that YAML writes, so that its text says all of it."""
-    if type(value) in (list, tuple):
-        return all(map(_is_plain, value))
-    if type(value) is dict:
-        return all(map(_is_plain, (*value, *value.values())))
-    if type(value) is int:  # Python writes no number of thousands of digits
-        return -_REACH < value < _REACH
-    return value is None or type(value) in (bool, float, str)
-
-
-@functools.lru_cache(maxsize=4096)
-def _checked(plain: _Plain, hint: Any) -> Any:
-    """What jsonargparse makes of a value, asked once: studies read a file for every row."""
-    return _checker(hint).parse_object({"value": copy.deepcopy(plain.value)}).value
-
-
 @functools.cache
 def _checker(hint: Any) -> ArgumentParser:
     """A parser of one value of a type."""
@@ -210,17 +173,17 @@ def _checker(hint: Any) -> ArgumentParser:
     return parser
 
 
-def _choices(hint: Any) -> tuple[Any, ...] | None:
+def _choices(parts: Sequence[Any]) -> list[Any] | None:
     """The values of a Literal, also of one that may be null; None for other types."""
     choices: list[Any] = []
-    for part in typing.get_args(hint) if is_union(hint) else (hint,):
+    for part in parts:
         if typing.get_origin(part) is Literal:
             choices += typing.get_args(part)
         elif part is type(None):
             choices.append("null")
         else:
             return None
-    return tuple(choices)
+    return choices
 
 
 def _mapping(value: Any, key: str, places: Places) -> Mapping[str, Any]:
@@ -266,28 +229,24 @@ def override(base: dict[str, Any], key: str, value: Any, cls: Any) -> None:
     node: Any = base
     hint: Any = cls
     for depth, name in enumerate(path):
-        child = _child(node, name, key)
+        slot = _slot(node, name, key)
+        child = node.get(slot) if isinstance(node, dict) else node[slot]
         child = {} if child is None else _structure(child, f"--{'.'.join(path[: depth + 1])}")
         if not isinstance(child, dict | list):
             where = ".".join(path[: depth + 1])
             raise ConfigError(f"--{key}: {where} is a single value and holds no keys")
-        _put(node, name, child, key)
+        node[slot] = child
         node, hint = child, _child_hint(hint, name)
     if typing.get_origin(hint) is dict and value in (None, "null"):
         node.pop(last, None)
     else:
-        _put(node, last, value, key)
+        node[_slot(node, last, key)] = value
 
 
-def _child(node: Any, name: str, key: str) -> Any:
-    return node[_index(node, name, key)] if isinstance(node, list) else node.get(name)
-
-
-def _put(node: Any, name: str, value: Any, key: str) -> None:
-    node[_index(node, name, key) if isinstance(node, list) else name] = value
-
-
-def _index(node: list[Any], name: str, key: str) -> int:
+def _slot(node: Any, name: str, key: str) -> str | int:
+    """The key of a mapping or the index of a list that a part of a dotted key names."""
+    if not isinstance(node, list):
+        return name
     if not name.isdecimal() or int(name) >= len(node):
         raise ConfigError(f"--{key}: {name} is no index of a list of {len(node)}, counted from 0")
     return int(name)

@@ -12,7 +12,7 @@ from typing import Annotated, Any, NotRequired, TypedDict
 from cen import schema
 from cen.documents import read_json, read_yaml
 from cen.errors import CenError, CheckpointError, DataError
-from cen.options.constraints import Share, Within
+from cen.options.constraints import AtMost, Share, Within
 
 Byte = Annotated[int, Within(0, 255)]
 Count = Annotated[int, Within(0, 2**31)]
@@ -56,6 +56,13 @@ class Evaluation(TypedDict, total=False):
     units: dict[str, str]
 
 
+MOST_LAYERS = 5_000
+"""Most layers (of all streams) of an inspection."""
+
+MOST_CHANNELS = 2**16
+"""Most channels of a layer."""
+
+
 class Layer(TypedDict):
     """One exchanging layer and stream of an inspection."""
 
@@ -66,9 +73,9 @@ class Layer(TypedDict):
     replaced: Count
     rate: Share
     own_start: NotRequired[Count]
-    own_parts: NotRequired[list[list[Count]] | None]
+    own_parts: NotRequired[Annotated[list[list[Count]], AtMost(MOST_CHANNELS)] | None]
     quantiles: NotRequired[list[float] | None]
-    mask: NotRequired[list[bool] | list[int] | None]
+    mask: NotRequired[Annotated[list[bool] | list[int], AtMost(MOST_CHANNELS)] | None]
 
 
 class Look(TypedDict, total=False):
@@ -77,7 +84,7 @@ class Look(TypedDict, total=False):
     step: Annotated[int, Within(0, 2**53)]
     rate: Share | None
     alpha: dict[str, dict[str, float]] | None
-    layers: typing.Required[list[Layer]]
+    layers: typing.Required[Annotated[list[Layer], AtMost(MOST_LAYERS)]]
 
 
 class Session(TypedDict, total=False):
@@ -191,30 +198,12 @@ def read_run_file(path: Path, error: type[CenError] = DataError) -> Any:
     """What a file of a run folder, or of a folder of studies, holds."""
     read = read_yaml(path, error).value if path.suffix == ".yaml" else read_json(path, error)
     schema.check(read, TYPES[path.name], str(path), error)
-    if path.name == "exchange.json":
-        _check_lengths(read, path, error)
     return read
 
 
 def read_if_there(path: Path, default: Any) -> Any:
     """What a file of a run folder holds, or ``default`` where there is none yet."""
     return read_run_file(path) if path.is_file() else default
-
-
-MOST_LAYERS = 5_000
-"""Most layers (of all streams) of an inspection."""
-
-MOST_CHANNELS = 2**16
-"""Most channels of a layer."""
-
-
-def _check_lengths(looks: list[Look], path: Path, error: type[CenError]) -> None:
-    for index, look in enumerate(looks):
-        if len(look["layers"]) > MOST_LAYERS:
-            raise error(f"{path}: {index}.layers has more than {MOST_LAYERS} entries")
-        for layer in look["layers"]:
-            if max(len(layer.get("mask") or ()), len(layer.get("own_parts") or ())) > MOST_CHANNELS:
-                raise error(f"{path}: {index}.layers: more than {MOST_CHANNELS} channels are told")
 
 
 def folder_of(source: Path) -> Path:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from cen.errors import CenError
-from cen.options.constraints import Within, describe, is_union
+from cen.options.constraints import describe, is_union, limits
 
 _PLAIN: Mapping[Any, tuple[type, ...]] = {
     int: (int,),
@@ -34,8 +34,9 @@ def check(value: Any, hint: Any, place: str, error: type[CenError], *, finite: b
         value: Plain values, as YAML and JSON give them.
         hint: ``int``, ``float``, ``str``, ``bool``, ``None``, a Literal, a union, a list, a
             sequence, a tuple, a mapping with text as keys, a TypedDict (keys it does not know may
-            hold anything), or ``Any``. Numbers have at most 64 bits; ``Annotated[int,
-            Within(low, high)]`` is within these. Other types do not occur in a file.
+            hold anything), ``Any``, or one of these ``Annotated`` with a limit
+            (:mod:`cen.options.constraints`). Numbers have at most 64 bits. Other types do not
+            occur in a file.
         place: What messages call the value.
         error: Type of the exception.
         finite: Refuse NaN and infinities.
@@ -73,7 +74,7 @@ class _Checker:
         if is_union(hint):
             self.one_of(value, arguments, place)
         elif origin is typing.Annotated:
-            self.within(value, arguments, place)
+            self.within(value, hint, place)
         elif origin is Literal and any(value == a and type(value) is type(a) for a in arguments):
             return
         elif typing.is_typeddict(hint) and isinstance(value, dict):
@@ -120,11 +121,11 @@ class _Checker:
         union: Any = typing.Union
         raise inner[0] if inner else self.wrong(value, union[tuple(hints)], place)
 
-    def within(self, value: Any, arguments: Any, place: str) -> None:
-        self.check(value, arguments[0], place)
-        limit: Within = arguments[1]
+    def within(self, value: Any, hint: Any, place: str) -> None:
+        plain, (limit,) = limits(hint)
+        self.check(value, plain, place)
         if value not in limit:
-            raise self.error(f"{place} is {value}; expected: {limit.low} to {limit.high}")
+            raise self.error(f"{place} is {_short(value)}; expected: {limit}")
 
     def keys(self, value: dict[Any, Any], hint: Any, place: str) -> None:
         hints = _hints(hint)

@@ -86,8 +86,7 @@ def leave_signals_to_parent() -> None:
         signal.signal(number, helper_hears)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
-    if hasattr(signal, "pthread_sigmask"):
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
 
 
 def end_helpers() -> None:
@@ -96,7 +95,7 @@ def end_helpers() -> None:
     A loop that was left by a signal keeps its processes; Python then asks them by SIGTERM to end,
     which they leave to their parent, and would wait for them until their grace is over.
     """
-    if hasattr(signal, "SIGCHLD") and threading.current_thread() is threading.main_thread():
+    if threading.current_thread() is threading.main_thread():
         # Torch tells of a reading process that was killed; here that is what is meant.
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     for child in multiprocessing.active_children():

@@ -3,6 +3,10 @@
 from pathlib import Path
 
 import pytest
+from tests.studies.made_runs import filled, known_study
+
+from cen.studies.results import Record, collect
+from cen.studies.spec import Study
 
 STUDY = """
 # A miniature
@@ -48,3 +52,14 @@ def mini(tmp_path_factory: pytest.TempPathFactory) -> Path:
     file = tmp_path_factory.mktemp("study") / "mini.yaml"
     file.write_text(STUDY)
     return file
+
+
+@pytest.fixture
+def study() -> Study:
+    return known_study()
+
+
+@pytest.fixture
+def records(study: Study, tmp_path: Path) -> list[Record]:
+    store, runs = filled(study, tmp_path)
+    return collect(store, runs)

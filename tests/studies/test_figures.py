@@ -1,4 +1,4 @@
-"""The axes of a study's figures."""
+"""Figures of a study: what they draw, and their axes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,15 @@ from matplotlib.container import ErrorbarContainer
 from tests.studies.made_records import made_records, made_study
 
 from cen.report.style import new_axes
-from cen.studies.figures import cost_plots, label_budget
+from cen.studies.figures import (
+    budget_curves,
+    cost_plots,
+    label_budget,
+    learning_curves,
+    sweep_curves,
+)
+from cen.studies.results import Record
+from cen.studies.spec import Study
 
 
 def test_lengths_of_training_too_close_for_one_line_take_two() -> None:
@@ -49,3 +57,33 @@ def test_scores_stand_over_what_a_prediction_costs(
     assert [place.tolist() for place in drawn.values()] == [[[first, 0.6]], [[4e6, 0.4]]]
     assert "better is up and to the left" in caption
     assert cost_plots(replace(study, columns=["ensemble"]), records) == []
+
+
+def test_a_curve_is_of_the_modalities_that_its_column_names(
+    study: Study, records: list[Record]
+) -> None:
+    """Validation scores are of all modalities alone."""
+    whole = replace(study, columns=["rgb+depth:ensemble"])
+    drawn = {line.get_label() for figure, _ in learning_curves(whole, records)
+             for line in figure.axes[0].lines}  # fmt: skip
+    assert "CEN" in drawn
+    for name, rows in {"depth:ensemble": set(), "rgb:ensemble": {"RGB | alone"}}.items():
+        shown = learning_curves(replace(study, columns=[name]), records)
+        labels = {line.get_label() for figure, _ in shown for line in figure.axes[0].lines}
+        assert labels == rows
+
+
+def test_figures_draw_what_there_is(study: Study, records: list[Record]) -> None:
+    ((figure, _), *others) = learning_curves(study, records)
+    assert len(others) == 1  # the other budget
+    lines = {line.get_label(): line for line in figure.axes[0].get_lines()}
+    assert set(lines) == {"CEN", "RGB | alone", "θ = 0.01", "θ = 0.5"}
+    assert list(lines["CEN"].get_xdata()) == [75, 150]
+    assert list(lines["CEN"].get_ydata()) == pytest.approx([0.3, 0.6])
+    ((figure, _),) = budget_curves(study, records)
+    assert [tick.get_text() for tick in figure.axes[0].get_xticklabels()] == ["150", "300"]
+    ((figure, _),) = sweep_curves(study, records)
+    assert figure.axes[0].get_xlabel() == "θ"
+    line = figure.axes[0].containers[0].lines[0]
+    assert list(line.get_xdata()) == [0.01, 0.5]
+    assert list(line.get_ydata()) == [0.3, 0.2]

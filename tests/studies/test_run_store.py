@@ -8,21 +8,19 @@ from pathlib import Path
 
 import pytest
 import yaml
-from tests.studies.made_runs import filled, known_study
+from tests.studies.made_runs import filled
+from tests.studies.small_studies import GOOD, load
 
 from cen.cli import sources
 from cen.errors import ConfigError, DataError
 from cen.models import build, save
 from cen.studies import results
+from cen.studies.datasets import roots_of
 from cen.studies.grid import Choice, expand
 from cen.studies.results import collect, note_figures
 from cen.studies.run_store import Store
 from cen.studies.spec import RowSpec, Study
-
-
-@pytest.fixture
-def study() -> Study:
-    return known_study()
+from cen.studies.study_files import write_outputs
 
 
 def test_states_follow_from_the_folder(study: Study, tmp_path: Path) -> None:
@@ -137,3 +135,25 @@ def test_a_changed_key_is_found(study: Study, tmp_path: Path) -> None:
     values["train"]["sparsity"] = 0.7
     file.write_text(yaml.safe_dump(values))
     assert runs[0].hash not in {record.run.hash for record in collect(store, runs)}
+
+
+def test_links_do_not_lead_out_of_the_folder_of_studies(tmp_path: Path) -> None:
+    outside, store = tmp_path / "outside", Store(tmp_path / "studies", {})
+    outside.mkdir()
+    store.root.mkdir()
+    (run,) = expand(
+        load(tmp_path, GOOD), Choice(only=["cen"], seeds=1), {"a": tmp_path}, sources.load_config,
+        may_miss=["a"],
+    )  # fmt: skip
+    for name in ("runs", "logs", "locks", "data"):
+        (store.root / name).symlink_to(outside, target_is_directory=True)
+    for call in (store.folder, store.log, store.claim(run).__enter__):
+        with pytest.raises(ConfigError, match="symbolic link"):
+            call(*(() if call.__name__ == "__enter__" else (run,)))  # type: ignore[operator]
+    made = load(tmp_path, GOOD + "data: {a: {make: {labels: parts}}}\n")
+    with pytest.raises(ConfigError, match="symbolic link"):
+        roots_of(made, store.root, "x")
+    (store.root / "mine").symlink_to(outside, target_is_directory=True)
+    with pytest.raises(DataError, match="symbolic link"):
+        write_outputs(store.root / "mine", made, [], 0, [])
+    assert not list(outside.iterdir())

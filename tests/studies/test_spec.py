@@ -3,32 +3,16 @@
 from pathlib import Path
 
 import pytest
+from tests.studies.small_studies import GOOD, load
 
 from cen import parsing
 from cen.cli import sources
-from cen.errors import ConfigError, DataError
-from cen.studies.datasets import choose_data, make_words, roots_of
+from cen.errors import ConfigError
+from cen.studies.datasets import roots_of
 from cen.studies.grid import Choice, expand, rows_of
-from cen.studies.results import collect
-from cen.studies.run_store import Store
 from cen.studies.spec import Study, find_study, shipped
-from cen.studies.study_files import write_outputs
-
-GOOD = """
-title: T
-config: rooms-small
-rows:
-  cen: {}
-  plain: {set: {model.exchange: false}}
-"""
 
 CLASH = "  s=2: {}\nsweeps: {s: {key: train.sparsity, values: [1, 2]}}\n"
-
-
-def load(tmp_path: Path, text: str) -> Study:
-    file = tmp_path / "mine.yaml"
-    file.write_text(text)
-    return Study.load(file)
 
 
 def test_defaults(tmp_path: Path) -> None:
@@ -146,40 +130,6 @@ def test_published_figures_of_shipped_studies_are_those_of_the_numbers(tmp_path:
     assert translated["CEN"] == {"FID": 84.33, "KID×100": 2.70}
 
 
-def test_data_of_the_command_line(tmp_path: Path) -> None:
-    text = GOOD + "data: {parts: {make: {labels: parts, size: [32, 48]}}, own: {}}\n"
-    study = load(tmp_path, text)
-    assert list(choose_data(study, ["own"], None).data) == ["own"]
-    for name in ("x/mine", "x/data", "y/data", "x/own", "a"):
-        (tmp_path / name).mkdir(parents=True)
-    mine = f"folder:{tmp_path}/x/mine"
-    other = choose_data(study, [mine], None)
-    assert other.data["mine"].set == {"data.layout": "folder", "data.root": mine[7:]}
-    assert list(choose_data(study, [], "/y/z").data) == ["z"]
-    # Names that are taken are told apart by the folders above.
-    given = [f"folder:{tmp_path}/{name}" for name in ("x/data", "y/data", "x/own")]
-    both = choose_data(study, given, None).data
-    assert list(both) == ["data", "y-data", "x-own"]
-    assert both["y-data"].set["data.root"] == f"{tmp_path}/y/data"
-    with pytest.raises(ConfigError, match="is named twice"):
-        choose_data(study, [f"folder:{tmp_path}/a"] * 2, None)
-    with pytest.raises(ConfigError, match="did you mean parts"):
-        choose_data(study, ["part"], None)
-    with pytest.raises(ConfigError, match="give one of them"):
-        choose_data(study, ["own"], "/y/z")
-    roots = roots_of(study, tmp_path / "out", "default")
-    assert roots["parts"].parent == tmp_path / "out" / "data"
-    assert roots["own"] == Path("default").resolve()
-    words = make_words(study.data["parts"], roots["parts"])
-    assert words[-5:] == ["--labels", "parts", "--size", "32", "48"]
-
-
-def test_the_study_may_say_where_the_data_lie(tmp_path: Path) -> None:
-    study = load(tmp_path, GOOD + "set: {data.root: /x/mine}\n")
-    assert roots_of(study, tmp_path, "default") == {"mine": Path("/x/mine")}
-    assert roots_of(choose_data(study, [], "/y/z"), tmp_path, "d") == {"z": Path("/y/z")}
-
-
 def test_the_page_of_studies_lists_every_key_as_it_is() -> None:
     page = Path(__file__).parents[2] / "docs" / "studies.md"
     assert parsing.markdown(Study, "###") in page.read_text("utf-8")
@@ -246,39 +196,3 @@ def test_more_runs_than_anybody_makes_are_refused_at_once(tmp_path: Path) -> Non
     study = load(tmp_path, GOOD + "seeds: 10000\nbudgets: [1, 2]\n")
     with pytest.raises(ConfigError, match="asks for 40,000 runs"):
         expand(study, Choice(), {"a": tmp_path}, sources.load_config, may_miss=["a"])
-
-
-def test_links_do_not_lead_out_of_the_folder_of_studies(tmp_path: Path) -> None:
-    outside, store = tmp_path / "outside", Store(tmp_path / "studies", {})
-    outside.mkdir()
-    store.root.mkdir()
-    (run,) = expand(
-        load(tmp_path, GOOD), Choice(only=["cen"], seeds=1), {"a": tmp_path}, sources.load_config,
-        may_miss=["a"],
-    )  # fmt: skip
-    for name in ("runs", "logs", "locks", "data"):
-        (store.root / name).symlink_to(outside, target_is_directory=True)
-    for call in (store.folder, store.log, store.claim(run).__enter__):
-        with pytest.raises(ConfigError, match="symbolic link"):
-            call(*(() if call.__name__ == "__enter__" else (run,)))  # type: ignore[operator]
-    made = load(tmp_path, GOOD + "data: {a: {make: {labels: parts}}}\n")
-    with pytest.raises(ConfigError, match="symbolic link"):
-        roots_of(made, store.root, "x")
-    (store.root / "mine").symlink_to(outside, target_is_directory=True)
-    with pytest.raises(DataError, match="symbolic link"):
-        write_outputs(store.root / "mine", made, [], 0, [])
-    assert not list(outside.iterdir())
-
-
-def test_damaged_runs_are_left_out_with_a_warning(tmp_path: Path) -> None:
-    store = Store(tmp_path / "studies", {})
-    (run,) = expand(
-        load(tmp_path, GOOD), Choice(only=["cen"], seeds=1), {"a": tmp_path}, sources.load_config,
-        may_miss=["a"],
-    )  # fmt: skip
-    folder = store.folder(run)
-    folder.mkdir(parents=True)
-    run.config.save(folder / "config.yaml")
-    (folder / "run.json").write_text("[")
-    with pytest.warns(UserWarning, match="cen · 1× · seed 0 is left out: .*not valid JSON"):
-        assert collect(store, [run]) == []

@@ -1,9 +1,6 @@
-"""Records, tables, figures and the board, from run folders with known figures."""
+"""Tables of run folders with known figures, as text and in a terminal."""
 
 import argparse
-import csv
-import io
-import json
 import re
 import sys
 from dataclasses import replace
@@ -11,20 +8,15 @@ from pathlib import Path
 
 import pytest
 from rich.cells import cell_len
-from rich.console import Console
-from tests.studies.made_runs import SCORES, filled, known_study
+from tests.studies.made_runs import filled
 
 from cen.cli import sources
 from cen.cli import study as study_command
 from cen.studies.calling import Call
-from cen.studies.figures import budget_curves, learning_curves, sweep_curves
 from cen.studies.grid import Choice
 from cen.studies.intervals import Summary, paired_difference
-from cen.studies.progress import Board
-from cen.studies.results import Record, collect, csv_text
-from cen.studies.scheduler import Outcome
+from cen.studies.results import Record, collect
 from cen.studies.spec import Published, Study
-from cen.studies.study_files import write_outputs
 from cen.studies.study_tables import (
     all_tables,
     comparison_tables,
@@ -32,17 +24,6 @@ from cen.studies.study_tables import (
     score_tables,
     verdict,
 )
-
-
-@pytest.fixture
-def study() -> Study:
-    return known_study()
-
-
-@pytest.fixture
-def records(study: Study, tmp_path: Path) -> list[Record]:
-    store, runs = filled(study, tmp_path)
-    return collect(store, runs)
 
 
 def test_a_terminal_of_80_columns_shows_every_figure(
@@ -134,96 +115,6 @@ def test_published_figures_stand_apart(study: Study) -> None:
     assert all_tables(Study(title="none"), []) == []
 
 
-def test_csv_keeps_every_figure(records: list[Record]) -> None:
-    lines = list(csv.DictReader(io.StringIO(csv_text(records))))
-    assert len(lines) == len(records) == 11
-    assert {line["row"] for line in lines} == {"cen", "rgb", "theta=0.01", "theta=0.5"}
-    for line, record in zip(lines, records, strict=True):
-        inputs = "+".join(record.run.config.model.inputs)
-        score = SCORES[line["row"], float(line["budget"])][int(line["seed"])]
-        assert float(line[f"segmentation/{inputs}/ensemble/mean_iou"]) == score
-        assert (line["seconds"], line["threads"], line["macs"]) == ("30.0", "2", "")
-
-
-def test_what_a_run_has_seen_ends_where_patience_ended_it(study: Study, tmp_path: Path) -> None:
-    """And pieces of a step (train.accumulate) are samples, too."""
-    study = replace(study, set={**study.set, "train.accumulate": 3, "train.patience": 2})
-    store, runs = filled(study, tmp_path)
-    run, folder = runs[0], store.folder(runs[0])
-    info = json.loads((folder / "run.json").read_text())
-    (folder / "run.json").write_text(json.dumps({**info, "step": 40}))
-    facts = json.loads((folder / "study.json").read_text())
-    (folder / "study.json").write_text(json.dumps({**facts, "costs": {"macs": 1000}}))
-    found = {record.run.hash: record.facts for record in collect(store, runs)}
-    samples = 40 * 3 * run.config.train.batch_size
-    assert [found[run.hash][key] for key in ("steps", "samples_seen", "compute")] == [
-        40, samples, 1000 * samples
-    ]  # fmt: skip
-    assert found[runs[1].hash]["steps"] == runs[1].config.train.max_steps
-
-
-def test_a_curve_is_of_the_modalities_that_its_column_names(
-    study: Study, records: list[Record]
-) -> None:
-    """Validation scores are of all modalities alone."""
-    whole = replace(study, columns=["rgb+depth:ensemble"])
-    drawn = {line.get_label() for figure, _ in learning_curves(whole, records)
-             for line in figure.axes[0].lines}  # fmt: skip
-    assert "CEN" in drawn
-    for name, rows in {"depth:ensemble": set(), "rgb:ensemble": {"RGB | alone"}}.items():
-        shown = learning_curves(replace(study, columns=[name]), records)
-        labels = {line.get_label() for figure, _ in shown for line in figure.axes[0].lines}
-        assert labels == rows
-
-
-def test_a_column_of_inputs_that_a_run_lacks_is_empty(study: Study, records: list[Record]) -> None:
-    rgb = next(record for record in records if record.run.row.name == "rgb")
-    assert rgb.value(study.column("depth:ensemble")) is None
-    assert rgb.value(study.column("rgb:ensemble")) == rgb.value(study.column("ensemble"))
-    cen = records[0]
-    assert cen.value(study.column("depth+rgb:ensemble")) == cen.value(study.column("ensemble"))
-
-
-def test_figures_draw_what_there_is(study: Study, records: list[Record]) -> None:
-    ((figure, _), *others) = learning_curves(study, records)
-    assert len(others) == 1  # the other budget
-    lines = {line.get_label(): line for line in figure.axes[0].get_lines()}
-    assert set(lines) == {"CEN", "RGB | alone", "θ = 0.01", "θ = 0.5"}
-    assert list(lines["CEN"].get_xdata()) == [75, 150]
-    assert list(lines["CEN"].get_ydata()) == pytest.approx([0.3, 0.6])
-    ((figure, _),) = budget_curves(study, records)
-    assert [tick.get_text() for tick in figure.axes[0].get_xticklabels()] == ["150", "300"]
-    ((figure, _),) = sweep_curves(study, records)
-    assert figure.axes[0].get_xlabel() == "θ"
-    line = figure.axes[0].containers[0].lines[0]
-    assert list(line.get_xdata()) == [0.01, 0.5]
-    assert list(line.get_ydata()) == [0.3, 0.2]
-
-
-def test_facts_count_shared_runs_once_and_keep_commands(
-    study: Study, records: list[Record], tmp_path: Path
-) -> None:
-    folder = tmp_path / "study"
-    write_outputs(folder, study, [], 20, ["study", "a"])
-    files = write_outputs(folder, study, [*records, records[0]], 20, ["study", "b c"])
-    facts = json.loads(files["facts"].read_text())
-    assert (facts["runs"], facts["finished"]) == (20, 11)
-    assert facts["commands"] == ["cen study a", "cen study 'b c'"]
-    assert facts["core_hours"] == pytest.approx(11 * 36 * 2 / 3600, abs=1e-3)
-    assert "11 of 20" in files["tables"].read_text("utf-8")
-    assert "changed in all rows" not in files["tables"].read_text("utf-8")
-
-
-def test_tables_name_the_keys_that_a_call_changed_in_all_rows(
-    study: Study, records: list[Record], tmp_path: Path
-) -> None:
-    choice = Choice({"model.weights": "encoder.safetensors", "train.accelerator": "cpu"})
-    files = write_outputs(tmp_path, study, records[:1], 20, [], choice)
-    text = files["tables"].read_text("utf-8")
-    assert "| changed in all rows | `model.weights: encoder.safetensors` |" in text
-    assert "model.weights: encoder.safetensors" in files["page"].read_text("utf-8")
-
-
 def test_tables_call_a_row_by_the_value_that_a_call_gave_it(study: Study, tmp_path: Path) -> None:
     study.rows["cen"].set["train.sparsity"] = 0.25
     found = collect(*filled(study, tmp_path, Choice({"train.sparsity": "0.5"})))
@@ -232,40 +123,3 @@ def test_tables_call_a_row_by_the_value_that_a_call_gave_it(study: Study, tmp_pa
     assert "| CEN (here train.sparsity: 0.5) | 3 |" in text
     assert "ensemble mIoU of CEN (here train.sparsity: 0.5) minus the row's" in text
     assert "0.25" not in text
-
-
-def test_an_empty_study_has_outputs_too(study: Study, tmp_path: Path) -> None:
-    files = write_outputs(tmp_path, study, [], 4, [])
-    assert "No run is finished yet" in files["page"].read_text("utf-8")
-    assert "0 of 4" in files["tables"].read_text("utf-8")
-
-
-def test_board_counts_and_estimates(study: Study, tmp_path: Path) -> None:
-    store, runs = filled(study, tmp_path)
-    (store.folder(runs[0]) / "run.json").write_text('{"status": "interrupted"}')
-    said = io.StringIO()
-    with Board(store, runs, 2, Console(file=said, width=200)) as board:
-        for run in runs[1:]:
-            board.end(Outcome(run, "done"))
-        # 150 steps are logged: nothing is left but to note it.
-        assert board.left() == 0
-        (store.folder(runs[0]) / "metrics.csv").unlink()
-        board.look([runs[0]])
-        assert board.left() == pytest.approx(150 * (2 * 36 / 150 + 3 * 36 / 300) / 5)
-        board.end(Outcome(runs[0], "failed", "it broke"))
-    text = said.getvalue()
-    assert text.count("was done before") == 10
-    assert "[11/11] parts · CEN · 1× · seed 0: FAILED, it broke" in text
-
-
-def test_estimates_prefer_the_row(study: Study, tmp_path: Path) -> None:
-    store, runs = filled(study, tmp_path)
-    nothing = Board(store, [], 1, Console(file=io.StringIO()))
-    assert nothing.seconds_per_step("cen") is None
-    rgb = [run for run in runs if run.row.name == "rgb"]
-    cen = [run for run in runs if run.row.name == "cen"]
-    board = Board(store, rgb, 1, Console(file=io.StringIO()))
-    assert board.seconds_per_step("cen") == pytest.approx(36 / 150)
-    board = Board(store, [*rgb, cen[0], cen[-1]], 1, Console(file=io.StringIO()))
-    assert board.seconds_per_step("cen") == pytest.approx((36 / 150 + 36 / 300) / 2)
-    assert board.seconds_per_step("rgb") == pytest.approx(36 / 150)

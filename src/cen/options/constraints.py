@@ -62,8 +62,16 @@ class AtMost:
 
     def refuse(self, key: str, value: list[Any]) -> None:
         """Refuses a list that is longer."""
-        if len(value) > self.entries:
+        if value not in self:
             raise ConfigError(f"{key}: has {len(value)} entries; at most {self.entries}")
+
+    def __contains__(self, value: list[Any]) -> bool:
+        """Whether a list is no longer."""
+        return len(value) <= self.entries
+
+    def __str__(self) -> str:
+        """The limit as the documentation writes it."""
+        return f"at most {self.entries} entries"
 
 
 Count = Annotated[int, Within(1)]
@@ -116,13 +124,18 @@ def is_union(hint: Any) -> bool:
     return typing.get_origin(hint) in (types.UnionType, typing.Union)
 
 
+def alternatives(hint: Any) -> tuple[Any, ...]:
+    """The types of a union; of another type that one."""
+    return typing.get_args(hint) if is_union(hint) else (hint,)
+
+
 def describe(hint: Any) -> str:
     """A type as people write it: ``number``, ``one of own, any``, ``list of text, or null``."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if is_union(hint):
         return ", or ".join(dict.fromkeys(map(describe, arguments)))
     if origin is Annotated:
-        ranges = [f" ({limit})" for limit in arguments[1:] if isinstance(limit, Within)]
+        ranges = [f" ({limit})" for limit in arguments[1:] if isinstance(limit, Within | AtMost)]
         return describe(arguments[0]) + "".join(ranges)
     if origin is Literal:
         return "one of " + ", ".join(map(str, arguments))

@@ -12,13 +12,14 @@ from pathlib import Path
 from rich.console import Console
 
 from cen.errors import ConfigError
+from cen.runfiles import read_if_there
 from cen.studies.datasets import choose_data, make_missing, make_words, roots_of
 from cen.studies.grid import Choice, Load, Run, evaluation_options, everything, expand, in_grid
 from cen.studies.launchers import Option, Where, launch_on
 from cen.studies.progress import Board
 from cen.studies.resources import Slot, chosen_threads, make_slots, usable_cores, visible_gpus
 from cen.studies.results import collect, note_figures
-from cen.studies.run_store import Store, read_json
+from cen.studies.run_store import Store
 from cen.studies.scheduler import Outcome, Scheduler
 from cen.studies.spec import Study
 from cen.studies.study_files import output_folder
@@ -117,7 +118,7 @@ class Call:
 
     def tabled(self, runs: Sequence[Run]) -> list[Run]:
         """What tables tell of: runs of the study file, of this call, and made by earlier calls."""
-        earlier = read_json(self.folder / "study.json").get("asked", {})
+        earlier = read_if_there(self.folder / "study.json", {}).get("asked", {})
         asked = {run.hash for run in runs}
         return [
             run

@@ -11,8 +11,9 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from cen.durations import span
 from cen.errors import CenError
+from cen.runfiles import read_if_there
 from cen.studies.grid import Run
-from cen.studies.run_store import Store, read_json
+from cen.studies.run_store import Store
 from cen.studies.scheduler import Outcome
 
 _LOOK = 1.0
@@ -113,7 +114,7 @@ class Board:
         try:
             if self.store.state(run) != "done":
                 return
-            seconds = read_json(self.store.folder(run) / "study.json").get("seconds", {})
+            seconds = read_if_there(self.store.folder(run) / "study.json", {}).get("seconds", {})
         except CenError:
             return
         self._steps[run.hash] = most

@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from cen.errors import CenError, CheckpointError
-from cen.files import NETWORKS
+from cen.files import NETWORKS, write_json
 from cen.report.facts import joined
 from cen.report.summary import evaluation_dict
-from cen.runfiles import read_run_file
+from cen.runfiles import read_if_there
 from cen.scores import mean_headline
 from cen.studies.columns import Column
 from cen.studies.grid import Run
-from cen.studies.run_store import Store, read_json, write_json
+from cen.studies.run_store import Store
 from cen.weightfiles import read_header
 
 _FACTS = (
@@ -90,8 +90,8 @@ def collect(store: Store, runs: Sequence[Run]) -> list[Record]:
 
 def _record(store: Store, run: Run) -> Record:
     folder = store.folder(run)
-    evaluation = read_json(folder / "evaluation.json")
-    info, study = read_json(folder / "run.json"), read_json(folder / "study.json")
+    evaluation = read_if_there(folder / "evaluation.json", {})
+    info, study = read_if_there(folder / "run.json", {}), read_if_there(folder / "study.json", {})
     costs, seconds = study.get("costs", {}), study.get("seconds", {})
     train, macs = run.config.train, costs.get("macs")
     steps = info.get("step") or train.max_steps  # train.patience may have ended it early
@@ -142,14 +142,14 @@ def note_figures(folder: Path, root: str | Path) -> None:
     ``costs`` are parameters and multiply-adds, folded as well, at the ``size`` (height, width) of a
     sample.
     """
-    facts = read_json(folder / "study.json")
+    facts = read_if_there(folder / "study.json", {})
     validation = None if "validation" in facts else _validation(folder)
     noted: dict[str, Any] = {} if validation is None else {"validation": validation}
     if not _counted(folder, facts.get("costs")):
         noted |= {"costs": _costs(folder, root)}
     if noted:
         # Counting takes seconds, in which another study may have noted times.
-        write_json(folder / "study.json", {**read_json(folder / "study.json"), **noted})
+        write_json(folder / "study.json", {**read_if_there(folder / "study.json", {}), **noted})
 
 
 def _counted(folder: Path, costs: Mapping[str, Any] | None) -> bool:
@@ -210,8 +210,7 @@ def _exchange_rate(folder: Path) -> float | None:
 
     For evaluations of earlier versions, which do not tell that of the network they scored.
     """
-    file = folder / "exchange.json"
-    history = read_run_file(file) if file.is_file() else []
+    history = read_if_there(folder / "exchange.json", [])
     last = history[-1] if history else {}
     return last.get("rate") if last.get("layers") else None
 

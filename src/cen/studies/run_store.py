@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,8 +14,8 @@ from filelock import FileLock, Timeout
 from cen.config import MOVABLE
 from cen.documents import read_yaml
 from cen.errors import CenError, ConfigError
-from cen.files import NETWORKS, contained, is_locked, write_text
-from cen.runfiles import outdated, read_run_file
+from cen.files import NETWORKS, contained, is_locked, write_json
+from cen.runfiles import outdated, read_if_there
 from cen.studies.grid import Run
 from cen.studies.identity import differences
 from cen.studies.spec import exact
@@ -49,9 +48,13 @@ class Store:
         if not (folder / "config.yaml").is_file():
             return "new"
         _check_same(run, folder)
-        if read_json(folder / "run.json").get("status") != "finished":
+        if read_if_there(folder / "run.json", {}).get("status") != "finished":
             return "started"
-        return "done" if self._as_asked(run, read_json(folder / "evaluation.json")) else "trained"
+        return (
+            "done"
+            if self._as_asked(run, read_if_there(folder / "evaluation.json", {}))
+            else "trained"
+        )
 
     def _as_asked(self, run: Run, evaluation: Mapping[str, Any]) -> bool:
         """Whether an evaluation is that of the study: somebody may have made another since."""
@@ -126,7 +129,7 @@ class Store:
         folder = self.folder(run)
         if not (folder / "config.yaml").is_file():
             return
-        facts = read_json(folder / "study.json")
+        facts = read_if_there(folder / "study.json", {})
         spent = {"train": 0.0, "evaluate": 0.0} | dict(facts.get("seconds", {}))
         spent[verb] = round(spent[verb] + seconds, 2)
         facts = {**facts, "hash": run.hash, "seconds": spent, "threads": threads}
@@ -162,14 +165,3 @@ def _check_same(run: Run, folder: Path) -> None:
         raise ConfigError(
             f"{folder}: was made with {key} = {theirs}, the study asks for {ours}: {way}"
         )
-
-
-def read_json(file: Path) -> dict[str, Any]:
-    """A JSON file of a run or a study, empty where it is missing."""
-    content: dict[str, Any] = read_run_file(file) if file.exists() else {}
-    return content
-
-
-def write_json(file: Path, content: Mapping[str, Any]) -> None:
-    """Writes a JSON file in one step."""
-    write_text(file, json.dumps(content, indent=1, ensure_ascii=False) + "\n", CenError)

@@ -10,11 +10,11 @@ from typing import Any
 
 from cen.config import MOVABLE
 from cen.errors import DataError
-from cen.files import contained, write_text
+from cen.files import contained, write_json, write_text
+from cen.runfiles import read_if_there
 from cen.studies.grid import Choice
 from cen.studies.identity import short_digest
 from cen.studies.results import Record, csv_text
-from cen.studies.run_store import read_json, write_json
 from cen.studies.spec import Study
 from cen.studies.study_tables import all_tables, run_table, short_code
 
@@ -43,7 +43,7 @@ def write_outputs(
     from cen.studies.study_page import render  # matplotlib is slow to import
 
     contained(folder.parent, folder, DataError)
-    earlier = read_json(folder / "study.json")
+    earlier = read_if_there(folder / "study.json", {})
     facts = _facts(records, runs, earlier, command, asked or Choice())
     summary = _summary(study, facts)
     texts = {

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import shlex
+import warnings
 from pathlib import Path
 
 from cen.config import Config
 from cen.data import AlignedDataset
-from cen.data.tools.depth_units import warn_of_depth
-from cen.data.tools.label_facts import warn_of_labels
-from cen.data.tools.normal_facts import warn_of_normals
-from cen.data.tools.training_range import warn_of_crop
-from cen.data.tools.value_ranges import warn_of_values
+from cen.data.tools.depth_units import depth_doubts
+from cen.data.tools.label_facts import label_doubts
+from cen.data.tools.normal_facts import normal_doubts
+from cen.data.tools.training_range import crop_doubt
+from cen.data.tools.value_ranges import value_doubts
+from cen.errors import CenWarning
 from cen.fetching import is_url
 
 
@@ -24,11 +26,13 @@ def warn_of_data(config: Config, run_dir: str | Path, train: AlignedDataset) -> 
         train: the training split with its transform.
     """
     check = check_command(config, run_dir)
-    warn_of_labels(train, check)
-    warn_of_values(train, check)
-    warn_of_depth(train, check)
-    warn_of_normals(train, check)
-    warn_of_crop(train)
+    for doubts in (label_doubts, value_doubts, depth_doubts, normal_doubts):
+        for text in doubts(train):
+            sentence = text if text.endswith("?") else f"{text}."
+            said = f"{sentence} Every file is read by: {check}"
+            warnings.warn(said, CenWarning, stacklevel=2)
+    if larger := crop_doubt(train):
+        warnings.warn(larger, CenWarning, stacklevel=2)
 
 
 def check_command(config: Config, run_dir: str | Path) -> str:

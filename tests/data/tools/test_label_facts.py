@@ -1,7 +1,5 @@
 """What labels say as a whole: classes without a pixel, numbers that nobody declared, blur."""
 
-import warnings
-
 import cv2
 import numpy as np
 import pytest
@@ -12,8 +10,8 @@ from cen.data.formats.pictures import write_png
 from cen.data.readers.aligned_folder import AlignedFolder
 from cen.data.readers.opening import DatasetRecipe
 from cen.data.tools.checking import check_data
-from cen.data.tools.label_facts import blurred, outlines, warn_of_labels
-from cen.errors import CenWarning, ConfigError
+from cen.data.tools.label_facts import blurred, label_doubts, outlines
+from cen.errors import ConfigError
 from cen.training.setup import data_source, open_dataset
 
 
@@ -36,11 +34,7 @@ def told(root, **common):
 
 
 def warned(root, **options):
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        warn_of_labels(AlignedFolder(root, "train", **options), "cen data x check")
-    assert all(one.category is CenWarning for one in caught)
-    return [str(one.message) for one in caught]
+    return list(label_doubts(AlignedFolder(root, "train", **options)))
 
 
 def test_masks_of_0_and_255_are_told_with_the_way_out(root):
@@ -142,8 +136,8 @@ def test_what_the_configuration_says_is_a_declaration(root):
 def test_a_look_that_has_no_time_says_how_much_it_saw(root):
     say(root, outputs__segmentation__classes=["road", "person", "car", "ghost"])
     data = AlignedFolder(root, "train")
-    with pytest.warns(CenWarning, match=rf"the 1 of {len(data)} training samples"):
-        warn_of_labels(data, "cen data x check", seconds=0.0)
+    (text,) = label_doubts(data, seconds=0.0)
+    assert f"the 1 of {len(data)} training samples" in text
 
 
 def test_more_classes_than_255_need_another_ignored_value(root):

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from math import log
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -11,8 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from PIL import Image
 
-from cen.data.tools.training_range import READ_ALL, some_frames
-from cen.errors import CenWarning
+from cen.data.tools.training_range import some_frames
 
 if TYPE_CHECKING:
     from cen.data.readers.aligned import AlignedDataset
@@ -96,15 +94,11 @@ def eight_bits(unit: float) -> str:
     )
 
 
-def warn_of_depth(dataset: AlignedDataset, check: str) -> None:
-    """Warns of depth that can hardly be right before it is trained on, by some frames.
+def depth_doubts(dataset: AlignedDataset) -> Iterator[str]:
+    """What can hardly be right about the depth of a training split, by some frames.
 
     That is a unit that makes other distances than a camera sees, and files of 8 bits. Distances
     that are merely unusual, as outdoors, are left to the check.
-
-    Args:
-        dataset: a training split.
-        check: the command that reads every file.
     """
     for name, modality in {**dataset.modalities, **dataset.targets}.items():
         if not modality.field_kind.metres:
@@ -112,14 +106,12 @@ def warn_of_depth(dataset: AlignedDataset, check: str) -> None:
         frames = list(some_frames(dataset, name, modality))
         measured = (frame[np.isfinite(frame)] for _, frame in frames)
         medians = [float(np.median(values)) for values in measured if values.size]
-        doubt, messages = unit_doubt(name, modality.unit_or_one, medians), []
+        doubt = unit_doubt(name, modality.unit_or_one, medians)
         if doubt is not None and doubt.severe:
-            messages.append(f"{doubt.text}.")
+            yield doubt.text
         files = [dataset.files(index).get(name) for index, _ in frames]
         if files and all(file is not None and has_8_bits(file) for file in files):
-            messages.append(f"{name}: its files have {eight_bits(modality.unit_or_one)}")
-        for text in messages:
-            warnings.warn(f"{text} {READ_ALL}{check}", CenWarning, stacklevel=3)
+            yield f"{name}: its files have {eight_bits(modality.unit_or_one)}"
 
 
 def likely_units(stored: float) -> list[float]:

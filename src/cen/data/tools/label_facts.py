@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -13,8 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cen.data.tools.training_range import READ_ALL
-from cen.errors import CenWarning, DataError
+from cen.errors import DataError
 
 if TYPE_CHECKING:
     from cen.data.readers.aligned import AlignedDataset
@@ -83,16 +81,15 @@ def half_declared_doubt(
     )
 
 
-def warn_of_labels(dataset: AlignedDataset, check: str, seconds: float = _SECONDS) -> None:
-    """Warns of doubtful labels before they are trained on.
+def label_doubts(dataset: AlignedDataset, seconds: float = _SECONDS) -> Iterator[str]:
+    """What is probably wrong with the labels of a training split, by some of them.
 
     Label maps from all over the split are read until every class was seen and some more, or for
-    some seconds; the warning says how many. Of data whose classes nobody declared, as those of
+    some seconds; the text says how many. Of data whose classes nobody declared, as those of
     published sets, only some may occur, so nothing is said.
 
     Args:
         dataset: a training split.
-        check: the command that reads every file.
         seconds: how long to look, over all label fields.
     """
     fields = [name for name in dataset.targets if name in dataset.labels]
@@ -102,9 +99,9 @@ def warn_of_labels(dataset: AlignedDataset, check: str, seconds: float = _SECOND
         where = "the training split"
         if looked < len(dataset):
             where = f"the {looked} of {len(dataset)} training samples that were looked at"
-        doubt = half_declared_doubt(dataset, name, stored, training.total(), where)
-        for text in (*doubts(dataset, name, training, where), *([doubt] if doubt else [])):
-            warnings.warn(f"{text}. {READ_ALL}{check}", CenWarning, stacklevel=3)
+        yield from doubts(dataset, name, training, where)
+        if doubt := half_declared_doubt(dataset, name, stored, training.total(), where):
+            yield doubt
 
 
 def _look(dataset: AlignedDataset, field: str, until: float) -> tuple[Counter[int], int, int]:

@@ -7,7 +7,6 @@ stored with give themselves away.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import permutations, product
@@ -23,8 +22,8 @@ from cen.data.fields.modality import Modality
 from cen.data.fields.normal_field import parse_axes
 from cen.data.formats.file_bytes import is_file
 from cen.data.tools.parallel import Addable
-from cen.data.tools.training_range import READ_ALL, some_frames
-from cen.errors import CenError, CenWarning, DataError
+from cen.data.tools.training_range import some_frames
+from cen.errors import CenError, DataError
 
 if TYPE_CHECKING:
     from cen.data.readers.aligned import AlignedDataset
@@ -236,13 +235,8 @@ def judged(field_name: str, axes: str, facts: NormalFacts) -> Iterator[str]:
         )
 
 
-def warn_of_normals(dataset: AlignedDataset, check: str) -> None:
-    """Warns of normals that are read with wrong axes before they are trained on, by some frames.
-
-    Args:
-        dataset: a training split.
-        check: the command that reads every file.
-    """
+def normal_doubts(dataset: AlignedDataset) -> Iterator[str]:
+    """Whether the normals of a training split are read with wrong axes, by some frames."""
     read = {**dataset.modalities, **dataset.targets}
     mine = {name: modality for name, modality in read.items() if modality.field_kind.directions}
     looked = mine | {n: m for n, m in read.items() if m.field_kind.metres} if mine else {}
@@ -255,8 +249,7 @@ def warn_of_normals(dataset: AlignedDataset, check: str) -> None:
         for name, facts in normal_facts(dataset, index, frames).items():
             total.setdefault(name, NormalFacts()).add(facts)
     for name in mine.keys() & total.keys():
-        for text in judged(name, mine[name].axes or USUAL_AXES, total[name]):
-            warnings.warn(f"{text}. {READ_ALL}{check}", CenWarning, stacklevel=3)
+        yield from judged(name, mine[name].axes or USUAL_AXES, total[name])
 
 
 def _best(facts: NormalFacts) -> int | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -14,7 +13,7 @@ from cen.data.fields.geometry import as_intrinsics
 from cen.data.fields.modality import Modality
 from cen.data.formats.bands import is_grey
 from cen.data.transforms import INTRINSICS
-from cen.errors import CenWarning, DataError
+from cen.errors import DataError
 
 if TYPE_CHECKING:
     from cen.data.readers.aligned import AlignedDataset
@@ -23,9 +22,6 @@ if TYPE_CHECKING:
 # Rooms of one data set differ by less; wrong units differ by 5, 8, 10 or 1000.
 _FACTOR = 2.5
 _PERCENTILES = (2.0, 98.0)
-
-READ_ALL = "Every file is read by: "
-"""What stands before a command that does it, in warnings that are of some frames."""
 
 
 def seen_range(dataset: AlignedDataset, frames: int = 16) -> dict[str, dict[str, Any]]:
@@ -99,8 +95,8 @@ def with_camera(dataset: AlignedDataset, frames: int = 16) -> dict[str, Modality
     }
 
 
-def warn_of_crop(dataset: AlignedDataset, frames: int = 4) -> None:
-    """Warns of a crop that is larger than the pictures at any zoom: all that is added is padding.
+def crop_doubt(dataset: AlignedDataset, frames: int = 4) -> str | None:
+    """Whether a crop is larger than the pictures at any zoom: all that is added is padding.
 
     Args:
         dataset: a training split with its transform.
@@ -109,19 +105,17 @@ def warn_of_crop(dataset: AlignedDataset, frames: int = 4) -> None:
     how = dataset.transform
     fields = {**dataset.modalities, **dataset.targets}
     if how is None or how.crop is None or not fields:
-        return
+        return None
     name, modality = next(iter(fields.items()))
     shapes = [values.shape for _, values in some_frames(dataset, name, modality, frames)]
     sizes = [how.largest((shape[0], shape[1])) for shape in shapes]
     if not sizes or not all(h < how.crop[0] or w < how.crop[1] for h, w in sizes):
-        return
+        return None
     (height, width), (most_high, most_wide) = how.crop, map(max, zip(*sizes, strict=True))
-    warnings.warn(
+    return (
         f"data.transforms.crop: [{height}, {width}] is larger than the pictures, which are at most "
         f"{most_high} x {most_wide} when cropped: each is padded with empty pixels, which cost "
-        "time and teach nothing. Give a crop that fits in, or null for whole pictures",
-        CenWarning,
-        stacklevel=3,
+        "time and teach nothing. Give a crop that fits in, or null for whole pictures"
     )
 
 

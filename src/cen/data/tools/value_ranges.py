@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from math import inf, isfinite
@@ -12,8 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cen.data.tools.parallel import Addable
-from cen.data.tools.training_range import READ_ALL, some_frames
-from cen.errors import CenWarning
+from cen.data.tools.training_range import some_frames
 
 if TYPE_CHECKING:
     from cen.data.fields.modality import Modality
@@ -177,35 +175,24 @@ def _stored(value: float, step: float) -> float:
     return rounded if abs(stored - rounded) <= 1e-6 * abs(stored) else stored
 
 
-def warn_of_values(dataset: AlignedDataset, check: str) -> None:
-    """Warns of values that can be no measurements before they are trained on, by some frames.
-
-    Args:
-        dataset: a training split.
-        check: the command that reads every file.
-    """
+def value_doubts(dataset: AlignedDataset) -> Iterator[str]:
+    """Values of a training split that can be no measurements, by some frames."""
     for name, modality in {**dataset.modalities, **dataset.targets}.items():
+        frames = some_frames(dataset, name, modality)
         if modality.field_kind.bounded:
-            _warn_of_impossible(dataset, name, modality, check)
+            for index, frame in frames:
+                if text := modality.field_kind.impossible(frame):
+                    yield f"{name}: {dataset.place(index)}: {text}"
+                    break  # once for a field
             continue
         ranges: dict[str, ValueRange] = {}
-        for _, frame in some_frames(dataset, name, modality):
+        for _, frame in frames:
             if frame.dtype.kind != "f":
                 break  # a picture of whole numbers
             for band, values in bands_of(name, frame):
                 ranges.setdefault(band, ValueRange()).add(ValueRange.of(values))
         for band, value_range in ranges.items():
-            for text in _impossible(band, value_range, modality):
-                warnings.warn(f"{text}. {READ_ALL}{check}", CenWarning, stacklevel=3)
-
-
-def _warn_of_impossible(dataset: AlignedDataset, name: str, modality: Modality, check: str) -> None:
-    """Warns of values that their kind cannot have, once for a field."""
-    for index, frame in some_frames(dataset, name, modality):
-        if text := modality.field_kind.impossible(frame):
-            text = f"{name}: {dataset.place(index)}: {text}. {READ_ALL}{check}"
-            warnings.warn(text, CenWarning, stacklevel=4)
-            return
+            yield from _impossible(band, value_range, modality)
 
 
 def _impossible(band: str, values: ValueRange, modality: Modality) -> list[str]:

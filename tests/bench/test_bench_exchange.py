@@ -3,13 +3,13 @@
 import pytest
 import torch
 
-from cen.bench.bench_exchange import bench_exchange, networks
+from cen.bench.bench_exchange import bench_exchange, cases
 from cen.errors import ConfigError
 from cen.exchange import exchange_layers, inspect
 
 
 def test_the_networks_differ_in_their_norms_alone() -> None:
-    made = networks("resnet18", 8, 8)
+    made = {name: case.network() for name, case in cases("resnet18", 8, 8).items()}
     exchanged = inspect(made["exchange"])
     assert 0.05 < exchanged.rate < 0.15
     assert not any(

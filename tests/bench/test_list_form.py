@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import cen
-from cen.bench.list_form import list_form
+from cen.bench.list_form import ListForm
 from cen.bench.scales import set_rate
 from cen.bench.stream_list import StreamList
 from cen.errors import ConfigError
@@ -116,7 +116,7 @@ def as_packed(found: dict[str, Tensor | None], net: nn.Module) -> dict[str, Tens
 @pytest.mark.parametrize("case", CASES)
 def test_outputs_and_gradients_are_those_of_the_network(case: str, training: bool) -> None:
     net = network(case).train(training)
-    listed = list_form(net)
+    listed = ListForm(net)
     inputs = images(net)
     own, other = net(inputs), listed(inputs)
     ours, theirs = predictions(own), predictions(other)
@@ -140,13 +140,13 @@ def test_outputs_and_gradients_are_those_of_the_network(case: str, training: boo
 @pytest.mark.parametrize("case", ["paper", "demo", "released scope", "four streams", "no exchange"])
 def test_the_penalty_is_that_of_the_network(case: str) -> None:
     net = network(case)
-    torch.testing.assert_close(list_form(net).sparsity(), cen.sparsity(net), check_dtype=False)
+    torch.testing.assert_close(ListForm(net).sparsity(), cen.sparsity(net), check_dtype=False)
 
 
 def test_statistics_move_alike_and_frozen_ones_stay() -> None:
     net = network("paper").train()
     freeze_statistics(net.encoder.layer1)
-    listed = list_form(net)
+    listed = ListForm(net)
     before = net.encoder.layer1[0].bn1.running_mean.clone()
     inputs = images(net)
     net(inputs)
@@ -160,7 +160,7 @@ def test_statistics_move_alike_and_frozen_ones_stay() -> None:
 
 def test_each_shared_layer_is_called_once_per_stream() -> None:
     net = network("four streams").eval()
-    listed = list_form(net)
+    listed = ListForm(net)
     calls: list[int] = []
 
     class Counting(TorchDispatchMode):
@@ -183,7 +183,7 @@ def test_the_network_itself_stays_as_it_was() -> None:
     net = network("demo").eval()
     inputs = images(net)
     before = predictions(net(inputs))
-    listed = list_form(net)
+    listed = ListForm(net)
     with torch.no_grad():
         for parameter in listed.parameters():
             parameter.zero_()
@@ -194,7 +194,7 @@ def test_the_network_itself_stays_as_it_was() -> None:
 def test_a_subset_of_the_inputs_runs_alike() -> None:
     net = network("four streams").eval()
     inputs = {name: value for name, value in images(net).items() if name != "m1"}
-    ours, theirs = predictions(net(inputs)), predictions(list_form(net)(inputs))
+    ours, theirs = predictions(net(inputs)), predictions(ListForm(net)(inputs))
     for name, value in ours.items():
         torch.testing.assert_close(theirs[name], value, rtol=1e-9, atol=1e-9)
 
@@ -203,7 +203,7 @@ def test_the_loss_of_the_packed_network_holds_for_the_list() -> None:
     net = network("demo").eval()
     inputs, labels = images(net), {"s": torch.randint(0, 5, (2, 64, 64))}
     ours = fusion_loss(net(inputs), labels, net.outputs).total
-    torch.testing.assert_close(fusion_loss(list_form(net)(inputs), labels, net.outputs).total, ours)
+    torch.testing.assert_close(fusion_loss(ListForm(net)(inputs), labels, net.outputs).total, ours)
 
 
 def test_what_works_across_the_batch_gets_the_packed_tensor() -> None:
@@ -226,4 +226,4 @@ def test_other_networks_are_refused() -> None:
     plain = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4))
     converted = cen.convert(plain, ("rgb", "depth"))
     with pytest.raises(ConfigError, match="converted network has no list form"):
-        list_form(converted)
+        ListForm(converted)

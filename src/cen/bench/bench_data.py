@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from cen.bench.timing import Interval, Step, check_rounds, paired_ratio, take_turns
+from cen.bench.timing import Interval, Progress, Step, check_rounds, paired_ratio, take_turns
 from cen.data import NYUDv2Folder, train_transform, write_rooms
 from cen.data.sampling import sample_rng
 from cen.data.transforms import Transform
@@ -52,7 +52,7 @@ def bench_data(
     *,
     frames: int = 12,
     rounds: int = 15,
-    progress: Callable[[str], None] | None = None,
+    progress: Progress = None,
 ) -> Speeds:
     """Times augmented samples of NYUDv2's size: 480 x 640 RGB, depth and mask to 500 x 500 crops.
 

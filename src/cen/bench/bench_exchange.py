@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
 
 from cen.bench.layer_norm_blocks import (
     KINDS,
@@ -18,9 +17,9 @@ from cen.bench.layer_norm_blocks import (
     layer_norm_blocks,
     norm_step,
 )
-from cen.bench.scales import set_rate
+from cen.bench.model_steps import MODES, Case, Form, Mode, make_step
 from cen.bench.timing import (
-    Step,
+    Progress,
     check_device,
     check_rounds,
     paired_ratio,
@@ -28,12 +27,7 @@ from cen.bench.timing import (
     stopwatch,
     take_turns,
 )
-from cen.exchange import ExchangeRule, sparsity
-from cen.losses import fusion_loss
-from cen.models import ChannelExchangeNetwork, build
-
-Mode = Literal["evaluation", "training"]
-MODES: tuple[Mode, ...] = ("evaluation", "training")
+from cen.config import Config
 
 
 @dataclass(frozen=True)
@@ -78,7 +72,7 @@ def bench_exchange(
     device: str = "cpu",
     compiled: bool = False,
     modes: Sequence[Mode] = MODES,
-    progress: Callable[[str], None] | None = None,
+    progress: Progress = None,
 ) -> list[Ratio]:
     """Times RefineNet with two modalities with exchange, without it, and with plain batch norm.
 
@@ -109,14 +103,11 @@ def bench_exchange(
     check_rounds(rounds)
     torch.manual_seed(0)
     target = check_device(device)
-    inputs = {name: torch.randn(batch, 3, *size, device=target) for name in ("rgb", "depth")}
-    labels = torch.randint(0, 40, (batch, *size), device=target)
+    compared = cases(encoder, width, decoder_channels, batch, size, device)
+    form: Form = "packed, compiled" if compiled else "packed"
     ratios = []
     for mode in modes:
-        steps = {
-            name: _step(net.to(target), inputs, labels, mode, compiled)
-            for name, net in networks(encoder, width, decoder_channels).items()
-        }
+        steps = {name: make_step(case, mode, form) for name, case in compared.items()}
         times = take_turns(steps, rounds, stopwatch(target), prefixed(progress, [mode]))
         ratios += _ratios(times, "", mode, compiled)
     words = partial(prefixed, progress)
@@ -134,7 +125,7 @@ def _block_ratios(
     rounds: int,
     target: torch.device,
     compiled: bool,
-    words: Callable[[Sequence[str]], Callable[[str], None] | None],
+    words: Callable[[Sequence[str]], Progress],
 ) -> list[Ratio]:
     """Blocks with exchange over each of the others, and what their norms alone make of it."""
     training = mode == "training"
@@ -176,48 +167,25 @@ def _ratios(
     return ratios
 
 
-def networks(
-    encoder: str, width: int | None = None, decoder_channels: int | None = None
-) -> dict[str, ChannelExchangeNetwork]:
+def cases(
+    encoder: str,
+    width: int | None,
+    decoder_channels: int | None,
+    batch: int = 2,
+    size: tuple[int, int] = (240, 320),
+    device: str = "cpu",
+) -> dict[str, Case]:
     """The three networks to compare; a tenth of the own channels of the first is exchanged."""
-    arguments: dict[str, Any] = {
-        "encoder": encoder,
-        "width": width,
-        "decoder_channels": decoder_channels,
-        "inputs": {"rgb": 3, "depth": 3},
-        "outputs": {"segmentation": 40},
+
+    def case(rate: float | None, **norms: Any) -> Case:
+        channels = {"width": width, "decoder_channels": decoder_channels}
+        model = {"encoder": encoder, "inputs": {"rgb": 3, "depth": 3}, **channels, **norms}
+        train = {"optimizer": "sgd", "weight_decay": 1e-5, "sparsity": 6e-4}
+        config = Config.from_dict({"model": model, "data": {"classes": 40}, "train": train})
+        return Case(config, 2, batch, size, rate, device)
+
+    return {
+        "exchange": case(0.1),
+        "no exchange": case(None, exchange=False),
+        "plain batch norm": case(None, norm="shared", exchange=False, penalty="none"),
     }
-    nets = {
-        "exchange": build("refinenet", **arguments),
-        "no exchange": build("refinenet", exchange=ExchangeRule(enabled=False), **arguments),
-        "plain batch norm": build("refinenet", norm="shared", **arguments),
-    }
-    set_rate(nets["exchange"], 0.1)
-    return nets
-
-
-def _step(
-    net: ChannelExchangeNetwork,
-    inputs: Mapping[str, Tensor],
-    labels: Tensor,
-    mode: Mode,
-    compiled: bool,
-) -> Step:
-    net.train(mode == "training")
-    forward: nn.Module = torch.compile(net, fullgraph=True) if compiled else net  # type: ignore[assignment]
-    if mode == "evaluation":
-
-        def evaluate() -> Any:
-            with torch.inference_mode():
-                return forward(inputs)
-
-        return evaluate
-    optimiser = torch.optim.SGD(net.parameters(), lr=1e-4, momentum=0.9, weight_decay=1e-5)
-
-    def train() -> None:
-        optimiser.zero_grad()
-        loss = fusion_loss(forward(inputs), {"segmentation": labels}, net.outputs).total
-        torch.autograd.backward(loss + 6e-4 * sparsity(net))
-        optimiser.step()
-
-    return train

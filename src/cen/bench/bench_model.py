@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import product
@@ -14,11 +14,20 @@ from typing import Any
 import numpy as np
 import torch
 
-from cen.bench.bench_exchange import MODES, Mode
-from cen.bench.model_steps import MATMUL, Case, Form, make_step, matmul_step, multiply_adds
+from cen.bench.model_steps import (
+    MATMUL,
+    MODES,
+    Case,
+    Form,
+    Mode,
+    make_step,
+    matmul_step,
+    multiply_adds,
+)
 from cen.bench.peak_memory import peak_memory
 from cen.bench.timing import (
     Interval,
+    Progress,
     Step,
     check_device,
     check_rounds,
@@ -31,7 +40,6 @@ from cen.bench.timing import (
 from cen.config import Config
 from cen.exchange import exchange_layers, exchange_rate
 
-Progress = Callable[[str], None] | None
 _PEAK = "matmul"
 
 

@@ -108,9 +108,8 @@ def block_step(blocks: Blocks, training: bool, device: torch.device, compiled: b
         torch.compile(blocks, fullgraph=True) if compiled else blocks
     )
 
-    def evaluate() -> None:
-        with torch.inference_mode():
-            forward(features)
+    if not training:
+        return torch.inference_mode()(lambda: forward(features))
 
     def train() -> None:
         outputs = forward([feature.detach().requires_grad_() for feature in features])
@@ -118,7 +117,7 @@ def block_step(blocks: Blocks, training: bool, device: torch.device, compiled: b
         for parameter in blocks.parameters():
             parameter.grad = None
 
-    return train if training else evaluate
+    return train
 
 
 def norm_step(blocks: Blocks, training: bool, device: torch.device) -> Step:
@@ -141,10 +140,10 @@ def norm_step(blocks: Blocks, training: bool, device: torch.device) -> Step:
         handle.remove()
     gradients = [torch.randn_like(norm_input) for _, norm_input in seen]
 
+    @torch.inference_mode()
     def evaluate() -> None:
-        with torch.inference_mode():
-            for norm, norm_input in seen:
-                norm(norm_input)
+        for norm, norm_input in seen:
+            norm(norm_input)
 
     def train() -> None:
         for (norm, norm_input), gradient in zip(seen, gradients, strict=True):

@@ -130,18 +130,44 @@ class ListedConv2d(nn.Module):
 
 
 class ListForm(nn.Module):
-    """A network in its list-of-tensors form; see `list_form`.
+    """A copy of a network that runs its streams one by one, as a list of tensors.
+
+    Outputs and gradients are those of the network, up to the order of summation. It is what this
+    project's speed is compared with; nothing else uses it.
+
+    Args:
+        net: What `cen.build` or `cen.load` gives.
 
     Attributes:
         net: The copy that is run.
         packed_by: By name, how often an operation of the network's own code was handed a packed
             tensor so far, as it works across the batch axis.
+
+    Raises:
+        ConfigError: A norm has no stock counterpart.
     """
 
     def __init__(self, net: nn.Module) -> None:
         super().__init__()
         self.packed_by: dict[str, int] = {}
-        self.net = _listed(net, self.packed_by)
+        self.net = copy.deepcopy(net)
+        listed_by_id: dict[int, ListedStreams] = {}
+
+        def listed(streams: Streams) -> ListedStreams:
+            return listed_by_id.setdefault(id(streams), ListedStreams.of(streams, self.packed_by))
+
+        for module in list(self.net.modules()):
+            if isinstance(module, MultiStream):
+                raise ConfigError("a converted network has no list form; give one of cen.build")
+            for name, child in list(module._modules.items()):
+                if isinstance(child, StreamNorm):
+                    module._modules[name] = ListedNorm(child, listed(child.streams))
+                elif isinstance(child, StreamConv2d):
+                    module._modules[name] = ListedConv2d(child, listed(child.streams))
+        for module in list(self.net.modules()):
+            for name, value in list(vars(module).items()):
+                if type(value) is Streams:
+                    setattr(module, name, listed(value))
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """As the network's."""
@@ -151,43 +177,6 @@ class ListForm(nn.Module):
         """The penalty on the scales, as `cen.sparsity` of the network."""
         norms = [m for m in self.modules() if isinstance(m, ListedNorm) and m.counted.any()]
         return torch.stack([m.penalty() for m in norms]).sum() if norms else torch.zeros(())
-
-
-def list_form(net: nn.Module) -> ListForm:
-    """A copy of a network that runs its streams one by one, as a list of tensors.
-
-    Outputs and gradients are those of the network, up to the order of summation. It is what this
-    project's speed is compared with; nothing else uses it.
-
-    Args:
-        net: What `cen.build` or `cen.load` gives.
-
-    Raises:
-        ConfigError: A norm has no stock counterpart.
-    """
-    return ListForm(net)
-
-
-def _listed(net: nn.Module, packed_by: dict[str, int]) -> nn.Module:
-    list_net = copy.deepcopy(net)
-    listed_by_id: dict[int, ListedStreams] = {}
-
-    def listed(streams: Streams) -> ListedStreams:
-        return listed_by_id.setdefault(id(streams), ListedStreams.of(streams, packed_by))
-
-    for module in list(list_net.modules()):
-        if isinstance(module, MultiStream):
-            raise ConfigError("a converted network has no list form; give one of cen.build")
-        for name, child in list(module._modules.items()):
-            if isinstance(child, StreamNorm):
-                module._modules[name] = ListedNorm(child, listed(child.streams))
-            elif isinstance(child, StreamConv2d):
-                module._modules[name] = ListedConv2d(child, listed(child.streams))
-    for module in list(list_net.modules()):
-        for name, value in list(vars(module).items()):
-            if type(value) is Streams:
-                setattr(module, name, listed(value))
-    return list_net
 
 
 class _FrozenBatchNorm2d(nn.BatchNorm2d):

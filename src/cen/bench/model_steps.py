@@ -12,8 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
-from cen.bench.bench_exchange import Mode
-from cen.bench.list_form import ListForm, list_form
+from cen.bench.list_form import ListForm
 from cen.bench.scales import set_rate
 from cen.bench.timing import Step
 from cen.config import Config
@@ -27,6 +26,8 @@ from cen.optim import build_optimizer, param_groups
 from cen.options.network_options import OutputConfig
 from cen.tasks import KINDS
 
+Mode = Literal["evaluation", "training"]
+MODES: tuple[Mode, ...] = ("evaluation", "training")
 Form = Literal["list", "packed", "folded", "packed, compiled", "folded, compiled"]
 MATMUL = 2048
 """Side of the square matrices whose product is the measure of the machine."""
@@ -118,7 +119,7 @@ def make_step(case: Case, mode: Mode, form: Form) -> Step:
         freeze_statistics(net.encoder)
     module: nn.Module = net
     if form == "list":
-        module = list_form(net)
+        module = ListForm(net)
     elif form.startswith("folded"):
         module = fold(net.eval())
         module(inputs)  # records the graph
@@ -127,7 +128,7 @@ def make_step(case: Case, mode: Mode, form: Form) -> Step:
     if form.endswith("compiled"):
         run = torch.compile(module, dynamic=False)
     if mode == "evaluation":
-        return lambda: _evaluate(run, inputs)
+        return torch.inference_mode()(lambda: run(inputs))
     how = case.config.train
     groups = param_groups(module, 0.0, 0.0, weight_decay=how.weight_decay)
     optimiser = build_optimizer(groups, how.optimizer, momentum=how.momentum)
@@ -162,11 +163,6 @@ def matmul_step(device: str) -> Step:
     one, other = (torch.randn(MATMUL, MATMUL, device=device) for _ in range(2))
     result = torch.empty_like(one)
     return lambda: torch.mm(one, other, out=result)
-
-
-def _evaluate(run: Callable[..., Any], inputs: Mapping[str, Tensor]) -> Any:
-    with torch.inference_mode():
-        return run(inputs)
 
 
 def _losses_apart(

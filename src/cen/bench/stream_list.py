@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils import _pytree as pytree
 
 from cen.exchange import Streams
 from cen.folding.alike import BINARY, BINARY_IN_PLACE, IN_PLACE, POINTWISE, SPATIAL, methods
@@ -42,6 +43,10 @@ class StreamList:
     def ndim(self) -> int:
         """Axes of the packed tensor."""
         return self.rows[0].ndim
+
+    def row(self, place: int) -> Tensor:
+        """The tensor of one stream."""
+        return self.rows[place]
 
     def packed(self) -> Tensor:
         """The packed tensor, sample-major."""
@@ -83,17 +88,17 @@ class StreamList:
             if isinstance(other, cls):
                 pairs = zip(head.rows, other.rows, strict=True)
                 return cls([function(a, b, **options) for a, b in pairs], head.packed_by)
-        lists = [value for value in _leaves((args, options)) if isinstance(value, cls)]
-        first = lists[0]
+        given = (args, options)
+        first = next(leaf for leaf in pytree.tree_leaves(given) if isinstance(leaf, cls))
         if _image_by_image(function, args, options):
             rows = []
             for place in range(len(first.rows)):
-                positional, named = _replaced((args, options), partial(_row, place))
+                positional, named = pytree.tree_map_only(cls, partial(cls.row, place=place), given)
                 rows.append(function(*positional, **named))
             return cls(rows, first.packed_by)
         name = getattr(function, "__name__", str(function))
         first.packed_by[name] = first.packed_by.get(name, 0) + 1
-        positional, named = _replaced((args, options), cls.packed)
+        positional, named = pytree.tree_map_only(cls, cls.packed, given)
         return function(*positional, **named)
 
 
@@ -123,29 +128,6 @@ def _image_by_image(
         others = [x for x in args if isinstance(x, Tensor)]
         return all(x.ndim < 4 or x.shape[0] == 1 for x in others)
     return function in _EACH
-
-
-def _row(place: int, x: StreamList) -> Tensor:
-    return x.rows[place]
-
-
-def _leaves(value: Any) -> list[Any]:
-    if isinstance(value, Mapping):
-        value = list(value.values())
-    if isinstance(value, list | tuple):
-        return [leaf for item in value for leaf in _leaves(item)]
-    return [value]
-
-
-def _replaced(value: Any, make: Callable[[StreamList], Tensor]) -> Any:
-    """Nested arguments, every list of streams in them replaced."""
-    if isinstance(value, StreamList):
-        return make(value)
-    if isinstance(value, dict):
-        return {key: _replaced(item, make) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return type(value)(_replaced(item, make) for item in value)
-    return value
 
 
 class ListedStreams(Streams):

@@ -13,6 +13,8 @@ import torch
 from cen.errors import ConfigError
 
 Step = Callable[[], Any]
+Progress = Callable[[str], None] | None
+"""What is called with a line of text now and then."""
 FEWEST = 6
 """Rounds below which no interval holds a median with 95 %."""
 
@@ -74,7 +76,7 @@ def take_turns(
     steps: Mapping[str, Step],
     rounds: int,
     seconds: Callable[[Step], float],
-    progress: Callable[[str], None] | None = None,
+    progress: Progress = None,
     warm_up: int = 2,
 ) -> dict[str, list[float]]:
     """Seconds of every step in every round, after calls of each to warm up.
@@ -128,9 +130,7 @@ def clock_of(device: torch.device) -> str:
     return "processor" if device.type == "cpu" and torch.get_num_threads() == 1 else "wall"
 
 
-def prefixed(
-    progress: Callable[[str], None] | None, words: Iterable[object]
-) -> Callable[[str], None] | None:
+def prefixed(progress: Progress, words: Iterable[object]) -> Progress:
     """Progress whose lines begin with words."""
     if progress is None:
         return None

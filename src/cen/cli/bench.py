@@ -163,8 +163,8 @@ def _model(args: argparse.Namespace) -> int:
     if args.picture:
         words.out_file("--picture", args.picture, ".png")
     config = sources.load_config(args.config, args.free)
-    from cen.bench.bench_exchange import MODES
     from cen.bench.bench_model import bench_model
+    from cen.bench.model_steps import MODES
 
     speeds = bench_model(
         config,

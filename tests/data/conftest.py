@@ -3,6 +3,8 @@ from pathlib import Path
 import pytest
 
 from cen.data import write_rooms
+from cen.data.readers.opening import DatasetRecipe
+from cen.data.tools.sharding import write_shards
 
 
 @pytest.fixture(scope="session")
@@ -25,3 +27,12 @@ class Layouts:
 def layouts(tmp_path_factory: pytest.TempPathFactory) -> Layouts:
     """Where Rooms is written in a layout. Tests only read it."""
     return Layouts(tmp_path_factory.mktemp("layouts"))
+
+
+@pytest.fixture(scope="session")
+def shards(layouts: Layouts, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The NYUDv2 layout as shards of 3 samples. Tests only read them."""
+    pytest.importorskip("webdataset")
+    out = tmp_path_factory.mktemp("shards") / "nyudv2"
+    write_shards(DatasetRecipe("nyudv2", str(layouts("nyudv2"))), out, per_shard=3)
+    return out

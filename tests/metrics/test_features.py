@@ -11,13 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from torch.nn import functional as F
 
 from cen.errors import CheckpointError, ConfigError, ShapeError
 from cen.metrics import Features, load_features
-from cen.metrics.efficientnet import SameConv2d
 from cen.metrics.features import SOURCES
-from cen.metrics.inception import resize_like_tensorflow
 
 REFERENCE = json.loads((Path(__file__).parents[1] / "reference" / "features.json").read_text())
 
@@ -54,21 +51,6 @@ def test_features_are_those_of_the_other_code(name, tmp_path):
     torch.testing.assert_close(found[:, :6], torch.tensor(expected["first"]), rtol=1e-4, atol=1e-4)
     total = torch.tensor(expected["sum"], dtype=torch.float64)
     torch.testing.assert_close(found.double().sum(1), total, rtol=1e-5, atol=0)
-
-
-def test_resizing_as_in_tensorflow():
-    ramp = torch.arange(4.0).view(1, 1, 1, 4)
-    wide = resize_like_tensorflow(ramp, (1, 8))
-    assert wide.flatten().tolist() == [0, 0.5, 1, 1.5, 2, 2.5, 3, 3]
-    assert torch.equal(resize_like_tensorflow(wide, (1, 4)), ramp)
-
-
-def test_padding_as_in_tensorflow():
-    conv = SameConv2d(1, 1, 3, 2, bias=False)
-    x = torch.randn(1, 1, 6, 7)
-    # An even length is padded by one on its far side only, an odd one on both.
-    expected = F.conv2d(F.pad(x, (1, 1, 0, 1)), conv.weight, stride=2)
-    assert torch.equal(conv(x), expected)
 
 
 def test_what_is_refused(tmp_path):

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -110,11 +109,10 @@ def bench_exchange(
         steps = {name: make_step(case, mode, form) for name, case in compared.items()}
         times = take_turns(steps, rounds, stopwatch(target), prefixed(progress, [mode]))
         ratios += _ratios(times, "", mode, compiled)
-    words = partial(prefixed, progress)
     for kind in KINDS:
         for mode in modes:
             variants = layer_norm_blocks(kind, 2 * batch, size, width)
-            ratios += _block_ratios(variants, kind, mode, rounds, target, compiled, words)
+            ratios += _block_ratios(variants, kind, mode, rounds, target, compiled, progress)
     return ratios
 
 
@@ -125,20 +123,20 @@ def _block_ratios(
     rounds: int,
     target: torch.device,
     compiled: bool,
-    words: Callable[[Sequence[str]], Progress],
+    progress: Progress,
 ) -> list[Ratio]:
     """Blocks with exchange over each of the others, and what their norms alone make of it."""
     training = mode == "training"
     steps = {
         name: block_step(blocks, training, target, compiled) for name, blocks in variants.items()
     }
-    times = take_turns(steps, rounds, stopwatch(target), words([kind, mode]))
+    times = take_turns(steps, rounds, stopwatch(target), prefixed(progress, [kind, mode]))
     ratios = _ratios(times, f"{kind}: ", mode, compiled)
     if compiled:  # norms alone would be compiled otherwise than in their blocks
         return ratios
     parts = {name: norm_step(blocks, training, target) for name, blocks in variants.items()}
     parts["block"] = steps["plain layer norm"]
-    times = take_turns(parts, rounds, stopwatch(target), words([kind, mode, "norms"]))
+    times = take_turns(parts, rounds, stopwatch(target), prefixed(progress, [kind, mode, "norms"]))
     return [*ratios, *_by_norms(times, f"{kind}: ", mode)]
 
 

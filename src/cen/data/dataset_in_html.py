@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cen import notebook
+from cen.data.plotting import colour_labels
 from cen.errors import DataError
 
 _SIDE = 200
@@ -46,20 +47,18 @@ def _pictures(dataset: Any) -> str:
     figures = []
     for name, value in sample.items():
         if name in fields:
-            palette = dataset.labels[name].palette if name in dataset.labels else None
-            shown = _painted(fields[name].picture(value), palette)
+            shown = fields[name].picture(value)
+            if name in dataset.labels:
+                shown = colour_labels(shown, dataset.labels[name].palette, dataset.ignore_index)
+            elif shown.ndim == 2:
+                shown = _grey(shown)
             figures.append(notebook.figure(_source(shown), f"{name} of {sample['name']}"))
     return "".join(figures)
 
 
-def _painted(shown: NDArray[Any], palette: NDArray[np.uint8] | None) -> NDArray[np.uint8]:
-    """A picture as it is, classes in their colours, other numbers from dark to bright."""
-    if palette is not None:
-        valid = (shown >= 0) & (shown < len(palette))
-        return np.where(valid[..., None], palette[np.where(valid, shown, 0)], 0).astype(np.uint8)
-    if shown.ndim == 3:
-        return shown
-    values = shown.astype(np.float64)
+def _grey(values: NDArray[Any]) -> NDArray[np.uint8]:
+    """(H, W) numbers as an (H, W, 3) picture, from dark to bright."""
+    values = values.astype(np.float64)
     finite = values[np.isfinite(values)]
     low, high = (finite.min(), finite.max()) if finite.size else (0.0, 1.0)
     grey = np.nan_to_num((values - low) / max(high - low, 1e-9)) * 255

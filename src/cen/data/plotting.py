@@ -81,10 +81,10 @@ def plot_sample(
 def colour_labels(
     labels: NDArray[Any], palette: NDArray[np.uint8], ignore_index: int = 255
 ) -> NDArray[np.uint8]:
-    """(H, W) labels as an (H, W, 3) picture; ignored pixels are black."""
-    ignored = labels == ignore_index
-    picture = palette[np.where(ignored, 0, labels)]
-    picture[ignored] = 0
+    """(H, W) labels as an (H, W, 3) picture; what is ignored or no class is black."""
+    is_class = (labels != ignore_index) & (labels >= 0) & (labels < len(palette))
+    picture = palette[np.where(is_class, labels, 0)]
+    picture[~is_class] = 0
     return np.asarray(picture)
 
 

@@ -89,10 +89,9 @@ class Transform:
             raise ConfigError(
                 f"scale: {self.scale} is no range of positive factors, low before high"
             )
-        if self.crop is not None and min(self.crop) < 1:
-            raise ConfigError(f"crop: {self.crop} is no (height, width) of at least 1 pixel")
-        if self.resize is not None and min(self.resize) < 1:
-            raise ConfigError(f"resize: {self.resize} is no (height, width) of at least 1 pixel")
+        for key, size in (("crop", self.crop), ("resize", self.resize)):
+            if size is not None and min(size) < 1:
+                raise ConfigError(f"{key}: {size} is no (height, width) of at least 1 pixel")
         if self.shorter_side is not None and self.shorter_side < 1:
             raise ConfigError(f"shorter_side: {self.shorter_side} is less than 1 pixel")
         if not 0.0 <= self.flip <= 1.0:

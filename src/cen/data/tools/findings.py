@@ -98,10 +98,9 @@ class Facts(Addable):
     @property
     def depth(self) -> dict[str, dict[str, float]]:
         """Range and median in metres and share of ``holes``, by depth field; NaN without depth."""
-        summaries = {name: self.ranges[name].to_dict() for name in self.medians}
+        summaries = {name: self.ranges[name].to_dict("holes") for name in self.medians}
         return {
-            name: {key: summary[key] for key in ("low", "median", "high")}
-            | {"holes": summary["missing"]}
+            name: {key: summary[key] for key in ("low", "median", "high", "holes")}
             for name, summary in summaries.items()
         }
 

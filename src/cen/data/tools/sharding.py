@@ -33,6 +33,8 @@ _PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff")
 # An offset is kept in 32 bits.
 _LARGEST = 2**32 - 1
 _LONGEST_KEY = 60
+# The description of what is not written to the end.
+_PLAN = "shards.plan.yaml"
 
 
 def write_shards(
@@ -87,9 +89,6 @@ def write_shards(
     # A set whose description is there is whole.
     (root / _PLAN).rename(root / DESCRIPTION)
     return {split: len(dataset) for split, dataset in opened.items()}
-
-
-_PLAN = "shards.plan.yaml"
 
 
 def _need_webdataset() -> None:

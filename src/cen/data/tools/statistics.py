@@ -120,7 +120,7 @@ class Statistics(Addable):
                 name: {"mean": _round(m.mean), "std": _round(m.std)}
                 for name, m in self.moments.items()
             },
-            "depth": {name: _depth(values) for name, values in self.depth.items()},
+            "depth": {name: values.to_dict("holes") for name, values in self.depth.items()},
             "ranges": {name: values.to_dict() for name, values in self.ranges.items()},
             "classes": {
                 name: {
@@ -193,19 +193,12 @@ def measure_samples(dataset: AlignedDataset, part: range) -> Statistics:
     return total
 
 
-def _depth(values: ValueRange) -> dict[str, float]:
-    """Metres, and the share of holes."""
-    summary = values.to_dict()
-    holes = summary.pop("missing")
-    return {**summary, "holes": holes}
-
-
 def as_yaml(statistics: Statistics, first_line: str) -> str:
     """The statistics as keys of a configuration, with the rest of them as comments."""
     lines = [f"# {first_line}", f"# {statistics.samples} training samples"]
     lines.append("# Merge the keys below into the YAML file of your run: this text is not read.")
     for name, depth in statistics.depth.items():
-        d = _depth(depth)
+        d = depth.to_dict("holes")
         lines.append(
             f"# {name}: {d['low']:.3g} to {d['high']:.3g} m, 98 % of it {d['percent_1']:.3g} to "
             f"{d['percent_99']:.3g} m, median {d['median']:.3g} m, {100 * d['holes']:.1f} % holes"

@@ -80,15 +80,19 @@ class ValueRange(Addable):
         self.kept += other.kept
         self.weights += other.weights
 
-    def to_dict(self) -> dict[str, float]:
-        """``low``, ``percent_1``, ``median``, ``percent_99``, ``high``; the share ``missing``."""
+    def to_dict(self, missing: str = "missing") -> dict[str, float]:
+        """``low``, ``percent_1``, ``median``, ``percent_99``, ``high``; the share ``missing``.
+
+        Args:
+            missing: another name of the last: ``holes`` of depth.
+        """
         names = ("low", "percent_1", "median", "percent_99", "high")
         summary = dict.fromkeys(names, float("nan"))
         if self.kept:
             inner = self._percentiles((1, 50, 99))
             numbers = (min(self.lows), *inner, max(self.highs))
             summary = dict(zip(names, map(float, numbers), strict=True))
-        return {**summary, "missing": self.missing / max(1, self.pixels)}
+        return {**summary, missing: self.missing / max(1, self.pixels)}
 
     def _percentiles(
         self, percents: Sequence[float], above: float = -inf, below: float = inf

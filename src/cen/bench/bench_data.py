@@ -6,6 +6,7 @@ import itertools
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from cen.bench.timing import Interval, Progress, Step, check_rounds, paired_ratio, take_turns
+from cen.bench.timing import Interval, Progress, Step, check_rounds, paired_ratio, take_turns, timed
 from cen.data import NYUDv2Folder, train_transform, write_rooms
 from cen.data.sampling import sample_rng
 from cen.data.transforms import Transform
@@ -83,7 +84,7 @@ def bench_data(
         times = take_turns(
             {name: _turn(turns[name], frames) for name in NAMES},
             rounds,
-            _processor_seconds,
+            partial(timed, clock=time.process_time),
             progress,
             warm_up=1,
         )
@@ -109,12 +110,6 @@ def _turn(pipeline: Callable[[int, int], Any], frames: int) -> Step:
             pipeline(epoch, index)
 
     return step
-
-
-def _processor_seconds(step: Step) -> float:
-    start = time.process_time()
-    step()
-    return time.process_time() - start
 
 
 def pipelines(root: Path) -> dict[str, Callable[[int, int], Any]]:

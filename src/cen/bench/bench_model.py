@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -36,6 +35,7 @@ from cen.bench.timing import (
     prefixed,
     stopwatch,
     take_turns,
+    timed,
 )
 from cen.config import Config
 from cen.exchange import exchange_layers, exchange_rate
@@ -190,7 +190,7 @@ def _measure(
     steps: dict[str, Step] = {form: make_step(case, mode, form) for form in forms}
     names = exchange_layers(case.network())
     counted = {f: multiply_adds(step, names) for f, step in steps.items() if not _compiles(f)}
-    first = {form: _wall(steps[form]) for form in forms if _compiles(form)}
+    first = {form: timed(steps[form]) for form in forms if _compiles(form)}
     steps[_PEAK] = matmul_step(case.device)
     times = take_turns(steps, rounds, stopwatch(device), progress, warm_up=1)
     rate = float(exchange_rate(case.network()))
@@ -226,12 +226,6 @@ def _measure(
 
 def _compiles(form: str) -> bool:
     return form.endswith("compiled")
-
-
-def _wall(step: Step) -> float:
-    start = time.perf_counter()
-    step()
-    return time.perf_counter() - start
 
 
 def machine_name(device: torch.device) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from math import comb
 from typing import Any, NamedTuple
 
@@ -105,6 +106,13 @@ def take_turns(
     return times
 
 
+def timed(step: Step, clock: Callable[[], float] = time.perf_counter) -> float:
+    """Seconds that one call of a step takes, by a clock."""
+    start = clock()
+    step()
+    return clock() - start
+
+
 def stopwatch(device: torch.device) -> Callable[[Step], float]:
     """What says how long a step takes on a device, until that has finished.
 
@@ -113,14 +121,16 @@ def stopwatch(device: torch.device) -> Callable[[Step], float]:
     """
     clock = time.process_time if clock_of(device) == "processor" else time.perf_counter
 
+    if device.type != "cuda":
+        return partial(timed, clock=clock)
+
     def seconds(step: Step) -> float:
-        if device.type == "cuda":
+        def finished() -> None:
+            step()
             torch.cuda.synchronize(device)
-        start = clock()
-        step()
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-        return clock() - start
+
+        torch.cuda.synchronize(device)
+        return timed(finished, clock)
 
     return seconds
 

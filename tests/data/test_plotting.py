@@ -10,7 +10,9 @@ from tests.data.own_folder import SIZE, make_root, say
 
 from cen.data.fields.modality import Modality
 from cen.data.formats.pictures import write_png
+from cen.data.plotting import plot_sample
 from cen.data.readers.aligned_folder import AlignedFolder
+from cen.data.readers.dataset_yaml import Classes
 from cen.report.contact_sheet import contact_sheet
 
 RNG = np.random.default_rng(0)
@@ -119,3 +121,16 @@ def test_a_sheet_with_a_sample_that_cannot_be_read_tells_its_message_alone(plain
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert sheet(plain, tmp_path).shape[2] >= 3
+
+
+def test_every_label_field_has_the_colours_of_its_classes():
+    """The second, too; what is ignored is black."""
+    colours = {name: RNG.integers(1, 256, (3, 3)).astype(np.uint8) for name in ("first", "second")}
+    labels = {name: Classes(("a", "b", "c"), palette) for name, palette in colours.items()}
+    values = np.array([[0, 1], [2, 255]], np.uint8)
+    targets = dict.fromkeys(labels, Modality.of("label"))
+    figure = plot_sample(dict.fromkeys(labels, values), {}, targets, labels)
+    for name, axis in zip(labels, figure.axes, strict=False):
+        expected = [[colours[name][0], colours[name][1]], [colours[name][2], [0, 0, 0]]]
+        np.testing.assert_array_equal(axis.images[0].get_array(), expected)
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["a", "b", "c"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -13,54 +13,48 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from cen.data.fields.modality import Modality
+from cen.data.readers.dataset_yaml import Classes
 
 
 def plot_sample(
     sample: Mapping[str, Any],
     modalities: Mapping[str, Modality],
-    classes: Sequence[str],
-    palette: NDArray[np.uint8],
+    targets: Mapping[str, Modality],
+    labels: Mapping[str, Classes],
     ignore_index: int = 255,
-    targets: Mapping[str, Modality] | None = None,
 ) -> Figure:
     """Every picture of a sample in a row, raw arrays or tensors alike.
 
-    Colours stand for classes (legend below), depth is shown from near (bright) to far with holes in
-    black, tensors are brought back to colours and metres first. Entries that are no fields (names,
-    intrinsics) are left out.
+    Colours stand for classes (those of the first label field in a legend), depth is shown from near
+    (bright) to far with holes in black, tensors are brought back to colours and metres first.
+    Entries that are no fields (names, intrinsics) are left out.
 
     Args:
         sample: raw or transformed.
         modalities: what its inputs are.
-        classes: names of the classes of its first label field.
-        palette: (C, 3) colours of these classes.
+        targets: what its ground truth is.
+        labels: names and colours of the classes by label field.
         ignore_index: label that is no class.
-        targets: what its ground truth is; "segmentation" is known without.
 
     Returns:
         A figure that belongs to no window; ``figure.savefig(path)`` writes it.
     """
-    truths = {**(targets or {})}
-    truths.setdefault("segmentation", Modality.of("label"))
-    fields = {**truths, **modalities}
+    fields = {**targets, **modalities}
     panels = {
-        name: _raw(value, modalities.get(name), truths.get(name))
+        name: _raw(value, modalities.get(name), targets.get(name))
         for name, value in sample.items()
         if name in fields
     }
-    labels = [name for name in truths if name in panels and truths[name].field_kind.classes]
     columns = min(4, len(panels))
     rows = -(-len(panels) // columns)
     figure = Figure(figsize=(3.2 * columns, 2.7 * rows + 0.6), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False).ravel()
     for axis in axes:
         axis.set_axis_off()
-    present: set[int] = set()
     for axis, (name, raw) in zip(axes, panels.items(), strict=False):
         axis.set_title(name)
-        if name in labels[:1]:
-            axis.imshow(colour_labels(raw, palette, ignore_index))
-            present |= set(np.unique(raw).tolist())
+        if name in labels:
+            axis.imshow(colour_labels(raw, labels[name].palette, ignore_index))
         elif fields[name].field_kind.metres:
             image = axis.imshow(raw, cmap=colormaps["viridis_r"].with_extremes(bad="black"))
             figure.colorbar(image, ax=axis, label="metres", shrink=0.8)
@@ -68,13 +62,13 @@ def plot_sample(
             axis.imshow(raw, cmap="tab20" if fields[name].field_kind.classes else "gray")
         else:
             axis.imshow(fields[name].picture(raw))
-    legend = [
-        Patch(facecolor=palette[label] / 255.0, label=classes[label])
-        for label in sorted(present)
-        if label < len(classes)
-    ]
-    if legend:
-        figure.legend(handles=legend, loc="outside lower center", ncols=min(6, len(legend)))
+    first = next((name for name in targets if name in panels and name in labels), None)
+    if first is not None:
+        names, colours = labels[first].names, labels[first].palette / 255.0
+        present = [n for n in np.unique(panels[first]).tolist() if 0 <= n < len(names)]
+        legend = [Patch(facecolor=colours[n], label=names[n]) for n in present if n != ignore_index]
+        if legend:
+            figure.legend(handles=legend, loc="outside lower center", ncols=min(6, len(legend)))
     return figure
 
 

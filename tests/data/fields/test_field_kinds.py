@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from cen.data import Modality, Transform, train_transform
 from cen.data.formats.pictures import write_png
 from cen.data.plotting import plot_sample
+from cen.data.readers.dataset_yaml import Classes
 from cen.errors import ConfigError, DataError
 from cen.training.scoring_pass import mirror
 
@@ -312,12 +313,12 @@ def test_every_kind_is_plotted_raw_and_transformed():
     }
     targets = {name: field for name, field in FIELDS.items() if name not in modalities}
     palette = generator.integers(0, 256, (9, 3)).astype(np.uint8)
-    classes = [str(k) for k in range(9)]
+    labels = {"segmentation": Classes(tuple(map(str, range(9))), palette)}
     transformed = Transform(modalities, targets=targets, crop=(20, 40))(
         sample, np.random.default_rng(0)
     )
     for one in (sample, transformed):
-        figure = plot_sample(one, modalities, classes, palette, targets=targets)
+        figure = plot_sample(one, modalities, targets, labels)
         titles = {axis.get_title() for axis in figure.axes} - {""}
         assert titles == {*modalities, *targets}
         figure.canvas.draw()

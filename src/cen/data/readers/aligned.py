@@ -310,14 +310,7 @@ class AlignedDataset(Dataset[Sample]):
         """A figure of a sample, raw or transformed, with a legend of the classes in it."""
         from cen.data.plotting import plot_sample
 
-        return plot_sample(
-            sample,
-            self.modalities,
-            self.classes,
-            self.palette,
-            self.ignore_index,
-            targets=self.targets,
-        )
+        return plot_sample(sample, self.modalities, self.targets, self.labels, self.ignore_index)
 
     def _repr_html_(self) -> str:
         """For notebooks: what is read, and the pictures of the first sample."""

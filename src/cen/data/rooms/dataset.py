@@ -97,7 +97,9 @@ class Rooms(Dataset[Sample]):
     def plot(self, sample: Mapping[str, Any]) -> Figure:
         """A figure of a sample, raw or transformed, with a legend of the classes in it."""
         from cen.data.plotting import plot_sample
+        from cen.data.readers.dataset_yaml import Classes
         from cen.data.readers.rooms_layout import FIELDS
 
         domains = {name: Modality.of(**field) for name, field in FIELDS.items()}
-        return plot_sample(sample, self.modalities, self.classes, self.palette, targets=domains)
+        labels = {"segmentation": Classes(self.classes, self.palette)}
+        return plot_sample(sample, self.modalities, domains, labels)

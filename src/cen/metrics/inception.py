@@ -105,77 +105,61 @@ def _ends(branch: Sequence[Layer]) -> list[Layer]:
     return list(branch[-2:]) if branch[-1].fork else [branch[-1]]
 
 
+def _chain(name: str, *layers: tuple[int, Kernel], stride: int = 1) -> list[Layer]:
+    """Convolutions in a row by channels and kernel, numbered from 1; the stride is the last's."""
+    strides = [1] * (len(layers) - 1) + [stride]
+    return [
+        Layer(f"{name}_{number}", channels, kernel, strides[number - 1])
+        for number, (channels, kernel) in enumerate(layers, start=1)
+    ]
+
+
+def _fork(name: str, channels: int) -> list[Layer]:
+    """Two convolutions side by side, one along the rows and one along the columns."""
+    return [Layer(f"{name}a", channels, (1, 3)), Layer(f"{name}b", channels, (3, 1), fork=True)]
+
+
 def _block_a(channels: int, pooled: int) -> Mixed:
     branches = (
-        (Layer("branch1x1", 64),),
-        (Layer("branch5x5_1", 48), Layer("branch5x5_2", 64, (5, 5))),
-        (
-            Layer("branch3x3dbl_1", 64),
-            Layer("branch3x3dbl_2", 96, (3, 3)),
-            Layer("branch3x3dbl_3", 96, (3, 3)),
-        ),
+        [Layer("branch1x1", 64)],
+        _chain("branch5x5", (48, (1, 1)), (64, (5, 5))),
+        _chain("branch3x3dbl", (64, (1, 1)), (96, (3, 3)), (96, (3, 3))),
     )
     return Mixed(channels, branches, "average", pooled)
 
 
 def _block_b(channels: int) -> Mixed:
     branches = (
-        (Layer("branch3x3", 384, (3, 3), 2),),
-        (
-            Layer("branch3x3dbl_1", 64),
-            Layer("branch3x3dbl_2", 96, (3, 3)),
-            Layer("branch3x3dbl_3", 96, (3, 3), 2),
-        ),
+        [Layer("branch3x3", 384, (3, 3), 2)],
+        _chain("branch3x3dbl", (64, (1, 1)), (96, (3, 3)), (96, (3, 3)), stride=2),
     )
     return Mixed(channels, branches, "halve")
 
 
 def _block_c(channels: int, inner: int) -> Mixed:
+    row, column = (inner, (1, 7)), (inner, (7, 1))
     branches = (
-        (Layer("branch1x1", 192),),
-        (
-            Layer("branch7x7_1", inner),
-            Layer("branch7x7_2", inner, (1, 7)),
-            Layer("branch7x7_3", 192, (7, 1)),
-        ),
-        (
-            Layer("branch7x7dbl_1", inner),
-            Layer("branch7x7dbl_2", inner, (7, 1)),
-            Layer("branch7x7dbl_3", inner, (1, 7)),
-            Layer("branch7x7dbl_4", inner, (7, 1)),
-            Layer("branch7x7dbl_5", 192, (1, 7)),
-        ),
+        [Layer("branch1x1", 192)],
+        _chain("branch7x7", (inner, (1, 1)), row, (192, (7, 1))),
+        _chain("branch7x7dbl", (inner, (1, 1)), column, row, column, (192, (1, 7))),
     )
     return Mixed(channels, branches, "average", 192)
 
 
 def _block_d(channels: int) -> Mixed:
+    seven = (192, (1, 7)), (192, (7, 1))
     branches = (
-        (Layer("branch3x3_1", 192), Layer("branch3x3_2", 320, (3, 3), 2)),
-        (
-            Layer("branch7x7x3_1", 192),
-            Layer("branch7x7x3_2", 192, (1, 7)),
-            Layer("branch7x7x3_3", 192, (7, 1)),
-            Layer("branch7x7x3_4", 192, (3, 3), 2),
-        ),
+        _chain("branch3x3", (192, (1, 1)), (320, (3, 3)), stride=2),
+        _chain("branch7x7x3", (192, (1, 1)), *seven, (192, (3, 3)), stride=2),
     )
     return Mixed(channels, branches, "halve")
 
 
 def _block_e(channels: int, pool: str) -> Mixed:
     branches = (
-        (Layer("branch1x1", 320),),
-        (
-            Layer("branch3x3_1", 384),
-            Layer("branch3x3_2a", 384, (1, 3)),
-            Layer("branch3x3_2b", 384, (3, 1), fork=True),
-        ),
-        (
-            Layer("branch3x3dbl_1", 448),
-            Layer("branch3x3dbl_2", 384, (3, 3)),
-            Layer("branch3x3dbl_3a", 384, (1, 3)),
-            Layer("branch3x3dbl_3b", 384, (3, 1), fork=True),
-        ),
+        [Layer("branch1x1", 320)],
+        [Layer("branch3x3_1", 384), *_fork("branch3x3_2", 384)],
+        [*_chain("branch3x3dbl", (448, (1, 1)), (384, (3, 3))), *_fork("branch3x3dbl_3", 384)],
     )
     return Mixed(channels, branches, pool, 192)
 

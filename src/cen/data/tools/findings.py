@@ -197,7 +197,7 @@ class _Sample:
         if floats:
             facts.ranges = {band: ValueRange.of(plane) for band, plane in bands_of(name, value)}
         if kind.classes:
-            self._check_labels(name, value)
+            self._check_labels(name, value, facts)
         elif kind.metres:
             facts.medians = {name: self._check_depth(name, modality, value)}
         elif text := kind.impossible(value):
@@ -215,17 +215,15 @@ class _Sample:
                 facts.nodata[name, nodata] += 1
         self.facts.add(facts)
 
-    def _check_labels(self, name: str, value: NDArray[Any]) -> None:
-        pixels = counted(value)
-        self.facts.add(Facts(labels={name: Counter(pixels)}))
+    def _check_labels(self, name: str, value: NDArray[Any], facts: Facts) -> None:
+        pixels = facts.labels[name] = Counter(counted(value))
         if name not in self.dataset.labels:
             return
         ignored = self.dataset.ignore_index
         if name in self.dataset.half_declared and name in self.dataset.targets:
-            stored = stored_ignored(self.dataset, name, self.index)
-            self.facts.add(Facts(beside=Counter({name: stored})))
+            facts.beside[name] = stored_ignored(self.dataset, name, self.index)
         if name not in self.dataset.modalities:
-            self.facts.add(Facts(outlines={name: np.array(outlines(value, ignored))}))
+            facts.outlines[name] = np.array(outlines(value, ignored))
         if text := self.dataset.label_problem(name, value):
             self.found("label", (name,), f"{name}: {text}")
         elif set(pixels) == {ignored}:

@@ -43,15 +43,15 @@ def seen_range(dataset: AlignedDataset, frames: int = 16) -> dict[str, dict[str,
     """
     summaries: dict[str, dict[str, Any]] = {}
     for name, modality in dataset.modalities.items():
-        coloured = modality.coloured
         kind = modality.field_kind
-        if not (coloured or kind.metres or kind.open_range):
+        if not (modality.coloured or kind.metres or kind.open_range):
             continue
         read = [values for _, values in some_frames(dataset, name, modality, frames)]
-        if coloured and read:
-            summaries[name] = {"grey": sum(map(is_grey, read)) / len(read)}
-        finite = [] if coloured else [values[np.isfinite(values)] for values in read]
-        finite = [values for values in finite if values.size]
+        if modality.coloured:
+            if read:
+                summaries[name] = {"grey": sum(map(is_grey, read)) / len(read)}
+            continue
+        finite = [known for values in read if (known := values[np.isfinite(values)]).size]
         if finite:
             low, high = np.percentile(np.concatenate(finite), _PERCENTILES).tolist()
             medians = [float(np.median(values)) for values in finite]

@@ -1,11 +1,14 @@
 """The peak of memory is that of a step, in a process of its own."""
 
+import os
+import signal
 from functools import partial
 
 import pytest
 import torch
 
 from cen.bench.peak_memory import peak_memory
+from cen.errors import CenError
 
 MB = 2**20
 
@@ -42,3 +45,12 @@ def _blocks(megabytes: int, pin: torch.Tensor | None = None) -> list[torch.Tenso
 def test_what_making_a_step_took_and_let_go_is_no_memory_that_it_has() -> None:
     found = peak_memory(partial(churning, 64), torch.device("cpu"))
     assert 0.9 * 64 * MB < found < 96 * MB
+
+
+def dying():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_network_that_takes_more_memory_than_there_is_is_told() -> None:
+    with pytest.raises(CenError, match=r"was killed, .*--no-memory"):
+        peak_memory(dying, torch.device("cpu"))

@@ -7,12 +7,14 @@ import gc
 import resource
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 from pathlib import Path
 
 import torch
 
 from cen.bench.timing import Step
+from cen.errors import CenError
 
 _STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
@@ -27,6 +29,9 @@ def peak_memory(make: Callable[[], Step], device: torch.device, calls: int = 2) 
         make: Makes the step; for a CPU it can be pickled.
         device: Where the step runs.
         calls: How often it is called; the first one makes gradients and the optimiser's state.
+
+    Raises:
+        CenError: The process was killed.
     """
     if device.type == "cuda":
         step = make()
@@ -36,7 +41,14 @@ def peak_memory(make: Callable[[], Step], device: torch.device, calls: int = 2) 
             step()
         return int(torch.cuda.max_memory_allocated(device)) - before
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        return pool.submit(_resident_growth, make, calls, torch.get_num_threads()).result()
+        growth = pool.submit(_resident_growth, make, calls, torch.get_num_threads())
+        try:
+            return growth.result()
+        except BrokenProcessPool as error:
+            raise CenError(
+                "the process in which memory was measured was killed, perhaps for want of it; give "
+                "a smaller batch or size, or leave memory out (--no-memory)"
+            ) from error
 
 
 def _resident_growth(make: Callable[[], Step], calls: int, threads: int) -> int:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from math import inf, isfinite
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +30,12 @@ _FAR, _ABSURD = 3.0, 10.0
 Extremes = dict[float, int]
 
 
+def _two_of(mine: Extremes, theirs: Extremes, *, reverse: bool) -> Extremes:
+    """Pixels of the two lowest values of both, or of the two highest."""
+    counts = Counter(mine) + Counter(theirs)
+    return {value: counts[value] for value in sorted(counts, reverse=reverse)[:2]}
+
+
 @dataclass
 class ValueRange(Addable):
     """Values of many pictures of one band.
@@ -41,8 +49,8 @@ class ValueRange(Addable):
 
     pixels: int = 0
     missing: int = 0
-    lows: Extremes = field(default_factory=dict)
-    highs: Extremes = field(default_factory=dict)
+    lows: Extremes = field(default_factory=dict, metadata={"add": partial(_two_of, reverse=False)})
+    highs: Extremes = field(default_factory=dict, metadata={"add": partial(_two_of, reverse=True)})
     kept: list[NDArray[np.float32]] = field(default_factory=list)
     weights: list[float] = field(default_factory=list)
 
@@ -52,33 +60,19 @@ class ValueRange(Addable):
         finite = values[np.isfinite(values)]
         value_range = cls(values.size, values.size - finite.size)
         if finite.size:
-            low, high = finite.min(), finite.max()
-            for value, rest in ((low, finite[finite > low]), (high, finite[finite < high])):
-                mine = (
-                    value_range.lows if value == low and not value_range.lows else value_range.highs
-                )
-                mine[float(value)] = finite.size - rest.size
+            for ends, end_of in ((value_range.lows, np.min), (value_range.highs, np.max)):
+                end = end_of(finite)
+                rest = finite[finite != end]
+                ends[float(end)] = finite.size - rest.size
                 if rest.size:
-                    following = rest.min() if mine is value_range.lows else rest.max()
-                    mine[float(following)] = int((rest == following).sum())
+                    following = end_of(rest)
+                    ends[float(following)] = int((rest == following).sum())
             places = (np.arange(_KEPT) + 0.5) * 100 / _KEPT
             # Values that occur: what lies between a sentinel and the rest is none.
             kept = np.percentile(finite, places, method="nearest")
             value_range.kept = [kept.astype(np.float32)]
             value_range.weights = [finite.size / _KEPT]
         return value_range
-
-    def add(self, other: Self) -> None:
-        """Takes in other pictures."""
-        self.pixels, self.missing = self.pixels + other.pixels, self.missing + other.missing
-        for mine, theirs in ((self.lows, other.lows), (self.highs, other.highs)):
-            for value, count in theirs.items():
-                mine[value] = mine.get(value, 0) + count
-            kept = sorted(mine, reverse=mine is self.highs)[:2]
-            for value in set(mine) - set(kept):
-                del mine[value]
-        self.kept += other.kept
-        self.weights += other.weights
 
     def to_dict(self, missing: str = "missing") -> dict[str, float]:
         """``low``, ``percent_1``, ``median``, ``percent_99``, ``high``; the share ``missing``.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,6 @@ from cen.files import write_json
 from cen.runfiles import read_if_there
 from cen.scores import SCORES, mean_headline
 from cen.training.batch_facts import BatchFacts, first_of_all
-from cen.training.logs import log_figures
 from cen.training.module import DensePrediction
 
 _HISTORY = 100
@@ -114,9 +114,9 @@ class ExchangeMonitor(Callback):
             return
         last = step == trainer.max_steps
         if step % self.every == 0 or last:
-            self._look(trainer, pl_module, step)
-        if self.path is not None and self.history and (step % self.save_every == 0 or last):
-            write_json(self.path, self.history, indent=None)
+            self._look(trainer, pl_module)
+        if step % self.save_every == 0 or last:
+            self._write()
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Looks at a network whose training ended before its last step, for want of patience."""
@@ -124,22 +124,24 @@ class ExchangeMonitor(Callback):
         if not trainer.is_global_zero or step >= trainer.max_steps:
             return
         if not self.history or self.history[-1]["step"] != step:
-            self._look(trainer, pl_module, step)
+            self._look(trainer, pl_module)
         self._tell_missed(self.history[-1]["rate"], step, dense_prediction(pl_module))
-        if self.path is not None:
-            write_json(self.path, self.history, indent=None)
+        self._write()
 
     def on_exception(
         self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
     ) -> None:
         """Writes what was seen so far when the user stops the run."""
         # A loss that is not finite leaves the file of the last good checkpoint.
-        stopped = not isinstance(exception, TrainingError)
-        if stopped and self.path is not None and self.history and trainer.is_global_zero:
+        if trainer.is_global_zero and not isinstance(exception, TrainingError):
+            self._write()
+
+    def _write(self) -> None:
+        if self.path is not None and self.history:
             write_json(self.path, self.history, indent=None)
 
-    def _look(self, trainer: Trainer, pl_module: LightningModule, step: int) -> None:
-        module = dense_prediction(pl_module)
+    def _look(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        module, step = dense_prediction(pl_module), trainer.global_step
         inspection = inspect(module.net)
         figures = {
             f"exchange/{layer.name}/{layer.stream}": layer.rate for layer in inspection.layers
@@ -299,6 +301,14 @@ def dense_prediction(module: LightningModule) -> DensePrediction:
     """A module that is trained, as what it is."""
     assert isinstance(module, DensePrediction)
     return module
+
+
+def log_figures(trainer: Trainer, figures: Mapping[str, float]) -> None:
+    """Sends figures to every logger under the number of steps done so far."""
+    if trainer.is_global_zero:
+        for logger in trainer.loggers:
+            logger.log_metrics(dict(figures), step=trainer.global_step)
+            logger.save()
 
 
 def _mean_over_processes(trainer: Trainer, figures: dict[str, Tensor]) -> dict[str, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -48,7 +49,7 @@ from cen.training.setup import (
 )
 from cen.training.start import start_from
 from cen.training.trainer import make_trainer, quiet
-from cen.training.weight_sharding import ShardedStrategy, Sharding, apart
+from cen.training.weight_sharding import ShardedStrategy, Sharding
 
 
 def fit(
@@ -199,7 +200,8 @@ def train_network(
     check_processes(config.train.nodes, config.train.devices)
     config.train.check_devices()
     sharded = config.train.strategy == "fsdp"
-    module = training_module(config, apart(net) if sharded else net)
+    # FSDP2 leaves its hooks in what it was given.
+    module = training_module(config, copy.deepcopy(net) if sharded else net)
     data = FusionData(
         train,
         validation,

@@ -10,14 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from lightning.pytorch.loggers import Logger, MLFlowLogger, TensorBoardLogger, WandbLogger
-from lightning.pytorch.utilities import rank_zero_only
 
 from cen.documents import read_json
 from cen.errors import ConfigError
 from cen.files import write_json
 from cen.launch import is_first
 from cen.options.training_options import LoggerName
-from cen.training.logs import MetricsFile
+from cen.training.metrics_file import MetricsFile
 
 _PACKAGES = {"wandb": "wandb", "mlflow": "mlflow"}
 _PROJECT = "cen"
@@ -97,7 +96,6 @@ class _MLflow(MLFlowLogger):
     MLflow's store of files takes ``lr/encoder`` for a file in a folder ``lr``, which is a figure.
     """
 
-    @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         """Adds a value to each figure."""
         super().log_metrics({name.replace("/", "."): v for name, v in metrics.items()}, step)

@@ -15,6 +15,8 @@ from cen.models.foreign_weights import reason_of, require_fit, tensors_of
 
 LAST = Path("checkpoints") / "last.ckpt"
 """The checkpoint, from the run folder."""
+UNFINISHED = LAST.with_name(".last.ckpt.part")
+"""What it is written to."""
 
 
 def read_checkpoint(run: Path) -> dict[str, Any]:

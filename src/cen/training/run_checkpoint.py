@@ -19,6 +19,7 @@ from cen.scores import mean_headline
 from cen.signals import helper_hears, listening
 from cen.training.callbacks import FiniteLoss
 from cen.training.module import DensePrediction
+from cen.training.resume import LAST, UNFINISHED
 from cen.training.weight_sharding import whole_state
 
 _AGREE = 25
@@ -97,11 +98,6 @@ class RunCheckpoint(Checkpoint):
         self.best: float | None = None
         self.waited = 0
 
-    @property
-    def resume_path(self) -> Path:
-        """The checkpoint to go on from."""
-        return self.run_dir / "checkpoints" / "last.ckpt"
-
     def state_dict(self) -> dict[str, Any]:
         """The best score so far, and the validations since."""
         return {"best": self.best, "waited": self.waited}
@@ -179,16 +175,16 @@ class RunCheckpoint(Checkpoint):
         self.finite.check(trainer, module)
         self._save_network(trainer, module, "last.safetensors")
         # All processes take part in saving; process 0 alone writes.
-        unfinished = self.resume_path.with_name(".last.ckpt.part")
+        checkpoint, unfinished = self.run_dir / LAST, self.run_dir / UNFINISHED
         try:
             trainer.save_checkpoint(unfinished)
             if trainer.is_global_zero:
-                unfinished.replace(self.resume_path)
+                unfinished.replace(checkpoint)
         except Exception as problem:
             unfinished.unlink(missing_ok=True)
             if (cause := write_problem(problem)) is None:
                 raise
-            raise CheckpointError(f"{self.resume_path} cannot be written: {cause}") from problem
+            raise CheckpointError(f"{checkpoint} cannot be written: {cause}") from problem
 
     def _save_network(self, trainer: Trainer, module: DensePrediction, name: str) -> None:
         state = whole_state(module.net)

@@ -21,6 +21,7 @@ from cen.errors import CheckpointError, ConfigError
 from cen.files import contained, remove_unfinished, write_json
 from cen.launch import is_first
 from cen.runfiles import read_if_there, way_on
+from cen.training.resume import UNFINISHED
 
 _PACKAGES = (
     "cen",
@@ -38,7 +39,7 @@ _LOCK = ".lock"
 _WRITTEN = (
     _LOCK,
     "checkpoints",
-    "checkpoints/.last.ckpt.part",
+    UNFINISHED,
     "panels",
     "tensorboard",
     "metrics.csv",
@@ -78,7 +79,7 @@ def claim_run(run_dir: Path, resume: bool) -> Iterator[None]:
         ) from None
     try:
         remove_unfinished(run_dir)
-        (run_dir / "checkpoints" / ".last.ckpt.part").unlink(missing_ok=True)
+        (run_dir / UNFINISHED).unlink(missing_ok=True)
         yield
     finally:
         lock.release()

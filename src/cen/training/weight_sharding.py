@@ -10,7 +10,6 @@ same, whatever the strategy.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -160,11 +159,6 @@ def clip(parameters: list[nn.Parameter], largest: float) -> None:
     factor = (largest / (square.sqrt() + 1e-6)).clamp(max=1)  # as torch.nn.utils has it
     for gradient in (*parts, *others):
         gradient.mul_(factor)
-
-
-def apart(net: ChannelExchangeNetwork) -> ChannelExchangeNetwork:
-    """A copy of a network that may be dealt out; FSDP2 leaves its hooks in what it was given."""
-    return copy.deepcopy(net)
 
 
 def _gather(module: nn.Module) -> None:

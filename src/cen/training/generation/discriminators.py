@@ -5,15 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
-from cen.adversarial import shown_to_discriminator
 from cen.config import Config
 from cen.errors import CheckpointError
 from cen.models import ChannelExchangeNetwork, PatchGAN, load
 from cen.models.foreign_weights import require_fit, tensors_of
 from cen.models.stems import TILED
 from cen.models.unet import Statistics
+from cen.options.network_options import ModelConfig
 from cen.training.resume import LAST, read_checkpoint
 
 
@@ -41,6 +40,18 @@ def make_discriminators(
         )
         for name in net.generated
     }  # fmt: skip
+
+
+def configured_discriminators(
+    net: ChannelExchangeNetwork, model: ModelConfig
+) -> dict[str, PatchGAN]:
+    """The discriminators that a configuration asks for."""
+    return make_discriminators(
+        net,
+        width=model.discriminator_width,
+        layers=model.discriminator_layers,
+        statistics=model.statistics,
+    )
 
 
 def load_discriminators(run: str | Path) -> dict[str, PatchGAN]:
@@ -75,18 +86,8 @@ def load_discriminators(run: str | Path) -> dict[str, PatchGAN]:
             " to load"
         )
     model = Config.load(run / "config.yaml", of_run=True).model
-    discriminators = make_discriminators(
-        load(run / "last.safetensors"),
-        width=model.discriminator_width,
-        layers=model.discriminator_layers,
-        statistics=model.statistics,
-    )
+    discriminators = configured_discriminators(load(run / "last.safetensors"), model)
     modules = torch.nn.ModuleDict(dict(discriminators))
     require_fit(own, modules.state_dict(), f"{file} does not fit {run / 'config.yaml'}")
     modules.load_state_dict(own)
     return {name: net.eval() for name, net in discriminators.items()}
-
-
-def tiled(image: Tensor) -> Tensor:
-    """One channel repeated to three; other images as they are."""
-    return shown_to_discriminator(image, 3) if image.shape[1] == 1 else image

@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from cen.adversarial import Adversarial, adversarial_loss, shown_to_discriminator
 from cen.errors import ConfigError
 from cen.models import ChannelExchangeNetwork, Output, PatchGAN
+from cen.models.stems import tile
 from cen.optim import build_optimizer, param_groups
 from cen.options.training_options import TrainConfig
-from cen.training.generation.discriminators import tiled
-from cen.training.module import Batch, DensePrediction, inputs_of, targets_of
+from cen.training.module import Batch, DensePrediction, inputs_of, label_size, targets_of
 from cen.weighting import FixedWeighting
 
 
@@ -105,8 +105,7 @@ class Translation(DensePrediction):
         discriminator._on_before_step = discriminator._on_after_step = _nothing
         targets = targets_of(self.net, batch)
         inputs = inputs_of(self.net, batch, self.present)
-        first = next(iter(targets.values()))
-        outputs = self.run_net(inputs, size=(int(first.shape[-2]), int(first.shape[-1])))
+        outputs = self.run_net(inputs, size=label_size(self.net, targets))
         pairs = {name: self._pairs(name, inputs, outputs, targets) for name in self.discriminators}
         wrong = torch.stack([self._judge(name, pair) for name, pair in pairs.items()]).sum()
         self.manual_backward(wrong)
@@ -150,7 +149,7 @@ class Translation(DensePrediction):
         """The inputs as a discriminator of them all takes them; an absent one counts as zeros."""
         first = next(iter(inputs.values()))
         return [
-            tiled(
+            tile(
                 inputs[name]
                 if name in inputs
                 else first.new_zeros(len(first), channels, *first.shape[2:])

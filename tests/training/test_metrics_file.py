@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
-from cen.training.logs import MetricsFile
+from cen.training.metrics_file import MetricsFile
 
 
 def rows(path: Path) -> list[dict[str, str]]:

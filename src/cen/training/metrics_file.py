@@ -1,4 +1,4 @@
-"""Logging the figures of a run, and the CSV file of them that survives resuming."""
+"""RUN/metrics.csv: the figures of a run in a file that survives resuming."""
 
 from __future__ import annotations
 
@@ -9,25 +9,16 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from lightning.pytorch import Trainer
 from lightning.pytorch.loggers import Logger
-from lightning.pytorch.utilities import rank_zero_only
 
 from cen.files import write_text
-
-
-def log_figures(trainer: Trainer, figures: Mapping[str, float]) -> None:
-    """Sends figures to every logger under the number of steps done so far."""
-    if trainer.is_global_zero:
-        for logger in trainer.loggers:
-            logger.log_metrics(dict(figures), step=trainer.global_step)
-            logger.save()
 
 
 class MetricsFile(Logger):
     """RUN/metrics.csv. Lightning's own CSV logger deletes the file of a run that is resumed.
 
-    A row holds what was logged together; a step that was also validated has a second row.
+    A row holds what was logged together, which is done by one process alone; a step that was also
+    validated has a second row.
 
     Args:
         path: the CSV file.
@@ -37,7 +28,7 @@ class MetricsFile(Logger):
     def __init__(self, path: Path, resume_step: int = 0) -> None:
         super().__init__()
         self.path = path
-        self._columns: list[str] = ["step"]
+        self._columns: list[str] = []
         self._unsaved: list[dict[str, Any]] = []
         self._resume_step = resume_step
 
@@ -51,46 +42,40 @@ class MetricsFile(Logger):
         """A run folder has one version."""
         return ""
 
-    @rank_zero_only
     def log_hyperparams(
         self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any
     ) -> None:
         """Does nothing: the resolved configuration is in RUN/config.yaml."""
 
-    @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         """Adds a row."""
         self._unsaved.append({"step": step or 0, **metrics})
 
-    @rank_zero_only
     def save(self) -> None:
         """Appends the new rows; rewrites the file in one step where a column is new."""
         if not self._unsaved:
             return
-        if len(self._columns) == 1:
-            self._start()
+        if not self._columns:
+            # The rows of the run that is resumed; a file from before is replaced.
+            kept = [row for row in self._read() if int(row["step"]) <= self._resume_step]
+            self._columns = list(kept[0]) if kept else ["step"]
+            self._rewrite(kept)
         new = [c for row in self._unsaved for c in row if c not in self._columns]
         if new:
             old = self._read()
             self._columns += dict.fromkeys(new)
-            header = dict(zip(self._columns, self._columns, strict=True))
-            write_text(self.path, self._text([header, *old]))
+            self._rewrite(old)
         with self.path.open("a", newline="", encoding="utf-8") as file:
             file.write(self._text(self._unsaved))
         self._unsaved = []
 
-    @rank_zero_only
     def finalize(self, status: str) -> None:
         """Saves what is left."""
         self.save()
 
-    def _start(self) -> None:
-        """Takes over the rows of the run that is resumed; a file from before is replaced."""
-        kept = [row for row in self._read() if int(row["step"]) <= self._resume_step]
-        if kept:
-            self._columns = list(kept[0])
+    def _rewrite(self, rows: Iterable[Mapping[str, Any]]) -> None:
         header = dict(zip(self._columns, self._columns, strict=True))
-        write_text(self.path, self._text([header, *kept]))
+        write_text(self.path, self._text([header, *rows]))
 
     def _read(self) -> list[dict[str, Any]]:
         if not self.path.exists():

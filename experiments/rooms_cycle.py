@@ -10,12 +10,11 @@ are kept.
 
 from __future__ import annotations
 
-import argparse
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
 
-from runs import complete_all, evaluated, mean_spread, rooms
+from runs import complete_all, evaluated, mean_spread, parser_of, rooms
 
 SETS: dict[str, tuple[str, ...]] = {
     "rooms-cycle": ("rgb", "depth_zbuffer", "normal"),
@@ -26,14 +25,10 @@ TOGETHER: dict[str, list[str]] = {"cycle": [], "no-cycle-term": ["--train.cycle_
 
 def main() -> None:
     """Runs what is missing, or prints the table of what is there."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser = parser_of(__doc__)
     parser.add_argument("--sets", nargs="+", default=list(SETS), choices=list(SETS))
     parser.add_argument("--size", type=int, nargs=2, default=[64, 96], metavar=("H", "W"))
     parser.add_argument("--scenes", type=int, default=4000, help="to train on")
-    parser.add_argument("--jobs", type=int, default=2)
-    parser.add_argument("--table", action="store_true", help="print the table, train nothing")
     args, overrides = parser.parse_known_args()
     if not args.table:
         data = rooms(args.out, args.size, args.scenes)

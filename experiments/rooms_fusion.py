@@ -9,11 +9,10 @@ single-threaded runs at a time; runs that were stopped are resumed, finished one
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from runs import call, complete_all, evaluated, mean_spread
+from runs import call, complete_all, evaluated, mean_spread, parser_of
 
 _NO_PENALTY = ("--train.exchange_rate", "null", "--train.sparsity", "0")
 ROWS: dict[str, list[str]] = {
@@ -28,15 +27,11 @@ LABELS = ("parts", "functions")
 
 def main() -> None:
     """Runs what is missing, or prints the table of what is there."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, required=True)
+    parser = parser_of(__doc__)
     parser.add_argument("--config", default="rooms-demo")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--labels", nargs="+", default=list(LABELS), choices=LABELS)
     parser.add_argument("--rows", nargs="+", default=list(ROWS), choices=list(ROWS))
     parser.add_argument("--skip", nargs="+", default=[], help="for example functions-depth")
-    parser.add_argument("--jobs", type=int, default=2)
-    parser.add_argument("--table", action="store_true", help="print the table, train nothing")
     args, overrides = parser.parse_known_args()
     if not args.table:
         for labels in args.labels:

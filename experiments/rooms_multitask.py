@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from runs import complete_all, evaluated, mean_spread
+from runs import complete_all, evaluated, mean_spread, parser_of
 
 from cen.models.network_file import read_header
 from cen.scores import SCORES, main_score, relative_gains
@@ -151,14 +151,10 @@ class Run:
 
 def main() -> None:
     """Runs what is missing, or prints the tables of what is there."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, required=True)
+    parser = parser_of(__doc__, jobs=1)
     parser.add_argument("--scenarios", nargs="+", default=["multitask"], choices=list(SCENARIOS))
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--weightings", nargs="+", default=list(TUNING), choices=list(TUNING))
     parser.add_argument("--rows", nargs="+", help="train these alone; default: all")
-    parser.add_argument("--jobs", type=int, default=1)
-    parser.add_argument("--table", action="store_true", help="print the tables, train nothing")
     args, overrides = parser.parse_known_args()
     for scenario in args.scenarios:
         if not args.table:

@@ -10,12 +10,11 @@ run "cen"), and early concatenation with the same U-Net.
 
 from __future__ import annotations
 
-import argparse
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
 
-from runs import complete_all, evaluated, mean_spread, rooms
+from runs import complete_all, evaluated, mean_spread, parser_of, rooms
 
 PAIRS = (
     "shade-texture-rgb",
@@ -47,16 +46,12 @@ SCORES = ("mae", "rmse", "frechet_efficientnet_lite0")
 
 def main() -> None:
     """Runs what is missing, or prints the tables of what is there."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser = parser_of(__doc__)
     parser.add_argument("--pairs", nargs="*", default=list(PAIRS), choices=PAIRS)
     parser.add_argument("--rows", nargs="+", default=["cen", "concat"], choices=list(ROWS))
     parser.add_argument("--series", type=int, nargs="*", default=[1, 2, 3, 4])
     parser.add_argument("--size", type=int, nargs=2, default=[64, 96], metavar=("H", "W"))
     parser.add_argument("--scenes", type=int, default=4000, help="to train on")
-    parser.add_argument("--jobs", type=int, default=2)
-    parser.add_argument("--table", action="store_true", help="print the tables, train nothing")
     args, overrides = parser.parse_known_args()
     if not args.table:
         data = rooms(args.out, args.size, args.scenes)

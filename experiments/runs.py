@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import statistics
@@ -11,6 +12,17 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+
+
+def parser_of(description: str | None, jobs: int = 2) -> argparse.ArgumentParser:
+    """What every experiment on Rooms can be asked; other options go to ``cen train``."""
+    parser = argparse.ArgumentParser(description=(description or "").splitlines()[0])
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--jobs", type=int, default=jobs, help="runs at once")
+    parser.add_argument("--table", action="store_true", help="print the tables, train nothing")
+    return parser
+
 
 Job = tuple[str, str, Sequence[str]]
 """Name of a run, its configuration, and the options of ``cen train`` behind that."""

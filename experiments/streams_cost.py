@@ -18,7 +18,6 @@ import os
 import resource
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -64,16 +63,19 @@ def measure(net: nn.Module, loss: Callable[[], Tensor], steps: int = 4) -> tuple
     """Processor seconds of a step, and MB by which the memory grew."""
     import torch
 
+    from cen.bench.timing import stopwatch
+
     torch.set_num_threads(1)
     optimizer = torch.optim.Adam(net.parameters())
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    times = []
-    for _ in range(steps):
-        start = time.process_time()
+
+    def step() -> None:
         loss().backward()
         optimizer.step()
         optimizer.zero_grad()
-        times.append(time.process_time() - start)
+
+    seconds = stopwatch(torch.device("cpu"))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    times = [seconds(step) for _ in range(steps)]
     after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return min(times), (after - before) / 1024
 

@@ -158,7 +158,7 @@ def _opened(
         )
     check_normals(net.metadata, dataset)
     known_targets(dataset)
-    _check_classes(net, {n: c.names for n, c in dataset.labels.items()}, config.data.root)
+    _check_classes(net, dataset, config.data.root)
     return config, net, dataset
 
 
@@ -185,13 +185,11 @@ def _facts(net: ChannelExchangeNetwork, dataset: AlignedDataset, config: Config)
     }
 
 
-def _check_classes(
-    net: ChannelExchangeNetwork, classes: Mapping[str, tuple[str, ...]], root: str
-) -> None:
+def _check_classes(net: ChannelExchangeNetwork, dataset: AlignedDataset, root: str) -> None:
     for name, task in net.outputs.items():
         if task.classes is None:
             continue
-        names, own = tuple(classes[name]), tuple(task.classes)
+        names, own = tuple(dataset.labels[name].names), tuple(task.classes)
         if own != names:
             raise ConfigError(
                 f"{root} has the {len(names)} classes {', '.join(names[:4])}, …, but the network "

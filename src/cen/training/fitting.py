@@ -94,6 +94,10 @@ def fit(
     net = build_network(config, tasks, feeds, resumed=resumed)
     if config.train.start is not None and not resumed:
         start_from(net, config.train.start, train)
+    # Pictures during training, for networks that generate images.
+    panels: tuple[Callback, ...] = ()
+    if validation is not None and net.generated:
+        panels = (PanelsInTraining(Path(run_dir) / "panels", validation),)
     return train_network(
         config,
         run_dir,
@@ -103,7 +107,7 @@ def fit(
         metadata=data_facts,
         resume=resume,
         progress=progress,
-        callbacks=_grids(net, validation, Path(run_dir)),
+        callbacks=panels,
         called=False,
     )
 
@@ -152,15 +156,6 @@ def _doubtful(run_dir: Path, train: AlignedDataset) -> bool:
         check_normals(stored, train)
         return bool(normals_in_doubt(stored))
     return False
-
-
-def _grids(
-    net: ChannelExchangeNetwork, validation: Dataset[Any] | None, run_dir: Path
-) -> tuple[Callback, ...]:
-    """Pictures during training, for networks that generate images."""
-    if validation is None or not net.generated:
-        return ()
-    return (PanelsInTraining(run_dir / "panels", validation),)
 
 
 def train_network(

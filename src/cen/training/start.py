@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -43,7 +42,8 @@ def start_from(net: ChannelExchangeNetwork, start: str, train: AlignedDataset) -
     _warn_of_order(net, old, start)
     with torch.no_grad():
         left = net.take_over(old)
-    _warn_of_new(left, start, old.config, net.config)
+    if left:
+        _warn_of_new(left, start, old, net)
 
 
 def _warn_of_order(net: ChannelExchangeNetwork, old: ChannelExchangeNetwork, start: str) -> None:
@@ -65,22 +65,13 @@ def _warn_of_order(net: ChannelExchangeNetwork, old: ChannelExchangeNetwork, sta
 
 
 def _warn_of_new(
-    left: Sequence[str], source: str, before: Mapping[str, Any], after: Mapping[str, Any]
+    left: Sequence[str], start: str, old: ChannelExchangeNetwork, net: ChannelExchangeNetwork
 ) -> None:
-    """Tells of weights that a network did not get from the one that it starts from.
-
-    Args:
-        left: Their names; none: nothing is said.
-        source: What the message calls the other network.
-        before: The arguments that make the other network.
-        after: Those of this one.
-    """
-    if not left:
-        return
-    keys = [key for key, value in after.items() if before.get(key) != value]
+    """Tells of the weights ``left`` that a network did not get from the one it starts from."""
+    keys = [key for key, value in net.config.items() if old.config.get(key) != value]
     others = ", ".join(f"model.{key}" for key in keys if key not in ("inputs", "outputs"))
     warnings.warn(
-        f"{source}: has no {', '.join(left[:3])}{', …' if len(left) > 3 else ''}: {len(left)} "
+        f"{start}: has no {', '.join(left[:3])}{', …' if len(left) > 3 else ''}: {len(left)} "
         "weights beside those of classifiers begin as in a new network, among layers that were "
         f"trained without them ({others or 'the outputs are others'})",
         CenWarning,

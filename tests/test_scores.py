@@ -6,14 +6,7 @@ import pytest
 
 from cen.errors import ConfigError
 from cen.metrics import DepthScores, EdgeScores, ImageScores, NormalScores, SegmentationScores
-from cen.scores import (
-    SCORES,
-    format_score,
-    headline,
-    main_score,
-    mean_headline,
-    relative_gains,
-)
+from cen.scores import SCORES, format_score, headline, main_score, mean_headline, relative_gains
 
 FIELDS = {
     "mean_iou": SegmentationScores._fields,
@@ -73,3 +66,12 @@ def test_scores_are_printed_by_their_units() -> None:
     assert format_score("rmse", 0.123456) == "0.1235"
     assert format_score("of_ones_own", 12.3456) == "12.35"
     assert format_score("rmse", None) == "–"
+
+
+def test_mean_iou_averages_outputs_and_skips_unknown() -> None:
+    def entry(value: float | None) -> dict[str, object]:
+        return {"ensemble": {"mean_iou": value}, "streams": {}}
+
+    assert mean_headline({"a": entry(0.2), "b": entry(0.4)}) == pytest.approx(0.3)
+    assert mean_headline({"a": entry(0.2), "b": entry(None)}) == pytest.approx(0.2)
+    assert mean_headline({"a": entry(None)}) is None

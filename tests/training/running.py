@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from lightning.pytorch import Callback
 from tests.training.toy import Blocks, toy_network
 
@@ -55,3 +57,12 @@ def killed(config: Config, folder: Path, step: int, resume: bool = False) -> At:
 def rows(folder: Path) -> list[dict[str, str]]:
     with (folder / "metrics.csv").open(newline="") as file:
         return list(csv.DictReader(file))
+
+
+def spoil_loss(module: Any) -> None:
+    module.how = replace(module.how, sparsity=float("nan"))
+
+
+def spoil_weights(module: Any) -> None:
+    with torch.no_grad():
+        module.net.alpha["segmentation"].fill_(float("inf"))

@@ -24,13 +24,9 @@ from tests.training.toy import (
 import cen
 from cen.config import Config
 from cen.errors import ConfigError, DataError, ShapeError
-from cen.metrics import depth_scores, depth_sums
-from cen.report.panels import load_panel
 from cen.scores import headline
-from cen.training import CompleteBatches, fill_in, score_network, train_network
-from cen.training.batches import collate, group_by_size
+from cen.training import score_network, train_network
 from cen.training.module import targets_of
-from cen.training.sample_panels import write_panels
 
 
 def train(
@@ -191,72 +187,6 @@ def test_private_norms_without_exchange_among_tasks() -> None:
     assert all(layer.name.startswith("encoder.") for layer in layers)
 
 
-def test_scores_of_a_dense_output_against_a_loop() -> None:
-    """Every subset; the prediction is upsampled to the truth, missing pixels do not count."""
-    config = several_config(("segmentation", "distance"))
-    net, data = several_network(config), Scenes(5)
-    scores = score_network(net, data, batch_size=2, accelerator="cpu")
-    net.eval()
-    for subset, entry in scores.items():
-        sums = torch.zeros(4, dtype=torch.float64)
-        for index in range(5):
-            sample = data[index]
-            images = {name: sample[name][None] for name in subset.split("+")}
-            with torch.no_grad():
-                output = net(images, size=(32, 32))["distance"]
-            sums += depth_sums(output.ensemble, sample["distance"][None])
-        expected = depth_scores(sums).to_dict()
-        assert entry["distance"]["ensemble"] == pytest.approx(expected, rel=1e-4)
-        assert expected["pixels"] == 5 * 30 * 32
-
-
-def test_mirroring_turns_normals_back() -> None:
-    """On inputs that are the same in a mirror, the mean over both has no sideways part."""
-    config = several_config(("normal",))
-    net = several_network(config).eval()
-
-    class Symmetric(Scenes):
-        def __getitem__(self, key: int | tuple[int, int]) -> dict[str, Any]:
-            sample = super().__getitem__(key)
-            for name in ("rgb", "depth"):
-                sample[name] = (sample[name] + sample[name].flip(-1)) / 2
-            towards_us = torch.zeros(3, 32, 32)
-            towards_us[2] = -1
-            sample["normal"] = towards_us
-            return sample
-
-    plain = score_network(net, Symmetric(1), which=[("rgb",)], accelerator="cpu")
-    both = score_network(net, Symmetric(1), which=[("rgb",)], accelerator="cpu", flip=True)
-    with torch.no_grad():
-        image = Symmetric(1)[0]["rgb"][None]
-        out = [net({"rgb": x}, size=(32, 32))["normal"].ensemble for x in (image, image.flip(-1))]
-    mirrored = out[1].flip(-1) * torch.tensor([-1.0, 1, 1]).view(1, 3, 1, 1)
-    mean = torch.nn.functional.normalize(out[0] + mirrored, dim=1)
-    angle = torch.rad2deg(torch.acos((-mean[:, 2]).clamp(-1, 1))).mean().item()
-    found = both["rgb"]["normal"]["ensemble"]["mean_angle"]
-    assert found == pytest.approx(angle, abs=0.05)
-    assert found != pytest.approx(plain["rgb"]["normal"]["ensemble"]["mean_angle"], abs=0.05)
-
-
-def test_missing_ground_truth_is_filled_in() -> None:
-    data = Scenes(12, partial=True)
-    batch = collate([data[i] for i in range(4)], TASKS)
-    assert batch["distance"].shape == (4, 1, 32, 32)
-    assert batch["distance"][0].isnan().all()
-    assert not batch["distance"][1].isnan().all()
-    assert batch["normal"][1].isnan().all()
-    without_labels = {k: v for k, v in data[2].items() if k != "segmentation"}
-    filled = fill_in(without_labels, TASKS)
-    assert torch.equal(filled["segmentation"], torch.full((32, 32), 255))
-    assert len(group_by_size([data[i] for i in range(4)], TASKS)) == 1
-
-
-def test_a_sample_without_any_label_is_refused() -> None:
-    sample = {k: v for k, v in Scenes(1)[0].items() if k not in TASKS}
-    with pytest.raises(DataError, match=r"sample 0: has no ground truth for any of segmentation"):
-        fill_in(sample, TASKS)
-
-
 def test_labels_of_another_size_are_refused() -> None:
     net = several_network(several_config(("segmentation", "distance")))
     batch = {k: v[None] for k, v in Scenes(1)[0].items() if k != "name"}
@@ -266,59 +196,6 @@ def test_labels_of_another_size_are_refused() -> None:
     del batch["distance"]
     with pytest.raises(ConfigError, match="no ground truth 'distance'"):
         targets_of(net, batch)
-
-
-def test_complete_batches_hold_every_output() -> None:
-    """Few samples have one of the outputs; it is in every step, the same on all processes."""
-    annotated = [("a", "b") if i % 9 == 4 else ("a",) if i % 2 else ("c",) for i in range(40)]
-
-    def batches(rank: int, start: int = 0) -> list[list[tuple[int, int]]]:
-        options = {"stop": 60, "start": start, "seed": 3, "rank": rank, "world": 2}
-        return list(CompleteBatches(annotated, ("a", "b", "c"), 2, **options))
-
-    first, second = batches(0), batches(1)
-    replaced = set()
-    for left, right in zip(first, second, strict=True):
-        step = [index for _, index in (*left, *right)]
-        assert {name for index in step for name in annotated[index]} == {"a", "b", "c"}
-        replaced |= {index for index in step if "b" in annotated[index]}
-    assert replaced == {4, 13, 22, 31}, "all samples that have it take their turn"
-    assert batches(0, start=25) == first[25:]
-    assert batches(1, start=25) == second[25:]
-
-
-def test_outputs_that_no_sample_has_are_refused() -> None:
-    with pytest.raises(DataError, match="'b'"):
-        CompleteBatches([("a",)] * 4, ("a", "b"), 2, 1)
-    with pytest.raises(ConfigError, match="batch_size"):
-        CompleteBatches([("a", "b")] * 4, ("a", "b"), 1, 1)
-
-
-class Shown(Scenes):
-    """`Scenes` with what the pictures of a run ask for."""
-
-    def __init__(self) -> None:
-        super().__init__(4, partial=True)
-        self.targets: Any = {}
-        self.modalities = {
-            "rgb": cen.data.Modality.of("image"),
-            "depth": cen.data.Modality.of("depth"),
-        }
-
-    def raw(self, index: int) -> dict[str, Any]:
-        return {"rgb": np.zeros((32, 32, 3), np.uint8), "depth": np.ones((32, 32), np.float32)}
-
-
-def test_panels_hold_every_kind(tmp_path: Path) -> None:
-    write_panels(tmp_path, several_network(several_config(model=UNET)), Shown(), 2)
-    panel = load_panel(tmp_path / "00.npz")
-    kinds = {name: output.kind for name, output in panel.outputs.items()}
-    assert kinds == {name: task.kind for name, task in TASKS.items()}
-    shapes = {name: output.ensemble.shape for name, output in panel.outputs.items()}  # type: ignore[union-attr]
-    assert shapes == {n: (32, 32, 3) if n == "normal" else (32, 32) for n in TASKS}
-    lengths = np.linalg.norm(panel.outputs["normal"].streams["rgb"].astype(float), axis=-1)
-    assert lengths == pytest.approx(np.ones((32, 32)), abs=2e-3)
-    assert np.isnan(panel.outputs["distance"].truth).all()  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("weighting", ["uncertainty", "MGDA"])

@@ -15,15 +15,10 @@ from torch.nn import functional as F
 
 import cen
 from cen.config import Config
-from cen.errors import CheckpointError, ConfigError
+from cen.errors import ConfigError
 from cen.models import PatchGAN, Task
 from cen.options.training_options import TrainConfig
-from cen.training import (
-    generating,
-    load_discriminators,
-    make_discriminators,
-    train_network,
-)
+from cen.training import make_discriminators, train_network
 from cen.training.generation.translation import Translation
 from cen.training.setup import build_network
 
@@ -153,39 +148,6 @@ def test_resumed_run_is_the_uninterrupted_one(options: dict[str, Any], tmp_path:
             assert all(torch.equal(v, two["state"][key][name]) for name, v in values.items())
 
 
-def test_discriminators_of_a_run_can_be_had(tmp_path: Path) -> None:
-    config = translation({"statistics": "instance"}, adversarial="least_squares", steps=2)
-    train(config, tmp_path / "run")
-    (judge,) = load_discriminators(tmp_path / "run").values()
-    assert not judge.training
-    weights = state(tmp_path / "run")["state_dict"]
-    for key, value in judge.state_dict().items():
-        assert torch.equal(value, weights[f"discriminators.rgb.{key}"]), key
-    assert judge.channels == 6
-    assert judge(torch.randn(2, 3, 32, 32), torch.randn(2, 3, 32, 32)).shape[:2] == (2, 1)
-
-    other = translation({"statistics": "instance"}, adversarial="none", steps=2)
-    train(other, tmp_path / "other")
-    with pytest.raises(CheckpointError, match=r"trained without discriminators"):
-        load_discriminators(tmp_path / "other")
-    with pytest.raises(CheckpointError, match=r"nowhere holds no checkpoint"):
-        load_discriminators(tmp_path / "nowhere")
-    text = (tmp_path / "run" / "config.yaml").read_text()
-    assert "discriminator_width: 4" in text
-    (tmp_path / "run" / "config.yaml").write_text(
-        text.replace("discriminator_width: 4", "discriminator_width: 5")
-    )
-    with pytest.raises(
-        CheckpointError, match=r"last\.ckpt does not fit .*convs\.0\.weight has shape"
-    ):
-        load_discriminators(tmp_path / "run")
-    (tmp_path / "run" / "checkpoints" / "last.ckpt").write_bytes(b"cut")
-    with pytest.raises(
-        CheckpointError, match=r"last\.ckpt cannot be gone on from: it is no archive"
-    ):
-        load_discriminators(tmp_path / "run")
-
-
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_half_precision_scales_the_losses_of_both_networks(tmp_path: Path) -> None:
     config = translation({"statistics": "instance"}, precision="16-mixed", accelerator="gpu")
@@ -235,28 +197,6 @@ def test_what_adversarial_training_refuses(changes: dict[str, Any], message: str
     model = {k: v for k, v in changes.items() if "." not in k}
     with pytest.raises(ConfigError, match=message):
         network(translation(model, **train_keys))
-
-
-def test_ways_to_run_a_generator() -> None:
-    config = translation({"encoder": "unet6", "dropout": 0.5})
-    net = network(config)
-    images = {name: torch.randn(2, c, 64, 64) for name, c in net.inputs.items()}
-    net(images)
-    before = {key: value.clone() for key, value in net.state_dict().items()}
-    found = {}
-    with torch.no_grad():
-        for mode in ("eval", "instance", "released"):
-            with generating(net, mode):
-                found[mode] = net(images)["rgb"].ensemble
-            with generating(net, mode):
-                assert torch.equal(net(images)["rgb"].ensemble, found[mode]), "is repeatable"
-            assert net.training
-    assert not torch.allclose(found["eval"], found["instance"])
-    assert not torch.allclose(found["instance"], found["released"])
-    after = net.state_dict()
-    assert all(torch.equal(value, after[key]) for key, value in before.items())
-    with pytest.raises(ConfigError, match="there are eval, instance, released"):
-        generating(net, "train").__enter__()
 
 
 def test_what_is_fused_early_is_judged_with_modalities_absent(tmp_path: Path) -> None:

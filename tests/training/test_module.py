@@ -20,7 +20,7 @@ from cen.exchange import keep_partial_statistics
 from cen.losses import fusion_loss
 from cen.models.compiled import Compiled
 from cen.options.training_options import TrainConfig
-from cen.training import score_network, train_network
+from cen.training import train_network
 from cen.training.batches import FusionData
 from cen.training.module import DensePrediction
 
@@ -192,21 +192,6 @@ def test_a_step_without_a_modality_leaves_its_streams_alone() -> None:
 def test_class_weights_must_fit_the_classes() -> None:
     with pytest.raises(ConfigError, match=r"2 weights.*3 classes"):
         DensePrediction(toy_network(), TrainConfig(steps=1, class_weights=[1.0, 2.0]))
-
-
-def test_own_data_without_an_input_are_told_apart(tmp_path: Path) -> None:
-    class Blind(Blocks):
-        def __getitem__(self, key: int | tuple[int, int]) -> dict[str, Any]:
-            sample = super().__getitem__(key)
-            del sample["depth"]
-            return sample
-
-    config = toy_config()
-    words = "the samples have no input 'depth', which the network takes; they have rgb, segm"
-    with pytest.raises(ConfigError, match=words):
-        train_network(config, tmp_path / "run", toy_network(config), Blind(8), None, progress=False)
-    with pytest.raises(ConfigError, match=words):
-        score_network(toy_network(config), Blind(2), accelerator="cpu")
 
 
 PLAIN = {"name": "unet", "encoder": "unet4", "width": 4, "dropout": 0.0}

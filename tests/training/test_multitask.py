@@ -23,10 +23,9 @@ from tests.training.toy import (
 
 import cen
 from cen.config import Config
-from cen.errors import ConfigError, DataError, ShapeError
+from cen.errors import DataError
 from cen.scores import headline
 from cen.training import score_network, train_network
-from cen.training.module import targets_of
 
 
 def train(
@@ -185,17 +184,6 @@ def test_private_norms_without_exchange_among_tasks() -> None:
     layers = cen.inspect(several_network(config)).layers
     assert layers
     assert all(layer.name.startswith("encoder.") for layer in layers)
-
-
-def test_labels_of_another_size_are_refused() -> None:
-    net = several_network(several_config(("segmentation", "distance")))
-    batch = {k: v[None] for k, v in Scenes(1)[0].items() if k != "name"}
-    batch["distance"] = batch["distance"][..., :16]
-    with pytest.raises(ShapeError, match=r"'distance' is 32 × 16.*'rgb' is 32 × 32"):
-        targets_of(net, batch)
-    del batch["distance"]
-    with pytest.raises(ConfigError, match="no ground truth 'distance'"):
-        targets_of(net, batch)
 
 
 @pytest.mark.parametrize("weighting", ["uncertainty", "MGDA"])

@@ -1,4 +1,5 @@
 from .absent_streams import absent_rows, kept
+from .batch_fields import predict
 from .batches import (
     EvaluationBatches,
     FusionData,
@@ -14,7 +15,7 @@ from .fusion_scores import FusionScores, subsets
 from .generation.discriminators import load_discriminators, make_discriminators
 from .generation.translation import Translation
 from .generator_statistics import GeneratorMode, generating
-from .module import DensePrediction, predict
+from .module import DensePrediction
 from .partial_labels import CompleteBatches, fill_in
 from .rate import RateController
 from .run_checkpoint import RunCheckpoint

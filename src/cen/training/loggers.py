@@ -18,7 +18,8 @@ from cen.launch import is_first
 from cen.options.training_options import LoggerName
 from cen.training.metrics_file import MetricsFile
 
-_PACKAGES = {"wandb": "wandb", "mlflow": "mlflow"}
+_SERVICES = ("wandb", "mlflow")
+"""Loggers with a package of their name, which is not installed everywhere."""
 _PROJECT = "cen"
 _KNOWN = "loggers.json"
 """The file of a run folder with what a service calls the run, so that a resumed run goes on."""
@@ -27,10 +28,10 @@ _KNOWN = "loggers.json"
 def check_loggers(names: Sequence[LoggerName]) -> None:
     """Refuses loggers whose package is not installed, before anything is read or written."""
     for name in names:
-        if name in _PACKAGES and importlib.util.find_spec(_PACKAGES[name]) is None:
+        if name in _SERVICES and importlib.util.find_spec(name) is None:
             raise ConfigError(
-                f"train.loggers: {name} needs the package {_PACKAGES[name]}; install it with: "
-                f"pip install {_PACKAGES[name]}, or both services with: pip install 'cen[loggers]'"
+                f"train.loggers: {name} needs the package {name}; install it with: "
+                f"pip install {name}, or both services with: pip install 'cen[loggers]'"
             )
 
 

@@ -11,7 +11,7 @@ from lightning.pytorch import LightningModule
 from torch import Tensor
 
 from cen import exchange
-from cen.errors import ConfigError, ShapeError
+from cen.errors import ConfigError
 from cen.losses import fusion_loss, output_losses
 from cen.models import ChannelExchangeNetwork, Output
 from cen.models.compiled import Compiled, compiles
@@ -19,14 +19,12 @@ from cen.optim import Schedule, build_optimizer, freeze_encoder, param_groups
 from cen.options.training_options import TrainConfig
 from cen.stream import Stream, input_of
 from cen.training.absent_streams import absent_rows, kept
+from cen.training.batch_fields import Batch, cut, inputs_of, predict, prediction_streams, targets_of
 from cen.training.draws import draw_modalities, step_seed
 from cen.training.fusion_scores import FusionScores
 from cen.training.generator_statistics import generating
-from cen.training.pieces import cut, mean_of
 from cen.training.rate import RateController
 from cen.weighting import GradientWeighting, UncertaintyWeighting, make_weighting
-
-Batch = Mapping[str, Any]
 
 
 class DensePrediction(LightningModule):
@@ -156,7 +154,7 @@ class DensePrediction(LightningModule):
                 self.trainer.strategy.backward(loss, None)
         loss = self._loss(last)
         noted.append(self.figures)
-        self.figures = mean_of(noted)
+        self.figures = _mean_of(noted)
         return loss / self.how.accumulate
 
     def optimizer_zero_grad(self, epoch: int, batch_idx: int, optimizer: Any) -> None:
@@ -340,53 +338,10 @@ class DensePrediction(LightningModule):
         return self.net.outputs[name].rules.counted(target, self._class_weights().get(name))
 
 
-def targets_of(net: ChannelExchangeNetwork, batch: Batch) -> dict[str, Tensor]:
-    """The ground truth in a batch, by output."""
-    images = {name: batch[name].shape[-2:] for name in net.inputs if name in batch}
-    targets = {}
-    for name in net.outputs:
-        if name not in batch:
-            raise ConfigError(
-                f"the samples have no ground truth {name!r}, which the network predicts; they have"
-                f" {', '.join(batch)}"
-            )
-        target: Tensor = batch[name]
-        for input_name, size in images.items():
-            if target.shape[-2:] != size:
-                (h, w), (height, width) = target.shape[-2:], size
-                raise ShapeError(
-                    f"the ground truth {name!r} is {h} × {w} pixels (height × width), but the input"
-                    f" {input_name!r} is {height} × {width}; resample one of them first"
-                )
-        targets[name] = target
-    return targets
-
-
-def inputs_of(
-    net: ChannelExchangeNetwork, batch: Batch, present: Sequence[str]
-) -> dict[str, Tensor]:
-    """What a network is given of a batch."""
-    for name in present:
-        if name not in batch:
-            raise ConfigError(
-                f"the samples have no input {name!r}, which the network takes; they have"
-                f" {', '.join(batch)}"
-            )
-    return {name: net.enter(name, batch[name]) for name in present}
-
-
-def prediction_streams(net: ChannelExchangeNetwork) -> tuple[str, ...]:
-    """Names of the streams that give a prediction each; none for a network that fuses them."""
-    return tuple(net.inputs) if len(net.alpha) else ()
-
-
-def predict(net: ChannelExchangeNetwork, batch: Batch, present: Sequence[str]) -> dict[str, Output]:
-    """Runs the network on some modalities of a batch, at the size of the labels (bicubic)."""
-    outputs: dict[str, Output] = net(inputs_of(net, batch, present), size=label_size(net, batch))
-    return outputs
-
-
-def label_size(net: ChannelExchangeNetwork, batch: Batch) -> tuple[int, int]:
-    """Height and width of the ground truth in a batch."""
-    height, width = batch[next(iter(net.outputs))].shape[-2:]
-    return int(height), int(width)
+def _mean_of(noted: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """The mean of every figure over the pieces that have it."""
+    names = dict.fromkeys(name for figures in reversed(noted) for name in figures)
+    return {
+        name: torch.stack([figures[name] for figures in noted if name in figures]).mean()
+        for name in names
+    }

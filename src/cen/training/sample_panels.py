@@ -17,8 +17,8 @@ from cen.files import contained
 from cen.models import ChannelExchangeNetwork
 from cen.predict.arrays import read_prediction, read_streams, read_truth
 from cen.report.panels import Panel, PanelOutput, save_panel
+from cen.training.batch_fields import predict
 from cen.training.generator_statistics import GeneratorMode, generating
-from cen.training.module import predict
 from cen.training.partial_labels import fill_in
 
 

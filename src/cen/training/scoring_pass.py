@@ -20,17 +20,17 @@ from cen.predict.flips import mirror, mirror_truth, vector_fields
 from cen.predict.scenes import TensorScene
 from cen.predict.tiles import Tile
 from cen.predict.views import Band, Views, bands, joined, warn_of_tiles
-from cen.training.batches import FusionData, reading_in_processes
-from cen.training.file_units import compared, file_units
-from cen.training.fusion_scores import FusionScores, Subset, subsets
-from cen.training.generator_statistics import GeneratorMode, generating
-from cen.training.module import (
+from cen.training.batch_fields import (
     Batch,
     inputs_of,
     label_size,
     prediction_streams,
     targets_of,
 )
+from cen.training.batches import FusionData, reading_in_processes
+from cen.training.file_units import compared, file_units
+from cen.training.fusion_scores import FusionScores, Subset, subsets
+from cen.training.generator_statistics import GeneratorMode, generating
 from cen.training.processes import together
 from cen.training.trainer import make_trainer, quiet
 
@@ -197,15 +197,15 @@ class _ScoringPass(LightningModule):
             if not some.any():
                 continue
             target = targets[name][some]
-            has_truth = torch.isfinite(target)
             columns = {"ensemble": outputs[name].ensemble, **outputs[name].streams}
-            columns = {key: image[some] for key, image in columns.items()}
-            unit = self.units.get(name)
-            shown = {
-                key: torch.where(has_truth, image if unit is None else unit.picture(image), -1)
-                for key, image in {**columns, "": target}.items()
-            }
-            distance.update({key: shown[key] for key in columns}, shown[""])
+            pictures = {c: self._picture(name, image[some], target) for c, image in columns.items()}
+            distance.update(pictures, self._picture(name, target, target))
+
+    def _picture(self, output: str, image: Tensor, target: Tensor) -> Tensor:
+        """An image as pictures are compared, in [-1, 1]; black where nothing is known."""
+        if (unit := self.units.get(output)) is not None:
+            image = unit.picture(image)
+        return torch.where(torch.isfinite(target), image, -1)
 
     def _add_distances(self, output: str, entry: dict[str, Any]) -> None:
         distance = self.distances[output]

@@ -21,8 +21,8 @@ from cen.errors import ConfigError, ShapeError
 from cen.models import Task
 from cen.models.cycle import fused
 from cen.training import evaluate, fit, score_network, train_network
+from cen.training.batch_fields import targets_of
 from cen.training.generation.cycle_fusion import feeds_of
-from cen.training.module import targets_of
 from cen.training.setup import build_network
 
 TASKS = {"shade": Task("image", 1), "texture": Task("image", 3), "rgb": Task("image", 3)}

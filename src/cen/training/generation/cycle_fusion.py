@@ -14,8 +14,9 @@ from cen.models import CycleFusionNetwork, Output, Task
 from cen.models.cycle import Feed, fused
 from cen.models.network import resize
 from cen.stream import Stream
+from cen.training.batch_fields import inputs_of, label_size
 from cen.training.generation.translation import Translation
-from cen.training.module import DensePrediction, inputs_of, label_size
+from cen.training.module import DensePrediction
 
 # Keeps this draw apart from those of `step_seed` and `draw_modalities`.
 _DRAW = 2

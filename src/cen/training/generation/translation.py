@@ -15,7 +15,8 @@ from cen.models import ChannelExchangeNetwork, Output, PatchGAN
 from cen.models.stems import tile
 from cen.optim import build_optimizer, param_groups
 from cen.options.training_options import TrainConfig
-from cen.training.module import Batch, DensePrediction, inputs_of, label_size, targets_of
+from cen.training.batch_fields import Batch, inputs_of, label_size, targets_of
+from cen.training.module import DensePrediction
 from cen.weighting import FixedWeighting
 
 

@@ -90,28 +90,10 @@ def score_network(
     subsets_scored = which or subsets(tuple(net.inputs))
     module = _ScoringPass(net, dataset, subsets_scored, views, generator_mode, features, protocol)
     data = FusionData(
-        None,
-        dataset,
-        batch_size=batch_size,
-        workers=workers,
-        outputs=net.outputs,
-        whole=net.cyclic,
-    )
-    trainer = make_trainer(
-        accelerator,
-        devices,
-        nodes,
-        "auto" if nodes * devices == 1 else "ddp",
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
+        None, dataset, batch_size=batch_size, workers=workers, outputs=net.outputs, whole=net.cyclic
     )
     training = net.training
-    try:
-        with quiet(), together(trainer), reading_in_processes():
-            trainer.test(module, datamodule=data, verbose=False)
-    except SystemExit:  # what Lightning makes of Ctrl-C
-        raise KeyboardInterrupt from None
+    _run(module, data, accelerator, devices, nodes)
     net.train(training)
     return module.result
 
@@ -123,6 +105,25 @@ def _check_tiles(net: ChannelExchangeNetwork, mode: GeneratorMode) -> None:
             'which tiles do not have; leave tiles out, or evaluate in mode "eval"'
         )
     warn_of_tiles(net)
+
+
+def _run(
+    module: LightningModule, data: FusionData, accelerator: str, devices: int, nodes: int
+) -> None:
+    trainer = make_trainer(
+        accelerator,
+        devices,
+        nodes,
+        "auto" if nodes * devices == 1 else "ddp",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+    )
+    try:
+        with quiet(), together(trainer), reading_in_processes():
+            trainer.test(module, datamodule=data, verbose=False)
+    except SystemExit:  # what Lightning makes of Ctrl-C
+        raise KeyboardInterrupt from None
 
 
 class _ScoringPass(LightningModule):
@@ -161,6 +162,9 @@ class _ScoringPass(LightningModule):
                 self.distances[name] = ImageDistance(features, columns, protocol=protocol)
         self.result: dict[str, dict[str, Any]] = {}
 
+    def _is_full(self, scores: FusionScores) -> bool:
+        return len(scores.inputs) == len(self.net.inputs)
+
     def test_step(self, batch: Sequence[Batch], batch_idx: int) -> None:
         """Counts one batch, given as groups of samples of one size."""
         with generating(self.net, self.generator_mode, batch_idx):
@@ -173,7 +177,7 @@ class _ScoringPass(LightningModule):
                         rows = slice(first, first + height)
                         truth = {name: t[..., rows, :] for name, t in targets.items()}
                         scores.update(outputs, truth)
-                        if len(scores.inputs) == len(self.net.inputs):
+                        if self._is_full(scores):
                             self._measure(outputs, truth)
 
     def on_test_epoch_end(self) -> None:
@@ -184,7 +188,7 @@ class _ScoringPass(LightningModule):
             alpha = self.net.alpha_weights(scores.inputs)
             for output, entry in values.items():
                 entry["alpha"] = alpha.get(output, {})
-                if output in self.distances and len(scores.inputs) == len(self.net.inputs):
+                if output in self.distances and self._is_full(scores):
                     self._add_distances(output, entry)
             self.result[key] = values
 

@@ -6,7 +6,7 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -38,12 +38,9 @@ def ending_raises() -> Iterator[Ending]:
     Yields:
         What was heard: an exception may get lost (in a destructor, say), this does not.
     """
-    ending, owner = Ending(), os.getpid()
+    ending = Ending()
 
     def hear(number: int, frame: FrameType | None) -> None:
-        if os.getpid() != owner:
-            helper_hears(number, frame)
-            return
         ending.heard = signal.Signals(number)
         raise KeyboardInterrupt(str(ending))
 
@@ -52,11 +49,17 @@ def ending_raises() -> Iterator[Ending]:
 
 
 @contextmanager
-def listening(hear: signal._HANDLER) -> Iterator[None]:
+def listening(hear: Callable[[int, FrameType | None], None]) -> Iterator[None]:
     """Calls ``hear`` for every signal that ends a program, in the main thread; else does nothing.
 
-    A signal that is ignored stays so, except Ctrl-C.
+    A signal that is ignored stays so, except Ctrl-C. A process that is forked meanwhile is a
+    helper, see :func:`helper_hears`.
     """
+    owner = os.getpid()
+
+    def heard(number: int, frame: FrameType | None) -> None:
+        (hear if os.getpid() == owner else helper_hears)(number, frame)
+
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -64,7 +67,7 @@ def listening(hear: signal._HANDLER) -> Iterator[None]:
     ignored = {n for n, how in former.items() if how == signal.SIG_IGN and n != signal.SIGINT}
     try:
         for number in former.keys() - ignored:
-            signal.signal(number, hear)
+            signal.signal(number, heard)
         yield
     finally:
         for number in former.keys() - ignored:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from tests.training.running import At, Killed, kill
+from tests.training.running import At, Killed, kill, rows
 from tests.training.toy import (
     RESNET,
     TASKS,
@@ -36,11 +35,6 @@ def train(
     data = Scenes(10, partial=partial), Scenes(4, seed=1)
     train_network(config, folder, several_network(config), *data, **given)
     return at
-
-
-def rows(folder: Path) -> list[dict[str, str]]:
-    with (folder / "metrics.csv").open(newline="") as file:
-        return list(csv.DictReader(file))
 
 
 @pytest.fixture(scope="module")

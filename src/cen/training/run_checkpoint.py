@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,7 +15,7 @@ from lightning.pytorch.callbacks import Checkpoint
 from cen.errors import CheckpointError
 from cen.files import write_problem
 from cen.scores import mean_headline
-from cen.signals import helper_hears, listening
+from cen.signals import listening
 from cen.training.callbacks import FiniteLoss
 from cen.training.module import DensePrediction
 from cen.training.resume import LAST, UNFINISHED
@@ -39,7 +38,6 @@ class StopRequest:
         """Whether a step has begun, so that there is something to be saved after it."""
         self.agreed = False
         """Whether all processes have agreed to stop; they end by themselves then."""
-        self._owner = os.getpid()
 
     @contextmanager
     def listening(self) -> Iterator[StopRequest]:
@@ -52,9 +50,6 @@ class StopRequest:
             yield self
 
     def _hear(self, number: int, frame: FrameType | None) -> None:
-        if os.getpid() != self._owner:  # a reading process that was just forked
-            helper_hears(number, frame)
-            return
         again, self.asked = self.asked, True
         if not self.begun or (again and number == signal.SIGINT):
             raise KeyboardInterrupt

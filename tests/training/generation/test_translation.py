@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import pytest
 import torch
 from lightning.pytorch import Callback
 from tests.training.generation.pictures import Pictures, network, translation
+from tests.training.running import rows
 from torch.nn import functional as F
 
 import cen
@@ -53,11 +53,6 @@ def train(config: Config, folder: Path, watch: Watch | None = None, **options: A
     given: dict[str, Any] = {"progress": False, "callbacks": (watch,)} | options
     train_network(config, folder, network(config), *data, **given)
     return watch
-
-
-def rows(folder: Path) -> list[dict[str, str]]:
-    with (folder / "metrics.csv").open(newline="") as file:
-        return list(csv.DictReader(file))
 
 
 @pytest.mark.parametrize("kind", ["bce", "least_squares"])

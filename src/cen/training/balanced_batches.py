@@ -71,9 +71,7 @@ class BalancedBatches(StepBatches):
 def classes_shown(dataset: Any, outputs: Mapping[str, Task]) -> list[set[tuple[str, int]]]:
     """By sample, the classes in it, as (output, class); reads every label map once.
 
-    Args:
-        dataset: an `AlignedDataset`, of which labels alone are read; or samples by (epoch, index).
-        outputs: the tasks; those without classes are passed over.
+    Of an `AlignedDataset` labels alone are read; others give samples by (epoch, index).
     """
     tasks = {name: task for name, task in outputs.items() if task.rules.labels}
     return [_classes_of(dataset, index, tasks) for index in range(len(dataset))]

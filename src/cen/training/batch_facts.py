@@ -20,9 +20,6 @@ class BatchFacts:
     """The extreme values of the samples of some steps, reduced on the device, read back on demand.
 
     Holes of a ground truth (NaN, infinity, the ignored label) are no fault.
-
-    Args:
-        net: whose inputs and outputs are looked at.
     """
 
     def __init__(self, net: ChannelExchangeNetwork) -> None:

@@ -18,13 +18,7 @@ from cen.fetching import is_url
 
 
 def warn_of_data(config: Config, run_dir: str | Path, train: AlignedDataset) -> None:
-    """Warns of labels, values, units, axes and crops that are probably wrong, by some samples.
-
-    Args:
-        config: the configuration of the run.
-        run_dir: its folder, where the configuration is written next.
-        train: the training split with its transform.
-    """
+    """Warns of labels, values, units, axes and crops that are probably wrong, by some samples."""
     check = check_command(config, run_dir)
     for doubts in (label_doubts, value_doubts, depth_doubts, normal_doubts):
         for text in doubts(train):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,7 +17,6 @@ from cen.fetching import is_url
 from cen.files import write_json
 from cen.folding import FoldedNetwork
 from cen.launch import is_first, launched
-from cen.metrics import Features
 from cen.metrics.frechet import Protocol
 from cen.models import ChannelExchangeNetwork, load
 from cen.predict.tiles import Tile
@@ -100,7 +100,15 @@ def evaluate(
     how: dict[str, Any] = {"scales": list(scales), "flip": flip, **tiles}
     facts = how | _facts(net, dataset, config) | image_facts(net, mode, network, protocol)
     scored = FoldedNetwork(net).net if fold else net
-    scores = _scores(config, scored, dataset, all_subsets, mode, network, protocol, **how)
+    scores = _scorer(config)(
+        scored,
+        dataset,
+        which=None if all_subsets else [tuple(net.inputs)],
+        generator_mode=mode,
+        features=network,
+        protocol=protocol,
+        **how,
+    )
     result = {"split": split, **facts, "scores": scores}
     if is_first():
         # Before the comparison, which may find that no gain is defined: the scores are kept.
@@ -115,30 +123,16 @@ def evaluate(
     return result
 
 
-def _scores(
-    config: Config,
-    net: ChannelExchangeNetwork,
-    dataset: AlignedDataset,
-    all_subsets: bool,
-    mode: GeneratorMode,
-    features: Features | None = None,
-    protocol: Protocol = "clean",
-    **how: Any,
-) -> dict[str, dict[str, Any]]:
+def _scorer(config: Config) -> Callable[..., dict[str, dict[str, Any]]]:
     """`score_network` on the machine that a configuration names."""
-    return score_network(
-        net,
-        dataset,
-        which=None if all_subsets else [tuple(net.inputs)],
-        generator_mode=mode,
-        features=features,
-        protocol=protocol,
-        batch_size=config.train.batch_size,
+    how = config.train
+    return partial(
+        score_network,
+        batch_size=how.batch_size,
         workers=config.data.workers,
-        accelerator=config.train.accelerator,
-        devices=config.train.devices,
+        accelerator=how.accelerator,
+        devices=how.devices,
         nodes=_nodes(config),
-        **how,
     )
 
 
@@ -258,8 +252,9 @@ def _compare(
     for name, run in runs.items():
         config, net, dataset = _opened(Path(run), split, overrides)
         mode = generator_mode or config.train.generator_mode
-        single_scores = _scores(config, net, dataset, False, mode, **how)
-        alone[name] = single_scores["+".join(net.inputs)][name]["ensemble"]
+        full = tuple(net.inputs)
+        single_scores = _scorer(config)(net, dataset, which=[full], generator_mode=mode, **how)
+        alone[name] = single_scores["+".join(full)][name]["ensemble"]
     gains = relative_gains({name: entry["ensemble"] for name, entry in scores.items()}, alone)
     return {
         "delta_m": sum(gains.values()) / len(gains),

@@ -38,17 +38,13 @@ def check_loggers(names: Sequence[LoggerName]) -> None:
 def run_loggers(
     run_dir: Path,
     names: Sequence[LoggerName],
-    resume_step: int = 0,
-    config: Mapping[str, Any] | None = None,
+    resume_step: int,
+    config: Mapping[str, Any],
 ) -> list[Logger]:
-    """The loggers of a run.
+    """The loggers of a run; services show its configuration.
 
-    Args:
-        run_dir: the run folder.
-        names: which.
-        resume_step: steps already done by the run that is resumed; what was logged after them is
-            dropped by csv and tensorboard, because those steps are taken again.
-        config: the configuration, for services that show it.
+    What was logged after ``resume_step`` is dropped by csv and tensorboard, because these steps are
+    taken again.
 
     Raises:
         ConfigError: a service cannot be had.
@@ -63,7 +59,7 @@ def run_loggers(
                 TensorBoardLogger(run_dir, name="tensorboard", version="", purge_step=purge)
             )
         else:
-            loggers.append(_service(name, run_dir, config or {}))
+            loggers.append(_service(name, run_dir, config))
     return loggers
 
 

@@ -31,15 +31,10 @@ def write_panels(
     mode: GeneratorMode = "eval",
     without: bool = False,
 ) -> None:
-    """Writes samples spread evenly over a data set to ``folder``, replacing those in it.
+    """Writes samples spread evenly over a data set to RUN/panels, replacing those in it.
 
-    Args:
-        folder: RUN/panels.
-        net: the network.
-        dataset: a data set with ``raw(index)`` and ``modalities`` beside its samples.
-        count: how many.
-        mode: how the network is run, see :func:`cen.training.generating`.
-        without: also what is predicted when each of the modalities is missing.
+    The data set has ``raw(index)`` and ``modalities`` beside its samples; ``without``: also what is
+    predicted when each of the modalities is missing.
     """
     length = len(dataset)  # type: ignore[arg-type]
     contained(folder.parent, folder, DataError)
@@ -85,11 +80,6 @@ class PanelsInTraining(Callback):
 
     For runs that generate images, whose progress no figure shows. ``cen report RUN`` shows them
     while the run goes on, and ``cen evaluate`` replaces them.
-
-    Args:
-        folder: RUN/panels.
-        dataset: the validation data, see :func:`write_panels`.
-        count: how many samples.
     """
 
     def __init__(self, folder: Path, dataset: Dataset[Any], count: int = 4) -> None:

@@ -40,13 +40,7 @@ def refuse_image_options(
 def feature_network(
     name: str | None, weights: str | Path | None, compared: Collection[str]
 ) -> Features | None:
-    """The feature network asked for; "auto" is none where it would have nothing to look at.
-
-    Args:
-        name: its name, "auto", or None for none.
-        weights: file or URL of its weights.
-        compared: the outputs that it would look at, see `cen.training.file_units.compared`.
-    """
+    """The feature network asked for; "auto" is none where there are no outputs to be compared."""
     if name is None:
         return None
     if name != "auto":

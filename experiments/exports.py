@@ -11,7 +11,6 @@ stands in the table with the reason.
 import argparse
 import json
 import tempfile
-import time
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -19,6 +18,7 @@ from typing import Any
 import torch
 
 import cen
+from cen.bench.timing import timed
 from cen.errors import CenError
 from cen.models import ChannelExchangeNetwork
 from cen.predict.export_comparison import Comparison, Sample
@@ -73,12 +73,8 @@ def attempt(
 def seconds_folded(net: ChannelExchangeNetwork, sample: Sample) -> float:
     """Median time of the folded network in PyTorch."""
     folded, size = cen.fold(net), next(iter(sample.inputs.values())).shape[-2:]
-    times = []
     with torch.inference_mode():
-        for _ in range(7):
-            begun = time.perf_counter()
-            folded(dict(sample.inputs), size=size)
-            times.append(time.perf_counter() - begun)
+        times = [timed(lambda: folded(dict(sample.inputs), size=size)) for _ in range(7)]
     return median(times[2:])  # the first records
 
 

@@ -9,6 +9,7 @@ values. Errors name the file and the line.
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -83,6 +84,12 @@ def parse_yaml(content: bytes | str, name: str, error: type[CenError] = ConfigEr
     finally:
         if loader is not None:
             loader.dispose()
+
+
+def on_one_line(value: Any) -> str:
+    """Plain values as YAML writes them on one line, mappings in their order."""
+    text: str = yaml.safe_dump(value, default_flow_style=True, sort_keys=False, width=math.inf)
+    return text.removesuffix("...\n").strip()
 
 
 def read_json(path: Path, error: type[CenError] = DataError) -> Any:

@@ -7,7 +7,7 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,11 @@ NETWORKS = ("best.safetensors", "last.safetensors")
 """Networks of a run folder, in the order in which `cen.load` looks for them."""
 SHARED_NETWORK = "model.safetensors"
 """The network of a folder that is sent to the Hugging Face Hub."""
+
+
+def network_of(folder: Path, names: Sequence[str] = NETWORKS) -> Path | None:
+    """The first network of these names in a folder, by which it is scored; None: there is none."""
+    return next((folder / name for name in names if (folder / name).is_file()), None)
 
 
 def path_problem(path: str | os.PathLike[str]) -> str | None:

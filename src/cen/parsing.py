@@ -15,10 +15,9 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import docstring_parser
-import yaml
 from jsonargparse import ArgumentError, ArgumentParser
 
-from cen.documents import join, parse_yaml
+from cen.documents import join, on_one_line, parse_yaml
 from cen.errors import ConfigError, nearest, shown
 from cen.options.constraints import alternatives, describe
 
@@ -69,8 +68,7 @@ class Key:
                 else item
                 for name, item in value.items()
             }
-        text = yaml.safe_dump(value, default_flow_style=True, sort_keys=False, width=1000)
-        return text.removesuffix("...\n").strip()
+        return on_one_line(value)
 
 
 @dataclass(frozen=True)

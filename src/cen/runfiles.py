@@ -29,6 +29,12 @@ class Entry(TypedDict, total=False):
     alpha: dict[str, float | None] | None
 
 
+class Judged(TypedDict):
+    """What of an output a checkpoint was chosen by."""
+
+    ensemble: Scores
+
+
 class Single(TypedDict, total=False):
     """The comparison with single-task networks."""
 

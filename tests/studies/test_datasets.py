@@ -5,8 +5,11 @@ from pathlib import Path
 import pytest
 from tests.studies.small_studies import GOOD, load
 
+from cen.cli import sources
+from cen.data.data_identity import data_digest
 from cen.errors import ConfigError
 from cen.studies.datasets import choose_data, make_words, roots_of
+from cen.studies.grid import Choice, expand
 
 
 def test_data_of_the_command_line(tmp_path: Path) -> None:
@@ -41,3 +44,17 @@ def test_the_study_may_say_where_the_data_lie(tmp_path: Path) -> None:
     study = load(tmp_path, GOOD + "set: {data.root: /x/mine}\n")
     assert roots_of(study, tmp_path, "default") == {"mine": Path("/x/mine")}
     assert roots_of(choose_data(study, [], "/y/z"), tmp_path, "d") == {"z": Path("/y/z")}
+
+
+def test_data_of_a_url_are_read_from_there(tmp_path: Path) -> None:
+    """And are the same wherever the study is called; nothing is fetched to plan it."""
+    url = "https://example.org/data/shards"
+    for study in (
+        choose_data(load(tmp_path, GOOD), [f"shards:{url}"], None),
+        choose_data(load(tmp_path, GOOD), [], url),
+    ):
+        roots = roots_of(study, tmp_path, "default")
+        assert roots == {"shards": url}
+        run, *_ = expand(study, Choice(seeds=1), roots, sources.load_config, may_miss=roots)
+        assert run.config.data.root == run.overrides["data.root"] == url
+        assert run.data_digest == data_digest({"url": url})

@@ -11,6 +11,7 @@ from tests.studies.made_runs import SCORES, filled
 from tests.studies.small_studies import GOOD, load
 
 from cen.cli import sources
+from cen.models import build, save
 from cen.studies.grid import Choice, expand
 from cen.studies.results import Record, by_place, collect, csv_text
 from cen.studies.run_store import Store
@@ -77,3 +78,15 @@ def test_places_stand_in_the_order_of_the_study_with_rising_budgets(records: lis
     assert [(data, budget, len(here)) for data, budget, here in found] == [
         ("walls", 0.5, 1), ("walls", 2.0, 2), ("floors", 1.0, 1)
     ]  # fmt: skip
+
+
+def test_weights_with_figures_of_somebody_else_are_left_out_with_a_warning(
+    study: Study, tmp_path: Path
+) -> None:
+    """``cen.save`` takes any metadata; a study goes on without the run."""
+    store, runs = filled(study, tmp_path)
+    net = build("fpn", encoder="resnet18", inputs={"rgb": 3}, outputs={"a": 2}, width=4)
+    save(net, store.folder(runs[0]) / "best.safetensors", metadata={"metrics": {"miou": 0.5}})
+    with pytest.warns(UserWarning, match="left out: .*metadata.metrics.miou is 0.5; expected"):
+        found = collect(store, runs)
+    assert len(found) == len(runs) - 1

@@ -10,20 +10,21 @@ from typing import Any
 
 from cen.documents import read_yaml
 from cen.errors import DataError
+from cen.fetching import is_url
 
 _LISTS = (".txt", ".yaml", ".json", ".csv")
 _LONG = 50_000_000
 _SPLIT_OF = {"train.txt": "train", "test.txt": "test", "val.txt": "test"}
 
 
-def data_identity(root: Path, layout: str = "") -> dict[str, Any]:
+def data_identity(root: str | Path, layout: str = "") -> dict[str, Any]:
     """What says which data lie at a place, of a layout.
 
     What dataset.yaml says of rendered data: Rooms of the same options is the same data set
     wherever it lies, unless its lists were changed afterwards. Elsewhere the place itself with the
-    digests of the lists in it, or the size of the file. Layout ``rooms`` has no files: what it
-    renders follows from ``data.options``, which are part of the configuration, and from the
-    renderer's version.
+    digests of the lists in it, the size of the file, or the URL. Layout ``rooms`` has no files:
+    what it renders follows from ``data.options``, which are part of the configuration, and from
+    the renderer's version.
 
     Raises:
         DataError: There is no such folder, or its dataset.yaml cannot be read.
@@ -32,6 +33,9 @@ def data_identity(root: Path, layout: str = "") -> dict[str, Any]:
         from cen.data.rooms.plan import VERSION  # imports torch
 
         return {"rooms": VERSION}
+    if is_url(str(root)):
+        return {"url": root}
+    root = Path(root)
     if root.is_file():
         return {"file": str(root.resolve()), "bytes": root.stat().st_size}
     if not root.is_dir():

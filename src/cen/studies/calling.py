@@ -62,7 +62,7 @@ class Call:
             f"made on it is recognised; cen {shlex.join(make_words(variant, self.roots[name]))} "
             "renders it"
             for name, variant in self.study.data.items()
-            if variant.make and not self.roots[name].exists()
+            if variant.make and not Path(self.roots[name]).exists()
         ]
 
     def prepare(self, where: Where = "here") -> Iterator[str]:

@@ -15,7 +15,7 @@ from cen.data.readers.registry import LAYOUTS
 from cen.errors import ConfigError, DataError, nearest, shown
 from cen.fetching import is_url
 from cen.files import contained, path_problem
-from cen.studies.grid import word
+from cen.studies.grid import Root, word
 from cen.studies.identity import short_digest
 from cen.studies.spec import DataVariant, Study
 
@@ -79,31 +79,32 @@ def _on_other(study: Study, data: dict[str, DataVariant]) -> Study:
     )
 
 
-def roots_of(study: Study, out: Path, default: str) -> dict[str, Path]:
-    """The folder of every data set by name: of rendered ones in OUT/data, else as it is told.
+def roots_of(study: Study, out: Path, default: str) -> dict[str, Root]:
+    """Where every data set lies, by name: rendered ones in OUT/data, others as it is told.
 
     ``default`` is ``data.root`` of the base configuration.
     """
-    roots = {}
+    roots: dict[str, Root] = {}
     default = str(study.set.get("data.root", default))
     for name, variant in (study.data or {Path(default).name: DataVariant()}).items():
-        root = Path(str(variant.set.get("data.root", default)))
+        root = str(variant.set.get("data.root", default))
         if variant.make:
             place = out / "data" / f"{name}-{short_digest(variant.make)}"
-            root = contained(out, place, ConfigError)
-        roots[name] = root.resolve()
+            roots[name] = contained(out, place, ConfigError).resolve()
+        else:
+            roots[name] = root if is_url(root) else Path(root).resolve()
     return roots
 
 
 def make_missing(
-    study: Study, roots: Mapping[str, Path], workers: int, environment: Mapping[str, str]
+    study: Study, roots: Mapping[str, Root], workers: int, environment: Mapping[str, str]
 ) -> Iterator[str]:
     """Renders the data sets that are to be rendered and are not there; yields each command.
 
     One of two studies that want the same data set renders it, the other waits.
     """
     for name, variant in study.data.items():
-        root = roots[name]
+        root = Path(roots[name])
         if not variant.make or _is_complete(root):
             continue
         root.parent.mkdir(parents=True, exist_ok=True)
@@ -127,7 +128,7 @@ def make_missing(
                 raise DataError(f"data set {name} of the study cannot be made: {cause}")
 
 
-def make_words(variant: DataVariant, root: Path) -> list[str]:
+def make_words(variant: DataVariant, root: Root) -> list[str]:
     """The words after ``cen`` that render a data set."""
     words = ["data", "rooms", str(root)]
     for key, value in variant.make.items():

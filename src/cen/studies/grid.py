@@ -8,18 +8,20 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from cen.config import Config
 from cen.data.data_identity import data_digest, data_identity
+from cen.documents import on_one_line
 from cen.errors import ConfigError, nearest
-from cen.fetching import refuse_fetched
+from cen.fetching import is_url, refuse_fetched
 from cen.options.constraints import walk
 from cen.studies.identity import run_hash
 from cen.studies.spec import DataVariant, RowSpec, Study, Sweep, sweep_row
 
 Load = Callable[[str, Mapping[str, str]], Config]
 """Loads a configuration by name or file, with overrides as the command line gives them."""
+
+Root = Path | str
+"""The folder or file of a data set, or its URL as text."""
 
 MOST_RUNS = 20_000
 """Most runs of a study."""
@@ -118,7 +120,7 @@ def rows_of(study: Study) -> list[Row]:
 def expand(
     study: Study,
     choice: Choice,
-    roots: Mapping[str, Path],
+    roots: Mapping[str, Root],
     load: Load,
     may_miss: Collection[str] = (),
 ) -> list[Run]:
@@ -176,7 +178,7 @@ def _cells(
 def everything(
     study: Study,
     choice: Choice,
-    roots: Mapping[str, Path],
+    roots: Mapping[str, Root],
     load: Load,
     earlier: Mapping[str, Any],
 ) -> list[Run]:
@@ -204,10 +206,7 @@ def evaluation_options(study: Study) -> dict[str, Any]:
 
 def word(value: Any) -> str:
     """A value as a word of the command line."""
-    if isinstance(value, str):
-        return value
-    text: str = yaml.safe_dump(value, default_flow_style=True, width=10_000, sort_keys=False)
-    return text.removesuffix("...\n").strip()
+    return value if isinstance(value, str) else on_one_line(value)
 
 
 def _inherited(study: Study, spec: RowSpec) -> dict[str, Any]:
@@ -243,16 +242,16 @@ def _overruled(row: Row, overrides: Mapping[str, str]) -> Row:
 
 
 def _identity(
-    study: Study, choice: Choice, data: str, root: Path, load: Load, may_miss: bool
+    study: Study, choice: Choice, data: str, root: Root, load: Load, may_miss: bool
 ) -> dict[str, Any]:
     layout = load(study.config, _words(study, {}, data, choice.overrides, root)).data.layout
-    if may_miss and layout != "rooms" and not root.exists():
+    if may_miss and layout != "rooms" and not is_url(str(root)) and not Path(root).exists():
         return {"missing": str(root)}
     return data_identity(root, layout)
 
 
 def _words(
-    study: Study, row: Mapping[str, Any], data: str, overrides: Mapping[str, str], root: Path
+    study: Study, row: Mapping[str, Any], data: str, overrides: Mapping[str, str], root: Root
 ) -> dict[str, str]:
     """The keys of a run as words: of the study, its data set, its row and the call."""
     merged = study.set

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from cen.config import MOVABLE, Config
-from cen.files import NETWORKS, SHARED_NETWORK
+from cen.files import NETWORKS, SHARED_NETWORK, network_of
 from cen.options.augmentation_options import AugmentConfig
 from cen.options.network_options import unset
 
@@ -90,9 +90,9 @@ def _digest_of(weights: str | None) -> str | None:
 
     Of a run folder it is the file that a network is loaded from.
     """
-    place = Path(weights or "")
-    files = (place, *(place / name for name in (*NETWORKS, SHARED_NETWORK)))
-    file = next((file for file in files if weights and file.is_file()), None)
+    if not weights:
+        return None
+    file = network_of(Path(weights), ("", *NETWORKS, SHARED_NETWORK))
     if file is None:
         return None
     state = file.stat()

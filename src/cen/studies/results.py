@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cen import schema
 from cen.errors import CenError, CheckpointError
-from cen.files import NETWORKS, write_json
+from cen.files import network_of, write_json
 from cen.report.facts import joined
 from cen.report.summary import evaluation_dict
-from cen.runfiles import read_if_there
+from cen.runfiles import Judged, read_if_there
 from cen.scores import mean_headline
 from cen.studies.columns import Column
 from cen.studies.grid import Run
@@ -157,8 +158,7 @@ def _counted(folder: Path, costs: Mapping[str, Any] | None) -> bool:
 
     Earlier versions did not count what folding leaves.
     """
-    there = any((folder / name).is_file() for name in NETWORKS)
-    return costs is not None and ("folded_macs" in costs or not there)
+    return costs is not None and ("folded_macs" in costs or network_of(folder) is None)
 
 
 def _costs(folder: Path, root: str | Path) -> dict[str, Any]:
@@ -223,4 +223,7 @@ def _validation(folder: Path) -> float | None:
     header = read_header(file)
     if header is None:
         raise CheckpointError(f"{file} holds weights but does not say of which network")
-    return mean_headline(header["metadata"].get("metrics") or {})
+    metrics = header["metadata"].get("metrics") or {}
+    place = f"{file}: its header: metadata.metrics"
+    schema.check(metrics, dict[str, Judged], place, CheckpointError, finite=False)
+    return mean_headline(metrics)

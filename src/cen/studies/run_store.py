@@ -14,7 +14,7 @@ from filelock import FileLock, Timeout
 from cen.config import MOVABLE
 from cen.documents import read_yaml
 from cen.errors import CenError, ConfigError
-from cen.files import NETWORKS, contained, is_locked, write_json
+from cen.files import contained, is_locked, network_of, write_json
 from cen.runfiles import outdated, read_if_there
 from cen.studies.grid import Run
 from cen.studies.identity import differences
@@ -145,7 +145,7 @@ class Store:
 
 def _metadata(folder: Path) -> Mapping[str, Any]:
     """What was saved with the network that a run is scored by; nothing where it is gone."""
-    file = next((folder / name for name in NETWORKS if (folder / name).is_file()), None)
+    file = network_of(folder)
     header = None if file is None else read_header(file)
     return {} if header is None else header["metadata"]
 

@@ -13,7 +13,6 @@ from cen.data import AlignedDataset
 from cen.data.data_identity import data_digest, data_identity
 from cen.errors import ConfigError, did_you_mean
 from cen.exchange import inspect
-from cen.fetching import is_url
 from cen.files import write_json
 from cen.folding import FoldedNetwork
 from cen.launch import is_first, launched
@@ -165,11 +164,9 @@ def _facts(net: ChannelExchangeNetwork, dataset: AlignedDataset, config: Config)
     """What stands in every evaluation beside the scores; units in sentences."""
     data, exchange = metadata(dataset), inspect(net)
     units = file_units(net.outputs, dataset.targets)
-    root, layout = config.data.root, config.data.layout
-    identity = {"url": root} if is_url(root) else data_identity(Path(root), layout)
     return {
-        "root": root,
-        "data": data_digest(identity),
+        "root": config.data.root,
+        "data": data_digest(data_identity(config.data.root, config.data.layout)),
         "samples": len(dataset),
         "step": net.metadata.get("step"),
         **({"exchange_rate": exchange.rate} if exchange.layers else {}),

@@ -11,7 +11,7 @@ from typing import Annotated, Any, NotRequired, TypedDict
 
 from cen import schema
 from cen.documents import read_json, read_yaml
-from cen.errors import CenError, CheckpointError, DataError
+from cen.errors import CheckpointError, DataError
 from cen.options.constraints import AtMost, Share, Within
 
 Byte = Annotated[int, Within(0, 255)]
@@ -200,10 +200,14 @@ MOST_CLASSES = 2**16
 """Most classes of a label map: of 16 bits."""
 
 
-def read_run_file(path: Path, error: type[CenError] = DataError) -> Any:
-    """What a file of a run folder, or of a folder of studies, holds."""
-    read = read_yaml(path, error).value if path.suffix == ".yaml" else read_json(path, error)
-    schema.check(read, TYPES[path.name], str(path), error)
+def read_run_file(path: Path) -> Any:
+    """What a file of a run folder, or of a folder of studies, holds.
+
+    Raises:
+        DataError: It is missing, damaged, or not of its type.
+    """
+    read = read_yaml(path, DataError).value if path.suffix == ".yaml" else read_json(path)
+    schema.check(read, TYPES[path.name], str(path), DataError)
     return read
 
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -116,24 +117,9 @@ class _Slurm:
 
     def __call__(self, words: list[str], log: Path, slot: Slot) -> Work:
         job = self._executor.submit(run_command, words, str(log.resolve()), str(Path.cwd()))
-        return _SlurmWork(job, log)
-
-
-class _SlurmWork:
-    def __init__(self, job: Any, log: Path) -> None:
-        self._job, self._log = job, log
-
-    def poll(self) -> int | None:
-        return self.wait() if self._job.done() else None
-
-    def send_signal(self, number: int, /) -> None:
-        self._job.cancel(check=False)
-
-    def wait(self) -> int:
-        try:
-            return int(self._job.result())
-        except Exception as error:  # whatever the job, or submitit about it, ended with
-            return _told(self._log, f"job {self._job.job_id}", error)
+        return _Elsewhere(
+            f"job {job.job_id}", log, job.done, job.result, lambda number: job.cancel(check=False)
+        )
 
 
 class _Ray:
@@ -144,7 +130,6 @@ class _Ray:
             import ray
         except ImportError as error:
             raise ConfigError(f"--on ray needs Ray ({error}): pip install 'cen[ray]'") from None
-        self._ray: Any = ray
         if not ray.is_initialized():
             ray.init(log_to_driver=False, include_dashboard=False, logging_level=logging.ERROR)
         try:
@@ -154,31 +139,39 @@ class _Ray:
             raise ConfigError(f"--on ray: {error}") from None
 
     def __call__(self, words: list[str], log: Path, slot: Slot) -> Work:
-        reference = self._task.remote(words, str(log.resolve()), str(Path.cwd()))
-        return _RayWork(self._ray, reference, log)
+        import ray
+
+        task = self._task.remote(words, str(log.resolve()), str(Path.cwd()))
+        return _Elsewhere(
+            "task",
+            log,
+            ended=lambda: bool(ray.wait([task], timeout=0)[0]),
+            result=lambda: ray.get(task),
+            cancel=lambda number: ray.cancel(task, force=number == signal.SIGKILL),
+        )
 
 
-class _RayWork:
-    def __init__(self, ray: Any, reference: Any, log: Path) -> None:
-        self._ray, self._reference, self._log = ray, reference, log
+@dataclass(frozen=True)
+class _Elsewhere:
+    """A command that SLURM or Ray runs; of one that ends without a code its log says why."""
+
+    what: str
+    log: Path
+    ended: Callable[[], bool]
+    result: Callable[[], Any]
+    cancel: Callable[[int], object]
 
     def poll(self) -> int | None:
-        ready, _ = self._ray.wait([self._reference], timeout=0)
-        return self.wait() if ready else None
+        return self.wait() if self.ended() else None
 
     def send_signal(self, number: int, /) -> None:
-        self._ray.cancel(self._reference, force=number == signal.SIGKILL)
+        self.cancel(number)
 
     def wait(self) -> int:
         try:
-            return int(self._ray.get(self._reference))
-        except Exception as error:  # whatever the task, or Ray about it, ended with
-            return _told(self._log, "task", error)
-
-
-def _told(log: Path, what: str, error: Exception) -> int:
-    """Writes into a log why nothing is known of a command."""
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    with log.open("a", encoding="utf-8") as file:
-        file.write(f"cen: {what}: {lines[-1]}\n")
-    return 1
+            return int(self.result())
+        except Exception as error:  # whatever the job, or the program that ran it, ended with
+            lines = str(error).strip().splitlines() or [type(error).__name__]
+            with self.log.open("a", encoding="utf-8") as file:
+                file.write(f"cen: {self.what}: {lines[-1]}\n")
+            return 1

@@ -187,7 +187,10 @@ class Scheduler:
         self._stops += 1
 
 
-def last_words(log: Path, length: int = 300) -> str:
+_LONGEST = 300
+
+
+def last_words(log: Path) -> str:
     """The last line of a log that says something; the message of a CEN error where there is one."""
     try:
         lines = log.read_text("utf-8", "replace").splitlines()
@@ -196,4 +199,4 @@ def last_words(log: Path, length: int = 300) -> str:
     begin = max((i for i, line in enumerate(lines) if line.startswith("$ cen ")), default=0)
     spoken = [line.strip() for line in lines[begin + 1 :] if line.strip()]
     errors = [line for line in spoken if line.startswith("cen: ") and "warning:" not in line]
-    return ((errors or spoken or [""])[-1])[-length:]
+    return ((errors or spoken or [""])[-1])[-_LONGEST:]

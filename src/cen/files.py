@@ -118,6 +118,42 @@ def remove_unfinished(folder: Path) -> None:
                     Path(place, name).unlink(missing_ok=True)
 
 
+def is_written(
+    folder: Path,
+    described: str,
+    begun: str,
+    same: Callable[[Path], bool],
+    other: str,
+    error: type[CenError] = CenError,
+) -> bool:
+    """Whether a folder holds all of what is to be written there; refuses one that holds else.
+
+    What processes that are gone left half-written is removed.
+
+    Args:
+        folder: absent, empty, or begun before.
+        described: the file that says what is there, which is written last.
+        begun: the file that says the same before all is there.
+        same: whether such a file says what is to be written now.
+        other: what messages call what it says otherwise.
+        error: what a refusal is.
+    """
+    if not folder.is_dir():
+        return False
+    remove_unfinished(folder)
+    for name in (described, begun):
+        path = folder / name
+        if path.is_file():
+            if same(path):
+                return name == described
+            raise error(
+                f"{path}: the folder holds {other}; choose another folder or delete this one"
+            )
+    if any(folder.iterdir()):
+        raise error(f"{folder}: holds files of something else; choose another or a new folder")
+    return False
+
+
 def _runs(process: int) -> bool:
     try:
         os.kill(process, 0)

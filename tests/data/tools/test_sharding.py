@@ -33,6 +33,7 @@ def test_an_interrupted_conversion_goes_on(layouts, shards, tmp_path):
     with pytest.raises(DataError, match="other shards"):
         write_shards(source, out, per_shard=4)
     kept = (out / "train" / "000000.tar").stat().st_mtime_ns
+    (out / "train" / ".000001.tar.4194304.killed.part").write_bytes(b"half of a shard")
     write_shards(source, out, per_shard=3)
     assert (out / "train" / "000000.tar").stat().st_mtime_ns == kept
     for path in shards.rglob("*.*"):
@@ -51,6 +52,6 @@ def test_processes_write_what_one_writes(layouts, shards, tmp_path):
 
 def test_a_folder_of_anything_else_is_not_written_into(layouts, tmp_path):
     (tmp_path / "mine.txt").write_text("mine")
-    with pytest.raises(DataError, match="holds other files"):
+    with pytest.raises(DataError, match="holds files of something else"):
         write_shards(DatasetRecipe("nyudv2", str(layouts("nyudv2"))), tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
@@ -14,7 +15,7 @@ from cen.data.rooms.labels import LabelSet, label_set
 from cen.data.rooms.plan import Plan
 from cen.documents import read_yaml
 from cen.errors import ConfigError, DataError
-from cen.files import remove_unfinished, write_text
+from cen.files import is_written, write_text
 
 # Stands in a folder that is not finished yet, so that an interrupted write can be continued and a
 # folder of anything else is never written into.
@@ -63,7 +64,8 @@ def write_rooms(
     label_set(labels)
     root = Path(out)
     plan = Plan(root, layout, labels, size, train, test, seed, workers, progress)
-    if _already_there(plan):
+    same = partial(_describes, plan.description())
+    if is_written(root, "dataset.yaml", _UNFINISHED, same, "another data set", DataError):
         return root
     try:
         root.mkdir(parents=True, exist_ok=True)
@@ -80,25 +82,7 @@ def _text(description: dict[str, Any]) -> str:
     return yaml.safe_dump(description, sort_keys=False, default_flow_style=None)
 
 
-def _already_there(plan: Plan) -> bool:
-    """Whether the folder holds this very data set, complete."""
-    if plan.root.is_dir():
-        remove_unfinished(plan.root)
-    if not plan.root.is_dir() or not any(plan.root.iterdir()):
-        return False
-    for name in ("dataset.yaml", _UNFINISHED):
-        path = plan.root / name
-        if not path.is_file():
-            continue
-        if _describes(path, plan.description()):
-            return name == "dataset.yaml"
-        raise DataError(
-            f"{path}: the folder holds another data set; choose another folder or delete this one"
-        )
-    raise DataError(f"{plan.root}: holds files of something else; choose another or a new folder")
-
-
-def _describes(path: Path, description: dict[str, Any]) -> bool:
+def _describes(description: dict[str, Any], path: Path) -> bool:
     """Whether a dataset.yaml says all of this, and perhaps more."""
     try:
         document = read_yaml(path).value

@@ -26,7 +26,7 @@ from cen.data.readers.shards import ABOUT, DESCRIPTION, HEADER, INDEX
 from cen.data.readers.splitting import SPLITS, Split
 from cen.data.tools.parallel import over_samples
 from cen.errors import ConfigError, DataError
-from cen.files import write_atomically, write_text
+from cen.files import is_written, write_atomically, write_text
 
 # Files that say all of a picture by themselves; their bytes are taken over as they are.
 _PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff")
@@ -79,7 +79,14 @@ def write_shards(
     if not opened:
         raise problems[0]
     about = _description(source, opened, per_shard)
-    _check_folder(root, about)
+    text = yaml.safe_dump(about, sort_keys=False, allow_unicode=True, default_flow_style=None)
+
+    def same(path: Path) -> bool:
+        return path.read_text("utf-8", "replace") == text
+
+    if is_written(root, DESCRIPTION, _PLAN, same, "other shards", DataError):
+        raise DataError(f"{root}: these shards are complete; nothing is left to do")
+    write_text(root / _PLAN, text, DataError)
     for name, dataset in opened.items():
         task = partial(_write_shard, root, per_shard)
         for part, _ in over_samples(task, dataset, workers=workers, chunk=per_shard):
@@ -145,24 +152,6 @@ def _file_options(field: Mapping[str, Any], modality: Modality) -> dict[str, Any
     if "clip" in modality.field_kind.file_options and modality.clip is not None:
         read["clip"] = plain["clip"]
     return {**{k: v for k, v in field.items() if v is not None}, **read}
-
-
-def _check_folder(root: Path, about: Mapping[str, Any]) -> None:
-    """Refuses a folder with other data; notes what is going to be written there."""
-    text = yaml.safe_dump(dict(about), sort_keys=False, allow_unicode=True, default_flow_style=None)
-    for name in (DESCRIPTION, _PLAN):
-        if (root / name).is_file():
-            if (root / name).read_text(encoding="utf-8") != text:
-                raise DataError(
-                    f"{root / name}: the folder holds other shards; choose another folder or "
-                    "delete this one"
-                )
-            if name == DESCRIPTION:
-                raise DataError(f"{root}: these shards are complete; nothing is left to do")
-            return
-    if root.is_dir() and any(root.iterdir()):
-        raise DataError(f"{root}: holds other files; choose another folder")
-    write_text(root / _PLAN, text, DataError)
 
 
 def _write_shard(root: Path, per_shard: int, dataset: AlignedDataset, part: range) -> None:

@@ -122,25 +122,25 @@ def normal_facts(
     kinds |= {name: modality.field_kind for name, modality in read.items()}
     every = max(1, len(dataset) // _SAMPLES)
     usable = [name for name in kinds if name in values or (name not in read and not index % every)]
-    fields = [name for name in usable if kinds[name].directions]
+    normals = {}
+    for name in (name for name in usable if kinds[name].directions):
+        directions = _value(dataset, index, name, values)
+        if directions is not None and directions.shape[2:] == (3,):
+            normals[name] = directions
+    if not normals:
+        return {}
     # Depth along the optical axis comes first.
     depths = [name for name in usable if kinds[name].metres]
     depths.sort(key=lambda name: (name in dataset.along_ray, name not in values))
-    facts_by_field = {}
-    for name in fields:
-        normals = _value(dataset, index, name, values)
-        if normals is None or normals.ndim != 3 or normals.shape[2] != 3:
-            continue
-        depth = next((d for d in depths if _value(dataset, index, d, values) is not None), "")
-        metres = _value(dataset, index, depth, values) if depth else None
-        facts_by_field[name] = compare(
-            normals,
-            metres,
-            _camera(dataset, index),
-            name=depth,
-            along_ray=depth in dataset.along_ray,
-        )
-    return facts_by_field
+    depth, metres = "", None
+    for depth in depths:
+        if (metres := _value(dataset, index, depth, values)) is not None:
+            break
+    camera, along_ray = _camera(dataset, index), depth in dataset.along_ray
+    return {
+        name: compare(directions, metres, camera, name=depth, along_ray=along_ray)
+        for name, directions in normals.items()
+    }
 
 
 def _value(
@@ -186,7 +186,8 @@ def compare(
         along_ray: depth is the distance along the ray, not along the optical axis.
     """
     size = (normals.shape[0], normals.shape[1])
-    sight = rays(_usual_camera(size) if camera is None else camera, size)
+    seen_by = _usual_camera(size) if camera is None else camera
+    sight = rays(seen_by, size)
     step = max(1, int(np.sqrt(size[0] * size[1] / _LOOKED)))
     part = (slice(step // 2, None, step), slice(step // 2, None, step))
     read = normals[part].reshape(-1, 3).astype(np.float64)
@@ -199,7 +200,7 @@ def compare(
     if depth is None or depth.shape[:2] != size:
         return facts
     plane = depth / np.linalg.norm(sight, axis=-1) if along_ray else depth
-    true = normals_from_depth(plane, _usual_camera(size) if camera is None else camera)
+    true = normals_from_depth(plane, seen_by)
     expected = true[part].reshape(-1, 3)[finite].astype(np.float64)
     there = np.isfinite(expected).all(axis=1)
     cosine = np.einsum("cni,ni->cn", chosen[:, there], expected[there])

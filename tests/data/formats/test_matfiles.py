@@ -38,7 +38,7 @@ def five_words(path):
 
 def seven_words(path):
     with matfiles.open_v73(path) as file:
-        return matfiles.texts_v73(path, file, "words")
+        return matfiles.texts_v73(file, "words")
 
 
 def test_v5_gives_texts_and_whole_numbers(five):
@@ -58,13 +58,13 @@ def test_v5_gives_texts_and_whole_numbers(five):
 
 def test_v73_reads_what_matlab_would_see(seven):
     with matfiles.open_v73(seven) as file:
-        assert matfiles.texts_v73(seven, file, "words") == ["bed", "night stand"]
-        frames = matfiles.dataset(seven, file, "frames")
-        assert matfiles.read(seven, "frames", frames, 1).T.shape == (3, 4)
-        group = matfiles.struct(seven, file, "S")
-        entries = matfiles.references(seven, group, "a")
-        second = matfiles.dereference(seven, file, "a", entries[1])
-        assert matfiles.read(seven, "a", second).T.shape == (1, 3)
+        assert matfiles.texts_v73(file, "words") == ["bed", "night stand"]
+        frames = matfiles.dataset(file, "frames")
+        assert matfiles.read("frames", frames, 1).T.shape == (3, 4)
+        group = matfiles.struct(file, "S")
+        entries = matfiles.references(group, "a")
+        second = matfiles.dereference(file, "a", entries[1])
+        assert matfiles.read("a", second).T.shape == (1, 3)
 
 
 def test_v73_files_say_what_matlab_wants_to_know(seven):
@@ -128,7 +128,7 @@ def test_files_cut_short_are_named(five, seven, share):
     with pytest.raises(DataError, match=r"five\.mat"):
         matfiles.load_v5(five, ("numbers", "words"))
     with pytest.raises(DataError, match=r"seven\.mat"), matfiles.open_v73(seven) as file:
-        matfiles.texts_v73(seven, file, "words")
+        matfiles.texts_v73(file, "words")
 
 
 def test_damage_inside_is_named(five, seven):
@@ -153,9 +153,9 @@ def test_implausible_sizes_are_refused_before_memory_is_taken(tmp_path):
         file.create_dataset("chunk", (2, 30000, 30000), "u1", chunks=(1, 30000, 30000))
     with pytest.raises(DataError, match=r"images claims to be 3 x 20000 x 20000"):  # noqa: SIM117
         with matfiles.open_v73(path) as file:
-            matfiles.read(path, "images", matfiles.dataset(path, file, "images"), 0)
+            matfiles.read("images", matfiles.dataset(file, "images"), 0)
     with pytest.raises(DataError, match="chunk claims"), matfiles.open_v73(path) as file:
-        matfiles.read(path, "chunk", matfiles.dataset(path, file, "chunk"), 0)
+        matfiles.read("chunk", matfiles.dataset(file, "chunk"), 0)
 
 
 def test_arrays_of_other_files_are_refused(tmp_path, seven):
@@ -169,13 +169,13 @@ def test_arrays_of_other_files_are_refused(tmp_path, seven):
     with matfiles.open_v73(path) as file:
         for name in ("link", "raw", "group"):
             with pytest.raises(DataError, match=f"{name} is no array of this file"):
-                matfiles.dataset(path, file, name)
+                matfiles.dataset(file, name)
         with pytest.raises(DataError, match=r"link\.mat: "):
-            matfiles.dataset(path, file, "soft")
+            matfiles.dataset(file, "soft")
         with pytest.raises(DataError, match="raw is no struct"):
-            matfiles.struct(path, file, "raw")
+            matfiles.struct(file, "raw")
         with pytest.raises(DataError, match="has no variable depths; there are group, link"):
-            matfiles.dataset(path, file, "depths")
+            matfiles.dataset(file, "depths")
 
 
 def test_the_library_that_is_missing_is_named(monkeypatch, five, seven):

@@ -1,4 +1,4 @@
-"""Reading one array of a file that holds several: NPZ, MATLAB, HDF5."""
+"""Reading arrays: of an NPY file, and one of a file that holds several (NPZ, MATLAB, HDF5)."""
 
 from __future__ import annotations
 
@@ -12,10 +12,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cen.data.formats import matfiles
-from cen.data.formats.headers import VALUE_LIMIT, array_header, check_array, check_size
+from cen.data.formats.file_bytes import File, InMemoryFile
+from cen.data.formats.headers import (
+    HDF5,
+    VALUE_LIMIT,
+    array_header,
+    check_array,
+    check_size,
+    whole_array,
+)
 from cen.errors import DataError
 
 _SHOWN = 8
+_NO_NUMBERS = ("cell", "struct", "char", "object", "function", "opaque", "sparse", "unknown")
+
+
+def read_npy(content: NDArray[np.uint8], path: object) -> NDArray[Any]:
+    """The numbers of an NPY file; pickled objects are never loaded."""
+    try:
+        _, dtype = whole_array(content.data)
+        if dtype.kind not in "uifb":
+            raise ValueError(f"type {dtype}")
+        return np.asarray(np.load(io.BytesIO(content.data), allow_pickle=False))
+    except (ValueError, EOFError, OSError) as error:
+        raise DataError(f"{path}: not an NPY file of numbers ({error})") from error
 
 
 def read_npz(content: NDArray[np.uint8], path: object, variable: str | None) -> NDArray[Any]:
@@ -45,28 +65,20 @@ def read_npz(content: NDArray[np.uint8], path: object, variable: str | None) -> 
     return np.asarray(read)
 
 
-def read_mat(path: Path, variable: str | None) -> NDArray[Any]:
+def read_mat(content: NDArray[np.uint8], path: File, variable: str | None) -> NDArray[Any]:
     """One array of a MATLAB file of any version, in MATLAB's order of axes, or of an HDF5 file."""
-    with path.open("rb") as file:
-        head = file.read(520)
-    hdf5 = b"\x89HDF\r\n\x1a\n"
-    if head.startswith(hdf5) or head[512:] == hdf5:
-        return _v73(path, variable, plain=head.startswith(hdf5))
-    matfiles.check_version(path, "v5")
-    try:
-        variables = {n: (tuple(shape), kind) for n, shape, kind in _whosmat(path)}
-    except Exception as error:  # SciPy's parser meets damage with whatever goes wrong first.
-        raise DataError(f"{path}: damaged, or cut short ({error})") from error
-    numbers = {n: (shape, "f") for n, (shape, kind) in variables.items() if kind not in _NO_NUMBERS}
+    if isinstance(path, InMemoryFile):
+        raise DataError(f"{path}: is a MATLAB file within another; unpack it")
+    path, head = Path(path), content[:520].tobytes()
+    if head.startswith(HDF5) or head[512:] == HDF5:
+        return _v73(path, variable, plain=head.startswith(HDF5))
+    numbers = {
+        name: (shape, "f")
+        for name, (shape, kind) in matfiles.listed_v5(path).items()
+        if kind not in _NO_NUMBERS
+    }
     name = _chosen(numbers, variable, path)
     return matfiles.load_v5(path, [name])[name]
-
-
-_NO_NUMBERS = ("cell", "struct", "char", "object", "function", "opaque", "sparse", "unknown")
-
-
-def _whosmat(path: Path) -> Any:
-    return matfiles.library("scipy.io").whosmat(str(path))
 
 
 def _v73(path: Path, variable: str | None, plain: bool) -> NDArray[Any]:
@@ -83,7 +95,7 @@ def _v73(path: Path, variable: str | None, plain: bool) -> NDArray[Any]:
             if isinstance(array, h5py.Dataset)
         }
         name = _chosen(datasets, variable, path)
-        array = matfiles.read(path, name, matfiles.dataset(path, file, name), limit=VALUE_LIMIT)
+        array = matfiles.read(name, matfiles.dataset(file, name), limit=VALUE_LIMIT)
     # MATLAB counts the axes from the other end.
     return array if plain else array.T
 

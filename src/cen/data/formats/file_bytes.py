@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from cen.data.formats.headers import BYTE_LIMIT
+from cen.data.formats.headers import BYTE_LIMIT, Header, read_header
 from cen.errors import DataError
 
 
@@ -60,3 +60,9 @@ def read_content(path: File) -> NDArray[np.uint8]:
         return np.fromfile(path, dtype=np.uint8)
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
+
+
+def read_with_header(path: File) -> tuple[NDArray[np.uint8], Header]:
+    """The bytes of a file, and what they say of its picture."""
+    content = read_content(path)
+    return content, read_header(content.data, path)

@@ -24,7 +24,7 @@ BYTE_LIMIT = 2**31
 """Most bytes of a file that is read: 2 GiB."""
 
 _PNG, _NPY = b"\x89PNG\r\n\x1a\n", b"\x93NUMPY"
-_ZIP, _HDF5 = b"PK\3\4", b"\x89HDF\r\n\x1a\n"
+_ZIP, HDF5 = b"PK\3\4", b"\x89HDF\r\n\x1a\n"
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _EXR, _WINDOW = b"\x76\x2f\x31\x01", b"dataWindow\0box2i\0\x10\0\0\0"
 _ORIENTATION = 274
@@ -42,6 +42,8 @@ class Header:
             ``"cmyk"`` (a picture of four inks), or ``"other"`` (JPEG, WebP, BMP ...).
         height, width: in pixels, as stored; 0 of npz and mat, which hold several arrays.
         channels: of the stored values; 0 where not looked for.
+        bits, colour_type: of a PNG, the latter as its standard counts (0 grey, 3 indices of a
+            palette); 0 and -1 of others.
         compression: the tag of a TIFF, else 1 (none).
         orientation: how the picture is to be turned to be upright, 1 to 8 as in EXIF; 1: not.
     """
@@ -50,6 +52,8 @@ class Header:
     height: int
     width: int
     channels: int = 0
+    bits: int = 0
+    colour_type: int = -1
     compression: int = 1
     orientation: int = 1
 
@@ -70,7 +74,7 @@ def read_header(content: bytes | memoryview, path: object) -> Header:
             header = _exr(content)
         elif start.startswith(_ZIP):
             header = Header("npz", 0, 0)
-        elif start.startswith((_HDF5, b"MATLAB ")):
+        elif start.startswith((HDF5, b"MATLAB ")):
             header = Header("mat", 0, 0)
         else:
             header = _other(content)
@@ -108,6 +112,16 @@ def array_header(stream: BinaryIO) -> tuple[tuple[int, ...], np.dtype[Any]]:
     return shape, dtype
 
 
+def whole_array(content: bytes | memoryview) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    """Shape and type of an NPY file, which must hold as many bytes as they need."""
+    stream = io.BytesIO(content)
+    shape, dtype = array_header(stream)
+    needed, available = prod(shape) * dtype.itemsize, len(content) - stream.tell()
+    if available < needed:
+        raise ValueError(f"{available} bytes of values for a shape {shape} that needs {needed}")
+    return shape, dtype
+
+
 def check_array(shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
     """Refuses an array that is no picture."""
     if len(shape) not in (2, 3) or dtype.kind not in "uifb":
@@ -116,7 +130,7 @@ def check_array(shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
 
 def _png(content: bytes | memoryview) -> Header:
     """The size of a PNG all of whose chunks are there: a false length takes gigabytes to decode."""
-    width, height = struct.unpack_from(">II", content, 16)
+    width, height, bits, colour_type = struct.unpack_from(">IIBB", content, 16)
     at, orientation = len(_PNG), 1
     while True:
         length, name = struct.unpack_from(">I4s", content, at)
@@ -126,7 +140,7 @@ def _png(content: bytes | memoryview) -> Header:
         if at > len(content):
             raise ValueError(f"chunk {name!r} reaches beyond the end")
         if name == b"IEND":
-            return Header("png", height, width, orientation=orientation)
+            return Header("png", height, width, 0, bits, colour_type, orientation=orientation)
 
 
 def _orientation(content: bytes) -> int:
@@ -152,13 +166,8 @@ def _exr(content: bytes | memoryview) -> Header:
 
 
 def _npy(content: bytes | memoryview) -> Header:
-    """Shape and type of an NPY file, which must hold as many bytes as they need."""
-    stream = io.BytesIO(content)
-    shape, dtype = array_header(stream)
+    shape, dtype = whole_array(content)
     check_array(shape, dtype)
-    needed, available = prod(shape) * dtype.itemsize, len(content) - stream.tell()
-    if available < needed:
-        raise ValueError(f"{available} bytes of values for a shape {shape} that needs {needed}")
     channels = shape[2] if len(shape) == 3 else 1
     return Header("npy", shape[0], shape[1], channels)
 
@@ -175,7 +184,7 @@ def _tiff(content: bytes | memoryview) -> Header:
             size = (int(page.imagelength), int(page.imagewidth), int(page.samplesperpixel))
             if page.tilelength * page.tilewidth > PIXEL_LIMIT or prod(page.chunks) > VALUE_LIMIT:
                 raise ValueError(f"tiles of {' × '.join(map(str, page.chunks))} values")
-            return Header("tiff", *size, int(page.compression), turned)
+            return Header("tiff", *size, compression=int(page.compression), orientation=turned)
     except Exception as error:  # damaged files end in exceptions of many types there
         raise ValueError(str(error)) from error
 

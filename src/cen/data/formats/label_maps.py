@@ -13,16 +13,16 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from cen.data.formats.bands import as_channels
-from cen.data.formats.file_bytes import File, read_content
-from cen.data.formats.headers import Header, read_header
+from cen.data.formats.file_bytes import File, read_with_header
+from cen.data.formats.headers import Header
 from cen.data.formats.lossy import refuse_lossy
 from cen.data.formats.pictures import WHOLE, Part, check_part, choose, decode, read_array, upright
 from cen.errors import DataError
 
 # Greys of a few bits, which Pillow spreads over 0..255: what it multiplies them by.
 _SPREAD = {2: 85, 4: 17}
-# The type of PNG that holds indices of colours.
-_PALETTE = 3
+# Types of PNG: brightness, and indices of colours.
+_GREY, _PALETTE = 0, 3
 # More values than this that are no class are hardly a forgotten class or two.
 _MANY = 8
 
@@ -32,18 +32,13 @@ def read_labels(path: File, part: Part = WHOLE) -> NDArray[Any]:
 
     Masks of one bit, and Booleans of NPY files, are 0 and 1.
     """
-    content = read_content(path)
-    header = read_header(content.data, path)
+    content, header = read_with_header(path)
     refuse_lossy(content.data, header, path)
     if header.format in ("npy", "npz", "mat", "tiff"):
         labels = read_array(path, replace(part, picture=False))
     else:
         check_part(header, part, path)
-        stored = _grey_png(content) if header.format == "png" else None
-        if stored is None and part.bands is not None and not _few_values(content, header):
-            stored = decode(content, header, path)
-        if stored is None:
-            stored = _stored_numbers(content, header, path)
+        stored = _decoded(content, header, part, path)
         labels = choose(upright(stored, header.orientation, part.exif, path), part.bands, path)
     check_integers(labels, path)
     return labels
@@ -68,8 +63,8 @@ def check_integers(labels: NDArray[Any], path: object) -> None:
 
 def read_colours(path: File, part: Part = WHOLE) -> NDArray[np.int64]:
     """Reads a mask of colours: (H, W) of 65536 red + 256 green + blue."""
-    content = read_content(path)
-    refuse_lossy(content.data, read_header(content.data, path), path)
+    content, header = read_with_header(path)
+    refuse_lossy(content.data, header, path)
     image = as_channels(read_array(path, part), 3, str(path))
     if image.dtype != np.uint8 or image.ndim != 3:
         raise DataError(f"{path}: a mask of colours has 3 channels of 8 bits, not {image.dtype}")
@@ -116,10 +111,22 @@ def strange_values(
     return listed, text
 
 
-def _few_values(content: NDArray[np.uint8], header: Header) -> bool:
-    """Whether a picture holds numbers that decoders turn into colours or spread over 0..255."""
-    bits, colour = content[24:26].tolist() if header.format == "png" else (8, -1)
-    return colour == _PALETTE or (colour == 0 and bits < 8)
+def _decoded(content: NDArray[np.uint8], header: Header, part: Part, path: object) -> NDArray[Any]:
+    """The numbers of a picture before it is turned and bands of it are chosen."""
+    grey = header.colour_type == _GREY
+    if grey and header.bits >= 8:
+        try:
+            # In half the time that Pillow takes, which says more of a damaged one.
+            decoded = cv2.imdecode(content, cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION)
+        except cv2.error:
+            decoded = None
+        if decoded is not None and decoded.ndim == 2:
+            return np.asarray(decoded)
+    # Decoders of pictures turn these numbers into colours or spread them over 0..255.
+    few_values = header.colour_type == _PALETTE or (grey and header.bits < 8)
+    if part.bands is not None and not few_values:
+        return decode(content, header, path)
+    return _stored_numbers(content, header, path)
 
 
 def _stored_numbers(content: NDArray[np.uint8], header: Header, path: object) -> NDArray[Any]:
@@ -134,20 +141,6 @@ def _stored_numbers(content: NDArray[np.uint8], header: Header, path: object) ->
     if pictures > 1:
         raise DataError(f"{path}: holds {pictures} pictures; write each label map into a file")
     labels = labels.astype(np.uint8) if labels.dtype == np.bool_ else labels
-    if header.format == "png":
-        bits, colour = content[24:26].tolist()
-        labels = labels // _SPREAD.get(bits, 1) if colour == 0 else labels
+    if header.colour_type == _GREY:
+        labels = labels // _SPREAD.get(header.bits, 1)
     return labels
-
-
-def _grey_png(content: NDArray[np.uint8]) -> NDArray[Any] | None:
-    """A PNG of one 8- or 16-bit value per pixel; None for any other, and for a damaged one."""
-    bits, colour = content[24:26].tolist() if content.size > 25 else (0, -1)
-    if colour != 0 or bits not in (8, 16):
-        return None
-    try:
-        # In half the time that Pillow takes.
-        decoded = cv2.imdecode(content, cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION)
-    except cv2.error:
-        return None
-    return decoded if decoded is not None and decoded.ndim == 2 else None

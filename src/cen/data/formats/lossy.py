@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
-from cen.data.formats.file_bytes import read_content
-from cen.data.formats.headers import Header, read_header
+from cen.data.formats.file_bytes import read_with_header
+from cen.data.formats.headers import Header
 from cen.errors import DataError
 
 _JPEG2000 = (b"\0\0\0\x0cjP  \r\n\x87\n", b"\xff\x4f\xff\x51")
@@ -28,15 +27,11 @@ def lossy_format(content: bytes | memoryview, header: Header) -> str | None:
     if header.format == "tiff":
         name = _TIFF.get(header.compression)
         return name and f"TIFF with {name} compression"
-    if start.startswith(b"\xff\xd8\xff"):
-        return "JPEG"
     if start[:4] == b"RIFF" and start[8:12] == b"WEBP":
         return "lossy WebP" if b"VP8 " in _chunks(data) else None
     if start.startswith(_JPEG2000):
         return "JPEG 2000" if _irreversible(bytes(data[:65536])) else None
-    if start.startswith(_JPEG_XL):
-        return "JPEG XL"
-    return _BRANDS.get(start[8:12]) if start[4:8] == b"ftyp" else None
+    return _named_by_start(start)
 
 
 def lossy_file(path: Path) -> str | None:
@@ -44,12 +39,10 @@ def lossy_file(path: Path) -> str | None:
     try:
         with path.open("rb") as file:
             start = file.read(16)
-        if start.startswith(b"\xff\xd8\xff"):
-            return "JPEG"
-        if not start.startswith((b"RIFF", b"II", b"MM", *_JPEG2000, *_JPEG_XL)):
-            return _BRANDS.get(start[8:12]) if start[4:8] == b"ftyp" else None
-        content = read_content(path)
-        return lossy_format(content.data, read_header(content.data, path))
+        if not start.startswith((b"RIFF", b"II", b"MM", *_JPEG2000)):
+            return _named_by_start(start)
+        content, header = read_with_header(path)
+        return lossy_format(content.data, header)
     except (OSError, DataError):
         return None
 
@@ -65,17 +58,24 @@ def refuse_lossy(content: bytes | memoryview, header: Header, path: object) -> N
         )
 
 
+def _named_by_start(start: bytes) -> str | None:
+    """Formats that the first 16 bytes tell alone."""
+    if start.startswith(b"\xff\xd8\xff"):
+        return "JPEG"
+    if start.startswith(_JPEG_XL):
+        return "JPEG XL"
+    return _BRANDS.get(start[8:12]) if start[4:8] == b"ftyp" else None
+
+
 def _chunks(data: memoryview) -> set[bytes]:
     """Names of the chunks of a RIFF file, those within frames of an animation among them."""
-    return set(_walk(data, 12))
-
-
-def _walk(data: memoryview, at: int) -> Iterator[bytes]:
+    names, at = set(), 12
     while at + 8 <= len(data):
         name, size = bytes(data[at : at + 4]), int.from_bytes(data[at + 4 : at + 8], "little")
-        yield name
+        names.add(name)
         # The header of a frame has 16 bytes; its own chunks follow.
         at += 24 if name == b"ANMF" else 8 + size + size % 2
+    return names
 
 
 def _irreversible(start: bytes) -> bool:

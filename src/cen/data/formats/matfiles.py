@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cen.data.formats.file_bytes import ordinary
-from cen.data.formats.headers import PIXEL_LIMIT
+from cen.data.formats.headers import HDF5, PIXEL_LIMIT
 from cen.errors import CenError, DataError
 
 Version = Literal["v5", "v7.3"]
@@ -26,7 +26,6 @@ Version = Literal["v5", "v7.3"]
 MAX_CELLS = 2**20
 """Longest cell array and longest text."""
 
-_HDF5 = b"\x89HDF\r\n\x1a\n"
 _OTHERS = (
     (b"PK\x03\x04", "a ZIP archive; unpack it first"),
     (b"\x1f\x8b", "a gzip archive; unpack it first"),
@@ -51,10 +50,10 @@ def check_version(path: Path, version: Version) -> None:
     """Refuses what is not a MATLAB file of this version, by its first bytes."""
     try:
         with ordinary(path).open("rb") as file:
-            head = file.read(512 + len(_HDF5))
+            head = file.read(512 + len(HDF5))
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
-    hdf5 = head.startswith(_HDF5) or head[512:] == _HDF5
+    hdf5 = head.startswith(HDF5) or head[512:] == HDF5
     if version == "v7.3" and hdf5:
         return
     five = len(head) >= 128 and head[126:128] in (b"IM", b"MI") and not hdf5
@@ -95,22 +94,32 @@ class Variables(dict[str, NDArray[Any]]):
         return texts(self.path, name, self[name])
 
 
+def listed_v5(path: Path) -> dict[str, tuple[tuple[int, ...], str]]:
+    """Shape and kind (``double``, ``cell``, ...) of every variable of a v5 file."""
+    check_version(path, "v5")
+    with _damage_named(path):
+        variables = library("scipy.io").whosmat(str(path))
+        return {name: (tuple(shape), kind) for name, shape, kind in variables}
+
+
 def load_v5(path: Path, names: Sequence[str]) -> Variables:
     """Reads those of some variables that a v5 file has, cells and structs as object arrays."""
-    check_version(path, "v5")
-    scipy_io = library("scipy.io")
+    for name, (shape, _) in listed_v5(path).items():
+        if name in names and np.prod(shape, dtype=np.float64) > PIXEL_LIMIT:
+            raise DataError(f"{path}: {name} claims to be {_shape(shape)}; is the file damaged?")
+    with _damage_named(path):
+        loaded = library("scipy.io").loadmat(str(path), variable_names=list(names))
+    return Variables(path, {name: np.asarray(loaded[name]) for name in names if name in loaded})
+
+
+@contextmanager
+def _damage_named(path: Path) -> Iterator[None]:
     try:
-        for name, shape, _ in scipy_io.whosmat(str(path)):
-            if name in names and np.prod(shape, dtype=np.float64) > PIXEL_LIMIT:
-                raise DataError(
-                    f"{path}: {name} claims to be {_shape(shape)}; is the file damaged?"
-                )
-        loaded = scipy_io.loadmat(str(path), variable_names=list(names))
-    except DataError:
+        yield
+    except CenError:
         raise
     except Exception as error:  # SciPy's parser meets damage with whatever goes wrong first.
         raise DataError(f"{path}: damaged, or cut short ({error})") from error
-    return Variables(path, {name: np.asarray(loaded[name]) for name in names if name in loaded})
 
 
 def integers(path: Path, name: str, values: NDArray[Any]) -> NDArray[np.int64]:
@@ -155,79 +164,84 @@ def open_v73(path: Path) -> Iterator[Any]:
         raise DataError(f"{path}: damaged, or cut short ({error})") from error
 
 
-def dataset(path: Path, group: Any, name: str) -> Any:
+def dataset(group: Any, name: str) -> Any:
     """The array ``name`` of an open v7.3 file or group, as an ``h5py.Dataset``; nothing is read."""
-    return _own(path, name, _member(path, group, name))
+    return _own(group, name, _member(group, name))
 
 
-def struct(path: Path, file: Any, name: str) -> Any:
+def struct(file: Any, name: str) -> Any:
     """The struct, or struct array, ``name`` of an open v7.3 file, as an ``h5py.Group``."""
-    group = _member(path, file, name)
+    group = _member(file, name)
     if not isinstance(group, library("h5py").Group):
-        raise DataError(f"{path}: {name} is no struct")
+        raise DataError(f"{_path(file)}: {name} is no struct")
     return group
 
 
-def dereference(path: Path, file: Any, name: str, reference: Any) -> Any:
+def dereference(file: Any, name: str, reference: Any) -> Any:
     """The array that an entry of the cell array ``name`` refers to."""
     try:
         target = file[reference]
     except (ValueError, KeyError, TypeError, RuntimeError) as error:
-        raise DataError(f"{path}: an entry of {name} refers to nothing ({error})") from error
-    return _own(path, name, target)
+        raise DataError(f"{_path(file)}: an entry of {name} refers to nothing ({error})") from error
+    return _own(file, name, target)
 
 
-def references(path: Path, group: Any, name: str) -> NDArray[Any]:
+def references(group: Any, name: str) -> NDArray[Any]:
     """The object references of a cell array, or of a field of a struct array, as a list."""
     h5py = library("h5py")
-    cells = dataset(path, group, name)
+    cells = dataset(group, name)
     if h5py.check_ref_dtype(cells.dtype) is not h5py.Reference:
-        raise DataError(f"{path}: {name} is no cell array, but of type {cells.dtype}")
-    return read(path, name, cells, limit=MAX_CELLS).ravel()
+        raise DataError(f"{_path(group)}: {name} is no cell array, but of type {cells.dtype}")
+    return read(name, cells, limit=MAX_CELLS).ravel()
 
 
-def read(
-    path: Path, name: str, array: Any, index: int | None = None, limit: int = PIXEL_LIMIT
-) -> NDArray[Any]:
+def read(name: str, array: Any, index: int | None = None, limit: int = PIXEL_LIMIT) -> NDArray[Any]:
     """Reads an array, or its part ``index`` along the first axis, which is MATLAB's last."""
     shape = array.shape if index is None else array.shape[1:]
     chunks = np.prod(array.chunks or (1,), dtype=np.float64)
     if np.prod(shape, dtype=np.float64) > limit or array.dtype.itemsize > 16 or chunks > 2**28:
-        raise DataError(f"{path}: {name} claims to be {_shape(shape)}; is the file damaged?")
+        raise DataError(
+            f"{_path(array)}: {name} claims to be {_shape(shape)}; is the file damaged?"
+        )
     return np.asarray(array[()] if index is None else array[index])
 
 
-def texts_v73(path: Path, file: Any, name: str) -> list[str]:
+def texts_v73(file: Any, name: str) -> list[str]:
     """A cell array of char arrays as strings."""
     strings = []
-    for reference in references(path, file, name):
-        codes = dereference(path, file, name, reference)
+    for reference in references(file, name):
+        codes = dereference(file, name, reference)
         # MATLAB stores an empty text as its two sizes, and says so.
         if codes.dtype == np.uint64 and codes.attrs.get("MATLAB_empty", 0):
             strings.append("")
             continue
         if codes.dtype.kind != "u":
-            raise DataError(f"{path}: {name} is no cell array of texts")
-        values = read(path, name, codes, limit=MAX_CELLS).ravel().tolist()
+            raise DataError(f"{_path(file)}: {name} is no cell array of texts")
+        values = read(name, codes, limit=MAX_CELLS).ravel().tolist()
         strings.append("".join(map(chr, values)))
     return strings
 
 
-def _member(path: Path, group: Any, name: str) -> Any:
+def _member(group: Any, name: str) -> Any:
     """A member of a group; None for a link, which could lead into any file of the disk."""
     if name not in group:
         there = ", ".join(sorted(str(key) for key in group)[:20])
-        raise DataError(f"{path}: has no variable {name}; there are {there}")
+        raise DataError(f"{_path(group)}: has no variable {name}; there are {there}")
     link = group.get(name, getlink=True)
     return group[name] if isinstance(link, library("h5py").HardLink) else None
 
 
-def _own(path: Path, name: str, array: Any) -> Any:
+def _own(group: Any, name: str, array: Any) -> Any:
     """Refuses arrays that other files hold: HDF5 would read them from anywhere on the disk."""
     h5py = library("h5py")
     if not isinstance(array, h5py.Dataset) or array.external or array.is_virtual:
-        raise DataError(f"{path}: {name} is no array of this file")
+        raise DataError(f"{_path(group)}: {name} is no array of this file")
     return array
+
+
+def _path(part: Any) -> str:
+    """The file that a group or an array is in, as it was opened."""
+    return str(part.file.filename)
 
 
 def _shape(shape: Sequence[int]) -> str:

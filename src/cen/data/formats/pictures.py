@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +11,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from cen.data.formats.containers import read_mat, read_npz
-from cen.data.formats.file_bytes import File, InMemoryFile, read_content
-from cen.data.formats.headers import Header, read_header
+from cen.data.formats.containers import read_mat, read_npy, read_npz
+from cen.data.formats.file_bytes import File, read_with_header
+from cen.data.formats.headers import Header
 from cen.errors import DataError
 from cen.files import write_atomically, write_bytes
 
@@ -84,17 +83,20 @@ def read_stored(path: File, part: Part = WHOLE) -> Stored:
         DataError: the file is missing, empty, cut short, of no known kind, larger than the limits
             of `cen.data.formats.headers`, stored turned, or has no such part.
     """
-    content = read_content(path)
-    header = read_header(content.data, path)
+    content, header = read_with_header(path)
     check_part(header, part, path)
     nodata: float | None = None
     scalings: list[tuple[float, float]] = []
     if header.format == "tiff":
-        values, nodata, scalings = _tiff(content, path, part)
-    elif header.format in ("npz", "mat"):
-        values = _plain(_variable(content, header, path, part.variable), part.picture)
+        # At first use: it is not needed by data of other formats.
+        from cen.data.formats.tiff import read_tiff
+
+        values, nodata, scalings = read_tiff(content, path, part.page, part.picture)
     elif header.format == "npy":
-        values = _numbers(content, path, part.picture)
+        values = _plain(read_npy(content, path), part.picture)
+    elif header.format in ("npz", "mat"):
+        read = read_npz if header.format == "npz" else read_mat
+        values = _plain(read(content, path, part.variable), part.picture)
     else:
         values = decode(content, header, path)
     turned = upright(values, header.orientation, part.exif, path)
@@ -135,8 +137,7 @@ def upright(
 def turned(path: Path) -> str:
     """The end of a message about a size that is not as expected: whether EXIF explains it."""
     try:
-        content = read_content(path)
-        orientation = read_header(content.data, path).orientation
+        orientation = read_with_header(path)[1].orientation
     except DataError:
         return ""
     if orientation < 5:
@@ -222,34 +223,6 @@ def decode(content: NDArray[np.uint8], header: Header, path: object) -> NDArray[
     if decoded.shape[:2] != (header.height, header.width):
         raise DataError(f"{path}: has another size than its header says; is it damaged?")
     return np.asarray(decoded)
-
-
-def _tiff(
-    content: NDArray[np.uint8], path: File, part: Part
-) -> tuple[NDArray[Any], float | None, list[tuple[float, float]]]:
-    # At first use: it is not needed by data of other formats.
-    from cen.data.formats.tiff import read_tiff
-
-    return read_tiff(content, path, part.page, part.picture)
-
-
-def _variable(
-    content: NDArray[np.uint8], header: Header, path: File, variable: str | None
-) -> NDArray[Any]:
-    if header.format == "npz":
-        return read_npz(content, path, variable)
-    if isinstance(path, InMemoryFile):
-        raise DataError(f"{path}: is a MATLAB file within another; unpack it")
-    return read_mat(Path(path), variable)
-
-
-def _numbers(content: NDArray[np.uint8], path: File, picture: bool) -> NDArray[Any]:
-    """The array of an NPY file whose header is sound; pickled objects are never loaded."""
-    try:
-        array = np.load(io.BytesIO(content.data), allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
-        raise DataError(f"{path}: not an NPY file that can be loaded ({error})") from error
-    return _plain(array, picture)
 
 
 def _plain(array: NDArray[Any], picture: bool) -> NDArray[Any]:

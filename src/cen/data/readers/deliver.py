@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 
 from cen.data.fields.geometry import resize
 from cen.data.fields.modality import Modality
-from cen.data.formats.file_bytes import read_content
-from cen.data.formats.headers import read_header
+from cen.data.formats.file_bytes import read_with_header
 from cen.data.readers.aligned import AlignedDataset, Frame
 from cen.data.readers.dataset_yaml import published_classes
 from cen.data.readers.splitting import PUBLISHED_NAMES
@@ -116,8 +115,7 @@ class DELIVER(AlignedDataset):
         """Reads one picture; events of a lower resolution are resized to the colours."""
         values = super().read(field, index, modality)
         if field == "event":
-            colours = self.files(index)["rgb"]
-            header = read_header(read_content(colours).data, colours)
+            _, header = read_with_header(self.files(index)["rgb"])
             if values.shape[:2] != (header.height, header.width):
                 return resize(values, (header.height, header.width), "nearest")
         return values

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cen.data.fields.modality import Modality
-from cen.data.formats.file_bytes import is_file
+from cen.data.formats.file_bytes import is_file, read_with_header
 from cen.data.formats.pictures import read_array
 from cen.data.readers.aligned import AlignedDataset, Frame
 from cen.data.readers.dataset_yaml import published_classes
@@ -39,7 +39,6 @@ _FILES = {
     "nir": "NIR_warped/{}.png",
     "segmentation": "GT/{}.png",
 }
-_BITS_AT = 24
 
 
 class MCubeS(AlignedDataset):
@@ -151,7 +150,6 @@ class MCubeS(AlignedDataset):
 def _bits(path: Path) -> int:
     """Bits of a value of a PNG; 8 where the file is missing or none, which is told later."""
     try:
-        with path.open("rb") as file:
-            return 16 if file.read(_BITS_AT + 1)[_BITS_AT:] == b"\x10" else 8
-    except OSError:
+        return 16 if read_with_header(path)[1].bits == 16 else 8
+    except DataError:
         return 8

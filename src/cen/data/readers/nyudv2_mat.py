@@ -139,8 +139,8 @@ class NYUDv2Mat(AlignedDataset):
         """Reads one frame of one variable and turns its axes."""
         variable = {"rgb": "images", "depth": self._depth, "segmentation": "labels"}[field]
         with matfiles.open_v73(self._path) as file:
-            array = matfiles.dataset(self._path, file, variable)
-            frame = matfiles.read(self._path, variable, array, self.frames[index].number - 1).T
+            array = matfiles.dataset(file, variable)
+            frame = matfiles.read(variable, array, self.frames[index].number - 1).T
         if self._crop:
             frame = frame[CROP]
         if field == "segmentation":
@@ -150,7 +150,7 @@ class NYUDv2Mat(AlignedDataset):
     def _names(self) -> list[str]:
         """What the labels of the file are called, from 1."""
         with matfiles.open_v73(self._path) as file:
-            return matfiles.texts_v73(self._path, file, "names")
+            return matfiles.texts_v73(file, "names")
 
     def _classes_of(self, labels: NDArray[Any]) -> NDArray[np.int32]:
         if labels.max(initial=0) >= len(self._classes):
@@ -168,22 +168,22 @@ def _survey(path: Path, depth: str) -> tuple[tuple[int, int], list[str], int]:
         (height, width), the scene of every image, the number of labels.
     """
     with matfiles.open_v73(path) as file:
-        images = matfiles.dataset(path, file, "images")
+        images = matfiles.dataset(file, "images")
         if images.ndim != 4 or images.shape[1] != 3 or images.dtype != np.uint8:
             raise DataError(
                 f"{path}: images is {images.shape} {images.dtype}, not (N, 3, W, H) uint8"
             )
         count, _, width, height = images.shape
         for name, kinds in ((depth, "f"), ("labels", "u")):
-            array = matfiles.dataset(path, file, name)
+            array = matfiles.dataset(file, name)
             if array.shape != (count, width, height) or array.dtype.kind not in kinds:
                 kind = "floating point" if kinds == "f" else "unsigned integers"
                 raise DataError(
                     f"{path}: {name} is {array.shape} {array.dtype}, but images is {images.shape}; "
                     f"expected {(count, width, height)} {kind}"
                 )
-        scenes = matfiles.texts_v73(path, file, "scenes")
-        labels = len(matfiles.references(path, file, "names"))
+        scenes = matfiles.texts_v73(file, "scenes")
+        labels = len(matfiles.references(file, "names"))
     if len(scenes) != count:
         raise DataError(f"{path}: {len(scenes)} scenes for {count} images")
     return (int(height), int(width)), scenes, labels

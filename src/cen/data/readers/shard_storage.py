@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -12,7 +10,8 @@ import fsspec
 import numpy as np
 from numpy.typing import NDArray
 
-from cen.data.formats.file_bytes import InMemoryFile, ordinary
+from cen.data.formats.containers import read_npy
+from cen.data.formats.file_bytes import ordinary
 from cen.errors import DataError
 from cen.fetching import is_url
 
@@ -70,7 +69,7 @@ class Store:
                 return mapped
         except (OSError, ValueError, EOFError) as error:
             raise DataError(f"{self.path(name)}: cannot be read ({_reason(error)})") from error
-        return npy_array(InMemoryFile(self.path(name), np.frombuffer(self.read(name), np.uint8)))
+        return read_npy(np.frombuffer(self.read(name), np.uint8), self.path(name))
 
     def ranges(self, names: Sequence[str], ranges: Sequence[tuple[int, int]]) -> list[bytes]:
         """Ranges (start, stop) of files; over a network many at a time."""
@@ -120,23 +119,6 @@ class Store:
         """The file system and the path in it. fsspec keeps one per process, also after a fork."""
         filesystem, path = fsspec.core.url_to_fs(self.path(name), **self.options)
         return filesystem, str(path)
-
-
-def npy_array(file: InMemoryFile) -> NDArray[Any]:
-    """The array of an NPY file, after a look at how large its header says it is."""
-    stream = io.BytesIO(file.content.data)
-    try:
-        if np.lib.format.read_magic(stream) != (1, 0):
-            raise ValueError("not version 1.0")
-        shape, columns_first, dtype = np.lib.format.read_array_header_1_0(stream)
-        count = math.prod(shape)
-        if columns_first or dtype.kind not in "uifb":
-            raise ValueError(f"type {dtype}")
-        array = np.frombuffer(file.content, dtype, count, stream.tell()).reshape(shape)
-    except (ValueError, EOFError, OSError) as error:
-        raise DataError(f"{file}: is no NPY file of numbers ({error})") from error
-    # Those who read samples may write into them.
-    return array.copy()
 
 
 def _reason(error: BaseException) -> str:

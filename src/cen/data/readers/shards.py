@@ -20,11 +20,12 @@ from numpy.typing import NDArray
 
 from cen.conventions import normals_in_doubt
 from cen.data.fields.modality import Modality
+from cen.data.formats.containers import read_npy
 from cen.data.formats.file_bytes import InMemoryFile
 from cen.data.formats.headers import BYTE_LIMIT
 from cen.data.readers.aligned import AlignedDataset
 from cen.data.readers.dataset_yaml import Classes
-from cen.data.readers.shard_storage import Store, npy_array
+from cen.data.readers.shard_storage import Store
 from cen.data.sampling import Key, split_key
 from cen.data.transforms import Sample
 from cen.documents import parse_json, parse_yaml
@@ -153,7 +154,7 @@ class Shards(AlignedDataset):
         file = self._member(index, field)
         if file.name.endswith(".npy"):
             # Raw values, as the reader of the source made them.
-            return npy_array(file)
+            return read_npy(file.content, file)
         return modality.read(file)
 
     def name(self, index: int) -> str:

@@ -241,7 +241,7 @@ def _numbers(root: Path, frames: Sequence[str]) -> list[int] | None:
         return None
     order = meta_order(meta, meta.stat().st_mtime_ns if meta.is_file() else 0)
     with matfiles.open_v73(segmentation) as file:
-        count = len(seglabel(segmentation, file))
+        count = len(seglabel(file))
     if count != len(order):
         raise DataError(
             f"{segmentation}: {count} frames, but {meta} has {len(order)}; "

@@ -72,17 +72,17 @@ def meta_order(path: Path, changed: int) -> dict[str, int]:
     return {_relative(path, "rgbpath", folder): n for n, folder in enumerate(folders)}
 
 
-def seglabel(path: Path, file: Any) -> Any:
+def seglabel(file: Any) -> Any:
     """The references to the labels of all frames, in an open SUNRGBD2Dseg.mat."""
-    return matfiles.dataset(path, matfiles.struct(path, file, "SUNRGBD2Dseg"), "seglabel")
+    return matfiles.dataset(matfiles.struct(file, "SUNRGBD2Dseg"), "seglabel")
 
 
 def frame_labels(path: Path, number: int) -> NDArray[Any]:
     """Labels of one frame of SUNRGBD2Dseg.mat: (H, W) whole numbers."""
     with matfiles.open_v73(path) as file:
-        cell = matfiles.read(path, "seglabel", seglabel(path, file), number).ravel()
-        array = matfiles.dereference(path, file, "seglabel", cell[0] if cell.size else None)
-        values = matfiles.read(path, "seglabel", array).T
+        cell = matfiles.read("seglabel", seglabel(file), number).ravel()
+        array = matfiles.dereference(file, "seglabel", cell[0] if cell.size else None)
+        values = matfiles.read("seglabel", array).T
     if values.ndim != 2:
         raise DataError(f"{path}: seglabel of frame {number + 1} is {values.shape}, no picture")
     return matfiles.integers(path, "seglabel", values).reshape(values.shape)

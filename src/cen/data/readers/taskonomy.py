@@ -13,17 +13,12 @@ from numpy.typing import NDArray
 
 from cen.conventions import REVERSED_AXES
 from cen.data.fields.geometry import Matrix
+from cen.data.formats.file_bytes import read_with_header
 from cen.data.readers import taskonomy_values as stored
 from cen.data.readers.aligned import AlignedDataset
 from cen.data.readers.dataset_yaml import Classes, class_names, describe, palette_of
 from cen.data.readers.splitting import hashed_split
-from cen.data.readers.taskonomy_files import (
-    POINT_INFO,
-    Frames,
-    picture_size,
-    read_camera,
-    read_frames,
-)
+from cen.data.readers.taskonomy_files import POINT_INFO, Frames, read_camera, read_frames
 from cen.data.readers.taskonomy_lists import building_splits, listed_frames
 from cen.data.transforms import INTRINSICS
 from cen.errors import CenWarning, DataError
@@ -197,7 +192,8 @@ class Taskonomy(AlignedDataset):
         path = self._frames.path(POINT_INFO, key)
         if not path.is_file():
             return None
-        return read_camera(path, picture_size(self._frames.path(self._frames.domains[0], key)))
+        _, header = read_with_header(self._frames.path(self._frames.domains[0], key))
+        return read_camera(path, (header.height, header.width))
 
     def extra(self, index: int) -> dict[str, Any]:
         """``intrinsics`` where an encoding asks for them and the frame has ``point_info``."""

@@ -16,7 +16,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from cen.data.fields.geometry import Matrix, pinhole
 from cen.errors import DataError
@@ -145,15 +144,6 @@ def read_camera(path: Path, size: tuple[int, int]) -> Matrix:
     if not 0.0 < angle < math.pi:
         raise DataError(f"{path}: field_of_view_rads {angle} is no angle between 0 and π")
     return pinhole(0.5 * max(size) / math.tan(0.5 * angle), size)
-
-
-def picture_size(path: Path) -> tuple[int, int]:
-    """(H, W) of a picture, from its header."""
-    try:
-        with Image.open(path) as image:
-            return image.height, image.width
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise DataError(f"{path}: cannot be read ({error})") from error
 
 
 def _by_building(root: Path, folders: Collection[str], domain_names: Iterable[str]) -> Frames:

@@ -8,8 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cen.data.fields.field_description import FieldDescription
-from cen.data.fields.field_kind import FieldKind, check_channels
-from cen.data.fields.missing import measured, missing_in_file
+from cen.data.fields.field_kind import FieldKind
+from cen.data.fields.missing import measured
+from cen.data.formats.bands import wrong_channels
+from cen.errors import DataError
 
 
 class ContinuousField(FieldKind):
@@ -26,8 +28,10 @@ class ContinuousField(FieldKind):
         self, stored: NDArray[Any], field: FieldDescription, source: str, nodata: float | None
     ) -> NDArray[Any]:
         """Stored values times their unit."""
-        check_channels(stored, self.stored_channels(field), source)
-        return measured(stored, missing_in_file(field, nodata), field.unit_or_one)
+        channels = self.stored_channels(field)
+        if np.atleast_3d(stored).shape[2] != channels:
+            raise DataError(f"{source}: {wrong_channels(stored, channels)}")
+        return measured(stored, field, nodata, field.unit_or_one)
 
     def wanted_numbers(self, array: NDArray[Any], field: FieldDescription) -> str:
         """Floats, in the unit of the data."""

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from cen.data.fields.field_description import FieldDescription
 from cen.data.fields.field_kind import FieldKind, Normalisation
-from cen.data.fields.missing import measured, missing_in_file
+from cen.data.fields.missing import measured
 from cen.errors import ConfigError, DataError
 
 # Indoor scenes: Rooms has 3.1 +- 1.1 m, NYUDv2 2.8 +- 1.3 m. Round numbers in between.
@@ -63,7 +63,7 @@ class DepthField(FieldKind):
             )
         if turned:
             stored = stored >> turned | stored << (16 - turned)
-        metres = measured(stored, missing_in_file(field, nodata), field.unit_or_one)
+        metres = measured(stored, field, nodata, field.unit_or_one)
         if field.farthest is not None:
             far = metres > field.farthest
             metres[far] = field.farthest if field.beyond == "clip" else np.nan

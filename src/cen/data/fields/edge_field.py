@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from cen.data.fields.field_description import FieldDescription
 from cen.data.fields.field_kind import FieldKind, white_of
-from cen.data.fields.missing import measured, missing_in_file
+from cen.data.fields.missing import measured
 from cen.data.formats.bands import as_channels
 from cen.errors import DataError
 
@@ -43,7 +43,7 @@ class EdgeField(FieldKind):
         """Strengths; those above white count as 1."""
         stored = as_channels(stored, 1, source)
         unit = _share_of_white(stored, source) if field.unit is None else field.unit
-        values = measured(stored, missing_in_file(field, nodata), unit)
+        values = measured(stored, field, nodata, unit)
         highest = float(np.nanmax(values, initial=0.0))
         if field.clip is None and highest > _BRIGHTEST:
             raise DataError(

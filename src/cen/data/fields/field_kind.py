@@ -12,7 +12,6 @@ from cen.data.fields.encodings import ENCODINGS, Encoding, before_geometry
 from cen.data.fields.field_description import FieldDescription
 from cen.data.fields.geometry import Interpolation
 from cen.data.fields.normalisation import destandardised, rounded, standardised
-from cen.data.formats.bands import wrong_channels
 from cen.data.formats.file_bytes import File
 from cen.data.formats.pictures import Stored, read_stored
 from cen.errors import ConfigError, DataError
@@ -180,7 +179,7 @@ class FieldKind:
 
     def planes(self, field: FieldDescription, values: NDArray[Any]) -> NDArray[Any]:
         """(H, W, C) with the channels that the network gets."""
-        planes = values[..., None] if values.ndim == 2 else values
+        planes = np.atleast_3d(values)
         if planes.shape[2] == 1 and self.stored_channels(field) == 1:
             planes = np.broadcast_to(planes, (*planes.shape[:2], field.channels))
         if planes.shape[2] != field.channels:
@@ -192,7 +191,7 @@ class FieldKind:
 
     def truth(self, field: FieldDescription, prepared: NDArray[Any]) -> NDArray[Any]:
         """Ground truth of raw values: (C, H, W) float32, NaN where missing."""
-        planes = (prepared[..., None] if prepared.ndim == 2 else prepared).astype(np.float32)
+        planes = np.atleast_3d(prepared).astype(np.float32)
         return np.ascontiguousarray(planes.transpose(2, 0, 1))
 
     def from_truth(self, field: FieldDescription, values: NDArray[Any]) -> NDArray[Any]:
@@ -232,9 +231,3 @@ def white_of(stored: NDArray[Any]) -> int | None:
     """
     narrow = stored.dtype.kind == "u" and stored.dtype.itemsize <= 2
     return int(np.iinfo(stored.dtype).max) if narrow else None
-
-
-def check_channels(stored: NDArray[Any], channels: int, source: str) -> None:
-    """Refuses values with another number of channels."""
-    if (1 if stored.ndim == 2 else stored.shape[2]) != channels:
-        raise DataError(f"{source}: {wrong_channels(stored, channels)}")

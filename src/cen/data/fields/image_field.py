@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from cen.data.fields.field_description import IMAGENET_MEAN, IMAGENET_STD, FieldDescription
 from cen.data.fields.field_kind import FieldKind, Normalisation, as_picture
-from cen.data.fields.missing import measured, missing_in_file
+from cen.data.fields.missing import measured
 from cen.data.fields.normalisation import destandardised, rounded, standardised_bytes
 from cen.data.formats.bands import as_channels
 from cen.errors import DataError
@@ -58,7 +58,7 @@ class ImageField(FieldKind):
                 "convert the file"
             )
         if stored.dtype.kind == "f":
-            return measured(stored, missing_in_file(field, nodata), 1.0)
+            return measured(stored, field, nodata, 1.0)
         return stored
 
     def wanted_numbers(self, array: NDArray[Any], field: FieldDescription) -> str:

@@ -54,8 +54,11 @@ def equal_to(stored: NDArray[Any], value: float) -> NDArray[np.bool_]:
     return np.asarray(stored == int(value))
 
 
-def measured(stored: NDArray[Any], missing: tuple[float, ...], unit: float) -> NDArray[np.float32]:
-    """Stored values times their unit; NaN where one of ``missing``, or no finite number, is."""
+def measured(
+    stored: NDArray[Any], field: FieldDescription, nodata: float | None, unit: float
+) -> NDArray[np.float32]:
+    """Stored values times their unit; NaN where one that is missing, or no finite number, is."""
+    missing = missing_in_file(field, nodata)
     if stored.dtype == np.uint16 and stored.size > 2**16:
         return np.asarray(_table(unit, missing).take(stored))
     return _times_unit(stored, missing, np.float64(unit))

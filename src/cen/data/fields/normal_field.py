@@ -38,7 +38,7 @@ class NormalField(FieldKind):
     ) -> NDArray[Any]:
         """Unit vectors in the axes of CEN."""
         if stored.ndim != 3 or stored.shape[2] != 3:
-            channels = 1 if stored.ndim == 2 else stored.shape[2]
+            channels = np.atleast_3d(stored).shape[2]
             raise DataError(f"{source}: {channels} channels; normals have three")
         vectors = _vectors(stored, source)
         length = np.linalg.norm(vectors, axis=2)

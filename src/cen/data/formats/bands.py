@@ -22,7 +22,7 @@ def as_channels(stored: NDArray[Any], channels: int, told: str) -> NDArray[Any]:
         channels: 1 gives (H, W), others (H, W, C).
         told: how messages name the file.
     """
-    planes = stored[..., None] if stored.ndim == 2 else stored
+    planes = np.atleast_3d(stored)
     bands = planes.shape[2]
     if bands != channels and bands in (2, 4) and channels in (1, 3) and _opaque(planes):
         planes = planes[..., :-1]
@@ -37,7 +37,7 @@ def as_channels(stored: NDArray[Any], channels: int, told: str) -> NDArray[Any]:
 
 def wrong_channels(stored: NDArray[Any], channels: int) -> str:
     """What a message says of a file with another number of bands than are wanted."""
-    bands = 1 if stored.ndim == 2 else stored.shape[2]
+    bands = np.atleast_3d(stored).shape[2]
     text = f"{bands} channel{'s' * (bands != 1)}, but this modality is declared with {channels}"
     if bands < channels:
         return text

@@ -163,7 +163,7 @@ def choose(values: NDArray[Any], bands: tuple[int, ...] | None, path: object) ->
     """Some bands of a picture."""
     if bands is None:
         return values
-    planes = values[..., None] if values.ndim == 2 else values
+    planes = np.atleast_3d(values)
     if max(bands) >= planes.shape[2]:
         raise DataError(
             f"{path}: has {planes.shape[2]} bands, counted from 0; bands: {list(bands)} asks for "

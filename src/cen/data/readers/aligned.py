@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_type_hints
 
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 Fields = Mapping[str, Mapping[str, Any]]
 
 _LARGEST_BYTE = 255
+# Samples that a message names of those that lack files.
+_TOLD = 3
 
 
 @dataclass(frozen=True)
@@ -319,12 +322,7 @@ class AlignedDataset(Dataset[Sample]):
         return describe(self)
 
     def no_field(self, name: str, key: str = "") -> ConfigError:
-        """The error about a name that is no field, with the nearest that is one.
-
-        Args:
-            name: the name.
-            key: the key of a configuration under which it stands.
-        """
+        """The error about a name, below a key of a configuration, that is no field."""
         return ConfigError(
             f"{f'{key}.' if key else ''}{name}: no field of the data in {self.root}"
             f"{did_you_mean(name, self.fields)}; there are {', '.join(self.fields)}"
@@ -368,6 +366,13 @@ class AlignedDataset(Dataset[Sample]):
         if path is None:
             return field
         return str(path.relative_to(self.root) if path.is_relative_to(self.root) else path)
+
+
+def lacking(count: int, of: str, lacks: Iterable[tuple[str, Sequence[str]]]) -> str:
+    """How many samples lack files, and what the first of them lack; more are not drawn."""
+    examples = [f"{name} has no {', '.join(lost)}" for name, lost in islice(lacks, _TOLD)]
+    more = f" and {count - _TOLD} more" if count > _TOLD else ""
+    return f"{count} of {of} lack files: {'; '.join(examples)}{more}"
 
 
 def differing_sizes(

@@ -13,17 +13,15 @@ from numpy.typing import NDArray
 from cen.data.fields.field_kinds import KINDS
 from cen.data.fields.geometry import as_intrinsics
 from cen.data.fields.modality import Modality
-from cen.data.readers.aligned import AlignedDataset, Frame
-from cen.data.readers.dataset_yaml import Classes, palette_of
+from cen.data.readers.aligned import AlignedDataset, Frame, lacking
+from cen.data.readers.dataset_yaml import Classes, class_names, palette_of
 from cen.data.readers.folder_labels import class_colours, class_list, class_values, decode_colours
 from cen.data.readers.folder_splits import Places, check_splits, choose, groups, split_folder
-from cen.data.readers.folder_yaml import Description, FieldConfig, read_description
+from cen.data.readers.folder_yaml import Description, read_description
 from cen.data.readers.patterns import held_instead, natural
 from cen.data.transforms import INTRINSICS
 from cen.errors import CenWarning, ConfigError, DataError
 from cen.options.data_options import ReadingConfig
-
-_TOLD = 3
 
 
 class AlignedFolder(AlignedDataset):
@@ -81,16 +79,19 @@ class AlignedFolder(AlignedDataset):
                 values, none = class_values(description, name, self.labels[name].names)
                 more = {"values": values, "ignore": none, "ignore_index": ignored}
                 self.fields[name] = {**self.fields[name], **more}
-        self.undeclared = frozenset(
-            name
-            for name in self.labels
-            if not self.ignore_declared and _says_nothing(description.fields[name])
-        )
-        self.half_declared = frozenset(
-            name
-            for name in self.labels
-            if not self.ignore_declared and _names_others(description.fields[name], ignored)
-        )
+        if not self.ignore_declared:
+            fields = {name: description.fields[name] for name in self.labels}
+            # Values and colours say of every other number that it is refused.
+            self.undeclared = frozenset(
+                name
+                for name, field in fields.items()
+                if field.values is None and field.colours is None and field.ignore is None
+            )
+            self.half_declared = frozenset(
+                name
+                for name, field in fields.items()
+                if field.ignore is not None and ignored not in field.ignored
+            )
         self._colours = {
             name: class_colours(description, name, self.labels[name].names)
             for name, field in description.fields.items()
@@ -129,16 +130,13 @@ class AlignedFolder(AlignedDataset):
         field_names = list({**self.modalities, **self.targets})
         if not field_names:
             return
-        by_folder = any(self._description.patterns[name].by_split for name in field_names)
-        self._require(
-            field_names, self._in_folders(field_names) if by_folder else self._anywhere(field_names)
-        )
-
-    def _anywhere(self, field_names: Sequence[str]) -> Places:
-        """The samples of this split where it is chosen by lists or shares."""
-        self._find(field_names, None)
-        names = sorted({name for paths in self._files.values() for name in paths}, key=natural)
-        return choose(self._description, self.split, names, self.validation)
+        if any(self._description.patterns[name].by_split for name in field_names):
+            samples = self._in_folders(field_names)
+        else:
+            self._find(field_names, None)
+            names = sorted({name for paths in self._files.values() for name in paths}, key=natural)
+            samples = choose(self._description, self.split, names, self.validation)
+        self._require(field_names, samples)
 
     def _in_folders(self, field_names: Sequence[str]) -> Places:
         """The samples of this split where every split has folders of its own."""
@@ -178,19 +176,19 @@ class AlignedFolder(AlignedDataset):
         """Lists the samples; those that lack files are refused or skipped."""
         lacks = {name: lost for name in samples if (lost := self._lost(name, field_names))}
         self.frames = []
+        path = self._description.path
         if lacks and len(lacks) == len(samples):
-            raise DataError(f"{self._description.path}: {self._without(lacks, field_names)}")
+            raise DataError(f"{path}: {self._without(lacks, field_names)}")
         # Files are looked up by name: paths of millions would fill the memory.
         self.frames = [Frame(name, {}, place) for name, place in samples.items()]
         if not lacks:
             return
-        examples = "; ".join(
-            f"{name} has no {', '.join(fields)} ({self._usual_file(name, fields[0])})"
-            for name, fields in list(lacks.items())[:_TOLD]
+        told = (
+            (name, [*lost[:-1], f"{lost[-1]} ({self._usual_file(name, lost[0])})"])
+            for name, lost in lacks.items()
         )
-        more = f" and {len(lacks) - _TOLD} more" if len(lacks) > _TOLD else ""
-        count = f"{len(lacks)} of {len(samples)} samples of the {self.split} split"
-        text = f"{self._description.path}: {count} lack files: {examples}{more}"
+        count = f"{len(samples)} samples of the {self.split} split"
+        text = f"{path}: {lacking(len(lacks), count, told)}"
         if self._description.config.missing == "error":
             raise DataError(f"{text}; add them, or say 'missing: skip'")
         warnings.warn(f"{text}; they are skipped", CenWarning, stacklevel=4)
@@ -239,28 +237,13 @@ def _arguments(description: Description, name: str, ignore_index: int) -> dict[s
     names = [item.name for item in dataclasses.fields(ReadingConfig)] + ["channels"]
     arguments = {key: getattr(field, key) for key in names if getattr(field, key) is not None}
     if KINDS[field.kind or "image"].classes and (field.first or field.ignore is not None):
-        numbers = field.ignore if isinstance(field.ignore, list) else [field.ignore]
-        ignored = [*(n for n in numbers if n is not None), ignore_index]
+        ignored = [*field.ignored, ignore_index]
         arguments |= {"first": field.first, "ignore": ignored, "ignore_index": ignore_index}
     try:
         Modality.of(**arguments)
     except ConfigError as error:
         raise ConfigError(f"{description.at_field(name)}: {error}") from None
     return arguments
-
-
-def _says_nothing(field: FieldConfig) -> bool:
-    """Whether a label field does not say which stored values are no label.
-
-    Those that it names are ``ignored``, too, when their pixels are counted.
-    """
-    return field.values is None and field.colours is None and field.ignore is None
-
-
-def _names_others(field: FieldConfig, ignore_index: int) -> bool:
-    """Whether a label field says of other stored values than ``ignore_index`` what is no label."""
-    named = field.ignore if isinstance(field.ignore, list) else [field.ignore]
-    return field.ignore is not None and ignore_index not in named
 
 
 def _labels(
@@ -272,7 +255,10 @@ def _labels(
     labels: dict[str, Classes] = {}
     for name, field in description.fields.items():
         if fields[name].get("kind") != "label":
-            _refuse_label_keys(description, name, field)
+            for key in ("classes", "palette", "colours", "values", "ignore"):
+                if getattr(field, key) is not None:
+                    at = description.at_field(name, key)
+                    raise ConfigError(f"{at}: is for kind: label; this field is of another kind")
             continue
         names_or_count = class_list(field) if classes is None or labels else classes
         where = description.at_field(name)
@@ -280,10 +266,7 @@ def _labels(
             raise ConfigError(
                 f"{where}: how many classes? Say classes: [road, person], or their number"
             )
-        names = tuple(
-            str(n)
-            for n in (range(names_or_count) if isinstance(names_or_count, int) else names_or_count)
-        )
+        names = class_names(names_or_count)
         palette = field.palette
         if field.colours is not None:
             class_colours(description, name, names)  # refuses what is no colour
@@ -297,15 +280,8 @@ def _labels(
             )
         if palette is not None and len(palette) != len(names):
             raise ConfigError(
-                f"{where}: {len(names)} classes and {len(palette or ())} "
+                f"{where}: {len(names)} classes and {len(palette)} "
                 "colours in the palette; give one colour for each class"
             )
-        labels[name] = Classes(names, palette_of({"palette": palette}, len(names)))
+        labels[name] = Classes(names, palette_of(palette, len(names)))
     return labels
-
-
-def _refuse_label_keys(description: Description, name: str, field: FieldConfig) -> None:
-    for key in ("classes", "palette", "colours", "values", "ignore"):
-        if getattr(field, key) is not None:
-            at = description.at_field(name, key)
-            raise ConfigError(f"{at}: is for kind: label; this field is of another kind")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,9 +53,8 @@ def describe(root: str | Path, keys: Sequence[str]) -> dict[str, Any]:
     return described
 
 
-def palette_of(described: Mapping[str, Any], classes: int) -> NDArray[np.uint8]:
-    """(C, 3) RGB colours: of dataset.yaml if it has one per class, else well separated ones."""
-    palette = described.get("palette")
+def palette_of(palette: Any, classes: int) -> NDArray[np.uint8]:
+    """(C, 3) RGB colours: those of dataset.yaml if there is one per class, else separated ones."""
     if palette is not None:
         try:
             colours = np.array(palette, dtype=np.uint8).reshape(len(palette), 3)
@@ -73,10 +72,17 @@ def palette_of(described: Mapping[str, Any], classes: int) -> NDArray[np.uint8]:
     return np.asarray(np.rint(bright), dtype=np.uint8)
 
 
-def class_names(
+def class_names(names_or_count: int | Iterable[object]) -> tuple[str, ...]:
+    """Names of classes; a number makes names of it."""
+    if isinstance(names_or_count, int):
+        names_or_count = range(names_or_count)
+    return tuple(map(str, names_or_count))
+
+
+def described_classes(
     classes: int | Sequence[str] | None, described: Mapping[str, Any], root: Path
-) -> tuple[str, ...]:
-    """The names of the classes: as given, else as dataset.yaml says; a number makes names of it."""
+) -> Classes:
+    """The classes as given, else as dataset.yaml says, in its colours."""
     names_or_count = described.get("classes") if classes is None else classes
     if names_or_count is None:
         raise DataError(
@@ -86,13 +92,10 @@ def class_names(
         raise DataError(
             f"{root}: classes must be their number or a list of names, not {names_or_count!r}"
         )
-    names = tuple(
-        str(n)
-        for n in (range(names_or_count) if isinstance(names_or_count, int) else names_or_count)
-    )
+    names = class_names(names_or_count)
     if not names:
         raise DataError(f"{root}: there must be at least one class")
-    return names
+    return Classes(names, palette_of(described.get("palette"), len(names)))
 
 
 def published_classes(

@@ -53,6 +53,13 @@ class FieldConfig(ReadingConfig):
     first: int = 0
     ignore: list[int] | int | None = None
 
+    @property
+    def ignored(self) -> list[int]:
+        """The numbers that ``ignore`` names."""
+        if self.ignore is None:
+            return []
+        return self.ignore if isinstance(self.ignore, list) else [self.ignore]
+
 
 @dataclass
 class FolderConfig:

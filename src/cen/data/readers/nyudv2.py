@@ -8,7 +8,7 @@ from typing import Any
 
 from cen.data.formats.text_lists import existing, forward, leaves, read_entries
 from cen.data.readers.aligned import AlignedDataset, Frame
-from cen.data.readers.dataset_yaml import Classes, class_names, describe, palette_of
+from cen.data.readers.dataset_yaml import describe, described_classes
 from cen.errors import DataError
 
 COLUMNS = ("rgb", "segmentation", "depth")
@@ -64,8 +64,7 @@ class NYUDv2Folder(AlignedDataset):
         described = describe(self.root, ("classes", "palette", "depth_unit"))
         # Those of Rooms are not the user's: in a few frames some do not occur.
         self.own_classes = described.get("name") != "rooms"
-        names = class_names(classes, described, self.root)
-        self.labels = {_LABELS: Classes(names, palette_of(described, len(names)))}
+        self.labels = {_LABELS: described_classes(classes, described, self.root)}
         special: dict[str, dict[str, Any]] = {
             "depth": {"kind": "depth", "unit": described.get("depth_unit")},
             _LABELS: {"kind": "label"},

@@ -111,9 +111,8 @@ class NYUDv2Mat(AlignedDataset):
         self._classes = np.where(table == 0, self.ignore_index, table - 1).astype(np.int32)
         described = describe(folder, ("palette", "intrinsics", "classes"))
         self._intrinsics = _intrinsics(folder, described, size, crop)
-        self.labels = {
-            "segmentation": Classes(class_names, palette_of(described, len(class_names)))
-        }
+        palette = palette_of(described.get("palette"), len(class_names))
+        self.labels = {"segmentation": Classes(class_names, palette)}
         self.fields = {
             "rgb": {"kind": "image"},
             "depth": {"kind": "depth", "unit": 1.0, "missing": 0.0},

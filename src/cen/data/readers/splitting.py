@@ -150,11 +150,21 @@ def hashed_split(
     # A second group is left for validation where there are enough.
     keep = 2 if validation > 0.0 and len(set(groups)) > 2 else 1
     tested = held_out(groups, test, "test", keep)
+    rest = [index for index, group in enumerate(groups) if group not in tested]
+    rest_groups = [groups[index] for index in rest]
     if split == "test":
         part = [index for index, group in enumerate(groups) if group in tested]
+    elif len(set(rest_groups)) == 1 and validation > 0.0 and len(rest) > 1:
+        # One building or scene is left: blocks of its frames.
+        alone = [str(index) for index in rest]
+        part = [rest[index] for index in cut_validation(alone, validation, split, where)]
     else:
-        rest = [index for index, group in enumerate(groups) if group not in tested]
-        part = _of_the_rest([groups[index] for index in rest], rest, split, validation, where)
+        held = held_out(rest_groups, validation, "validation")
+        part = [
+            index
+            for index, group in zip(rest, rest_groups, strict=True)
+            if (group in held) == (split == "validation")
+        ]
     if not part:
         raise DataError(
             f"{where}: of {len(groups)} frames in {len(set(groups))} groups, test = {test} and "
@@ -162,23 +172,3 @@ def hashed_split(
             "share"
         )
     return part
-
-
-def _of_the_rest(
-    groups: Sequence[str],
-    rest: Sequence[int],
-    split: Literal["train", "validation"],
-    share: float,
-    where: str,
-) -> list[int]:
-    """Training or validation, of what is not test."""
-    if len(set(groups)) == 1 and share > 0.0 and len(rest) > 1:
-        # One building or scene is left: blocks of its frames.
-        alone = [str(index) for index in rest]
-        return [rest[index] for index in cut_validation(alone, share, split, where)]
-    held = held_out(groups, share, "validation")
-    return [
-        index
-        for index, group in zip(rest, groups, strict=True)
-        if (group in held) == (split == "validation")
-    ]

@@ -16,7 +16,7 @@ from cen.data.fields.geometry import as_intrinsics
 from cen.data.fields.modality import Modality
 from cen.data.formats import matfiles
 from cen.data.formats.file_bytes import is_file, ordinary
-from cen.data.readers.aligned import AlignedDataset, Frame
+from cen.data.readers.aligned import AlignedDataset, Frame, lacking
 from cen.data.readers.dataset_yaml import describe, palette_of, published_classes
 from cen.data.readers.sunrgbd_lists import (
     frame_labels,
@@ -112,7 +112,8 @@ class SUNRGBD(AlignedDataset):
         self._missing = missing
         names = matfiles.load_v5(folder / CLASSES, ("seg37list",)).texts("seg37list")
         self._label_of = {_plain(name): label for label, name in enumerate(names, start=1)}
-        palette = palette_of(describe(folder, ("palette", "classes")), len(names))
+        described = describe(folder, ("palette", "classes"))
+        palette = palette_of(described.get("palette"), len(names))
         self.labels = {"segmentation": published_classes(classes, names, palette, folder / CLASSES)}
         self.fields = {
             "rgb": {"kind": "image"},
@@ -156,13 +157,9 @@ class SUNRGBD(AlignedDataset):
         lacks = {index: lost for index in range(len(self)) if (lost := self._lost(index))}
         if not lacks:
             return
-        examples = "; ".join(
-            f"{self.place(i)} has no {', '.join(lacks[i])}" for i in list(lacks)[:3]
-        )
-        text = (
-            f"{self.root / ALLSPLIT}: {len(lacks)} of {len(self)} frames of the {self.split} split "
-            f"lack files: {examples}{' ...' if len(lacks) > 3 else ''}"
-        )
+        count = f"{len(self)} frames of the {self.split} split"
+        told = lacking(len(lacks), count, ((self.place(i), lost) for i, lost in lacks.items()))
+        text = f"{self.root / ALLSPLIT}: {told}"
         if len(lacks) == len(self):
             raise DataError(f"{text}; nothing is left of this split")
         warnings.warn(f"{text}; they are left out", CenWarning, stacklevel=4)

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from cen.conventions import REVERSED_AXES
 from cen.data.fields.geometry import Matrix
 from cen.data.formats.file_bytes import read_with_header
-from cen.data.readers import taskonomy_values as stored
-from cen.data.readers.aligned import AlignedDataset
-from cen.data.readers.dataset_yaml import Classes, class_names, describe, palette_of
+from cen.data.readers import taskonomy_files as stored
+from cen.data.readers.aligned import AlignedDataset, lacking
+from cen.data.readers.dataset_yaml import describe, described_classes
 from cen.data.readers.splitting import hashed_split
 from cen.data.readers.taskonomy_files import POINT_INFO, Frames, read_camera, read_frames
 from cen.data.readers.taskonomy_lists import building_splits, listed_frames
@@ -137,7 +137,6 @@ class Taskonomy(AlignedDataset):
         root = self.root
         self._frames: Frames = read_frames(root, DOMAINS)
         described = describe(root, ("classes", "palette", "lists", "axes"))
-        names = class_names(classes, {"classes": CLASSES, **described}, root)
         self.possible_fields = tuple(DOMAINS)
         self.fields = {name: DOMAINS[name] for name in DOMAINS if name in self._frames.domains}
         about = described.get("about")
@@ -149,7 +148,8 @@ class Taskonomy(AlignedDataset):
             }
         if _SEMANTIC in self.fields:
             self.fields[_SEMANTIC] = {**DOMAINS[_SEMANTIC], "ignore_index": self.ignore_index}
-        self.labels = {_SEMANTIC: Classes(names, palette_of(described, len(names)))}
+        known = {"classes": CLASSES, **described}
+        self.labels = {_SEMANTIC: described_classes(classes, known, root)}
         self._lists: str | Mapping[str, str] | None = lists or described.get("lists")
         self._shares = {"validation": self.validation, "test": test}
         self._keys = np.zeros(0, np.int64)
@@ -237,16 +237,12 @@ class Taskonomy(AlignedDataset):
             raise DataError(f"{self.root}: no frame has all of the files wanted; found {counts}")
         lost = np.setdiff1d(every, both)
         if len(lost):
-            examples = []
-            for key in lost[:3].tolist():
-                lacks = ", ".join(name for name, keys in there.items() if key not in keys)
-                examples.append(f"{self._frames.name(key)} has no {lacks}")
-            warnings.warn(
-                f"{self.root}: {len(lost)} of {len(every)} frames lack files and are left out: "
-                f"{'; '.join(examples)}{' ...' if len(lost) > 3 else ''}",
-                CenWarning,
-                stacklevel=4,
+            lacks = (
+                (self._frames.name(key), [name for name, keys in there.items() if key not in keys])
+                for key in lost.tolist()
             )
+            told = lacking(len(lost), f"{len(every)} frames", lacks)
+            warnings.warn(f"{self.root}: {told}; they are left out", CenWarning, stacklevel=4)
         return both
 
 

@@ -1,4 +1,4 @@
-"""Where the files of Taskonomy are: which frames there are of which domain, in any of its layouts.
+"""The files of Taskonomy: which frames there are of which domain, and what stored numbers mean.
 
 A frame is a 64-bit key (building, point, view): the full set has 4.5 million of them, which as
 Python objects would fill the memory of every worker process.
@@ -19,6 +19,30 @@ from numpy.typing import NDArray
 
 from cen.data.fields.geometry import Matrix, pinhole
 from cen.errors import DataError
+
+# What stored numbers mean. Depth and curvature: the authors' description of the data. Normals:
+# measured on their files. Edges: the greatest values that the released CEN code divides by.
+STEPS = 512.0
+"""Stored depth per metre."""
+
+MISSING_DEPTH = 65535
+"""Stored depth where the mesh has a hole."""
+
+EDGES = {"edge_occlusion": 11584.0, "edge_texture": 11355.0}
+"""Stored value of an edge of strength 1."""
+
+CURVATURE = 127.0
+"""Stored curvature 0, and the step from it to 1 (unit not documented by the authors)."""
+
+NORMAL_AXES = "+x +y +z"
+"""Where the stored channels of a normal point: z away from the camera, as CEN has it.
+
+Measured on real frames: normals computed from the z-buffer lie 1.0 degree (median) from those
+stored so, and 95 to 100 % of the pixels face the camera.
+"""
+
+FIRST = 1
+"""Stored label of class 0; what is below is "uncertain"."""
 
 # Domains whose files are not called as their folder is: by the authors, in the sample building.
 SUFFIXES = {"segment_semantic": "segmentsemantic"}

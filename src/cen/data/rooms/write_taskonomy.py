@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cen.data.formats.pictures import write_png
-from cen.data.readers import taskonomy_values as stored
+from cen.data.readers import taskonomy_files as stored
 from cen.data.readers.taskonomy_files import SUFFIXES
 from cen.data.rooms.plan import Plan, Rendered, SceneKey, in_steps
 

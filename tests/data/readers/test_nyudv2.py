@@ -36,6 +36,20 @@ def test_the_splits_share_no_file(written):
     assert all(name.startswith("test") for name in names["test"])
 
 
+def test_files_of_one_name_in_several_folders_are_samples_of_several_names(root):
+    stems = NYUDv2Folder(root, "test").name(0), NYUDv2Folder(root, "test").name(1)
+    (root / "other").mkdir()
+    lines = (root / "val.txt").read_text().splitlines()
+    shutil.move(root / lines[1].split("\t")[0], root / "other" / f"{stems[0]}.png")
+    lines[1] = "\t".join([f"other/{stems[0]}.png", *lines[1].split("\t")[1:]])
+    (root / "val.txt").write_text("\n".join(lines))
+    data = NYUDv2Folder(root, "test")
+    assert [data.name(0), data.name(1)] == [f"rgb/{stems[0]}", f"other/{stems[0]}"]
+    assert data[1]["name"] == f"other/{stems[0]}"
+    depth = NYUDv2Folder(root, "test", {"depth": Modality.of("depth")})
+    assert [depth.name(0), depth.name(1)] == list(stems)
+
+
 def test_samples_are_raw_without_and_tensors_with_a_transform(written):
     raw = NYUDv2Folder(written, "train")
     assert raw[0]["rgb"].dtype == np.uint8

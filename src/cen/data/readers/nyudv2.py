@@ -75,10 +75,20 @@ class NYUDv2Folder(AlignedDataset):
         frames = _read_list(path, self.root, columns)
         self.frames = [frames[n] for n in self.cut([frame.place for frame in frames], str(path))]
 
-    def name(self, index: int) -> str:
-        """Stem of the sample's first input."""
+    def check_files(self) -> None:
+        """Also names the samples after the files of the first input."""
+        super().check_files()
         first = next(iter(self.modalities), next(iter(self.fields)))
-        return self.frames[index].files[first].stem
+        files = [frame.files[first] for frame in self.frames]
+        names = [file.stem for file in files]
+        # Files in several folders, such as one for each scene, may be called alike.
+        if len(set(names)) < len(set(files)):
+            names = [file.relative_to(self.root).with_suffix("").as_posix() for file in files]
+        self._names = names
+
+    def name(self, index: int) -> str:
+        """Stem of the sample's first input; with its folders where two have the same."""
+        return self._names[index]
 
 
 def _read_list(path: Path, root: Path, columns: Sequence[str]) -> list[Frame]:

@@ -218,7 +218,7 @@ class AlignedDataset(Dataset[Sample]):
         """
         for index in range(len(self)):
             files = self.files(index)
-            for field in {**self.modalities, **dict.fromkeys(self.annotated(index))}:
+            for field in self.fields_of(index):
                 if field in files and not is_file(files[field]):
                     file_name = self._file_name(files, field)
                     raise DataError(f"{self.place(index)}: no file {file_name} in {self.root}")
@@ -249,6 +249,10 @@ class AlignedDataset(Dataset[Sample]):
             return tuple(self.targets)
         files = self.files(index)
         return tuple(name for name in self.targets if name not in files or is_file(files[name]))
+
+    def fields_of(self, index: int) -> list[str]:
+        """The fields that are read of a sample: the inputs, then the targets that it has."""
+        return list(dict.fromkeys((*self.modalities, *self.annotated(index))))
 
     def place(self, index: int) -> str:
         """Where a sample comes from, for error messages."""
@@ -294,20 +298,14 @@ class AlignedDataset(Dataset[Sample]):
         if not 0 <= index < len(self):
             raise IndexError(f"sample {index} of {len(self)}")
         try:
-            sample: Sample = {}
-            annotated = {name: self.targets[name] for name in self.annotated(index)}
-            for field, modality in {**annotated, **self.modalities}.items():
-                sample[field] = self.read(field, index, modality)
+            sample: Sample = {
+                field: self.read(field, index, self.modalities.get(field) or self.targets[field])
+                for field in self.fields_of(index)
+            }
             self._check(sample, index)
         except DataError as error:
             raise DataError(f"{self.place(index)}: {error}") from error
-        # Inputs first: pictures of a sample show them in this order.
-        order = [*self.modalities, *(t for t in annotated if t not in self.modalities)]
-        return {
-            **{field: sample[field] for field in order},
-            "name": self.name(index),
-            **self.extra(index),
-        }
+        return {**sample, "name": self.name(index), **self.extra(index)}
 
     def plot(self, sample: Mapping[str, Any]) -> Figure:
         """A figure of a sample, raw or transformed, with a legend of the classes in it."""

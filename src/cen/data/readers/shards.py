@@ -242,7 +242,7 @@ class Shards(AlignedDataset):
         members = [
             (index, name)
             for index in dict.fromkeys(indices)
-            for name in dict.fromkeys((ABOUT, *self.modalities, *self.annotated(index)))
+            for name in (ABOUT, *self.fields_of(index))
         ]
         self._held = self._ranges(members)
 

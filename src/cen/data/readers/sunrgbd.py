@@ -168,7 +168,7 @@ class SUNRGBD(AlignedDataset):
     def _lost(self, index: int) -> list[str]:
         """What a frame lacks of what is read."""
         files = self.files(index)
-        read = {**self.modalities, **dict.fromkeys(self.annotated(index))}
+        read = self.fields_of(index)
         lost = [field for field in read if not is_file(files[field])]
         if read and not is_file(Path(self.place(index), "intrinsics.txt")):
             lost.append("intrinsics.txt")

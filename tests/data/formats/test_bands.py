@@ -127,38 +127,6 @@ def test_bands_first_in_an_npy_are_hinted_at(tmp_path):
         Modality.of("continuous", 4).read(tmp_path / "a.npy")
 
 
-@pytest.mark.parametrize("name", ["a.npz", "a.mat", "a.h5"])
-def test_one_of_several_arrays(tmp_path, name):
-    values, other = FOUR[..., 0], rng.random((12, 16))
-    if name == "a.npz":
-        np.savez_compressed(tmp_path / name, heat=values, more=other, text=np.array(["a"]))
-    elif name == "a.mat":
-        from scipy.io import savemat
-
-        savemat(tmp_path / name, {"heat": values, "more": other, "text": "a"})
-    else:
-        h5py = pytest.importorskip("h5py")
-        with h5py.File(tmp_path / name, "w") as file:
-            file["heat"], file["more"] = values, other
-    with pytest.raises(DataError, match=r"heat \(12 × 16\), more \(12 × 16\); choose .*variable:"):
-        Modality.of("continuous").read(tmp_path / name)
-    read = Modality.of("continuous", variable="more").read(tmp_path / name)
-    np.testing.assert_array_equal(read, other.astype(np.float32))
-    with pytest.raises(DataError, match=r"no picture named 'heet'; there are heat"):
-        Modality.of("continuous", variable="heet").read(tmp_path / name)
-    labels = Modality.of("label", variable="heat").read(tmp_path / name)
-    np.testing.assert_array_equal(labels, values)
-
-
-def test_matlab_files_of_version_73_have_their_axes_turned_round(tmp_path):
-    h5py = pytest.importorskip("h5py")
-    with h5py.File(tmp_path / "a.mat", "w", userblock_size=512) as file:
-        file["picture"] = FOUR.T  # as MATLAB writes (12, 16, 4)
-    with (tmp_path / "a.mat").open("r+b") as file:
-        file.write(b"MATLAB 7.3 MAT-file".ljust(124) + b"\x00\x02IM")
-    np.testing.assert_array_equal(Modality.of("image", 4).read(tmp_path / "a.mat"), FOUR)
-
-
 def test_keys_that_are_for_other_files_are_named(tmp_path):
     Image.fromarray(FOUR[..., 0]).save(tmp_path / "a.png")
     with pytest.raises(DataError, match=r"a\.png: page: is for TIFF"):

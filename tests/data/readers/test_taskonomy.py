@@ -36,12 +36,6 @@ def test_frames_without_all_files_are_left_out_by_name(bare):
         Taskonomy(bare, "train", {**INPUTS, **DEPTH}, {})
 
 
-def test_label_files_may_be_called_as_their_folder_is(frames):
-    for path in sorted((frames / "segment_semantic").glob("*.png")):
-        path.rename(path.with_name(path.name.replace("segmentsemantic", "segment_semantic")))
-    assert Taskonomy(frames, "train").raw(0)["segment_semantic"].shape == (24, 32)
-
-
 def test_partly_annotated_frames_need_one_of_the_targets(bare):
     for number in (1, 2):
         (bare / "depth_zbuffer" / f"point_{number}_view_0_domain_depth_zbuffer.png").unlink()
@@ -151,24 +145,6 @@ def test_depth_along_the_ray_is_refused_where_geometry_is_made_of_it(frames):
         open_layout("taskonomy", frames, "train", inputs=wanted, outputs={})
 
 
-def test_point_info_gives_the_camera_to_encodings(frames):
-    """The field of view of 90 degrees over 32 pixels has a focal length of 16."""
-    (frames / "point_info").mkdir()
-    info = frames / "point_info" / "point_0_view_0_domain_point_info.json"
-    info.write_text(json.dumps({"field_of_view_rads": np.pi / 2}))
-    wanted = {"depth_zbuffer": {"encoding": "normals", "channels": 3}}
-    data = open_layout("taskonomy", frames, "train", inputs=wanted, outputs={}, validation=0.0)
-    camera = data.raw(0)["intrinsics"]
-    np.testing.assert_allclose(camera, [[16, 0, 15.5], [0, 16, 11.5], [0, 0, 1]])
-    plain = open_layout(
-        "taskonomy", frames, "train", inputs={"rgb": {}}, outputs={}, validation=0.0
-    )
-    assert "intrinsics" not in plain.raw(0)
-    info.write_text("{}")
-    with pytest.raises(DataError, match="says no field_of_view_rads"):
-        data.raw(0)
-
-
 @pytest.mark.parametrize("domain", ["depth_zbuffer", "edge_occlusion"])
 def test_8_bit_files_are_refused_where_16_belong(frames, domain):
     file = f"point_0_view_0_domain_{domain}.png"
@@ -191,17 +167,6 @@ def test_released_encodings_by_name(frames):
     seen = data.modalities["depth_zbuffer"].to_network(data.raw(0)["depth_zbuffer"])[0]
     there = stored < 65535
     np.testing.assert_allclose(seen[there], released[there], atol=1e-3)
-
-
-def test_a_folder_of_something_else_is_refused(tmp_path):
-    with pytest.raises(DataError, match="no such folder"):
-        Taskonomy(tmp_path / "x", "train")
-    (tmp_path / "images").mkdir()
-    with pytest.raises(DataError, match=r"no folder of a Taskonomy domain .* there are images"):
-        Taskonomy(tmp_path, "train")
-    (tmp_path / "rgb").mkdir()
-    with pytest.raises(DataError, match="the folders rgb hold no point_"):
-        Taskonomy(tmp_path, "train")
 
 
 def test_dataset_yaml_names_other_classes(frames):

@@ -12,19 +12,12 @@ from cen.config import Config
 from cen.data.formats.pictures import write_png
 from cen.data.readers.aligned_folder import AlignedFolder
 from cen.data.readers.opening import DatasetRecipe, open_layout
-from cen.errors import CenError, ConfigError, DataError
+from cen.errors import ConfigError, DataError
 
 
 @pytest.fixture
 def root(tmp_path):
     return make_root(tmp_path)
-
-
-def test_a_key_given_twice_is_refused(root):
-    text = (root / "dataset.yaml").read_text()
-    (root / "dataset.yaml").write_text(text + "outputs: {}\n")
-    with pytest.raises(CenError, match=r"outputs: was given in line \d+ already"):
-        AlignedFolder(root, "train")
 
 
 @pytest.mark.parametrize("self_made", [False, True])
@@ -63,69 +56,6 @@ def test_names_that_do_not_match_are_shown(root):
         AlignedFolder(root, "train")
 
 
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"modalitis": {}}, r"dataset\.yaml, line \d+: modalitis: is no key.* mean modalities"),
-        ({"modalities__rgb__patern": "x"}, r"line 4: modalities\.rgb\.patern: .*mean pattern"),
-        (
-            {"modalities__rgb__pattern": None},
-            r"line 2: modalities\.rgb: say where its files are",
-        ),
-        (
-            {"modalities__rgb__pattern": "rgb/a.png"},
-            r"line 3: modalities\.rgb\.pattern: .*no \{id\}",
-        ),
-        ({"modalities__rgb__pattern": "../{id}.png"}, "line 3: .* leaves the folder"),
-        ({"modalities__rgb__kind": "colour"}, r"modalities\.rgb\.kind: 'colour' is not possible"),
-        ({"modalities__rgb__unit": "much"}, r"rgb\.unit: 'much' does not fit; expected: number"),
-        ({"modalities__rgb__std": [0]}, r"line 2: modalities\.rgb: std: 1 numbers for 3"),
-        ({"modalities__rgb__classes": 3}, r"rgb\.classes: is for kind: label"),
-        ({"modalities": {}}, "modalities: is empty"),
-        ({"outputs__segmentation__classes": None}, r"outputs\.segmentation: say its kind"),
-        ({"outputs__segmentation__palette": [[0, 0, 0]]}, "3 classes and 1 colours"),
-        ({"outputs__rgb": {"pattern": "rgb/{id}.png"}}, r"outputs\.rgb: is a modality, too"),
-        ({"splits": {"val": 0.2}}, r"splits\.val: no split \(did you mean 'validation'"),
-        ({"splits": {"train": 0.5}}, r"splits\.train: training gets what is left"),
-        ({"splits": {"test": "../a.txt"}}, r"splits\.test: '\.\./a\.txt' leaves"),
-        ({"splits": {"test": "..\\a.txt"}}, r"splits\.test: .* leaves the folder"),
-        ({"splits": {"test": [1]}}, r"splits\.test: \[1\]; give a list file or a share"),
-        ({"splits": {"train": "a.txt", "test": 0.1}}, r"splits\.test: a share of what"),
-        ({"splits": {"test": 1.5}}, r"test = 1\.5 is no share"),
-        ({"missing": "ignore"}, r"missing: 'ignore' is not possible"),
-        ({"root": "elsewhere"}, r"root: there is no folder .*elsewhere"),
-        ({"outputs__segmentation__classes": ["a", "b", "a"]}, "'a' is empty or stands twice"),
-        ({"outputs__segmentation__classes": ["a", " "]}, "' ' is empty or stands twice"),
-        ({"outputs__segmentation__classes": 0}, "classes: there are none"),
-        ({"intrinsics": [0, 50, 16, 12]}, r"line \d+: intrinsics: .*first two above 0"),
-        ({"values": {0: "road"}}, r"values: is no key.*below the name of a field, as in outputs"),
-        ({"outputs__segmentation__missing": 0}, r"outputs\.segmentation: missing: .* ignore says"),
-    ],
-)
-def test_a_wrong_yaml_is_refused_by_key_and_line(root, changes, message):
-    say(root, **changes)
-    with pytest.raises(CenError, match=message):
-        AlignedFolder(root, "train")
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("modalities: [rgb", r"dataset\.yaml, line \d+: is not valid YAML"),
-        ("just words", "holds no keys"),
-        ("modalities: rgb", "modalities: 'rgb' holds no keys"),
-        ("", "holds no keys"),
-    ],
-)
-def test_what_is_no_description_is_refused(root, text, message):
-    (root / "dataset.yaml").write_text(text)
-    with pytest.raises(CenError, match=message):
-        AlignedFolder(root, "train")
-    (root / "dataset.yaml").unlink()
-    with pytest.raises(DataError, match=r"dataset\.yaml: cannot be read .*your-own-data"):
-        AlignedFolder(root, "train")
-
-
 def test_files_that_are_not_there_are_told_with_those_that_are(root):
     shutil.rmtree(root / "labels")
     with pytest.raises(DataError, match=r"no file matches labels/\{id\}\.png .*no folder .*labels"):
@@ -133,37 +63,6 @@ def test_files_that_are_not_there_are_told_with_those_that_are(root):
     say(root, modalities__thermal__pattern="thermal/{id}.tiff")
     with pytest.raises(DataError, match=r"matches thermal/\{id\}\.tiff .*thermal holds 00\.tif"):
         AlignedFolder(root, "train")
-
-
-@pytest.mark.parametrize(
-    ("line", "message"),
-    [
-        ("../../etc/passwd", r"a\.txt, line 2: '\.\./\.\./etc/passwd' leaves"),
-        ("/etc/passwd", "line 2: '/etc/passwd' leaves"),
-        ("77", r"line 2: there is no sample '77'.* such as '00'"),
-        ("01", r"line 2: 01 is also in .*a\.txt, line 1"),
-        ("05", r"a\.txt, line 2|b\.txt, line 1: 05 is also in"),
-    ],
-)
-def test_wrong_lines_of_a_list_are_named(root, line, message):
-    (root / "a.txt").write_text(f"01\n{line}\n")
-    (root / "b.txt").write_text("05\n")
-    say(root, splits={"train": "a.txt", "test": "b.txt"})
-    with pytest.raises(DataError, match=message):
-        AlignedFolder(root, "train")
-
-
-def test_empty_and_absent_lists_are_named(root):
-    say(root, splits={"train": "a.txt", "test": "b.txt"})
-    with pytest.raises(DataError, match=r"a\.txt: cannot read the list"):
-        AlignedFolder(root, "train")
-    (root / "a.txt").write_text("# nothing\n")
-    with pytest.raises(DataError, match=r"a\.txt: the list is empty"):
-        AlignedFolder(root, "train")
-    (root / "a.txt").write_text("01")
-    say(root, splits={"train": "a.txt"})
-    with pytest.raises(ConfigError, match="splits: says nothing of test"):
-        AlignedFolder(root, "test")
 
 
 def test_wrong_files_are_named_when_read(root):

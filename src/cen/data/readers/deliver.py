@@ -69,7 +69,6 @@ class DELIVER(AlignedDataset):
     Arguments that are not named here are those of every reader, see `AlignedDataset`.
 
     Args:
-        root: the folder.
         split: those of the folders; ``validation`` (a share) is not used.
         classes: other names for the classes, as many.
         case: only one weather or one failure, for evaluation; None: all. (The authors' code looks

@@ -46,7 +46,6 @@ class MFNet(AlignedDataset):
     Arguments that are not named here are those of every reader, see `AlignedDataset`.
 
     Args:
-        root: the folder.
         split: those of the three lists; ``validation`` (a share) is not used.
         classes: other names for the classes, as many.
         unlabelled: stored label 0 is a "class", as in the figures published since RTFNet, which

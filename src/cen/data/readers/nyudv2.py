@@ -38,7 +38,6 @@ class NYUDv2Folder(AlignedDataset):
     Arguments that are not named here are those of every reader, see `AlignedDataset`.
 
     Args:
-        root: the folder.
         split: ``"train"``, ``"validation"`` (contiguous blocks cut from train.txt, so that frames
             of one room do not stand on both sides) or ``"test"``.
         modalities: which columns are read, and how; by default RGB and depth with the defaults

@@ -64,7 +64,6 @@ class NYUDv2Mat(AlignedDataset):
     Arguments that are not named here are those of every reader, see `AlignedDataset`.
 
     Args:
-        root: the folder.
         split: "train" and "validation" share the official training part, "test" is the official
             test part. Validation takes whole scenes (the variable ``scenes``).
         classes: how many: 13, 40 or 894 (the number that the mapping files and ``names`` offer);

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 import fsspec
@@ -51,36 +54,27 @@ class Store:
 
     def read(self, name: str) -> bytes:
         """A whole file."""
-        try:
+        with _named(self.path(name)):
             if self.local:
                 return ordinary(self.path(name)).read_bytes()
             filesystem, path = self._open(name)
             content: bytes = filesystem.cat_file(path)
-        except Exception as error:  # every kind of storage has errors of its own
-            raise DataError(f"{self.path(name)}: cannot be read ({_reason(error)})") from error
-        return content
+            return content
 
     def array(self, name: str) -> NDArray[Any]:
         """An NPY file, mapped where it is local."""
-        try:
-            if self.local:
-                path = ordinary(self.path(name))
-                mapped: NDArray[Any] = np.lib.format.open_memmap(path, mode="r")
-                return mapped
-        except (OSError, ValueError, EOFError) as error:
-            raise DataError(f"{self.path(name)}: cannot be read ({_reason(error)})") from error
-        return read_npy(np.frombuffer(self.read(name), np.uint8), self.path(name))
+        if not self.local:
+            return read_npy(np.frombuffer(self.read(name), np.uint8), self.path(name))
+        with _named(self.path(name)):
+            mapped: NDArray[Any] = np.lib.format.open_memmap(ordinary(self.path(name)), mode="r")
+            return mapped
 
     def ranges(self, names: Sequence[str], ranges: Sequence[tuple[int, int]]) -> list[bytes]:
         """Ranges (start, stop) of files; over a network many at a time."""
-        try:
+        with _named(self.root):
             contents: list[Any] = (
                 list(self._local(names, ranges)) if self.local else self._far(names, ranges)
             )
-        except DataError:
-            raise
-        except Exception as error:
-            raise DataError(f"{self.root}: cannot be read ({_reason(error)})") from error
         for name, (start, stop), content in zip(names, ranges, contents, strict=True):
             if isinstance(content, BaseException):
                 reason = _reason(content)
@@ -92,20 +86,10 @@ class Store:
         return contents
 
     def _local(self, names: Sequence[str], ranges: Sequence[tuple[int, int]]) -> Iterator[bytes]:
-        opened, file = "", -1
-        try:
-            for name, (start, stop) in zip(names, ranges, strict=True):
-                if name != opened:
-                    if file >= 0:
-                        os.close(file)
-                    file = -1
-                    file, opened = os.open(ordinary(self.path(name)), os.O_RDONLY), name
-                yield os.pread(file, stop - start, start)
-        except OSError as error:
-            raise DataError(f"{self.path(name)}: cannot be read ({_reason(error)})") from error
-        finally:
-            if file >= 0:
-                os.close(file)
+        for name, of_name in groupby(zip(names, ranges, strict=True), key=itemgetter(0)):
+            with _named(self.path(name)), ordinary(self.path(name)).open("rb", 0) as file:
+                for _, (start, stop) in of_name:
+                    yield os.pread(file.fileno(), stop - start, start)
 
     def _far(self, names: Sequence[str], ranges: Sequence[tuple[int, int]]) -> list[Any]:
         """Bytes, or the error of a range."""
@@ -119,6 +103,17 @@ class Store:
         """The file system and the path in it. fsspec keeps one per process, also after a fork."""
         filesystem, path = fsspec.core.url_to_fs(self.path(name), **self.options)
         return filesystem, str(path)
+
+
+@contextmanager
+def _named(place: str) -> Iterator[None]:
+    """Every kind of storage has errors of its own; they become one that names the place."""
+    try:
+        yield
+    except DataError:
+        raise
+    except Exception as error:
+        raise DataError(f"{place}: cannot be read ({_reason(error)})") from error
 
 
 def _reason(error: BaseException) -> str:

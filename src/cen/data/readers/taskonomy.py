@@ -104,7 +104,6 @@ class Taskonomy(AlignedDataset):
     Arguments that are not named here are those of every reader, see `AlignedDataset`.
 
     Args:
-        root: the folder.
         modalities: domains read as inputs; by default rgb and depth_zbuffer.
         targets: domains read as ground truth; by default segment_semantic.
         classes: names or number of the classes of segment_semantic; None: what dataset.yaml says,

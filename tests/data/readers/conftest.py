@@ -1,4 +1,4 @@
-"""Rooms in the form of Taskonomy, for the tests of its lists and of its files."""
+"""Rooms in the forms of other data sets, for the tests of their lists, classes and files."""
 
 import shutil
 from pathlib import Path
@@ -6,6 +6,13 @@ from pathlib import Path
 import pytest
 
 from cen.data import write_rooms
+
+
+@pytest.fixture(scope="session")
+def mat(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """NYUDv2's .mat with 12 training and 4 test images of 24 x 32. Tests only read it."""
+    root = tmp_path_factory.mktemp("mat")
+    return write_rooms(root, "nyudv2-mat", size=(24, 32), train=12, test=4, seed=3)
 
 
 @pytest.fixture(scope="session")

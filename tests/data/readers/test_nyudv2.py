@@ -3,7 +3,7 @@ import shutil
 import numpy as np
 import pytest
 
-from cen.data import Modality, NYUDv2Folder, describe, eval_transform, train_transform
+from cen.data import Modality, NYUDv2Folder, eval_transform, train_transform
 from cen.data.formats.pictures import read_array, write_png
 from cen.errors import ConfigError, DataError
 
@@ -87,18 +87,6 @@ def test_one_more_column_is_one_more_modality(root):
     )
     np.testing.assert_array_equal(folder[0]["thermal"], folder[0]["rgb"][..., 1])
     assert folder[0]["thermal"].shape == (24, 32)
-
-
-def test_classes_come_from_the_caller_or_the_folder(root):
-    assert NYUDv2Folder(root, "train").classes[0] == "floor"
-    assert NYUDv2Folder(root, "train", classes=20).classes[19] == "19"
-    folder = NYUDv2Folder(root, "train", classes=[f"c{n}" for n in range(20)])
-    assert folder.palette.shape == (20, 3)
-    assert len({tuple(colour) for colour in folder.palette}) == 20
-    (root / "dataset.yaml").unlink()
-    assert describe(root, ()) == {}
-    with pytest.raises(DataError, match="how many classes"):
-        NYUDv2Folder(root, "train")
 
 
 def test_the_unit_comes_from_the_folder(root):
@@ -219,19 +207,6 @@ def test_wrong_arguments_are_named(written, tmp_path):
         NYUDv2Folder(written, "train", validation=1.5)
     with pytest.raises(DataError, match="at least one class"):
         NYUDv2Folder(written, "train", classes=0)
-
-
-def test_a_misspelt_key_of_the_folder_is_refused(root):
-    """Its depth would be read in another unit without a word."""
-    text = (root / "dataset.yaml").read_text().replace("name: rooms\n", "")
-    (root / "dataset.yaml").write_text("about: {x: 1}\ndepth_units: 0.002\nclasses: 20\n")
-    with pytest.raises(DataError, match=r"depth_units: is no key .*did you mean 'depth_unit'"):
-        NYUDv2Folder(root, "train")
-    (root / "dataset.yaml").write_text("about: {x: 1}\ndepth_unit: 0.002\nclasses: 20\n")
-    NYUDv2Folder(root, "train")
-    (root / "dataset.yaml").write_text(text)
-    with pytest.raises(DataError, match="about for anything else"):
-        NYUDv2Folder(root, "train")
 
 
 def test_lists_of_other_systems_are_read(root):

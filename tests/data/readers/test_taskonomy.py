@@ -216,7 +216,7 @@ def test_a_predictor_reads_the_files_as_the_data_set_does(frames, kept):
     net.inputs, net.outputs, net.metadata = channels, {}, {"preprocessing": stored}
     predictor = Predictor(net)
     for name, path in data.files(0).items():
-        read = predictor.reading_of(name).read(path)
+        read = predictor.readings[name].read(path)
         np.testing.assert_array_equal(read, raw[name], err_msg=name)
         numbers = predictor.modalities[name].normalise(predictor._prepared(name, read, None))
         np.testing.assert_array_equal(numbers, wanted[name].numpy(), err_msg=name)

@@ -86,8 +86,17 @@ class Plan:
     @property
     def scenes(self) -> list[SceneKey]:
         """The training scenes, then the test scenes."""
-        counts = {"train": self.train, "test": self.test}
-        return [SceneKey(split, n) for split, count in counts.items() for n in range(count)]
+        return [SceneKey(split, n) for split, count in self.counts.items() for n in range(count)]
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Number of scenes by split."""
+        return {"train": self.train, "test": self.test}
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes."""
+        return label_set(self.labels).classes
 
     def description(self, **more: Any) -> dict[str, Any]:
         """What dataset.yaml says of the pictures and labels, and what a layout says besides."""
@@ -103,18 +112,16 @@ class Plan:
             **more,
             "size": list(self.size),
             "seed": self.seed,
-            "splits": {"train": self.train, "test": self.test},
-            "first_scene": {split: SPLITS[split] for split in ("train", "test")},
+            "splits": self.counts,
+            "first_scene": {split: SPLITS[split] for split in self.counts},
         }
 
     def described_apart(self, **more: Any) -> dict[str, Any]:
         """As `description`, of a layout with keys of its own: what it needs of it, and the rest."""
-        about = self.description()
-        return {"classes": about["classes"], "palette": about["palette"], **more, "about": about}
+        needed = {key: self.description()[key] for key in ("classes", "palette")}
+        return {**needed, **more, "about": self.description()}  # no list twice: YAML would refer
 
-    def each(
-        self, write: Callable[[Path, SceneKey, Rendered], None], domains: Sequence[str]
-    ) -> None:
+    def each(self, write: WriteScene, domains: Sequence[str]) -> None:
         """Renders every scene and has it written.
 
         Args:
@@ -131,10 +138,11 @@ class Plan:
         render = partial(_render, self.seed, self.size, tuple(domains))
         return zip(self.scenes, self._run(render), strict=True)
 
-    def write_list(self, file: str, split: str, line: Callable[[SceneKey], str]) -> None:
-        """Writes a list with a line for each scene of a split."""
-        lines = [line(scene) for scene in self.scenes if scene.split == split]
-        write_text(self.root / file, "\n".join(lines) + "\n", DataError)
+    def write_lists(self, files: Mapping[str, str], line: Callable[[SceneKey], str]) -> None:
+        """Writes a list for each split, by the names of their files, with a line for each scene."""
+        for split, file in files.items():
+            lines = [line(scene) for scene in self.scenes if scene.split == split]
+            write_text(self.root / file, "\n".join(lines) + "\n", DataError)
 
     def intrinsics(self, scene: SceneKey) -> NDArray[np.float64]:
         """(3, 3) camera matrix of a scene in pixels; (0, 0) is the centre of the first pixel."""

@@ -26,8 +26,8 @@ def write(plan: Plan) -> dict[str, Any]:
     16-bit PNG of 0..1, normals and curvature NPY of float32.
     """
     plan.each(_scene, (*_DOMAINS, *_LABELS))
-    for split in ("train", "test"):
-        plan.write_list(f"{split}.txt", split, lambda scene: scene.name)
+    lists = {split: f"{split}.txt" for split in plan.counts}
+    plan.write_lists(lists, lambda scene: scene.name)
     other = next(name for name in _LABELS if name != plan.labels)
     camera = plan.intrinsics(plan.scenes[0])
     return {
@@ -45,7 +45,7 @@ def write(plan: Plan) -> dict[str, Any]:
             ),
         },
         "outputs": {"segmentation": _label(plan.labels), other: _label(other)},
-        "splits": {"train": "train.txt", "test": "test.txt"},
+        "splits": lists,
         "intrinsics": [float(camera[at]) for at in ((0, 0), (1, 1), (0, 2), (1, 2))],
         "about": plan.description(),
     }

@@ -21,10 +21,9 @@ def write(plan: Plan) -> dict[str, Any]:
     Depth is in whole millimetres with 0 for holes, so reading gives back exactly what is rendered.
     """
     plan.each(partial(_scene, plan.labels), ("rgb", "depth", plan.labels))
-    for split, name in _LISTS.items():
-        plan.write_list(
-            name, split, lambda scene: "\t".join(f"{f}/{scene.name}.png" for f in _FOLDERS)
-        )
+    plan.write_lists(
+        _LISTS, lambda scene: "\t".join(f"{folder}/{scene.name}.png" for folder in _FOLDERS)
+    )
     return plan.description(depth_unit=0.001)
 
 

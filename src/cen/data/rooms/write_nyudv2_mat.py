@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from cen.data.readers.nyudv2_classes import LABELED, MAPPING40, MAPPINGS13
 from cen.data.readers.nyudv2_mat import SPLITS
-from cen.data.rooms.labels import label_set
 from cen.data.rooms.matlab import Mat73, cell, create_v73, save_v5
 from cen.data.rooms.plan import Plan, Rendered, SceneKey, without_holes
 from cen.errors import DataError
@@ -32,13 +31,13 @@ def write(plan: Plan) -> dict[str, Any]:
     and two consecutive images of a split have one scene name, although every image of Rooms is a
     room of its own. The variable ``namesToIds``, a MATLAB object, is left out.
     """
-    classes = label_set(plan.labels).classes
+    classes = plan.classes
     order = _mixed(plan)
     numbers = {scene: number for number, scene in enumerate(order, start=1)}
     write_atomically(plan.root / LABELED, lambda path: _labeled(path, plan, order), DataError)
     splits = {
         f"{split}Ndxs": np.array([[float(numbers[s])] for s in order if s.split == split])
-        for split in ("train", "test")
+        for split in plan.counts
     }
     save_v5(plan.root / SPLITS, splits)
     table = np.arange(LABELS) % len(classes) + 1
@@ -66,12 +65,11 @@ def file_label(label: NDArray[Any], number: int, classes: int) -> NDArray[np.uin
 
 def _mixed(plan: Plan) -> list[SceneKey]:
     """The scenes in the order of the file: those of both splits, evenly mixed."""
-    counts = {"train": plan.train, "test": plan.test}
-    return sorted(plan.scenes, key=lambda s: ((s.number + 0.5) / counts[s.split], s.split))
+    return sorted(plan.scenes, key=lambda s: ((s.number + 0.5) / plan.counts[s.split], s.split))
 
 
 def _labeled(path: Path, plan: Plan, order: list[SceneKey]) -> None:
-    classes = label_set(plan.labels).classes
+    classes = plan.classes
     height, width = plan.size
     frames = (len(order), width, height)
     place = {scene: index for index, scene in enumerate(order)}

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from cen.data.formats.pictures import write_png
 from cen.data.readers.sunrgbd import ALLSPLIT, CLASSES, META, SEGMENTATION
-from cen.data.rooms.labels import label_set
 from cen.data.rooms.matlab import cell, create_v73, save_v5
 from cen.data.rooms.plan import Plan, Rendered, SceneKey, in_steps, without_holes
 from cen.errors import DataError
@@ -30,14 +29,13 @@ def write(plan: Plan) -> dict[str, Any]:
     holes, depth_bfx/ the exact depth in them. Labels stand in SUNRGBD2Dseg.mat, whose order is that
     of SUNRGBDMeta.mat (test frames first, as in the real one), and in every frame's seg.mat.
     """
-    classes = label_set(plan.labels).classes
     order = sorted(plan.scenes, key=lambda scene: (scene.split != "test", scene.number))
     path = plan.root / SEGMENTATION
     write_atomically(path, lambda temporary: _frames(temporary, plan, order), DataError)
-    save_v5(plan.root / CLASSES, {"seg37list": cell(classes)})
+    save_v5(plan.root / CLASSES, {"seg37list": cell(plan.classes)})
     listed = {
         split: cell([f"{_AUTHORS}/{_folder(s)}" for s in plan.scenes if s.split == split])
-        for split in ("train", "test")
+        for split in plan.counts
     }
     save_v5(plan.root / ALLSPLIT, {"alltrain": listed["train"], "alltest": listed["test"]})
     save_v5(plan.root / META, {"SUNRGBDMeta": _meta(plan, order)})
@@ -76,8 +74,8 @@ def _frame(plan: Plan, scene: SceneKey, rendered: Rendered, labels: NDArray[np.u
     numbers = " ".join(f"{value:.6f}" for value in _intrinsics(plan, scene).ravel())
     write_text(folder / "intrinsics.txt", numbers + "\n", DataError)
     write_text(folder / "scene.txt", "room", DataError)
-    names = label_set(plan.labels).classes
-    save_v5(folder / "seg.mat", {"names": cell(names), "seglabel": labels.astype(np.float64)})
+    seg = {"names": cell(plan.classes), "seglabel": labels.astype(np.float64)}
+    save_v5(folder / "seg.mat", seg)
 
 
 def _intrinsics(plan: Plan, scene: SceneKey) -> NDArray[np.float64]:
@@ -88,7 +86,7 @@ def _intrinsics(plan: Plan, scene: SceneKey) -> NDArray[np.float64]:
 
 
 def _file_labels(labels: NDArray[Any], plan: Plan) -> NDArray[np.uint8]:
-    is_labelled = labels < len(label_set(plan.labels).classes)
+    is_labelled = labels < len(plan.classes)
     return np.where(is_labelled, labels + 1, 0).astype(np.uint8)
 
 

@@ -31,11 +31,10 @@ def write(plan: Plan) -> dict[str, Any]:
     """
     camera = plan.intrinsics(plan.scenes[0])
     plan.each(partial(_scene, plan.labels, plan.train, camera), (*_RENDERED, plan.labels))
-    lists = {split: f"{split}.txt" for split in ("train", "test")}
-    for split, file in lists.items():
-        plan.write_list(
-            file, split, lambda s: f"{{domain}}/{_stem(s, plan.train)}_domain_{{domain}}.png"
-        )
+    lists = {split: f"{split}.txt" for split in plan.counts}
+    plan.write_lists(
+        lists, lambda scene: f"{{domain}}/{_stem(scene, plan.train)}_domain_{{domain}}.png"
+    )
     return plan.described_apart(lists=lists, axes={"normal": stored.NORMAL_AXES})
 
 

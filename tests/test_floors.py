@@ -29,6 +29,7 @@ FLOORS = (
     "options parsing",
     "config conventions scores",
     "exchange",
+    "exchange.conversion exchange.__init__",
     "folding",
     "models",
     "data metrics losses weighting adversarial optim",

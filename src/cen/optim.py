@@ -17,8 +17,8 @@ from torch import nn
 
 from cen.errors import ConfigError
 from cen.exchange import StreamNorm
+from cen.exchange.conversion.plain_norms import plain_norm
 from cen.exchange.functional import is_sharded
-from cen.exchange.plain_norms import plain_norm
 from cen.options.training_options import Stage, TrainConfig
 
 OptimizerName = Literal["sgd", "adam", "adamw"]

@@ -20,7 +20,7 @@ from cen.exchange import (
     exchange_rate,
     sparsity,
 )
-from cen.exchange.first_pass import LEFT_OUT
+from cen.exchange.conversion.first_pass import LEFT_OUT
 
 STREAMS = ("a", "b")
 ROUNDING = 1e-6

@@ -14,7 +14,8 @@ from cen import exchange, schema
 from cen.arguments import mapping
 from cen.errors import CheckpointError, ConfigError, ShapeError, described
 from cen.exchange import ExchangeRule, MultiStream, Streams
-from cen.exchange.norm_choice import MissingScales, Where
+from cen.exchange.conversion.converting import Sharing, WeakScales
+from cen.exchange.conversion.norm_choice import MissingScales, Where
 from cen.models.network import ChannelExchangeNetwork
 from cen.models.network_description import check_fields
 from cen.models.weight_transfer import restreamed
@@ -32,9 +33,9 @@ class ConversionOptions(TypedDict, total=False):
 
     where: Where
     exchange: ExchangeRule | None
-    norm: exchange.conversion.Sharing
-    convolution: exchange.conversion.Sharing
-    weak_scales: exchange.conversion.WeakScales
+    norm: Sharing
+    convolution: Sharing
+    weak_scales: WeakScales
     shared: Where
     missing_scales: MissingScales
     stem: str | Sequence[str] | None

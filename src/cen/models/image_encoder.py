@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 from cen.errors import ConfigError
 from cen.exchange import ConversionSummary, ExchangeRule, FirstPass, Streams, converted_layers
-from cen.exchange.plain_norms import PlainNorm, plain_norm
-from cen.exchange.private_stems import padded
+from cen.exchange.conversion.plain_norms import PlainNorm, plain_norm
+from cen.exchange.conversion.private_stems import padded
 from cen.models.foreign_weights import shadow_copy
 from cen.models.stems import TILED, make_inner_stem, take_over_inner_stem
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from cen.exchange import Streams, StreamStem, adapt_channels
-from cen.exchange.private_stems import padded
+from cen.exchange.conversion.private_stems import padded
 
 TILED = (1, 3)
 """Numbers of input channels that use the shared three-channel first convolution."""

@@ -18,9 +18,9 @@ import torch
 from torch import Tensor, nn
 
 from cen.exchange import Streams
+from cen.exchange.conversion.private_convolution import StreamConv2d
 from cen.exchange.functional import exchange_masked
 from cen.exchange.layer_norm import StreamLayerNorm
-from cen.exchange.private_convolution import StreamConv2d
 from cen.models.network import ChannelExchangeNetwork, split_rows
 
 

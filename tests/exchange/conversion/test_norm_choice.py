@@ -5,7 +5,7 @@ import warnings
 
 import pytest
 import torch
-from tests.exchange.plain_networks import FrozenBatchNorm2d, inputs, small
+from tests.exchange.conversion.plain_networks import FrozenBatchNorm2d, inputs, small
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 

@@ -4,7 +4,7 @@ import copy
 
 import pytest
 import torch
-from tests.exchange.plain_networks import FrozenBatchNorm2d, inputs, small
+from tests.exchange.conversion.plain_networks import FrozenBatchNorm2d, inputs, small
 from torch import Tensor, nn
 
 from cen.errors import ConfigError, ConversionError

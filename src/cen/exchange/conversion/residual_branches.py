@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from torch import nn
 
-from cen.exchange.plain_norms import PlainNorm
+from cen.exchange.conversion.plain_norms import PlainNorm
 
 
 def norms_before_mlps(module: nn.Module, norms: Mapping[int, PlainNorm]) -> set[int]:

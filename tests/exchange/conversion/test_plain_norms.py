@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cen.exchange.plain_norms import PlainNorm, plain_norm
+from cen.exchange.conversion.plain_norms import PlainNorm, plain_norm
 
 
 class ChannelNorm(nn.LayerNorm):

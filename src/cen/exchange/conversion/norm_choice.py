@@ -11,10 +11,10 @@ from torch import nn
 from torch.nn.utils.parametrize import is_parametrized
 
 from cen.errors import ConfigError, ConversionError, described
-from cen.exchange.conversion_summary import Fate, NormFate
-from cen.exchange.plain_norms import MAPS, PlainNorm, plain_norm
-from cen.exchange.private_convolution import StreamConv2d
-from cen.exchange.residual_branches import norms_before_mlps
+from cen.exchange.conversion.conversion_summary import Fate, NormFate
+from cen.exchange.conversion.plain_norms import MAPS, PlainNorm, plain_norm
+from cen.exchange.conversion.private_convolution import StreamConv2d
+from cen.exchange.conversion.residual_branches import norms_before_mlps
 from cen.exchange.stream_norm import StreamNorm
 
 MissingScales = Literal["refuse", "add"]

@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from cen.arguments import choice
 from cen.errors import CenWarning, ConfigError, ConversionError, described
 from cen.exchange.batch_norm import freeze_statistics
-from cen.exchange.conversion_summary import ConversionSummary, named
-from cen.exchange.multistream import MultiStream
-from cen.exchange.norm_choice import (
+from cen.exchange.conversion.conversion_summary import ConversionSummary, named
+from cen.exchange.conversion.multistream import MultiStream
+from cen.exchange.conversion.norm_choice import (
     Choice,
     MissingScales,
     Where,
@@ -26,9 +26,9 @@ from cen.exchange.norm_choice import (
     kept_in_evaluation,
     layers_by_name,
 )
-from cen.exchange.plain_norms import PlainNorm
-from cen.exchange.private_convolution import private_convolutions
-from cen.exchange.private_stems import stems_of
+from cen.exchange.conversion.plain_norms import PlainNorm
+from cen.exchange.conversion.private_convolution import private_convolutions
+from cen.exchange.conversion.private_stems import stems_of
 from cen.exchange.rule import ExchangeRule
 from cen.exchange.stream_norm import StreamNorm
 from cen.exchange.streams import Streams

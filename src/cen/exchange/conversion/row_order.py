@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from cen.errors import ConversionError
-from cen.exchange.private_stems import tensors_in
+from cen.exchange.conversion.private_stems import tensors_in
 from cen.exchange.stream_norm import StreamNorm
 from cen.exchange.streams import Activation, Pass, Streams
 

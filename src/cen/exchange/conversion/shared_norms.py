@@ -12,7 +12,7 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from cen.errors import CenWarning, ConversionError
-from cen.exchange.conversion_summary import NormFate, named
+from cen.exchange.conversion.conversion_summary import NormFate, named
 
 _FUNCTIONS: Mapping[Any, str] = {
     F.layer_norm: "F.layer_norm",

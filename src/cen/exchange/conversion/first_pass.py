@@ -13,10 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from cen.errors import CenWarning
-from cen.exchange.conversion_summary import ConversionSummary, NormFate, named
-from cen.exchange.private_stems import show_stems, told_of_stems
-from cen.exchange.row_order import resting, show_row_order
-from cen.exchange.shared_norms import SharedNorms
+from cen.exchange.conversion.conversion_summary import ConversionSummary, NormFate, named
+from cen.exchange.conversion.private_stems import show_stems, told_of_stems
+from cen.exchange.conversion.row_order import resting, show_row_order
+from cen.exchange.conversion.shared_norms import SharedNorms
 from cen.exchange.stream_norm import StreamNorm
 from cen.exchange.streams import Streams
 

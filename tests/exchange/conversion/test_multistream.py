@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from tests.exchange.plain_networks import inputs, small
+from tests.exchange.conversion.plain_networks import inputs, small
 from torch import Tensor, nn
 
 from cen.errors import ConversionError, ShapeError, StreamError

@@ -9,7 +9,7 @@ from torch import nn
 
 from cen.errors import CenWarning
 from cen.exchange import ConversionSummary, FirstPass, Streams, convert, convert_layers
-from cen.exchange.first_pass import LEFT_OUT
+from cen.exchange.conversion.first_pass import LEFT_OUT
 
 
 class Windows(nn.Module):

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from cen.errors import ConversionError, ShapeError
-from cen.exchange.conversion_summary import ConversionSummary
-from cen.exchange.first_pass import FirstPass
-from cen.exchange.private_stems import padded
+from cen.exchange.conversion.conversion_summary import ConversionSummary
+from cen.exchange.conversion.first_pass import FirstPass
+from cen.exchange.conversion.private_stems import padded
 from cen.exchange.streams import Streams, check_tensors
 
 

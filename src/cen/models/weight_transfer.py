@@ -16,9 +16,9 @@ from cen.exchange import (
     Streams,
     StreamStem,
 )
-from cen.exchange.conversion.converting import replace_layers
 from cen.exchange.conversion.plain_norms import MAPS
 from cen.exchange.conversion.private_stems import stems_of
+from cen.exchange.conversion.replacement import replace_layers
 from cen.stream import Stream, input_of
 
 

@@ -194,6 +194,12 @@ def test_statistics_that_a_network_keeps_in_training_are_kept(training: bool) ->
     assert not net.module[0][2].frozen
 
 
+def hooked() -> nn.Module:
+    norm = nn.BatchNorm2d(3)
+    norm.register_full_backward_pre_hook(lambda _, gradient: None)
+    return norm
+
+
 def patched() -> nn.Module:
     norm = nn.BatchNorm2d(3)
     norm.forward = lambda x: 2 * nn.BatchNorm2d.forward(norm, x)  # type: ignore[method-assign]
@@ -205,6 +211,7 @@ def patched() -> nn.Module:
     [
         (parametrize.register_parametrization(nn.BatchNorm2d(3), "weight", nn.Softplus()), "par"),
         (patched(), "a forward"),
+        (hooked(), "hooks"),
     ],
 )
 def test_norms_that_compute_more_than_their_class_says_are_refused(

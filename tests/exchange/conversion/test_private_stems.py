@@ -3,6 +3,7 @@
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import parametrizations
 
 from cen.errors import ConfigError, ConversionError, ShapeError, StreamError
 from cen.exchange import ExchangeRule, StreamStem, adapt_channels, convert
@@ -74,6 +75,15 @@ def test_every_convolution_that_takes_the_image_is_named() -> None:
         convert(Net("mean"), CHANNELS)(images(**CHANNELS))
     with pytest.raises(ConversionError, match="channels have been mixed or moved"):
         convert(Net("flipped"), CHANNELS)(images(**CHANNELS))
+
+
+@pytest.mark.parametrize("computed", [parametrizations.weight_norm, nn.utils.spectral_norm])
+def test_a_kernel_that_is_computed_of_others_is_not_adapted(computed) -> None:
+    plain = Net()
+    computed(plain.first)
+    with pytest.raises(ConversionError, match=r"'first' .*computed of other weights"):
+        convert(plain, CHANNELS)
+    assert convert(plain, {"rgb": 3, "nir": 3}).module.first is not plain.first
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import copy
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 from torch import Tensor, nn
 
@@ -20,15 +20,13 @@ from cen.exchange.conversion.norm_choice import (
     MissingScales,
     Where,
     check_layers,
-    check_ties,
     check_where,
     choose_norms,
-    kept_in_evaluation,
-    layers_by_name,
 )
 from cen.exchange.conversion.plain_norms import PlainNorm
 from cen.exchange.conversion.private_convolution import private_convolutions
 from cen.exchange.conversion.private_stems import stems_of
+from cen.exchange.conversion.replacement import check_ties, layers_by_name, replace_layers
 from cen.exchange.rule import ExchangeRule
 from cen.exchange.stream_norm import StreamNorm
 from cen.exchange.streams import Streams
@@ -146,9 +144,7 @@ def convert(
     converted = replace_layers(
         converted, stems_of(converted, together, channels, stem, convolution)
     )
-    _tell(choices)
-    summary = ConversionSummary(tuple(choice.fate for choice in choices))
-    return MultiStream(converted, together, summary, channels)
+    return MultiStream(converted, together, _summary(choices), channels)
 
 
 def _copied(module: nn.Module) -> nn.Module:
@@ -209,8 +205,7 @@ def converted_layers(
     options = _Options(where, exchange, "private", "shared", "reset", None, "refuse")
     options.check(module)
     converted, choices = _converted(module, streams, options)
-    _tell(choices)
-    return converted, ConversionSummary(tuple(choice.fate for choice in choices))
+    return converted, _summary(choices)
 
 
 def _converted(
@@ -227,12 +222,9 @@ def _converted(
             module, where, options.shared, options.missing_scales, exchange is not None
         )
         _check_choices(module, choices, where, exchange)
-        rule = exchange if len(streams) > 1 else None
-        weak = [] if options.weak_scales == "keep" else _weak(choices, rule)
-        if weak and options.weak_scales == "refuse":
-            raise ConversionError(_weak_message(weak, rule))
+        weak = _weak(choices, exchange if len(streams) > 1 else None, options.weak_scales)
         made = _stream_layers(module, streams, choices, exchange, weak)
-        for key in kept_in_evaluation(module) & made.keys():
+        for key in _kept_in_evaluation(module) & made.keys():
             # The module knows its norms by their class, which is another one from now on.
             freeze_statistics(made[key])
         layers |= made
@@ -256,25 +248,24 @@ def _check_choices(
         )
 
 
-def _weak(choices: list[Choice], rule: ExchangeRule | None) -> list[str]:
-    """Names of the norms that would exchange most of their own channels at once."""
-    if rule is None or rule.guide != "scale":
+def _weak(choices: list[Choice], rule: ExchangeRule | None, how: WeakScales) -> list[str]:
+    """Names of the norms that would exchange most of their own channels at once, if to be reset."""
+    if rule is None or rule.guide != "scale" or how == "keep":
         return []
-    return [
+    names = [
         one.fate.name
         for one in choices
         if one.norm and one.fate.fate == "exchanging" and one.norm.weak(rule.threshold)
     ]
-
-
-def _weak_message(names: list[str], rule: ExchangeRule | None) -> str:
-    return (
-        f"{named(names)} would exchange most of their own channels before the first step, for "
-        f"ever: their scales start below θ = {rule.threshold if rule else 0:g}, as those of norms "
-        "do that are initialised with zeros. Let other norms exchange (where=), load trained "
-        "weights first, or let these scales start at 1 (weak_scales='reset') or be "
-        "(weak_scales='keep')"
-    )
+    if names and how == "refuse":
+        raise ConversionError(
+            f"{named(names)} would exchange most of their own channels before the first step, for "
+            f"ever: their scales start below θ = {rule.threshold:g}, as those of norms do that are "
+            "initialised with zeros. Let other norms exchange (where=), load trained weights "
+            "first, or let these scales start at 1 (weak_scales='reset') or be "
+            "(weak_scales='keep')"
+        )
+    return names
 
 
 def _stream_layers(
@@ -322,8 +313,8 @@ def _stream_norm(
     return stream_norm
 
 
-def _tell(choices: list[Choice]) -> None:
-    """Warns of norms that stay shared without having been asked to."""
+def _summary(choices: list[Choice]) -> ConversionSummary:
+    """What became of the norms; with a warning of those that stay shared without being asked to."""
     reasons: dict[str, list[str]] = {}
     for one in choices:
         if not one.fate.wanted:
@@ -335,41 +326,27 @@ def _tell(choices: list[Choice]) -> None:
             CenWarning,
             stacklevel=3,
         )
+    return ConversionSummary(tuple(one.fate for one in choices))
 
 
-def replace_layers(module: nn.Module, made: Mapping[int, nn.Module]) -> nn.Module:
-    """Puts layers in the places of others, also where a module keeps them in a list of its own."""
-    if not made:
-        return module
-    if id(module) in made:
-        return made[id(module)]
-    for parent in list(module.modules()):
-        for name, child in parent._modules.items():
-            if child is not None and id(child) in made:
-                parent._modules[name] = made[id(child)]
-        for name, value in vars(parent).items():
-            if name not in _OF_PYTORCH and isinstance(value, list | tuple | dict):
-                vars(parent)[name] = _replaced_in(value, made)
-    return module
+def _kept_in_evaluation(module: nn.Module) -> set[int]:
+    """The ``id`` of the layers that a network's own ``train()`` leaves in evaluation mode.
 
-
-_OF_PYTORCH = frozenset(vars(nn.Module()))
-"""Attributes that every module has."""
-
-
-def _replaced_in(value: Any, replacements: Mapping[int, nn.Module]) -> Any:
-    """A list, tuple or dict with layers in the places of others; itself where it holds none."""
-    if isinstance(value, nn.Module):
-        return replacements.get(id(value), value)
-    if isinstance(value, dict):
-        for key, held in value.items():
-            value[key] = _replaced_in(held, replacements)
-    elif isinstance(value, list):
-        value[:] = [_replaced_in(held, replacements) for held in value]
-    elif type(value) is tuple:
-        held = tuple(_replaced_in(one, replacements) for one in value)
-        return value if all(a is b for a, b in zip(held, value, strict=True)) else held
-    return value
+    Many networks override it to keep the statistics of pretrained norms, which they know by their
+    class. Nothing of the module is changed by the look.
+    """
+    if all(type(part).train is nn.Module.train for part in module.modules()):
+        return set()
+    modes = [(part, part.training) for part in module.modules()]
+    learning = [(p, p.requires_grad) for p in module.parameters()]
+    try:
+        module.train()
+        return {id(part) for part, _ in modes if not part.training}
+    finally:
+        for part, training in modes:
+            part.training = training
+        for parameter, learns in learning:
+            parameter.requires_grad_(learns)
 
 
 def _without_fast_paths(module: nn.Module) -> nn.Module:

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from cen.errors import CenWarning
 from cen.exchange.conversion.conversion_summary import ConversionSummary, NormFate, named
-from cen.exchange.conversion.private_stems import show_stems, told_of_stems
-from cen.exchange.conversion.row_order import resting, show_row_order
+from cen.exchange.conversion.image_entries import show_stems, told_of_stems
+from cen.exchange.conversion.row_order import show_row_order
 from cen.exchange.conversion.shared_norms import SharedNorms
 from cen.exchange.stream_norm import StreamNorm
 from cen.exchange.streams import Streams
@@ -96,8 +96,7 @@ class FirstPass:
         with watching or nullcontext(), told_of_stems(module):
             shown = show_row_order(module, streams, example, run)
         if watching is not None:
-            with resting(module):
-                show_stems(module, streams, example.repeat_interleave(len(streams), 0), run)
+            show_stems(module, streams, example.repeat_interleave(len(streams), 0), run)
             watching.tell()
             norms = self.summary.norms
             if shown is not None:

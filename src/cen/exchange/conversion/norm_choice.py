@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Literal
 
 from torch import nn
-from torch.nn.utils.parametrize import is_parametrized
 
 from cen.errors import ConfigError, ConversionError, described
 from cen.exchange.conversion.conversion_summary import Fate, NormFate
 from cen.exchange.conversion.plain_norms import MAPS, PlainNorm, plain_norm
 from cen.exchange.conversion.private_convolution import StreamConv2d
-from cen.exchange.conversion.residual_branches import norms_before_mlps
+from cen.exchange.conversion.replacement import fault_of_layer, layers_by_name
 from cen.exchange.stream_norm import StreamNorm
 
 MissingScales = Literal["refuse", "add"]
@@ -35,14 +34,6 @@ class Choice:
     layer: nn.Module
     norm: PlainNorm | None
     fate: NormFate
-
-
-def layers_by_name(module: nn.Module) -> Iterator[tuple[nn.Module, list[str]]]:
-    """Every submodule once, with all the qualified names it is used under."""
-    layers: dict[int, tuple[nn.Module, list[str]]] = {}
-    for name, layer in module.named_modules(remove_duplicate=False):
-        layers.setdefault(id(layer), (layer, []))[1].append(name)
-    yield from layers.values()
 
 
 def check_where(where: Where, option: str) -> None:
@@ -94,52 +85,6 @@ def check_layers(module: nn.Module, shared: Where = None, norms: bool = True) ->
             )
 
 
-def check_ties(module: nn.Module, replaced: Collection[int]) -> None:
-    """Refuses to give streams weights of their own that something else shares.
-
-    Args:
-        module: The network, not yet converted.
-        replaced: The ``id`` of the layers that will be replaced.
-
-    Raises:
-        ConversionError: A layer that stays as it is has a weight in common with one of them.
-    """
-    owners: dict[int, str] = {}
-    for layer, places in layers_by_name(module):
-        if id(layer) not in replaced:
-            for parameter in layer.parameters(recurse=False):
-                owners.setdefault(id(parameter), places[0])
-    for layer, places in layers_by_name(module):
-        for key, parameter in layer.named_parameters(recurse=False):
-            if id(layer) in replaced and id(parameter) in owners:
-                raise ConversionError(
-                    f"{places[0]!r} ({type(layer).__name__}) shares its {key} with "
-                    f"{owners[id(parameter)]!r}, which stays as it is, so that what is common "
-                    "would be two; give each a weight of its own, or keep both shared by all "
-                    "streams (shared=)"
-                )
-
-
-def kept_in_evaluation(module: nn.Module) -> set[int]:
-    """The ``id`` of the layers that a network's own ``train()`` leaves in evaluation mode.
-
-    Many networks override it to keep the statistics of pretrained norms, which they know by their
-    class. Nothing of the module is changed by the look.
-    """
-    if all(type(part).train is nn.Module.train for part in module.modules()):
-        return set()
-    modes = [(part, part.training) for part in module.modules()]
-    learning = [(p, p.requires_grad) for p in module.parameters()]
-    try:
-        module.train()
-        return {id(part) for part, _ in modes if not part.training}
-    finally:
-        for part, training in modes:
-            part.training = training
-        for parameter, learns in learning:
-            parameter.requires_grad_(learns)
-
-
 def choose_norms(
     module: nn.Module, where: Where, shared: Where, missing_scales: MissingScales, exchanging: bool
 ) -> list[Choice]:
@@ -160,7 +105,7 @@ def choose_norms(
     """
     candidates = [(layer, places, plain_norm(layer)) for layer, places in layers_by_name(module)]
     norms = {id(layer): norm for layer, _, norm in candidates if isinstance(norm, PlainNorm)}
-    default = norms_before_mlps(module, norms) if where is None and exchanging else set()
+    default = _norms_before_mlps(module, norms) if where is None and exchanging else set()
     choices = []
     for layer, places, norm in candidates:
         plain = norm if isinstance(norm, PlainNorm) else None
@@ -197,7 +142,7 @@ def _exchange_of(
         if _matches(where, names, norm.layer):
             return "exchanging", "where= names it"
         return "private", "where= does not name it"
-    if norm.kind not in ("layer norm", "RMS norm"):
+    if not norm.of_positions:
         return "exchanging", "the default of norms of maps: all"
     if id(norm.layer) in default:
         return "exchanging", "the default of layer norms: before the MLP of a block"
@@ -213,14 +158,9 @@ def _refuse(
     if norm is None or isinstance(norm, str):
         _refuse_foreign(name, layer, norm)
         return
-    if any((layer._forward_hooks, layer._forward_pre_hooks, layer._backward_hooks)):
-        raise ConversionError(f"{name!r} ({kind}) has hooks, which would be lost; remove them")
-    if is_parametrized(layer) or "forward" in vars(layer):
-        own = "a forward" if "forward" in vars(layer) else "parametrizations"
+    if fault := fault_of_layer(layer):
         raise ConversionError(
-            f"{name!r} ({kind}) has {own} of its own, which would be lost; remove that first "
-            "(torch.nn.utils.parametrize.remove_parametrizations), or keep this norm shared "
-            "(shared=)"
+            f"{name!r} ({kind}) {fault}, or keep this norm shared by all streams (shared=)"
         )
     if isinstance(layer, MAPS) and not norm.scaled and missing_scales == "refuse":
         raise ConversionError(
@@ -246,3 +186,38 @@ def _refuse_foreign(name: str, layer: nn.Module, norm: str | None) -> None:
             f"replace it by nn.BatchNorm2d, nn.InstanceNorm2d or nn.GroupNorm first, or keep it "
             f"shared by all streams (shared=)"
         )
+
+
+def _norms_before_mlps(module: nn.Module, norms: Mapping[int, PlainNorm]) -> set[int]:
+    """The layer and RMS norms inside residual branches whose output goes into an MLP.
+
+    A block is the innermost module that holds such norms and an MLP: layers from C channels to
+    more, and from others back to C. The last norm that a block holds itself is the one before its
+    MLP in blocks of transformers, and the one in the branch in ConvNeXt's. Patch embeddings, the
+    norms of queries and keys, and those after the last block are none of these. All by ``id``.
+    """
+    last: dict[nn.Module, int] = {}
+    for owner in module.modules():
+        own = [id(c) for c in owner.children() if id(c) in norms and norms[id(c)].of_positions]
+        if own and not isinstance(owner, nn.Sequential | nn.ModuleList | nn.ModuleDict):
+            channels = norms[own[-1]].channels
+            if _holds_mlp(owner, channels):
+                last[owner] = own[-1]
+    return {
+        norm
+        for owner, norm in last.items()
+        if not any(part in last for part in owner.modules() if part is not owner)
+    }
+
+
+def _holds_mlp(owner: nn.Module, channels: int) -> bool:
+    """Whether layers lead from ``channels`` to more, and from another number back to it."""
+    widths = [
+        (layer.in_features, layer.out_features)
+        if isinstance(layer, nn.Linear)
+        else (layer.in_channels, layer.out_channels)
+        for layer in owner.modules()
+        if isinstance(layer, nn.Linear | nn.Conv1d | nn.Conv2d)
+    ]
+    widens = any(one == channels < other for one, other in widths)
+    return widens and any(one != channels == other for one, other in widths)

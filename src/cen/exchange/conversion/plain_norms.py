@@ -58,6 +58,11 @@ class PlainNorm:
         """Whether it has a scale."""
         return getattr(self.layer, "weight", None) is not None
 
+    @property
+    def of_positions(self) -> bool:
+        """Whether it normalises over the channels of each position, and not over maps."""
+        return self.kind in ("layer norm", "RMS norm")
+
     def weak(self, threshold: float) -> bool:
         """Whether most of its scales lie below θ, so that it was never trained to be read."""
         scale = self.layer.weight if self.scaled else None
@@ -72,7 +77,7 @@ class PlainNorm:
             "exchange": rule,
             "bias": getattr(layer, "bias", None) is not None,
         }
-        if self.kind in ("layer norm", "RMS norm"):
+        if self.of_positions:
             kind = StreamLayerNorm if self.kind == "layer norm" else StreamRMSNorm
             return kind(
                 self.channels, streams, eps=self.eps, channel_axis=self.channel_axis, **options

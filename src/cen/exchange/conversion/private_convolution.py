@@ -8,10 +8,9 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.parameter import is_lazy
-from torch.nn.utils.parametrize import is_parametrized
 
 from cen.errors import ConversionError
+from cen.exchange.conversion.replacement import fault_of_layer
 from cen.exchange.streams import Streams, narrow, widen
 
 
@@ -32,36 +31,22 @@ def private_convolutions(
     for layer, names in layers:
         if not isinstance(layer, nn.Conv2d):
             continue
-        check_plain(names[0], layer)
+        kind: Any = type(layer)
+        fault = fault_of_layer(layer)
+        if (
+            kind.forward is not nn.Conv2d.forward
+            or kind._conv_forward is not nn.Conv2d._conv_forward
+        ):
+            fault = fault or "has a forward of its own, which would be lost"
+        if fault:
+            raise ConversionError(
+                f"convolution='private': {names[0]!r} ({kind.__name__}) {fault}; or let the "
+                "streams share their convolutions"
+            )
         private = made[id(layer)] = StreamConv2d(layer, streams)
         for key, source in layer.named_parameters(recurse=False):
             setattr(private, key, tied.setdefault(id(source), getattr(private, key)))
     return made
-
-
-def check_plain(name: str, conv: nn.Conv2d) -> None:
-    """Refuses a convolution that computes something else than its kernel says.
-
-    Raises:
-        ConversionError: It has a forward of its own, hooks, no weights yet, or a kernel that is
-            computed of others.
-    """
-    kind: Any = type(conv)
-    stock = kind.forward is nn.Conv2d.forward and kind._conv_forward is nn.Conv2d._conv_forward
-    why = ""
-    if is_lazy(conv.weight):
-        why = "has no weights yet; run the module once first"
-    elif is_parametrized(conv):
-        why = "has a kernel that is computed of other weights (parametrizations)"
-    elif any((conv._forward_hooks, conv._forward_pre_hooks, conv._backward_hooks)):
-        why = "has hooks, which would be lost; remove them"
-    elif not stock or "forward" in vars(conv):
-        why = "has a forward of its own, which would be lost"
-    if why:
-        raise ConversionError(
-            f"convolution='private': {name!r} ({kind.__name__}) {why}; or let the streams share "
-            "their convolutions"
-        )
 
 
 class StreamConv2d(nn.Module):

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -12,7 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cen.errors import ConfigError, ConversionError, ShapeError, StreamError, described
-from cen.exchange.streams import Activation, Pass, Streams
+from cen.exchange.conversion.replacement import fault_of_weights
+from cen.exchange.streams import Streams
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 
@@ -70,8 +70,9 @@ class StreamStem(nn.Module):
         self.shared = plain if len(private) < len(streams) else None
         self.private = nn.ModuleDict()
         for name, count in private.items():
+            own = adapted(plain, count)
             try:
-                self.private[name] = adapted(plain, count)
+                self.private[name] = own
             except (KeyError, TypeError) as error:
                 raise StreamError(f"stream {name!r} cannot be named so: {error}") from error
 
@@ -176,6 +177,10 @@ def _first_convolutions(module: nn.Module, names: Sequence[str] | None) -> list[
             "network has none"
         )
     for name, layer in chosen:
+        if fault := fault_of_weights(layer):
+            raise ConversionError(
+                f"{name!r} cannot be made for other numbers of channels: it {fault}"
+            )
         if layer.groups != 1 or layer.in_channels != chosen[0][1].in_channels:
             raise ConversionError(
                 f"{name!r} takes {layer.in_channels} channels in {layer.groups} groups and cannot "
@@ -183,118 +188,3 @@ def _first_convolutions(module: nn.Module, names: Sequence[str] | None) -> list[
                 "(stem=)"
             )
     return [layer for _, layer in chosen]
-
-
-@contextmanager
-def told_of_stems(module: nn.Module) -> Iterator[None]:
-    """Says of what PyTorch cannot compute in a network with stems that images may go elsewhere."""
-    try:
-        yield
-    except RuntimeError as error:
-        stems = [name for name, part in module.named_modules() if isinstance(part, StreamStem)]
-        if not stems:
-            raise
-        raise ConversionError(
-            f"images with the channels of the widest stream cannot be computed ({error}). If they "
-            f"enter elsewhere than through {', '.join(map(repr, stems))}, name all convolutions "
-            "that take the image (stem=[...])"
-        ) from error
-
-
-@torch.no_grad()
-def show_stems(
-    module: nn.Module, streams: Streams, example: Tensor, run: Callable[[Tensor], Any]
-) -> None:
-    """Shows that images enter a network through its stems alone, channel by channel.
-
-    With what the stems give held fast, other images must change nothing; nor must channels that a
-    stream has not, with the stems at work.
-
-    Args:
-        module: The network, in evaluation mode.
-        streams: Its streams.
-        example: (B·S, C, *), packed, of all streams.
-        run: Calls the network on a packed tensor.
-
-    Raises:
-        ConversionError: They do.
-    """
-    stems = {n: m for n, m in module.named_modules() if isinstance(m, StreamStem)}
-    if not stems:
-        return
-    generator = torch.Generator().manual_seed(0)
-    noise = torch.randn(example.shape, generator=generator).to(example)
-    counts = list(next(iter(stems.values())).channels.values()) * (len(example) // len(streams))
-    behind = torch.tensor([[c >= n for c in range(example.shape[1])] for n in counts])
-    behind = behind.view(*behind.shape, *[1] * (example.ndim - 2)).to(example.device)
-    with _recorded(stems.values()) as outputs:
-        plain = _values(run, example, streams)
-    with _held(stems.values(), outputs):
-        held = _values(run, example + noise, streams)
-    names = ", ".join(map(repr, stems))
-    if not _same(plain, held):
-        raise ConversionError(
-            f"streams of different numbers of channels: images enter the network elsewhere than "
-            f"through {names}, so that no channel could be told from another there; name all "
-            "convolutions that take the image (stem=[...])"
-        )
-    if not _same(plain, _values(run, torch.where(behind, noise, example), streams)):
-        raise ConversionError(
-            f"the images that {names} get are not those that the network is called with: their "
-            "channels have been mixed or moved before; give all streams the same number"
-        )
-
-
-def _values(run: Callable[[Tensor], Any], packed: Tensor, streams: Streams) -> list[Tensor]:
-    devices = [packed.device] if packed.is_cuda else []
-    with (
-        torch.random.fork_rng(devices),
-        Activation(streams, Pass(streams.every, False, len(packed))),
-    ):
-        torch.manual_seed(0)
-        return list(tensors_in(run(packed)))
-
-
-def tensors_in(result: Any) -> Iterator[Tensor]:
-    """The tensors in what a network returns, in order."""
-    if isinstance(result, Tensor):
-        yield result
-    elif isinstance(result, Mapping):
-        for value in result.values():
-            yield from tensors_in(value)
-    elif isinstance(result, list | tuple):
-        for value in result:
-            yield from tensors_in(value)
-    elif hasattr(result, "__dict__"):
-        yield from tensors_in(vars(result))
-
-
-def _same(one: list[Tensor], other: list[Tensor]) -> bool:
-    return len(one) == len(other) and all(
-        a.shape == b.shape and torch.allclose(a, b, rtol=1e-5, atol=1e-6, equal_nan=True)
-        for a, b in zip(one, other, strict=True)
-    )
-
-
-@contextmanager
-def _recorded(stems: Any) -> Iterator[list[Tensor]]:
-    """What stems give, in turn."""
-    outputs: list[Tensor] = []
-    hooks = [stem.register_forward_hook(lambda _, __, out: outputs.append(out)) for stem in stems]
-    try:
-        yield outputs
-    finally:
-        for hook in hooks:
-            hook.remove()
-
-
-@contextmanager
-def _held(stems: Any, outputs: list[Tensor]) -> Iterator[None]:
-    """Lets stems give that again, whatever they get."""
-    again = iter(outputs)
-    hooks = [stem.register_forward_hook(lambda _, __, out: next(again, out)) for stem in stems]
-    try:
-        yield
-    finally:
-        for hook in hooks:
-            hook.remove()

@@ -7,19 +7,17 @@ with the samples of some streams changed. What changes at a norm says whose its 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from cen.errors import ConversionError
-from cen.exchange.conversion.private_stems import tensors_in
+from cen.exchange.conversion.trial_pass import Run, trial_pass
 from cen.exchange.stream_norm import StreamNorm
-from cen.exchange.streams import Activation, Pass, Streams
+from cen.exchange.streams import Streams
 
-Run = Callable[[Tensor], Any]
 _OTHER_ROWS = (
     "gets {given} rows where {rows} ride through the network, so that rows and streams cannot be "
     "told apart"
@@ -101,34 +99,24 @@ def show_row_order(module: nn.Module, streams: Streams, example: Tensor, run: Ru
     noise = torch.rand(example.shape, generator=torch.Generator().manual_seed(0))
     # Larger, so that a minimum or maximum over samples moves, too.
     other = 4 * example + noise.to(example) * example.abs().max().clamp(min=1)
-    with resting(module):
-        plain, results = _pass(streams, rows, run)
-        mixes = False
-        reasons = {i: _OTHER_ROWS.format(given=n, rows=len(rows)) for i, n in plain.strange.items()}
-        for bit in range((every - 1).bit_length()):
-            changed = [row for row in range(len(rows)) if row % every >> bit & 1]
-            mixed = rows.clone()
-            mixed[changed] = other[[row // every for row in changed]]
-            seen, other_results = _pass(streams, mixed, run)
-            reasons |= _compared(plain, seen, set(changed), reasons)
-            kept = [row for row in range(len(rows)) if row not in changed]
-            mixes = mixes or _moved(results, other_results, kept, len(rows))
-        if reasons:
-            raise ConversionError(_told(norms, reasons))
-        for norm, (mark, _) in zip(plain.norms, plain.marks, strict=True):
-            norm.folds = norm.folds or len(mark) > len(rows)
+    plain = Sightings(len(rows))
+    results = trial_pass(module, streams, rows, run, plain)
+    mixes = False
+    reasons = {i: _OTHER_ROWS.format(given=n, rows=len(rows)) for i, n in plain.strange.items()}
+    for bit in range((every - 1).bit_length()):
+        changed = [row for row in range(len(rows)) if row % every >> bit & 1]
+        mixed = rows.clone()
+        mixed[changed] = other[[row // every for row in changed]]
+        seen = Sightings(len(rows))
+        other_results = trial_pass(module, streams, mixed, run, seen)
+        reasons |= _compared(plain, seen, set(changed), reasons)
+        kept = [row for row in range(len(rows)) if row not in changed]
+        mixes = mixes or _moved(results, other_results, kept, len(rows))
+    if reasons:
+        raise ConversionError(_told(norms, reasons))
+    for norm, (mark, _) in zip(plain.norms, plain.marks, strict=True):
+        norm.folds = norm.folds or len(mark) > len(rows)
     return Shown(set(plain.norms), mixes)
-
-
-def _pass(streams: Streams, packed: Tensor, run: Run) -> tuple[Sightings, list[Tensor]]:
-    """What the norms get, and the tensors that the network returns."""
-    sightings = Sightings(len(packed))
-    devices = [packed.device] if packed.is_cuda else []
-    state = Pass(streams.every, False, len(packed), sightings)
-    with torch.random.fork_rng(devices), Activation(streams, state):
-        torch.manual_seed(0)
-        results = list(tensors_in(run(packed)))
-    return sightings, results
 
 
 def _moved(one: list[Tensor], other: list[Tensor], kept: list[int], rows: int) -> bool:
@@ -173,16 +161,3 @@ def _told(norms: Mapping[int, str], reasons: Mapping[int, str]) -> str:
         f"{text}. Rows of several streams would be mixed there: keep these norms shared by all "
         "streams (shared=[...] of cen.convert)"
     )
-
-
-@contextmanager
-def resting(module: nn.Module) -> Iterator[None]:
-    """Every module in evaluation mode, by its flag alone; afterwards in the mode that it had."""
-    training = [part for part in module.modules() if part.training]
-    try:
-        for part in training:
-            part.training = False
-        yield
-    finally:
-        for part in training:
-            part.training = True

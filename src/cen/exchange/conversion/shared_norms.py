@@ -15,16 +15,9 @@ from cen.errors import CenWarning, ConversionError
 from cen.exchange.conversion.conversion_summary import NormFate, named
 
 _FUNCTIONS: Mapping[Any, str] = {
-    F.layer_norm: "F.layer_norm",
-    torch.layer_norm: "F.layer_norm",
-    F.group_norm: "F.group_norm",
-    torch.group_norm: "F.group_norm",
-    F.batch_norm: "F.batch_norm",
-    torch.batch_norm: "F.batch_norm",
-    F.instance_norm: "F.instance_norm",
-    torch.instance_norm: "F.instance_norm",
-    F.rms_norm: "F.rms_norm",
-    torch.rms_norm: "F.rms_norm",
+    getattr(room, name): f"F.{name}"
+    for room in (F, torch)
+    for name in ("layer_norm", "group_norm", "batch_norm", "instance_norm", "rms_norm")
 }
 
 

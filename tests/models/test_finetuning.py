@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from cen.exchange import exchange_layers
-from cen.models import Task, finetune
+from cen.models import Task, build, finetune
 
 
 def outputs_of(net, inputs):
@@ -74,6 +74,18 @@ def test_stems_are_adapted(make_net, make_inputs, convolution):
     first = net.encoder.conv1 if convolution == "shared" else net.stems["rgb"]
     torch.testing.assert_close(new.stems["spectrum"].weight.sum(1), first.weight.sum(1))
     outputs_of(new, make_inputs(new))
+
+
+@pytest.mark.parametrize("options", [{"name": "segformer", "encoder": "mit_b0"}, {"name": "unet"}])
+def test_biases_of_private_stems_are_kept(options):
+    """Convolutions of ResNets have none."""
+    net = build(**options, inputs={"rgb": 3, "flow": 2}, outputs={"segmentation": 5}, width=8)
+    bias = net.stems["flow"].bias
+    torch.nn.init.normal_(bias)
+    assert torch.equal(finetune(net, outputs={"segmentation": 7}).stems["flow"].bias, bias)
+    assert torch.equal(finetune(net, inputs={"flow": 4}).stems["flow"].bias, bias)
+    alone = finetune(net, inputs={"flow": 2, "other": 5})
+    assert torch.equal(finetune(alone, inputs={"flow": 2, "depth": 1}).encoder.conv1.bias, bias)
 
 
 def test_stems_alone_make_a_shared_convolution(make_net):

@@ -22,7 +22,7 @@ from cen.models.image_encoder import ImageEncoder
 from cen.models.mit import MiT, Stage
 from cen.models.network import FUSED, ChannelExchangeNetwork, Encoder, decoder_names
 from cen.models.network_description import NetworkDescription
-from cen.models.stems import TILED, private_stem
+from cen.models.stems import private_stems
 from cen.options.network_options import NetworkOptions
 from cen.tasks import Task
 
@@ -59,7 +59,13 @@ def assemble(
     if isinstance(encoder, ImageEncoder):
         ride(encoder, streams, is_early_fusion, exchanging, options)
     else:
-        stems = make_stems(encoder, options, is_early_fusion)
+        joint = is_early_fusion and fusion == "concat"
+        stems = private_stems(
+            encoder,
+            {FUSED: sum(inputs.values())} if joint else inputs,
+            every=joint or options.convolution == "private",
+            fresh=options.weights is None,
+        )
         convert_encoder(encoder, streams, joined, exchanging, options)
     if fusion == "tokenfusion":
         exchange_tokens(encoder, streams, description)
@@ -168,32 +174,6 @@ def ride(
         fresh=options.weights is None,
         shared=options.norm == "shared",
     )
-
-
-def make_stems(
-    encoder: nn.Module, options: NetworkOptions, is_early_fusion: bool
-) -> dict[str, nn.Module]:
-    """The private first convolutions; the shared one is removed where no input uses it.
-
-    With pretrained weights they start from the shared one.
-    """
-    inputs, fresh = options.inputs, options.weights is None
-    conv1 = cast(Encoder, encoder).conv1
-    if is_early_fusion and options.fusion == "concat":
-        stems: dict[str, nn.Module] = {FUSED: private_stem(conv1, sum(inputs.values()), fresh)}
-        unused = True
-    else:
-        private = options.convolution == "private"
-        stems = {
-            name: private_stem(conv1, 3 if channels in TILED else channels, fresh)
-            for name, channels in inputs.items()
-            if private or channels not in TILED
-        }
-        unused = len(stems) == len(inputs)
-    if unused:
-        # A convolution that no input uses would be a parameter without a gradient.
-        cast(Any, encoder).conv1 = None
-    return stems
 
 
 def convert_encoder(

@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, TypedDict, Unpack, overload
 
-import torch
 from torch import Tensor, fx, nn
 
 from cen import exchange, schema
@@ -209,11 +208,8 @@ class ConvertedNetwork(ChannelExchangeNetwork):
 
     def take_over(self, old: ChannelExchangeNetwork) -> list[str]:
         """The ensemble's scalars; the weights are there, since the module is a copy."""
-        for name, alpha in self.alpha.items():
-            if name in old.alpha:
-                scalars = dict(zip(old.inputs, old.alpha[name], strict=True))
-                mean = old.alpha[name].mean()
-                alpha.copy_(torch.stack([scalars.get(source, mean) for source in self.inputs]))
+        for name in self.alpha:
+            self._take_over_alpha(old, name)
         return []
 
     def _restreamed(

@@ -6,7 +6,7 @@ project's reading (docs/translation.md), the smallest consistent extension of mu
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, cast
 
 import torch
@@ -16,7 +16,7 @@ from cen.errors import ConfigError, ShapeError, StreamError, described, did_you_
 from cen.exchange import Streams, convert_layers
 from cen.models.network import ChannelExchangeNetwork, Encoder, Output
 from cen.models.network_description import NetworkDescription
-from cen.models.stems import TILED, private_stem, tile
+from cen.models.stems import private_stems
 from cen.models.unet import make_unet
 from cen.stream import Stream
 from cen.tasks import Task
@@ -107,7 +107,9 @@ class CycleFusionNetwork(ChannelExchangeNetwork):
         targets = {target for target, _ in directions}
         order = [s for s in self._every if s.output in targets and s.input in inputs]
         with self.encoder_streams.activate(order):
-            firsts = self._firsts(inputs, {stream.input for stream in order})
+            # Once for all directions of a source.
+            sources = dict.fromkeys(stream.input for stream in order)
+            firsts = {name: self._first_convolution(name, inputs[name]) for name in sources}
             packed = self.encoder_streams.pack({s: firsts[s.input] for s in order})
             decoded: Tensor = self.decoder(cast(Encoder, self.encoder).body(packed))
             decoded = self.encoder_streams.replayed(decoded)
@@ -204,14 +206,6 @@ class CycleFusionNetwork(ChannelExchangeNetwork):
                 )
         return directions
 
-    def _firsts(self, inputs: Mapping[str, Tensor], sources: Iterable[str]) -> dict[str, Tensor]:
-        """The first convolution of each source, once for all its directions."""
-        shared: Any = self.encoder.conv1
-        return {
-            name: (self.stems[name] if name in self.stems else shared)(tile(inputs[name]))  # noqa: SIM401
-            for name in sources
-        }
-
     def _predict(
         self,
         target: str,
@@ -256,13 +250,7 @@ def cycle(description: NetworkDescription) -> CycleFusionNetwork:
         if any(len(part) != options.inputs.get(name) for part in parts):
             raise ConfigError(f"feeds of {name!r}: give one factor and summand per input channel")
     plain, decoder = make_unet(options)
-    stems = {
-        name: private_stem(plain.conv1, channels)
-        for name, channels in options.inputs.items()
-        if channels not in TILED
-    }
-    if len(stems) == len(options.inputs):
-        cast(Any, plain).conv1 = None
+    stems = private_stems(plain, options.inputs)
     groups = [[Stream(t, s) for s in options.inputs if s != t] for t in tasks]
     streams = Streams([name for group in groups for name in group], groups)
     convert_layers(plain, streams, where=plain.exchanging, exchange=rule)

@@ -18,7 +18,7 @@ from cen.exchange import ConversionSummary, ExchangeRule, FirstPass, Streams, co
 from cen.exchange.conversion.plain_norms import PlainNorm, plain_norm
 from cen.exchange.conversion.private_stems import padded
 from cen.models.foreign_weights import shadow_copy
-from cen.models.stems import TILED, make_inner_stem, take_over_inner_stem
+from cen.models.stems import TILED, first_convolutions, make_inner_stem, take_over_stems
 
 MULTIPLES = (1, 2, 4, 8, 14, 16, 32, 64, 128, 224, 256)
 """What the height and width of an image may have to be multiples of, tried in turn."""
@@ -162,7 +162,8 @@ class ImageEncoder(nn.Module):
     def take_over(self, old: ImageEncoder) -> None:
         """Starts the first convolutions from those of another encoder of the same name."""
         for first in self.firsts:
-            take_over_inner_stem(self.net.get_submodule(first), old.net.get_submodule(first))
+            here, there = (net.get_submodule(first) for net in (self.net, old.net))
+            take_over_stems(first_convolutions(here), first_convolutions(there))
 
 
 def stems_in(encoder: nn.Module) -> tuple[str, ...]:

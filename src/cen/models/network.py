@@ -12,13 +12,13 @@ from torch.nn import functional as F
 
 from cen import notebook
 from cen.errors import ConfigError, ShapeError, described
-from cen.exchange import Streams, adapt_channels
+from cen.exchange import Streams
 from cen.exchange.functional import whole
 from cen.models.image_encoder import ImageEncoder, stems_in
 from cen.models.input_checks import SMALLEST, Padding, check_inputs, in_precision_of, same_size
 from cen.models.network_in_html import described_in_html
 from cen.models.shareable_network import ShareableNetwork
-from cen.models.stems import filled, tile
+from cen.models.stems import filled, take_over_stems, tile
 from cen.models.weight_transfer import transfer
 from cen.stream import Stream, input_of
 from cen.tasks import Task
@@ -268,31 +268,32 @@ class ChannelExchangeNetwork(ShareableNetwork):
         if isinstance(self.encoder, ImageEncoder):
             self.encoder.take_over(cast(ImageEncoder, old.encoder))
         else:
-            self._take_over_stems(old)
+            take_over_stems(self._first_convolutions(), old._first_convolutions())
         for name, task in self.outputs.items():
             before = old.outputs.get(name)
             if before is None or (before.kind, before.channels) != (task.kind, task.channels):
                 continue
             transfer(old.heads[name], self.heads[name])
-            if name in self.alpha and name in old.alpha:
-                # A new stream gets the mean of the others' scalars.
-                scalars = dict(zip(old.sources(name), old.alpha[name], strict=True))
-                mean = old.alpha[name].mean()
-                every = [scalars.get(source, mean) for source in self.sources(name)]
-                self.alpha[name].copy_(torch.stack(every))
+            self._take_over_alpha(old, name)
         return [name for name in left if not name.startswith(stems_in(self.encoder))]
 
-    def _take_over_stems(self, old: ChannelExchangeNetwork) -> None:
-        """Each private stem starts from the old one of its name, else from the shared one."""
-        shared: Any = old.encoder.conv1
-        first: Any = shared if shared is not None else next(iter(old.stems.values()))
-        for name, stem in self.stems.items():
-            source: Any = old.stems[name] if name in old.stems else first  # noqa: SIM401
-            target: Any = stem
-            target.weight.copy_(adapt_channels(source.weight, target.weight.shape[1]))
-        conv1: Any = self.encoder.conv1
-        if conv1 is not None and shared is None:
-            conv1.weight.copy_(adapt_channels(first.weight, 3))
+    def _take_over_alpha(self, old: ChannelExchangeNetwork, name: str) -> None:
+        """The ensemble's scalars of an output; a new stream gets the mean of the others'."""
+        if name in self.alpha and name in old.alpha:
+            scalars = dict(zip(old.sources(name), old.alpha[name], strict=True))
+            mean = old.alpha[name].mean()
+            every = [scalars.get(source, mean) for source in self.sources(name)]
+            self.alpha[name].copy_(torch.stack(every))
+
+    def _first_convolutions(self) -> dict[str, nn.Module]:
+        """Those of an encoder of stages: the private ones by input, the shared one by ``""``."""
+        shared = cast(nn.Module | None, self.encoder.conv1)
+        return {**dict(self.stems.items()), **({} if shared is None else {"": shared})}
+
+    def _first_convolution(self, name: str, image: Tensor) -> Tensor:
+        """What the first convolution of an input makes of it."""
+        conv = self.stems[name] if name in self.stems else cast(Encoder, self.encoder).conv1
+        return cast(Tensor, conv(tile(image)))
 
     def admitted(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The inputs in order, checked, in the precision of the weights; autocast lowers it again.
@@ -313,15 +314,11 @@ class ChannelExchangeNetwork(ShareableNetwork):
         """The packed results of the first convolutions; the images where the encoder has them."""
         if isinstance(self.encoder, ImageEncoder):
             return self.encoder_streams.pack(filled({name: inputs[name] for name in present}))
-        shared = cast(Encoder, self.encoder).conv1
-        images = {name: tile(inputs[name]) for name in present}
-        packed: Tensor
         if any(name in self.stems for name in present):
-            firsts = {n: self.stems[n] if n in self.stems else shared for n in present}  # noqa: SIM401
-            packed = self.encoder_streams.pack({n: firsts[n](images[n]) for n in present})
-        else:
-            packed = shared(self.encoder_streams.pack(images))
-        return packed
+            firsts = {name: self._first_convolution(name, inputs[name]) for name in present}
+            return self.encoder_streams.pack(firsts)
+        images = self.encoder_streams.pack({name: tile(inputs[name]) for name in present})
+        return cast(Tensor, cast(Encoder, self.encoder).conv1(images))
 
     def _encode(self, inputs: Mapping[str, Tensor], present: Sequence[str]) -> list[Tensor]:
         """The packed feature maps of the streams present, finest first."""

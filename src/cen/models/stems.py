@@ -52,6 +52,28 @@ def private_stem(shared: nn.Conv2d, channels: int, fresh: bool = False) -> nn.Co
     return stem
 
 
+def private_stems(
+    encoder: Any, inputs: Mapping[str, int], *, every: bool = False, fresh: bool = False
+) -> dict[str, nn.Module]:
+    """First convolutions of inputs that cannot share the encoder's, which goes where none can.
+
+    Args:
+        encoder: what has the shared one, ``conv1``.
+        inputs: channels of each, by name.
+        every: whether those get one, too, that could share.
+        fresh: as for `private_stem`.
+    """
+    stems: dict[str, nn.Module] = {
+        name: private_stem(encoder.conv1, 3 if channels in TILED else channels, fresh)
+        for name, channels in inputs.items()
+        if every or channels not in TILED
+    }
+    if len(stems) == len(inputs):
+        # A convolution that no input uses would be a parameter without a gradient.
+        encoder.conv1 = None
+    return stems
+
+
 def filled(images: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Images (B, C, H, W) with zeros behind their channels, up to the most that there are."""
     tiled = {name: tile(image) for name, image in images.items()}
@@ -76,18 +98,22 @@ def _draw(weight: Tensor, like: Tensor) -> None:
         weight.normal_(0.0, float(like.std()))
 
 
-def take_over_inner_stem(new: nn.Module, old: nn.Module) -> None:
-    """Starts a first convolution, of streams or plain, from another, adapted where they differ."""
-    before = old if isinstance(old, StreamStem) else None
-    private_convs: dict[str, Any] = {} if before is None else dict(before.private.items())
-    plain: Any = old if before is None else before.shared
-    first = next(iter(private_convs.values())) if plain is None else plain
-    targets: dict[str, Any] = {"": new}
-    if isinstance(new, StreamStem):
-        shared = {} if new.shared is None else {"": new.shared}
-        targets = {**dict(new.private.items()), **shared}
-    for name, conv in targets.items():
-        source = private_convs.get(name, first)
+def first_convolutions(stem: nn.Module) -> dict[str, Any]:
+    """The convolutions in a stem by stream; ``""`` is the shared one, or the only one there is."""
+    if not isinstance(stem, StreamStem):
+        return {"": stem}
+    return {**dict(stem.private.items()), **({} if stem.shared is None else {"": stem.shared})}
+
+
+def take_over_stems(new: Mapping[str, Any], old: Mapping[str, Any]) -> None:
+    """Starts first convolutions from others, adapted where numbers of channels differ.
+
+    Each starts from the one of its name, else from the shared one, whose name is ``""``, else from
+    the first.
+    """
+    first = old[""] if "" in old else next(iter(old.values()))
+    for name, conv in new.items():
+        source = old.get(name, first)
         conv.weight.copy_(adapt_channels(source.weight, conv.weight.shape[1]))
         if conv.bias is not None:
             conv.bias.copy_(source.bias)

@@ -15,7 +15,7 @@ from torch.utils import _pytree as pytree
 from cen.errors import ConversionError, described
 from cen.exchange import StreamConv2d, StreamNorm, Streams
 from cen.folding.layers import FoldedConv2d, FoldedNorm
-from cen.folding.recording import FoldedLayer, NotRecordableError, Packable, Recorded, Recorder
+from cen.folding.recording import FoldedLayer, NotRecordableError, Recorded, Recorder, packed
 from cen.folding.rules import TABLE
 from cen.folding.tensor import Folded, Layout
 from cen.folding.verifying import difference, foreign, untouched
@@ -327,8 +327,7 @@ def recorded(
 
 def _result(value: Any, results: list[Recorded]) -> tuple[int, Any]:
     """Where a result is among those of the graph; -1 and itself, where it is none."""
-    if isinstance(value, Packable):
-        value = value.packed()
+    value = packed(value)
     if isinstance(value, Recorded):
         if isinstance(value.value, Tensor):
             results.append(value)

@@ -24,7 +24,7 @@ from cen.exchange import (
 from cen.exchange.functional import exchange_wide
 from cen.folding.convolution import Deferred
 from cen.folding.reads import Reads, read
-from cen.folding.recording import Recorded
+from cen.folding.recording import Recorded, packed
 from cen.folding.tensor import Folded, Layout
 
 
@@ -47,7 +47,7 @@ class FoldedNorm(nn.Module):
         other_rows = isinstance(x, Recorded) and running.rows is not None
         per_channel = isinstance(norm, StreamBatchNorm | StreamInstanceNorm | StreamGroupNorm)
         if not per_channel or (other_rows and x.shape[0] != running.rows):
-            return norm(x.packed() if isinstance(x, Folded) else x)
+            return norm(packed(x))
         x = folded(x, len(active))
         gamma = norm.weight.detach()[active].double()
         beta = torch.zeros_like(gamma) if norm.bias is None else norm.bias.detach()[active].double()

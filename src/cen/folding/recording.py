@@ -35,6 +35,11 @@ class Packable:
         raise NotImplementedError
 
 
+def packed(value: Any) -> Any:
+    """The packed tensor of what stands for one; any other value as it is."""
+    return value.packed() if isinstance(value, Packable) else value
+
+
 _READING = ("item", "tolist", "numpy", "nonzero", "__bool__", "__int__", "__float__", "equal")
 """What hands values of a tensor to the program."""
 _FRESH = (
@@ -227,8 +232,8 @@ class Recorder(GraphAppendingTracer):
             raise NotRecordableError(f"{called} reads values of a tensor")
         if called == "__setitem__":
             raise NotRecordableError("values are written into a tensor that was not recorded")
-        positional: Any = map_aggregate(args, _packed)
-        named: Any = map_aggregate(dict(kwargs), _packed)
+        positional: Any = map_aggregate(args, packed)
+        named: Any = map_aggregate(dict(kwargs), packed)
         values: Any = map_aggregate(positional, self._shadow)
         options: Any = map_aggregate(named, self._shadow)
         function = getattr(values[0], target) if kind == "call_method" else target
@@ -348,7 +353,3 @@ def _kept(node: fx.Node) -> bool:
         name = str(node.target)
         return name.endswith("_") and not name.endswith("__")
     return node.is_impure() or bool(node.kwargs.get("inplace"))
-
-
-def _packed(argument: Any) -> Any:
-    return argument.packed() if isinstance(argument, Packable) else argument

@@ -47,7 +47,7 @@ def rule(*functions: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     return register
 
 
-@rule(*methods(*POINTWISE, *SPATIAL))
+@rule(*POINTWISE, *SPATIAL)
 def each_channel(function: Any, x: Any, *args: Any, **kwargs: Any) -> Any:
     """What is done to every channel alike keeps equal channels equal."""
     if not isinstance(x, Folded) or _foreign(*args, *kwargs.values()):
@@ -57,7 +57,7 @@ def each_channel(function: Any, x: Any, *args: Any, **kwargs: Any) -> Any:
     return x.become(result) if inplace else result
 
 
-@rule(*methods(*IN_PLACE))
+@rule(*IN_PLACE)
 def each_channel_in_place(function: Any, x: Any, *args: Any, **kwargs: Any) -> Any:
     """As above, in place: whoever holds the tensor sees it changed."""
     if not isinstance(x, Folded) or _foreign(*args, *kwargs.values()):
@@ -74,7 +74,7 @@ def padding(function: Any, x: Any, pad: Any, *args: Any, **kwargs: Any) -> Any:
     return x.map(lambda value: function(value, pad, *args, **kwargs))
 
 
-@rule(*methods("mean", "sum", "amax", "amin", "std", "var"))
+@rule(*methods("mean sum amax amin std var"))
 def over_space(function: Any, x: Any, dim: Any = None, keepdim: bool = False, **kwargs: Any) -> Any:
     """Reductions over axes of space."""
     if not isinstance(x, Folded) or dim is None:
@@ -124,7 +124,7 @@ def combined_in_place(function: Any, x: Any, y: Any, *args: Any, **kwargs: Any) 
     return result if result is NotImplemented else x.become(result)
 
 
-@rule(*methods("cat", "concat", "concatenate"))
+@rule(*methods("cat concat concatenate"))
 def joined(function: Any, tensors: Any, dim: Any = 0, **kwargs: Any) -> Any:
     """Joins channels."""
     axis = kwargs.pop("axis", dim)
@@ -163,7 +163,7 @@ def expanded(function: Any, x: Any, *sizes: Any) -> Any:
     return x.chosen([0] * sizes[1])
 
 
-@rule(*methods("chunk", "split", "tensor_split"))
+@rule(*methods("chunk split tensor_split"))
 def cut(function: Any, x: Any, size: Any, dim: int = 0) -> Any:
     """Cuts channels into runs."""
     if not isinstance(x, Folded) or dim % x.ndim != 1:
@@ -282,7 +282,7 @@ def size(function: Any, x: Any, dim: Any = None) -> Any:
     return x.shape if dim is None else x.shape[dim]
 
 
-@rule(*methods("dim", "ndimension", "numel", "is_contiguous", "is_floating_point", "is_complex"))
+@rule(*methods("dim ndimension numel is_contiguous is_floating_point is_complex"))
 def asked(function: Any, x: Any, *args: Any, **kwargs: Any) -> Any:
     """Questions whose answer is that of any piece."""
     if getattr(function, "__name__", "") == "numel":

@@ -16,8 +16,16 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils import _pytree as pytree
 
-from cen.folding.recording import NotRecordableError, Packable, Recorded, Recorder, recordable
+from cen.folding.recording import (
+    NotRecordableError,
+    Packable,
+    Recorded,
+    Recorder,
+    packed,
+    recordable,
+)
 
 
 @dataclass(frozen=True)
@@ -189,7 +197,7 @@ class Folded(Packable):
     ) -> Any:
         """Looks the function up among the rules; what none knows gets packed tensors."""
         options = dict(kwargs or {})
-        operands = _flat((*args, *options.values()))
+        operands = pytree.tree_leaves((args, options))
         first = next(value for value in operands if isinstance(value, Folded))
         rule = first.recorder.rules.get(function)
         if rule is not None:
@@ -202,10 +210,8 @@ class Folded(Packable):
         """Calls a function without a rule with packed tensors, and notes it."""
         name = getattr(function, "__name__", str(function))
         self.recorder.unfolded[name] += 1
-        packed = [_packed(value) for value in args]
-        result = recordable(function)(
-            *packed, **{key: _packed(value) for key, value in options.items()}
-        )
+        positional, named = pytree.tree_map(packed, (tuple(args), options))
+        result = recordable(function)(*positional, **named)
         first: Any = args[0] if args else None
         in_place = name.endswith("_") and not name.endswith("__")
         if isinstance(first, Folded) and (in_place or options.get("inplace")):
@@ -293,18 +299,3 @@ def picked(value: Recorded, places: Sequence[int]) -> Recorded:
     else:
         channels = wide.index_select(1, index(places))
     return channels  # type: ignore[no-any-return]
-
-
-def _flat(values: Sequence[Any]) -> list[Any]:
-    leaves: list[Any] = []
-    for value in values:
-        leaves += _flat(value) if isinstance(value, list | tuple) else [value]
-    return leaves
-
-
-def _packed(value: Any) -> Any:
-    if isinstance(value, Folded):
-        return value.packed()
-    if isinstance(value, list | tuple):
-        return type(value)(_packed(item) for item in value)
-    return value

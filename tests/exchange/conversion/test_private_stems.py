@@ -81,7 +81,7 @@ def test_every_convolution_that_takes_the_image_is_named() -> None:
 def test_a_kernel_that_is_computed_of_others_is_not_adapted(computed) -> None:
     plain = Net()
     computed(plain.first)
-    with pytest.raises(ConversionError, match=r"'first' .*computed of other weights"):
+    with pytest.raises(ConversionError, match=r"first convolution.*computed of other weights"):
         convert(plain, CHANNELS)
     assert convert(plain, {"rgb": 3, "nir": 3}).module.first is not plain.first
 

@@ -58,6 +58,7 @@ class StreamStem(nn.Module):
 
     Raises:
         StreamError: The name of a stream cannot be that of a module.
+        ConversionError: The convolution cannot be made for other numbers of channels.
     """
 
     def __init__(self, conv: nn.Module, streams: Streams, channels: Sequence[int]) -> None:
@@ -105,7 +106,16 @@ class StreamStem(nn.Module):
 
 
 def adapted(conv: Any, channels: int) -> Any:
-    """A copy of a convolution for another number of input channels; see `adapt_channels`."""
+    """A copy of a convolution for another number of input channels; see `adapt_channels`.
+
+    Raises:
+        ConversionError: Its kernel is computed of other weights, or it has none yet.
+    """
+    if fault := fault_of_weights(conv):
+        raise ConversionError(
+            f"the first convolution ({type(conv).__name__}) cannot be made for {channels} "
+            f"channels: it {fault}"
+        )
     new_conv = copy.deepcopy(conv)
     new_conv.in_channels = channels
     weight = adapt_channels(conv.weight.detach(), channels)
@@ -177,10 +187,6 @@ def _first_convolutions(module: nn.Module, names: Sequence[str] | None) -> list[
             "network has none"
         )
     for name, layer in chosen:
-        if fault := fault_of_weights(layer):
-            raise ConversionError(
-                f"{name!r} cannot be made for other numbers of channels: it {fault}"
-            )
         if layer.groups != 1 or layer.in_channels != chosen[0][1].in_channels:
             raise ConversionError(
                 f"{name!r} takes {layer.in_channels} channels in {layer.groups} groups and cannot "

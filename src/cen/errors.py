@@ -77,6 +77,11 @@ def shown(value: object, quote: str = "'", most: int = _LONGEST) -> str:
     return shorten(printable(text), most)
 
 
+def on_one_line(error: object) -> str:
+    """What an error of others says, for a message: on one line, and not all of a long one."""
+    return shown(" ".join(str(error).split()) or type(error).__name__, "", 300)
+
+
 def shorten(text: str, most: int) -> str:
     """Text of at most ``most`` characters, its middle left out where it has more."""
     if len(text) <= most:

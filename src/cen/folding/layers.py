@@ -69,16 +69,9 @@ class FoldedConv2d(nn.Module):
 
     def forward(self, x: Any) -> Folded:
         """(B·S, I, H, W), folded or packed, to a folded tensor."""
-        conv, active = self.conv, list(self.conv.streams.active)
-        wide: Any = folded(x, len(active)).apart()
-        padding: Any = conv.padding
-        if conv.padding_mode != "zeros":
-            wide, padding = F.pad(wide, conv.border, mode=conv.padding_mode), (0, 0)
-        weight = torch.unflatten(conv.weight.detach()[active].flatten(0, 1), 2, conv.kernel_size)
-        bias = None if conv.bias is None else conv.bias.detach()[active].flatten()
-        groups = conv.groups * len(active)
-        result: Any = F.conv2d(wide, weight, bias, conv.stride, padding, conv.dilation, groups)
-        return Folded(result, Layout.apart(len(active), conv.weight.shape[1]))
+        conv, streams = self.conv, len(self.conv.streams.active)
+        result: Any = conv.of_wide(folded(x, streams).apart())  # type: ignore[arg-type]
+        return Folded(result, Layout.apart(streams, conv.weight.shape[1]))
 
 
 def folded(x: Any, streams: int) -> Folded:

@@ -16,7 +16,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from cen.errors import CheckpointError, ConfigError, did_you_mean
+from cen.errors import CheckpointError, ConfigError, did_you_mean, on_one_line
 from cen.models.efficientnet_names import as_timm
 from cen.models.foreign_weights import check_values
 from cen.models.image_encoder import LEAST_STRIDE, ImageEncoder
@@ -159,7 +159,7 @@ def _free_size(timm: Any, name: str) -> dict[str, Any]:
         except TypeError:  # the network has no such option
             continue
         except Exception as error:
-            raise ConfigError(f"timm/{name} gives no feature maps: {_reason(error)}") from error
+            raise ConfigError(f"timm/{name} gives no feature maps: {on_one_line(error)}") from error
         return option
     return {}
 
@@ -274,16 +274,19 @@ def _made(name: str, make: Any, weights: str | None) -> nn.Module:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # advice about their own names and caches
             return cast(nn.Module, make())
-    except (OSError, RuntimeError, KeyError) as error:
-        if weights is None:
-            raise ConfigError(f"{name} cannot be built so: {_reason(error)}") from error
+    except (*_OF_WEIGHTS, TypeError, ValueError, AssertionError, AttributeError) as error:
+        reason = f"{type(error).__name__}: {on_one_line(error)}"
+        if weights is None or not isinstance(error, _OF_WEIGHTS):
+            raise ConfigError(f"{name} cannot be built so: {reason}") from error
         raise CheckpointError(
-            f"the weights {weights!r} of {name} cannot be used ({_reason(error)}); where they "
-            f"could not be fetched, download {_published(name)} on a machine that has a network "
-            f"and {GIVE_WEIGHTS}"
+            f"the weights {weights!r} of {name} cannot be used ({reason}); where they could not be "
+            f"fetched, download {_published(name)} on a machine that has a network and "
+            f"{GIVE_WEIGHTS}"
         ) from error
-    except (TypeError, ValueError, AssertionError, NotImplementedError, AttributeError) as error:
-        raise ConfigError(f"{name} cannot be built so: {_reason(error)}") from error
+
+
+_OF_WEIGHTS = (OSError, RuntimeError, KeyError)
+"""What is raised of weights that cannot be fetched or do not fit."""
 
 
 def _published(name: str) -> str:
@@ -306,8 +309,6 @@ def _load(encoder: nn.Module, state: Mapping[str, Tensor], source: str) -> None:
     try:
         encoder.load_state_dict(kept)
     except RuntimeError as error:
-        raise CheckpointError(f"{source} does not hold this encoder: {_reason(error)}") from error
-
-
-def _reason(error: BaseException) -> str:
-    return " ".join(f"{type(error).__name__}: {error}".split())[:300]
+        raise CheckpointError(
+            f"{source} does not hold this encoder: {on_one_line(error)}"
+        ) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 from torch import Tensor, nn
@@ -41,24 +42,30 @@ class DenseDecoder(nn.Module):
     """A plain decoder of feature maps.
 
     Args:
+        in_channels: channels of the encoder's feature maps, finest first.
         channels: channels of the decoder's output.
         dropout: probability of its dropout layer.
 
     Attributes:
         channels: channels of the decoder's output.
+        reads: which of the encoder's feature maps it uses, as indices: all, unless it says.
         output_stride: that of the encoder that it is for.
         head_kernel: side of the kernel of its classifiers.
         first_norms: pattern of the names of the norms that see the encoder features first.
         batches: it is trained on batches, so that batch norms suit it.
+
+    Raises:
+        ConfigError: ``channels`` is below 1 or ``dropout`` not within [0, 1).
     """
 
-    output_stride: ClassVar[int]
-    head_kernel: ClassVar[int]
+    output_stride: ClassVar[int] = 32
+    head_kernel: ClassVar[int] = 1
     first_norms: ClassVar[str]
     batches: ClassVar[bool] = True
 
-    def __init__(self, channels: int, dropout: float) -> None:
+    def __init__(self, in_channels: Sequence[int], channels: int, dropout: float) -> None:
         super().__init__()
+        self.reads = tuple(range(len(in_channels)))
         self.channels = int(option("decoder_channels", channels, Width))
         self.dropout = nn.Dropout(option("dropout", dropout, Dropout))
 

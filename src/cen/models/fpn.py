@@ -51,15 +51,10 @@ class FPNDecoder(DenseDecoder):
         norm: batch norms behind the convolutions; without, biases.
         dropout: probability of dropout before the classifier.
 
-    Attributes:
-        reads: which of the encoder's feature maps the decoder uses, as indices.
-
     Raises:
         ConfigError: if ``channels`` is below 1 or ``dropout`` not within [0, 1).
     """
 
-    output_stride = 32
-    head_kernel = 1  # as in the paper
     first_norms = "pyramid.laterals.*.norm"
 
     def __init__(
@@ -70,8 +65,7 @@ class FPNDecoder(DenseDecoder):
         norm: bool = True,
         dropout: float = 0.1,
     ) -> None:
-        super().__init__(channels, dropout)
-        self.reads = tuple(range(len(in_channels)))
+        super().__init__(in_channels, channels, dropout)
         self.pyramid = TopDown(in_channels, 2 * channels, norm=norm)
         self.levels = nn.ModuleList(
             nn.ModuleList(

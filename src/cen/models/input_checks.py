@@ -34,7 +34,12 @@ def check_inputs(
     first = inputs[present[0]]
     for name in present:
         image = inputs[name]
-        check_image(name, image, first)
+        check_together(image, first, f"input {name!r}")
+        if not image.is_floating_point():
+            raise DataError(
+                f"input {name!r} is of {image.dtype}; give normalised floating point values "
+                "(Modality.normalise), not stored integers"
+            )
         if image.ndim != 4 or image.shape[1] != channels[name] or not image.shape[0]:
             raise ShapeError(
                 f"input {name!r} has shape {tuple(image.shape)}; this network takes "
@@ -69,16 +74,6 @@ def in_precision_of(
         name: image if image.dtype == weight.dtype else image.to(weight.dtype)
         for name, image in inputs.items()
     }
-
-
-def check_image(name: str, image: Tensor, first: Tensor) -> None:
-    """Refuses an input that is no floating point tensor."""
-    check_together(image, first, f"input {name!r}")
-    if not image.is_floating_point():
-        raise DataError(
-            f"input {name!r} is of {image.dtype}; give normalised floating point values "
-            "(Modality.normalise), not stored integers"
-        )
 
 
 def same_size(one: Sequence[int], other: Sequence[int]) -> bool:

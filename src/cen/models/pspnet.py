@@ -43,15 +43,11 @@ class PSPNetDecoder(DenseDecoder):
             extension).
         dropout: probability of dropout before the classifier; 0.1 in the paper's code.
 
-    Attributes:
-        reads: which of the encoder's feature maps the decoder uses, as indices.
-
     Raises:
         ConfigError: if ``channels`` is below 1 or ``dropout`` not within [0, 1).
     """
 
     output_stride = 8
-    head_kernel = 1  # as in the paper
     first_norms = "pyramid.*.norm"
 
     def __init__(
@@ -62,7 +58,7 @@ class PSPNetDecoder(DenseDecoder):
         norm: bool = True,
         dropout: float = 0.1,
     ) -> None:
-        super().__init__(channels, dropout)
+        super().__init__(in_channels, channels, dropout)
         deepest = in_channels[-1]
         level = max(1, deepest // len(BINS))
         self.reads = (len(in_channels) - 1,)

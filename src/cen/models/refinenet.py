@@ -136,14 +136,10 @@ class RefineNetDecoder(DenseDecoder):
         dropout: probability of dropout on the two deepest encoder features and before the
             classifier; 0.5 as released.
 
-    Attributes:
-        reads: which of the encoder's feature maps the decoder uses, as indices.
-
     Raises:
         ConfigError: if ``channels`` is below 1 or ``dropout`` not within [0, 1).
     """
 
-    output_stride = 32
     head_kernel = 3  # as released
     first_norms = "levels.*.reduce.norm"
 
@@ -155,8 +151,7 @@ class RefineNetDecoder(DenseDecoder):
         norm: bool = False,
         dropout: float = 0.5,
     ) -> None:
-        super().__init__(channels, dropout)
-        self.reads = tuple(range(len(in_channels)))
+        super().__init__(in_channels, channels, dropout)
         finest = len(in_channels) - 1
         self.levels = nn.ModuleList(
             RefineLevel(

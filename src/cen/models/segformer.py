@@ -25,15 +25,10 @@ class SegFormerDecoder(DenseDecoder):
         norm: a batch norm behind the layer that reads all maps, as in the paper; without, a bias.
         dropout: probability of dropout before the classifier; 0.1 in the paper's code.
 
-    Attributes:
-        reads: which of the encoder's feature maps the decoder uses, as indices.
-
     Raises:
         ConfigError: if ``channels`` is below 1 or ``dropout`` not within [0, 1).
     """
 
-    output_stride = 32
-    head_kernel = 1  # as in the paper
     # There is but one norm, so outputs exchange after it.
     first_norms = ""
 
@@ -45,8 +40,7 @@ class SegFormerDecoder(DenseDecoder):
         norm: bool = True,
         dropout: float = 0.1,
     ) -> None:
-        super().__init__(channels, dropout)
-        self.reads = tuple(range(len(in_channels)))
+        super().__init__(in_channels, channels, dropout)
         self.linears = nn.ModuleList(nn.Conv2d(width, channels, 1) for width in in_channels)
         self.fuse = ConvNorm(len(in_channels) * channels, channels, 1, norm=norm)
 

@@ -28,15 +28,10 @@ class UPerNetDecoder(DenseDecoder):
         norm: batch norms behind the convolutions, as in the paper; without, biases.
         dropout: probability of dropout before the classifier; 0.1 in the code of its users.
 
-    Attributes:
-        reads: which of the encoder's feature maps the decoder uses, as indices.
-
     Raises:
         ConfigError: if ``channels`` is below 1 or ``dropout`` not within [0, 1).
     """
 
-    output_stride = 32
-    head_kernel = 1  # as in the paper
     first_norms = "p*s.*.norm"  # those of the pooled maps, and the laterals
 
     def __init__(
@@ -47,9 +42,8 @@ class UPerNetDecoder(DenseDecoder):
         norm: bool = True,
         dropout: float = 0.1,
     ) -> None:
-        super().__init__(channels, dropout)
+        super().__init__(in_channels, channels, dropout)
         deepest = in_channels[-1]
-        self.reads = tuple(range(len(in_channels)))
         self.pools = nn.ModuleList(ConvNorm(deepest, channels, 1, norm=norm) for _ in BINS)
         self.join = ConvNorm(deepest + len(BINS) * channels, channels, 3, norm=norm)
         self.pyramid = TopDown(in_channels[:-1], channels, norm=norm)

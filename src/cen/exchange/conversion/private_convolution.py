@@ -86,15 +86,19 @@ class StreamConv2d(nn.Module):
 
     def forward(self, packed: Tensor) -> Tensor:
         """(B·S, I, H, W) → (B·S, O, H', W'), each stream by its own kernel."""
+        streams = len(self.streams.active)
+        return narrow(self.of_wide(widen(packed, streams)), streams)
+
+    def of_wide(self, wide: Tensor) -> Tensor:
+        """(B, S·I, H, W) → (B, S·O, H', W') of the active streams."""
         active = self.streams.active
         weight, bias, padding = self.weight, self.bias, self.padding
         if not self.streams.all_active:
             weight = torch.stack([weight[i] for i in active])  # type: ignore[assignment]
             bias = None if bias is None else torch.stack([bias[i] for i in active])  # type: ignore[assignment]
-        wide = widen(packed, len(active))
         if self.padding_mode != "zeros":
             wide, padding = F.pad(wide, self.border, mode=self.padding_mode), (0, 0)
-        result = F.conv2d(
+        return F.conv2d(
             wide,
             weight.reshape(-1, weight.shape[2], *self.kernel_size),
             None if bias is None else bias.flatten(),
@@ -103,7 +107,6 @@ class StreamConv2d(nn.Module):
             self.dilation,
             self.groups * len(active),
         )
-        return narrow(result, len(active))
 
 
 def _repeat(parameter: Tensor, streams: int, requires_grad: bool) -> nn.Parameter:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from cen.errors import ConfigError, ShapeError, StreamError
+from cen.errors import ShapeError
 from cen.exchange import (
     ExchangeRule,
     StreamBatchNorm,
@@ -18,9 +18,6 @@ from cen.exchange import (
     StreamNorm,
     Streams,
     exchange,
-    exchange_rate,
-    freeze_statistics,
-    sparsity,
 )
 
 KINDS: dict[str, tuple[Callable[..., StreamNorm], Callable[[int], nn.Module]]] = {
@@ -218,89 +215,6 @@ def test_any_number_of_spatial_dimensions(shape: tuple[int, ...]) -> None:
     torch.testing.assert_close(result[:, 0], expected)
 
 
-def test_frozen_statistics_let_scales_learn() -> None:
-    norm = StreamBatchNorm(3, Streams(["a", "b"]))
-    freeze_statistics(norm)
-    values = torch.randn(4, 3, 2, 2)
-    torch.testing.assert_close(norm.train()(values), values / (1 + norm.eps) ** 0.5)
-    assert norm.running_mean is not None
-    assert torch.equal(norm.running_mean, torch.zeros(2, 3))
-    norm(values).square().sum().backward()
-    assert norm.weight.grad is not None
-    freeze_statistics(norm, False)
-    norm(values)
-    assert not torch.equal(norm.running_mean, torch.zeros(2, 3))
-
-
-@pytest.mark.parametrize(
-    ("penalty", "streams", "expected"),
-    [
-        ("own", None, 1 + 2 + 7 + 8),
-        ("all", None, 36),
-        ("none", None, 0),
-        ("own", ["b"], 7 + 8),
-        ("all", ["b"], 5 + 6 + 7 + 8),
-    ],
-)
-def test_sparsity_counts_each_own_scale_once(
-    penalty: str, streams: list[str] | None, expected: float
-) -> None:
-    norm = StreamBatchNorm(4, Streams(["a", "b"]), exchange=ExchangeRule(penalty=penalty))
-    norm.weight.data = -torch.arange(1.0, 9.0).view(2, 4)
-    twice = nn.ModuleList([norm, nn.Sequential(norm), StreamBatchNorm(4, Streams(["x"]))])
-    assert sparsity(twice, streams).item() == expected
-
-
-def test_the_penalty_of_many_layers_is_the_sum_of_theirs_with_its_gradient() -> None:
-    streams = Streams(["a", "b", "c"])
-    rules = [ExchangeRule(penalty=penalty) for penalty in ("own", "all", "none", "own")]
-    net = nn.ModuleList(
-        StreamBatchNorm(3 + i, streams, exchange=rule) for i, rule in enumerate(rules)
-    )
-    expected = 0.0
-    for i, norm in enumerate(net):
-        norm.weight.data = -torch.arange(1.0, 1 + norm.weight.numel()).view_as(norm.weight) - i
-        counted = {"own": norm.own, "all": torch.ones_like(norm.own)}.get(rules[i].penalty)
-        if counted is not None:
-            expected += float((norm.weight.abs() * counted)[[0, 2]].sum())
-    total = sparsity(net, ["c", "a"])
-    assert float(total) == expected
-    assert float(total) == sum(float(sparsity(norm, ["c", "a"])) for norm in net)
-    total.backward()
-    grad = net[0].weight.grad
-    assert grad is not None
-    assert torch.equal(grad[[0, 2]], -norm_part(net[0])[[0, 2]])
-    assert not grad[1].any(), "a stream that is absent is not pulled"
-
-
-def norm_part(norm: nn.Module) -> torch.Tensor:
-    assert isinstance(norm, StreamBatchNorm)
-    return norm.own.float()
-
-
-def test_a_stream_without_partner_is_neither_penalised_nor_counted() -> None:
-    norm = StreamBatchNorm(4, Streams(["a"]), exchange=ExchangeRule())
-    norm.weight.data.zero_()
-    assert sparsity(norm).item() == 0
-    assert exchange_rate(norm).item() == 0
-    assert not norm.replaced().any()
-
-
-def test_exchange_rate_is_the_share_of_own_channels() -> None:
-    norm = StreamBatchNorm(4, Streams(["a", "b"]), exchange=ExchangeRule(scope="any"))
-    norm.weight.data = torch.tensor([[0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 1.0]])
-    assert float(exchange_rate(norm)) == 0.25
-
-
-def test_a_rule_that_is_off_replaces_nothing() -> None:
-    norm = StreamBatchNorm(4, Streams(["a", "b"]), exchange=ExchangeRule(enabled=False))
-    norm.weight.data.zero_()
-    assert not norm.replaced().any()
-    assert exchange_rate(norm).item() == 0
-    norm.weight.data.fill_(2)
-    assert sparsity(norm).item() == 8, "the penalty stays, for the ablation"
-
-
 def test_a_plain_state_dict_starts_every_stream() -> None:
     plain = shuffled(nn.BatchNorm2d(3))
     norm = StreamBatchNorm(3, Streams(["a", "b"]))
@@ -337,16 +251,7 @@ def test_checkpointing_replays_the_subset_and_updates_once() -> None:
         assert torch.equal(one, other)
 
 
-def test_one_value_per_channel_in_training_is_refused() -> None:
-    norm = StreamBatchNorm(3, Streams(["a", "b"]))
-    with pytest.raises(ShapeError, match="one value per channel"):
-        norm(torch.ones(2, 3, 1, 1))
-    assert norm.eval()(torch.ones(2, 3, 1, 1)).shape == (2, 3, 1, 1)
-    with pytest.raises(ShapeError, match="one pixel"):
-        StreamInstanceNorm(3, Streams(["a"]))(torch.ones(2, 3, 1, 1))
-
-
-def test_shape_and_rule_errors() -> None:
+def test_shape_errors() -> None:
     norm = StreamBatchNorm(3, Streams(["a", "b"]))
     with pytest.raises(ShapeError, match=r"expected \(rows, 3"):
         norm(torch.ones(2, 4, 2, 2))
@@ -354,11 +259,6 @@ def test_shape_and_rule_errors() -> None:
         norm(torch.ones(3, 3, 2, 2))
     with pytest.raises(ShapeError, match="do not divide into 2 groups"):
         StreamGroupNorm(2, 3, Streams(["a"]))
-    for wrong in ({"threshold": -1.0}, {"scope": "both"}, {"penalty": "some"}):
-        with pytest.raises(ConfigError, match=next(iter(wrong))):
-            ExchangeRule(**wrong)
-    with pytest.raises(StreamError, match="did you mean 'depth'"):
-        sparsity(StreamBatchNorm(3, Streams(["rgb", "depth"]), exchange=ExchangeRule()), ["dept"])
 
 
 def test_repeated_use_with_a_missing_group_partner_keeps_values() -> None:

@@ -1,19 +1,15 @@
 """What every fusion baseline must do, wherever it fuses, and what each one computes."""
 
-import copy
 import itertools
 
 import pytest
 import torch
 from tests.models.predicting import predict
-from torch import nn
-from torch.nn import functional as F
 
-from cen.errors import ConfigError, DataError, ShapeError, StreamError
+from cen.errors import ConfigError, ShapeError, StreamError
 from cen.exchange import StreamNorm, exchange_layers, sparsity
 from cen.models import Task, load, save
-from cen.models.baselines import FUSIONS, PLACES, Attention, Average, Concat, Gate, Sum, discrepancy
-from cen.models.baselines.alignment import GRID
+from cen.models.baselines import FUSIONS, PLACES
 
 THREE = {"rgb": 3, "depth": 1, "flow": 2}
 CASES = {
@@ -139,15 +135,6 @@ def test_save_and_load(net, inputs, expected, tmp_path):
         assert torch.equal(out.ensemble, again[name].ensemble)
 
 
-@pytest.mark.parametrize("kind", FUSIONS.values(), ids=FUSIONS)
-def test_blocks_compile_as_one_graph(kind):
-    block = kind(4, 3).eval()
-    compiled = torch.compile(block, fullgraph=True, backend="eager")
-    for present in ((0, 1, 2), (0, 2)):
-        packed = torch.randn(2 * len(present), 4, 3, 5)
-        torch.testing.assert_close(compiled(packed, present), block(packed, present))
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize(("fusion", "place"), [("concat", "early"), ("gate", "all")])
 def test_compiles_as_one_graph(make_net, make_inputs, fusion, place):
@@ -195,119 +182,6 @@ def test_early_concatenation_is_a_plain_network_of_all_channels(make_net, make_i
     both["both"][:, :3] = 0
     alone = predict(net, {"depth": inputs["depth"]})["segmentation"].ensemble
     torch.testing.assert_close(alone, predict(single, both)["segmentation"].ensemble)
-
-
-def test_averages_leave_out_what_is_absent():
-    packed = torch.randn(6, 4, 3, 5)
-    a, b, c = packed.view(2, 3, 4, 3, 5).unbind(1)
-    torch.testing.assert_close(Average(4, 3)(packed, (0, 1, 2)), (a + b + c) / 3)
-    torch.testing.assert_close(Sum(4, 3)(packed, (0, 1, 2)), a + b + c)
-    pair = torch.stack([a, c], 1).flatten(0, 1)
-    torch.testing.assert_close(Average(4, 3)(pair, (0, 2)), (a + c) / 2)
-    torch.testing.assert_close(Sum(4, 3)(pair, (0, 2)), a + c)
-
-
-@pytest.mark.parametrize("kind", [Concat, Attention])
-def test_absent_streams_count_as_zeros_in_their_place(kind):
-    block = kind(4, 3).eval()
-    packed = torch.randn(4, 4, 3, 5)
-    zeros = torch.zeros(2, 4, 3, 5)
-    b, c = packed.view(2, 2, 4, 3, 5).unbind(1)
-    full = torch.stack([zeros, b, c], 1).flatten(0, 1)
-    torch.testing.assert_close(block(packed, (1, 2)), block(full, (0, 1, 2)))
-
-
-def test_concatenation_is_a_convolution_of_all_channels():
-    block = Concat(2, 2, norm=False)
-    packed = torch.randn(2, 2, 3, 3)
-    expected = F.conv2d(packed.view(1, 4, 3, 3), block.conv.weight, block.conv.bias)
-    torch.testing.assert_close(block(packed, (0, 1)), expected)
-    assert (Concat(2, 2).eval()(packed, (0, 1)) >= 0).all()
-
-
-def test_attention_multiplies_the_features_with_its_gates():
-    block = Attention(4, 2, norm=False).eval()
-    assert block.squeeze.out_channels == 4
-    assert Attention(64, 2).squeeze.out_channels == 8
-    packed = torch.randn(2, 4, 5, 5)
-    nn.init.zeros_(block.excite.weight)
-    nn.init.zeros_(block.excite.bias)
-    half = block.join(packed.view(1, 8, 5, 5) / 2)
-    torch.testing.assert_close(block(packed, (0, 1)), half)
-    nn.init.constant_(block.excite.bias, -50.0)  # all gates shut
-    torch.testing.assert_close(block(packed, (0, 1)), block.join(torch.zeros(1, 8, 5, 5)))
-
-
-def test_gates_are_weights_that_add_up_over_those_present():
-    block = Gate(4, 3)
-    packed = torch.randn(6, 4, 3, 5)
-    torch.testing.assert_close(block(packed, (0, 1, 2)), Average(4, 3)(packed, (0, 1, 2)))
-    nn.init.normal_(block.conv.weight)
-    equal = packed[:2].repeat_interleave(2, 0)
-    torch.testing.assert_close(block(equal, (0, 2)), packed[:2])
-    with torch.no_grad():
-        block.conv.weight.zero_()
-        block.conv.bias[4:8] = 50.0  # the second stream alone has a say
-    torch.testing.assert_close(block(packed, (0, 1, 2)), packed[1::3])
-
-
-def test_discrepancy_measures_a_distance_of_distributions():
-    generator = torch.Generator().manual_seed(0)
-    a, b = (torch.randn(200, 3, generator=generator) for _ in range(2))
-    assert discrepancy(a, a).item() == pytest.approx(0, abs=1e-6)
-    near, far = discrepancy(a, b), discrepancy(a, b + 1)
-    assert 0 <= near < 0.02 < far
-    torch.testing.assert_close(far, discrepancy(b + 1, a))
-    torch.testing.assert_close(discrepancy(10 * a, 10 * b + 10), far)  # no unit
-    assert discrepancy(a, 3 * b) > 0.02  # the same mean, another spread
-    compiled = torch.compile(discrepancy, fullgraph=True, backend="eager")
-    torch.testing.assert_close(compiled(a, b), discrepancy(a, b))
-    shift = torch.full((3,), 1.0, requires_grad=True)
-    discrepancy(a, b + shift).backward()
-    assert (shift.grad > 0).all()  # the loss falls where the shift does
-
-
-@pytest.mark.parametrize("place", PLACES)
-def test_alignment_is_a_loss_of_the_last_training_pass(make_net, make_inputs, place):
-    net = make_net(fusion="align", fusion_at=place)
-    inputs = make_inputs(net, (64, 64))
-    net(inputs)
-    copy.deepcopy(net)
-    loss = net.auxiliary_loss()
-    assert loss > 0.001
-    loss.backward()
-    reached = {name for name, p in net.named_parameters() if p.grad is not None}
-    assert ("decoder.levels.0.reduce.conv.weight" in reached) == (place == "late")
-    assert ("encoder.layer4.0.conv1.weight" in reached) == (place in ("late", "all"))
-    assert net.auxiliary_loss() == 0  # it is handed out once
-    net({"rgb": inputs["rgb"]})
-    assert net.auxiliary_loss() == 0
-    net.eval()
-    predict(net, inputs)
-    assert net.auxiliary_loss() == 0
-    assert not exchange_layers(net)
-    assert list(predict(net, inputs)["segmentation"].streams) == ["rgb", "depth"]
-
-
-@pytest.mark.slow
-def test_alignment_compiles_as_one_graph(make_net, make_inputs):
-    torch.compiler.reset()
-    net = make_net(fusion="align", dropout=0.0)
-    inputs = make_inputs(net, (64, 64))
-    torch.compile(net, fullgraph=True, backend="eager")(inputs)
-    compiled = net.auxiliary_loss()
-    net(inputs)
-    torch.testing.assert_close(compiled, net.auxiliary_loss())
-
-
-def test_alignment_vanishes_for_streams_that_agree(make_net, make_inputs):
-    net = make_net(fusion="align", inputs={"a": 3, "b": 3, "c": 3})
-    image = make_inputs(net, (64, 64))["a"]
-    net({"a": image, "b": image, "c": image})
-    assert net.auxiliary_loss().item() == pytest.approx(0, abs=1e-5)
-    net({"a": image, "b": image, "c": image * 2 + 1})
-    assert net.auxiliary_loss() > 0.001
-    assert GRID**2 * len(image) == 32  # vectors that are compared
 
 
 def test_ensemble_is_the_method_without_exchange(make_net, make_inputs):
@@ -374,19 +248,3 @@ def test_wrong_inputs_are_named_as_by_the_method(make_net, make_inputs):
         net({"dpeth": make_inputs(net)["depth"]})
     with pytest.raises(ShapeError, match=r"'depth' has shape"):
         net({**make_inputs(net), "depth": torch.zeros(2, 3, 33, 47)})
-
-
-@pytest.mark.parametrize(
-    ("second", "error", "words"),
-    [
-        (torch.ones(5, 3).long(), DataError, "int64"),
-        (torch.ones(5, 3).numpy(), DataError, "ndarray"),
-        (torch.ones(5, 3, device="meta"), DataError, "meta"),
-        (torch.ones(5, 2), ShapeError, "none of them empty"),
-        (torch.ones(0, 3), ShapeError, "none of them empty"),
-        (torch.ones(3), ShapeError, "N, C"),
-    ],
-)
-def test_samples_that_cannot_be_compared(second, error, words):
-    with pytest.raises(error, match=words):
-        discrepancy(torch.ones(4, 3), second)

@@ -149,13 +149,9 @@ def _kept(values: Tensor, replaced: Tensor | None) -> Tensor:
 
 def _runs(*values: Tensor) -> Iterator[tuple[Tensor, ...]]:
     """Several (B, S, *) sample by sample where the first is large, else as they are."""
-    if not _large(values[0]):
+    if values[0][:1, :1].numel() < LARGE:
         return iter([values])
     return zip(*(torch.split(value, 1) for value in values), strict=True)
-
-
-def _large(values: Tensor) -> bool:
-    return values[:1, :1].numel() >= LARGE
 
 
 def _bounded(result: Tensor, deviation: Tensor, scale: Tensor, shift: Tensor | None) -> bool:

@@ -224,13 +224,12 @@ def _map(feature: Tensor, size: tuple[int, int]) -> tuple[int, int, int]:
         shape = tuple(feature.shape) if isinstance(feature, Tensor) else type(feature).__name__
         raise ConfigError(f"it gives {shape} where a feature map (N, C, H, W) is expected")
     sides = {1: feature.shape[2:], -1: feature.shape[1:3]}
-    strides = {axis: _strides(shape, size) for axis, shape in sides.items()}
+    strides = {
+        axis: [whole / max(1, side) for whole, side in zip(size, shape, strict=True)]
+        for axis, shape in sides.items()
+    }
     axis = min(strides, key=lambda a: abs(strides[a][0] / strides[a][1] - 1))
     return feature.shape[axis], max(1, round(min(strides[axis]))), axis
-
-
-def _strides(shape: Sequence[int], size: tuple[int, int]) -> tuple[float, float]:
-    return size[0] / max(1, shape[0]), size[1] / max(1, shape[1])
 
 
 def _listed(output: Any) -> list[Tensor]:

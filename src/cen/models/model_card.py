@@ -14,8 +14,9 @@ from typing import Any
 import yaml
 from torch import nn
 
+from cen import notebook
 from cen.errors import CenWarning
-from cen.exchange import inspect
+from cen.exchange import exchange_layers, exchange_rate, inspect
 from cen.runfiles import outdated, read_run_file
 from cen.scores import SCORES, format_score, main_score
 from cen.tasks import Task
@@ -32,6 +33,20 @@ class DescribedNetwork(nn.Module):
     outputs: dict[str, Task]
     config: dict[str, Any]
     metadata: dict[str, Any]
+
+    def _repr_html_(self) -> str:
+        """For notebooks: what goes in and out, and how much is exchanged."""
+        rows = [(f"input {name}", f"{count} channels") for name, count in self.inputs.items()]
+        rows += [
+            (f"output {name}", f"{task.kind}, {task.channels} channels")
+            for name, task in self.outputs.items()
+        ]
+        count = sum(parameter.numel() for parameter in self.parameters())
+        rows += [("parameters", f"{count / 1e6:.2f} million")]
+        if exchange_layers(self):
+            rows += [("own channels exchanged", f"{float(exchange_rate(self)):.1%}")]
+        parts = (self.config.get("name"), self.config.get("encoder") or self.config.get("network"))
+        return notebook.table(", ".join(str(part) for part in parts if part), rows)
 
 
 def model_card(

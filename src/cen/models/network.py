@@ -16,7 +16,6 @@ from cen.exchange import Streams
 from cen.exchange.functional import whole
 from cen.models.image_encoder import ImageEncoder, stems_in
 from cen.models.input_checks import SMALLEST, Padding, check_inputs, in_precision_of, same_size
-from cen.models.network_in_html import described_in_html
 from cen.models.shareable_network import ShareableNetwork
 from cen.models.stems import filled, take_over_stems, tile
 from cen.models.weight_transfer import transfer
@@ -132,10 +131,6 @@ class ChannelExchangeNetwork(ShareableNetwork):
         self.alpha = nn.ParameterDict(
             {name: nn.Parameter(torch.ones(len(inputs))) for name in outputs}
         )
-
-    def _repr_html_(self) -> str:
-        """For notebooks: what goes in and out, and how much is exchanged."""
-        return described_in_html(self)
 
     @property
     def generated(self) -> list[str]:

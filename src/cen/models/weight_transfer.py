@@ -124,17 +124,11 @@ def _rows(old: tuple[str, ...], new: tuple[str, ...]) -> list[int]:
 
 def _closest(name: str, candidates: tuple[str, ...]) -> str:
     """The stream itself, else one of the same input, else of the same output, else the first."""
-    for candidate in candidates:
-        if candidate == name:
-            return candidate
-    for candidate in candidates:
-        if input_of(candidate) == input_of(name):
-            return candidate
-    for candidate in candidates:
-        if _same_output(candidate, name):
-            return candidate
-    return candidates[0]
 
+    def closeness(candidate: str) -> tuple[bool, bool, bool]:
+        same_input = input_of(candidate) == input_of(name)
+        if not isinstance(candidate, Stream) or not isinstance(name, Stream):
+            return candidate == name, same_input, False
+        return candidate == name, same_input, candidate.output == name.output
 
-def _same_output(one: str, other: str) -> bool:
-    return isinstance(one, Stream) and isinstance(other, Stream) and one.output == other.output
+    return max(candidates, key=closeness)

@@ -17,8 +17,9 @@ class FusedNetwork(ChannelExchangeNetwork):
     """One stream per input up to where they are fused, one stream from there on.
 
     Without streams of its own at the end it has no ensemble: its `Output` holds no streams, no
-    alpha, and the prediction as the ensemble, which learns like any other. Where the features are
-    fused is read off the names of the blocks:
+    alpha, and the prediction as the ensemble, which learns like any other. An absent input counts
+    as zeros in a concatenation and in an attention block, and not at all in a mean, a sum or a gate
+    (this project's choice). Where the features are fused is read off the names of the blocks:
 
     - ``"images"``: no block; the images are joined along their channels (early concatenation);
     - ``"stem"``: after the first convolution, which runs once per input;
@@ -44,27 +45,6 @@ class FusedNetwork(ChannelExchangeNetwork):
         self.fusion = nn.ModuleDict(dict(blocks))
         self.joined = joined
         self.alpha = nn.ParameterDict()
-
-    def forward(
-        self, inputs: Mapping[str, Tensor], size: tuple[int, int] | None = None
-    ) -> dict[str, Output]:
-        """Predict every output from any non-empty subset of the inputs.
-
-        An absent input counts as zeros in a concatenation and in an attention block, and not at
-        all in a mean, a sum or a gate (this project's choice).
-
-        Args:
-            inputs: as for `ChannelExchangeNetwork.forward`.
-            size: as there.
-
-        Returns:
-            One `Output` per output, by name: no streams, the prediction as ``ensemble``.
-
-        Raises:
-            StreamError: if no input is given or one is unknown.
-            ShapeError: if a shape does not fit; the message names the input.
-        """
-        return super().forward(inputs, size)
 
     def of_fitting(self, inputs: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
         """As in the base class, of the one stream that is left."""

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from cen.folding.reads import Reads, Row, Wanted, read, scaled, with_means
-from cen.folding.recording import FoldedLayer, Recorded
+from cen.folding.recording import FoldedLayer, Recorded, Recorder
 from cen.folding.tensor import Folded, Layout, picked
 
 
@@ -92,7 +92,7 @@ class Convolution:
         self, value: Recorded, weight: Tensor, rows: Sequence[Row] | None, groups: int = 1
     ) -> Recorded:
         """Convolves with a block, and adds what the rows ask for."""
-        recorder = Folded(value, Layout((), 0)).recorder
+        recorder = value.recorder
         weight = weight.transpose(0, 1) if self.transposed and groups == 1 else weight
         constant = recorder.constant(weight.to(self.weight.dtype).contiguous())
         bias = None
@@ -150,7 +150,7 @@ class Deferred(Folded):
         return self.result.layout
 
     @property
-    def recorder(self) -> Any:
+    def recorder(self) -> Recorder:
         """Of the graph, without computing anything."""
         return self.source.recorder
 

@@ -179,10 +179,9 @@ def scaled(wide: Recorded, rows: Sequence[Row], summand: Recorded | None = None)
     shift = torch.tensor([row.shift for row in rows], dtype=torch.float64)
     if summand is None and bool((scale == 1).all()) and not bool(shift.any()):
         return wide
-    recorder = Folded(wide, Layout((), 0)).recorder
-    factor = recorder.constant(scale.to(wide.device, wide.dtype).view(shape))
+    factor = wide.recorder.constant(scale.to(wide.device, wide.dtype).view(shape))
     if summand is None:
-        summand = recorder.constant(shift.to(wide.device, wide.dtype).view(shape))
+        summand = wide.recorder.constant(shift.to(wide.device, wide.dtype).view(shape))
     affine: Recorded = torch.addcmul(summand, wide, factor)  # type: ignore[call-overload]
     return affine
 

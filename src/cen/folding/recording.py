@@ -75,6 +75,12 @@ class Recorded(fx.Proxy):
     """
 
     @property
+    def recorder(self) -> Recorder:
+        """What writes them down."""
+        recorder: Any = self.tracer
+        return recorder  # type: ignore[no-any-return]
+
+    @property
     def value(self) -> Any:
         """What it is in the pass that is recorded."""
         return self.node.meta["value"]
@@ -93,8 +99,7 @@ class Recorded(fx.Proxy):
     @property
     def device(self) -> torch.device:
         """That of the inputs."""
-        recorder: Recorder = self.tracer  # type: ignore[assignment]
-        return recorder.device
+        return self.recorder.device
 
     @property
     def is_cuda(self) -> bool:
@@ -140,8 +145,7 @@ class Recorded(fx.Proxy):
         return int(self._decided(len(self.value)))
 
     def __setitem__(self, index: Any, value: Any) -> None:
-        recorder: Recorder = self.tracer  # type: ignore[assignment]
-        recorder.write(self, index, value)
+        self.recorder.write(self, index, value)
 
     def __index__(self) -> int:
         return int(self._decided(self.value))
@@ -162,8 +166,7 @@ class Recorded(fx.Proxy):
 
     def _decided(self, value: Any) -> Any:
         """A plain value, on which what follows may depend."""
-        recorder: Recorder = self.tracer  # type: ignore[assignment]
-        return recorder.decided(value)
+        return self.recorder.decided(value)
 
 
 class Recorder(GraphAppendingTracer):

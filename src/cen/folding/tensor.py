@@ -115,8 +115,7 @@ class Folded(Packable):
     @property
     def recorder(self) -> Recorder:
         """Of the graph."""
-        recorder: Any = self.wide.tracer
-        return recorder  # type: ignore[no-any-return]
+        return self.wide.recorder
 
     @property
     def streams(self) -> int:
@@ -280,7 +279,6 @@ def picked(value: Recorded, places: Sequence[int]) -> Recorded:
             runs[-1][1] += 1
         else:
             runs.append([place, place + 1])
-    recorder: Any = value.tracer
     width = int(value.value.shape[1])
     full_range = [0, width]
 
@@ -288,7 +286,7 @@ def picked(value: Recorded, places: Sequence[int]) -> Recorded:
         return wide if [first, last] == full_range else wide[:, first:last]
 
     def index(chosen: Sequence[int]) -> Any:
-        return recorder.constant(torch.tensor(list(chosen), device=value.device))
+        return value.recorder.constant(torch.tensor(list(chosen), device=value.device))
 
     if len(runs) == 1:
         channels = run(*runs[0])

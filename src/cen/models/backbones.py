@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from cen.errors import CheckpointError, ConfigError, did_you_mean, on_one_line
 from cen.models.efficientnet_names import as_timm
-from cen.models.foreign_weights import check_values
+from cen.models.foreign_weights import check_values, fill
 from cen.models.image_encoder import LEAST_STRIDE, ImageEncoder
 from cen.models.pretrained import GIVE_WEIGHTS, read_weights
 from cen.tasks import Task
@@ -305,10 +305,4 @@ def _load(encoder: nn.Module, state: Mapping[str, Tensor], source: str) -> None:
     """Loads weights; a classifier in the file is left out."""
     own = encoder.state_dict()
     kept = {key: value for key, value in state.items() if key in own}
-    check_values(kept, source)
-    try:
-        encoder.load_state_dict(kept)
-    except RuntimeError as error:
-        raise CheckpointError(
-            f"{source} does not hold this encoder: {on_one_line(error)}"
-        ) from error
+    fill(encoder, kept, f"{source} does not hold this encoder")

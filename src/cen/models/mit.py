@@ -213,13 +213,7 @@ class MiT(nn.Module):
         return self.body(self.conv1(x))
 
     def body(self, x: Tensor, after: Callable[[int, Tensor], Tensor] | None = None) -> list[Tensor]:
-        """Map what the first convolution gave, (N, width, H/4, W/4), to the feature maps.
-
-        Args:
-            x: the result of the first convolution.
-            after: maps the number of a stage (from 1) and its feature map to the map that the next
-                stage sees and that is handed back; None changes nothing.
-        """
+        """Map what the first convolution gave, (N, width, H/4, W/4); see `ResNet.body`."""
         return stage_maps(self, self.stages, x, after)
 
 

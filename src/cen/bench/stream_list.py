@@ -11,10 +11,10 @@ from torch import Tensor
 from torch.utils import _pytree as pytree
 
 from cen.exchange import Streams
-from cen.folding.alike import BINARY, BINARY_IN_PLACE, IN_PLACE, POINTWISE, SPATIAL, methods
+from cen.folding.alike import BINARY, BINARY_IN_PLACE, IN_PLACE, POINTWISE, SPATIAL
 
 _CONVOLUTIONS = (torch.conv2d, torch.conv_transpose2d)
-_EACH = frozenset((*methods(*POINTWISE, *SPATIAL, *IN_PLACE), *_CONVOLUTIONS))
+_EACH = frozenset((*POINTWISE, *SPATIAL, *IN_PLACE, *_CONVOLUTIONS))
 _PAIRS = frozenset((*BINARY, *BINARY_IN_PLACE))
 _JOINS = frozenset(methods("cat"))
 

@@ -18,6 +18,7 @@ from cen.exchange import (
     StreamNorm,
     Streams,
     exchange,
+    sparsity,
 )
 
 KINDS: dict[str, tuple[Callable[..., StreamNorm], Callable[[int], nn.Module]]] = {

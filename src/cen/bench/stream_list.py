@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils import _pytree as pytree
 
 from cen.exchange import Streams
-from cen.folding.alike import BINARY, BINARY_IN_PLACE, IN_PLACE, POINTWISE, SPATIAL
+from cen.folding.alike import BINARY, BINARY_IN_PLACE, IN_PLACE, POINTWISE, SPATIAL, methods
 
 _CONVOLUTIONS = (torch.conv2d, torch.conv_transpose2d)
 _EACH = frozenset((*POINTWISE, *SPATIAL, *IN_PLACE, *_CONVOLUTIONS))

@@ -159,3 +159,9 @@ def test_results_of_each_sample_are_not(recwarn: pytest.WarningsRecorder) -> Non
     net = convert(Head(lambda x: x / x.amax((1, 2, 3), keepdim=True)), ["a", "b", "c"])
     net({"b": given()["b"]})
     assert not list(recwarn)
+
+
+def test_results_without_values_are_none_that_could_mix() -> None:
+    """Feature maps without channels, as encoders of smp hand them on."""
+    net = convert(Head(lambda x: x[:, :0]), ["a", "b"])
+    assert net(given())["a"]["maps"][0].shape == (2, 0, 4, 4)

@@ -122,10 +122,13 @@ def show_row_order(module: nn.Module, streams: Streams, example: Tensor, run: Ru
 def _moved(one: list[Tensor], other: list[Tensor], kept: list[int], rows: int) -> bool:
     """Whether rows of results differ whose images are the same, by more than rounding."""
     for before, after in zip(one, other, strict=False):
-        if before.ndim and before.shape[0] == rows and before.shape == after.shape:
-            same = [values[kept].double().nan_to_num() for values in (before, after)]
-            apart = (same[0] - same[1]).abs().max() if same[0].numel() else torch.zeros(())
-            if bool(apart > 1e-4 * same[0].abs().max().clamp(min=1e-12)):
+        of_rows = before.numel() and before.ndim and before.shape[0] == rows
+        if of_rows and before.shape == after.shape:
+            kept_before, kept_after = (
+                values[kept].double().nan_to_num() for values in (before, after)
+            )
+            apart = (kept_before - kept_after).abs().max()
+            if bool(apart > 1e-4 * kept_before.abs().max().clamp(min=1e-12)):
                 return True
     return False
 

@@ -16,7 +16,6 @@ from cen.exchange import (
     Streams,
     StreamStem,
 )
-from cen.exchange.conversion.plain_norms import MAPS
 from cen.exchange.conversion.private_stems import stems_of
 from cen.exchange.conversion.replacement import replace_layers
 from cen.stream import Stream, input_of
@@ -35,7 +34,10 @@ def transfer(old: nn.Module, new: nn.Module, prefix: str = "") -> list[str]:
     layers: dict[str, Any] = dict(old.named_modules())
     left = []
     for name, layer in new.named_modules():
-        taken = _copied(layers[name], layer) if name in layers else set()
+        before = layers.get(name)
+        if before is None and isinstance(layer, StreamNorm):
+            before = layers.get(name.removesuffix(".norm"))  # a norm and an activation in one
+        taken = set() if before is None else _copied(before, layer)
         learned = dict(layer.named_parameters(recurse=False)).keys() | _STATISTICS
         kept = [key for key in _own_tensors(layer) if key in learned and key not in taken]
         left += [f"{prefix}{name}.{key}" if name else f"{prefix}{key}" for key in kept]
@@ -48,7 +50,8 @@ _STATISTICS = {"running_mean", "running_var"}
 def _copied(old: Any, new: nn.Module) -> set[str]:
     """Copies the tensors of one layer, without those inside it; the names of what was copied."""
     streams: Any = getattr(new, "streams", None)
-    is_shared = isinstance(new, StreamNorm) and isinstance(old, (*MAPS, nn.LayerNorm))
+    # The layers are the same, so that it is a norm, whatever library it is of.
+    is_shared = isinstance(new, StreamNorm) and not isinstance(old, StreamNorm)
     if type(old) is not type(new) and not is_shared:
         return set()
     source = _own_tensors(old)

@@ -14,7 +14,7 @@ from torch.utils import _pytree as pytree
 
 from cen.errors import ConversionError, described
 from cen.exchange import StreamConv2d, StreamNorm, Streams
-from cen.folding.layers import FoldedConv2d, FoldedNorm
+from cen.folding.layers import FoldedConv2d, FoldedNorm, folded
 from cen.folding.recording import FoldedLayer, NotRecordableError, Recorded, Recorder, packed
 from cen.folding.rules import TABLE
 from cen.folding.tensor import Folded, Layout
@@ -37,7 +37,7 @@ class FoldedStreams(Streams):
 
     def pack(self, features: Mapping[str, Any]) -> Any:
         """A folded tensor of the active streams."""
-        pieces = [_single(features[self.names[i]]) for i in self.active]
+        pieces = [folded(features[self.names[i]], 1).compact() for i in self.active]
         if len(pieces) == 1:
             return pieces[0]
         joined: Any = torch.cat([piece.wide for piece in pieces], 1)  # type: ignore[misc]
@@ -49,17 +49,12 @@ class FoldedStreams(Streams):
 
     def unpack(self, packed: Any) -> dict[str, Any]:
         """The tensors of the streams."""
-        if not isinstance(packed, Folded):
-            packed = Folded.of_packed(packed, len(self.active))
-        return {self.names[i]: packed.of_stream(k) for k, i in enumerate(self.active)}
+        rows = folded(packed, len(self.active))
+        return {self.names[i]: rows.of_stream(k) for k, i in enumerate(self.active)}
 
     def replayed(self, packed: Any) -> Any:
         """Nothing is recomputed here."""
         return packed
-
-
-def _single(value: Any) -> Folded:
-    return value.compact() if isinstance(value, Folded) else Folded.of_packed(value, 1)
 
 
 class Plan(nn.Module):

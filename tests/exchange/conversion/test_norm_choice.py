@@ -221,6 +221,22 @@ def test_norms_that_compute_more_than_their_class_says_are_refused(
         convert(nn.Sequential(norm), ["a", "b"])
 
 
+class Unscaled(nn.Module):
+    """A layer norm without scales that says so by an attribute."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.eps, self.weight, self.normalized_shape = 1e-5, None, (3,)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return nn.functional.layer_norm(x, self.normalized_shape)
+
+
+def test_a_norm_without_scales_of_another_library_can_get_some() -> None:
+    net = convert(nn.Sequential(Unscaled()), ["a", "b"], missing_scales="add")
+    assert net.summary().exchanging == ("0",)
+
+
 def test_a_weight_shared_with_what_stays_as_it_is_is_refused() -> None:
     """It would be one weight no longer, and both would learn on their own."""
     transposed = nn.Sequential(

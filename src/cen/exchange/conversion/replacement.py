@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 from torch.nn.utils.parametrize import is_parametrized
 
@@ -25,7 +25,7 @@ def fault_of_weights(layer: nn.Module) -> str:
     if any(is_lazy(weight) for weight in layer.parameters(recurse=False)):
         return "has no weights yet; run the module once first"
     # A weight that is no parameter is what torch.nn.utils.spectral_norm makes of one.
-    if is_parametrized(layer) or "weight" in vars(layer):
+    if is_parametrized(layer) or isinstance(vars(layer).get("weight"), Tensor):
         return (
             "has parametrizations: its weights are computed of other weights, which would be lost; "
             "remove them first (torch.nn.utils.parametrize.remove_parametrizations)"

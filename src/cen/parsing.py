@@ -12,7 +12,7 @@ import re
 import typing
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 
 import docstring_parser
 from jsonargparse import ArgumentError, ArgumentParser
@@ -46,6 +46,10 @@ class Places:
             path = next(below, path.rpartition(".")[0])
         place = self.known.get(path, self.source)
         return place if place == f"--{key}" else f"{place}: {key}"
+
+    def refuse(self, key: str, message: str) -> NoReturn:
+        """Raises a ConfigError that says where a key is and what is wrong there."""
+        raise ConfigError(f"{self.of(key)}: {message}") from None
 
 
 @dataclass(frozen=True)
@@ -101,7 +105,7 @@ def parse(value: Any, hint: Any, key: str, places: Places) -> Any:
     if origin is list and dataclasses.is_dataclass(arguments[0]):
         value = _structure(value, places.of(key))
         if not isinstance(value, list):
-            raise ConfigError(f"{places.of(key)}: {shown(value)} is no list; start it with '- '")
+            places.refuse(key, f"{shown(value)} is no list; start it with '- '")
         return [parse(v, arguments[0], f"{key}.{i}", places) for i, v in enumerate(value)]
     return _parse_plain(value, hint, key, places)
 
@@ -110,10 +114,9 @@ def _parse_dataclass(values: Mapping[str, Any], cls: Any, key: str, places: Plac
     hints = _hints(cls)
     for name in values:
         if name not in hints:
-            path = join(key, name)
             elsewhere = places.elsewhere.get(str(name))
             near = f"; {elsewhere}" if elsewhere else nearest(str(name), hints)
-            raise ConfigError(f"{places.of(path)}: is no key of a {places.what}{near}")
+            places.refuse(join(key, name), f"is no key of a {places.what}{near}")
     arguments = {name: parse(v, hints[name], join(key, name), places) for name, v in values.items()}
     return cls(**arguments)
 
@@ -128,13 +131,12 @@ def _parse_plain(value: Any, hint: Any, key: str, places: Places) -> Any:
     choices = _choices(parts)
     if choices is not None and isinstance(value, str):
         if value not in choices:
-            near = nearest(value, choices)
-            raise ConfigError(f"{places.of(key)}: {shown(value)} is not possible{near}")
+            places.refuse(key, f"{shown(value)} is not possible{nearest(value, choices)}")
         return None if value == "null" else value
     if value is None and hint is not Any and type(None) not in parts:  # jsonargparse passes it
-        raise ConfigError(
-            f"{places.of(key)}: null does not fit; expected: {describe(hint)}; leave the key out "
-            "for its default"
+        expected = describe(hint)
+        places.refuse(
+            key, f"null does not fit; expected: {expected}; leave the key out for its default"
         )
     # Most values are of their types already; studies read a file for every row, and to ask takes
     # a while. Text may stand for another value of a union: "null", "7".
@@ -144,9 +146,7 @@ def _parse_plain(value: Any, hint: Any, key: str, places: Places) -> Any:
         return _checker(hint).parse_object({"value": value}).value
     except ArgumentError:
         _refuse_unquoted(value, parts, key, places)
-        raise ConfigError(
-            f"{places.of(key)}: {shown(value)} does not fit; expected: {describe(hint)}"
-        ) from None
+        places.refuse(key, f"{shown(value)} does not fit; expected: {describe(hint)}")
 
 
 def _refuse_unquoted(value: Any, parts: Sequence[Any], key: str, places: Places) -> None:
@@ -157,9 +157,10 @@ def _refuse_unquoted(value: Any, parts: Sequence[Any], key: str, places: Places)
         if item is None or isinstance(item, bool | int | float):
             word = "null" if item is None else str(item).lower()
             kind = "a word of its own" if item is None or isinstance(item, bool) else "a number"
-            raise ConfigError(
-                f"{places.of(f'{key}.{index}')}: {word} is {kind} to YAML and no text; if it is a "
-                f"name, write it in quotes: '{word}'"
+            places.refuse(
+                f"{key}.{index}",
+                f"{word} is {kind} to YAML and no text; if it is a name, write it in quotes: "
+                f"'{word}'",
             )
 
 
@@ -189,7 +190,7 @@ def _mapping(value: Any, key: str, places: Places) -> Mapping[str, Any]:
     if value is None:
         return {}
     if not isinstance(value, Mapping):
-        raise ConfigError(f"{places.of(key)}: {shown(value)} holds no keys; write {{name: value}}")
+        places.refuse(key, f"{shown(value)} holds no keys; write {{name: value}}")
     return value
 
 

@@ -17,6 +17,7 @@ from cen.studies.spec import Study
 from cen.studies.study_tables import data_label, grouped
 
 
+@house_style()
 def dot_plots(study: Study, records: Sequence[Record]) -> list[Captioned]:
     """A figure per data set and budget of more than one row: the first column of the tables.
 
@@ -31,22 +32,21 @@ def dot_plots(study: Study, records: Sequence[Record]) -> list[Captioned]:
         "intervals look, where seeds are compared one by one: see the differences below."
     )
     figures: list[Captioned] = []
-    with house_style():
-        for data, budget, here in by_place(records):
-            groups = [
-                (row.label, row.name, values)
-                for row, mine in grouped(study, here)
-                if (values := list(by_seed(mine, column).values()))
-            ]
-            if len(groups) < 2:
-                continue
-            colours = row_colours(study, here)
-            height = 0.9 + 0.27 * len(groups)
-            figure, axes = new_axes(f"{data_label(study, data)}, {budget:g}× steps", 7.0, height)
-            for place, (_, name, values) in enumerate(groups):
-                _row(axes, place, values, colours[name])
-            _finish(axes, [label for label, _, _ in groups], column)
-            figures.append((figure, "" if figures else caption))
+    for data, budget, here in by_place(records):
+        groups = [
+            (row.label, row.name, values)
+            for row, mine in grouped(study, here)
+            if (values := list(by_seed(mine, column).values()))
+        ]
+        if len(groups) < 2:
+            continue
+        colours = row_colours(study, here)
+        height = 0.9 + 0.27 * len(groups)
+        figure, axes = new_axes(f"{data_label(study, data)}, {budget:g}× steps", 7.0, height)
+        for place, (_, name, values) in enumerate(groups):
+            _row(axes, place, values, colours[name])
+        _finish(axes, [label for label, _, _ in groups], column)
+        figures.append((figure, "" if figures else caption))
     return figures
 
 

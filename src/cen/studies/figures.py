@@ -27,6 +27,7 @@ from cen.studies.study_tables import data_label, grouped
 OTHERS = "other rows"
 
 
+@house_style()
 def learning_curves(study: Study, records: Sequence[Record]) -> list[Captioned]:
     """Validation scores over the steps: a figure per data set and budget, a line per row."""
     column = study.column(study.columns[0])
@@ -35,45 +36,45 @@ def learning_curves(study: Study, records: Sequence[Record]) -> list[Captioned]:
         "spans the least and the greatest of them."
     )
     figures = []
-    with house_style():
-        for figure, axes, here in _axes_by_place(study, records, "validation"):
-            for row, mine, colour in _coloured(study, here):
-                curves = [c for c in (_curve(record, column) for record in mine) if c]
-                if curves:
-                    _band(axes, curves, row.label, colour)
-            if axes.lines:
-                _finish(axes, column)
-                label_steps(axes)
-                figures.append((figure, caption))
+    for figure, axes, here in _axes_by_place(study, records, "validation"):
+        for row, mine, colour in _coloured(study, here):
+            curves = [c for c in (_curve(record, column) for record in mine) if c]
+            if curves:
+                _band(axes, curves, row.label, colour)
+        if axes.lines:
+            _finish(axes, column)
+            label_steps(axes)
+            figures.append((figure, caption))
     return figures
 
 
+@house_style()
 def budget_curves(study: Study, records: Sequence[Record]) -> list[Captioned]:
     """The test score over the steps trained: a figure per data set with several budgets."""
     column = study.column(study.columns[0])
     caption = f"The {column.head} on the test split, mean and standard deviation of seeds."
     figures = []
-    with house_style():
-        for data in dict.fromkeys(r.run.data for r in records):
-            here = [r for r in records if r.run.data == data and r.run.row.sweep is None]
-            if len({r.run.budget for r in here}) < 2:
-                continue
-            figure, axes = new_axes(
-                f"{data_label(study, data)}: test score over the length of training", 7.0, 4.0
-            )
-            marks: set[float] = set()
-            for row, mine, colour in _coloured(study, here):
-                lengths = _lengths(mine)
-                placed = [(lengths[record.run.budget], record) for record in mine]
-                _errorbars(axes, placed, column, row.label, colour)
-                marks.update(lengths.values())
-            _finish(axes, column)
-            axes.set_xscale("log", base=2)
-            label_budget(axes, sorted(marks))
-            figures.append((figure, caption))
+    for data in dict.fromkeys(r.run.data for r in records):
+        here = [r for r in records if r.run.data == data and r.run.row.sweep is None]
+        if len({r.run.budget for r in here}) < 2:
+            continue
+        figure, axes = new_axes(
+            f"{data_label(study, data)}: test score over the length of training", 7.0, 4.0
+        )
+        marks: set[float] = set()
+        for row, mine, colour in _coloured(study, here):
+            lengths = _lengths(mine)
+            placed = [(lengths[record.run.budget], record) for record in mine]
+            _errorbars(axes, placed, column, row.label, colour)
+            marks.update(lengths.values())
+        _finish(axes, column)
+        axes.set_xscale("log", base=2)
+        label_budget(axes, sorted(marks))
+        figures.append((figure, caption))
     return figures
 
 
+@house_style()
 def cost_plots(study: Study, records: Sequence[Record]) -> list[Captioned]:
     """The test score over what a prediction costs: a figure per data set and budget.
 
@@ -88,45 +89,44 @@ def cost_plots(study: Study, records: Sequence[Record]) -> list[Captioned]:
         "prediction costs (multiply-adds of a sample): better is up and to the left."
     )
     figures = []
-    with house_style():
-        for figure, axes, here in _axes_by_place(study, records, "score over cost"):
-            for row, mine, colour in _coloured(study, here):
-                priced = [(value, r) for r in mine if (value := r.value(cost)) is not None]
-                if priced:
-                    # What is folded differs by seed, and a row is one mark.
-                    mean = float(np.mean([value for value, _ in priced]))
-                    placed = [(mean, record) for _, record in priced]
-                    _errorbars(axes, placed, column, row.label, colour)
-            if len(axes.containers) > 1:
-                _finish(axes, column)
-                axes.set_xlabel(cost.head)
-                axes.xaxis.set_major_formatter(lambda value, _: cost.format(value))
-                figures.append((figure, caption))
+    for figure, axes, here in _axes_by_place(study, records, "score over cost"):
+        for row, mine, colour in _coloured(study, here):
+            priced = [(value, r) for r in mine if (value := r.value(cost)) is not None]
+            if priced:
+                # What is folded differs by seed, and a row is one mark.
+                mean = float(np.mean([value for value, _ in priced]))
+                placed = [(mean, record) for _, record in priced]
+                _errorbars(axes, placed, column, row.label, colour)
+        if len(axes.containers) > 1:
+            _finish(axes, column)
+            axes.set_xlabel(cost.head)
+            axes.xaxis.set_major_formatter(lambda value, _: cost.format(value))
+            figures.append((figure, caption))
     return figures
 
 
+@house_style()
 def sweep_curves(study: Study, records: Sequence[Record]) -> list[Captioned]:
     """The columns over the values of a sweep: a figure per sweep, data set and budget."""
     columns = [c for c in map(study.column, study.columns) if c.share]
     figures = []
-    with house_style():
-        for name, sweep in study.sweeps.items():
-            label = sweep.label or sweep.key
-            mine = [r for r in records if r.run.row.sweep and r.run.row.sweep[0] == name]
-            for figure, axes, here in _axes_by_place(study, mine, label, (6.0, 3.8)):
-                placed = [(r.run.row.sweep[1], r) for r in here if r.run.row.sweep]
-                for index, column in enumerate(columns):
-                    colour = matplotlib.colors.to_hex(f"C{index % 10}")
-                    _errorbars(axes, placed, column, column.head, colour)
-                if sweep.log:
-                    least = min(value for value in sweep.values if value > 0)
-                    axes.set_xscale("symlog", linthresh=least, linscale=0.4)
-                axes.set_xlabel(label)
-                axes.yaxis.set_major_formatter(PercentFormatter(1.0))
-                axes.set_ylim(0, 1.02)
-                axes.legend(loc="best")
-                caption = f"By {label}, scores on the test split; choose by validation."
-                figures.append((figure, f"{caption} A row of the table per value."))
+    for name, sweep in study.sweeps.items():
+        label = sweep.label or sweep.key
+        mine = [r for r in records if r.run.row.sweep and r.run.row.sweep[0] == name]
+        for figure, axes, here in _axes_by_place(study, mine, label, (6.0, 3.8)):
+            placed = [(r.run.row.sweep[1], r) for r in here if r.run.row.sweep]
+            for index, column in enumerate(columns):
+                colour = matplotlib.colors.to_hex(f"C{index % 10}")
+                _errorbars(axes, placed, column, column.head, colour)
+            if sweep.log:
+                least = min(value for value in sweep.values if value > 0)
+                axes.set_xscale("symlog", linthresh=least, linscale=0.4)
+            axes.set_xlabel(label)
+            axes.yaxis.set_major_formatter(PercentFormatter(1.0))
+            axes.set_ylim(0, 1.02)
+            axes.legend(loc="best")
+            caption = f"By {label}, scores on the test split; choose by validation."
+            figures.append((figure, f"{caption} A row of the table per value."))
     return figures
 
 

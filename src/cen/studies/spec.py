@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 from cen import parsing
 from cen.documents import read_yaml
@@ -225,10 +225,7 @@ def find_study(name: str) -> tuple[str, Path]:
 
 def _check(study: Study, places: parsing.Places) -> None:
     """Checks ranges, and that every name that is used is there."""
-
-    def refuse(key: str, message: str) -> NoReturn:
-        raise ConfigError(f"{places.of(key)}: {message}")
-
+    refuse = places.refuse
     if not study.config:
         refuse("config", "is missing; name the base configuration, such as rooms-study")
     if not study.rows and not study.sweeps:
@@ -276,19 +273,20 @@ def _check_keys(study: Study, places: parsing.Places) -> None:
     for place, keys in sets:
         for key in keys:
             if "." not in key:
-                raise ConfigError(
-                    f"{places.of(place)}: {key!r} is no dotted key; write for example "
-                    "model.exchange: false"
+                places.refuse(
+                    place, f"{key!r} is no dotted key; write for example model.exchange: false"
                 )
         if place.startswith(("rows", "sweeps")) and "data.root" in keys:
-            raise ConfigError(
-                f"{places.of(place)}: data.root is of a data set, which tables tell apart; name "
-                "the folder under data, and the data set in the row (data: [NAME])"
+            places.refuse(
+                place,
+                "data.root is of a data set, which tables tell apart; name the folder under data, "
+                "and the data set in the row (data: [NAME])",
             )
         if "data.root" in made.get(place, ()):
-            raise ConfigError(
-                f"{places.of(place)}: data.root, but make renders these data in the folder of "
-                "studies; leave one of them out"
+            places.refuse(
+                place,
+                "data.root, but make renders these data in the folder of studies; leave one of "
+                "them out",
             )
         # They become options of the command line, where a person is believed to have written them.
         refuse_fetched(keys, (), f"{places.of(place)}: ")
@@ -301,16 +299,14 @@ def _check_names(study: Study, places: parsing.Places) -> None:
         choices = list(choices)
         for name in names:
             if name is not None and name not in choices:
-                near = nearest(name, choices)
-                raise ConfigError(f"{places.of(key)}: there is no {name!r}{near}")
+                places.refuse(key, f"there is no {name!r}{nearest(name, choices)}")
 
     above: dict[str, int] = {}
     for name, row in study.rows.items():
         find(f"rows.{name}.like", [row.like], above or ["(a row above)"])
         above[name] = 1 + above.get(row.like or "", 0)
         if above[name] > MOST_LIKE:
-            place = places.of(f"rows.{name}.like")
-            raise ConfigError(f"{place}: more than {MOST_LIKE} rows follow one another")
+            places.refuse(f"rows.{name}.like", f"more than {MOST_LIKE} rows follow one another")
         find(f"rows.{name}.data", row.data or [], study.data)
     for name, sweep in study.sweeps.items():
         find(f"sweeps.{name}.like", [sweep.like], study.rows)
@@ -325,4 +321,4 @@ def _check_names(study: Study, places: parsing.Places) -> None:
         try:
             study.column(text)
         except ConfigError as error:
-            raise ConfigError(f"{places.of(key)}: {error}") from None
+            places.refuse(key, str(error))

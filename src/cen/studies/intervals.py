@@ -41,26 +41,23 @@ class Summary:
         return self.low is not None and self.high is not None and (self.low > 0 or self.high < 0)
 
 
-def summarise(values: Sequence[float], level: float = 0.95) -> Summary | None:
-    """Mean, sample standard deviation and confidence interval; None of no values.
+LEVEL = 0.95
+"""Probability with which an interval covers the true mean."""
 
-    Args:
-        values: One for each seed.
-        level: Probability with which the interval covers the true mean.
-    """
+
+def summarise(values: Sequence[float]) -> Summary | None:
+    """Mean, sample standard deviation and confidence interval over seeds; None of no values."""
     if not values:
         return None
     n, mean = len(values), statistics.fmean(values)
     if n == 1:
         return Summary(1, mean)
     std = statistics.stdev(values)
-    half = float(stdtrit(n - 1, (1 + level) / 2)) * std / math.sqrt(n)
+    half = float(stdtrit(n - 1, (1 + LEVEL) / 2)) * std / math.sqrt(n)
     return Summary(n, mean, std, mean - half, mean + half)
 
 
-def paired_difference(
-    first: Mapping[int, float], second: Mapping[int, float], level: float = 0.95
-) -> Summary | None:
+def paired_difference(first: Mapping[int, float], second: Mapping[int, float]) -> Summary | None:
     """First minus second by seed, over the seeds that both have; None where there is none."""
     seeds = sorted(set(first) & set(second))
-    return summarise([first[seed] - second[seed] for seed in seeds], level)
+    return summarise([first[seed] - second[seed] for seed in seeds])

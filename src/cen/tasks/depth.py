@@ -50,8 +50,8 @@ class Depth(Kind):
     headline_worst = 1.0
 
     def valid(self, target: Tensor) -> Tensor:
-        """Where depth was measured."""
-        return valid_depth(target)
+        """Where depth was measured: finite and above 0."""
+        return target.isfinite() & (target > 0)
 
     def counts(self) -> dict[str, Tensor]:
         """See `depth_sums`."""
@@ -85,11 +85,6 @@ class Depth(Kind):
         }
 
 
-def valid_depth(target: Tensor) -> Tensor:
-    """Where depth was measured: finite and above 0; bool of the shape of ``target``."""
-    return target.isfinite() & (target > 0)
-
-
 def depth_sums(prediction: Tensor, target: Tensor) -> Tensor:
     """What depth scores are made of, summed over valid pixels.
 
@@ -109,7 +104,7 @@ def depth_sums(prediction: Tensor, target: Tensor) -> Tensor:
     import torch
 
     Depth.check_same(prediction, target)
-    valid = valid_depth(target)
+    valid = Depth(1).valid(target)
     check_finite(prediction, valid)
     truth = torch.where(valid, target, 1).double()
     guess = torch.where(valid, prediction, 1).double()

@@ -71,7 +71,10 @@ class Edge(Kind):
 
     def tally(self, target: Tensor) -> Tensor:
         """Strength of all edges and number of valid pixels, (2,); their quotient is the share."""
-        return _strength(target)
+        import torch
+
+        valid = target.isfinite()
+        return torch.stack([target.where(valid, 0).sum(), valid.sum().to(target.dtype)])
 
     def activate(self, values: Tensor) -> Tensor:
         """Probabilities."""
@@ -122,7 +125,7 @@ def edge_loss(logits: Tensor, target: Tensor, share: Tensor | None = None) -> Te
     check_range(outside, target, "edge", _RANGE, "target")
     target = target.float()
     if share is None:
-        edges, pixels = _strength(target)
+        edges, pixels = Edge(1).tally(target)
         share = edges / pixels.clamp(min=1)
     else:
         check_numbers(share, "the share of edges", "")
@@ -135,14 +138,6 @@ def edge_loss(logits: Tensor, target: Tensor, share: Tensor | None = None) -> Te
     )
     loss = masked_mean(losses * (clean * (1 - share) + (1 - clean) * share), valid)
     return or_nan(loss, outside, target)
-
-
-def _strength(target: Tensor) -> Tensor:
-    """Strength of all edges and number of valid pixels, (2,); their quotient is the share."""
-    import torch
-
-    valid = target.isfinite()
-    return torch.stack([target.where(valid, 0).sum(), valid.sum().to(target.dtype)])
 
 
 def _outside(target: Tensor) -> Tensor:

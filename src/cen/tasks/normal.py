@@ -66,8 +66,8 @@ class Normal(Kind):
     headline_worst = 90.0
 
     def valid(self, target: Tensor) -> Tensor:
-        """Where there is a normal, (B, H, W)."""
-        return valid_normals(target)
+        """Where there is a normal, finite and no zero vector, (B, H, W)."""
+        return target.isfinite().all(1) & (target.square().sum(1) > 0.25)
 
     def loss(
         self,
@@ -83,7 +83,7 @@ class Normal(Kind):
         outside = _too_long(target)
         check_range(outside, target, self.name, "unit vectors", "target")
         target = target.float()
-        valid = valid_normals(target)
+        valid = self.valid(target)
         truth = target.where(valid[:, None], 1)
         cosine = cosine_similarity(resize(prediction.float(), truth), truth, dim=1)
         return or_nan(masked_mean(1 - cosine, valid), outside, target)
@@ -116,18 +116,6 @@ class Normal(Kind):
     def expected(cls, array: NDArray[Any]) -> str | None:
         """(H, W, 3)."""
         return None if array.shape[2:] == (3,) else "(H, W, 3)"
-
-
-def valid_normals(target: Tensor) -> Tensor:
-    """Where there is a normal: finite and no zero vector.
-
-    Args:
-        target: (B, 3, H, W) unit vectors.
-
-    Returns:
-        (B, H, W) bool.
-    """
-    return target.isfinite().all(1) & (target.square().sum(1) > 0.25)
 
 
 def _too_long(target: Tensor) -> Tensor:
@@ -176,7 +164,7 @@ def normal_counts(prediction: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
 
     Normal.check_same(prediction, target)
     check_range(_too_long(target), target, "normal", "unit vectors", "target")
-    valid = valid_normals(target)
+    valid = Normal(3).valid(target)
     check_finite(prediction, valid[:, None])
     degrees = angles(prediction, torch.where(valid[:, None], target, 1))
     sums = [torch.where(valid, degrees, 0).double().sum()]

@@ -91,7 +91,9 @@ def test_wrong_subsets_and_features() -> None:
         streams.activate([])
     with pytest.raises(StreamError, match="'depth' is active but has no features"):
         streams.pack({"rgb": torch.ones(1, 3, 2, 2)})
-    with pytest.raises(ShapeError, match="'depth' has shape"):
+    with pytest.raises(ShapeError, match=r"'depth' has shape.*streams={'rgb': 3, 'depth': 1}"):
         streams.pack({"rgb": torch.ones(1, 3, 2, 2), "depth": torch.ones(1, 1, 2, 2)})
+    with pytest.raises(ShapeError, match=r"must agree$"):  # no matter of channels
+        streams.pack({"rgb": torch.ones(1, 3, 2, 2), "depth": torch.ones(1, 3, 2, 4)})
     with pytest.raises(ShapeError, match="not a multiple of 2"):
         streams.unpack(torch.ones(3, 3, 2, 2))

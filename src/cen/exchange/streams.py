@@ -211,10 +211,15 @@ class Streams:
             if name not in features:
                 raise StreamError(f"stream {name!r} is active but has no features")
             if features[name].shape != features[names[0]].shape:
-                raise ShapeError(
-                    f"stream {name!r} has shape {tuple(features[name].shape)} but "
-                    f"{names[0]!r} has {tuple(features[names[0]].shape)}; they must agree"
+                first, other = features[names[0]].shape, features[name].shape
+                message = (
+                    f"stream {name!r} has shape {tuple(other)} but "
+                    f"{names[0]!r} has {tuple(first)}; they must agree"
                 )
+                if len(first) == 4 and first[:1] + first[2:] == other[:1] + other[2:]:
+                    channels = {names[0]: first[1], name: other[1]}
+                    message += f", or get stems of their own: cen.convert(..., streams={channels})"
+                raise ShapeError(message)
 
     def pack(self, features: Mapping[str, Tensor]) -> Tensor:
         """Stacks the features of the active streams on the batch axis.

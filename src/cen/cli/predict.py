@@ -98,23 +98,9 @@ def run(args: argparse.Namespace) -> int:
         check_unit({name: predictor.modalities[name] for name in args.free})
     if many:
         return predict_many.run(args, predictor, source)
+    alone = not windows and [task.rules.labels for task in net.outputs.values()] == [True]
     with printing.telling_replaced(args.out, "a prediction"):
-        if windows:
-            return _geotiff(args, predictor)
-        if [task.rules.labels for task in net.outputs.values()] != [True]:
-            return _all(args, predictor)
-        return _segmentation(args, predictor)
-
-
-def _segmentation(args: argparse.Namespace, predictor: "Predictor") -> int:
-    """Writes the only output, a segmentation."""
-    prediction = predictor(args.free, intrinsics=args.intrinsics, probabilities=args.probabilities)
-    files = {name: str(file) for name, file in prediction.save(args.out).items()}
-    present = [entry for entry in prediction.legend() if entry["pixels"]]
-    figures = {"inputs": args.free, "files": files, "alpha": prediction.alpha, "classes": present}
-    rows = [(entry["class"], f"{100 * entry['share']:.1f}") for entry in present]
-    written = "\n".join(f"{name}: {file}" for name, file in files.items())
-    printing.emit(args, figures, printing.table(("class", "% of the image"), rows), written)
+        _emit(args, (_geotiff if windows else _pictures)(args, predictor), alone)
     return 0
 
 
@@ -140,8 +126,22 @@ def _check_files(places: Mapping[str, str], inputs: Collection[str], source: Pat
     return all(many.values())
 
 
-def _geotiff(args: argparse.Namespace, predictor: "Predictor") -> int:
-    """Writes every output as GeoTIFF; of several the file names start with theirs."""
+def _pictures(args: argparse.Namespace, predictor: "Predictor") -> dict[str, dict[str, Any]]:
+    """Writes every output, and says of each its files and a few figures."""
+    from cen.predict.predictions import file_prefix
+
+    predictions = predictor.all(
+        args.free, intrinsics=args.intrinsics, probabilities=args.probabilities
+    )
+    outputs = {}
+    for name, prediction in predictions.items():
+        files = prediction.save(args.out, file_prefix(name, predictions))
+        outputs[name] = {"files": _texts(files), **prediction.facts()}
+    return outputs
+
+
+def _geotiff(args: argparse.Namespace, predictor: "Predictor") -> dict[str, dict[str, Any]]:
+    """Writes every output as GeoTIFF, and says of each its files."""
     from cen.predict.geotiff import predict_geotiff
 
     files_by_output = predict_geotiff(
@@ -151,42 +151,38 @@ def _geotiff(args: argparse.Namespace, predictor: "Predictor") -> int:
         probabilities=args.probabilities,
         intrinsics=args.intrinsics,
     )
-    outputs = {
-        name: {"files": {key: str(file) for key, file in files.items()}}
-        for name, files in files_by_output.items()
-    }
-    lines = [
-        f"{name} {key}: {file}" for name, of in outputs.items() for key, file in of["files"].items()
-    ]
-    printing.emit(args, {"inputs": args.free, "outputs": outputs}, "\n".join(lines))
-    return 0
+    return {name: {"files": _texts(files)} for name, files in files_by_output.items()}
 
 
-def _all(args: argparse.Namespace, predictor: "Predictor") -> int:
-    """Writes every output; of several the file names start with theirs."""
-    figures: dict[str, Any] = {"inputs": args.free, "outputs": {}}
-    rows, written = [], []
-    from cen.predict.predictions import file_prefix
+def _texts(files: Mapping[str, Path]) -> dict[str, str]:
+    return {name: str(file) for name, file in files.items()}
 
-    predictions = predictor.all(
-        args.free, intrinsics=args.intrinsics, probabilities=args.probabilities
-    )
-    for name, prediction in predictions.items():
-        files = prediction.save(args.out, prefix=file_prefix(name, predictions))
-        entry: dict[str, Any] = {"files": {key: str(file) for key, file in files.items()}}
-        if hasattr(prediction, "legend"):
-            present = [item for item in prediction.legend() if item["pixels"]]
-            entry |= {"kind": "segmentation", "alpha": prediction.alpha, "classes": present}
-            summary = ", ".join(f"{x['class']} {100 * x['share']:.1f} %" for x in present)
-        else:
-            entry |= prediction.facts()
-            summary = f"{entry['least']:.3g} to {entry['greatest']:.3g}, mean {entry['mean']:.3g}"
-        figures["outputs"][name] = entry
-        rows.append((name, entry["kind"], summary))
-        written += [f"{name} {key}: {file}" for key, file in entry["files"].items()]
-    shown = printing.table(("output", "kind", "what was seen"), rows)
-    printing.emit(args, figures, shown, "\n".join(written))
-    return 0
+
+def _emit(args: argparse.Namespace, outputs: Mapping[str, dict[str, Any]], alone: bool) -> None:
+    """Prints what was written; a segmentation that is ``alone`` is told class by class."""
+    if alone:
+        (only,) = outputs.values()
+        figures = {"inputs": args.free, **{key: only[key] for key in ("files", "alpha", "classes")}}
+        rows = [(entry["class"], f"{100 * entry['share']:.1f}") for entry in only["classes"]]
+        shown = [printing.table(("class", "% of the image"), rows)]
+        written = [f"{key}: {file}" for key, file in only["files"].items()]
+    else:
+        figures = {"inputs": args.free, "outputs": outputs}
+        seen = [(name, of["kind"], _seen(of)) for name, of in outputs.items() if "kind" in of]
+        shown = [printing.table(("output", "kind", "what was seen"), seen)] if seen else []
+        written = [
+            f"{name} {key}: {file}"
+            for name, of in outputs.items()
+            for key, file in of["files"].items()
+        ]
+    printing.emit(args, figures, *shown, "\n".join(written))
+
+
+def _seen(output: Mapping[str, Any]) -> str:
+    """What was predicted, in a few words."""
+    if "classes" in output:
+        return ", ".join(f"{x['class']} {100 * x['share']:.1f} %" for x in output["classes"])
+    return f"{output['least']:.3g} to {output['greatest']:.3g}, mean {output['mean']:.3g}"
 
 
 def _four(text: str) -> tuple[float, ...]:

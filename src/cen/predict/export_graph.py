@@ -44,6 +44,12 @@ class ExportGraph(nn.Module):
             raise StreamError(f"nothing is predicted from {', '.join(names)} alone")
 
     @property
+    def places(self) -> tuple[int, int, int]:
+        """Where batch, height and width stand in the shapes of the inputs."""
+        # Raw pictures have their channels last, others behind the batch.
+        return (0, 1, 2) if self.raw is not None else (0, 2, 3)
+
+    @property
     def results(self) -> list[str]:
         """Names of what is returned."""
         return [

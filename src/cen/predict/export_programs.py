@@ -35,10 +35,8 @@ def traced(graph: ExportGraph, example: tuple[Tensor, ...]) -> Any:
         CenError: torch.export cannot follow it.
     """
     free = torch.export.Dim.AUTO
-    # Raw pictures have their channels last, others behind the batch.
-    places = (0, 1, 2) if graph.raw is not None else (0, 2, 3)
-    shapes = (tuple(dict.fromkeys(places, free) for _ in example),)
-    with _told("torch.export cannot follow this network"), torch.no_grad(), FreePooling():
+    shapes = (tuple(dict.fromkeys(graph.places, free) for _ in example),)
+    with told("torch.export cannot follow this network"), torch.no_grad(), FreePooling():
         return torch.export.export(graph, example, dynamic_shapes=shapes, strict=False)
 
 
@@ -64,15 +62,14 @@ def as_onnx(program: Any, graph: ExportGraph, text: str) -> bytes:
         raise ConfigError(
             f"ONNX needs the package {error.name}; install it with: pip install 'cen[export]'"
         ) from None
-    with _told("this network cannot be written as ONNX; --format pt2 may"), _silent():
+    with told("this network cannot be written as ONNX; --format pt2 may"), _silent():
         onnx_program = torch.onnx.export(
             program, input_names=graph.names, output_names=graph.results, verbose=False
         )
     assert onnx_program is not None
     model = onnx_program.model_proto
     first = model.graph.input[0].type.tensor_type.shape.dim
-    places = (0, 1, 2) if graph.raw is not None else (0, 2, 3)
-    named = zip(places, ("batch", "height", "width"), strict=True)
+    named = zip(graph.places, ("batch", "height", "width"), strict=True)
     free = {first[at].dim_param: name for at, name in named}
     for value in (*model.graph.input, *model.graph.output, *model.graph.value_info):
         for length in value.type.tensor_type.shape.dim:
@@ -116,13 +113,13 @@ def in_torch(module: Callable[..., Any], graph: ExportGraph) -> Runner:
 
 
 @contextmanager
-def _told(what: str) -> Iterator[None]:
-    """Turns whatever torch raises into one line that says why."""
+def told(what: str) -> Iterator[None]:
+    """Turns whatever torch or ONNX Runtime raises into one line that says why."""
     try:
         yield
     except CenError:
         raise
-    except Exception as error:  # torch raises what it meets
+    except Exception as error:  # they raise what they meet
         raise CenError(f"{what}: {reason(error)}") from error
 
 

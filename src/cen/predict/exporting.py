@@ -29,8 +29,8 @@ from cen.predict.export_programs import (
     as_pt2,
     in_onnx_runtime,
     in_torch,
-    reason,
     reloaded,
+    told,
     traced,
 )
 from cen.predict.inputs import stored_modalities
@@ -126,12 +126,8 @@ def export(
         _check_scored(net, samples, calibration)
     runner, content = _made(net, names, how, modalities, calibration)
     plain = ExportGraph(net, net, names).eval()
-    try:
+    with told(f"{path}: is not written, as what was exported cannot be run"):
         comparison = compare(runner, plain, samples, how.raw)
-    except Exception as error:  # the runtime raises what it meets
-        raise CenError(
-            f"{path}: is not written, as what was exported cannot be run: {reason(error)}"
-        ) from error
     comparison = _judged(path, runner, plain, samples, how, comparison)
     write_bytes(path, content)
     return comparison
@@ -159,14 +155,8 @@ def _made(
     content = as_onnx(program, graph, text)
     if how.precision == "int8":
         content = quantised(content, [s.given(names, how.raw) for s in calibration])
-    return _opened(content), content
-
-
-def _opened(content: bytes) -> Runner:
-    try:
-        return in_onnx_runtime(content)
-    except Exception as error:  # the runtime raises what it meets
-        raise CenError(f"ONNX Runtime does not open what was exported: {reason(error)}") from error
+    with told("ONNX Runtime does not open what was exported"):
+        return in_onnx_runtime(content), content
 
 
 def _example(

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,10 +52,14 @@ class Prediction:
         counts = np.bincount(self.labels.ravel(), minlength=len(self.classes)).tolist()
         return legend_entries(counts, self.classes, self.palette.tolist())
 
+    def facts(self) -> dict[str, Any]:
+        """A few figures: α, and the entries of the legend whose classes occur."""
+        present = [entry for entry in self.legend() if entry["pixels"]]
+        return {"kind": "segmentation", "alpha": self.alpha, "classes": present}
+
     def _repr_html_(self) -> str:
         """For notebooks: the labels over the picture, the largest classes, α."""
-        present = [entry for entry in self.legend() if entry["pixels"]]
-        present.sort(key=lambda entry: -entry["pixels"])
+        present = sorted(self.facts()["classes"], key=lambda entry: -entry["pixels"])
         rows = [(entry["class"], f"{entry['share']:.1%}") for entry in present]
         painted = picture(overlay(self.picture, self.labels, self.palette), photo=True, limit=480)
         height, width = self.labels.shape
@@ -95,10 +98,11 @@ class Prediction:
         probabilities = folder / f"{prefix}probabilities.npz"
         # Those of an earlier prediction are not of these labels.
         probabilities.unlink(missing_ok=True)
-        if self.probabilities is not None:
+        if (shares := self.probabilities) is not None:
             paths["probabilities"] = probabilities
-            save = partial(_save_compressed, self.probabilities)
-            write_atomically(probabilities, save, DataError)
+            _write_array(
+                probabilities, lambda file: np.savez_compressed(file, probabilities=shares)
+            )
         return paths
 
 
@@ -192,7 +196,7 @@ class DenseOutput:
         write_png(paths["picture"], self.picture())
         if self.values.dtype != np.uint8:
             paths["values"] = folder / f"{prefix}values.npy"
-            write_atomically(paths["values"], partial(_save_array, self.values), DataError)
+            _write_array(paths["values"], lambda file: np.save(file, self.values))
         for name, stored in KINDS[self.kind].further_files(self.values).items():
             paths[name] = folder / f"{prefix}{name}.png"
             write_png(paths[name], stored)
@@ -214,14 +218,12 @@ def _weights(alpha: Mapping[str, float]) -> str:
     return notebook.table("α", rows) if rows else ""
 
 
-def _save_array(values: NDArray[Any], path: Path) -> None:
-    with path.open("wb") as file:
-        np.save(file, values)
+def _write_array(path: Path, save: Callable[[BinaryIO], None]) -> None:
+    def write(draft: Path) -> None:
+        with draft.open("wb") as file:
+            save(file)
 
-
-def _save_compressed(probabilities: NDArray[Any], path: Path) -> None:
-    with path.open("wb") as file:
-        np.savez_compressed(file, probabilities=probabilities)
+    write_atomically(path, write, DataError)
 
 
 def _scale(limits: tuple[float, float]) -> bytes:

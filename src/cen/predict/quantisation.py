@@ -9,8 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
-from cen.errors import CenError
-from cen.predict.export_programs import reason
+from cen.predict.export_programs import told
 
 _QUANTISED = ["Conv", "Gemm", "MatMul"]
 """What costs time and stands between roundings well; what decides stays in float32."""
@@ -45,7 +44,7 @@ def quantised(content: bytes, samples: Sequence[Mapping[str, Tensor]]) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         plain, prepared, output = (Path(folder, f"{n}.onnx") for n in ("plain", "prepared", "made"))
         plain.write_bytes(content)
-        try:
+        with told("ONNX Runtime cannot quantise this network"):
             quant_pre_process(plain, prepared, skip_symbolic_shape=True)
             quantize_static(
                 prepared,
@@ -57,8 +56,6 @@ def quantised(content: bytes, samples: Sequence[Mapping[str, Tensor]]) -> bytes:
                 op_types_to_quantize=_QUANTISED,
                 extra_options={"MatMulConstBOnly": True},
             )
-        except Exception as error:  # it raises what it meets
-            raise CenError(f"ONNX Runtime cannot quantise this network: {reason(error)}") from error
         model = onnx.load_model(output)
     onnx.helper.set_model_props(model, {p.key: p.value for p in before.metadata_props})
     serialised: bytes = model.SerializeToString()

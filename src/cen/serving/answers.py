@@ -116,7 +116,7 @@ class Answering:
             answer.predictions += [(image, of + text) for image, text in _pictures(result)]
             answer.figures[name] = {"alpha": result.alpha}
             if isinstance(result, Prediction):
-                present = [entry for entry in result.legend() if entry["pixels"]]
+                present = result.facts()["classes"]
                 answer.legends[name] = sorted(present, key=lambda entry: -entry["pixels"])
                 answer.figures[name]["classes"] = answer.legends[name]
         for off in used if len(used) > 1 else ():

@@ -70,13 +70,8 @@ def build_parser(only: str | None = None) -> Parser:
         "cen VERB --help explains one command.",
     )
     parser.add_argument("--version", action="store_true", help="print the version and stop")
-    verbs = parser.add_subparsers(title="commands", metavar="VERB", dest="verb", prog="cen")
-    for name, module in _VERBS.items():
-        summary = (module.__doc__ or "").partition("\n")[0].rstrip(".")
-        verb = verbs.add_parser(name, help=summary, description=summary + ".")
-        if only in (None, name):
-            module.add(verb)
-        verb.set_defaults(run=module.run)
+    for name, verb in parser.add_verbs(_VERBS, "verb", only, prog="cen").items():
+        verb.set_defaults(run=_VERBS[name].run)
     parser.set_defaults(parser_of_all=build_parser)
     return parser
 

@@ -7,7 +7,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from cen.cli import looks, printing, sources, words
+from cen.cli import printing, sources, words
 from cen.cli.parser import Parser
 from cen.errors import ConfigError
 from cen.launch import is_first
@@ -22,7 +22,7 @@ def add(parser: Parser) -> None:
     )
     parser.add_argument("run_folder", metavar="RUN", type=words.path, help="folder of a run")
     parser.option("--split split", ["test", "validation"], "test or validation", "test")
-    looks.add(parser, "none")
+    words.add_looks(parser, "none")
     parser.add_argument(
         "--fold", action="store_true", help="compute once what exchange made equal (cen.fold)"
     )

@@ -7,7 +7,8 @@ taken out before argparse sees the rest and end up in ``args.free``.
 
 import argparse
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import ModuleType
 from typing import Any, Literal, NoReturn
 
 from cen.errors import ConfigError, nearest, shown
@@ -74,6 +75,22 @@ class Parser(argparse.ArgumentParser):
             default=default,
             help=text,
         )
+
+    def add_verbs(
+        self, modules: Mapping[str, ModuleType], dest: str, only: str | None = None, **kwargs: Any
+    ) -> dict[str, "Parser"]:
+        """Adds commands, each a module whose first line says what it does; their parsers by name.
+
+        The options of all, or of one command ``only``, are declared by ``add(parser)`` of a module.
+        """
+        verbs = self.add_subparsers(title="commands", metavar="VERB", dest=dest, **kwargs)
+        parsers: dict[str, Parser] = {}
+        for name, module in modules.items():
+            summary = (module.__doc__ or "").partition("\n")[0].rstrip(".")
+            parsers[name] = verbs.add_parser(name, help=summary, description=summary + ".")
+            if only in (None, name):
+                module.add(parsers[name])
+        return parsers
 
     def format_help(self) -> str:
         """The help, and what ``more_help`` adds."""

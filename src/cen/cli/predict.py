@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cen.cli import looks, predict_many, printing, sources, words
+from cen.cli import predict_many, printing, sources, words
 from cen.cli.parser import Parser
 from cen.errors import ConfigError, nearest
 
@@ -48,7 +48,7 @@ def add(parser: Parser) -> None:
         words.factor(1e-9, 1e9),
         "metres per stored value of these depth files; default: that of the training data",
     )
-    looks.add(parser, "auto")
+    words.add_looks(parser, "auto")
     parser.option(
         "--precision precision",
         ["fp32", "bf16", "fp16"],

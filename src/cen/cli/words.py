@@ -1,12 +1,14 @@
 """Types of the words of a command line: numbers with their limits, and paths.
 
 Each is refused before anything is read or imported; the parser puts the option's name in front.
+Here are also the options by which several commands say how a network looks at pictures.
 """
 
 import argparse
 from collections.abc import Callable
 from pathlib import Path
 
+from cen.cli.parser import Parser
 from cen.errors import ConfigError, shown
 from cen.files import path_problem
 
@@ -35,6 +37,34 @@ def _within(kind: type[float], text: str, name: str, least: float, most: float) 
         limits = f"{least:.10g} and {most:.10g}"
         raise argparse.ArgumentTypeError(f"give a {name} between {limits}")
     return value
+
+
+def tile(text: str) -> str | int | None:
+    """The side of tiles in pixels, or ``auto`` or ``none``."""
+    if text in ("auto", "none"):
+        return None if text == "none" else text
+    try:
+        return whole(1, SIDE)(text)
+    except argparse.ArgumentTypeError as error:
+        raise argparse.ArgumentTypeError(f"{error}; or say auto or none") from None
+
+
+def add_looks(parser: Parser, default_tile: str) -> None:
+    """Declares ``--scales``, ``--flip`` and ``--tile``."""
+    parser.option(
+        "--scales S...",
+        factor(0.05, 16),
+        "average the predictions on images resized by these factors",
+        [1.0],
+    )
+    parser.add_argument("--flip", action="store_true", help="average with mirrored images too")
+    parser.option(
+        "--tile SIDE",
+        tile,
+        "cut pictures into overlapping tiles of so many pixels, so that memory does not grow with "
+        "them; auto: those of more than 2 megapixels; none",
+        default_tile,
+    )
 
 
 def path(text: str) -> Path:

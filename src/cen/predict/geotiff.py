@@ -31,14 +31,14 @@ _SAMPLE = 512
 """The side of the part in the middle that is compared with what the network has seen."""
 
 
-def is_geotiff(file: object) -> bool:
+def is_geotiff(file: str | Path) -> bool:
     """Whether a file is a TIFF with a place on the earth, and rasterio is there to keep it.
 
     A warning tells that the place is lost where it is not.
     """
-    if not isinstance(file, str | Path) or Path(file).suffix.lower() not in _ENDINGS:
+    if Path(file).suffix.lower() not in _ENDINGS or not Path(file).is_file():
         return False
-    if not Path(file).is_file() or not _tagged(Path(file)):
+    if not _tagged(Path(file)):
         return False
     try:
         import rasterio  # noqa: F401
@@ -106,8 +106,8 @@ def predict_geotiff(
         out.mkdir(parents=True, exist_ok=True)
         draft = Path(stack.enter_context(tempfile.TemporaryDirectory(".part", ".", out)))
         reading = predictor.reading(probabilities)
-        rasters = _Rasters(draft, grid, size)
-        with rasters:
+        with ExitStack() as written:
+            rasters = _Rasters(draft, grid, size, written)
             for first, outputs in predictor.in_bands(scene, size):
                 for name, output in outputs.items():
                     rasters.write(name, reading.band(name, output, 0), first)
@@ -234,20 +234,15 @@ class _RasterScene:
 
 
 class _Rasters:
-    """The files of the outputs while they are written, in a folder of their own."""
+    """The files of the outputs, in a folder of their own until a stack closes them."""
 
-    def __init__(self, draft: Path, grid: Mapping[str, Any], size: tuple[int, int]) -> None:
-        self._draft, self._grid, self._size = draft, grid, size
+    def __init__(
+        self, draft: Path, grid: Mapping[str, Any], size: tuple[int, int], stack: ExitStack
+    ) -> None:
+        self._draft, self._grid, self._size, self._stack = draft, grid, size, stack
         self._opened: dict[tuple[str, str], Any] = {}
         self._arrays: dict[str, Arrays] = {}
         self._counts: dict[str, NDArray[Any]] = {}
-
-    def __enter__(self) -> None:
-        """Files are opened when their first rows are there."""
-
-    def __exit__(self, *raised: object) -> None:
-        for raster in self._opened.values():
-            raster.close()
 
     def write(self, name: str, arrays: Arrays, first: int) -> None:
         """Writes rows of an output."""
@@ -268,7 +263,7 @@ class _Rasters:
 
         planes = values[None] if values.ndim == 2 else np.moveaxis(values, 2, 0)
         if (name, what) not in self._opened:
-            self._opened[name, what] = rasterio.open(
+            file = rasterio.open(
                 self._draft / f"{name}-{what}.tif",
                 "w",
                 driver="GTiff",
@@ -283,6 +278,7 @@ class _Rasters:
                 bigtiff="if_safer",
                 **self._grid,
             )
+            self._opened[name, what] = self._stack.enter_context(file)
         window = Window(0, first, self._size[1], planes.shape[1])
         self._opened[name, what].write(planes, window=window)
 

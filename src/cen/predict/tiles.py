@@ -155,19 +155,17 @@ def _ramp(inside: Tensor, overlap: int) -> Tensor:
     return ((inside - overlap / 4) / (overlap / 2)).clamp(0, 1)
 
 
-def check_tile(tile: object) -> Tile:
-    """The side of tiles as somebody gave it.
+def check_tile(tile: object) -> None:
+    """Refuses what is no side of tiles.
 
     Raises:
         ConfigError: it is none.
     """
-    if tile is None or tile == "auto":
-        return tile
-    if isinstance(tile, int) and not isinstance(tile, bool) and tile >= 1:
-        return tile
-    raise ConfigError(
-        f'tile: {described(tile)} is no side in pixels; give a whole number, "auto", or None'
-    )
+    is_side = isinstance(tile, int) and not isinstance(tile, bool) and tile >= 1
+    if not (is_side or tile is None or tile == "auto"):
+        raise ConfigError(
+            f'tile: {described(tile)} is no side in pixels; give a whole number, "auto", or None'
+        )
 
 
 def tile_side(tile: Tile, size: Sequence[int], align: int) -> int | None:

@@ -73,11 +73,8 @@ class RunFolder:
 
     def classes(self, output: str) -> list[str]:
         """Class names of a segmentation output, [] where no file tells them."""
-        for source in (self.evaluation, self.metadata):
-            names = source.get("classes")
-            names = names.get(output) if isinstance(names, Mapping) else names
-            if isinstance(names, list) and names:
-                return [str(name) for name in names]
+        if names := self._saved("classes", output):
+            return [str(name) for name in names]
         configured = dict(self.config.get("data") or {}).get("classes")
         if isinstance(configured, int) and 0 < configured <= MOST_CLASSES:
             return [f"class {i}" for i in range(configured)]
@@ -85,12 +82,17 @@ class RunFolder:
 
     def colours(self, output: str) -> list[list[int]] | None:
         """The palette that the data set brings along, if any: RGB per class."""
+        rows = self._saved("palette", output)
+        return [[int(value) for value in row] for row in rows] if rows else None
+
+    def _saved(self, key: str, output: str) -> list[Any]:
+        """What the evaluation, or else the network, lists for an output or, once, for all."""
         for source in (self.evaluation, self.metadata):
-            rows = source.get("palette")
-            rows = rows.get(output) if isinstance(rows, Mapping) else rows
-            if isinstance(rows, list) and rows:
-                return [[int(value) for value in row] for row in rows]
-        return None
+            entries = source.get(key)
+            entries = entries.get(output) if isinstance(entries, Mapping) else entries
+            if isinstance(entries, list) and entries:
+                return entries
+        return []
 
 
 def read_run(run: str | Path, *, panels: bool = True) -> RunFolder:

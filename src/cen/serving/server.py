@@ -16,8 +16,6 @@ from cen.serving.answers import Answering, Example
 from cen.serving.uploads import Limits
 
 if TYPE_CHECKING:
-    from types import ModuleType
-
     from cen.data.readers.aligned import AlignedDataset
 
 _ENVIRONMENT = {
@@ -62,14 +60,20 @@ def served(
         CenError: Gradio is not installed.
     """
     with tempfile.TemporaryDirectory(prefix="cen-serve-") as folder, _environment(folder):
-        building, starting = _page_modules()
+        try:
+            from cen.serving.page import build_page
+            from cen.serving.starting import launched
+        except ImportError as error:
+            if not (error.name or "").startswith("gradio"):
+                raise
+            raise CenError("cen serve takes Gradio: pip install 'cen[serve]'") from None
         answering = Answering(predictor, source, limits.seconds)
         answers = Path(folder) / "answers"
         answers.mkdir()
         janitor = _Janitor(Path(folder), _MOST_BYTES)
-        page = building.build_page(answering, title, examples, limits, answers)
+        page = build_page(answering, title, examples, limits, answers)
         try:
-            url = starting.launched(page, host, port, limits.megabytes)
+            url = launched(page, host, port, limits.megabytes)
         except OSError as error:
             raise ConfigError(f"--port {port}: cannot be listened at ({error})") from error
         janitor.start()
@@ -107,17 +111,6 @@ def examples_of(dataset: AlignedDataset, predictor: Predictor, count: int) -> li
         scene = {name: dataset.read(name, index, m) for name, m in predictor.modalities.items()}
         examples.append(Example(dataset.name(index), scene, predictor.picture(scene)))
     return examples
-
-
-def _page_modules() -> tuple[ModuleType, ModuleType]:
-    """What builds the page, and what starts it."""
-    try:
-        from cen.serving import page, starting
-    except ImportError as error:
-        if not (error.name or "").startswith("gradio"):
-            raise
-        raise CenError("cen serve takes Gradio: pip install 'cen[serve]'") from None
-    return page, starting
 
 
 class _Janitor(threading.Thread):

@@ -23,13 +23,7 @@ def add(parser: Parser) -> None:
         "says both. cen data check --help explains one command."
     )
     parser.rearrange = _verb_first
-    verbs = parser.add_subparsers(
-        title="commands", metavar="VERB", dest="action", required=True, prog="cen data"
-    )
-    for name, module in _VERBS.items():
-        summary = (module.__doc__ or "").partition("\n")[0].rstrip(".")
-        verb = verbs.add_parser(name, help=summary, description=summary + ".")
-        module.add(verb)
+    parser.add_verbs(_VERBS, "action", required=True, prog="cen data")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -8,7 +8,7 @@ PACKAGE = TESTS.parent / "src" / "cen"
 # What several modules do together, a whole command, a page, a kind of damage: of no one module.
 TOGETHER = {
     ".": "citation claims disks docs floors mirror notebooks output_config package site",
-    "cli": "bad_lines loss_option main other_networks real_layouts runs several "
+    "cli": "bad_lines loss_option main other_networks real_layouts several "
     "shipped_configurations translated translation width",
     "data": "corrupted real_files",
     "data/fields": "modalities_page",
@@ -20,8 +20,8 @@ TOGETHER = {
     "hostile": "hostile_commands hostile_data hostile_files",
     "models": "ablations defaults timm_networks",
     "peers": "peers",
-    "predict": "outputs parts prediction_page",
-    "report": "figures several",
+    "predict": "parts prediction_page",
+    "report": "several",
     "studies": "real_data study",
     "training": "adversaries cycle_data fusions kill multitask own_labels",
 }

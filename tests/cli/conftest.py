@@ -34,3 +34,14 @@ def rooms(tmp_path_factory: pytest.TempPathFactory) -> Path:
     words = ["data", "rooms", str(out), "--size", "64", "96", "--train", "10", "--test", "3"]
     assert cli.main(words) == 0
     return out
+
+
+@pytest.fixture(scope="session")
+def run(rooms: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of rooms-small with the decoder of fewest layers, two steps long, evaluated."""
+    out = tmp_path_factory.mktemp("runs") / "small"
+    words = ["train", "rooms-small", "--data.root", str(rooms), "--out", str(out)]
+    words += ["--model.name", "fpn", "--model.width", "4", "--model.decoder_channels", "8"]
+    assert cli.main([*words, "--train.steps", "2", "--train.validate_every", "2"]) == 0
+    assert cli.main(["evaluate", str(out)]) == 0
+    return out

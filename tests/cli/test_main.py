@@ -12,7 +12,7 @@ import pytest
 
 from cen import cli, parsing
 from cen.config import Config
-from cen.errors import CenError, ConfigError
+from cen.errors import CenError
 
 VERBS = (
     "train",
@@ -26,6 +26,8 @@ VERBS = (
     "bench",
     "completion",
 )
+
+
 HEAVY = ("torch", "lightning", "cv2", "matplotlib", "numpy", "torchmetrics", "jsonargparse")
 
 
@@ -238,13 +240,3 @@ def test_a_warning_of_cen_is_one_line(
     assert cli.main(["configs", "ls"]) == 0
     assert capsys.readouterr().err == "cen: warning: rate is 0\n"
     assert warnings.showwarning is shown
-
-
-def test_free_options_are_taken_with_their_values() -> None:
-    args = cli.build_parser().parse(
-        ["train", "--train.steps", "3", "rooms-demo", "--seed=-1", "--out", "x", "--json"]
-    )
-    assert (args.config, args.out, args.json) == ("rooms-demo", Path("x"), True)
-    assert args.free == {"train.steps": "3", "seed": "-1"}
-    with pytest.raises(ConfigError, match="no option -x"):
-        cli.build_parser().parse(["train", "rooms-demo", "-x"])

@@ -1,12 +1,8 @@
-"""Curves, exchange map and overview: what is drawn, not how it looks."""
+"""Curves of a run: what is drawn, not how it looks."""
 
-import cv2
 import numpy as np
 import pytest
-from matplotlib.colors import to_rgb
 
-from cen.errors import DataError
-from cen.report import figure_overview
 from cen.report.curves import (
     constants,
     exchange_curves,
@@ -14,58 +10,7 @@ from cen.report.curves import (
     short_names,
     training_curves,
 )
-from cen.report.exchange_map import exchange_map
 from cen.report.runfolder import read_run
-from cen.report.style import INK, stream_colours
-
-BLUE = "#2563eb"
-
-
-def layer(mask, own, start=0, name="layer1.0.bn1"):
-    return {
-        "name": name, "stream": "rgb", "channels": len(mask), "own": own, "own_start": start,
-        "rate": sum(mask[start : start + own]) / own, "mask": mask,
-    }  # fmt: skip
-
-
-def drawn(layers):
-    axes = exchange_map(layers, "rgb", BLUE).axes[0]
-    return axes.images[0].get_array(), axes
-
-
-def test_the_map_marks_own_parts_and_replaced_channels():
-    picture, _ = drawn([layer([True, False, False, True], own=2)])
-    quarter = picture.shape[1] // 4
-    colours = [tuple(picture[0, int((i + 0.5) * quarter)]) for i in range(4)]
-    assert colours[0] == pytest.approx(to_rgb(BLUE))  # own, replaced
-    assert colours[3] == pytest.approx(to_rgb(INK))  # elsewhere, replaced (scope "any")
-    assert len({tuple(np.round(c, 3)) for c in colours}) == 4
-
-
-def test_the_map_marks_an_own_part_in_two_pieces():
-    """Of model.parts keeper: nothing is replaced elsewhere."""
-    mask = [True, False, False, False, False, True]
-    own = {"own_parts": [[0, 2], [4, 6]]}
-    picture, axes = drawn([{**layer(mask, 4), **own}])
-    colours = [tuple(picture[0, int((i + 0.5) * picture.shape[1] / 6)]) for i in range(6)]
-    assert colours[0] == colours[5] == pytest.approx(to_rgb(BLUE))
-    assert colours[1] == colours[4] != colours[2] == colours[3]
-    legend = [text.get_text() for text in axes.figure.legends[0].get_texts()]
-    assert legend == ["own part, kept", "own part, replaced"]
-
-
-def test_layers_of_any_width_fill_the_same_row():
-    picture, axes = drawn([layer([True] * 3, 3), layer([True] * 5000, 5000, name="layer1.1.bn1")])
-    assert np.allclose(picture, to_rgb(BLUE))
-    assert [t.get_text() for t in axes.get_yticklabels()] == ["0", "1"]
-    assert [t.get_text() for t in axes.texts] == ["100%", "100%"]
-
-
-def test_layers_wider_than_the_picture_are_averaged():
-    mask = [i % 2 == 0 for i in range(4096)]
-    picture, _ = drawn([layer(mask, 4096)])
-    assert np.allclose(picture, picture[0, 0])
-    assert not np.allclose(picture[0, 0], to_rgb(BLUE))
 
 
 def test_names_lose_what_all_layers_share():
@@ -166,25 +111,6 @@ def test_what_did_not_change_is_a_figure_and_no_curve(run, tmp_path):
     assert constants(steered) == ["The weight of a in the loss was 1 throughout."]
     titles = [figure.axes[0].get_title("left") for figure, _ in training_curves(steered, {})]
     assert titles == ["Penalty strength λ"]
-
-
-def test_streams_have_distinct_colours():
-    colours = stream_colours(["rgb", "depth", "normal", "edge"])
-    assert len(set(colours.values())) == 5
-
-
-def test_overview_is_a_picture_of_samples_and_curves(run, tmp_path):
-    whole = cv2.imread(str(figure_overview(run)))
-    (run / "metrics.csv").unlink()
-    samples = cv2.imread(str(figure_overview(run, tmp_path / "figure.png", samples=1)))
-    assert whole.shape[0] > samples.shape[0] > 100
-    assert whole.std() > 10
-
-
-def test_overview_of_nothing_is_refused(tmp_path):
-    (tmp_path / "config.yaml").write_text("seed: 0")
-    with pytest.raises(DataError, match="to show yet"):
-        figure_overview(tmp_path)
 
 
 def test_losses_of_few_points_are_all_within_their_picture(tmp_path):

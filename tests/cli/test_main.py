@@ -26,8 +26,6 @@ VERBS = (
     "bench",
     "completion",
 )
-
-
 HEAVY = ("torch", "lightning", "cv2", "matplotlib", "numpy", "torchmetrics", "jsonargparse")
 
 

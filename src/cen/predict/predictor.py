@@ -38,7 +38,7 @@ from cen.predict.inputs import (
 from cen.predict.predictions import DenseOutput, Prediction
 from cen.predict.scenes import ArrayScene, MirroredScene, Scene
 from cen.predict.segmentations import classes_of, segmentation_of
-from cen.predict.tiles import Tile
+from cen.predict.tiles import Tile, tile_side
 from cen.predict.views import Band, Precision, Views, bands, warn_of_tiles
 from cen.report.colours import Image, palette, to_picture
 
@@ -307,7 +307,8 @@ class Predictor:
 
     def in_bands(self, scene: Scene, size: tuple[int, int]) -> Iterator[Band]:
         """What the network says of scenes of one size, from top to bottom; see `bands`."""
-        if not self._told_of_tiles and self.views.side(self.net, scene.size) is not None:
+        side = tile_side(self.views.tile, scene.size, self.net.smallest)
+        if side is not None and not self._told_of_tiles:
             self._told_of_tiles = True
             warn_of_tiles(self.net)
 

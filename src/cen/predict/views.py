@@ -81,14 +81,6 @@ class Views:
         """The scales, each as it is and, where that is asked for, mirrored."""
         return [(s, m) for s in self.scales for m in ((False, True) if self.flip else (False,))]
 
-    def side(self, net: ChannelExchangeNetwork, size: tuple[int, int]) -> int | None:
-        """The side of the tiles of a picture of (H, W); None: it is not cut.
-
-        Raises:
-            ConfigError: tiles of that side are too small for the network.
-        """
-        return tile_side(self.tile, size, net.smallest)
-
     def computing(self, device: torch.device) -> AbstractContextManager[Any]:
         """In which the network runs."""
         if self.precision == "fp32":
@@ -162,7 +154,7 @@ def _look(
     """What gives rows of the prediction of one view, asked from top to bottom."""
     if scale != 1.0:
         scene = ScaledScene(scene, scale)
-    side = views.side(net, scene.size)
+    side = tile_side(views.tile, scene.size, net.smallest)
     if side is None:
         return _Whole(net, scene, size, views)
     return TiledRows(net, scene, size, views.computing, side)

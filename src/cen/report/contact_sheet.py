@@ -23,12 +23,6 @@ from cen.report.style import house_style, png_bytes
 _HOLE = (NEUTRAL[0] / 255, NEUTRAL[1] / 255, NEUTRAL[2] / 255)
 
 
-def evenly(length: int, count: int) -> list[int]:
-    """``count`` indices (or all), evenly spaced over a data set."""
-    places = np.linspace(0, length - 1, min(count, length)).round()
-    return [int(place) for place in np.unique(places)]
-
-
 def contact_sheet(dataset: AlignedDataset, indices: Sequence[int], path: Path) -> Path:
     """Writes samples as one picture.
 

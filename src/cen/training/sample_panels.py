@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
 from cen.data import Modality
+from cen.data.readers.splitting import evenly
 from cen.errors import DataError
 from cen.files import contained
 from cen.models import ChannelExchangeNetwork
@@ -41,8 +42,8 @@ def write_panels(
     for old in folder.glob("*.npz"):
         old.unlink()
     device = next(net.parameters()).device
-    for number, index in enumerate(np.linspace(0, length - 1, min(count, length)).round()):
-        sample = fill_in(dataset[int(index)], net.outputs, whole=net.cyclic)
+    for number, index in enumerate(evenly(length, count)):
+        sample = fill_in(dataset[index], net.outputs, whole=net.cyclic)
         batch = {name: sample[name][None].to(device) for name in (*net.inputs, *net.outputs)}
         with generating(net, mode, number):
             outputs = predict(net, batch, tuple(net.inputs))
@@ -52,7 +53,7 @@ def write_panels(
             }
         panel = Panel(
             name=str(sample["name"]),
-            inputs=_pictures(dataset, int(index), tuple(net.inputs)),
+            inputs=_pictures(dataset, index, tuple(net.inputs)),
             outputs={
                 name: PanelOutput(
                     truth=_compact(read_truth(net.outputs[name], sample[name])),

@@ -29,7 +29,8 @@ def run(args: argparse.Namespace) -> int:
     dataset = source.open(args.split)
     if args.first is not None and not 0 <= args.first < len(dataset):
         raise ConfigError(f"--first {args.first}: give 0 to {len(dataset) - 1}")
-    from cen.report.contact_sheet import contact_sheet, evenly
+    from cen.data.readers.splitting import evenly
+    from cen.report.contact_sheet import contact_sheet
 
     if args.first is None:
         indices = evenly(len(dataset), args.samples)

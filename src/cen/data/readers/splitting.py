@@ -172,3 +172,9 @@ def hashed_split(
             "share"
         )
     return part
+
+
+def evenly(length: int, count: int) -> list[int]:
+    """``count`` indices (or all), evenly spaced over a data set."""
+    places = np.linspace(0, length - 1, min(count, length)).round().astype(int)
+    return sorted(set(places.tolist()))

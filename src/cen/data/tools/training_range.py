@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from cen.data.fields.geometry import as_intrinsics
 from cen.data.fields.modality import Modality
 from cen.data.formats.bands import is_grey
+from cen.data.readers.splitting import evenly
 from cen.data.transforms import INTRINSICS
 from cen.errors import DataError
 
@@ -63,7 +64,7 @@ def some_frames(
     dataset: AlignedDataset, name: str, modality: Modality, frames: int = 16
 ) -> Iterator[tuple[int, NDArray[Any]]]:
     """Yields index and raw values of some frames, evenly spaced, of those that can be read."""
-    for index in _spread(len(dataset), frames):
+    for index in evenly(len(dataset), frames):
         try:
             yield index, dataset.read(name, index, modality)
         except DataError:
@@ -79,7 +80,7 @@ def with_camera(dataset: AlignedDataset, frames: int = 16) -> dict[str, Modality
     lacking = [m for m in dataset.modalities.values() if m.encoded_by.camera and not m.intrinsics]
     if not lacking:
         return dict(dataset.modalities)
-    intrinsics = [dataset.extra(index).get(INTRINSICS) for index in _spread(len(dataset), frames)]
+    intrinsics = [dataset.extra(index).get(INTRINSICS) for index in evenly(len(dataset), frames)]
     cameras = [as_intrinsics(one) for one in intrinsics if one is not None]
     same = len(cameras) == len(intrinsics) and all(
         np.array_equal(one, cameras[0]) for one in cameras
@@ -171,9 +172,3 @@ def without_colours(
         return None
     network = "has seen colours in training" if seen else "takes colours"
     return f"is grey, read as three equal channels, but the network {network}; the right file?"
-
-
-def _spread(length: int, count: int) -> list[int]:
-    """Up to ``count`` indices, evenly spaced."""
-    places = np.linspace(0, length - 1, min(count, length)).round().astype(int)
-    return sorted(set(places.tolist()))

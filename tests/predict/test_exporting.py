@@ -57,7 +57,12 @@ def test_onnx_runs_alone_at_any_size_and_says_what_it_is(tmp_path):
 
 def test_programs_of_torch_are_reloaded(tmp_path):
     net, inputs = network(), samples(("rgb", "depth"))
+    net.train()
+    net.encoder.eval()
+    modes = [module.training for module in net.modules()]
     assert export(net, tmp_path / "net.pt2", inputs, PT2).difference < 1e-6
+    assert [module.training for module in net.modules()] == modes
+    net.eval()
     extra = {METADATA: ""}
     program = torch.export.load(tmp_path / "net.pt2", extra_files=extra)
     about = json.loads(extra[METADATA])

@@ -90,6 +90,17 @@ def test_samples_without_a_picture_have_no_part_in_the_distances(batch_size: int
         assert found[name] == pytest.approx(expected[name], rel=1e-6)
 
 
+@pytest.mark.parametrize("mode", ["eval", "instance", "released"])
+def test_what_is_frozen_stays_frozen(mode: Any) -> None:
+    """Of a loop of one's own: the encoder is in evaluation mode while the rest learns."""
+    net, data = network(translation()), Pictures(2)
+    net.train()
+    net.encoder.eval()
+    modes = [module.training for module in net.modules()]
+    score_network(net, data, generator_mode=mode, accelerator="cpu")
+    assert [module.training for module in net.modules()] == modes
+
+
 def test_evaluation_runs_as_asked() -> None:
     config = translation()
     net, data = network(config), Pictures(3)

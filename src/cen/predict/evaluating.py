@@ -1,4 +1,4 @@
-"""A network that several threads predict with: its evaluation mode, and its device."""
+"""A network while it predicts, perhaps in several threads: its evaluation mode, and its device."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from cen.errors import ConfigError
 class Evaluating:
     """Evaluation mode while any thread predicts; every module then gets back the mode it had.
 
+    ``net.train()`` would not do: it also wakes norms and dropout that somebody keeps frozen.
     Switched by the first that comes and the last that leaves, so that nobody's network is put back
     into training mode while it predicts.
     """
@@ -28,9 +29,8 @@ class Evaluating:
     def __enter__(self) -> None:
         with self._lock:
             if not self._inside:
-                self._modes = [(m, m.training) for m in self._net.modules() if m.training]
-                if self._modes:
-                    self._net.eval()
+                self._modes = [(m, m.training) for m in self._net.modules()]
+                self._net.eval()
             self._inside += 1
 
     def __exit__(self, *raised: object) -> None:

@@ -19,6 +19,7 @@ from cen.exchange import StreamNorm
 from cen.files import write_bytes
 from cen.folding import fold
 from cen.models import ChannelExchangeNetwork
+from cen.predict.evaluating import Evaluating
 from cen.predict.export_comparison import Comparison, Sample, compare, is_rounding, miou, rounding
 from cen.predict.export_graph import ExportGraph
 from cen.predict.export_programs import (
@@ -124,11 +125,12 @@ def export(
         check_arithmetic(modalities, net.metadata.get("resize"))
     if how.precision == "int8":
         _check_scored(net, samples, calibration)
-    runner, content = _made(net, names, how, modalities, calibration)
-    plain = ExportGraph(net, net, names).eval()
-    with told(f"{path}: is not written, as what was exported cannot be run"):
-        comparison = compare(runner, plain, samples, how.raw)
-    comparison = _judged(path, runner, plain, samples, how, comparison)
+    with Evaluating(net):
+        runner, content = _made(net, names, how, modalities, calibration)
+        plain = ExportGraph(net, net, names).eval()
+        with told(f"{path}: is not written, as what was exported cannot be run"):
+            comparison = compare(runner, plain, samples, how.raw)
+        comparison = _judged(path, runner, plain, samples, how, comparison)
     write_bytes(path, content)
     return comparison
 

@@ -11,6 +11,7 @@ from torch import nn
 
 from cen.errors import ConfigError
 from cen.exchange import instance_statistics
+from cen.predict.evaluating import Evaluating
 
 GeneratorMode = Literal["eval", "instance", "released"]
 """How a generator is evaluated; see `generating`."""
@@ -31,9 +32,7 @@ def generating(net: nn.Module, mode: GeneratorMode, seed: int = 0) -> Iterator[N
     if mode not in get_args(GeneratorMode):
         modes = ", ".join(get_args(GeneratorMode))
         raise ConfigError(f"the generator cannot be evaluated in mode {mode!r}; there are {modes}")
-    training = net.training
-    net.eval()
-    try:
+    with Evaluating(net):
         if mode == "eval":
             yield
             return
@@ -48,5 +47,3 @@ def generating(net: nn.Module, mode: GeneratorMode, seed: int = 0) -> Iterator[N
             with torch.random.fork_rng(devices=devices):
                 torch.manual_seed(seed)
                 yield
-    finally:
-        net.train(training)

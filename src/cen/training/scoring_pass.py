@@ -16,6 +16,7 @@ from cen.errors import ConfigError
 from cen.metrics import Features, ImageDistance
 from cen.metrics.frechet import Protocol
 from cen.models import ChannelExchangeNetwork, Output
+from cen.predict.evaluating import Evaluating
 from cen.predict.flips import mirror, mirror_truth, vector_fields
 from cen.predict.scenes import TensorScene
 from cen.predict.tiles import Tile
@@ -92,9 +93,8 @@ def score_network(
     data = FusionData(
         None, dataset, batch_size=batch_size, workers=workers, outputs=net.outputs, whole=net.cyclic
     )
-    training = net.training
-    _run(module, data, accelerator, devices, nodes)
-    net.train(training)
+    with Evaluating(net):
+        _run(module, data, accelerator, devices, nodes)
     return module.result
 
 

@@ -77,8 +77,8 @@ def test_networks_that_go_by_the_whole_picture_are_known():
 )
 def test_the_values_of_an_axis_are_counted_as_the_encoder_rounds(end, count):
     tiling = Tiling.of(333, 128, 32)
-    assert (tiling.rest(32), tiling.end(32)) == (13, 45)
-    axis = Axis.of(tiling, 32, 32, end)
+    assert (tiling.rest, tiling.end) == (13, 45)
+    axis = Axis.of(tiling, 32, end)
     assert (axis.stride, axis.count, axis.at(96), axis.at(333)) == (4, count, 24, count)
     (start, stop) = tiling.spans[-1]
     assert axis.covered((start, stop), count - start // 4) == (start // 4, count)
@@ -89,4 +89,4 @@ def test_the_values_of_an_axis_are_counted_as_the_encoder_rounds(end, count):
 @pytest.mark.parametrize("first", [9, 0, 128 // 64 + 1, 2])
 def test_tiles_that_begin_between_values_are_refused(first):
     with pytest.raises(ConfigError, match=rf"of 128 pixels this network predicts {first} values"):
-        Axis.of(Tiling.of(333, 128, 32), 32, first, 10)
+        Axis.of(Tiling.of(333, 128, 32), first, 10)

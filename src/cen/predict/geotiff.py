@@ -189,12 +189,8 @@ class _RasterScene:
         self, rasters: Mapping[str, tuple[Modality, Any, str]], device: torch.device
     ) -> None:
         self._rasters, self._device = rasters, device
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """See `Scene`."""
-        _, raster, _ = next(iter(self._rasters.values()))
-        return raster.height, raster.width
+        _, raster, _ = next(iter(rasters.values()))
+        self.size: tuple[int, int] = (raster.height, raster.width)
 
     def window(self, rows: slice, columns: slice) -> dict[str, Tensor]:
         """See `Scene`."""

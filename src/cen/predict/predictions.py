@@ -16,8 +16,8 @@ from cen.data.formats.pictures import write_png
 from cen.errors import DataError
 from cen.files import write_atomically, write_bytes
 from cen.report.colours import Image, colorize, overlay, palette
-from cen.report.legend import legend_entries, legend_png
-from cen.report.painting import depth_bar, paint, scale_limits
+from cen.report.legend import legend_entries, legend_png, scale_png
+from cen.report.painting import paint, scale_limits
 from cen.report.style import picture
 from cen.tasks import KINDS
 
@@ -202,7 +202,7 @@ class DenseOutput:
             write_png(paths[name], stored)
         if (limits := scale_limits(self.kind, [self.values])) is not None:
             paths["scale"] = folder / f"{prefix}scale.png"
-            write_bytes(paths["scale"], _scale(limits))
+            write_bytes(paths["scale"], scale_png(limits))
         return paths
 
 
@@ -224,19 +224,3 @@ def _write_array(path: Path, save: Callable[[BinaryIO], None]) -> None:
             save(file)
 
     write_atomically(path, write, DataError)
-
-
-def _scale(limits: tuple[float, float]) -> bytes:
-    """The colours of depth with their metres, as PNG."""
-    from matplotlib.figure import Figure
-
-    from cen.report.style import house_style, png_bytes
-
-    with house_style():
-        figure = Figure(figsize=(3.2, 0.6))
-        axes = figure.add_axes((0.06, 0.55, 0.88, 0.35))
-        axes.imshow(depth_bar(limits), aspect="auto", extent=(*limits, 0, 1))
-        axes.set_yticks([])
-        axes.set_xlabel("metres")
-        axes.grid(False)
-        return png_bytes(figure)

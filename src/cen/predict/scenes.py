@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
@@ -17,11 +16,13 @@ from cen.predict.resampling import mixed, taps
 
 
 class Scene(Protocol):
-    """Inputs of a network of which windows can be had."""
+    """Inputs of a network of which windows can be had.
 
-    @property
-    def size(self) -> tuple[int, int]:
-        """Height and width in pixels."""
+    Attributes:
+        size: height and width in pixels.
+    """
+
+    size: tuple[int, int]
 
     def window(self, rows: slice, columns: slice) -> dict[str, Tensor]:
         """The inputs there, (B, C, h, w) by name, on the device of the network."""
@@ -32,12 +33,8 @@ class TensorScene:
 
     def __init__(self, inputs: Mapping[str, Tensor]) -> None:
         self._inputs = dict(inputs)
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """See `Scene`."""
         height, width = next(iter(self._inputs.values())).shape[-2:]
-        return int(height), int(width)
+        self.size = (int(height), int(width))
 
     def window(self, rows: slice, columns: slice) -> dict[str, Tensor]:
         """See `Scene`."""
@@ -60,12 +57,8 @@ class ArrayScene:
         device: torch.device,
     ) -> None:
         self._pictures, self._modalities, self._device = pictures, modalities, device
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """See `Scene`."""
-        height, width = next(iter(self._pictures.values()))[0].shape[:2]
-        return height, width
+        height, width = next(iter(pictures.values()))[0].shape[:2]
+        self.size = (height, width)
 
     def window(self, rows: slice, columns: slice) -> dict[str, Tensor]:
         """See `Scene`."""
@@ -80,18 +73,13 @@ class ArrayScene:
         }
 
 
-@dataclass(frozen=True)
 class ScaledScene:
     """A scene resized by a factor (bilinear)."""
 
-    scene: Scene
-    scale: float
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """See `Scene`."""
-        height, width = (max(1, round(side * self.scale)) for side in self.scene.size)
-        return height, width
+    def __init__(self, scene: Scene, scale: float) -> None:
+        self.scene = scene
+        height, width = (max(1, round(side * scale)) for side in scene.size)
+        self.size = (height, width)
 
     def window(self, rows: slice, columns: slice) -> dict[str, Tensor]:
         """See `Scene`."""
@@ -107,18 +95,13 @@ class ScaledScene:
         return {name: mixed(mixed(v, down, -2), across, -1) for name, v in there.items()}
 
 
-@dataclass(frozen=True)
 class PaddedScene:
     """A scene whose last rows and columns are repeated up to multiples of a size."""
 
-    scene: Scene
-    multiple: int
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """See `Scene`."""
-        height, width = (-(-side // self.multiple) * self.multiple for side in self.scene.size)
-        return height, width
+    def __init__(self, scene: Scene, multiple: int) -> None:
+        self.scene = scene
+        height, width = (-(-side // multiple) * multiple for side in scene.size)
+        self.size = (height, width)
 
     def window(self, rows: slice, columns: slice) -> dict[str, Tensor]:
         """See `Scene`."""
@@ -139,17 +122,11 @@ class PaddedScene:
         }
 
 
-@dataclass(frozen=True)
 class MirroredScene:
     """A scene mirrored left and right; vectors then point the other way."""
 
-    scene: Scene
-    modalities: Mapping[str, Modality]
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """See `Scene`."""
-        return self.scene.size
+    def __init__(self, scene: Scene, modalities: Mapping[str, Modality]) -> None:
+        self.scene, self.modalities, self.size = scene, modalities, scene.size
 
     def window(self, rows: slice, columns: slice) -> dict[str, Tensor]:
         """See `Scene`."""

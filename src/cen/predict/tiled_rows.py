@@ -112,14 +112,13 @@ class TiledRows:
 
     def _begin(self, values_by_stream: Mapping[tuple[str, str], Tensor]) -> None:
         """Finds out, with the first tile, where the values of all of them lie."""
-        ends = [tiling.end(self._net.smallest) for tiling in self._tilings]
         probe = values_by_stream
-        if any(tiling.rest(self._net.smallest) for tiling in self._tilings):
-            probe = self._predicted(*(slice(0, end) for end in ends))
+        if any(tiling.rest for tiling in self._tilings):
+            probe = self._predicted(*(slice(0, tiling.end) for tiling in self._tilings))
         bottom = self._tilings[0].spans[0][1]
         for key, values in values_by_stream.items():
             sizes = zip(self._tilings, values.shape[-2:], probe[key].shape[-2:], strict=True)
-            axes = [Axis.of(tiling, self._net.smallest, *counts) for tiling, *counts in sizes]
+            axes = [Axis.of(tiling, *counts) for tiling, *counts in sizes]
             self._strips[key] = _Strip(values, axes)
             self._strips[key].extend(0, bottom)
 

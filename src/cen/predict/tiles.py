@@ -35,10 +35,12 @@ class Tiling:
     Attributes:
         spans: first entry and one behind the last, of every tile.
         overlap: entries that neighbours have in common at least.
+        align: tiles begin at its multiples.
     """
 
     spans: tuple[tuple[int, int], ...]
     overlap: int
+    align: int
 
     @classmethod
     def of(cls, length: int, tile: int, align: int) -> Tiling:
@@ -51,11 +53,11 @@ class Tiling:
         """
         overlap = max(align, min(_OVERLAP, tile // 4) // align * align)
         if length <= tile:
-            return cls(((0, length),), overlap)
+            return cls(((0, length),), overlap, align)
         count = math.ceil((length - overlap) / (tile - overlap))
         last = math.ceil((length - tile) / align)
         starts = [align * (number * last // (count - 1)) for number in range(count)]
-        return cls(tuple((s, min(s + tile, length)) for s in starts), overlap)
+        return cls(tuple((s, min(s + tile, length)) for s in starts), overlap, align)
 
     def weights(self, number: int, count: int) -> Tensor:
         """How much each of the ``count`` values that a tile gives along the axis counts, 0..1.
@@ -74,13 +76,15 @@ class Tiling:
             weights = weights.minimum(_ramp(last - first - inside, self.overlap))
         return weights
 
-    def rest(self, align: int) -> int:
+    @property
+    def rest(self) -> int:
         """Pixels beyond the last multiple of ``align``; 0 where one tile covers the axis."""
-        return self.spans[-1][1] % align if len(self.spans) > 1 else 0
+        return self.spans[-1][1] % self.align if len(self.spans) > 1 else 0
 
-    def end(self, align: int) -> int:
+    @property
+    def end(self) -> int:
         """A length that ends as the axis does: as much longer than a multiple of ``align``."""
-        return self.spans[0][1] if len(self.spans) == 1 else align + self.rest(align)
+        return self.spans[0][1] if len(self.spans) == 1 else self.align + self.rest
 
 
 @dataclass(frozen=True)
@@ -98,7 +102,7 @@ class Axis:
     count: int
 
     @classmethod
-    def of(cls, tiling: Tiling, align: int, first: int, end: int) -> Axis:
+    def of(cls, tiling: Tiling, first: int, end: int) -> Axis:
         """What the values of two pictures say of all.
 
         Some encoders round the number of values up where a length is no multiple of their stride,
@@ -106,10 +110,9 @@ class Axis:
 
         Args:
             tiling: the tiles.
-            align: tiles begin at its multiples.
             first: values that the network gives of the first tile.
-            end: values that it gives of a length of ``tiling.end(align)``; not read where
-                ``tiling.rest(align)`` is 0.
+            end: values that it gives of a length of ``tiling.end``; not read where ``tiling.rest``
+                is 0.
 
         Raises:
             ConfigError: tiles do not begin at values of the whole picture.
@@ -118,10 +121,9 @@ class Axis:
         if len(tiling.spans) == 1:
             return cls(length, side, first)
         stride = side // max(1, first)
-        if first * stride != side or align % stride:
+        if first * stride != side or tiling.align % stride:
             raise _cannot_be_joined(first, side)
-        rest = tiling.rest(align)
-        count = (length - tiling.end(align)) // stride + end if rest else length // stride
+        count = (length - tiling.end) // stride + end if tiling.rest else length // stride
         return cls(length, stride, count)
 
     def at(self, pixel: int) -> int:

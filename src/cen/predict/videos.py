@@ -47,6 +47,7 @@ class Video:
         place: path of a file, or the number of a camera as OpenCV counts them.
 
     Attributes:
+        is_camera: whether it is one.
         frames: how many the file says it has; 0 of a camera.
         rate: frames per second.
 
@@ -55,18 +56,18 @@ class Video:
     """
 
     def __init__(self, place: str) -> None:
-        self.place = place
+        self.place, self.is_camera = place, is_camera(place)
         self._lock = threading.Lock()
         self._open()
-        count = 0 if is_camera(place) else self._capture.get(cv2.CAP_PROP_FRAME_COUNT)
+        count = 0 if self.is_camera else self._capture.get(cv2.CAP_PROP_FRAME_COUNT)
         self.frames = max(0, int(count))
         self.rate = float(self._capture.get(cv2.CAP_PROP_FPS)) or _USUAL_RATE
 
     def _open(self) -> None:
-        source = int(self.place) if is_camera(self.place) else self.place
+        source = int(self.place) if self.is_camera else self.place
         self._capture, self._next = cv2.VideoCapture(source), 0
         if not self._capture.isOpened():
-            what = "camera" if is_camera(self.place) else "video"
+            what = "camera" if self.is_camera else "video"
             raise DataError(f"{self.place}: is no {what} that OpenCV can open")
 
     def frame(self, number: int) -> NDArray[np.uint8]:
@@ -76,10 +77,10 @@ class Video:
             DataError: the video ends before, or is damaged there.
         """
         with self._lock:
-            if number < self._next and not is_camera(self.place):
+            if number < self._next and not self.is_camera:
                 self._capture.release()
                 self._open()
-            while self._next < number and not is_camera(self.place):
+            while self._next < number and not self.is_camera:
                 self._grab()
             self._grab()
             there, picture = self._capture.retrieve()
@@ -122,14 +123,14 @@ def video_scenes(
                 f"--{name} {video.place}: a video has 8 bits, which hold no distances; give a "
                 "folder of its frames, such as 16-bit PNG"
             )
-        if is_camera(video.place) and frames is None:
+        if video.is_camera and frames is None:
             raise ConfigError(f"--{name} {video.place}: is a camera; --frames N says when to stop")
     pictures = {name: _in_order(name, text) for name, text in places.items() if not is_video(text)}
     rate = _common_rate(videos.values())
     counts = {name: len(paths) for name, paths in pictures.items()}
-    counts |= {n: video.frames for n, video in videos.items() if not is_camera(video.place)}
+    counts |= {n: video.frames for n, video in videos.items() if not video.is_camera}
     count = _common_count({name: (places[name], n) for name, n in counts.items()}, frames)
-    files = {name: Path(v.place) for name, v in videos.items() if not is_camera(v.place)}
+    files = {name: Path(v.place) for name, v in videos.items() if not v.is_camera}
 
     def load(number: int) -> tuple[Inputs, Intrinsics]:
         read: dict[str, Any] = {name: paths[number] for name, paths in pictures.items()}

@@ -1,4 +1,4 @@
-"""The legend of one prediction: colour, name and share of each class."""
+"""Legends of one prediction: colour, name and share of each class, and the colours of depth."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -6,6 +6,7 @@ from typing import Any
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from cen.report.painting import depth_bar
 from cen.report.style import MUTED, house_style, png_bytes
 
 
@@ -43,4 +44,16 @@ def legend_png(entries: Sequence[Mapping[str, Any]]) -> bytes:
             axes.text(0.46, row + 0.5, str(entry["class"]), va="center")
             share = f"{100 * entry['share']:.1f} %"
             axes.text(width - 0.14, row + 0.5, share, va="center", ha="right", color=MUTED)
+        return png_bytes(figure)
+
+
+def scale_png(limits: tuple[float, float]) -> bytes:
+    """The colours of depth with their metres, as PNG."""
+    with house_style():
+        figure = Figure(figsize=(3.2, 0.6))
+        axes = figure.add_axes((0.06, 0.55, 0.88, 0.35))
+        axes.imshow(depth_bar(limits), aspect="auto", extent=(*limits, 0, 1))
+        axes.set_yticks([])
+        axes.set_xlabel("metres")
+        axes.grid(False)
         return png_bytes(figure)

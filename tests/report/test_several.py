@@ -14,7 +14,8 @@ from cen.report import Panel, PanelOutput, figure_overview, save_panel, write_re
 from cen.report.colours import NEUTRAL
 from cen.report.painting import depth_bar, depth_limits, error_text, paint
 from cen.report.panels import load_panel
-from cen.report.tables import evaluation_dict, evaluation_table
+from cen.report.summary import evaluation_dict
+from cen.report.tables import evaluation_table
 
 DEPTH = {"rmse": 0.3512, "abs_rel": 0.081, "delta1": 0.934, "pixels": 100}
 NORMAL = {

@@ -1,16 +1,12 @@
-"""Terminal tables and their plain twins."""
+"""Tables of the terminal."""
 
 import json
 
 import pytest
 from rich.console import Console
 
-from cen.report.tables import (
-    evaluation_dict,
-    evaluation_table,
-    inspection_dict,
-    inspection_table,
-)
+from cen.report.summary import evaluation_dict
+from cen.report.tables import evaluation_table, inspection_table
 
 
 def printed(table):
@@ -33,23 +29,6 @@ def evaluation(run):
 @pytest.fixture
 def inspection(run):
     return json.loads((run / "exchange.json").read_text())[-1]
-
-
-def test_plain_evaluation_has_a_row_per_subset_and_prediction(evaluation):
-    plain = json.loads(json.dumps(evaluation_dict(evaluation), allow_nan=False))
-    assert plain["split"] == "test"
-    keys = [(row["inputs"], row["prediction"]) for row in plain["rows"]]
-    assert keys == [
-        (["rgb", "depth"], "rgb"), (["rgb", "depth"], "depth"), (["rgb", "depth"], "ensemble"),
-        (["rgb"], "rgb"), (["rgb"], "ensemble"), (["depth"], "depth"), (["depth"], "ensemble"),
-    ]  # fmt: skip
-    full = evaluation["scores"]["rgb+depth"]["segmentation"]
-    assert plain["rows"][2]["mean_iou"] == full["ensemble"]["mean_iou"]
-    assert "iou" not in plain["rows"][2]
-    wall = plain["classes"]["segmentation"][0]
-    assert wall["class"] == "wall"
-    assert wall["iou"]["depth"] == full["streams"]["depth"]["iou"][0]
-    assert sum(entry["pixels"] for entry in plain["classes"]["segmentation"]) == pytest.approx(1)
 
 
 def test_printed_evaluation_is_in_percent(evaluation):
@@ -81,13 +60,6 @@ def test_other_scores_and_undefined_ones_are_printed_too():
 def test_nothing_evaluated_gives_an_empty_table():
     assert evaluation_dict({}) == {"split": None, "rows": [], "classes": {}}
     assert printed(evaluation_table({})).strip() == ""
-
-
-def test_plain_inspection_leaves_out_the_masks(inspection):
-    plain = inspection_dict(inspection)
-    assert len(plain["layers"]) == 16
-    assert "mask" not in plain["layers"][0]
-    assert plain["alpha"] == {"segmentation": {"rgb": 0.6, "depth": 0.4}}
 
 
 def test_printed_inspection_names_layers_rates_and_alpha(inspection):
@@ -159,14 +131,6 @@ def test_scores_fit_80_columns_and_keep_their_figures():
     for figure in ("0.5123", "0.1234", "0.2345", "34.6", "33.38", "0.5678", "12.34", "123.4"):
         assert text.count(figure) == 3
     assert "…" not in text
-
-
-def test_an_object_with_a_plain_form_is_taken_too(inspection):
-    class Inspection:
-        def to_dict(self):
-            return inspection
-
-    assert inspection_dict(Inspection()) == inspection_dict(inspection)
 
 
 def test_a_network_without_exchange_says_so():

@@ -62,7 +62,8 @@ def run(args: argparse.Namespace) -> int:
     folder = sources.trained_run(args.run_folder)
     sources.need_data(sources.config_of(folder, args.free))
     single = _single(args.single)
-    from cen.report.tables import evaluation_dict, evaluation_table
+    from cen.report.summary import evaluation_dict
+    from cen.report.tables import evaluation_table
     from cen.training import evaluate
 
     with printing.quiet_stdout(args):

@@ -31,10 +31,11 @@ def run(args: argparse.Namespace) -> int:
     """Reads the network and prints its exchange."""
     source = sources.network_source(args.run_folder)
     import cen
-    from cen.report.tables import inspection_dict, inspection_table
+    from cen.report.summary import inspection_dict
+    from cen.report.tables import inspection_table
 
     net = cen.load(source)
-    inspection = cen.inspect(net)
+    inspection = cen.inspect(net).to_dict()
     figures = inspection_dict(inspection)
     shown: list[RenderableType] = [inspection_table(inspection, args.all)]
     if args.cost:

@@ -1,19 +1,10 @@
 """Evaluation and inspection as plain rows: what tables, pages and --json all show."""
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from cen.report.runfolder import RunFolder
 from cen.scores import SCORES, format_score, main_score
-
-
-class HasDict(Protocol):
-    """An inspection: anything with a plain form."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """The plain form."""
-        ...
-
 
 _DISTANCES = ("fid", "kid", "frechet_", "kernel_")
 _IMAGES = ("generator_mode", "features", "protocol", "units")
@@ -52,11 +43,11 @@ def evaluation_dict(evaluation: Mapping[str, Any]) -> dict[str, Any]:
     return {"split": evaluation.get("split"), "rows": rows, "classes": classes, **single, **images}
 
 
-def inspection_dict(inspection: Mapping[str, Any] | HasDict) -> dict[str, Any]:
+def inspection_dict(inspection: Mapping[str, Any]) -> dict[str, Any]:
     """The figures of an inspection without the per-channel masks."""
-    plain = inspection if isinstance(inspection, Mapping) else inspection.to_dict()
-    layers = [{k: v for k, v in layer.items() if k != "mask"} for layer in plain["layers"]]
-    return {"rate": plain.get("rate"), "alpha": plain.get("alpha") or {}, "layers": layers}
+    layers = [{k: v for k, v in layer.items() if k != "mask"} for layer in inspection["layers"]]
+    alpha = inspection.get("alpha") or {}
+    return {"rate": inspection.get("rate"), "alpha": alpha, "layers": layers}
 
 
 def stream_names(run: RunFolder) -> list[str]:

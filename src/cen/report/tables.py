@@ -1,4 +1,4 @@
-"""Tables of evaluations and inspections for the terminal; their twins give dicts for ``--json``."""
+"""Tables of evaluations and inspections for the terminal."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,7 +8,6 @@ from rich.text import Text
 
 from cen.report.fitted_table import FittedTable
 from cen.report.summary import (
-    HasDict,
     ScoreTable,
     by_columns,
     evaluation_dict,
@@ -19,8 +18,6 @@ from cen.report.summary import (
     single_text,
     stage_rows,
 )
-
-__all__ = ["evaluation_dict", "evaluation_table", "inspection_dict", "inspection_table"]
 
 
 def evaluation_table(evaluation: Mapping[str, Any]) -> Group:
@@ -45,7 +42,7 @@ def _scores(table: ScoreTable, title: str) -> FittedTable:
     )
 
 
-def inspection_table(inspection: Mapping[str, Any] | HasDict, every_layer: bool = False) -> Group:
+def inspection_table(inspection: Mapping[str, Any], every_layer: bool = False) -> Group:
     """The overall rate and α, then exchange rate and |γ| per stage (or every layer) and stream."""
     plain = inspection_dict(inspection)
     if not plain["layers"]:

@@ -32,9 +32,7 @@ def run(args: argparse.Namespace) -> int:
 def script(shell: str, parser: Parser) -> str:
     """The script of one shell; it asks nothing of this program when it completes.
 
-    Args:
-        shell: One of `_SHELLS`.
-        parser: Of all verbs; the keys of configurations become options of it.
+    The keys of configurations become options of the parser, which is that of all verbs.
     """
     import shtab
 

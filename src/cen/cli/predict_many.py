@@ -8,6 +8,7 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -167,10 +168,7 @@ def _tell(args: argparse.Namespace, outcome: Outcome, videos: Sequence[Path]) ->
     rate = outcome.predicted / outcome.seconds if outcome.seconds else 0.0
     figures: dict[str, Any] = {
         "out": str(args.out),
-        "predicted": outcome.predicted,
-        "skipped": outcome.skipped,
-        "failed": outcome.failed,
-        "seconds": outcome.seconds,
+        **asdict(outcome),
         "scenes_per_second": rate,
     }
     if videos:

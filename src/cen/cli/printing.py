@@ -75,12 +75,7 @@ def progress(*parts: str) -> Iterator[Callable[[str, int, int], None]]:
 
 @contextlib.contextmanager
 def telling_replaced(out: Path, what: str) -> Iterator[None]:
-    """Warns of files that were there and were written anew meanwhile: perhaps not meant to be.
-
-    Args:
-        out: their folder.
-        what: what it held, in words.
-    """
+    """Warns of files of a folder, which held ``what``, that were written anew meanwhile."""
 
     def files() -> dict[str, tuple[int, int]]:
         states = {file.name: file.stat() for file in out.glob("*") if file.is_file()}

@@ -24,9 +24,7 @@ def mirror(image: Tensor, modality: Modality | None) -> Tensor:
 def mirror_truth(values: Tensor, vectors: bool) -> Tensor:
     """Ground truth or a prediction, (B, C, H, W) or labels (B, H, W), mirrored left and right.
 
-    Args:
-        values: the batch.
-        vectors: whether the three channels are directions, whose x then points the other way.
+    With ``vectors`` the three channels are directions, whose x then points the other way.
     """
     mirrored = values.flip(-1)
     return torch.cat((-mirrored[:, :1], mirrored[:, 1:]), dim=1) if vectors else mirrored
@@ -35,9 +33,7 @@ def mirror_truth(values: Tensor, vectors: bool) -> Tensor:
 def vector_fields(tasks: Mapping[str, Task], targets: Mapping[str, Modality]) -> frozenset[str]:
     """The outputs whose values are directions, also those predicted as images.
 
-    Args:
-        tasks: the outputs.
-        targets: how their ground truth is read, as far as it is known.
+    ``targets`` say how their ground truth is read, as far as it is known.
     """
     return frozenset(
         name

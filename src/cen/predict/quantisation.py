@@ -20,10 +20,7 @@ def quantised(content: bytes, samples: Sequence[Mapping[str, Tensor]]) -> bytes:
 
     Weights take 7 of them: processors without VNNI (AVX2, AVX-512 alone) add two products in 16
     bits, which weights of 8 bits overflow, so that the file's values would depend on the machine.
-
-    Args:
-        content: the file in float32.
-        samples: inputs on which the ranges of values are measured.
+    On the samples the ranges of values are measured.
 
     Raises:
         CenError: ONNX Runtime cannot quantise it.

@@ -19,11 +19,7 @@ from cen.errors import ConfigError
 
 
 def check_arithmetic(modalities: Mapping[str, Modality], resize: Sequence[int] | None) -> None:
-    """Refuses preprocessing that no graph can do.
-
-    Args:
-        modalities: by name how inputs are preprocessed.
-        resize: the size that pictures are brought to first; None: their own.
+    """Refuses preprocessing that no graph can do; ``resize``: the size that pictures get first.
 
     Raises:
         ConfigError: there are holes to be filled, pictures to be resized, or an encoding needs a

@@ -30,14 +30,9 @@ class Taps(NamedTuple):
 
 
 def taps(start: int, stop: int, length: int, resized: int, mode: Mode) -> Taps:
-    """The taps of the entries ``start`` to ``stop`` of an axis, as with align_corners=False.
+    """The taps of entries from ``start`` to before ``stop`` of an axis that is resized.
 
-    Args:
-        start: first entry of the resized axis.
-        stop: one behind the last.
-        length: of the axis as it is.
-        resized: of the axis as it becomes.
-        mode: how entries are mixed.
+    It has ``length`` entries and becomes ``resized`` long, as with align_corners=False.
     """
     at = (torch.arange(start, stop, dtype=torch.float64) + 0.5) * (length / resized) - 0.5
     if mode == "bilinear":

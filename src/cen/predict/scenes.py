@@ -44,10 +44,7 @@ class TensorScene:
 class ArrayScene:
     """Pictures as they were read and prepared, normalised window by window.
 
-    Args:
-        pictures: by name those of every scene of a batch, (H, W) or (H, W, C) each.
-        modalities: by name how they become numbers.
-        device: where these go.
+    ``pictures`` are by name those of every scene of a batch, (H, W) or (H, W, C) each.
     """
 
     def __init__(

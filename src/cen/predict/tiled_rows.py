@@ -27,14 +27,9 @@ class TiledRows:
     """Rows of the prediction of a scene, asked for from top to bottom.
 
     A scene of a size that the network pads to is padded before it is cut, and the prediction is cut
-    as the network does it: a tile at the border is then no other one than those inside.
-
-    Args:
-        net: the network.
-        scene: what it is given.
-        size: height and width of what is predicted.
-        computing: what the network runs in on a device.
-        side: of the tiles.
+    as the network does it: a tile at the border is then no other one than those inside. ``size`` is
+    the height and width of what is predicted, ``side`` that of the tiles; the network runs in the
+    context that ``computing`` gives for a device.
     """
 
     def __init__(

@@ -173,13 +173,7 @@ def _change(
 
 
 def save_zip(answer: Answer, file: Path, folder: Path) -> Path:
-    """Writes the files of the predictions as one archive.
-
-    Args:
-        answer: what is saved.
-        file: the archive.
-        folder: for files on the way; empty before and after.
-    """
+    """Writes the files of the predictions as one archive; ``folder``, empty, is for their way."""
     with ZipFile(file, "w") as archive:
         for name, result in answer.results.items():
             for written in result.save(folder, prefix=f"{name}-").values():

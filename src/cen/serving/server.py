@@ -99,13 +99,7 @@ def _environment(folder: str) -> Iterator[None]:
 
 
 def examples_of(dataset: AlignedDataset, predictor: Predictor, count: int) -> list[Example]:
-    """The first scenes of a split, as raw values.
-
-    Args:
-        dataset: the split.
-        predictor: knows which modalities are read, and how.
-        count: how many, at most.
-    """
+    """The first scenes of a split, at most so many, as raw values of the predictor's modalities."""
     examples = []
     for index in range(min(count, len(dataset))):
         scene = {name: dataset.read(name, index, m) for name, m in predictor.modalities.items()}

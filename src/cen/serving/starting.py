@@ -15,13 +15,7 @@ from cen.serving.page import CSS, MIDDLEWARE, theme
 
 
 def launched(page: gr.Blocks, host: str, port: int, megabytes: float) -> str:
-    """Serves a page until it is closed; its URL.
-
-    Args:
-        page: the page.
-        host: the address that is listened at.
-        port: the port.
-        megabytes: most of a file that is sent.
+    """Serves a page, which takes files of so many megabytes, until it is closed; its URL.
 
     Raises:
         OSError: somebody else listens there.

@@ -114,6 +114,16 @@ def test_no_folder_holds_predictions_of_two_kinds(run, scenes, capsys):
     assert "made with another flip" in capsys.readouterr().err
 
 
+def test_parts_of_scenes_are_of_one_kind_too(run, scenes, capsys):
+    assert predict(run, scenes, "--shard", "1/2") == 0
+    rgb = ["predict", str(run), "--rgb", str(scenes / "rgb"), "-o", str(scenes / "out")]
+    assert cli.main([*rgb, "--shard", "2/2"]) == 2
+    assert "made with another modalities" in capsys.readouterr().err
+    assert predict(run, scenes) == 0
+    figures = json.loads(capsys.readouterr().out)
+    assert (figures["predicted"], figures["skipped"]) == (3, 4)
+
+
 @pytest.mark.parametrize(
     ("given", "more", "folds"),
     [("rgb/s1.png", [], False), ("rgb", [], None), ("rgb", ["--no-fold"], False)],

@@ -107,5 +107,7 @@ def test_the_command_predicts_every_frame_and_joins_them(
     other = str(write_video(tmp_path / "b.mp4", 6))
     assert cli.main([*words[:3], other, *words[4:]]) == 2
     assert "made with another videos" in capsys.readouterr().err
+    assert cli.main(["predict", run, "--depth", places["depth"], "-o", str(out)]) == 2
+    assert "made with another modalities, videos" in capsys.readouterr().err
     assert cli.main([*words[:3], str(tmp_path / "none.mp4"), *words[4:]]) == 2
     assert "none.mp4: no such file" in capsys.readouterr().err

@@ -56,12 +56,14 @@ def run(args: argparse.Namespace, predictor: Predictor, source: Path) -> int:
     from cen.predict.collection import check_settings, predict_scenes, shard_of
 
     scenes, rate = _scenes(args, predictor, source)
+    # Of all scenes: those of one part may lack a modality.
+    modalities = {name for scene in scenes for name in scene.files} if args.split else args.free
     number, count = args.shard or (1, 1)
     scenes = shard_of(scenes, number, count)
     if not scenes:
         raise ConfigError(f"--shard {number}/{count}: holds no scene; give fewer parts")
     settings = {
-        "modalities": sorted(args.free or {name for scene in scenes for name in scene.files}),
+        "modalities": sorted(modalities),
         "split": args.split,
         "tile": args.tile,
         "scales": args.scales,
@@ -70,11 +72,9 @@ def run(args: argparse.Namespace, predictor: Predictor, source: Path) -> int:
         "unit": args.unit,
         "intrinsics": args.intrinsics and list(args.intrinsics),
         "probabilities": args.probabilities,
+        # Frames of all videos have the same names.
+        "videos": None if rate is None else dict(args.free),
     }
-    if count > 1:
-        del settings["modalities"]  # of one part some may lack a modality
-    if rate is not None:
-        settings["videos"] = dict(args.free)  # whose frames have the same names
     check_settings(args.out, checkpoint_of(source), settings)
     done = itertools.count(1)
     with printing.progress("scenes") as show:

@@ -28,6 +28,7 @@ import csv
 import json
 import math
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -77,36 +78,37 @@ def layout_of(name: str) -> str:
     return "nyudv2" if name.startswith(plain) else "taskonomy"
 
 
+TINY = ["--model.weights=null", "--model.decoder_channels=8", "--data.transforms.crop=[64, 64]"]
+GENERATED = ["--model.encoder=unet5", "--model.discriminator_width=4"]
+GENERATED += ["--data.transforms.resize=[32, 48]", "--data.transforms.crop=[32, 32]"]
+ROOMS = "--data.options={size: [64, 96], train: 10, test: 3}"
+STAGED = "refinenet|pspnet"
+OF_NYUDV2 = f"{STAGED}|segformer|upernet"
+"""Made for the classes of NYUDv2; on other data they take what there is."""
+SMALL = {
+    "": ["--train.batch_size=2", "--train.accelerator=cpu", "--data.workers=0"],
+    "^(?!.*convnext)": ["--model.width=4"],
+    "convnext": ["--model.encoder=timm/test_convnext"],
+    f"{OF_NYUDV2}|^taskonomy-semantic$": TINY,
+    f"{STAGED}|^taskonomy-semantic$": ["--train.freeze_statistics=false"],
+    STAGED: ["--data.transforms.shorter_side=64"],
+    "^rooms-multi": ["--model.decoder_channels=8", ROOMS],
+    # Translation: two dashes and more.
+    "^(?!.*(multi|cycle|semantic$))(taskonomy|rooms).*-.*-": GENERATED,
+}
+"""What makes shipped configurations small, by patterns of their names."""
+
+
 def options(name: str, steps: int = STEPS) -> list[str]:
     """What makes a shipped configuration small: sizes, and a few steps from random weights."""
-    words = ["--train.batch_size=2", "--model.width=4", "--train.accelerator=cpu"]
-    words += ["--data.workers=0", f"--train.validate_every={steps}"]
-    released = "refinenet" in name or "pspnet" in name
-    if "segformer" in name or "upernet" in name:
-        words += ["--model.weights=null", "--model.decoder_channels=8"]
-        words += ["--data.transforms.crop=[64, 64]"]
-        words += ["--data.classes=null"] if layout_of(name) != "nyudv2" else []
-    if "convnext" in name:
-        words[1] = "--model.encoder=timm/test_convnext"
-    if released:
+    words = [w for pattern, some in SMALL.items() if re.search(pattern, name) for w in some]
+    words += [f"--train.validate_every={steps}"]
+    if re.search(STAGED, name):
         words += [f"--train.stages.{stage}.steps={max(steps // 3, 1)}" for stage in range(3)]
-        words += ["--model.weights=null", "--train.freeze_statistics=false"]
-        words += ["--model.decoder_channels=8", "--data.transforms.shorter_side=64"]
-        words += ["--data.transforms.crop=[64, 64]"]
     else:
         words += [f"--train.steps={steps}"]
-    if released and layout_of(name) != "nyudv2":
+    if re.search(OF_NYUDV2, name) and layout_of(name) != "nyudv2":
         words += ["--data.classes=null"]
-    if name == "taskonomy-semantic":
-        words += ["--model.weights=null", "--train.freeze_statistics=false"]
-        words += ["--model.decoder_channels=8", "--data.transforms.crop=[64, 64]"]
-    elif name.startswith(("taskonomy", "rooms")) and name.count("-") > 1 and "multi" not in name:
-        if "cycle" not in name:
-            words += ["--model.encoder=unet5", "--model.discriminator_width=4"]
-            words += ["--data.transforms.resize=[32, 48]", "--data.transforms.crop=[32, 32]"]
-    elif name.startswith("rooms-multi"):
-        words += ["--model.decoder_channels=8"]
-        words += ["--data.options={size: [64, 96], train: 10, test: 3}"]
     return words
 
 

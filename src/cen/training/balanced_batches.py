@@ -28,23 +28,17 @@ class BalancedBatches(StepBatches):
     Args:
         shown: by sample, the classes that it shows.
         batch_size: samples per step and process.
-        stop, start, seed, rank, world: see `StepBatches`.
+        stop: the step after the last one.
+        **which: start, seed, rank, world: see `StepBatches`.
 
     Raises:
         ConfigError: no sample shows any class.
     """
 
     def __init__(
-        self,
-        shown: Sequence[Collection[Any]],
-        batch_size: int,
-        stop: int,
-        start: int = 0,
-        seed: int = 0,
-        rank: int = 0,
-        world: int = 1,
+        self, shown: Sequence[Collection[Any]], batch_size: int, stop: int, **which: int
     ) -> None:
-        super().__init__(len(shown), batch_size, stop, start, seed, rank, world)
+        super().__init__(len(shown), batch_size, stop, **which)
         by_class: dict[Any, list[int]] = {}
         for index, classes in enumerate(shown):
             for one in classes:

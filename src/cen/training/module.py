@@ -290,6 +290,11 @@ class DensePrediction(LightningModule):
         ]
         return exchange.total_penalty(pairs, self.device)
 
+    @property
+    def _parts(self) -> int:
+        """In how many parts the loss of a step is computed: by processes, and one after another."""
+        return self.trainer.world_size * self.how.accumulate
+
     def _balance(
         self, terms: Mapping[Stream, Tensor], targets: Mapping[str, Tensor]
     ) -> tuple[Mapping[Stream, Tensor], Mapping[str, Tensor] | None]:
@@ -302,33 +307,30 @@ class DensePrediction(LightningModule):
             The terms; and by output, 1 where any process has ground truth for it, else 0, as far as
             a weighting asks for that.
         """
-        parts = self.trainer.world_size * self.how.accumulate
         asked = isinstance(self.weighting, UncertaintyWeighting)
-        if parts == 1 and not asked:
+        if self._parts == 1 and not asked:
             return terms, None
         names = list(self.net.outputs)
         local = torch.stack([self._counted(name, targets[name]) for name in names])
-        step_targets = targets if self._whole is None else self._whole
-        total = torch.stack([self._counted(name, step_targets[name]) for name in names])
+        whole = self._whole or targets
+        total = torch.stack([self._counted(name, whole[name]) for name in names])
         if self.trainer.world_size > 1:
             torch.distributed.all_reduce(total)
         present = dict(zip(names, (total > 0).float(), strict=True)) if asked else None
-        if parts == 1:
+        if self._parts == 1:
             return terms, present
-        share = local * parts / total.clamp(min=1e-12)
+        share = local * self._parts / total.clamp(min=1e-12)
         factor = dict(zip(names, share, strict=True))
         return {key: term * factor[key.output] for key, term in terms.items()}, present
 
     def _tallies(self, targets: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """What losses need to know of the whole step, where they see a part of it."""
-        several = self.trainer.world_size > 1
-        if not several and self.how.accumulate == 1:
+        if self._parts == 1:
             return {}
-        tallies = {}
+        whole, tallies = self._whole or targets, {}
         for name, task in self.net.outputs.items():
-            tally = task.rules.tally((self._whole or targets)[name])
-            if tally is not None:
-                if several:
+            if (tally := task.rules.tally(whole[name])) is not None:
+                if self.trainer.world_size > 1:
                     torch.distributed.all_reduce(tally)
                 tallies[name] = tally
         return tallies

@@ -187,19 +187,24 @@ def chosen(scenario: str, seed: int, args: argparse.Namespace) -> list[Run]:
 
 def best_weighting(args: argparse.Namespace, scenario: str, row: str) -> str | None:
     """The weighting with the greatest Δ_m on the validation split, with the first seed."""
+    found = {w: validated_gain(args, scenario, row, w) for w in args.weightings}
+    gains = {weighting: gain for weighting, gain in found.items() if gain is not None}
+    return max(gains, key=lambda weighting: gains[weighting]) if len(gains) == len(found) else None
+
+
+def validated_gain(
+    args: argparse.Namespace, scenario: str, row: str, weighting: str
+) -> float | None:
+    """Δ_m on the validation split, with the first seed; None where a run is not finished."""
     seed = args.seeds[0]
+    scores = validated(args.out, Run(scenario, row, weighting, seed))
     single = {
         name: validated(args.out, Run(scenario, f"single-{name}", "equal", seed)).get(name)
         for name in SCENARIOS[scenario].outputs
     }
-    found = {}
-    for weighting in args.weightings:
-        scores = validated(args.out, Run(scenario, row, weighting, seed))
-        if not scores or None in single.values():
-            return None
-        gains = relative_gains(scores, single)
-        found[weighting] = statistics.mean(gains.values())
-    return max(found, key=lambda weighting: found[weighting])
+    if not scores or None in single.values():
+        return None
+    return statistics.mean(relative_gains(scores, single).values())
 
 
 def validated(out: Path, run: Run) -> dict[str, Any]:
@@ -280,18 +285,9 @@ def tuning(args: argparse.Namespace, scenario: str) -> str:
     """Δ_m of every weighting of every tuned row on the validation split."""
     lines = ["| network | " + " | ".join(args.weightings) + " | taken |"]
     lines.append("|---" * (len(args.weightings) + 2) + "|")
-    seed, outputs = args.seeds[0], SCENARIOS[scenario].outputs
-    single = {
-        name: validated(args.out, Run(scenario, f"single-{name}", "equal", seed)).get(name)
-        for name in outputs
-    }
     for row in SCENARIOS[scenario].tuned:
-        cells = [row]
-        for weighting in args.weightings:
-            scores = validated(args.out, Run(scenario, row, weighting, seed))
-            known = scores and None not in single.values()
-            gains = relative_gains(scores, single) if known else {}
-            cells.append(f"{100 * statistics.mean(gains.values()):+.1f}" if gains else "–")
+        gains = [validated_gain(args, scenario, row, w) for w in args.weightings]
+        cells = [row, *("–" if gain is None else f"{100 * gain:+.1f}" for gain in gains)]
         cells.append(best_weighting(args, scenario, row) or "–")
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)

@@ -11,6 +11,7 @@ from cen.data.fields.field_description import FieldDescription
 from cen.data.fields.field_kind import FieldKind
 from cen.data.fields.missing import measured
 from cen.data.formats.bands import wrong_channels
+from cen.data.formats.pictures import Stored
 from cen.errors import DataError
 
 
@@ -24,14 +25,12 @@ class ContinuousField(FieldKind):
     changes = ("noise", "holes")
     own_options = ("missing", "unit", "clip")
 
-    def raw_values(
-        self, stored: NDArray[Any], field: FieldDescription, source: str, nodata: float | None
-    ) -> NDArray[Any]:
+    def raw_values(self, file: Stored, field: FieldDescription, source: str) -> NDArray[Any]:
         """Stored values times their unit."""
         channels = self.stored_channels(field)
-        if np.atleast_3d(stored).shape[2] != channels:
-            raise DataError(f"{source}: {wrong_channels(stored, channels)}")
-        return measured(stored, field, nodata, field.unit_or_one)
+        if np.atleast_3d(file.values).shape[2] != channels:
+            raise DataError(f"{source}: {wrong_channels(file.values, channels)}")
+        return measured(file.values, field, file.nodata, field.unit_or_one)
 
     def wanted_numbers(self, array: NDArray[Any], field: FieldDescription) -> str:
         """Floats, in the unit of the data."""

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from cen.data.fields.field_description import FieldDescription
 from cen.data.fields.field_kind import FieldKind, Normalisation
 from cen.data.fields.missing import measured
+from cen.data.formats.pictures import Stored
 from cen.errors import ConfigError, DataError
 
 # Indoor scenes: Rooms has 3.1 +- 1.1 m, NYUDv2 2.8 +- 1.3 m. Round numbers in between.
@@ -46,11 +47,9 @@ class DepthField(FieldKind):
         if field.farthest is not None and field.farthest <= 0:
             raise ConfigError(f"farthest: {field.farthest} is no distance")
 
-    def raw_values(
-        self, stored: NDArray[Any], field: FieldDescription, source: str, nodata: float | None
-    ) -> NDArray[Any]:
+    def raw_values(self, file: Stored, field: FieldDescription, source: str) -> NDArray[Any]:
         """Metres."""
-        turned = field.bit_rotation
+        stored, turned = file.values, field.bit_rotation
         if turned and (stored.ndim != 2 or stored.dtype != np.uint16):
             raise DataError(
                 f"{source}: is {stored.shape} {stored.dtype}; depth whose bits are rotated, as in "
@@ -63,7 +62,7 @@ class DepthField(FieldKind):
             )
         if turned:
             stored = stored >> turned | stored << (16 - turned)
-        metres = measured(stored, field, nodata, field.unit_or_one)
+        metres = measured(stored, field, file.nodata, field.unit_or_one)
         if field.farthest is not None:
             far = metres > field.farthest
             metres[far] = field.farthest if field.beyond == "clip" else np.nan

@@ -12,6 +12,7 @@ from cen.data.fields.field_description import FieldDescription
 from cen.data.fields.field_kind import FieldKind, white_of
 from cen.data.fields.missing import measured
 from cen.data.formats.bands import as_channels
+from cen.data.formats.pictures import Stored
 from cen.errors import DataError
 
 # Edges above white are rounding or a wrong unit; twice as much is no rounding.
@@ -37,13 +38,11 @@ class EdgeField(FieldKind):
         if field.encoding != "raw":
             super().check(field)
 
-    def raw_values(
-        self, stored: NDArray[Any], field: FieldDescription, source: str, nodata: float | None
-    ) -> NDArray[Any]:
+    def raw_values(self, file: Stored, field: FieldDescription, source: str) -> NDArray[Any]:
         """Strengths; those above white count as 1."""
-        stored = as_channels(stored, 1, source)
+        stored = as_channels(file.values, 1, source)
         unit = _share_of_white(stored, source) if field.unit is None else field.unit
-        values = measured(stored, field, nodata, unit)
+        values = measured(stored, field, file.nodata, unit)
         highest = float(np.nanmax(values, initial=0.0))
         if field.clip is None and highest > _BRIGHTEST:
             raise DataError(

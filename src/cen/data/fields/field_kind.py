@@ -77,19 +77,17 @@ class FieldKind:
     # -- options ----------------------------------------------------------------------------------
 
     def defaults(
-        self,
-        encoding: Encoding,
-        channels: int | None,
-        bands: int | Sequence[int] | None,
-        bits: int | None,
+        self, encoding: Encoding, channels: int | None, said: Mapping[str, Any]
     ) -> dict[str, Any]:
-        """Options of a field of this kind where nothing is said."""
-        count = self.usual_channels if channels is None else channels
-        if channels is None and self.by_bands and isinstance(bands, Sequence):
-            count = len(bands)
-        if channels is None and encoding.colours:
+        """Options of a field of this kind where nothing is said, beside those that are."""
+        count, bands = channels, said.get("bands")
+        if count is None and encoding.colours:
             count = 3
-        scale, mean, std = self.normalisation(count, bits)
+        elif count is None and self.by_bands and isinstance(bands, Sequence):
+            count = len(bands)
+        elif count is None:
+            count = self.usual_channels
+        scale, mean, std = self.normalisation(count, said.get("bits"))
         if encoding is not ENCODINGS["raw"]:
             repeats = count // len(encoding.mean)
             scale, mean, std = encoding.scale, encoding.mean * repeats, encoding.std * repeats
@@ -124,16 +122,13 @@ class FieldKind:
         """The stored values of a file."""
         return read_stored(path, field.part(self.picture))
 
-    def raw_values(
-        self, stored: NDArray[Any], field: FieldDescription, source: str, nodata: float | None
-    ) -> NDArray[Any]:
+    def raw_values(self, file: Stored, field: FieldDescription, source: str) -> NDArray[Any]:
         """What the values of a file mean.
 
         Args:
-            stored: (H, W) or (H, W, C) as decoded.
-            field: says what they are.
+            file: what it holds.
+            field: says what that is.
             source: how messages name the file.
-            nodata: what the file itself calls no data.
 
         Raises:
             DataError: other channels or types than declared.

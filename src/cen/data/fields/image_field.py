@@ -13,6 +13,7 @@ from cen.data.fields.field_kind import FieldKind, Normalisation, as_picture
 from cen.data.fields.missing import measured
 from cen.data.fields.normalisation import destandardised, rounded, standardised_bytes
 from cen.data.formats.bands import as_channels
+from cen.data.formats.pictures import Stored
 from cen.errors import DataError
 from cen.options.augmentation_options import IMAGES
 
@@ -45,11 +46,9 @@ class ImageField(FieldKind):
             return scale, IMAGENET_MEAN, IMAGENET_STD
         return scale, (_MEAN,) * count, (_STD,) * count
 
-    def raw_values(
-        self, stored: NDArray[Any], field: FieldDescription, source: str, nodata: float | None
-    ) -> NDArray[Any]:
+    def raw_values(self, file: Stored, field: FieldDescription, source: str) -> NDArray[Any]:
         """As stored; floats with NaN where the file says that nothing was measured."""
-        stored = as_channels(stored, field.channels, source)
+        stored = as_channels(file.values, field.channels, source)
         # Any number of bands may be of any type; colours and grey have 8 bits unless declared.
         if field.channels in (1, 3) and stored.dtype != np.uint8 and field.bits in (None, 8):
             raise DataError(
@@ -58,7 +57,7 @@ class ImageField(FieldKind):
                 "convert the file"
             )
         if stored.dtype.kind == "f":
-            return measured(stored, field, nodata, 1.0)
+            return measured(stored, field, file.nodata, 1.0)
         return stored
 
     def wanted_numbers(self, array: NDArray[Any], field: FieldDescription) -> str:

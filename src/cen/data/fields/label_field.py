@@ -43,12 +43,10 @@ class LabelField(FieldKind):
         """The stored numbers, of a palette its indices."""
         return Stored(read_labels(path, field.part(self.picture)))
 
-    def raw_values(
-        self, stored: NDArray[Any], field: FieldDescription, source: str, nodata: float | None
-    ) -> NDArray[Any]:
+    def raw_values(self, file: Stored, field: FieldDescription, source: str) -> NDArray[Any]:
         """Class numbers."""
-        check_integers(stored, source)
-        return class_numbers(stored, field, source)
+        check_integers(file.values, source)
+        return class_numbers(file.values, field, source)
 
     def wanted_numbers(self, array: NDArray[Any], field: FieldDescription) -> str:
         """Integers."""

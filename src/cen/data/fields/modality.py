@@ -16,7 +16,7 @@ from cen.data.fields.field_kind import FieldKind, has_directions
 from cen.data.fields.field_kinds import KINDS
 from cen.data.fields.holes import fill_holes
 from cen.data.formats.file_bytes import File
-from cen.data.formats.pictures import Scalings
+from cen.data.formats.pictures import Scalings, Stored
 from cen.errors import DataError
 
 # Options that say how files are stored, whatever the kind.
@@ -108,7 +108,7 @@ class Modality(FieldDescription):
         encoding, bands = overrides.get("encoding", "raw"), overrides.get("bands")
         option_checks.one_of("kind", kind, KINDS)
         option_checks.one_of("encoding", encoding, ENCODINGS)
-        usual = KINDS[kind].defaults(ENCODINGS[encoding], channels, bands, overrides.get("bits"))
+        usual = KINDS[kind].defaults(ENCODINGS[encoding], channels, overrides)
         if isinstance(bands, int):
             single = KINDS[kind].single or ENCODINGS[encoding].colours
             overrides["bands"] = range(1 if single else usual["channels"])
@@ -181,7 +181,7 @@ class Modality(FieldDescription):
                 "saved anew by a viewer or as JPEG has lost its values: use the original file, or "
                 "declare its bits"
             )
-        return self.field_kind.raw_values(stored, self, source, nodata)
+        return self.field_kind.raw_values(Stored(stored, nodata), self, source)
 
     def check_scalings(self, scalings: Scalings, source: str) -> None:
         """Refuses a file that itself says that its numbers are worth something else.

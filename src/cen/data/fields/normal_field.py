@@ -11,6 +11,7 @@ from cen.data.fields.field_description import FieldDescription
 from cen.data.fields.field_kind import FieldKind, as_picture, white_of
 from cen.data.fields.geometry import unit_length
 from cen.data.fields.missing import equal_to, missing_in_file
+from cen.data.formats.pictures import Stored
 from cen.errors import ConfigError, DataError
 
 # A stored normal whose length is not near 1 is none: (128, 128, 128) and (0, 0, 0) of 8 bits.
@@ -33,10 +34,9 @@ class NormalField(FieldKind):
         """Three."""
         return 3
 
-    def raw_values(
-        self, stored: NDArray[Any], field: FieldDescription, source: str, nodata: float | None
-    ) -> NDArray[Any]:
+    def raw_values(self, file: Stored, field: FieldDescription, source: str) -> NDArray[Any]:
         """Unit vectors in the axes of CEN."""
+        stored = file.values
         if stored.ndim != 3 or stored.shape[2] != 3:
             channels = np.atleast_3d(stored).shape[2]
             raise DataError(f"{source}: {channels} channels; normals have three")
@@ -44,7 +44,7 @@ class NormalField(FieldKind):
         length = np.linalg.norm(vectors, axis=2)
         with np.errstate(invalid="ignore"):
             nothing = ~((length > _SHORTEST) & (length < _LONGEST))
-        for value in missing_in_file(field, nodata):
+        for value in missing_in_file(field, file.nodata):
             nothing |= equal_to(stored, value).all(axis=2)
         axes, signs = parse_axes(field.axes)
         normals = unit_length(vectors[..., axes] * np.array(signs))

@@ -8,7 +8,6 @@ import torch
 from tests.models.predicting import predict
 from torch.nn import functional as F
 
-from cen.errors import ShapeError, StreamError
 from cen.exchange import exchange_layers, sparsity
 from cen.models import Task, load, save
 
@@ -249,30 +248,6 @@ def test_size_is_reached_with_bicubic_interpolation(make_net, make_inputs):
     small = predict(net, inputs)["segmentation"].streams["rgb"]
     large = predict(net, inputs, size=(33, 47))["segmentation"].streams["rgb"]
     assert torch.equal(large, F.interpolate(small, (33, 47), mode="bicubic", align_corners=False))
-
-
-@pytest.mark.parametrize(
-    ("change", "error", "message"),
-    [
-        ({"dpeth": (2, 1, 33, 47)}, StreamError, "unknown input 'dpeth'.*did you mean 'depth'"),
-        ({"depth": (2, 3, 33, 47)}, ShapeError, r"'depth' has shape \(2, 3, 33, 47\).*\(B, 1, H"),
-        ({"depth": (1, 33, 47)}, ShapeError, r"'depth' has shape \(1, 33, 47\)"),
-        ({"depth": (1, 1, 33, 47)}, ShapeError, r"'depth' has shape .* but 'rgb' has"),
-        ({"depth": (2, 1, 33, 48)}, ShapeError, r"'depth' has shape .* but 'rgb' has"),
-        ({"rgb": (2, 3, 31, 47)}, ShapeError, "'rgb' .* at least 32"),
-    ],
-)
-def test_wrong_inputs_are_named(make_net, make_inputs, change, error, message):
-    net = make_net().eval()
-    inputs = make_inputs(net) | {name: torch.zeros(shape) for name, shape in change.items()}
-    with pytest.raises(error, match=message):
-        net(inputs)
-    assert net.encoder_streams.all_active
-
-
-def test_no_input_at_all(make_net):
-    with pytest.raises(StreamError, match="at least one of rgb, depth"):
-        make_net()({})
 
 
 @pytest.mark.parametrize("name", ["refinenet", pytest.param("pspnet", marks=pytest.mark.slow)])

@@ -77,7 +77,7 @@ def shown(value: object, quote: str = "'", most: int = _LONGEST) -> str:
     return shorten(printable(text), most)
 
 
-def on_one_line(error: object) -> str:
+def message_of(error: object) -> str:
     """What an error of others says, for a message: on one line, and not all of a long one."""
     return shown(" ".join(str(error).split()) or type(error).__name__, "", 300)
 

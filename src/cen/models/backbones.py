@@ -16,7 +16,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from cen.errors import CheckpointError, ConfigError, did_you_mean, on_one_line
+from cen.errors import CheckpointError, ConfigError, did_you_mean, message_of
 from cen.models.efficientnet_names import as_timm
 from cen.models.foreign_weights import check_values, fill
 from cen.models.image_encoder import LEAST_STRIDE, ImageEncoder
@@ -159,7 +159,7 @@ def _free_size(timm: Any, name: str) -> dict[str, Any]:
         except TypeError:  # the network has no such option
             continue
         except Exception as error:
-            raise ConfigError(f"timm/{name} gives no feature maps: {on_one_line(error)}") from error
+            raise ConfigError(f"timm/{name} gives no feature maps: {message_of(error)}") from error
         return option
     return {}
 
@@ -275,7 +275,7 @@ def _made(name: str, make: Any, weights: str | None) -> nn.Module:
             warnings.simplefilter("ignore")  # advice about their own names and caches
             return cast(nn.Module, make())
     except (*_OF_WEIGHTS, TypeError, ValueError, AssertionError, AttributeError) as error:
-        reason = f"{type(error).__name__}: {on_one_line(error)}"
+        reason = f"{type(error).__name__}: {message_of(error)}"
         if weights is None or not isinstance(error, _OF_WEIGHTS):
             raise ConfigError(f"{name} cannot be built so: {reason}") from error
         raise CheckpointError(

@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from cen.errors import CenError, CheckpointError, on_one_line
+from cen.errors import CenError, CheckpointError, message_of
 from cen.weightfiles import read_shapes
 
 Net = TypeVar("Net", bound=nn.Module)
@@ -191,7 +191,7 @@ def shadow_of(make: Callable[[], Net], wrong: str) -> Net:
             return make()
     # Of sizes beyond all bounds PyTorch says RuntimeError.
     except (CenError, TypeError, ValueError, OverflowError, RuntimeError) as error:
-        raise CheckpointError(f"{wrong}: {on_one_line(error)}") from error
+        raise CheckpointError(f"{wrong}: {message_of(error)}") from error
 
 
 def _impossible(key: str, value: Tensor, expected: Tensor) -> str:

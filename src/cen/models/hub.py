@@ -16,7 +16,7 @@ from typing import NamedTuple, TypeGuard
 from urllib.parse import urlsplit
 from urllib.request import getproxies
 
-from cen.errors import CenError, CheckpointError, on_one_line, shown
+from cen.errors import CenError, CheckpointError, message_of, shown
 from cen.files import SHARED_NETWORK
 
 PREFIX = "hf://"
@@ -177,6 +177,6 @@ def _told(what: str) -> Iterator[None]:
     except HfHubHTTPError as error:
         status = error.response.status_code
         hint = f"; {login}, with a token that may write" if status in (401, 403) else ""
-        raise CheckpointError(f"{what}: {on_one_line(error)}{hint}") from error
+        raise CheckpointError(f"{what}: {message_of(error)}{hint}") from error
     except (EntryNotFoundError, HTTPError, OSError, ValueError) as error:
-        raise CheckpointError(f"{what}: {on_one_line(error)}") from error
+        raise CheckpointError(f"{what}: {message_of(error)}") from error

@@ -13,7 +13,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from cen.errors import ConfigError, on_one_line
+from cen.errors import ConfigError, message_of
 from cen.exchange import ConversionSummary, ExchangeRule, FirstPass, Streams, converted_layers
 from cen.exchange.conversion.plain_norms import PlainNorm, plain_norm
 from cen.exchange.conversion.private_stems import padded
@@ -191,7 +191,7 @@ def tried(net: nn.Module, name: str) -> Trial:
             problem = error
     raise ConfigError(
         f"encoder {name}: takes images of none of the sizes that were tried (multiples of "
-        f"{MULTIPLES[0]} to {MULTIPLES[-1]}): {on_one_line(problem)}"
+        f"{MULTIPLES[0]} to {MULTIPLES[-1]}): {message_of(problem)}"
     )
 
 

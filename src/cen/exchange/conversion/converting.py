@@ -11,7 +11,7 @@ from typing import Literal, get_args
 from torch import Tensor, nn
 
 from cen.arguments import choice
-from cen.errors import CenWarning, ConfigError, ConversionError, described, on_one_line
+from cen.errors import CenWarning, ConfigError, ConversionError, described, message_of
 from cen.exchange.batch_norm import freeze_statistics
 from cen.exchange.conversion.conversion_summary import ConversionSummary, named
 from cen.exchange.conversion.multistream import MultiStream
@@ -153,7 +153,7 @@ def _copied(module: nn.Module) -> nn.Module:
     except Exception as error:  # whatever a network of others holds
         raise ConversionError(
             f"{type(module).__name__} cannot be copied (copy.deepcopy: "
-            f"{on_one_line(error)}); let go of what it keeps beside its weights, "
+            f"{message_of(error)}); let go of what it keeps beside its weights, "
             "such as results of its last call"
         ) from error
 

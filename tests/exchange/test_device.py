@@ -5,6 +5,7 @@ import copy
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.optim import swa_utils
 
 from cen.exchange import ExchangeRule, MultiStream, convert, exchange_rate, sparsity
 
@@ -43,6 +44,43 @@ def test_a_step_runs_on_tensors_without_values(names: list[str]) -> None:
     assert list(result) == names
     assert result[names[0]].shape == (2, 6, 6, 6)
     step(net.eval(), {name: torch.randn(2, 3, 8, 8, device="meta") for name in names})
+
+
+@pytest.mark.parametrize("assign", [False, True])
+def test_a_network_without_values_gets_its_parts_with_them(assign: bool) -> None:
+    """As large networks are made: on the device "meta", then given memory and weights."""
+    net = network().eval()
+    empty = copy.deepcopy(net).to("meta")
+    if not assign:
+        empty.to_empty(device="cpu")
+    empty.load_state_dict(net.state_dict(), assign=assign)
+    given = {name: torch.randn(2, 3, 8, 8) for name in STREAMS}
+    for name, values in net(given).items():
+        assert torch.equal(empty(given)[name], values)
+    assert torch.equal(sparsity(empty), sparsity(net))
+    assert torch.equal(exchange_rate(empty), exchange_rate(net))
+
+
+def test_helpers_of_pytorch_pass_stream_norms_by() -> None:
+    """docs/your-own-loop.md tells what to do instead of each."""
+    net = network().train()
+    given = {name: torch.randn(2, 3, 8, 8) for name in STREAMS}
+    net(given)
+    before = copy.deepcopy(net.state_dict())
+    swa_utils.update_bn([given], net)
+    assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
+    assert not any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in net.modules())
+    average = swa_utils.AveragedModel(
+        net, multi_avg_fn=swa_utils.get_ema_multi_avg_fn(0.75), use_buffers=True
+    )
+    average.update_parameters(net)
+    net(given)
+    average.update_parameters(net)
+    name = next(name for name in before if name.endswith("running_mean"))
+    expected = 0.75 * before[name] + 0.25 * net.state_dict()[name]
+    torch.testing.assert_close(average.module.state_dict()[name], expected)
+    torch.testing.assert_close(sparsity(average), sparsity(net))
+    average.module.eval()(given)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

@@ -285,21 +285,3 @@ def test_a_later_forward_pass_of_a_subset_does_not_spoil_an_earlier_backward(kin
         norm(torch.randn(2, 4, 3, 3))
     result.square().sum().backward()
     assert norm.weight.grad is not None
-
-
-@every_kind
-@pytest.mark.parametrize("assign", [False, True])
-def test_a_norm_made_without_values_gets_its_parts_with_them(kind: str, assign: bool) -> None:
-    """As large networks are: made on the device "meta", given memory, then weights."""
-    streams = Streams(["a", "b", "c"], [["a", "c"], ["b"]])
-    norm = shuffled(KINDS[kind][0](6, streams, exchange=ExchangeRule(threshold=0.5)))
-    with torch.device("meta"):
-        empty = KINDS[kind][0](6, streams, exchange=ExchangeRule(threshold=0.5))
-    if not assign:
-        empty.to_empty(device="cpu")
-    empty.load_state_dict(norm.state_dict(), assign=assign)
-    for name in ("own", "partnered", "owned"):
-        assert torch.equal(getattr(empty, name), getattr(norm, name))
-    x = torch.randn(6, 6, 4, 4)
-    assert torch.equal(empty.eval()(x), norm.eval()(x))
-    assert torch.equal(sparsity(empty), sparsity(norm))

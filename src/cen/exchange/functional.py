@@ -257,10 +257,10 @@ def exchange(
             f"{scope!r}"
         )
     streams, channels = scale.shape
-    groups = [range(streams)] if groups is None else groups
+    groups = [range(streams)] if groups is None else [group for group in groups if len(group)]
     if sorted(s for group in groups for s in group) != list(range(streams)):
         raise StreamError(f"groups {groups} must hold each of the {streams} streams exactly once")
     own = group_parts(channels, groups, parts).to(scale.device) if scope == "own" else None
     replaced = replaced_channels(scale, threshold, own)
-    members = [list(group) for group in groups if len(group)]
+    members = [list(group) for group in groups]
     return narrow(exchange_wide(widen(features, streams), replaced, members, parts), streams)

@@ -104,6 +104,16 @@ def test_white_that_is_zero(tmp_path):
     np.testing.assert_array_equal(Modality.of("continuous").read(tmp_path / "a.tif"), values)
 
 
+@pytest.mark.parametrize("mode", ["LAB", "YCbCr"])
+def test_colours_that_are_no_rgb_are_refused(tmp_path, mode):
+    """They were read as if they were; as numbers they are what is stored."""
+    picture = Image.fromarray(rng.integers(0, 255, (8, 9, 3)).astype(np.uint8)).convert(mode)
+    picture.save(tmp_path / "a.tif", compression="raw")
+    with pytest.raises(DataError, match=r"a\.tif: a TIFF whose colours are .*; convert it to RGB"):
+        Modality.of("image").read(tmp_path / "a.tif")
+    assert Modality.of("continuous", 3).read(tmp_path / "a.tif").shape == (8, 9, 3)
+
+
 def test_a_file_that_scales_its_own_numbers_is_refused(tmp_path):
     """As rasterio and GDAL, reading gives stored numbers; they would be taken for what they are."""
     items = (

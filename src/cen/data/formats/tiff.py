@@ -29,7 +29,14 @@ _COMPRESSIONS = {
 _NODATA, _METADATA = 42113, 42112
 _SCALING = re.compile(r'<Item\b([^>]*\brole="(scale|offset)"[^>]*)>([^<]*)</Item>')
 _SAMPLE = re.compile(r'\bsample="(\d+)"')
-_MINISWHITE, _PALETTE, _CMYK = 0, 3, 5
+_MINISWHITE, _PALETTE, _CMYK, _YCBCR = 0, 3, 5, 6
+_OTHER_COLOURS = {
+    _YCBCR: "luminance and chroma (YCbCr)",
+    **dict.fromkeys((8, 9, 10), "CIE L*a*b*"),
+    32803: "the filters of a sensor (CFA)",
+    34892: "a sensor without its curve (linear raw)",
+    **dict.fromkeys((32844, 32845), "logarithmic luminance"),
+}
 _MOST_PAGES = 4096
 _ADVICE = "write it with deflate, such as gdal_translate -co COMPRESS=DEFLATE IN OUT"
 
@@ -135,6 +142,10 @@ def _page(
 ) -> NDArray[Any]:
     """One picture, with its bands last."""
     _check(content, page, path)
+    colours = _OTHER_COLOURS.get(page.photometric)
+    decoded = page.photometric == _YCBCR and page.compression == _JPEG  # to RGB, as in any JPEG
+    if picture and colours and not decoded:
+        raise DataError(f"{path}: a TIFF whose colours are {colours}; convert it to RGB")
     # What tiles that are left out hold; tifffile itself refuses numbers that are rounded.
     vars(page)["nodata"] = _as_type(nodata, page.dtype)
     array: NDArray[Any] = page.asarray(maxworkers=1)

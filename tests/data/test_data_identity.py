@@ -53,6 +53,35 @@ def test_other_data_are_known_by_place_and_lists(tmp_path: Path) -> None:
         data_identity(tmp_path)
 
 
+def test_lists_in_folders_and_of_matlab_are_lists(tmp_path: Path) -> None:
+    """Not what lies beside every picture."""
+    (tmp_path / "lists" / "own").mkdir(parents=True)
+    (tmp_path / "depth").mkdir()
+    (tmp_path / "depth" / "made.mat").write_bytes(b"MATLAB 7.3 MAT-file")
+    identities = [data_identity(tmp_path)]
+    for name in ("splits.mat", "lists/train.txt", "lists/own/test.csv"):
+        (tmp_path / name).write_bytes(b"MATLAB 5.0 MAT-file")
+        identities.append(data_identity(tmp_path))
+        (tmp_path / name).write_bytes(b"MATLAB 5.0 MAT-file, other")
+        identities.append(data_identity(tmp_path))
+    assert len({data_digest(identity) for identity in identities}) == 7
+    for number in range(65):
+        (tmp_path / "depth" / f"{number}.txt").write_text("580 0 320")
+        (tmp_path / "lists" / "own" / f"{number}").mkdir()
+    assert data_identity(tmp_path) == identities[-1]
+
+
+@pytest.mark.parametrize("layout", ["nyudv2-mat", "sunrgbd"])
+def test_rooms_whose_matlab_lists_were_changed_are_other_data(tmp_path: Path, layout: str) -> None:
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        write_rooms(tmp_path / name, layout=layout, size=(32, 32), train=3, test=1, seed=seed)
+    first, second = tmp_path / "a", tmp_path / "b"
+    assert data_identity(first) == data_identity(second) != data_identity(tmp_path / "c")
+    (changed,) = [*second.rglob("splits.mat"), *second.rglob("allsplit.mat")]
+    changed.write_bytes(changed.read_bytes() + b" ")
+    assert data_identity(first) != data_identity(second)
+
+
 @pytest.mark.parametrize("layout", ["nyudv2", "folder", "taskonomy"])
 def test_rooms_whose_lists_were_changed_are_other_data(tmp_path: Path, layout: str) -> None:
     """Runs on half of the scenes are none of those on all of them."""

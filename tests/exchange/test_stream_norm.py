@@ -18,7 +18,6 @@ from cen.exchange import (
     StreamNorm,
     Streams,
     exchange,
-    sparsity,
 )
 
 KINDS: dict[str, tuple[Callable[..., StreamNorm], Callable[[int], nn.Module]]] = {

@@ -81,6 +81,25 @@ def test_what_an_encoder_is_is_found_by_calling_it():
     assert ImageEncoder(Pyramid(14), "own").smallest == 42
 
 
+@pytest.mark.parametrize("channels", [2, 5, 7, 8])
+@pytest.mark.parametrize("last", [False, True])
+def test_few_channels_are_told_from_height_and_width(channels, last):
+    """Maps are 7 × 9 or so in the trial: of 5 channels, the 9 columns were taken for channels."""
+
+    class Few(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.entry = nn.Conv2d(3, channels, 3, 16, 1)
+
+        def forward(self, image):
+            found = self.entry(image)
+            return [found.permute(0, 2, 3, 1) if last else found]
+
+    encoder = ImageEncoder(Few(), "few")
+    assert encoder.channels == (channels,)
+    assert encoder(torch.randn(2, 3, 64, 96))[0].shape == (2, channels, 4, 6)
+
+
 @pytest.mark.parametrize("stream", ["rgb", "depth", "bands"])
 def test_each_stream_is_the_plain_encoder_with_its_norms(own, stream):
     net = randomised(make(exchange=ExchangeRule(enabled=False, penalty="none")))

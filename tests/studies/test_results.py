@@ -5,6 +5,7 @@ import io
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.studies.made_runs import SCORES, filled
@@ -58,6 +59,24 @@ def test_what_a_run_has_seen_ends_where_patience_ended_it(study: Study, tmp_path
         40, samples, 1000 * samples
     ]  # fmt: skip
     assert found[runs[1].hash]["steps"] == runs[1].config.train.max_steps
+
+
+@pytest.mark.parametrize(
+    ("changes", "passes"), [({"train.robust": True}, 1.5), ({"train.modality_dropout": 0.4}, 0.8)]
+)
+def test_steps_with_and_without_modalities_are_counted_as_such(
+    study: Study, tmp_path: Path, changes: dict[str, Any], passes: float
+) -> None:
+    """A robust step makes a second pass, with half of the modalities in the mean."""
+    study = replace(study, set={**study.set, **changes})
+    store, runs = filled(study, tmp_path)
+    for run in runs:
+        note = store.folder(run) / "study.json"
+        note.write_text(json.dumps({**json.loads(note.read_text()), "costs": {"macs": 1000}}))
+    for record in collect(store, runs):
+        many = len(record.run.config.model.inputs) > 1
+        expected = 1000 * record.facts["samples_seen"] * (passes if many else 1)
+        assert record.facts["compute"] == round(expected)
 
 
 def test_a_column_of_inputs_that_a_run_lacks_is_empty(study: Study, records: list[Record]) -> None:

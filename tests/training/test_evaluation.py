@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +101,19 @@ def test_checkpoint_needs_neither_configuration_nor_data(run: Path, root: Path) 
     alone = cen.Predictor(net)({"depth": raw["depth"]}).labels
     assert list(panel.without) == ["rgb", "depth"]
     assert (alone == panel.without["rgb"]).mean() > 0.999
+
+
+def test_panels_are_of_the_views_that_scores_are_of(root: Path, tmp_path: Path, run: Path) -> None:
+    """They were of one view, whatever --scales and --flip said."""
+    shutil.copytree(run, tmp_path / "run")
+    evaluate(tmp_path / "run", panels=2, scales=(1.5, 2.0), flip=True)
+    predictor = cen.Predictor(cen.load(run / "best.safetensors"), scales=(1.5, 2.0), flip=True)
+    raw = open_dataset(configuration(root), "test").raw(0)
+    panel = load_panel(tmp_path / "run" / "panels" / "00.npz").outputs["segmentation"]
+    labels = predictor({"rgb": raw["rgb"], "depth": raw["depth"]}).labels
+    assert (labels == panel.ensemble).mean() > 0.999
+    one_view = load_panel(run / "panels" / "00.npz").outputs["segmentation"]
+    assert (one_view.ensemble != panel.ensemble).any()
 
 
 def test_one_modality_alone(root: Path, tmp_path: Path) -> None:

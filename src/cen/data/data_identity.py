@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +14,10 @@ from cen.documents import read_yaml
 from cen.errors import DataError
 from cen.fetching import is_url
 
-_LISTS = (".txt", ".yaml", ".json", ".csv")
+_LISTS = (".txt", ".yaml", ".json", ".csv", ".mat")
 _LONG = 50_000_000
+_DEEP, _MANY = 2, 64
+"""How far below the root lists lie; of more files or folders in one folder, each is of a sample."""
 _SPLIT_OF = {"train.txt": "train", "test.txt": "test", "val.txt": "test"}
 
 
@@ -45,8 +49,11 @@ def data_identity(root: str | Path, layout: str = "") -> dict[str, Any]:
         content = read_yaml(description, DataError).value
         about = content.get("about", content) if isinstance(content, dict) else {}
         if isinstance(about, dict) and about.get("name") == "rooms":
-            changed = {} if _as_rendered(root, about) else {"lists": _lists(root)}
-            return {"dataset": content, **changed}
+            lists = _lists(root)
+            if _as_rendered(root, about):
+                # What cannot be compared with the description is the same bytes wherever it lies.
+                lists = {name: digest for name, digest in lists.items() if name.endswith(".mat")}
+            return {"dataset": content, **({"lists": lists} if lists else {})}
     return {"folder": str(root.resolve()), "lists": _lists(root)}
 
 
@@ -57,12 +64,46 @@ def data_digest(identity: Mapping[str, Any]) -> str:
 
 
 def _lists(root: Path) -> dict[str, str]:
-    """Digests of the files that name samples, by their names."""
-    return {
-        file.name: hashlib.sha256(file.read_bytes()).hexdigest()[:16]
-        for file in sorted(root.iterdir())
-        if file.suffix in _LISTS and file.is_file() and file.stat().st_size < _LONG
-    }
+    """Digests of the files that name samples, by their path below the root.
+
+    MATLAB files are those before 7.3; the others hold pictures.
+    """
+    digests: dict[str, str] = {}
+    folders = [root]
+    for _ in range(1 + _DEEP):
+        deeper: list[Path] = []
+        for folder in folders:
+            lists, inner = _entries(folder)
+            if folder == root or len(lists) <= _MANY:
+                digests |= {_below(root, file): _digest(file) for file in lists}
+            deeper += inner if len(inner) <= _MANY else []
+        folders = deeper
+    return {name: digest for name, digest in sorted(digests.items()) if digest}
+
+
+def _entries(folder: Path) -> tuple[list[Path], list[Path]]:
+    """What may be lists in a folder, and the folders in it; nothing of one that is not readable."""
+    lists, folders = [], []
+    with suppress(PermissionError), os.scandir(folder) as entries:
+        for entry in entries:
+            if Path(entry.name).suffix in _LISTS and entry.is_file():
+                lists.append(Path(entry.path))
+            elif entry.is_dir():
+                folders.append(Path(entry.path))
+    return lists, folders
+
+
+def _below(root: Path, file: Path) -> str:
+    return file.relative_to(root).as_posix()
+
+
+def _digest(file: Path) -> str:
+    """Of what a file holds; empty where it is no list."""
+    if file.stat().st_size >= _LONG:
+        return ""
+    content = file.read_bytes()
+    pictures = file.suffix == ".mat" and content.startswith(b"MATLAB 7.3")
+    return "" if pictures else hashlib.sha256(content).hexdigest()[:16]
 
 
 def _as_rendered(root: Path, about: Mapping[str, Any]) -> bool:

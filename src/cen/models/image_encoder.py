@@ -213,23 +213,31 @@ def _trial(shadow: nn.Module, multiple: int, size: tuple[int, int]) -> Trial:
     finally:
         for hook in hooks:
             hook.remove()
+    with torch.no_grad():  # the axis that stays as it is where height and width change places
+        turned = _listed(shadow(image.transpose(2, 3).contiguous()))
     # Some hand on the image, too, whose channels are no features and differ by stream.
-    maps = tuple((0, 1, 1) if one is image else _map(one, size) for one in features)
+    maps = tuple(
+        (0, 1, 1) if one is image else _map(one, other, size)
+        for one, other in zip(features, turned, strict=True)
+    )
     return Trial(multiple, tuple(firsts), frozenset(called), maps)
 
 
-def _map(feature: Tensor, size: tuple[int, int]) -> tuple[int, int, int]:
-    """Channels, stride and channel axis of a feature map of an image of a size."""
+def _map(feature: Tensor, turned: Tensor, size: tuple[int, int]) -> tuple[int, int, int]:
+    """Channels, stride and channel axis of a feature map of an image of a size.
+
+    Args:
+        feature: the map.
+        turned: that of an image whose height and width have changed places.
+        size: height and width of the image.
+    """
     if not isinstance(feature, Tensor) or feature.ndim != 4:
         shape = tuple(feature.shape) if isinstance(feature, Tensor) else type(feature).__name__
         raise ConfigError(f"it gives {shape} where a feature map (N, C, H, W) is expected")
-    sides = {1: feature.shape[2:], -1: feature.shape[1:3]}
-    strides = {
-        axis: [whole / max(1, side) for whole, side in zip(size, shape, strict=True)]
-        for axis, shape in sides.items()
-    }
-    axis = min(strides, key=lambda a: abs(strides[a][0] / strides[a][1] - 1))
-    return feature.shape[axis], max(1, round(min(strides[axis]))), axis
+    last = feature.shape[-1] == turned.shape[-1] and feature.shape[1] != turned.shape[1]
+    axis, sides = (-1, feature.shape[1:3]) if last else (1, feature.shape[2:])
+    strides = [whole / max(1, side) for whole, side in zip(size, sides, strict=True)]
+    return feature.shape[axis], max(1, round(min(strides))), axis
 
 
 def _listed(output: Any) -> list[Tensor]:

@@ -203,6 +203,15 @@ class TrainConfig:
         """The share of steps in which the network also, or only, sees some of its modalities."""
         return 1.0 if self.robust else self.modality_dropout
 
+    def passes(self, inputs: int) -> float:
+        """What the passes of a sample cost in the mean, over one with all of its ``inputs``.
+
+        The proper subsets, which are equally likely, have half of the inputs in the mean.
+        """
+        if inputs == 1:
+            return 1.0
+        return 1.5 if self.robust else 1 - self.modality_dropout / 2
+
     @property
     def max_steps(self) -> int:
         """Steps of the whole run: ``steps``, or where it is null the sum of the stages."""

@@ -97,6 +97,7 @@ def _record(store: Store, run: Run) -> Record:
     train, macs = run.config.train, costs.get("macs")
     steps = info.get("step") or train.max_steps  # train.patience may have ended it early
     samples = steps * train.samples_per_step
+    passes = train.passes(len(run.config.model.inputs))
     facts = {
         "hash": run.hash,
         "data": run.data,
@@ -112,7 +113,7 @@ def _record(store: Store, run: Run) -> Record:
         "parameters": costs.get("parameters"),
         "macs": macs,
         "folded_macs": costs.get("folded_macs"),
-        "compute": None if macs is None else macs * samples,
+        "compute": None if macs is None else round(macs * samples * passes),
         "exchange_rate": evaluation.get("exchange_rate", _exchange_rate(folder)),
         "validation": study["validation"] if "validation" in study else _validation(folder),
         "best_step": evaluation.get("step"),

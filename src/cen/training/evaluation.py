@@ -19,6 +19,7 @@ from cen.launch import is_first, launched
 from cen.metrics.frechet import Protocol
 from cen.models import ChannelExchangeNetwork, load
 from cen.predict.tiles import Tile
+from cen.predict.views import Views
 from cen.scores import relative_gains
 from cen.training.file_units import compared, file_units
 from cen.training.generation.image_scores import (
@@ -113,7 +114,8 @@ def evaluate(
         # Before the comparison, which may find that no gain is defined: the scores are kept.
         write_json(run / "evaluation.json", result)
         without = all_subsets and not net.cyclic
-        write_panels(run / "panels", net, dataset, panels, mode, without)
+        views = Views(tile, tuple(scales), flip)
+        write_panels(run / "panels", net, dataset, panels, mode, without, views)
     if single:
         how |= {"split": split, "overrides": overrides, "generator_mode": generator_mode}
         result["single"] = _compare(scores["+".join(net.inputs)], single, **how)

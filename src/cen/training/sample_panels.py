@@ -17,8 +17,9 @@ from cen.errors import DataError
 from cen.files import contained
 from cen.models import ChannelExchangeNetwork
 from cen.predict.arrays import read_prediction, read_streams, read_truth
+from cen.predict.views import Views
 from cen.report.panels import Panel, PanelOutput, save_panel
-from cen.training.batch_fields import predict
+from cen.training.batch_views import BatchViews
 from cen.training.generator_statistics import GeneratorMode, generating
 from cen.training.partial_labels import fill_in
 
@@ -31,12 +32,14 @@ def write_panels(
     count: int,
     mode: GeneratorMode = "eval",
     without: bool = False,
+    views: Views = Views(),  # noqa: B008 (frozen)
 ) -> None:
     """Writes samples spread evenly over a data set to RUN/panels, replacing those in it.
 
     The data set has ``raw(index)`` and ``modalities`` beside its samples; ``without``: also what is
-    predicted when each of the modalities is missing.
+    predicted when each of the modalities is missing; ``views``: how the network looks at a sample.
     """
+    looks = BatchViews(net, dataset, views)
     length = len(dataset)  # type: ignore[arg-type]
     contained(folder.parent, folder, DataError)
     for old in folder.glob("*.npz"):
@@ -46,9 +49,9 @@ def write_panels(
         sample = fill_in(dataset[index], net.outputs, whole=net.cyclic)
         batch = {name: sample[name][None].to(device) for name in (*net.inputs, *net.outputs)}
         with generating(net, mode, number):
-            outputs = predict(net, batch, tuple(net.inputs))
+            outputs = looks.whole(batch, tuple(net.inputs))
             left = {
-                missing: predict(net, batch, [name for name in net.inputs if name != missing])
+                missing: looks.whole(batch, [name for name in net.inputs if name != missing])
                 for missing in (net.inputs if without and len(net.inputs) > 1 else ())
             }
         panel = Panel(

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -11,23 +10,19 @@ from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from cen.data import Modality
 from cen.errors import ConfigError
 from cen.metrics import Features, ImageDistance
 from cen.metrics.frechet import Protocol
 from cen.models import ChannelExchangeNetwork, Output
 from cen.predict.evaluating import Evaluating
-from cen.predict.flips import mirror, mirror_truth, vector_fields
-from cen.predict.scenes import TensorScene
 from cen.predict.tiles import Tile
-from cen.predict.views import Band, Views, bands, joined, warn_of_tiles
+from cen.predict.views import Views, joined, warn_of_tiles
 from cen.training.batch_fields import (
     Batch,
-    inputs_of,
-    label_size,
     prediction_streams,
     targets_of,
 )
+from cen.training.batch_views import BatchViews, described
 from cen.training.batches import FusionData, reading_in_processes
 from cen.training.file_units import compared, file_units
 from cen.training.fusion_scores import FusionScores, Subset, subsets
@@ -58,7 +53,7 @@ def score_network(
     Logits are upsampled to the size of the labels by bicubic interpolation, as in the released
     code. With several scales or flipping, the class probabilities (unit normals, depths, logits of
     edges) of the variants are averaged, for each stream and for the ensemble (this project's
-    extension). What a cycle network is given is mirrored as ground truth and resized as an input.
+    extension).
 
     Args:
         net: the network.
@@ -140,11 +135,9 @@ class _ScoringPass(LightningModule):
         protocol: Protocol,
     ) -> None:
         super().__init__()
-        self.net, self.views, self.generator_mode = net, views, generator_mode
-        self.modalities = _described(dataset, "modalities")
-        targets = _described(dataset, "targets")
-        self.vectors = vector_fields(net.outputs, targets)
-        self.units = file_units(net.outputs, targets)
+        self.net, self.generator_mode = net, generator_mode
+        self.views = BatchViews(net, dataset, views)
+        self.units = file_units(net.outputs, described(dataset, "targets"))
         shown = prediction_streams(net)
         self.scores = nn.ModuleDict(
             {
@@ -172,7 +165,9 @@ class _ScoringPass(LightningModule):
                 targets = targets_of(self.net, group)
                 for scores in self.scores.values():
                     assert isinstance(scores, FusionScores)
-                    for first, outputs in self._bands(group, scores.inputs):
+                    pieces = self.views.bands(group, scores.inputs)
+                    # Some scores of images are of windows, or of each image.
+                    for first, outputs in [joined(pieces)] if self.net.generated else pieces:
                         height = next(iter(outputs.values())).ensemble.shape[-2]
                         rows = slice(first, first + height)
                         truth = {name: t[..., rows, :] for name, t in targets.items()}
@@ -218,30 +213,3 @@ class _ScoringPass(LightningModule):
         for column, distance_scores in distance.compute().items():
             values = entry["ensemble"] if column == "ensemble" else entry["streams"][column]
             values |= distance_scores.to_dict(name)
-
-    def _bands(self, batch: Batch, present: Subset) -> Iterable[Band]:
-        """What is predicted, in pieces where pictures are cut."""
-
-        def scene(mirrored: bool) -> TensorScene:
-            read_inputs = self._mirrored if mirrored else partial(inputs_of, self.net)
-            return TensorScene(read_inputs(batch, present))
-
-        size = label_size(self.net, batch)
-        pieces = bands(self.net, scene, size, self.views, self.vectors)
-        # Some scores of images are of windows, or of each image.
-        return [joined(pieces)] if self.net.generated else pieces
-
-    def _mirrored(self, batch: Batch, present: Subset) -> dict[str, Tensor]:
-        """What the network is given of a mirrored batch."""
-        if self.net.cyclic:
-            # It makes its inputs of ground truth, whose vectors have no mean to mind.
-            turned = {n: mirror_truth(batch[n], n in self.vectors) for n in present if n in batch}
-            return inputs_of(self.net, turned, present)
-        inputs = inputs_of(self.net, batch, present)
-        return {name: mirror(image, self.modalities.get(name)) for name, image in inputs.items()}
-
-
-def _described(dataset: Dataset[Any], what: str) -> Mapping[str, Modality]:
-    """How fields of a data set are read; nothing is known of data sets of one's own."""
-    fields = getattr(dataset, what, {})
-    return fields if isinstance(fields, Mapping) else {}

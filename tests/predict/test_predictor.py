@@ -1,5 +1,6 @@
 """Predictions from files and arrays of any subset of the modalities."""
 
+import copy
 import json
 
 import cv2
@@ -40,6 +41,20 @@ def test_arrays_give_the_same_as_files(net, scene):
     arrays["depth"][:5] = 0  # also missing
     predictor = Predictor(net)
     assert np.array_equal(predictor(arrays).labels, predictor(scene).labels)
+
+
+def test_what_is_no_number_is_no_first_class(net, scene):
+    """It was, without a word: of a network that overflows in fp16, and of damaged weights."""
+    net = copy.deepcopy(net)
+    with torch.no_grad():
+        net.heads["segmentation"].weight *= 1e8
+    Predictor(net)(scene)
+    with pytest.raises(ConfigError, match=r"segmentation: .*% of .* NaN or infinite in fp16, .*bf"):
+        Predictor(net, precision="fp16")(scene)
+    Predictor(net, precision="bf16")(scene)
+    net.encoder.conv1.weight.data[0, 0, 0, 0] = torch.nan
+    with pytest.raises(CheckpointError, match=r"segmentation: 100\.0% of .* are damaged"):
+        Predictor(net)(scene)
 
 
 def test_a_run_folder_and_a_file_work_alone(net, scene, tmp_path):

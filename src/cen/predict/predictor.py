@@ -39,7 +39,7 @@ from cen.predict.predictions import DenseOutput, Prediction
 from cen.predict.scenes import ArrayScene, MirroredScene, Scene
 from cen.predict.segmentations import classes_of, segmentation_of
 from cen.predict.tiles import Tile, tile_side
-from cen.predict.views import Band, Precision, Views, bands, warn_of_tiles
+from cen.predict.views import Band, Precision, Views, bands, check_finite, warn_of_tiles
 from cen.report.colours import Image, palette, to_picture
 
 
@@ -175,7 +175,9 @@ class Predictor:
             The prediction at the size of the input; of several scenes a list.
 
         Raises:
-            ConfigError: the network has no segmentation, or several of which none was chosen.
+            ConfigError: the network has no segmentation, or several of which none was chosen; or
+                its predictions are no finite numbers in half precision.
+            CheckpointError: they are none at all, as its weights are damaged.
             StreamError: no modality is given, one is unknown, or the segmentation cannot be
                 predicted from those given (of a cycle network: from itself).
             DataError: a file cannot be read, an array is of the wrong kind, or intrinsics are
@@ -317,7 +319,9 @@ class Predictor:
 
         with self._evaluating, torch.inference_mode():
             net = self._folding.network()
-            yield from bands(net, view, size, self.views, self._vectors)
+            for band in bands(net, view, size, self.views, self._vectors):
+                check_finite(band, self.views.precision)
+                yield band
 
     def reading(self, probabilities: bool = False) -> Reading:
         """How bands become arrays."""

@@ -19,7 +19,7 @@ from typing import Any, Literal, NamedTuple, get_args
 import torch
 from torch import Tensor
 
-from cen.errors import CenWarning, ConfigError
+from cen.errors import CenWarning, CheckpointError, ConfigError
 from cen.models import ChannelExchangeNetwork, Output, Task
 from cen.predict.flips import mirror_truth
 from cen.predict.scenes import ScaledScene, Scene
@@ -135,6 +135,28 @@ def bands(
             ]
             outputs = [_merged(comparable, lambda values: torch.stack(values).mean(0))]
         yield Band(first, outputs[0])
+
+
+def check_finite(band: Band, precision: Precision) -> None:
+    """Refuses predictions that are no numbers: of a segmentation they would be the first class.
+
+    Raises:
+        ConfigError: half precision is too little for the network.
+        CheckpointError: the network itself gives no numbers.
+    """
+    for name, output in band.outputs.items():
+        wrong = ~output.ensemble.isfinite()
+        if not wrong.any():
+            continue
+        text = f"{name}: {float(wrong.float().mean()):.1%} of what is predicted is NaN or infinite"
+        if precision == "fp16":
+            raise ConfigError(
+                f"{text} in fp16, whose largest number is 65504; take precision bf16 or fp32"
+            )
+        raise CheckpointError(
+            f"{text}: weights or running statistics of the network are damaged, or its training "
+            "had come to nothing; take an earlier checkpoint"
+        )
 
 
 def joined(found: Iterable[Band]) -> Band:

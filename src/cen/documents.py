@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 
 import yaml
 
-from cen.errors import CenError, ConfigError, DataError
+from cen.errors import CenError, ConfigError, DataError, on_one_line
 
 MOST_VALUES = 100_000
 """Values that a YAML file may mean; its aliases can make millions of a few lines."""
@@ -80,13 +80,13 @@ def parse_yaml(content: bytes | str, name: str, error: type[CenError] = ConfigEr
     except yaml.YAMLError as problem:
         raise error(f"{name}{_place(problem)}: is not valid YAML: {_told(problem)}") from None
     except (ValueError, OverflowError) as problem:
-        raise error(f"{name}: is not valid YAML: {' '.join(str(problem).split())}") from None
+        raise error(f"{name}: is not valid YAML: {on_one_line(problem)}") from None
     finally:
         if loader is not None:
             loader.dispose()
 
 
-def on_one_line(value: Any) -> str:
+def yaml_line(value: Any) -> str:
     """Plain values as YAML writes them on one line, mappings in their order."""
     text: str = yaml.safe_dump(value, default_flow_style=True, sort_keys=False, width=math.inf)
     return text.removesuffix("...\n").strip()
@@ -257,7 +257,7 @@ def _told(problem: yaml.YAMLError) -> str:
     """What is wrong, without the excerpt and the places that come with it."""
     parts = [getattr(problem, key, None) for key in ("context", "problem")]
     text = " ".join(str(part) for part in parts if part)
-    return " ".join((text or str(problem)).split())
+    return on_one_line(text or problem)
 
 
 def _unrepeated(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from typing import Any, Literal, NoReturn
 import docstring_parser
 from jsonargparse import ArgumentError, ArgumentParser
 
-from cen.documents import join, on_one_line, parse_yaml
+from cen.documents import join, parse_yaml, yaml_line
 from cen.errors import ConfigError, nearest, shown
 from cen.options.constraints import alternatives, describe
 
@@ -72,7 +72,7 @@ class Key:
                 else item
                 for name, item in value.items()
             }
-        return on_one_line(value)
+        return yaml_line(value)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import Any
 
 from cen.config import Config
 from cen.data.data_identity import data_digest, data_identity
-from cen.documents import on_one_line
+from cen.documents import yaml_line
 from cen.errors import ConfigError, nearest
 from cen.fetching import is_url, refuse_fetched
 from cen.options.constraints import walk
@@ -206,7 +206,7 @@ def evaluation_options(study: Study) -> dict[str, Any]:
 
 def word(value: Any) -> str:
     """A value as a word of the command line."""
-    return value if isinstance(value, str) else on_one_line(value)
+    return value if isinstance(value, str) else yaml_line(value)
 
 
 def _inherited(study: Study, spec: RowSpec) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 from tests.studies.made_runs import filled
 
-from cen.studies.progress import Board
+from cen.studies.progress import StudyProgress
 from cen.studies.scheduler import Outcome
 from cen.studies.spec import Study
 
@@ -16,7 +16,7 @@ def test_board_counts_and_estimates(study: Study, tmp_path: Path) -> None:
     store, runs = filled(study, tmp_path)
     (store.folder(runs[0]) / "run.json").write_text('{"status": "interrupted"}')
     said = io.StringIO()
-    with Board(store, runs, 2, Console(file=said, width=200)) as board:
+    with StudyProgress(store, runs, 2, Console(file=said, width=200)) as board:
         for run in runs[1:]:
             board.end(Outcome(run, "done"))
         # 150 steps are logged: nothing is left but to note it.
@@ -32,12 +32,12 @@ def test_board_counts_and_estimates(study: Study, tmp_path: Path) -> None:
 
 def test_estimates_prefer_the_row(study: Study, tmp_path: Path) -> None:
     store, runs = filled(study, tmp_path)
-    nothing = Board(store, [], 1, Console(file=io.StringIO()))
+    nothing = StudyProgress(store, [], 1, Console(file=io.StringIO()))
     assert nothing.seconds_per_step("cen") is None
     rgb = [run for run in runs if run.row.name == "rgb"]
     cen = [run for run in runs if run.row.name == "cen"]
-    board = Board(store, rgb, 1, Console(file=io.StringIO()))
+    board = StudyProgress(store, rgb, 1, Console(file=io.StringIO()))
     assert board.seconds_per_step("cen") == pytest.approx(36 / 150)
-    board = Board(store, [*rgb, cen[0], cen[-1]], 1, Console(file=io.StringIO()))
+    board = StudyProgress(store, [*rgb, cen[0], cen[-1]], 1, Console(file=io.StringIO()))
     assert board.seconds_per_step("cen") == pytest.approx((36 / 150 + 36 / 300) / 2)
     assert board.seconds_per_step("rgb") == pytest.approx(36 / 150)

@@ -104,7 +104,7 @@ def test_values_out_of_range(kind, value, words):
 def test_values_out_of_range_are_nan_where_they_are_not_looked_at(kind, monkeypatch):
     target = truth(kind)
     target[0, ..., 0, 0] = 100
-    monkeypatch.setattr("cen.tasks.pairs.looks", lambda values: False)
+    monkeypatch.setattr("cen.tasks.pairs.values_checked", lambda values: False)
     assert loss_of(kind, guess(kind), target).isnan()
     assert loss_of(kind, guess(kind), truth(kind)).isfinite()
 

@@ -16,7 +16,7 @@ from cen.runfiles import read_if_there
 from cen.studies.datasets import choose_data, make_missing, make_words, roots_of
 from cen.studies.grid import Choice, Load, Run, evaluation_options, everything, expand, in_grid
 from cen.studies.launchers import Option, Where, launch_on
-from cen.studies.progress import Board
+from cen.studies.progress import StudyProgress
 from cen.studies.resources import Slot, chosen_threads, make_slots, usable_cores, visible_gpus
 from cen.studies.results import collect, note_figures
 from cen.studies.run_store import Store
@@ -105,8 +105,8 @@ class Call:
         left = [run for run in unique if self.store.needs_work(run)]
         launch = launch_on(where, self.store.root / "jobs", options or {})
         slots = _slots(left, jobs) if where == "here" else _places(left, jobs, options or {})
-        with Board(self.store, unique, len(slots), Console(stderr=True)) as board:
-            return Scheduler(self.store, unique, slots, board.end, board.look, launch).run()
+        with StudyProgress(self.store, unique, len(slots), Console(stderr=True)) as progress:
+            return Scheduler(self.store, unique, slots, progress.end, progress.look, launch).run()
 
     def count_costs(self, runs: Sequence[Run]) -> None:
         """Counts parameters and multiply-adds of the runs that are done, once for each."""

@@ -19,7 +19,7 @@ from cen.studies.scheduler import Outcome
 _LOOK = 1.0
 
 
-class Board:
+class StudyProgress:
     """One bar over all steps of all runs, and a line for each run that ends; a context."""
 
     def __init__(self, store: Store, runs: Sequence[Run], slots: int, console: Console) -> None:
@@ -46,7 +46,7 @@ class Board:
         total = sum(run.config.train.max_steps for run in runs)
         self._task = self.progress.add_task("study", total=total, left="")
 
-    def __enter__(self) -> Board:
+    def __enter__(self) -> StudyProgress:
         self.progress.start()
         return self
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
-from cen.tasks.kind import Kind, Score, plain_scores, summed
+from cen.tasks.kind import Kind, Score, checked_sums, plain_scores
 from cen.tasks.pairs import check_finite
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ def depth_sums(prediction: Tensor, target: Tensor) -> Tensor:
 
 def depth_scores(sums: Tensor) -> DepthScores:
     """The scores of what :func:`depth_sums` counted, added up over a data set."""
-    squares, relative, within, count = summed(sums, (4,), "depth sums")
+    squares, relative, within, count = checked_sums(sums, (4,), "depth sums")
     return DepthScores(
         rmse=(squares / count).sqrt(),
         abs_rel=relative / count,

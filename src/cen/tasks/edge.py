@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from cen.errors import DataError
-from cen.tasks.kind import Kind, Score, plain_scores, summed
+from cen.tasks.kind import Kind, Score, checked_sums, plain_scores
 from cen.tasks.masks import masked_mean, resize
-from cen.tasks.pairs import check_finite, check_numbers, check_range, looks, or_nan
+from cen.tasks.pairs import check_finite, check_numbers, check_range, or_nan, values_checked
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -129,7 +129,7 @@ def edge_loss(logits: Tensor, target: Tensor, share: Tensor | None = None) -> Te
         share = edges / pixels.clamp(min=1)
     else:
         check_numbers(share, "the share of edges", "")
-        if looks(share) and not 0 <= share <= 1:
+        if values_checked(share) and not 0 <= share <= 1:
             raise DataError(f"the share of edges is in 0..1, not {share:.4g}")
     valid = target.isfinite()
     clean = target.where(valid, 0)
@@ -181,7 +181,7 @@ def edge_scores(counts: Tensor) -> EdgeScores:
     """The scores of what :func:`edge_counts` counted, added up over a data set."""
     import torch
 
-    others, edges = summed(counts, (2, LEVELS), "edge counts")
+    others, edges = checked_sums(counts, (2, LEVELS), "edge counts")
     pixels = counts.detach().cpu().sum()
     # From bin k on: what is called an edge at the threshold k / 100.
     hits, wrong = edges.flip(0).cumsum(0).flip(0)[1:], others.flip(0).cumsum(0).flip(0)[1:]

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from cen.errors import ConfigError, ShapeError, described
-from cen.tasks.kind import Kind, Score, as_array, plain_scores, summed
+from cen.tasks.kind import Kind, Score, as_array, checked_sums, plain_scores
 from cen.tasks.pairs import check_finite
 
 if TYPE_CHECKING:
@@ -162,7 +162,7 @@ def image_sums(prediction: Tensor, target: Tensor, limits: Range | None = (-1.0,
 
 def image_scores(sums: Tensor) -> ImageScores:
     """The scores of what :func:`image_sums` counted, added up over a data set."""
-    absolute, squares, values, psnr, ssim, images = summed(sums, (6,), "image sums")
+    absolute, squares, values, psnr, ssim, images = checked_sums(sums, (6,), "image sums")
     return ImageScores(
         mae=absolute / values,
         rmse=(squares / values).sqrt(),

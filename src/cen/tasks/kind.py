@@ -279,7 +279,7 @@ def plain_scores(scores: Any) -> dict[str, Any]:
     return {name: _plain(value.tolist()) for name, value in scores._asdict().items()}
 
 
-def summed(sums: Tensor, shape: tuple[int, ...], what: str) -> Tensor:
+def checked_sums(sums: Tensor, shape: tuple[int, ...], what: str) -> Tensor:
     """Sums of a metric on the host, float64, refused where they cannot be what was counted."""
     from torch import Tensor
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
-from cen.tasks.kind import Kind, Score, plain_scores, summed
+from cen.tasks.kind import Kind, Score, checked_sums, plain_scores
 from cen.tasks.masks import masked_mean, resize
 from cen.tasks.pairs import check_finite, check_range, or_nan
 
@@ -178,8 +178,8 @@ def normal_counts(prediction: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
 
 def normal_scores(sums: Tensor, histogram: Tensor) -> NormalScores:
     """The scores of what :func:`normal_counts` counted, added up over a data set."""
-    total, *below = summed(sums, (4,), "sums of normals")
-    counts = summed(histogram, (BINS,), "the histogram of angles").long()
+    total, *below = checked_sums(sums, (4,), "sums of normals")
+    counts = checked_sums(histogram, (BINS,), "the histogram of angles").long()
     pixels = counts.sum()
     within_11, within_22, within_30 = (count / pixels for count in below)
     return NormalScores(total / pixels, _median(counts), within_11, within_22, within_30, pixels)

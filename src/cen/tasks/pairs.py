@@ -130,7 +130,7 @@ def labels_of(
     labels = target.long()
     outside = foreign_labels(labels, classes, ignore_index)
     some = outside.any()
-    if looks(labels) and bool(some):
+    if values_checked(labels) and bool(some):
         wrong = int(labels[outside][0])
         raise DataError(
             f"{name} holds the label {wrong}, but there are {classes} classes (0..{classes - 1}) "
@@ -141,7 +141,7 @@ def labels_of(
 
 def check_range(outside: Tensor, target: Tensor, kind: str, expected: str, name: str) -> None:
     """Refuses a ground truth of which something is ``outside`` its range (on the CPU)."""
-    if looks(target) and bool(outside):
+    if values_checked(target) and bool(outside):
         finite = target[target.isfinite()]
         raise DataError(
             f"{name} ({kind}) must be {expected}, NaN where missing; it holds {finite.min():.4g} "
@@ -151,12 +151,12 @@ def check_range(outside: Tensor, target: Tensor, kind: str, expected: str, name:
 
 def or_nan(loss: Tensor, outside: Tensor, target: Tensor) -> Tensor:
     """The loss; NaN where something is ``outside`` its range and values are not looked at."""
-    return loss if looks(target) else loss.where(~outside, float("nan"))
+    return loss if values_checked(target) else loss.where(~outside, float("nan"))
 
 
 def check_finite(values: Tensor, counted: Tensor, name: str = "prediction") -> None:
     """Refuses NaN and infinity where a pixel counts (on the CPU)."""
-    if not looks(values):
+    if not values_checked(values):
         return
     wrong = counted & ~values.isfinite()
     if bool(wrong.any()):
@@ -166,7 +166,7 @@ def check_finite(values: Tensor, counted: Tensor, name: str = "prediction") -> N
         )
 
 
-def looks(values: Tensor) -> bool:
+def values_checked(values: Tensor) -> bool:
     """Whether values are looked at: on the CPU, outside a compiled or exported graph."""
     import torch
 

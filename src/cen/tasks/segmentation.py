@@ -20,8 +20,8 @@ from cen.tasks.pairs import (
     check_together,
     foreign_labels,
     labels_of,
-    looks,
     or_nan,
+    values_checked,
 )
 from cen.tasks.segmentation_losses import LOSSES, Pixels, SegmentationLoss
 
@@ -89,15 +89,15 @@ class Segmentation(Kind):
             class_weights = _checked_weights(class_weights, classes)
         labels, outside = labels_of(target, classes, self.ignore_index)
         logits = resize(prediction.float(), labels)
-        loss = self._measure(Pixels(logits, labels, class_weights, self.ignore_index))
+        loss = self._chosen_loss(Pixels(logits, labels, class_weights, self.ignore_index))
         return or_nan(loss, outside, target)
 
     def counted(self, target: Tensor, class_weights: Tensor | None = None) -> Tensor:
         """Labelled pixels, times their weights, or what else the chosen loss is a mean of."""
-        return self._measure.counted(target, class_weights, self.ignore_index)
+        return self._chosen_loss.counted(target, class_weights, self.ignore_index)
 
     @property
-    def _measure(self) -> SegmentationLoss:
+    def _chosen_loss(self) -> SegmentationLoss:
         return LOSSES[self.loss_name or self.losses[0]]
 
     def missing(self, size: Sequence[int]) -> Tensor:
@@ -174,7 +174,7 @@ def _checked_weights(weights: Tensor, classes: int) -> Tensor:
     if not isinstance(weights, Tensor) or weights.shape != (classes,):
         raise ShapeError(f"class weights are a tensor ({classes},), got {described(weights)}")
     weights = weights.float()
-    if looks(weights) and not bool((weights.isfinite() & (weights >= 0)).all()):
+    if values_checked(weights) and not bool((weights.isfinite() & (weights >= 0)).all()):
         raise DataError(f"class weights are finite and not negative, got {weights.tolist()}")
     return weights
 

@@ -14,7 +14,7 @@ from cen.errors import DataError
 from cen.metrics import ImageMetric, OutputMetric
 from cen.models import Output, Task
 from cen.stream import Stream
-from cen.tasks.pairs import looks
+from cen.tasks.pairs import values_checked
 from cen.training.file_units import FileUnit
 
 Subset = tuple[str, ...]
@@ -143,7 +143,7 @@ class FusionScores(nn.Module):
     def _count(self, prediction: Stream, values: Tensor, target: Tensor) -> None:
         place, output = self.predictions.index(prediction), prediction.output
         metric, wrong = self.metrics[place], (~torch.isfinite(values)).sum()
-        if looks(values) and wrong:
+        if values_checked(values) and wrong:
             raise DataError(_not_finite(prediction, int(wrong)))
         self.infinite.update(wrong, place)
         if (unit := self.units.get(output)) is not None:

@@ -9,7 +9,7 @@ PACKAGE = TESTS.parent / "src" / "cen"
 TOGETHER = {
     ".": "citation claims disks docs floors mirror notebooks output_config package site",
     "cli": "bad_lines loss_option main other_networks real_layouts several "
-    "shipped_configurations translated translation width",
+    "shipped_configurations translated translation",
     "data": "corrupted real_files",
     "data/fields": "modalities_page",
     "data/formats": "formats",

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from cen import cli
+from cen.data import write_rooms
 
 
 class Layouts:
@@ -45,3 +46,9 @@ def run(rooms: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert cli.main([*words, "--train.steps", "2", "--train.validate_every", "2"]) == 0
     assert cli.main(["evaluate", str(out)]) == 0
     return out
+
+
+@pytest.fixture(scope="session")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Eight smaller rooms to train on and three to test; nobody writes there."""
+    return write_rooms(tmp_path_factory.mktemp("rooms"), size=(32, 40), train=8, test=3, seed=5)

@@ -1,8 +1,10 @@
+import argparse
+import sys
 from pathlib import Path
 
 import pytest
 
-from cen.cli.printing import telling_replaced
+from cen.cli.printing import emit, telling_replaced
 from cen.errors import CenWarning
 
 
@@ -26,3 +28,14 @@ def test_a_new_folder_is_nothing_to_tell(tmp_path: Path, recwarn: pytest.Warning
         (tmp_path / "out").mkdir()
         (tmp_path / "out" / "labels.png").write_text("new")
     assert not recwarn.list
+
+
+def test_text_is_not_broken_into_lines(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """YAML of cen data stats, and paths, are copied from the terminal."""
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    text = "class_weights: [" + ", ".join(["0.12345"] * 40) + "]"
+    emit(argparse.Namespace(json=False), {}, text)
+    assert capsys.readouterr().out == f"{text}\n"

@@ -70,7 +70,6 @@ def bench_exchange(
     rounds: int = 15,
     device: str = "cpu",
     compiled: bool = False,
-    modes: Sequence[Mode] = MODES,
     progress: Progress = None,
 ) -> list[Ratio]:
     """Times RefineNet with two modalities with exchange, without it, and with plain batch norm.
@@ -89,7 +88,6 @@ def bench_exchange(
         rounds: Pairs to measure per mode.
         device: "cpu" or a CUDA device.
         compiled: Run the networks under ``torch.compile``.
-        modes: What to time.
         progress: Called with a line of text now and then.
 
     Returns:
@@ -105,12 +103,12 @@ def bench_exchange(
     compared = cases(encoder, width, decoder_channels, batch, size, device)
     form: Form = "packed, compiled" if compiled else "packed"
     ratios = []
-    for mode in modes:
+    for mode in MODES:
         steps = {name: make_step(case, mode, form) for name, case in compared.items()}
         times = take_turns(steps, rounds, stopwatch(target), prefixed(progress, [mode]))
         ratios += _ratios(times, "", mode, compiled)
     for kind in KINDS:
-        for mode in modes:
+        for mode in MODES:
             variants = layer_norm_blocks(kind, 2 * batch, size, width)
             ratios += _block_ratios(variants, kind, mode, rounds, target, compiled, progress)
     return ratios

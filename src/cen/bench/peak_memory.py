@@ -16,10 +16,12 @@ import torch
 from cen.bench.timing import Step
 from cen.errors import CenError
 
+# The first call makes gradients and the optimiser's state, beside which the second runs.
+_CALLS = 2
 _STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
-def peak_memory(make: Callable[[], Step], device: torch.device, calls: int = 2) -> int:
+def peak_memory(make: Callable[[], Step], device: torch.device) -> int:
     """Bytes by which a step's memory grows at its peak over what its network and inputs take.
 
     On a CPU, resident memory of a process of its own, scratch space of libraries included; on a
@@ -28,7 +30,6 @@ def peak_memory(make: Callable[[], Step], device: torch.device, calls: int = 2) 
     Args:
         make: Makes the step; for a CPU it can be pickled.
         device: Where the step runs.
-        calls: How often it is called; the first one makes gradients and the optimiser's state.
 
     Raises:
         CenError: The process was killed.
@@ -37,11 +38,11 @@ def peak_memory(make: Callable[[], Step], device: torch.device, calls: int = 2) 
         step = make()
         before = torch.cuda.memory_allocated(device)
         torch.cuda.reset_peak_memory_stats(device)
-        for _ in range(calls):
+        for _ in range(_CALLS):
             step()
         return int(torch.cuda.max_memory_allocated(device)) - before
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        growth = pool.submit(_resident_growth, make, calls, torch.get_num_threads())
+        growth = pool.submit(_resident_growth, make, torch.get_num_threads())
         try:
             return growth.result()
         except BrokenProcessPool as error:
@@ -51,14 +52,14 @@ def peak_memory(make: Callable[[], Step], device: torch.device, calls: int = 2) 
             ) from error
 
 
-def _resident_growth(make: Callable[[], Step], calls: int, threads: int) -> int:
+def _resident_growth(make: Callable[[], Step], threads: int) -> int:
     """In the process of its own."""
     torch.set_num_threads(threads)
     step = make()
     _hand_back()
     _forget_peak()
     before = _resident("VmRSS")
-    for _ in range(calls):
+    for _ in range(_CALLS):
         step()
     return max(0, _resident("VmHWM") - before)
 

@@ -1,8 +1,13 @@
-"""Samples as figures. Imported only when something is plotted: matplotlib is slow to load."""
+"""Samples as figures, and what a notebook shows of a data set.
+
+Imported only when something is plotted: matplotlib is slow to load.
+"""
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping
+from io import BytesIO
 from typing import Any
 
 import numpy as np
@@ -12,8 +17,13 @@ from matplotlib.patches import Patch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from cen import notebook
 from cen.data.fields.modality import Modality
 from cen.data.readers.dataset_yaml import Classes
+from cen.errors import DataError
+
+_DOTS = 72
+"""Pixels of a notebook's picture per inch of its figure: 200 for the longer side of a field."""
 
 
 def plot_sample(
@@ -70,6 +80,40 @@ def plot_sample(
         if legend:
             figure.legend(handles=legend, loc="outside lower center", ncols=min(6, len(legend)))
     return figure
+
+
+def describe_in_html(dataset: Any) -> str:
+    """A table of what is read, and the pictures of the first sample, where it can be read.
+
+    Args:
+        dataset: an `AlignedDataset`.
+    """
+    rows: list[tuple[str, str]] = [("split", dataset.split), ("samples", str(len(dataset)))]
+    rows += [
+        (f"input {name}", f"{m.kind}, {m.channels} channels")
+        for name, m in dataset.modalities.items()
+    ]
+    for name, modality in dataset.targets.items():
+        labels = dataset.labels.get(name)
+        classes = f": {', '.join(labels.names[:8])}" if labels else ""
+        more = f" and {len(labels.names) - 8} more" if labels and len(labels.names) > 8 else ""
+        rows.append((f"target {name}", f"{modality.kind}{classes}{more}"))
+    return notebook.table(f"{type(dataset).__name__} in {dataset.address}", rows) + _pictures(
+        dataset
+    )
+
+
+def _pictures(dataset: Any) -> str:
+    if not len(dataset):
+        return ""
+    try:
+        sample = dataset.raw(0)
+    except DataError as error:  # a notebook shows the table none the less
+        return notebook.table("First sample", [("cannot be read", error)])
+    png = BytesIO()
+    dataset.plot(sample).savefig(png, format="png", dpi=_DOTS)
+    source = f"data:image/png;base64,{base64.b64encode(png.getvalue()).decode('ascii')}"
+    return notebook.figure(source, sample["name"])
 
 
 def colour_labels(

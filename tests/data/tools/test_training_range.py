@@ -22,7 +22,7 @@ WARMTH = Modality.of("continuous", unit=0.01)
 
 def test_the_range_of_a_data_set(written):
     data = NYUDv2Folder(written, "train", validation=0)
-    seen = seen_range(data, frames=len(data))
+    seen = seen_range(data)
     assert list(seen) == ["rgb", "depth"]
     assert json.loads(json.dumps(seen)) == seen
     every = [data.raw(i)["depth"] for i in range(len(data))]
@@ -52,8 +52,8 @@ def test_frames_that_cannot_be_read_are_left_out(written, tmp_path):
                 return Modality.of("depth").read(tmp_path / "d.png")
             return data.read(field, index, modality)
 
-    found = seen_range(Broken(), frames=len(data))["depth"]
-    whole = seen_range(data, frames=len(data))["depth"]
+    found = seen_range(Broken())["depth"]
+    whole = seen_range(data)["depth"]
     assert found != whole
     assert found["low"] == pytest.approx(whole["low"], rel=0.3)
 
@@ -127,7 +127,7 @@ def test_what_is_constant_says_nothing_of_other_values():
 
 def test_the_range_of_other_measurements_is_kept(tmp_path):
     data = AlignedFolder(make_root(tmp_path), "train")
-    seen = seen_range(data, frames=len(data))["thermal"]
+    seen = seen_range(data)["thermal"]
     every = np.stack([data.raw(index)["thermal"] for index in range(len(data))])
     assert [seen["low"], seen["high"]] == pytest.approx(np.percentile(every, [2, 98]))
     medians = np.median(every, axis=(1, 2))

@@ -315,9 +315,9 @@ class AlignedDataset(Dataset[Sample]):
 
     def _repr_html_(self) -> str:
         """For notebooks: what is read, and the pictures of the first sample."""
-        from cen.data.dataset_in_html import describe
+        from cen.data.plotting import describe_in_html
 
-        return describe(self)
+        return describe_in_html(self)
 
     def no_field(self, name: str, key: str = "") -> ConfigError:
         """The error about a name, below a key of a configuration, that is no field."""

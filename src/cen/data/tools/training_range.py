@@ -23,9 +23,11 @@ if TYPE_CHECKING:
 # Rooms of one data set differ by less; wrong units differ by 5, 8, 10 or 1000.
 _FACTOR = 2.5
 _PERCENTILES = (2.0, 98.0)
+# Pictures, evenly spaced, that are looked at.
+_FRAMES = 16
 
 
-def seen_range(dataset: AlignedDataset, frames: int = 16) -> dict[str, dict[str, Any]]:
+def seen_range(dataset: AlignedDataset) -> dict[str, dict[str, Any]]:
     """The values of depth and of other measurements in a data set, and whether it has colours.
 
     For the metadata of a checkpoint. Some frames, evenly spaced, are read; frames that cannot be,
@@ -33,7 +35,6 @@ def seen_range(dataset: AlignedDataset, frames: int = 16) -> dict[str, dict[str,
 
     Args:
         dataset: as opened for training.
-        frames: how many to read at most.
 
     Returns:
         By name of the modalities of kind depth and continuous: ``low`` and ``high`` (2nd and 98th
@@ -47,7 +48,7 @@ def seen_range(dataset: AlignedDataset, frames: int = 16) -> dict[str, dict[str,
         kind = modality.field_kind
         if not (modality.coloured or kind.metres or kind.open_range):
             continue
-        read = [values for _, values in some_frames(dataset, name, modality, frames)]
+        read = [values for _, values in some_frames(dataset, name, modality)]
         if modality.coloured:
             if read:
                 summaries[name] = {"grey": sum(map(is_grey, read)) / len(read)}
@@ -61,7 +62,7 @@ def seen_range(dataset: AlignedDataset, frames: int = 16) -> dict[str, dict[str,
 
 
 def some_frames(
-    dataset: AlignedDataset, name: str, modality: Modality, frames: int = 16
+    dataset: AlignedDataset, name: str, modality: Modality, frames: int = _FRAMES
 ) -> Iterator[tuple[int, NDArray[Any]]]:
     """Yields index and raw values of some frames, evenly spaced, of those that can be read."""
     for index in evenly(len(dataset), frames):
@@ -71,7 +72,7 @@ def some_frames(
             continue
 
 
-def with_camera(dataset: AlignedDataset, frames: int = 16) -> dict[str, Modality]:
+def with_camera(dataset: AlignedDataset) -> dict[str, Modality]:
     """The modalities of a data set, with its camera where an encoding needs one.
 
     Where some frames, evenly spaced, have the same intrinsics, the data were taken with one camera,
@@ -80,7 +81,7 @@ def with_camera(dataset: AlignedDataset, frames: int = 16) -> dict[str, Modality
     lacking = [m for m in dataset.modalities.values() if m.encoded_by.camera and not m.intrinsics]
     if not lacking:
         return dict(dataset.modalities)
-    intrinsics = [dataset.extra(index).get(INTRINSICS) for index in evenly(len(dataset), frames)]
+    intrinsics = [dataset.extra(index).get(INTRINSICS) for index in evenly(len(dataset), _FRAMES)]
     cameras = [as_intrinsics(one) for one in intrinsics if one is not None]
     same = len(cameras) == len(intrinsics) and all(
         np.array_equal(one, cameras[0]) for one in cameras
@@ -96,19 +97,17 @@ def with_camera(dataset: AlignedDataset, frames: int = 16) -> dict[str, Modality
     }
 
 
-def crop_doubt(dataset: AlignedDataset, frames: int = 4) -> str | None:
-    """Whether a crop is larger than the pictures at any zoom: all that is added is padding.
+def crop_doubt(dataset: AlignedDataset) -> str | None:
+    """Whether the crop of a training split is larger than its pictures at any zoom.
 
-    Args:
-        dataset: a training split with its transform.
-        frames: how many pictures, evenly spaced, to look at; of one that is large nothing is said.
+    All that is added is padding then. Some pictures, evenly spaced, are looked at.
     """
     how = dataset.transform
     fields = {**dataset.modalities, **dataset.targets}
     if how is None or how.crop is None or not fields:
         return None
     name, modality = next(iter(fields.items()))
-    shapes = [values.shape for _, values in some_frames(dataset, name, modality, frames)]
+    shapes = [values.shape for _, values in some_frames(dataset, name, modality, frames=4)]
     sizes = [how.largest((shape[0], shape[1])) for shape in shapes]
     if not sizes or not all(h < how.crop[0] or w < how.crop[1] for h, w in sizes):
         return None

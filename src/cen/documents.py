@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 
 import yaml
 
-from cen.errors import CenError, ConfigError, DataError, on_one_line
+from cen.errors import CenError, ConfigError, DataError, message_of
 
 MOST_VALUES = 100_000
 """Values that a YAML file may mean; its aliases can make millions of a few lines."""
@@ -80,7 +80,7 @@ def parse_yaml(content: bytes | str, name: str, error: type[CenError] = ConfigEr
     except yaml.YAMLError as problem:
         raise error(f"{name}{_place(problem)}: is not valid YAML: {_told(problem)}") from None
     except (ValueError, OverflowError) as problem:
-        raise error(f"{name}: is not valid YAML: {on_one_line(problem)}") from None
+        raise error(f"{name}: is not valid YAML: {message_of(problem)}") from None
     finally:
         if loader is not None:
             loader.dispose()
@@ -257,7 +257,7 @@ def _told(problem: yaml.YAMLError) -> str:
     """What is wrong, without the excerpt and the places that come with it."""
     parts = [getattr(problem, key, None) for key in ("context", "problem")]
     text = " ".join(str(part) for part in parts if part)
-    return on_one_line(text or problem)
+    return message_of(text or problem)
 
 
 def _unrepeated(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

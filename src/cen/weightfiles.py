@@ -12,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 
 from cen import schema
 from cen.documents import parse_json
-from cen.errors import CheckpointError, on_one_line
+from cen.errors import CheckpointError, message_of
 from cen.options.constraints import Size
 from cen.runfiles import Names, Palettes
 
@@ -75,5 +75,5 @@ def _opened(path: Path) -> tuple[str | None, Mapping[str, tuple[int, ...]]]:
             shapes = {key: tuple(handle.get_slice(key).get_shape()) for key in handle.keys()}  # noqa: SIM118
             return (handle.metadata() or {}).get(HEADER), shapes
     except (SafetensorError, OSError) as error:
-        reason = getattr(error, "strerror", None) or on_one_line(error)
+        reason = getattr(error, "strerror", None) or message_of(error)
         raise CheckpointError(f"{path} is damaged or no safetensors file: {reason}") from error

@@ -54,18 +54,22 @@ def assemble(
     private = fusion == "exchange" and options.norm == "private"
     exchanging = description.rule if private else None
     streams = Streams(tuple(inputs))
-    is_early_fusion = fusion in FUSIONS and place == "early"
+    joint = fusion == "concat" and place == "early"  # all images enter as one
+    enter = {FUSED: sum(inputs.values())} if joint else inputs
+    fresh = options.weights is None
     stems: dict[str, nn.Module] = {}
     if isinstance(encoder, ImageEncoder):
-        ride(encoder, streams, is_early_fusion, exchanging, options)
-    else:
-        joint = is_early_fusion and fusion == "concat"
-        stems = private_stems(
-            encoder,
-            {FUSED: sum(inputs.values())} if joint else inputs,
-            every=joint or options.convolution == "private",
-            fresh=options.weights is None,
+        encoder.ride(
+            Streams((FUSED,)) if joint else streams,
+            enter,
+            exchanging,
+            options.exchange_norms,
+            fresh=fresh,
+            shared=options.norm == "shared",
         )
+    else:
+        every = joint or options.convolution == "private"
+        stems = private_stems(encoder, enter, every=every, fresh=fresh)
         convert_encoder(encoder, streams, joined, exchanging, options)
     if fusion == "tokenfusion":
         exchange_tokens(encoder, streams, description)
@@ -154,25 +158,6 @@ def check_whole(encoder: ImageEncoder, options: NetworkOptions, place: str) -> N
     raise ConfigError(
         f"{where} needs an encoder of stages, and {encoder.name} is called as a whole; take a "
         "ResNet or a MiT, or another way (fusion_at='late', exchange_norms)"
-    )
-
-
-def ride(
-    encoder: ImageEncoder,
-    streams: Streams,
-    is_early_fusion: bool,
-    rule: ExchangeRule | None,
-    options: NetworkOptions,
-) -> None:
-    """Make the layers of an encoder that is called as a whole those of streams."""
-    inputs = {FUSED: sum(options.inputs.values())} if is_early_fusion else options.inputs
-    encoder.ride(
-        Streams((FUSED,)) if is_early_fusion else streams,
-        inputs,
-        rule,
-        options.exchange_norms,
-        fresh=options.weights is None,
-        shared=options.norm == "shared",
     )
 
 

@@ -100,8 +100,7 @@ class FirstPass:
             watching.tell()
             norms = self.summary.norms
             if shown is not None:
-                norms = tuple(_told_if_left_out(norm, module, shown.called) for norm in norms)
-                _warn_of_idle(norms)
+                norms = _with_idle_told(norms, module, shown.called)
                 if shown.mixes:
                     warnings.warn(_MIXES, CenWarning, stacklevel=4)
             self.summary = ConversionSummary((*norms, *watching.fates()))
@@ -109,25 +108,32 @@ class FirstPass:
         self._folding = any(layer.folds for layer in layers)
 
 
-def _told_if_left_out(norm: NormFate, module: nn.Module, called: Collection[nn.Module]) -> NormFate:
-    """What became of a norm; with a word where the first pass has not called it."""
-    parts = [part for part in module.get_submodule(norm.name).modules() if part in called]
-    if norm.fate == "shared" or parts:
-        return norm
-    return replace(norm, reason=f"{norm.reason}; {LEFT_OUT}")
+def _with_idle_told(
+    norms: Sequence[NormFate], module: nn.Module, called: Collection[nn.Module]
+) -> tuple[NormFate, ...]:
+    """What became of norms, with a word where the first pass has not called one.
 
-
-def _warn_of_idle(norms: Sequence[NormFate]) -> None:
-    """Warns of norms that were chosen to exchange and that the network does not call."""
-    idle = [norm.name for norm in norms if norm.fate == "exchanging" and LEFT_OUT in norm.reason]
-    if idle:
+    Warns of those among them that were chosen to exchange.
+    """
+    idle = {
+        norm.name
+        for norm in norms
+        if norm.fate != "shared"
+        and not any(part in called for part in module.get_submodule(norm.name).modules())
+    }
+    exchanging = [norm.name for norm in norms if norm.name in idle and norm.fate == "exchanging"]
+    if exchanging:
         warnings.warn(
-            f"{named(idle)} were chosen to exchange, and the first pass has not called them: "
+            f"{named(exchanging)} were chosen to exchange, and the first pass has not called them: "
             "nothing is exchanged there, though their scales count in the penalty and the "
             "exchange rate; let norms exchange that are called (where=)",
             CenWarning,
             stacklevel=5,
         )
+    return tuple(
+        replace(norm, reason=f"{norm.reason}; {LEFT_OUT}") if norm.name in idle else norm
+        for norm in norms
+    )
 
 
 def _traced() -> bool:

@@ -130,7 +130,7 @@ def of_lists() -> list[Variant]:
             "lists-the-same",
             lambda r: replaced(r / "val.txt", (r / "train.txt").read_bytes()),
             "val.txt",
-            "duplicate",
+            "layout",
         ),
         variant(
             "line-twice",

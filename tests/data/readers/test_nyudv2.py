@@ -50,6 +50,21 @@ def test_files_of_one_name_in_several_folders_are_samples_of_several_names(root)
     assert [depth.name(0), depth.name(1)] == list(stems)
 
 
+def test_a_picture_in_both_lists_is_refused(root):
+    """Figures of the test split would be measured on what was trained on."""
+    line = (root / "train.txt").read_text().splitlines()[4]
+    with (root / "val.txt").open("a") as file:
+        file.write(line.replace("/", "\\") + "\n")
+    for split, place in (
+        ("train", r"train\.txt, line 5: .* also in .*val\.txt, line 5"),
+        ("test", r"val\.txt, line 5: .* also in .*train\.txt, line 5"),
+    ):
+        with pytest.raises(DataError, match=place):
+            NYUDv2Folder(root, split)
+    (root / "val.txt").write_text("")
+    NYUDv2Folder(root, "train")
+
+
 def test_samples_are_raw_without_and_tensors_with_a_transform(written):
     raw = NYUDv2Folder(written, "train")
     assert raw[0]["rgb"].dtype == np.uint8

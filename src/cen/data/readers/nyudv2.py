@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from cen.data.formats.text_lists import existing, forward, leaves, read_entries
+from cen.data.formats.text_lists import composed, existing, forward, leaves, read_entries
 from cen.data.readers.aligned import AlignedDataset, Frame
 from cen.data.readers.dataset_yaml import describe, described_classes
 from cen.errors import DataError
@@ -50,8 +50,9 @@ class NYUDv2Folder(AlignedDataset):
 
     Raises:
         DataError: at once: a missing root, list or file, an empty list, a path that leaves the
-            root, a wrong number of columns; on reading: a file that cannot be decoded, sizes that
-            differ, a label outside the classes. The message names the list, the line and the file.
+            root, a wrong number of columns, a picture in both lists; on reading: a file that cannot
+            be decoded, sizes that differ, a label outside the classes. The message names the list,
+            the line and the file.
     """
 
     def open(
@@ -72,6 +73,8 @@ class NYUDv2Folder(AlignedDataset):
         self.possible_fields = tuple({*columns, *COLUMNS})
         path = self.root / _LIST[self.split]
         frames = _read_list(path, self.root, columns)
+        other = "train" if self.split == "test" else "test"
+        _check_apart(frames, self.root / _LIST[other])
         self.frames = [frames[n] for n in self.cut([frame.place for frame in frames], str(path))]
 
     def check_files(self) -> None:
@@ -105,3 +108,19 @@ def _read_list(path: Path, root: Path, columns: Sequence[str]) -> list[Frame]:
         paths = {name: root / file for name, file in zip(columns, files, strict=True)}
         frames.append(Frame(files[0], paths, place))
     return frames
+
+
+def _check_apart(frames: Sequence[Frame], other: Path) -> None:
+    """Refuses pictures that the list of the other split names, too."""
+    try:
+        entries = list(read_entries(other))
+    except DataError:
+        return  # which is told where that split is read
+    places = {composed(frame.name): frame.place for frame in frames}
+    for place, line in entries:
+        file = composed(forward(line.split("\t")[0].strip()))
+        if file in places:
+            raise DataError(
+                f"{places[file]}: {file} is also in {place}; nothing can be measured on images "
+                "that were trained on"
+            )

@@ -51,15 +51,13 @@ def trained_run(run: Path) -> Path:
     )
 
 
-_TRACES = ("run.json", "metrics.csv", "exchange.json", "evaluation.json", "panels")
-
-
 def begun_run(run: Path) -> Path:
     """A run folder as far as it has got."""
+    from cen.report.runfolder import TRACES
     from cen.runfiles import way_on
 
     run_folder(run)
-    if not any((run / name).exists() for name in _TRACES):
+    if not any((run / name).exists() for name in TRACES):
         raise ConfigError(
             f"{run}: holds a configuration and nothing of a run yet, so there is nothing to show; "
             f"train it with: {way_on(run)}"

@@ -24,7 +24,8 @@ _PANEL_BYTES = 2**28
 _MOST_BYTES = 2**28
 _LAST_TIME = 253_402_300_799  # the end of the year 9999
 
-_FILES = ("config.yaml", "run.json", "metrics.csv", "exchange.json", "evaluation.json")
+TRACES = ("run.json", "metrics.csv", "exchange.json", "evaluation.json", "panels")
+"""What a run leaves beside its configuration."""
 
 
 @dataclass(frozen=True)
@@ -106,8 +107,9 @@ def read_run(run: str | Path, *, panels: bool = True) -> RunFolder:
     path = Path(run)
     if not path.is_dir():
         raise DataError(f"{path}: no such run folder")
-    if not any((path / name).exists() for name in (*_FILES, "panels")):
-        raise DataError(f"{path}: not a run folder, it holds none of {', '.join(_FILES)}")
+    files = ("config.yaml", *TRACES)
+    if not any((path / name).exists() for name in files):
+        raise DataError(f"{path}: not a run folder, it holds none of {', '.join(files)}")
     problems: list[str] = []
 
     def read(name: str, reader: Callable[[Path], Any], empty: Any) -> Any:
@@ -121,11 +123,11 @@ def read_run(run: str | Path, *, panels: bool = True) -> RunFolder:
             problems.append(f"{name} cannot be read ({cause}).")
             return empty
 
-    files = sorted(path.glob("panels/*.npz")) if panels else []
+    stored = sorted(path.glob("panels/*.npz")) if panels else []
     shown, room = [], _PANEL_BYTES
-    for index, file in enumerate(files):
+    for index, file in enumerate(stored):
         if index == _MOST_PANELS or room < 0:
-            problems.append(f"Of {len(files)} panels the first {index} are shown.")
+            problems.append(f"Of {len(stored)} panels the first {index} are shown.")
             break
         shown.append(read(f"panels/{file.name}", load_panel, None))
         room -= 0 if shown[-1] is None else shown[-1].nbytes

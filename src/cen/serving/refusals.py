@@ -10,7 +10,7 @@ import gradio as gr
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from cen.errors import printable, shown
+from cen.errors import message_of, printable
 
 _MOST_BYTES = 1_000_000
 """Of a request that sends no file: the names of files that were sent, and numbers."""
@@ -30,9 +30,8 @@ class Page(gr.Blocks):
         except Exception as error:  # of many types, according to the component
             _log(error)
             problem = error if isinstance(error, gr.Error) else _wrong(block_fn.inputs, inputs)
-            raise gr.Error(
-                printable(_line(str(problem).strip("'\""))), print_exception=False
-            ) from None
+            text = printable(message_of(str(problem).strip("'\"")))
+            raise gr.Error(text, print_exception=False) from None
 
 
 class Bounded:
@@ -92,11 +91,7 @@ def _wrong(inputs: Sequence[Any], values: Any) -> str:
     return f"a value is of the wrong kind; they are: {'; '.join(map(str, names))}"
 
 
-def _line(text: str) -> str:
-    return shown(" ".join(text.split()), "", 300)
-
-
 def _log(error: Exception) -> None:
-    line = f"cen: refused a request: {type(error).__name__}: {_line(str(error))}"
+    line = f"cen: refused a request: {type(error).__name__}: {message_of(error)}"
     sys.stderr.write(f"{printable(line)}\n")
     sys.stderr.flush()

@@ -11,7 +11,7 @@ from cen.data import Modality, Transform, train_transform
 from cen.data.plotting import plot_sample
 from cen.data.readers.dataset_yaml import Classes
 from cen.errors import ConfigError
-from cen.training.scoring_pass import mirror
+from cen.predict.flips import mirror
 
 generator = np.random.default_rng(0)
 

@@ -87,61 +87,55 @@ def launch_on(where: Where, folder: Path, options: Mapping[str, Option]) -> Laun
         ConfigError: the package is missing, or there is no such option.
     """
     if where == "slurm":
-        return _Slurm(folder, options)
+        return _on_slurm(folder, options)
     if where == "ray":
-        return _Ray(options)
+        return _on_ray(options)
     if options:
         raise ConfigError("--job: is of --on slurm and --on ray; leave it out")
     return launch_here
 
 
-class _Slurm:
+def _on_slurm(folder: Path, options: Mapping[str, Option]) -> Launch:
     """Jobs of SLURM by submitit."""
+    try:
+        import submitit
+    except ImportError as error:
+        raise ConfigError(
+            f"--on slurm needs submitit ({error}): pip install 'cen[slurm]'"
+        ) from None
+    parameters = dict(options)
+    try:
+        executor = submitit.AutoExecutor(folder, cluster=str(parameters.pop("cluster", "slurm")))
+        # Of jobs on one machine submitit would keep the standard time limit of five minutes.
+        executor.update_parameters(**{"timeout_min": 24 * 60, **parameters})
+    except (NameError, TypeError, ValueError, RuntimeError) as error:
+        raise ConfigError(f"--on slurm: {error}") from None
 
-    def __init__(self, folder: Path, options: Mapping[str, Option]) -> None:
-        try:
-            import submitit
-        except ImportError as error:
-            raise ConfigError(
-                f"--on slurm needs submitit ({error}): pip install 'cen[slurm]'"
-            ) from None
-        parameters = dict(options)
-        try:
-            self._executor = submitit.AutoExecutor(
-                folder, cluster=str(parameters.pop("cluster", "slurm"))
-            )
-            # Of jobs on one machine submitit would keep the standard time limit of five minutes.
-            self._executor.update_parameters(**{"timeout_min": 24 * 60, **parameters})
-        except (NameError, TypeError, ValueError, RuntimeError) as error:
-            raise ConfigError(f"--on slurm: {error}") from None
-
-    def __call__(self, words: list[str], log: Path, slot: Slot) -> Work:
-        job = self._executor.submit(run_command, words, str(log.resolve()), str(Path.cwd()))
+    def launch(words: list[str], log: Path, slot: Slot) -> Work:
+        job = executor.submit(run_command, words, str(log.resolve()), str(Path.cwd()))
         return _Elsewhere(
             f"job {job.job_id}", log, job.done, job.result, lambda number: job.cancel(check=False)
         )
 
+    return launch
 
-class _Ray:
+
+def _on_ray(options: Mapping[str, Option]) -> Launch:
     """Tasks of a Ray cluster."""
-
-    def __init__(self, options: Mapping[str, Option]) -> None:
-        try:
-            import ray
-        except ImportError as error:
-            raise ConfigError(f"--on ray needs Ray ({error}): pip install 'cen[ray]'") from None
-        if not ray.is_initialized():
-            ray.init(log_to_driver=False, include_dashboard=False, logging_level=logging.ERROR)
-        try:
-            # The study itself decides whether a run that failed is tried again.
-            self._task = ray.remote(run_command).options(**{"max_retries": 0, **options})
-        except (TypeError, ValueError) as error:
-            raise ConfigError(f"--on ray: {error}") from None
-
-    def __call__(self, words: list[str], log: Path, slot: Slot) -> Work:
+    try:
         import ray
+    except ImportError as error:
+        raise ConfigError(f"--on ray needs Ray ({error}): pip install 'cen[ray]'") from None
+    if not ray.is_initialized():
+        ray.init(log_to_driver=False, include_dashboard=False, logging_level=logging.ERROR)
+    try:
+        # The study itself decides whether a run that failed is tried again.
+        command = ray.remote(run_command).options(**{"max_retries": 0, **options})
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"--on ray: {error}") from None
 
-        task = self._task.remote(words, str(log.resolve()), str(Path.cwd()))
+    def launch(words: list[str], log: Path, slot: Slot) -> Work:
+        task = command.remote(words, str(log.resolve()), str(Path.cwd()))
         return _Elsewhere(
             "task",
             log,
@@ -149,6 +143,8 @@ class _Ray:
             result=lambda: ray.get(task),
             cancel=lambda number: ray.cancel(task, force=number == signal.SIGKILL),
         )
+
+    return launch
 
 
 @dataclass(frozen=True)

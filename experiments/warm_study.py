@@ -24,12 +24,12 @@ from study_archive import pack
 
 from cen.cli.sources import load_config
 from cen.studies.calling import Call
-from cen.studies.grid import Choice, Run
+from cen.studies.grid import Choice, Root, Run
 from cen.studies.results import note_figures
 from cen.studies.run_store import Store
 from cen.studies.spec import Study, find_study
 
-Item = tuple[Store, Run, Path]
+Item = tuple[Store, Run, Root]
 """A run, the store that it lies in, and the folder of its data."""
 
 
@@ -110,7 +110,7 @@ def _runs(out: Path, part: str) -> list[Item]:
     return [(call.store, run, call.roots[run.data]) for run in runs]
 
 
-def _fork(store: Store, run: Run, root: Path) -> int:
+def _fork(store: Store, run: Run, root: Root) -> int:
     """Starts a process that brings one run to its end; its id."""
     pid = os.fork()
     if pid:
@@ -126,7 +126,7 @@ def _fork(store: Store, run: Run, root: Path) -> int:
         os._exit(code)
 
 
-def _complete(store: Store, run: Run, root: Path) -> int:
+def _complete(store: Store, run: Run, root: Root) -> int:
     from cen.cli import main as cen
 
     log = store.log(run)

@@ -23,6 +23,15 @@ MOST_BYTES = 2**24
 """Most bytes of a header: 16 MiB."""
 
 
+class Seen(TypedDict, total=False):
+    """What training saw of an input, see `cen.data.tools.training_range.seen_range`."""
+
+    low: float
+    high: float
+    medians: tuple[float, float]
+    grey: float | bool
+
+
 class Metadata(TypedDict, total=False):
     """What `cen` writes and reads beside the network; users may add more."""
 
@@ -31,6 +40,7 @@ class Metadata(TypedDict, total=False):
     classes: Names
     palette: Palettes
     resize: tuple[Size, Size] | None
+    seen: dict[str, Seen] | None
     step: int | None
     metrics: dict[str, Any] | None
 

@@ -99,6 +99,8 @@ def test_headers_never_name_other_weights(network, tmp_path, value):
     [
         1, [], None, {"preprocessing": 3}, {"preprocessing": {"rgb": 3}}, {"classes": 3},
         {"palette": {"parts": [[300, 0, 0]]}}, {"resize": [10**9, 10**9]}, {"resize": "x"},
+        {"seen": 2.5}, {"seen": {"rgb": []}}, {"seen": {"depth": {"low": "x"}}},
+        {"seen": {"depth": {"low": 0.5, "high": 3.0, "medians": [1.0]}}},
         {"step": 2**70}, {"metrics": []}, {"deep": DEEP},
     ],
 )  # fmt: skip

@@ -42,6 +42,9 @@ from cen.predict.tiles import Tile, tile_side
 from cen.predict.views import Band, Precision, Views, bands, check_finite, warn_of_tiles
 from cen.report.colours import Image, palette, to_picture
 
+_RANGE = {"low", "high", "medians"}
+"""What is known of a measured input whose range training saw."""
+
 
 class Predictor:
     """Predicts on scenes given as image files or arrays: a segmentation, or every output.
@@ -361,7 +364,7 @@ class Predictor:
         for name, value in values.items():
             seen, modality = seen_by_name.get(name) or {}, self.modalities[name]
             of_file = not isinstance(given[name], np.ndarray | torch.Tensor)
-            far = far_from(value, modality, seen, of_file) if "medians" in seen else None
+            far = far_from(value, modality, seen, of_file) if seen.keys() >= _RANGE else None
             strange = far or without_colours(value, modality, seen)
             if strange:
                 source = source_of(name, given[name])

@@ -43,7 +43,7 @@ def write_panels(
     length = len(dataset)  # type: ignore[arg-type]
     contained(folder.parent, folder, DataError)
     for old in folder.glob("*.npz"):
-        old.unlink()
+        old.unlink(missing_ok=True)  # by another evaluation at the same time
     device = next(net.parameters()).device
     for number, index in enumerate(evenly(length, count)):
         sample = fill_in(dataset[index], net.outputs, whole=net.cyclic)

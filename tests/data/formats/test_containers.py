@@ -83,3 +83,32 @@ def test_matlab_files_of_version_73_have_their_axes_turned_round(tmp_path):
     with (tmp_path / "a.mat").open("r+b") as file:
         file.write(b"MATLAB 7.3 MAT-file".ljust(124) + b"\x00\x02IM")
     np.testing.assert_array_equal(Modality.of("image", 4).read(tmp_path / "a.mat"), FOUR)
+
+
+def test_what_hdf5_says_of_an_array_is_heard(tmp_path):
+    """Scale, offset and fill value, as NetCDF 4 and xarray write them: lists of one, too."""
+    h5py = pytest.importorskip("h5py")
+    values = np.full((4, 5), 300, np.int16)
+    values[0, 0] = -9999
+    with h5py.File(tmp_path / "a.nc", "w") as file:
+        file["heat"] = values
+        file["heat"].attrs.update({"_FillValue": np.int16([-9999]), "units": "K"})
+    read = Modality.of("continuous").read(tmp_path / "a.nc")
+    assert np.isnan(read[0, 0])
+    assert np.isnan(read).sum() == 1
+    with h5py.File(tmp_path / "a.nc", "a") as file:
+        file["heat"].attrs["scale_factor"] = np.float32([0.5])
+    refused = r"a\.nc: says .* multiplied by 0\.5, and 0 added, .* unit: 1\."
+    with pytest.raises(DataError, match=refused):
+        Modality.of("continuous").read(tmp_path / "a.nc")
+    assert Modality.of("continuous", unit=0.5).read(tmp_path / "a.nc")[1, 1] == 150
+    with h5py.File(tmp_path / "a.nc", "a") as file:
+        file["heat"].attrs["add_offset"] = 273.15
+    with pytest.raises(DataError, match=r"multiplied by 0\.5, and 273\.15 added"):
+        Modality.of("continuous", unit=0.5).read(tmp_path / "a.nc")
+    bands = FOUR.astype(np.float32)
+    with h5py.File(tmp_path / "b.h5", "w") as file:
+        file["bands"] = bands
+        file["bands"].attrs["scale_factor"] = 2.0
+    with pytest.raises(DataError, match="multiplied by 2"):
+        Modality.of("continuous", bands=[3]).read(tmp_path / "b.h5")

@@ -196,8 +196,8 @@ class Modality(FieldDescription):
                 raise DataError(
                     f"{source}: says that a stored number is to be multiplied by {scale:.9g}, and "
                     f"{offset:.9g} added, but it is read as stored times unit: "
-                    f"{self.unit_or_one:.9g}. Apply it: gdal_translate -unscale -ot Float32 IN OUT "
-                    "(then with the unit of what comes out)"
+                    f"{self.unit_or_one:.9g}. Apply it (GDAL does: gdal_translate -unscale -ot "
+                    "Float32 IN OUT), then with the unit of what comes out"
                 )
 
     def check_array(self, name: str, array: NDArray[Any]) -> None:

@@ -6,7 +6,7 @@ import io
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +24,22 @@ from cen.data.formats.headers import (
 from cen.errors import DataError
 
 _SHOWN = 8
+_SCALING = ("scale_factor", "add_offset")
 _NO_NUMBERS = ("cell", "struct", "char", "object", "function", "opaque", "sparse", "unknown")
+
+
+class Described(NamedTuple):
+    """An array, and what the attributes beside it say (conventions of NetCDF).
+
+    Attributes:
+        values: as stored.
+        nodata: the number that is called no data.
+        scaling: by what a stored number is to be multiplied, and what is to be added; not applied.
+    """
+
+    values: NDArray[Any]
+    nodata: float | None = None
+    scaling: tuple[float, float] = (1.0, 0.0)
 
 
 def read_npy(content: NDArray[np.uint8], path: object) -> NDArray[Any]:
@@ -38,7 +53,7 @@ def read_npy(content: NDArray[np.uint8], path: object) -> NDArray[Any]:
         raise DataError(f"{path}: not an NPY file of numbers ({error})") from error
 
 
-def read_npz(content: NDArray[np.uint8], path: object, variable: str | None) -> NDArray[Any]:
+def read_npz(content: NDArray[np.uint8], path: object, variable: str | None) -> Described:
     """One array of an NPZ file; pickled objects are never loaded."""
     try:
         with zipfile.ZipFile(io.BytesIO(content.data)) as archive:
@@ -62,10 +77,10 @@ def read_npz(content: NDArray[np.uint8], path: object, variable: str | None) -> 
         raise
     except Exception as error:  # damage, unknown compressions and passwords: of many types
         raise DataError(f"{path}: not an NPZ file that can be read ({error})") from error
-    return np.asarray(read)
+    return Described(np.asarray(read))
 
 
-def read_mat(content: NDArray[np.uint8], path: File, variable: str | None) -> NDArray[Any]:
+def read_mat(content: NDArray[np.uint8], path: File, variable: str | None) -> Described:
     """One array of a MATLAB file of any version, in MATLAB's order of axes, or of an HDF5 file."""
     if isinstance(path, InMemoryFile):
         raise DataError(f"{path}: is a MATLAB file within another; unpack it")
@@ -78,10 +93,10 @@ def read_mat(content: NDArray[np.uint8], path: File, variable: str | None) -> ND
         if kind not in _NO_NUMBERS
     }
     name = _chosen(numbers, variable, path)
-    return matfiles.load_v5(path, [name])[name]
+    return Described(matfiles.load_v5(path, [name])[name])
 
 
-def _v73(path: Path, variable: str | None, plain: bool) -> NDArray[Any]:
+def _v73(path: Path, variable: str | None, plain: bool) -> Described:
     with matfiles.open_v73(path) as file:
         h5py = matfiles.library("h5py")
         arrays = {
@@ -95,9 +110,20 @@ def _v73(path: Path, variable: str | None, plain: bool) -> NDArray[Any]:
             if isinstance(array, h5py.Dataset)
         }
         name = _chosen(datasets, variable, path)
-        array = matfiles.read(name, matfiles.dataset(file, name), limit=VALUE_LIMIT)
+        dataset = matfiles.dataset(file, name)
+        array = matfiles.read(name, dataset, limit=VALUE_LIMIT)
+        nodata, scale, offset = (
+            _attribute(dataset, attribute) for attribute in ("_FillValue", *_SCALING)
+        )
     # MATLAB counts the axes from the other end.
-    return array if plain else array.T
+    scaling = (1.0 if scale is None else scale, offset or 0.0)
+    return Described(array if plain else array.T, nodata, scaling)
+
+
+def _attribute(dataset: Any, name: str) -> float | None:
+    """A number beside an array; NetCDF stores it as a list of one."""
+    values = np.asarray(dataset.attrs.get(name, ()))
+    return float(values.ravel()[0]) if values.size == 1 and values.dtype.kind in "uif" else None
 
 
 def _chosen(

@@ -53,9 +53,10 @@ class Stored:
 
     Attributes:
         values: (H, W), or (H, W, C) in RGB order.
-        nodata: the value that the file itself calls no data (GDAL_NODATA of a TIFF).
+        nodata: the value that the file itself calls no data (GDAL_NODATA of a TIFF, _FillValue of
+            an array in HDF5).
         scalings: by band the scale and the offset that the file itself says (GDAL_METADATA of a
-            TIFF); they are not applied.
+            TIFF, scale_factor and add_offset in HDF5); they are not applied.
     """
 
     values: NDArray[Any]
@@ -96,7 +97,9 @@ def read_stored(path: File, part: Part = WHOLE) -> Stored:
         values = _plain(read_npy(content, path), part.picture)
     elif header.format in ("npz", "mat"):
         read = read_npz if header.format == "npz" else read_mat
-        values = _plain(read(content, path, part.variable), part.picture)
+        stored, nodata, scaling = read(content, path, part.variable)
+        values = _plain(stored, part.picture)
+        scalings = [scaling] * (1 if values.ndim == 2 else values.shape[2])
     else:
         values = decode(content, header, path)
     turned = upright(values, header.orientation, part.exif, path)

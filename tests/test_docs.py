@@ -23,11 +23,27 @@ from cen.cli.sources import load_config
 from cen.config import Config
 from cen.errors import CenWarning
 from cen.exchange import exchange_layers
+from cen.models.builders import DECODERS, encoders
+from cen.tasks import KINDS, Task
 
 
 def test_configuration_page_lists_every_key_as_it_is() -> None:
     text = (ROOT / "docs" / "configuration.md").read_text("utf-8")
     assert parsing.markdown(Config) in text
+
+
+def test_texts_of_options_name_every_part_there_is() -> None:
+    texts = {key.name: set(re.findall(r"\w+", key.text)) for key in parsing.keys(Config)}
+    assert {*DECODERS} <= texts["model.name"]
+    assert {*DECODERS} <= texts["model.decoder_channels"]
+    # Numbered ones are named as a range.
+    families = {name.rstrip("0123456789") for name in encoders}
+    told = {word.rstrip("0123456789") for word in texts["model.encoder"]}
+    assert families <= told
+    assert {*KINDS} <= texts["model.outputs.<name>.kind"]
+    assert {*KINDS} <= set(re.findall(r"\w+", Task.__doc__ or ""))
+    kinds = (ROOT / "docs" / "multitask.md").read_text("utf-8")
+    assert [kind for kind in KINDS if f"\n| `{kind}` |" not in kinds] == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
@@ -124,6 +140,17 @@ def test_files_of_the_package_that_a_page_names_are_there(page: str) -> None:
     missing = [n for n in named if "NAME" not in n and not any((p / n).exists() for p in places)]
     assert len(named) > 10
     assert not missing
+
+
+@pytest.mark.parametrize("page", ["CONTRIBUTING.md", "docs/architecture.md"])
+def test_names_in_the_code_that_a_page_says_are_there(page: str) -> None:
+    """Names by themselves, such as of a function; a word that no source has was renamed."""
+    prose = re.sub(r"^```.*?^```", "", (ROOT / page).read_text("utf-8"), flags=re.DOTALL | re.M)
+    named = {name for name in re.findall(r"`([A-Za-z_]\w+)`", prose) if name != "NAME"}
+    files = (path for room in ("src", "tests") for path in (ROOT / room).rglob("*.py"))
+    code = "\n".join(path.read_text("utf-8") for path in files)
+    folders = {path.name for path in (ROOT, *ROOT.glob("*/"), *(ROOT / "src").rglob("*/"))}
+    assert named - set(re.findall(r"\w+", code)) - folders == set()
 
 
 def test_code_of_the_readme_runs(scene: dict[str, Any]) -> None:

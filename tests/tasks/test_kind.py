@@ -77,6 +77,15 @@ def test_counts_add_up(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", TASKS)
+def test_what_is_scored_is_the_same_of_predictions_and_of_a_mean_of_one(kind: str) -> None:
+    """Validation decides of what the network gives; flips and scales of a mean of `comparable`."""
+    rules, torch_rng = TASKS[kind].rules, torch.Generator().manual_seed(0)
+    values = rules.constrain(torch.randn(2, rules.channels, 16, 12, generator=torch_rng))
+    direct, of_mean = rules.decide(values), rules.decide(rules.comparable(values))
+    torch.testing.assert_close(direct, of_mean)
+
+
+@pytest.mark.parametrize("kind", TASKS)
 def test_arrays_are_what_files_may_hold(kind: str) -> None:
     rules = TASKS[kind].rules
     array = rules.array(torch.randn(rules.channels, 5, 6))

@@ -45,8 +45,8 @@ def test_scores_of_what_is_not_finite(
     scores = FusionScores(["rgb"], tasks)
     with pytest.raises(DataError, match=r"'out' \(stream rgb\).*in 1 values"):
         scores.update(wrong, {"out": target})
-    monkeypatch.setattr("cen.training.fusion_scores.looks", lambda values: False)
-    monkeypatch.setattr("cen.tasks.pairs.looks", lambda values: False)
+    monkeypatch.setattr("cen.training.fusion_scores.values_checked", lambda values: False)
+    monkeypatch.setattr("cen.tasks.pairs.values_checked", lambda values: False)
     scores.update(wrong, {"out": target})
     with pytest.raises(DataError, match=r"'out' \(stream rgb\).*in 1 values"):
         scores.compute()

@@ -247,11 +247,17 @@ class Streams:
     def unpack(self, packed: Tensor) -> dict[str, Tensor]:
         """Splits a packed (B·S, *) tensor into one (B, *) view per active stream.
 
+        Under ``torch.compile`` they are copies: views that a graph gives are cut out of its result
+        by strides, which once were not those of the generated code, and channels were mixed.
+
         Raises:
             ShapeError: The rows cannot be dealt out evenly to the active streams.
         """
         rows = torch.unflatten(packed, 0, (batch_size(packed, len(self.active)), len(self.active)))
-        return {self.names[i]: rows[:, k] for k, i in enumerate(self.active)}
+        views = {self.names[i]: rows[:, k] for k, i in enumerate(self.active)}
+        if torch.compiler.is_dynamo_compiling():
+            return {name: view.clone() for name, view in views.items()}
+        return views
 
     def checkpoint(self, function: Callable[..., Any], *args: Any) -> Any:
         """Gradient checkpointing for a part of the network that rides on these streams.

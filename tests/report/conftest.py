@@ -185,6 +185,18 @@ def run(tmp_path: Path) -> Path:
     return make_run(tmp_path / "demo")
 
 
+@pytest.fixture
+def evaluation(run: Path) -> Any:
+    """What that run scored."""
+    return json.loads((run / "evaluation.json").read_text())
+
+
+@pytest.fixture
+def inspection(run: Path) -> Any:
+    """What that run exchanged at last."""
+    return json.loads((run / "exchange.json").read_text())[-1]
+
+
 @pytest.fixture(scope="session")
 def reported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A complete run folder with its report, shared by the tests that only read it."""

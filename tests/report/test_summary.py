@@ -7,16 +7,6 @@ import pytest
 from cen.report.summary import evaluation_dict, inspection_dict
 
 
-@pytest.fixture
-def evaluation(run):
-    return json.loads((run / "evaluation.json").read_text())
-
-
-@pytest.fixture
-def inspection(run):
-    return json.loads((run / "exchange.json").read_text())[-1]
-
-
 def test_plain_evaluation_has_a_row_per_subset_and_prediction(evaluation):
     plain = json.loads(json.dumps(evaluation_dict(evaluation), allow_nan=False))
     assert plain["split"] == "test"

@@ -1,7 +1,5 @@
 """Tables of the terminal."""
 
-import json
-
 import pytest
 from rich.console import Console
 
@@ -19,16 +17,6 @@ def printed(table):
 
 def lines(table):
     return [line.split() for line in printed(table).splitlines() if line.strip()]
-
-
-@pytest.fixture
-def evaluation(run):
-    return json.loads((run / "evaluation.json").read_text())
-
-
-@pytest.fixture
-def inspection(run):
-    return json.loads((run / "exchange.json").read_text())[-1]
 
 
 def test_printed_evaluation_is_in_percent(evaluation):

@@ -11,7 +11,7 @@ from cen.data.fields.field_description import FieldDescription
 from cen.data.fields.field_kind import FieldKind
 from cen.data.fields.missing import measured
 from cen.data.formats.bands import wrong_channels
-from cen.data.formats.pictures import Stored
+from cen.data.formats.stored import Stored
 from cen.errors import DataError
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from cen.data.fields.field_description import FieldDescription
 from cen.data.fields.field_kind import FieldKind, Normalisation
 from cen.data.fields.missing import measured
-from cen.data.formats.pictures import Stored
+from cen.data.formats.stored import Stored
 from cen.errors import ConfigError, DataError
 
 # Indoor scenes: Rooms has 3.1 +- 1.1 m, NYUDv2 2.8 +- 1.3 m. Round numbers in between.

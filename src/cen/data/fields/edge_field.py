@@ -12,7 +12,7 @@ from cen.data.fields.field_description import FieldDescription
 from cen.data.fields.field_kind import FieldKind, white_of
 from cen.data.fields.missing import measured
 from cen.data.formats.bands import as_channels
-from cen.data.formats.pictures import Stored
+from cen.data.formats.stored import Stored
 from cen.errors import DataError
 
 # Edges above white are rounding or a wrong unit; twice as much is no rounding.

@@ -13,7 +13,8 @@ from cen.data.fields.field_description import FieldDescription
 from cen.data.fields.geometry import Interpolation
 from cen.data.fields.normalisation import destandardised, rounded, standardised
 from cen.data.formats.file_bytes import File
-from cen.data.formats.pictures import Stored, read_stored
+from cen.data.formats.pictures import read_stored
+from cen.data.formats.stored import Stored
 from cen.errors import ConfigError, DataError
 
 Normalisation = tuple[float, Sequence[float], Sequence[float]]

@@ -13,7 +13,7 @@ from cen.data.fields.field_kind import FieldKind, Normalisation, as_picture
 from cen.data.fields.missing import measured
 from cen.data.fields.normalisation import destandardised, rounded, standardised_bytes
 from cen.data.formats.bands import as_channels
-from cen.data.formats.pictures import Stored
+from cen.data.formats.stored import Stored
 from cen.errors import DataError
 from cen.options.augmentation_options import IMAGES
 

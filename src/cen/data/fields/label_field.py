@@ -13,7 +13,7 @@ from cen.data.fields.field_description import FieldDescription
 from cen.data.fields.field_kind import FieldKind
 from cen.data.formats.file_bytes import File
 from cen.data.formats.label_maps import check_integers, read_labels, strange_values
-from cen.data.formats.pictures import Stored
+from cen.data.formats.stored import Stored
 from cen.errors import ConfigError, DataError
 
 

@@ -16,7 +16,7 @@ from cen.data.fields.field_kind import FieldKind, has_directions
 from cen.data.fields.field_kinds import KINDS
 from cen.data.fields.holes import fill_holes
 from cen.data.formats.file_bytes import File
-from cen.data.formats.pictures import Scalings, Stored
+from cen.data.formats.stored import Scalings, Stored
 from cen.errors import DataError
 
 # Options that say how files are stored, whatever the kind.

@@ -11,7 +11,7 @@ from cen.data.fields.field_description import FieldDescription
 from cen.data.fields.field_kind import FieldKind, as_picture, white_of
 from cen.data.fields.geometry import unit_length
 from cen.data.fields.missing import equal_to, missing_in_file
-from cen.data.formats.pictures import Stored
+from cen.data.formats.stored import Stored
 from cen.errors import ConfigError, DataError
 
 # A stored normal whose length is not near 1 is none: (128, 128, 128) and (0, 0, 0) of 8 bits.

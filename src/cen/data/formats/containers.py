@@ -6,7 +6,7 @@ import io
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,25 +21,12 @@ from cen.data.formats.headers import (
     check_size,
     whole_array,
 )
+from cen.data.formats.stored import Stored
 from cen.errors import DataError
 
 _SHOWN = 8
 _SCALING = ("scale_factor", "add_offset")
 _NO_NUMBERS = ("cell", "struct", "char", "object", "function", "opaque", "sparse", "unknown")
-
-
-class Described(NamedTuple):
-    """An array, and what the attributes beside it say (conventions of NetCDF).
-
-    Attributes:
-        values: as stored.
-        nodata: the number that is called no data.
-        scaling: by what a stored number is to be multiplied, and what is to be added; not applied.
-    """
-
-    values: NDArray[Any]
-    nodata: float | None = None
-    scaling: tuple[float, float] = (1.0, 0.0)
 
 
 def read_npy(content: NDArray[np.uint8], path: object) -> NDArray[Any]:
@@ -53,7 +40,7 @@ def read_npy(content: NDArray[np.uint8], path: object) -> NDArray[Any]:
         raise DataError(f"{path}: not an NPY file of numbers ({error})") from error
 
 
-def read_npz(content: NDArray[np.uint8], path: object, variable: str | None) -> Described:
+def read_npz(content: NDArray[np.uint8], path: object, variable: str | None) -> Stored:
     """One array of an NPZ file; pickled objects are never loaded."""
     try:
         with zipfile.ZipFile(io.BytesIO(content.data)) as archive:
@@ -77,10 +64,10 @@ def read_npz(content: NDArray[np.uint8], path: object, variable: str | None) -> 
         raise
     except Exception as error:  # damage, unknown compressions and passwords: of many types
         raise DataError(f"{path}: not an NPZ file that can be read ({error})") from error
-    return Described(np.asarray(read))
+    return Stored(np.asarray(read))
 
 
-def read_mat(content: NDArray[np.uint8], path: File, variable: str | None) -> Described:
+def read_mat(content: NDArray[np.uint8], path: File, variable: str | None) -> Stored:
     """One array of a MATLAB file of any version, in MATLAB's order of axes, or of an HDF5 file."""
     if isinstance(path, InMemoryFile):
         raise DataError(f"{path}: is a MATLAB file within another; unpack it")
@@ -93,10 +80,10 @@ def read_mat(content: NDArray[np.uint8], path: File, variable: str | None) -> De
         if kind not in _NO_NUMBERS
     }
     name = _chosen(numbers, variable, path)
-    return Described(matfiles.load_v5(path, [name])[name])
+    return Stored(matfiles.load_v5(path, [name])[name])
 
 
-def _v73(path: Path, variable: str | None, plain: bool) -> Described:
+def _v73(path: Path, variable: str | None, plain: bool) -> Stored:
     with matfiles.open_v73(path) as file:
         h5py = matfiles.library("h5py")
         arrays = {
@@ -116,8 +103,8 @@ def _v73(path: Path, variable: str | None, plain: bool) -> Described:
             _attribute(dataset, attribute) for attribute in ("_FillValue", *_SCALING)
         )
     # MATLAB counts the axes from the other end.
-    scaling = (1.0 if scale is None else scale, offset or 0.0)
-    return Described(array if plain else array.T, nodata, scaling)
+    scalings = [(1.0 if scale is None else scale, offset or 0.0)]
+    return Stored(array if plain else array.T, nodata, scalings)
 
 
 def _attribute(dataset: Any, name: str) -> float | None:

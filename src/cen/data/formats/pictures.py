@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,12 +13,11 @@ from numpy.typing import NDArray
 from cen.data.formats.containers import read_mat, read_npy, read_npz
 from cen.data.formats.file_bytes import File, read_with_header
 from cen.data.formats.headers import Header
+from cen.data.formats.stored import Stored
 from cen.errors import DataError
 from cen.files import write_atomically, write_bytes
 
 Exif = Literal["turn", "ignore"]
-Scalings = Sequence[tuple[float, float]]
-"""By band what a stored number is multiplied by, and what is added, to give what it is worth."""
 
 
 @dataclass(frozen=True)
@@ -47,23 +45,6 @@ class Part:
 WHOLE = Part()
 
 
-@dataclass(frozen=True)
-class Stored:
-    """What a file holds.
-
-    Attributes:
-        values: (H, W), or (H, W, C) in RGB order.
-        nodata: the value that the file itself calls no data (GDAL_NODATA of a TIFF, _FillValue of
-            an array in HDF5).
-        scalings: by band the scale and the offset that the file itself says (GDAL_METADATA of a
-            TIFF, scale_factor and add_offset in HDF5); they are not applied.
-    """
-
-    values: NDArray[Any]
-    nodata: float | None = None
-    scalings: Scalings = ()
-
-
 def read_array(path: File, part: Part = WHOLE) -> NDArray[Any]:
     """The values of `read_stored`."""
     return read_stored(path, part).values
@@ -86,27 +67,24 @@ def read_stored(path: File, part: Part = WHOLE) -> Stored:
     """
     content, header = read_with_header(path)
     check_part(header, part, path)
-    nodata: float | None = None
-    scalings: list[tuple[float, float]] = []
     if header.format == "tiff":
         # At first use: it is not needed by data of other formats.
         from cen.data.formats.tiff import read_tiff
 
-        values, nodata, scalings = read_tiff(content, path, part.page, part.picture)
+        stored = read_tiff(content, path, part.page, part.picture)
     elif header.format == "npy":
-        values = _plain(read_npy(content, path), part.picture)
+        stored = Stored(_plain(read_npy(content, path), part.picture))
     elif header.format in ("npz", "mat"):
         read = read_npz if header.format == "npz" else read_mat
-        stored, nodata, scaling = read(content, path, part.variable)
-        values = _plain(stored, part.picture)
-        scalings = [scaling] * (1 if values.ndim == 2 else values.shape[2])
+        stored = read(content, path, part.variable)
+        stored = replace(stored, values=_plain(stored.values, part.picture))
     else:
-        values = decode(content, header, path)
-    turned = upright(values, header.orientation, part.exif, path)
-    chosen = choose(turned, part.bands, path)
-    if part.bands is not None:  # the colours of a palette are more than what is stored
+        stored = Stored(decode(content, header, path))
+    turned = upright(stored.values, header.orientation, part.exif, path)
+    scalings = stored.scalings
+    if part.bands is not None and len(scalings) > 1:
         scalings = [scalings[at] for at in part.bands if at < len(scalings)]
-    return Stored(chosen, nodata, scalings)
+    return Stored(choose(turned, part.bands, path), stored.nodata, scalings)
 
 
 def check_part(header: Header, part: Part, path: object) -> None:

@@ -14,6 +14,7 @@ import tifffile
 from numpy.typing import NDArray
 
 from cen.data.formats.headers import VALUE_LIMIT, check_size
+from cen.data.formats.stored import Stored
 from cen.errors import DataError
 
 _NONE, _DEFLATE, _JPEG = 1, (8, 32946), 7
@@ -43,7 +44,7 @@ _ADVICE = "write it with deflate, such as gdal_translate -co COMPRESS=DEFLATE IN
 
 def read_tiff(
     content: NDArray[np.uint8], path: object, page: int | None = None, picture: bool = True
-) -> tuple[NDArray[Any], float | None, list[tuple[float, float]]]:
+) -> Stored:
     """Decodes a TIFF or BigTIFF.
 
     Args:
@@ -69,7 +70,7 @@ def read_tiff(
     except Exception as error:  # damaged files end in exceptions of many types there
         raise DataError(f"{path}: not a TIFF that can be decoded ({error})") from error
     array = arrays[0] if len(arrays) == 1 else np.stack(arrays, axis=2)
-    return np.ascontiguousarray(array), nodata, scalings
+    return Stored(np.ascontiguousarray(array), nodata, scalings)
 
 
 def _chosen(file: tifffile.TiffFile, path: object, page: int | None) -> list[Any]:

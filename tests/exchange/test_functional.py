@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from cen.errors import ShapeError, StreamError
+from cen.errors import ConfigError, ShapeError, StreamError
 from cen.exchange import exchange, group_parts, parts
 from cen.exchange.functional import exchange_masked, exchange_wide
 
@@ -203,6 +203,8 @@ def test_every_group_is_cut_on_its_own() -> None:
         ({"groups": [[0], [0, 1]]}, StreamError, "exactly once"),
         ({"scale": torch.ones(2, 5)}, ShapeError, r"\(4, 3, 2, 2\) and \(2, 5\)"),
         ({"features": torch.ones(3, 3, 2, 2)}, ShapeError, "not a multiple of 2"),
+        ({"threshold": float("nan")}, ConfigError, "threshold is a number of at least 0, not nan"),
+        ({"threshold": -0.02}, ConfigError, "threshold is a number of at least 0"),
     ],
 )
 def test_errors_say_what_is_wrong(change: dict, error: type[Exception], words: str) -> None:

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
@@ -284,3 +285,22 @@ def test_a_later_forward_pass_of_a_subset_does_not_spoil_an_earlier_backward(kin
         norm(torch.randn(2, 4, 3, 3))
     result.square().sum().backward()
     assert norm.weight.grad is not None
+
+
+@pytest.mark.parametrize("through_a_file", [False, True])
+def test_rows_of_streams_in_another_order_are_refused(tmp_path: Path, through_a_file: bool) -> None:
+    """Their shapes are alike, so that each stream would silently have had the other's norms."""
+
+    def built(*inputs: str) -> nn.Module:
+        streams = Streams(inputs)
+        return nn.Sequential(StreamBatchNorm(4, streams), StreamInstanceNorm(4, streams))
+
+    saved = built("rgb", "depth").state_dict()
+    if through_a_file:
+        torch.save(saved, tmp_path / "weights.pt")
+        saved = torch.load(tmp_path / "weights.pt", weights_only=True)
+    built("rgb", "depth").load_state_dict(saved)
+    built("left", "right").load_state_dict(saved)  # names of one's own
+    with pytest.raises(RuntimeError, match=r"'rgb', 'depth'\], in another order") as refused:
+        built("depth", "rgb").load_state_dict(saved, strict=False)
+    assert str(refused.value).count("another order") == 1

@@ -66,6 +66,11 @@ def test_networks_that_go_by_the_whole_picture_are_known():
     assert looks_afar(nn.Sequential(squeezed, windows)) == ["pooling of whole maps"]
     assert looks_afar(nn.Sequential(nn.AdaptiveAvgPool2d(1))) == ["pooling of whole maps"]
     assert looks_afar(nn.MultiheadAttention(4, 2)) == ["attention"]
+    own = type("Own", (nn.Module,), {"sees_whole": "a mean of all pixels"})()
+    assert looks_afar(nn.Sequential(own, nn.MultiheadAttention(4, 2))) == [
+        "attention",
+        "a mean of all pixels",
+    ]
     both = {**options, "inputs": {"rgb": 3, "depth": 1}}
     fused = cen.build("refinenet", fusion="attention", decoder_channels=8, **both)
     assert looks_afar(fused) == []

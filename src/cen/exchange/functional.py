@@ -9,6 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from cen.arguments import number
 from cen.errors import ShapeError, StreamError, described
 from cen.exchange.streams import keep_format, narrow, widen
 
@@ -240,10 +241,12 @@ def exchange(
         (B·S, C, *), a new tensor.
 
     Raises:
+        ConfigError: ``threshold`` is no number of at least 0.
         ShapeError: ``features`` does not fit ``scale``.
         StreamError: ``groups`` do not hold each stream once, ``scope`` or ``parts`` is unknown, or
             they do not go together.
     """
+    threshold = number("threshold", threshold, what="a number of at least 0")
     if scale.ndim != 2 or features.ndim < 2 or features.shape[1] != scale.shape[1]:
         raise ShapeError(
             f"features (B·S, C, *) and scale (S, C) do not fit: "

@@ -13,6 +13,8 @@ from cen.exchange.functional import exchange_wide, group_parts, replaced_channel
 from cen.exchange.rule import ExchangeRule
 from cen.exchange.streams import Activation, Pass, Streams, narrow, widen
 
+_NAMES = "streams"
+
 
 class StreamNorm(nn.Module):
     """Base of the stream norms: per-stream scales γ and shifts β, and the exchange after them.
@@ -239,12 +241,32 @@ class StreamNorm(nn.Module):
             setattr(self, name, None if buffer is None else buffer.to(self.weight.device))
         self.train(norm.training)
 
-    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
-        """Accepts the entries of a plain norm: each stream starts from them."""
+    def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
+        """Whose rows they are goes along, as the version of a module does."""
+        super()._save_to_state_dict(destination, prefix, keep_vars)
+        if metadata := getattr(destination, "_metadata", {}).get(prefix[:-1]):
+            metadata[_NAMES] = [str(name) for name in self.streams.names]
+
+    def _load_from_state_dict(
+        self, state_dict: dict[str, Any], prefix: str, metadata: dict[str, Any], *args: Any
+    ) -> None:
+        """Accepts the entries of a plain norm: each stream starts from them.
+
+        Rows of the same streams in another order are an error: they have the same shapes.
+        """
+        saved, names = metadata.get(_NAMES), [str(name) for name in self.streams.names]
+        if saved is not None and saved != names and sorted(saved) == sorted(names):
+            problem = (
+                f"rows of the norms are of the streams {saved}, in another order than {names} "
+                "here; give the inputs in the order in which they were saved"
+            )
+            *_, problems = args
+            if problem not in problems:
+                problems.append(problem)
         for name in self.per_stream:
             value, target = state_dict.get(prefix + name), getattr(self, name)
             if value is not None and target is not None and value.shape == target.shape[1:]:
                 state_dict[prefix + name] = value.expand(target.shape)
-        super()._load_from_state_dict(state_dict, prefix, *args)
+        super()._load_from_state_dict(state_dict, prefix, metadata, *args)
         if self.own.device != self.weight.device:  # assigned, so that no move told of it
             self._part()

@@ -53,6 +53,8 @@ class DenseDecoder(nn.Module):
         head_kernel: side of the kernel of its classifiers.
         first_norms: pattern of the names of the norms that see the encoder features first.
         batches: it is trained on batches, so that batch norms suit it.
+        sees_whole: what in it looks at the whole of a picture, so that tiles predicted one by one
+            (`cen.predict.tiles`) see less; "": nothing.
 
     Raises:
         ConfigError: ``channels`` is below 1 or ``dropout`` not within [0, 1).
@@ -62,6 +64,7 @@ class DenseDecoder(nn.Module):
     head_kernel: ClassVar[int] = 1
     first_norms: ClassVar[str]
     batches: ClassVar[bool] = True
+    sees_whole: ClassVar[str] = ""
 
     def __init__(self, in_channels: Sequence[int], channels: int, dropout: float) -> None:
         super().__init__()

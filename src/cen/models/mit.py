@@ -47,6 +47,8 @@ _NAMES = (
 class Attention(nn.Module):
     """Self-attention whose keys and values are those of a coarser map."""
 
+    sees_whole = "attention"
+
     def __init__(self, channels: int, heads: int, reduction: int) -> None:
         super().__init__()
         self.heads = heads

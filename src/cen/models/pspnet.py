@@ -49,6 +49,7 @@ class PSPNetDecoder(DenseDecoder):
 
     output_stride = 8
     first_norms = "pyramid.*.norm"
+    sees_whole = "pyramid pooling"
 
     def __init__(
         self,

@@ -33,6 +33,7 @@ class UPerNetDecoder(DenseDecoder):
     """
 
     first_norms = "p*s.*.norm"  # those of the pooled maps, and the laterals
+    sees_whole = "pyramid pooling"
 
     def __init__(
         self,

@@ -13,9 +13,6 @@ from torch import Tensor, nn
 from cen.errors import ConfigError, described
 from cen.exchange.group_norm import StreamGroupNorm
 from cen.exchange.instance_norm import StreamInstanceNorm
-from cen.models.mit import Attention
-from cen.models.pspnet import PSPNetDecoder
-from cen.models.upernet import UPerNetDecoder
 
 Tile = int | Literal["auto"] | None
 """The side of tiles in pixels; "auto": of large pictures alone; None: pictures are not cut."""
@@ -190,15 +187,16 @@ def tile_side(tile: Tile, size: Sequence[int], align: int) -> int | None:
 def looks_afar(net: nn.Module) -> list[str]:
     """What in a network sees the whole of a picture, and in a tile only that.
 
-    Modules of other libraries are known by the names of their classes.
+    Modules say it in an attribute ``sees_whole``; those of other libraries are known by the names
+    of their classes.
     """
     modules = list(net.modules())
+    said = {str(getattr(module, "sees_whole", "")) for module in modules}
     names = {type(m).__name__.lower() for m in modules if not type(m).__module__.startswith("cen.")}
     global_parts = {
-        "pyramid pooling": any(isinstance(m, PSPNetDecoder | UPerNetDecoder) for m in modules),
         "pooling of whole maps": any(isinstance(m, _POOLING) for m in modules)
         or any(part in name for part in _POOLING_NAMES for name in names),
-        "attention": any(isinstance(m, Attention | nn.MultiheadAttention) for m in modules)
+        "attention": any(isinstance(m, nn.MultiheadAttention) for m in modules)
         or any("attention" in name and "window" not in name for name in names),
         "group norms": any(isinstance(m, StreamGroupNorm | nn.GroupNorm) for m in modules),
         "instance norms": any(
@@ -206,7 +204,8 @@ def looks_afar(net: nn.Module) -> list[str]:
             for m in modules
         ),
     }
-    return [what for what, there in global_parts.items() if there]
+    known = [what for what, there in global_parts.items() if there]
+    return known + sorted(said - {"", *known})
 
 
 _POOLING = nn.AdaptiveAvgPool2d | nn.AdaptiveMaxPool2d

@@ -23,3 +23,12 @@ def test_wrong_channels_are_named(tmp_path):
     with pytest.raises(DataError, match="1 channels"):
         Modality.of("image").to_network(np.zeros((4, 4), dtype=np.uint8))
     assert Modality.of("image", 1).read(tmp_path / "rgb.png").shape == (4, 4)
+
+
+@pytest.mark.parametrize("kind", ["image", "depth", "normal", "continuous", "label"])
+@pytest.mark.parametrize("kept", [bool, "U3", complex])
+def test_what_is_no_number_is_refused_of_every_kind(kind, kept):
+    """NumPy's own error came of Booleans as depth, and ones as normals."""
+    stored = np.ones((2, 2, 3) if kind in ("image", "normal") else (2, 2), dtype=kept)
+    with pytest.raises(DataError, match="not numbers"):
+        Modality.of(kind).from_stored(stored)

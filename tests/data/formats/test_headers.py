@@ -8,9 +8,12 @@ import zlib
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from cen.data import Modality
 from cen.data.formats.headers import PIXEL_LIMIT, read_header
+from cen.data.formats.label_maps import read_labels
+from cen.data.formats.pictures import read_array
 from cen.errors import DataError
 
 BMP = cv2.imencode(".bmp", np.zeros((4, 4, 3), np.uint8))[1].tobytes()
@@ -88,3 +91,30 @@ def test_the_limit_is_just_above_8192_by_8192():
     assert read_header(png_bomb(8192, 8192), "a.png").width == 8192
     with pytest.raises(DataError, match="8193 × 8192"):
         read_header(png_bomb(8193, 8192), "a.png")
+
+
+def film(path, pictures, mode="RGB", **options):
+    """A file of so many pictures, each of one brightness."""
+    images = [Image.new(mode, (6, 4), (8 * at,) * len(mode)) for at in range(1, pictures + 1)]
+    images[0].save(path, save_all=True, append_images=images[1:], **options)
+    return path
+
+
+@pytest.mark.parametrize("name", ["a.gif", "a.webp", "a.png"])
+def test_a_film_is_no_picture(tmp_path, name):
+    """Its first picture was taken for all of it."""
+    path = film(tmp_path / name, 3)
+    with pytest.raises(DataError, match=r"holds 3 pictures, a film"):
+        read_array(path)
+    assert read_array(film(path, 1)).shape[:2] == (4, 6)
+
+
+def test_a_film_is_no_label_map(tmp_path):
+    path = film(tmp_path / "a.png", 2, "L")
+    with pytest.raises(DataError, match=r"a\.png: holds 2 pictures"):
+        read_labels(path)
+
+
+def test_a_photograph_with_a_preview_is_a_picture(tmp_path):
+    """Telephones write these as JPEG: MPO, whose first picture is the photograph."""
+    assert read_array(film(tmp_path / "a.jpg", 2, format="MPO")).shape == (4, 6, 3)

@@ -174,6 +174,11 @@ class Modality(FieldDescription):
         Raises:
             DataError: other channels, bits or types than declared.
         """
+        if stored.dtype.kind not in "uif":
+            raise DataError(
+                f"{source}: holds values of type {stored.dtype}, not numbers; convert them, such "
+                "as with .astype('uint8')"
+            )
         bits = 8 * stored.dtype.itemsize
         if self.bits is not None and bits != self.bits:
             raise DataError(

@@ -46,6 +46,7 @@ class Header:
             palette); 0 and -1 of others.
         compression: the tag of a TIFF, else 1 (none).
         orientation: how the picture is to be turned to be upright, 1 to 8 as in EXIF; 1: not.
+        pictures: how many a film in a GIF, WebP or PNG has; 1 of others.
     """
 
     format: str
@@ -56,10 +57,11 @@ class Header:
     colour_type: int = -1
     compression: int = 1
     orientation: int = 1
+    pictures: int = 1
 
 
 def read_header(content: bytes | memoryview, path: object) -> Header:
-    """Reads the header of a file and refuses pictures that are too large to be meant."""
+    """Reads the header of a file; refuses films, and pictures that are too large to be meant."""
     start = bytes(content[:64])
     if not start:
         raise DataError(f"{path}: is empty (0 bytes)")
@@ -84,6 +86,11 @@ def read_header(content: bytes | memoryview, path: object) -> Header:
             "or of another type than its name says?"
         ) from error
     check_size(header.height, header.width, header.channels, path)
+    if header.pictures > 1:
+        raise DataError(
+            f"{path}: holds {header.pictures} pictures, a film; write the one that is meant into a "
+            "file of its own"
+        )
     return header
 
 
@@ -131,16 +138,18 @@ def check_array(shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
 def _png(content: bytes | memoryview) -> Header:
     """The size of a PNG all of whose chunks are there: a false length takes gigabytes to decode."""
     width, height, bits, colour_type = struct.unpack_from(">IIBB", content, 16)
-    at, orientation = len(_PNG), 1
+    at, orientation, pictures = len(_PNG), 1, 1
     while True:
         length, name = struct.unpack_from(">I4s", content, at)
         if name == b"eXIf":
             orientation = _orientation(bytes(content[at + 8 : at + 8 + length]))
+        if name == b"acTL":
+            (pictures,) = struct.unpack_from(">I", content, at + 8)
         at += 12 + length
         if at > len(content):
             raise ValueError(f"chunk {name!r} reaches beyond the end")
         if name == b"IEND":
-            return Header("png", height, width, 0, bits, colour_type, orientation=orientation)
+            return Header("png", height, width, 0, bits, colour_type, 1, orientation, pictures)
 
 
 def _orientation(content: bytes) -> int:
@@ -198,6 +207,8 @@ def _other(content: bytes | memoryview) -> Header:
                 image.height,
                 image.width,
                 orientation=_known_orientation(_exif_of(image)),
+                # The further pictures of a photograph (MPO) are previews of it.
+                pictures=1 if image.format == "MPO" else getattr(image, "n_frames", 1),
             )
     except Image.DecompressionBombError as error:
         raise ValueError(f"beyond the limit of {PIXEL_LIMIT} pixels: {error}") from error

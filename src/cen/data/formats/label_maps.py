@@ -133,13 +133,10 @@ def _stored_numbers(content: NDArray[np.uint8], header: Header, path: object) ->
     """The numbers of a picture, of a palette its indices: OpenCV turns these into colours."""
     try:
         with Image.open(io.BytesIO(content.data)) as image:
-            pictures = getattr(image, "n_frames", 1)
             labels = np.array(image)
     # Of a damaged TIFF Pillow says TypeError, of a damaged PNG SyntaxError.
     except (OSError, ValueError, SyntaxError, TypeError, Image.DecompressionBombError) as error:
         raise DataError(f"{path}: not a label image that can be decoded ({error})") from error
-    if pictures > 1:
-        raise DataError(f"{path}: holds {pictures} pictures; write each label map into a file")
     labels = labels.astype(np.uint8) if labels.dtype == np.bool_ else labels
     if header.colour_type == _GREY:
         labels = labels // _SPREAD.get(header.bits, 1)

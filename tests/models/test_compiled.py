@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from itertools import combinations
 from typing import Any
 
 import pytest
@@ -12,7 +13,13 @@ from torch import nn
 import cen
 from cen.bench.scales import set_rate
 from cen.errors import ConfigError
-from cen.models.compiled import STEPS_TO_PAY, Compiled, check_compiler, compiles
+from cen.models.compiled import (
+    STEPS_TO_PAY,
+    Compiled,
+    check_compiler,
+    compiles,
+    subset_count,
+)
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
 
@@ -96,6 +103,28 @@ def agrees(net: nn.Module, subsets: list[tuple[str, ...]]) -> None:
         for name in names:
             assert torch.allclose(got.streams[name], expected.streams[name], atol=1e-5)
             assert not got.streams[name]._is_view(), "cut out by strides that code may not keep"
+
+
+def test_every_subset_has_graphs_for_its_first_sizes(monkeypatch: pytest.MonkeyPatch) -> None:
+    graphs = []
+
+    def back_end(graph: Any, example: Any) -> Any:
+        graphs.append(graph)
+        return graph
+
+    def total(inputs: dict[str, torch.Tensor]) -> torch.Tensor:
+        return sum((value * 2 for value in inputs.values()), torch.zeros(()))
+
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend=back_end))
+    names = ("rgb", "depth", "thermal")
+    subsets = [s for n in (3, 2, 1) for s in combinations(names, n)]
+    assert subset_count(names) == len(subsets)
+    compiled = Compiled(total, "compile", subsets=subset_count(names))
+    for width in (4, 5, 6):  # as it is, then free
+        for subset in subsets:
+            result = compiled({name: torch.ones(2, width) for name in subset})
+            assert torch.equal(result, torch.full((2, width), 2.0 * len(subset)))
+    assert len(graphs) == 2 * len(subsets)
 
 
 def test_what_cannot_be_compiled_is_told_in_one_line() -> None:

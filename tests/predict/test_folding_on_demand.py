@@ -76,6 +76,24 @@ def test_what_is_compiled_gives_the_same(wanted, monkeypatch):
     assert pickle.loads(pickle.dumps(found))._compile
 
 
+def test_what_folding_would_hardly_spare_is_compiled_as_it_is(monkeypatch):
+    graphs = []
+
+    def back_end(graph, example):
+        graphs.append(graph)
+        return graph
+
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend=back_end))
+    net, given = network(0.3, "unet", encoder="unet4"), inputs()
+    monkeypatch.setattr("cen.predict.folding_on_demand._SAVED", 0.99)
+    found = FoldingOnDemand(net, None, compile=True)
+    for names in (("rgb", "depth"), ("depth",)):
+        part = {name: given[name] for name in names}
+        got, expected = predicted(found.network(), part), predicted(net, part)
+        np.testing.assert_allclose(got, expected, rtol=1e-3, atol=1e-5)
+    assert len(graphs) == 2
+
+
 def test_without_a_compiler_nothing_is_compiled(monkeypatch):
     monkeypatch.setattr("shutil.which", lambda name: None)
     with pytest.raises(ConfigError, match=r"compile: .*C\+\+ compiler"):

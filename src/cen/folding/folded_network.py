@@ -6,6 +6,7 @@ import copy
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from types import MethodType
 from typing import Any
 
 import torch
@@ -65,7 +66,8 @@ class Plan(nn.Module):
         layers: What folding makes of each convolution.
         unfolded: How often each function without a rule got a packed tensor.
         reason: Why there is no graph.
-        run: What is called in place of the graph, and gives the same; None: the graph itself.
+        run: What is called in place of the graph, or of the network where there is none, and gives
+            the same; None: the graph, or the network, itself.
     """
 
     def __init__(self) -> None:
@@ -125,8 +127,9 @@ class FoldedNetwork(nn.Module):
     Attributes:
         net: A copy of the network, unfolded, whose predictions come from the graphs.
         saved: Share of the multiply-adds that must go; where they do not, it is run as it is.
-        prepare: What makes of a graph that which is called in its place, such as ``torch.compile``;
-            of those that are recorded from then on. None: nothing.
+        prepare: What makes of a graph, or of the network where it is run as it is, that which is
+            called in its place, such as ``torch.compile``; of inputs that come for the first time
+            from then on. None: nothing.
     """
 
     def __init__(self, net: nn.Module, saved: float = 0.0) -> None:
@@ -137,7 +140,7 @@ class FoldedNetwork(nn.Module):
                 f"{described(net)}"
             )
         self.saved = saved
-        self.prepare: Callable[[fx.GraphModule], Callable[..., Any]] | None = None
+        self.prepare: Callable[[Callable[..., Any]], Callable[..., Any]] | None = None
         self._plans: dict[Any, Plan] = {}
         self._last: Plan | None = None
         self._part = _part(net)
@@ -192,11 +195,13 @@ class FoldedNetwork(nn.Module):
             plan = self._recorded(key, leaves, spec)
         self._last = plan
         if plan.graph is None:
-            return self._unfolded(*args, **kwargs)
+            return (plan.run or self._unfolded)(*args, **kwargs)
         return plan(tensors)
 
-    def _unfolded(self, *args: Any, **kwargs: Any) -> Any:
-        return getattr(type(self.net), self._part)(self.net, *args, **kwargs)
+    @property
+    def _unfolded(self) -> Callable[..., Any]:
+        """The part of the network as it is."""
+        return MethodType(getattr(type(self.net), self._part), self.net)
 
     def _recorded(self, key: Any, leaves: list[Any], spec: pytree.TreeSpec) -> Plan:
         if torch.compiler.is_compiling():
@@ -210,8 +215,8 @@ class FoldedNetwork(nn.Module):
                 plan = Plan().refuse(f"{_MOST_PLANS} graphs for other inputs are kept already")
             else:
                 plan = self._compared(leaves, spec)
-                if self.prepare is not None and plan.graph is not None:
-                    plan.run = self.prepare(plan.graph)
+                if self.prepare is not None:
+                    plan.run = self.prepare(self._unfolded if plan.graph is None else plan.graph)
             self._plans[key] = plan
             if plan.sized and isinstance(key[0], str):
                 self._plans[key, tuple(x.shape for x in leaves if isinstance(x, Tensor))] = plan

@@ -5,11 +5,12 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 from typing import Any
 
 import torch
 from torch import nn
+from torch._dynamo import config as dynamo
 from torch._dynamo.exc import TorchDynamoException
 
 from cen.errors import ConfigError
@@ -66,21 +67,28 @@ class Compiled:
     """The call of a module, compiled: the same up to rounding, but for the draws of dropout.
 
     A graph is compiled at the first call, and again for another subset of modalities, other sizes
-    (from the third on for all of them) and another mode. No module, so that a trainer that holds
-    one sees the parameters of the network once.
+    (from the third on for all of them) and another mode; after 8 for each subset, or what PyTorch
+    is told, what is new runs as it is. No module, so that a trainer that holds one sees the
+    parameters of the network once.
 
     Args:
         module: a network, or a function of one; its weights and mode stay its own.
         key: what asked for it, for messages.
         graphs: on a CUDA GPU, launch all kernels of a pass at once, as a CUDA graph. What a call
             gives is then overwritten by the next one.
+        subsets: how many subsets of the modalities it may be called with.
     """
 
     def __init__(
-        self, module: nn.Module | Callable[..., Any], key: str, graphs: bool = False
+        self,
+        module: nn.Module | Callable[..., Any],
+        key: str,
+        graphs: bool = False,
+        subsets: int = 1,
     ) -> None:
         self._compiled = torch.compile(module, mode="reduce-overhead" if graphs else None)
         self._key, self._graphs = key, graphs
+        self._most = dynamo.recompile_limit * subsets
 
     def __call__(self, *inputs: Any, **options: Any) -> Any:
         """What the module gives; arguments as its own.
@@ -91,10 +99,17 @@ class Compiled:
         if self._graphs:
             torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
         try:
-            return self._compiled(*inputs, **options)
+            # PyTorch counts the graphs of all subsets together, and runs what is beyond as it is.
+            with dynamo.patch(recompile_limit=self._most):
+                return self._compiled(*inputs, **options)
         except TorchDynamoException as failed:
             reason = next((line for line in str(failed).splitlines() if line.strip()), "")
             raise ConfigError(
                 f"{self._key}: torch.compile of PyTorch {torch.__version__} failed "
                 f"({type(failed).__name__}: {reason}); do without it"
             ) from failed
+
+
+def subset_count(modalities: Sized) -> int:
+    """How many non-empty subsets of the modalities there are."""
+    return int(2 ** len(modalities)) - 1

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import copy
 import threading
-from collections.abc import Iterable
-from functools import partial
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,7 +13,7 @@ from torch import Tensor
 from cen.exchange import StreamNorm, exchange_rate
 from cen.folding import fold
 from cen.models import ChannelExchangeNetwork
-from cen.models.compiled import Compiled, check_compiler
+from cen.models.compiled import Compiled, check_compiler, subset_count
 
 _COMPILE = "compile"
 _RATE = 0.25
@@ -72,13 +72,16 @@ class FoldingOnDemand:
         if self._wanted is not False and not few:
             folded = fold(self._net, 0.0 if self._wanted else _SAVED)
             if self._compile:
-                folded.prepare = partial(Compiled, key=_COMPILE)
+                folded.prepare = self._compiled
             return folded.net, True
         if not self._compile:
             return self._net, False
         compiled = copy.copy(self._net)  # the same modules and tensors, called another way
-        compiled.predictions = Compiled(compiled.predictions, _COMPILE)  # type: ignore[method-assign]
+        compiled.predictions = self._compiled(compiled.predictions)  # type: ignore[method-assign]
         return compiled, False
+
+    def _compiled(self, part: Callable[..., Any]) -> Compiled:
+        return Compiled(part, _COMPILE, subsets=subset_count(self._net.inputs))
 
 
 def _version(tensor: Tensor) -> tuple[int, int]:

@@ -14,7 +14,7 @@ from cen import exchange
 from cen.errors import ConfigError
 from cen.losses import fusion_loss, output_losses
 from cen.models import ChannelExchangeNetwork, Output
-from cen.models.compiled import Compiled, compiles
+from cen.models.compiled import Compiled, compiles, subset_count
 from cen.optim import Schedule, build_optimizer, freeze_encoder, param_groups
 from cen.options.training_options import TrainConfig
 from cen.stream import Stream, input_of
@@ -120,7 +120,8 @@ class DensePrediction(LightningModule):
         how = self.how  # a graph does not put weights together that are dealt out
         if how.strategy != "fsdp" and compiles(how.compile, self.device, how.max_steps):
             graphs = how.compile == "cuda_graphs"
-            self.run_net = Compiled(self.net, "train.compile", graphs)
+            subsets = subset_count(self.net.inputs)
+            self.run_net = Compiled(self.net, "train.compile", graphs, subsets)
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Seeds the step, draws its modalities, sets its learning rates."""

@@ -104,6 +104,11 @@ def write_problem(problem: BaseException) -> str | None:
     return None
 
 
+def is_unfinished(name: str) -> bool:
+    """Whether a file of this name is one that this module writes, before it is whole."""
+    return _DRAFT.match(name) is not None
+
+
 def remove_unfinished(folder: Path) -> None:
     """Removes what processes that are gone left half-written below a folder.
 

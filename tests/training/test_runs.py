@@ -30,6 +30,20 @@ def test_a_run_that_failed_before_a_checkpoint_does_not_block_its_folder(tmp_pat
         train(toy_config(), tmp_path / "later")
 
 
+def test_a_run_killed_while_it_wrote_its_first_file_does_not_block_its_folder(
+    tmp_path: Path,
+) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / ".lock").touch()
+    gone = 2**22 + 1  # Linux gives no process such a number
+    draft = run / f".config.yaml.{gone}.abc.part"
+    draft.write_text("data:\n  la")
+    train(toy_config(), run)
+    assert (run / "last.safetensors").exists()
+    assert not draft.exists()
+
+
 def test_what_is_refused_before_the_first_step_leaves_no_folder(tmp_path: Path) -> None:
     config = toy_config(exchange_rate=0.3)
     config.model.fusion = "ensemble"  # nobody exchanges

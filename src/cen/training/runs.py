@@ -18,7 +18,7 @@ from filelock import FileLock, Timeout
 
 from cen.config import Config
 from cen.errors import CheckpointError, ConfigError
-from cen.files import contained, remove_unfinished, write_json
+from cen.files import contained, is_unfinished, remove_unfinished, write_json
 from cen.launch import is_first
 from cen.runfiles import read_if_there, way_on
 from cen.training.resume import UNFINISHED
@@ -159,7 +159,9 @@ def _git() -> str | None:
 
 
 def _empty(run_dir: Path) -> bool:
-    return run_dir.is_dir() and all(entry.name == _LOCK for entry in run_dir.iterdir())
+    """Whether it holds no more than what a process leaves that is killed before its first file."""
+    names = [entry.name for entry in run_dir.iterdir()] if run_dir.is_dir() else [""]
+    return all(name == _LOCK or is_unfinished(name) for name in names)
 
 
 def _nothing_learnt(run_dir: Path) -> bool:

@@ -75,6 +75,16 @@ def test_other_outputs_are_painted_and_compared(values):
     assert all(image.dtype == np.uint8 for image, _ in answer.predictions + answer.changes)
 
 
+def test_changes_of_several_outputs_stand_in_the_order_of_the_outputs(values):
+    names = ["far", "b", "segmentation", "a", "near", "c"]
+    other = build(
+        "refinenet", encoder="resnet18", inputs={"rgb": 3, "depth": 1}, width=4, decoder_channels=4,
+        outputs={name: Task("depth", 1) for name in names},
+    )  # fmt: skip
+    answer = Answering(Predictor(other, preprocessing=MODALITIES))(values, ["rgb", "depth"])
+    assert [caption.partition(":")[0] for _, caption in answer.changes] == 2 * names
+
+
 def test_files_are_saved_in_one_archive(predictor, values, tmp_path):
     answer = Answering(predictor)(values, ["rgb", "depth"])
     (tmp_path / "way").mkdir()

@@ -127,7 +127,7 @@ class Answering:
                 )
                 continue
             rest = self.predictor.all({name: used[name] for name in used if name != off})
-            for name in results.keys() & rest.keys():
+            for name in (name for name in results if name in rest):
                 change, pictures = _change(off, results[name], rest[name])
                 of = f"{name}: " if len(results) > 1 else ""
                 answer.changes += [(image, of + text) for image, text in pictures]

@@ -79,10 +79,12 @@ def _read(name: str, path: Path, modality: Modality, limits: Limits) -> NDArray[
     if header.format in _CONTAINERS:
         raise DataError(f"{label}: holds several arrays; send a picture, or one array as .npy")
     pixels = header.height * header.width
+    # Headers of pictures do not tell them.
+    channels = f" of {header.channels} channels" if header.channels > 1 else ""
     if pixels > limits.megapixels * 1e6 or header.channels > _MOST_CHANNELS:
         raise DataError(
-            f"{label}: has {header.height} × {header.width} pixels of {max(1, header.channels)} "
-            f"channels; this page takes {limits.megapixels:g} megapixels at most"
+            f"{label}: has {header.height} × {header.width} pixels{channels}; this page takes "
+            f"{limits.megapixels:g} megapixels and {_MOST_CHANNELS} channels at most"
         )
     values = modality.read(InMemoryFile(label, content))
     if math.prod(values.shape[:2]) > limits.megapixels * 1e6:

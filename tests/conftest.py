@@ -1,11 +1,14 @@
 """What every test shares."""
 
 import gc
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import cv2
 import pytest
 import torch
+from torch import fx
 
 # A process that is forked from one whose OpenCV has threads waits for them for ever.
 cv2.setNumThreads(1)
@@ -25,6 +28,19 @@ ACCELERATORS = torch.cuda.device_count() > 0 or torch.backends.mps.is_available(
 def same_random_numbers() -> None:
     """Every test draws the same numbers whenever it runs: a failure can be repeated."""
     (torch if ACCELERATORS else torch.default_generator).manual_seed(0)
+
+
+@pytest.fixture
+def traced(monkeypatch: pytest.MonkeyPatch) -> list[fx.GraphModule]:
+    """The graphs of ``torch.compile``, traced as for any back end and run without one."""
+    graphs: list[fx.GraphModule] = []
+
+    def back_end(graph: fx.GraphModule, example: Any) -> fx.GraphModule:
+        graphs.append(graph)
+        return graph
+
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend=back_end))
+    return graphs
 
 
 @pytest.fixture(scope="session")

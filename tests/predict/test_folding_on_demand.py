@@ -3,7 +3,6 @@
 import copy
 import pickle
 from dataclasses import replace
-from functools import partial
 
 import numpy as np
 import pytest
@@ -54,44 +53,32 @@ def test_what_is_run(rate, wanted, folds):
     np.testing.assert_allclose(predicted(found.network(), given), expected, rtol=1e-3, atol=1e-5)
 
 
-@pytest.mark.parametrize("wanted", [True, False])
-def test_what_is_compiled_gives_the_same(wanted, monkeypatch):
-    # Traced as for any back end; tests/models/test_compiled.py generates code.
-    graphs = []
+def compiled(rate, wanted, graphs):
+    """A network that is compiled on demand, and what does so; both predict the same.
 
-    def back_end(graph, example):
-        graphs.append(graph)
-        return graph
-
-    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend=back_end))
+    Traced as for any back end; tests/models/test_compiled.py generates code.
+    """
     # A network of few layers: tracing takes long for each.
-    net, given = network(0.8, "unet", encoder="unet4"), inputs()
+    net, given = network(rate, "unet", encoder="unet4"), inputs()
     found = FoldingOnDemand(net, wanted, compile=True)
     for names in (("rgb", "depth"), ("depth",)):
         part = {name: given[name] for name in names}
         got, expected = predicted(found.network(), part), predicted(net, part)
         np.testing.assert_allclose(got, expected, rtol=1e-3, atol=1e-5)
     assert len(graphs) == 2
+    return net, found
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_what_is_compiled_gives_the_same(wanted, traced):
+    net, found = compiled(0.8, wanted, traced)
     assert "predictions" not in vars(net)
     assert pickle.loads(pickle.dumps(found))._compile
 
 
-def test_what_folding_would_hardly_spare_is_compiled_as_it_is(monkeypatch):
-    graphs = []
-
-    def back_end(graph, example):
-        graphs.append(graph)
-        return graph
-
-    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend=back_end))
-    net, given = network(0.3, "unet", encoder="unet4"), inputs()
+def test_what_folding_would_hardly_spare_is_compiled_as_it_is(monkeypatch, traced):
     monkeypatch.setattr("cen.predict.folding_on_demand._SAVED", 0.99)
-    found = FoldingOnDemand(net, None, compile=True)
-    for names in (("rgb", "depth"), ("depth",)):
-        part = {name: given[name] for name in names}
-        got, expected = predicted(found.network(), part), predicted(net, part)
-        np.testing.assert_allclose(got, expected, rtol=1e-3, atol=1e-5)
-    assert len(graphs) == 2
+    compiled(0.3, None, traced)
 
 
 def test_without_a_compiler_nothing_is_compiled(monkeypatch):

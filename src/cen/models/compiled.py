@@ -112,4 +112,4 @@ class Compiled:
 
 def subset_count(modalities: Sized) -> int:
     """How many non-empty subsets of the modalities there are."""
-    return int(2 ** len(modalities)) - 1
+    return (1 << len(modalities)) - 1

@@ -160,8 +160,9 @@ def _git() -> str | None:
 
 def _empty(run_dir: Path) -> bool:
     """Whether it holds no more than what a process leaves that is killed before its first file."""
-    names = [entry.name for entry in run_dir.iterdir()] if run_dir.is_dir() else [""]
-    return all(name == _LOCK or is_unfinished(name) for name in names)
+    return run_dir.is_dir() and all(
+        entry.name == _LOCK or is_unfinished(entry.name) for entry in run_dir.iterdir()
+    )
 
 
 def _nothing_learnt(run_dir: Path) -> bool:

@@ -149,7 +149,15 @@ def _png(content: bytes | memoryview) -> Header:
         if at > len(content):
             raise ValueError(f"chunk {name!r} reaches beyond the end")
         if name == b"IEND":
-            return Header("png", height, width, 0, bits, colour_type, 1, orientation, pictures)
+            return Header(
+                "png",
+                height,
+                width,
+                bits=bits,
+                colour_type=colour_type,
+                orientation=orientation,
+                pictures=pictures,
+            )
 
 
 def _orientation(content: bytes) -> int:

@@ -43,6 +43,7 @@ def main() -> None:
                 f"{labels}-{row}-{seed}",
                 args.config,
                 [
+                    *("--model.name", "refinenet"),  # what rooms-demo had when these were run
                     *("--data.root", str((args.out / "data" / labels).resolve())),
                     *("--seed", str(seed), *ROWS[row], *overrides),
                 ],

@@ -14,6 +14,7 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Thread
 from types import SimpleNamespace
 from typing import Any
 
@@ -389,3 +390,22 @@ def store_of(finished: Finished) -> tuple[Store, list[Any]]:
     store = Store(finished.out, {})
     assert [store.state(run) for run in runs] == ["done"] * 4
     return store, runs
+
+
+def test_calls_that_end_at_once_write_one_after_the_other(
+    finished: Finished, tmp_path: Path
+) -> None:
+    """Each adds its command to those of earlier calls, so that both are told."""
+    out = tmp_path / "out"
+    shutil.copytree(finished.out, out)
+    facts = out / "mini" / "study.json"
+    words = (str(finished.file), "--out", str(out), "--table")
+    thread = Thread(target=call, args=words)
+    with Store(out, {}).writing("mini"):
+        before = facts.stat().st_mtime_ns
+        thread.start()
+        thread.join(timeout=0.5)
+        assert thread.is_alive()
+        assert facts.stat().st_mtime_ns == before
+    thread.join()
+    assert facts.stat().st_mtime_ns > before

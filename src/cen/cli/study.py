@@ -150,10 +150,11 @@ def _write(args: argparse.Namespace, call: Call, asked: Sequence[Run]) -> None:
     from cen.studies.study_tables import all_tables
 
     runs = call.tabled(asked)
-    records = collect(call.store, runs)
     command = [] if args.table else _command(args)
     count = len({run.hash for run in runs})
-    files = write_outputs(call.folder, call.shown, records, count, command, call.choice)
+    with call.store.writing(call.folder.name):
+        records = collect(call.store, runs)
+        files = write_outputs(call.folder, call.shown, records, count, command, call.choice)
     if args.table and not args.json and not sys.stdout.isatty():
         print(files["tables"].read_text("utf-8"), end="")
         return

@@ -19,8 +19,8 @@ from cen.options.training_options import Compiling
 STEPS_TO_PAY = 5000
 """Steps of a run from which on compiling for a GPU, a minute or two, is taken as worth it.
 
-Not measured on a GPU; on CPUs a training step of a small RefineNet got 10 % faster for two minutes of
-compiling (docs/results/speed.md), which is why none of them is compiled for unless asked.
+Not measured on a GPU; on CPUs a training step of a small RefineNet got 10 % faster for two minutes
+of compiling (docs/results/speed.md), which is why none of them is compiled for unless asked.
 """
 
 

@@ -111,11 +111,9 @@ class Store:
         The lock goes with the process, however that ends. A training that outlived its study
         still holds the lock of the run folder, and counts as work.
         """
-        path = self._place(f"locks/{run.hash}.lock")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(path, timeout=0)
+        lock = self._lock(run.hash)
         try:
-            lock.acquire()
+            lock.acquire(timeout=0)
         except Timeout:
             yield False
             return
@@ -123,6 +121,15 @@ class Store:
             yield not is_locked(self.folder(run) / ".lock")
         finally:
             lock.release()
+
+    def writing(self, name: str) -> FileLock:
+        """A lock that waits for whoever writes the tables of this name: each adds to them."""
+        return self._lock(name)
+
+    def _lock(self, name: str) -> FileLock:
+        path = self._place(f"locks/{name}.lock")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return FileLock(path)
 
     def note(self, run: Run, verb: str, seconds: float, threads: int) -> None:
         """Adds the time of one command to RUN/study.json: pauses between commands do not count."""

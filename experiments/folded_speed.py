@@ -1,6 +1,6 @@
 """Times folded networks against unfolded ones and a single stream, in turn in one process.
 
-    python experiments/folded_speed.py [demo] [streams] [resnet50]
+    python experiments/folded_speed.py [demo] [refinenet] [streams] [resnet50]
 
 Processor time on one thread; the ratio of each is the median over the rounds. docs/results/speed.md
 holds what came of it.
@@ -18,20 +18,26 @@ from cen.bench.scales import set_rate
 from cen.bench.timing import paired_ratio, stopwatch, take_turns
 
 DEMO: dict[str, Any] = {
+    "name": "fpn",
     "encoder": "resnet18",
     "width": 16,
     "decoder_channels": 32,
     "decoder_norm": "batch",
     "decoder_exchange": True,
 }
-RESNET50 = {"encoder": "resnet50", "decoder_norm": "batch", "decoder_exchange": True}
+RESNET50 = {
+    "name": "refinenet",
+    "encoder": "resnet50",
+    "decoder_norm": "batch",
+    "decoder_exchange": True,
+}
 
 
 def network(streams: int, rate: float, **options: Any) -> Any:
-    """A RefineNet with random weights that exchanges a share of its own channels."""
+    """A network with random weights that exchanges a share of its own channels."""
     torch.manual_seed(0)
     inputs = {f"m{i}": 3 for i in range(streams)}
-    net = cen.build("refinenet", inputs=inputs, outputs={"segmentation": 15}, **options).eval()
+    net = cen.build(inputs=inputs, outputs={"segmentation": 15}, **options).eval()
     set_rate(net, rate)
     return net
 
@@ -74,6 +80,9 @@ def main(chosen: list[str]) -> None:
     if not chosen or "demo" in chosen:
         for rate in (1.0, 0.9, 0.0):
             measure(2, rate, (96, 128), 10, **DEMO)
+    if not chosen or "refinenet" in chosen:
+        for rate in (1.0, 0.9, 0.0):
+            measure(2, rate, (96, 128), 10, **{**DEMO, "name": "refinenet"})
     if not chosen or "streams" in chosen:
         for streams in (3, 5):
             for parts in ("paper", "keeper"):

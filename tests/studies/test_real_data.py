@@ -36,25 +36,27 @@ STUDIES: dict[str, tuple[str, list[str]]] = {
     "fusion-sunrgbd": ("sunrgbd", DENSE),
     "translation-taskonomy": ("taskonomy", IMAGES),
 }
+# Studies of photographs, and the rows that only one way to start has.
+PHOTOGRAPHS = {"crack": 1, "cwfid": 0}
 CEN = ["--only", "cen"]
 SAME = ["--data.workers=0", "--train.batch_size=2", "--train.accelerator=cpu"]
 
 
 def test_every_study_of_real_data_is_tested() -> None:
     real = {name for name, file in shipped().items() if not _made(Study.load(file))}
-    assert real == {*STUDIES, "crack"}
+    assert real == {*STUDIES, *PHOTOGRAPHS}
     nyudv2, sunrgbd = (Study.load(shipped()[f"fusion-{data}"]) for data in ("nyudv2", "sunrgbd"))
     assert nyudv2.rows == sunrgbd.rows
 
 
-def test_the_study_of_photographs_plans_each_way_to_start(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(("name", "once"), PHOTOGRAPHS.items())
+def test_studies_of_photographs_plan_each_way_to_start(
+    name: str, once: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    plan = said(["study", "crack", "--out", str(tmp_path), "--dry-run"], capsys)
-    study = Study.load(shipped()["crack"])
-    # λ is a row from random weights alone.
-    assert len({run["hash"] for run in plan["runs"]}) == 5 * (2 * len(study.rows) - 1)
-    assert all("/data/crack" in run["command"] for run in plan["runs"])
+    plan = said(["study", name, "--out", str(tmp_path), "--dry-run"], capsys)
+    study = Study.load(shipped()[name])
+    assert len({run["hash"] for run in plan["runs"]}) == 5 * (2 * len(study.rows) - once)
+    assert all(f"/data/{name}" in run["command"] for run in plan["runs"])
 
 
 @pytest.mark.parametrize("name", STUDIES)

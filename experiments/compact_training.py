@@ -25,7 +25,7 @@ from torch import Tensor
 from cen.bench.timing import stopwatch, take_turns
 
 RATES = (0.3, 0.8, 0.9, 1.0)
-# Channels, height, width, samples: blocks of rooms-demo, then of networks of usual widths.
+# Channels, height, width, samples: blocks of a small RefineNet, then of networks of usual widths.
 BLOCKS = ((16, 24, 32, 8), (32, 12, 16, 8), (64, 6, 8, 8), (64, 60, 80, 1), (256, 30, 40, 1))
 ROUNDS = 9
 WORK = 3e8

@@ -16,17 +16,17 @@ from cen.models.foreign_weights import without_values
 ROOT = Path(__file__).parents[2]
 
 
-def network(**options):
+def network(name="refinenet", **options):
     """Two streams whose kernels have shapes alone: a plan reads no more of them.
 
     Norms, which say what is exchanged, have values, and biases have those that they start from.
     """
     with without_values():
-        net = build("refinenet", inputs={"rgb": 3, "depth": 1}, **options)
-    for name, module in list(net.named_modules()):
+        net = build(name, inputs={"rgb": 3, "depth": 1}, **options)
+    for place, module in list(net.named_modules()):
         if isinstance(module, StreamNorm):
             norm = type(module)(module.num_features, module.streams, exchange=module.exchange)
-            net.set_submodule(name, norm)
+            net.set_submodule(place, norm)
         elif getattr(module, "bias", None) is not None:
             module.bias = torch.nn.Parameter(torch.zeros(module.bias.shape))
     return net.eval()
@@ -53,11 +53,12 @@ def studies():
 
 
 @cache
-def tabled(encoder, exchanges):
+def tabled(decoder, encoder, exchanges):
     """A network of the table of where streams exchange."""
     sizes = {"width": 16, "decoder_channels": 32} if encoder == "resnet18" else {}
     norms = encoder == "resnet18" or exchanges
     return network(
+        decoder,
         encoder=encoder,
         outputs={"segmentation": 15},
         decoder_norm="batch" if norms else "none",
@@ -72,10 +73,10 @@ def folded(rate):
     return [round(sum(getattr(x, key) for x in layers) / 1e6) for key in ("before", "after")]
 
 
-def left(encoder, exchanges, rate):
+def left(decoder, encoder, exchanges, rate):
     """What folding leaves of the multiply-adds of two streams, in %."""
     size = (96, 128) if encoder == "resnet18" else (64, 64)
-    layers = layers_of(tabled(encoder, exchanges), rate, size)
+    layers = layers_of(tabled(decoder, encoder, exchanges), rate, size)
     return round(100 * sum(x.after for x in layers) / sum(x.before for x in layers))
 
 
@@ -87,13 +88,16 @@ def row(text, name):
 
 def test_the_table_of_where_streams_exchange_is_what_is_counted():
     text = (ROOT / "docs/results/speed.md").read_text("utf-8")
-    row = r"^\| ResNet-(\d+) \| exchanges( nothing)?.* \| ([\d.]+) \| (\d+) % \|$"
+    row = r"^\| (\w+), ResNet-(\d+) \| exchanges( nothing)?.* \| ([\d.]+) \| (\d+) % \|$"
     told = re.findall(row, text, re.MULTILINE)
-    assert len(told) == 8
-    counted = [left(f"resnet{depth}", not nothing, float(rate)) for depth, nothing, rate, _ in told]
+    assert len(told) == 12
+    counted = [
+        left(name.lower(), f"resnet{depth}", not nothing, float(rate))
+        for name, depth, nothing, rate, _ in told
+    ]
     assert [int(percent) for *_, percent in told] == counted
     # README and the page that chooses a fusion quote what is saved at most without the decoder.
-    saved = max(100 - int(percent) for _, nothing, _, percent in told if nothing)
+    saved = max(100 - int(percent) for *_, nothing, _, percent in told if nothing)
     for page in ("README.md", "docs/which-fusion.md"):
         assert f"at most {saved} %" in (ROOT / page).read_text("utf-8")
 

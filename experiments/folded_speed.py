@@ -77,12 +77,10 @@ def measure(streams: int, rate: float, size: tuple[int, int], rounds: int, **opt
 def main(chosen: list[str]) -> None:
     """What is named, or everything."""
     torch.set_num_threads(1)
-    if not chosen or "demo" in chosen:
-        for rate in (1.0, 0.9, 0.0):
-            measure(2, rate, (96, 128), 10, **DEMO)
-    if not chosen or "refinenet" in chosen:
-        for rate in (1.0, 0.9, 0.0):
-            measure(2, rate, (96, 128), 10, **{**DEMO, "name": "refinenet"})
+    for word, options in (("demo", DEMO), ("refinenet", DEMO | {"name": "refinenet"})):
+        if not chosen or word in chosen:
+            for rate in (1.0, 0.9, 0.0):
+                measure(2, rate, (96, 128), 10, **options)
     if not chosen or "streams" in chosen:
         for streams in (3, 5):
             for parts in ("paper", "keeper"):

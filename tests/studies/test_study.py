@@ -14,13 +14,11 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Event, Thread
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import yaml
-from filelock import FileLock
 from tests.processes import ForkedCommand
 
 from cen import cli
@@ -391,30 +389,3 @@ def store_of(finished: Finished) -> tuple[Store, list[Any]]:
     store = Store(finished.out, {})
     assert [store.state(run) for run in runs] == ["done"] * 4
     return store, runs
-
-
-def test_calls_that_end_at_once_write_one_after_the_other(
-    finished: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Each adds its command to those of earlier calls, so that both are told."""
-    out = tmp_path / "out"
-    shutil.copytree(finished.out, out)
-    facts = out / "mini" / "study.json"
-    held, arrived = Store(out, {}).writing("mini"), Event()
-
-    def writing(store: Store, name: str) -> FileLock:
-        arrived.set()
-        return writes(store, name)
-
-    writes = Store.writing
-    monkeypatch.setattr(Store, "writing", writing)
-    thread = Thread(target=call, args=(str(finished.file), "--out", str(out), "--table"))
-    with held:
-        before = facts.stat().st_mtime_ns
-        thread.start()
-        assert arrived.wait(timeout=120)
-        thread.join(timeout=0.5)
-        assert thread.is_alive()
-        assert facts.stat().st_mtime_ns == before
-    thread.join()
-    assert facts.stat().st_mtime_ns > before

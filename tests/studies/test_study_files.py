@@ -2,13 +2,17 @@
 
 import json
 from pathlib import Path
+from threading import Event, Thread
 
 import pytest
+from filelock import FileLock
 from tests.studies.small_studies import study_of
 
+from cen import cli
 from cen.studies.datasets import choose_data
 from cen.studies.grid import Choice
 from cen.studies.results import Record
+from cen.studies.run_store import Store
 from cen.studies.spec import DataVariant, Study
 from cen.studies.study_files import output_folder, write_outputs
 
@@ -56,3 +60,28 @@ def test_changes_for_all_rows_have_tables_of_their_own(tmp_path: Path) -> None:
     others = {of(train__steps="4"), of(train__steps="5"), of(elsewhere)}
     assert len(others | {of()}) == 4
     assert all(folder.name.startswith("mine-") for folder in others)
+
+
+def test_calls_that_end_at_once_write_one_after_the_other(
+    mini: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each adds its command to those of earlier calls, so that both are told."""
+    facts = tmp_path / "mini" / "study.json"
+    held, arrived = Store(tmp_path, {}).writing("mini"), Event()
+
+    def writing(store: Store, name: str) -> FileLock:
+        arrived.set()
+        return writes(store, name)
+
+    writes = Store.writing
+    monkeypatch.setattr(Store, "writing", writing)
+    words = ["study", str(mini), "--out", str(tmp_path), "--table"]
+    thread = Thread(target=cli.main, args=(words,))
+    with held:
+        thread.start()
+        assert arrived.wait(timeout=120)
+        thread.join(timeout=0.5)
+        assert thread.is_alive()
+        assert not facts.exists()
+    thread.join()
+    assert facts.is_file()

@@ -56,7 +56,7 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     ),
 }
 # Code that works across the batch axis: repeating features per output, dealing out directions.
-ACROSS = {"two outputs", "late fusion", "cycle", "shared norms"}
+ACROSS = {"late fusion", "cycle", "shared norms"}
 
 
 def network(case: str) -> cen.models.ChannelExchangeNetwork:

@@ -41,6 +41,11 @@ def test_random_networks(
             found, expected = folded(given), net(given)
         for name in given:
             torch.testing.assert_close(found[name], expected[name], rtol=1e-9, atol=1e-10)
+    kept = names[seed % streams :: 2]
+    found = fold(net, saved=-math.inf, streams=kept)(values)
+    assert list(found) == kept
+    for name in kept:
+        torch.testing.assert_close(found[name], expected[name], rtol=1e-9, atol=1e-10)
 
 
 @pytest.mark.slow

@@ -116,13 +116,17 @@ def test_the_command_exports_some_modalities(tmp_path, capsys):
     )
     save(net, tmp_path / "net.safetensors")
     words = ["export", str(tmp_path / "net.safetensors"), "-o", str(tmp_path / "out")]
-    assert cli.main([*words, "--format", "pt2", "--inputs", "depth", "--fold", "--json"]) == 0
+    options = ["--format", "pt2", "--fold", "--streams", "depth"]
+    assert cli.main([*words, *options, "--inputs", "rgb"]) == 2
+    assert "only predictions of depth are kept" in capsys.readouterr().err
+    assert cli.main([*words, *options, "--inputs", "depth", "--json"]) == 0
     figures = json.loads(capsys.readouterr().out)
     assert not figures["real_samples"]
     assert figures["files"]["depth"]["difference"] < 1e-4
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["depth.pt2"]
-    assert cli.main([*words, "--inputs", "dept"]) == 2
-    assert "did you mean depth" in capsys.readouterr().err
+    for option in ("--inputs", "--streams"):
+        assert cli.main([*words, option, "dept"]) == 2
+        assert "did you mean depth" in capsys.readouterr().err
 
 
 def saved(folder, name):
@@ -133,6 +137,25 @@ def saved(folder, name):
     )
     save(net, folder / "net.safetensors")
     return ["export", str(folder / "net.safetensors"), "-o", str(folder / "out")]
+
+
+def test_the_prediction_of_one_stream_is_exported_alone(tmp_path):
+    with pytest.raises(ConfigError, match="fold it, too"):
+        Exporting(streams=("depth",))
+    net, names = network(), ("rgb", "depth")
+    how = Exporting(folded=True, streams=("depth",))
+    found = export(net, tmp_path / "net.onnx", samples(names), how, names=names)
+    assert found.difference < 1e-5
+    session = onnxruntime.InferenceSession(tmp_path / "net.onnx")
+    about = json.loads(session.get_modelmeta().custom_metadata_map[METADATA])
+    assert about["streams"] == ["depth"]
+    inputs = samples(names, ((2, 77, 130),))[0].inputs
+    _, shares = session.run(None, {n: value.numpy() for n, value in inputs.items()})
+    with torch.no_grad():
+        expected = net.eval()(inputs, size=(77, 130))["out"]
+    stream = expected.streams["depth"].softmax(1)
+    np.testing.assert_allclose(shares, stream.numpy(), atol=1e-5)
+    assert not torch.allclose(stream, expected.ensemble.softmax(1), atol=1e-4)
 
 
 @pytest.mark.slow

@@ -34,6 +34,12 @@ def add(parser: Parser) -> None:
         "--fold", action="store_true", help="compute once what exchange made equal (cen.fold)"
     )
     parser.option(
+        "--streams NAMES",
+        str,
+        "with --fold: keep the predictions of these streams alone, and leave out what they do not "
+        "read; default: all",
+    )
+    parser.option(
         "--precision precision",
         ["fp32", "fp16", "int8"],
         "of what is computed; int8 (ONNX alone) is calibrated on training samples and scored on "
@@ -65,13 +71,15 @@ def run(args: argparse.Namespace) -> int:
     from cen.training.export_samples import samples_of
     from cen.training.fusion_scores import subsets
 
-    how = Exporting(args.format, args.fold, args.raw, args.precision, args.tolerance)
     net = cen.load(source)
+    streams = _chosen("--streams", args.streams, net) if args.streams else None
+    how = Exporting(args.format, args.fold, args.raw, args.precision, args.tolerance, streams)
     which = [tuple(net.inputs)]
     if args.all_subsets:
-        which = [s for s in subsets(tuple(net.inputs)) if net.predicted_from(s)]
+        kept = set(streams or net.inputs)
+        which = [s for s in subsets(which[0]) if net.predicted_from(s) and kept & {*s}]
     elif args.inputs:
-        which = [_chosen(args.inputs, net)]
+        which = [_chosen("--inputs", args.inputs, net)]
     calibrated = (args.calibration or 32) if how.precision == "int8" else 0
     samples, calibration, real = samples_of(net, source, calibrated)
     rows, figures = [], {}
@@ -100,9 +108,9 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _chosen(text: str, net: "ChannelExchangeNetwork") -> tuple[str, ...]:
+def _chosen(option: str, text: str, net: "ChannelExchangeNetwork") -> tuple[str, ...]:
     names = text.split(",")
     for name in names:
         if name not in net.inputs:
-            raise ConfigError(f"--inputs {text}: no modality {name!r}{nearest(name, net.inputs)}")
+            raise ConfigError(f"{option} {text}: no modality {name!r}{nearest(name, net.inputs)}")
     return tuple(name for name in net.inputs if name in names)

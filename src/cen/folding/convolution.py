@@ -101,7 +101,7 @@ class Convolution:
             bias = recorder.constant(summands.to(self.weight)) if bool(summands.any()) else None
         result: Recorded = self.function(value, constant, bias, groups=groups)
         spatial = (value if self.transposed else result).value.shape[2:]
-        recorder.spend(weight.numel(), math.prod(spatial))
+        recorder.spend(result.node, weight.numel(), math.prod(spatial))
         return result
 
 
@@ -186,12 +186,15 @@ def convolved(
     before = recorder.spent
     reads = Reads.plainly(x.streams, conv.outputs) if reads is None else reads
     if conv.groups > 1 and not conv.depthwise:
-        outputs, count = _grouped(x, conv), conv.outputs * x.streams
-        outputs = read(outputs, reads, asked)
+        plain, count = _grouped(x, conv), conv.outputs * x.streams
+        computed, outputs = plain.wide, read(plain, reads, asked)
     else:
         wanted = wanted_of(x, conv, reads, asked)
-        outputs, count = with_means(_computed(x, conv, wanted), wanted), len(wanted.rows)
+        computed, count = _computed(x, conv, wanted), len(wanted.rows)
+        outputs = with_means(computed, wanted)
     each = x.streams * conv.outputs
+    computed.node.meta["gives"] = len(recorder.layers)
+    recorder.outputs.append(each)
     spent = recorder.spent - before
     full = x.streams * conv.weight.numel() * recorder.positions
     common = len(x.layout.common) / conv.inputs

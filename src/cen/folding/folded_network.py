@@ -3,118 +3,25 @@
 from __future__ import annotations
 
 import copy
+import math
 import threading
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from types import MethodType
 from typing import Any
 
 import torch
-from torch import Tensor, fx, nn
+from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
+from cen.arguments import number
 from cen.errors import ConversionError, described
-from cen.exchange import StreamConv2d, StreamNorm, Streams
-from cen.folding.layers import FoldedConv2d, FoldedNorm, folded
-from cen.folding.recording import FoldedLayer, NotRecordableError, Recorded, Recorder, packed
-from cen.folding.rules import TABLE
-from cen.folding.tensor import Folded, Layout
+from cen.folding.plans import Keeping, Plan, folded_part, recorded
 from cen.folding.verifying import difference, foreign, untouched
 
 _RECORDING = threading.RLock()
 _MOST_PLANS = 64
 """Graphs of one network, each of which holds weights; some programs need one for every size."""
-
-
-class FoldedStreams(Streams):
-    """Streams whose packed tensors are folded."""
-
-    @classmethod
-    def of(cls, streams: Streams) -> FoldedStreams:
-        """The same streams."""
-        folded = cls.__new__(cls)
-        folded.__dict__ |= streams.__dict__
-        return folded
-
-    def pack(self, features: Mapping[str, Any]) -> Any:
-        """A folded tensor of the active streams."""
-        pieces = [folded(features[self.names[i]], 1).compact() for i in self.active]
-        if len(pieces) == 1:
-            return pieces[0]
-        joined: Any = torch.cat([piece.wide for piece in pieces], 1)  # type: ignore[misc]
-        rows, width = [], 0
-        for piece in pieces:
-            rows.append(tuple(width + place for place in piece.layout.index[0]))
-            width += piece.layout.width
-        return Folded(joined, Layout(tuple(rows), width))
-
-    def unpack(self, packed: Any) -> dict[str, Any]:
-        """The tensors of the streams."""
-        rows = folded(packed, len(self.active))
-        return {self.names[i]: rows.of_stream(k) for k, i in enumerate(self.active)}
-
-    def replayed(self, packed: Any) -> Any:
-        """Nothing is recomputed here."""
-        return packed
-
-
-class Plan(nn.Module):
-    """The graph of one subset of inputs, or why there is none.
-
-    Attributes:
-        graph: Plain tensors in, plain tensors out; None: the network is run as it is.
-        layers: What folding makes of each convolution.
-        unfolded: How often each function without a rule got a packed tensor.
-        reason: Why there is no graph.
-        run: What is called in place of the graph, or of the network where there is none, and gives
-            the same; None: the graph, or the network, itself.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.graph: fx.GraphModule | None = None
-        self.layers: list[FoldedLayer] = []
-        self.unfolded: dict[str, int] = {}
-        self.reason = ""
-        self.sized = False
-        self.results: Any = None
-        self.run: Callable[..., Any] | None = None
-
-    @property
-    def saved(self) -> float:
-        """Share of the multiply-adds of the convolutions that the graph does not do."""
-        before = sum(layer.before for layer in self.layers)
-        return 1 - sum(layer.after for layer in self.layers) / before if before else 0.0
-
-    def refuse(self, reason: str) -> Plan:
-        """Lets the network run as it is."""
-        self.graph, self.run, self.results, self.reason = None, None, None, reason
-        return self
-
-    def forward(self, tensors: list[Tensor]) -> Any:
-        """The results, nested as the network's."""
-        assert self.graph is not None
-        outputs = (self.run or self.graph)(*tensors)
-        leaves, spec = self.results
-        return pytree.tree_unflatten([outputs[k] if k >= 0 else value for k, value in leaves], spec)
-
-    def summary(self) -> str:
-        """Per convolution e, r and millions of multiply-adds of a sample, before and after."""
-        if self.graph is None:
-            return f"not folded: {self.reason}"
-        total = FoldedLayer(
-            "all", 0, 0, *(sum(v) for v in zip(*(x[3:] for x in self.layers), strict=True))
-        )
-        lines = [f"{'':48} {'e':>5} {'r':>5} {'before':>10} {'after':>10}"]
-        for name, common, unread, before, after in (*self.layers, total):
-            shares = f"{common:5.2f} {unread:5.2f}" if name != "all" else " " * 11
-            lines.append(f"{name:48} {shares} {before / 1e6:10.2f} {after / 1e6:10.2f}")
-        size = sum(value.nbytes for value in self.graph.buffers())
-        lines.append(f"{size / 1e6:.1f} MB of weights made ready")
-        if self.unfolded:
-            counts = ", ".join(f"{name} ({count}x)" for name, count in self.unfolded.items())
-            lines.append(f"without a rule, run on packed tensors: {counts}")
-        return "\n".join(lines)
 
 
 class FoldedNetwork(nn.Module):
@@ -132,18 +39,23 @@ class FoldedNetwork(nn.Module):
             from then on. None: nothing.
     """
 
-    def __init__(self, net: nn.Module, saved: float = 0.0) -> None:
+    def __init__(
+        self, net: nn.Module, saved: float = 0.0, streams: Sequence[str] | None = None
+    ) -> None:
         super().__init__()
         if not callable(getattr(net, "predictions", None)):
             raise ConversionError(
                 f"cen.fold takes a network of cen.build, cen.load or cen.convert, not "
                 f"{described(net)}"
             )
-        self.saved = saved
+        self.saved = number(
+            "saved", saved, what="a share of the multiply-adds, at most 1", low=-math.inf, high=1
+        )
+        self._keeping = Keeping(net, streams)
         self.prepare: Callable[[Callable[..., Any]], Callable[..., Any]] | None = None
         self._plans: dict[Any, Plan] = {}
         self._last: Plan | None = None
-        self._part = _part(net)
+        self._part = folded_part(net)
         network: Any = copy.deepcopy(net).requires_grad_(False)
         setattr(network, self._part, self._planned)
         self.net: Any = network
@@ -200,8 +112,9 @@ class FoldedNetwork(nn.Module):
 
     @property
     def _unfolded(self) -> Callable[..., Any]:
-        """The part of the network as it is."""
-        return MethodType(getattr(type(self.net), self._part), self.net)
+        """The part of the network as it is, with the predictions that are kept."""
+        part = MethodType(getattr(type(self.net), self._part), self.net)
+        return lambda *args, **kwargs: self._keeping(part(*args, **kwargs))
 
     def _recorded(self, key: Any, leaves: list[Any], spec: pytree.TreeSpec) -> Plan:
         if torch.compiler.is_compiling():
@@ -230,7 +143,7 @@ class FoldedNetwork(nn.Module):
         if first or foreign(self.net):
             args, kwargs = pytree.tree_unflatten(untouched(leaves), spec)
             expected = self._unfolded(*args, **kwargs)
-        plan = recorded(self.net, leaves, spec, self.saved, self._part)
+        plan = recorded(self.net, leaves, spec, self.saved, self._part, self._keeping)
         if expected is not None and plan.graph is not None:
             off = difference(
                 expected, plan([x for x in untouched(leaves) if isinstance(x, Tensor)])
@@ -240,7 +153,7 @@ class FoldedNetwork(nn.Module):
         return plan
 
 
-def fold(net: nn.Module, saved: float = 0.0) -> FoldedNetwork:
+def fold(net: nn.Module, saved: float = 0.0, streams: Sequence[str] | None = None) -> FoldedNetwork:
     """Folds a network: the same outputs in eval mode, computed once where streams became equal.
 
     This project's extension. A channel that is exchanged holds the same numbers in both of two
@@ -256,6 +169,9 @@ def fold(net: nn.Module, saved: float = 0.0) -> FoldedNetwork:
         net: What `cen.build`, `cen.load` or `cen.convert` gives. It is copied.
         saved: Share of the multiply-adds of its convolutions that must go. Where fewer would, for a
             subset of the inputs, the network is run as it is, and the plan's summary says so.
+        streams: Streams, by the names of their inputs, whose predictions are kept; the ensemble is
+            of these. What they do not read of the others is not computed, as where one stream is
+            as good as all together. None: all.
 
     Returns:
         A network that is called as the original is. Its first pass with a subset of the inputs
@@ -263,98 +179,8 @@ def fold(net: nn.Module, saved: float = 0.0) -> FoldedNetwork:
 
     Raises:
         ConversionError: It is no such network.
+        ConfigError: ``saved`` is no number up to 1.
+        StreamError: A stream is none of its inputs. In a pass: no prediction of an output is one of
+            these streams', as where their inputs are not given, or inputs are fused.
     """
-    return FoldedNetwork(net, saved)
-
-
-def _part(net: nn.Module) -> str:
-    """The method of a network that is folded: all, but for what pads images and cuts the results.
-
-    The graph holds for any size, while what is padded is decided by the size at hand.
-    """
-    return str(getattr(net, "folded_part", "predictions"))
-
-
-def plan_of(net: nn.Module, inputs: Mapping[str, Tensor]) -> Plan:
-    """What folding makes of a network for some of its inputs, of which only the sizes are read."""
-    leaves, spec = pytree.tree_flatten(((dict(inputs),), {}))
-    return recorded(net, leaves, spec)
-
-
-def recorded(
-    net: nn.Module,
-    leaves: Sequence[Any],
-    spec: pytree.TreeSpec,
-    saved: float = 0.0,
-    part: str = "predictions",
-) -> Plan:
-    """The graph of a network's predictions from some inputs, or why there is none.
-
-    Args:
-        net: The network.
-        leaves: Arguments of its predictions, flattened.
-        spec: How they were nested.
-        saved: Share of the multiply-adds that must go.
-        part: Name of the method that is recorded.
-    """
-    names = {id(value): name for name, value in net.named_parameters()}
-    recorder, plan = Recorder(TABLE, names, shapes_only=True), Plan()
-    inputs = [
-        Folded.of_packed(recorder.input(leaf), 1) if isinstance(leaf, Tensor) else leaf
-        for leaf in leaves
-    ]
-    args, kwargs = pytree.tree_unflatten(inputs, spec)
-    try:
-        with torch.inference_mode(False), torch.no_grad():
-            result = getattr(foldable(net).eval(), part)(*args, **kwargs)
-            result_leaves, result_spec = pytree.tree_flatten(result)
-            results: list[Recorded] = []
-            kept = [_result(value, results) for value in result_leaves]
-            plan.graph = recorder.module(results)
-    except Exception as reason:  # whatever a program does that no graph can follow
-        plan.reason = f"{type(reason).__name__}: {reason}"
-        return plan
-    plan.results = (kept, result_spec)
-    plan.layers, plan.unfolded = recorder.layers, dict(recorder.unfolded)
-    plan.sized = recorder.sized
-    if plan.saved < saved:
-        plan.refuse(
-            f"{plan.saved:.0%} of the multiply-adds would be saved, and at least {saved:.0%} are "
-            "asked for; cen.fold(net, saved=-1) folds all the same"
-        )
-    return plan
-
-
-def _result(value: Any, results: list[Recorded]) -> tuple[int, Any]:
-    """Where a result is among those of the graph; -1 and itself, where it is none."""
-    value = packed(value)
-    if isinstance(value, Recorded):
-        if isinstance(value.value, Tensor):
-            results.append(value)
-            return len(results) - 1, None
-        return -1, value._decided(value.value)
-    if value is None or isinstance(value, Tensor | bool | int | float | str):
-        return -1, value
-    raise NotRecordableError(f"the network returns {described(value)}")
-
-
-def foldable(net: nn.Module) -> nn.Module:
-    """A copy with the same tensors, whose stream layers and streams are folded."""
-    shared: dict[int, Any] = {id(v): v for v in (*net.parameters(), *net.buffers())}
-    shared[id(net.__dict__.get(_part(net)))] = None
-    network = copy.deepcopy(net, shared)
-    network.__dict__.pop(_part(net), None)
-    folded_streams: dict[int, FoldedStreams] = {}
-    for module in list(network.modules()):
-        for name, value in list(vars(module).items()):
-            if isinstance(value, Streams):
-                streams = folded_streams.setdefault(id(value), FoldedStreams.of(value))
-                setattr(module, name, streams)
-    layers: dict[int, nn.Module] = {}
-    for module in list(network.modules()):
-        for name, child in list(module._modules.items()):
-            if isinstance(child, StreamNorm):
-                module._modules[name] = layers.setdefault(id(child), FoldedNorm(child))
-            elif isinstance(child, StreamConv2d):
-                module._modules[name] = layers.setdefault(id(child), FoldedConv2d(child))
-    return network
+    return FoldedNetwork(net, saved, streams)

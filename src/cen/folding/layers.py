@@ -8,11 +8,12 @@ of two streams one gave way, and both now hold the other's; and z of a channel t
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 
 from cen.exchange import (
     StreamBatchNorm,
@@ -20,12 +21,54 @@ from cen.exchange import (
     StreamGroupNorm,
     StreamInstanceNorm,
     StreamNorm,
+    Streams,
 )
 from cen.exchange.functional import exchange_wide
 from cen.folding.convolution import Deferred
 from cen.folding.reads import Reads, read
 from cen.folding.recording import Recorded, packed
 from cen.folding.tensor import Folded, Layout
+
+
+class FoldedStreams(Streams):
+    """Streams whose packed tensors are folded."""
+
+    @classmethod
+    def of(cls, streams: Streams) -> FoldedStreams:
+        """The same streams."""
+        folded = cls.__new__(cls)
+        folded.__dict__ |= streams.__dict__
+        return folded
+
+    def pack(self, features: Mapping[str, Any]) -> Any:
+        """A folded tensor of the active streams; what several have of one tensor is there once."""
+        streams = [folded(features[self.names[i]], 1) for i in self.active]
+        begins: dict[fx.Node, int] = {}
+        pieces: list[Any] = []
+        width = 0
+        for stream in streams:
+            if stream.wide.node not in begins:
+                begins[stream.wide.node] = width
+                pieces.append(stream.wide)
+                width += stream.wide.value.shape[1]
+        rows = []
+        for stream in streams:
+            begin = begins[stream.wide.node]
+            rows.append(tuple(begin + place for place in stream.layout.index[0]))
+        joined: Any = torch.cat(pieces, 1) if len(pieces) > 1 else pieces[0]
+        return Folded(joined, Layout(tuple(rows), width)).compact()
+
+    def unpack(self, packed: Any) -> dict[str, Any]:
+        """A folded tensor of each stream, which shares what is common with the others."""
+        rows = folded(packed, len(self.active))
+        return {
+            self.names[i]: Folded(rows.wide, Layout((rows.layout.index[k],), rows.layout.width))
+            for k, i in enumerate(self.active)
+        }
+
+    def replayed(self, packed: Any) -> Any:
+        """Nothing is recomputed here."""
+        return packed
 
 
 class FoldedNorm(nn.Module):

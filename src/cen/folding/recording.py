@@ -180,6 +180,7 @@ class Recorder(GraphAppendingTracer):
         names: Name of each parameter, by its id.
         spent: Multiply-adds of one sample so far.
         positions: How often the last convolution's kernel was laid on.
+        outputs: How many channels each of the `layers` would give of all streams.
         shapes_only: Whether nothing is computed: what stands for values is of the device ``meta``.
         device: Where the inputs are.
     """
@@ -194,6 +195,7 @@ class Recorder(GraphAppendingTracer):
         self.sized = False
         self.unfolded: Counter[str] = Counter()
         self.layers: list[FoldedLayer] = []
+        self.outputs: list[int] = []
         self.names = dict(names)
         self.spent = 0
         self.positions = 0
@@ -210,8 +212,25 @@ class Recorder(GraphAppendingTracer):
         self.device = value.device
         return Recorded(node, self)
 
-    def spend(self, weights: int, positions: int) -> None:
+    def blank(self) -> Recorder:
+        """Another one for a graph of the same inputs, of which nothing is written yet."""
+        new = Recorder(self.rules, self.names, self.shapes_only)
+        new.sized, new.unfolded, new.device = self.sized, self.unfolded, self.device
+        return new
+
+    def same_input(self, node: fx.Node) -> Recorded:
+        """The input of another graph in this one."""
+        new = self.graph.placeholder(str(node.target))
+        new.meta |= {key: node.meta[key] for key in ("value", "holds")}
+        return Recorded(new, self)
+
+    def held(self, node: fx.Node) -> Tensor:
+        """The tensor of a constant."""
+        return self._constants.get_buffer(str(node.target))
+
+    def spend(self, node: fx.Node, weights: int, positions: int) -> None:
         """Counts multiply-adds: every weight at every position of one sample."""
+        node.meta["work"] = (len(self.layers), positions)
         self.spent += weights * positions
         self.positions = positions
 
@@ -266,7 +285,7 @@ class Recorder(GraphAppendingTracer):
     def create_arg(self, a: Any) -> Any:
         """Tensors that are no node become constants of the graph."""
         if isinstance(a, Tensor):
-            return self.graph.get_attr(self._constant(a))
+            return self.constant(a).node
         if isinstance(a, torch.Size):
             return tuple(a)
         return super().create_arg(a)
@@ -296,7 +315,7 @@ class Recorder(GraphAppendingTracer):
     def module(self, results: list[Recorded]) -> fx.GraphModule:
         """The graph as a module that gives these results."""
         self.graph.output(tuple(result.node for result in results))
-        self.graph.eliminate_dead_code(_kept)
+        self.graph.eliminate_dead_code(needed_for_itself)
         for node in self.graph.nodes:
             node.meta.clear()
         used = {node.target for node in self.graph.nodes if node.op == "get_attr"}
@@ -350,7 +369,7 @@ def _holds(argument: Any) -> bool:
     return isinstance(argument, Tensor)
 
 
-def _kept(node: fx.Node) -> bool:
+def needed_for_itself(node: fx.Node) -> bool:
     """Whether a call is needed though nothing takes its result: it writes into a tensor."""
     if node.op == "call_method":
         name = str(node.target)

@@ -286,7 +286,9 @@ def picked(value: Recorded, places: Sequence[int]) -> Recorded:
         return wide if [first, last] == full_range else wide[:, first:last]
 
     def index(chosen: Sequence[int]) -> Any:
-        return value.recorder.constant(torch.tensor(list(chosen), device=value.device))
+        places = value.recorder.constant(torch.tensor(list(chosen), device=value.device))
+        places.node.meta["places"] = list(chosen)  # a tensor on ``meta`` does not tell them
+        return places
 
     if len(runs) == 1:
         channels = run(*runs[0])

@@ -324,21 +324,31 @@ class ChannelExchangeNetwork(ShareableNetwork):
         separate = self.outputs_apart
         every = self.decoder_streams.names
         names = [name for name in every if input_of(name) in streams] if separate else streams
-        copies = len(self.outputs) if separate else 1
         with self.decoder_streams.activate(names):
-            decoded: Tensor = self.decoder(self._repeat(features, copies, len(streams)))
-            decoded = self.decoder_streams.replayed(decoded)
-        if not separate:
-            return dict.fromkeys(self.outputs, decoded)
-        rows = split_rows(decoded, copies, len(streams))
-        return {name: rows[:, index].flatten(0, 1) for index, name in enumerate(self.outputs)}
+            features = self._dealt_out(features, streams) if separate else list(features)
+            decoded: Tensor = self.decoder_streams.replayed(self.decoder(features))
+            if not separate:
+                return dict.fromkeys(self.outputs, decoded)
+            rows = [*self.decoder_streams.unpack(decoded).values()]
+        # In the order of `decoder_names`: those of an output together.
+        count = len(streams)
+        return {
+            output: self._packed(dict(zip(streams, rows[k * count :], strict=False)))
+            for k, output in enumerate(self.outputs)
+        }
 
-    def _repeat(self, features: Sequence[Tensor], copies: int, streams: int) -> list[Tensor]:
-        """The packed encoder features ``copies`` times, in the decoder's order of streams."""
-        if copies == 1:
-            return list(features)
-        apart = [split_rows(x, 1, streams) for x in features]
-        return [torch.cat([x] * copies, 1).flatten(0, 2) for x in apart]
+    def _dealt_out(self, features: Sequence[Tensor], streams: Sequence[str]) -> list[Tensor]:
+        """Packed features, packed for the active streams of the decoder."""
+        names = [self.decoder_streams.names[i] for i in self.decoder_streams.active]
+        dealt = []
+        for x in features:
+            rows = self.encoder_streams.unpack(x) if len(streams) > 1 else {streams[0]: x}
+            dealt.append(self.decoder_streams.pack({name: rows[input_of(name)] for name in names}))
+        return dealt
+
+    def _packed(self, rows: Mapping[str, Tensor]) -> Tensor:
+        """Rows of the streams of the encoder, or of the one that they were fused to."""
+        return self.encoder_streams.pack(rows) if len(rows) > 1 else next(iter(rows.values()))
 
     def combined(
         self, name: str, streams: dict[str, Tensor], size: Sequence[int] | None = None

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from cen import __version__
 from cen.data import Modality
@@ -52,6 +52,8 @@ class Exporting:
     Attributes:
         form: "onnx", or "pt2" (`torch.export`).
         folded: computes once what exchange made equal, see `cen.fold`.
+        streams: of a folded network the inputs whose predictions are kept, of which the ensemble
+            is; None: all.
         raw: preprocessing is in the graph, which takes what `cen.data.Modality.read` gives.
         precision: "fp32"; "fp16": weights and what is computed have 16 bits; "int8": those of
             convolutions and products have 8, in "onnx" alone.
@@ -66,12 +68,15 @@ class Exporting:
     raw: bool = False
     precision: Precision = "fp32"
     tolerance: float | None = None
+    streams: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         if self.form not in get_args(Format) or self.precision not in TOLERANCES:
             raise ConfigError(f"there is no export as {self.form} in {self.precision}")
         if self.precision == "int8" and self.form != "onnx":
             raise ConfigError("precision int8 is ONNX Runtime's: export it as onnx, or as fp16")
+        if self.streams is not None and not self.folded:
+            raise ConfigError("streams are kept by folding: fold it, too (--fold)")
 
     @property
     def limit(self) -> float:
@@ -114,6 +119,7 @@ def export(
     Raises:
         ConfigError: a package is missing, or preprocessing is no arithmetic.
         CheckpointError: nothing says how an input is preprocessed.
+        StreamError: none of the streams that are kept is of these inputs.
         CenError: the network cannot be exported, or the export cannot be run or gives other values.
     """
     how = how or Exporting()
@@ -127,7 +133,7 @@ def export(
         _check_scored(net, samples, calibration)
     with Evaluating(net):
         runner, content = _made(net, names, how, modalities, calibration)
-        plain = ExportGraph(net, net, names).eval()
+        plain = ExportGraph(_plain(net, how), net, names).eval()
         with told(f"{path}: is not written, as what was exported cannot be run"):
             comparison = compare(runner, plain, samples, how.raw)
         comparison = _judged(path, runner, plain, samples, how, comparison)
@@ -144,7 +150,8 @@ def _made(
 ) -> tuple[Runner, bytes]:
     """The export, opened, and its file."""
     own = copy.deepcopy(net).half() if how.precision == "fp16" else net
-    graph = ExportGraph(fold(own) if how.folded else own, net, names, modalities).eval()
+    made = fold(own, streams=how.streams) if how.folded else own
+    graph = ExportGraph(made, net, names, modalities).eval()
     example = _example(net, names, modalities)
     if how.folded:
         with torch.no_grad():
@@ -159,6 +166,11 @@ def _made(
         content = quantised(content, [s.given(names, how.raw) for s in calibration])
     with told("ONNX Runtime does not open what was exported"):
         return in_onnx_runtime(content), content
+
+
+def _plain(net: ChannelExchangeNetwork, how: Exporting) -> nn.Module:
+    """What the export is compared with: the network as it is, with the streams that are kept."""
+    return net if how.streams is None else fold(net, saved=1.0, streams=how.streams)
 
 
 def _example(
@@ -267,6 +279,7 @@ def _metadata(
         "resize": kept.get("resize"),
         "exchange_threshold": _threshold(net),
         "folded": how.folded,
+        "streams": how.streams and [name for name in graph.names if name in how.streams],
         "raw": how.raw,
         "precision": how.precision,
     }

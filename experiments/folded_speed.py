@@ -1,13 +1,13 @@
 """Times folded networks against unfolded ones and a single stream, in turn in one process.
 
-    python experiments/folded_speed.py [demo] [refinenet] [streams] [resnet50]
+    python experiments/folded_speed.py [demo] [refinenet] [streams] [resnet50] [kept]
 
 Processor time on one thread; the ratio of each is the median over the rounds. docs/results/speed.md
 holds what came of it.
 """
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -42,11 +42,19 @@ def network(streams: int, rate: float, **options: Any) -> Any:
     return net
 
 
-def measure(streams: int, rate: float, size: tuple[int, int], rounds: int, **options: Any) -> None:
-    """Prints a line of the table."""
+def measure(
+    streams: int,
+    rate: float,
+    size: tuple[int, int],
+    rounds: int,
+    kept: Sequence[str] | None = None,
+    **options: Any,
+) -> None:
+    """Prints a line of the table; ``kept`` are the streams whose predictions are kept."""
     net = network(streams, rate, **options)
     inputs = {name: torch.randn(1, 3, *size) for name in net.inputs}
-    folded, single = cen.fold(net, saved=float("-inf")), network(1, 0.0, **options)
+    folded = cen.fold(net, saved=float("-inf"), streams=kept)
+    single = network(1, 0.0, **options)
     plan = folded.plan(inputs)
 
     def step(module: nn.Module, given: dict[str, torch.Tensor]) -> Callable[[], object]:
@@ -68,8 +76,9 @@ def measure(streams: int, rate: float, size: tuple[int, int], rounds: int, **opt
     before = sum(layer.before for layer in plan.layers) / 1e6
     after = sum(layer.after for layer in plan.layers) / 1e6
     print(
-        f"{streams} streams, rate {rate}, {options}: {before:.0f} → {after:.0f} million "
-        f"multiply-adds, {faster:.2f} times as fast as unfolded, {dearer:.2f} of one stream",
+        f"{streams} streams, rate {rate}, kept {kept or 'all'}, {options}: "
+        f"{before:.0f} → {after:.0f} million multiply-adds, "
+        f"{faster:.2f} times as fast as unfolded, {dearer:.2f} of one stream",
         flush=True,
     )
 
@@ -88,6 +97,10 @@ def main(chosen: list[str]) -> None:
     if not chosen or "resnet50" in chosen:
         for rate in (1.0, 0.0):
             measure(2, rate, (240, 320), 6, **RESNET50)
+    if not chosen or "kept" in chosen:  # the released decoder, which exchanges nothing
+        released = {"name": "refinenet", "encoder": "resnet50"}
+        measure(2, 0.3, (96, 128), 10, ["m0"], **DEMO | {"decoder_exchange": False})
+        measure(2, 0.5, (240, 320), 6, ["m0"], **released)
 
 
 if __name__ == "__main__":

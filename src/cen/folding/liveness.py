@@ -97,10 +97,8 @@ class Liveness:
                 else:
                     self.all_of(operand)
         elif is_join(node):
-            for piece, start in pieces_of(node):
-                mine = [c - start for c in channels if 0 <= c - start < width(piece)]
-                if mine:
-                    self.some_of(piece, mine)
+            for piece, mine in pieces_of(node, channels):
+                self.some_of(piece, mine)
         elif (chosen := chosen_by(self.recorder, node)) is not None:
             self.some_of(as_node(node.args[0]), [chosen[c] for c in channels])
             for operand in node.all_input_nodes[1:]:
@@ -204,12 +202,14 @@ def is_join(node: fx.Node) -> bool:
     return node.args[1] in (1, 1 - _value(node).ndim)
 
 
-def pieces_of(node: fx.Node) -> list[tuple[fx.Node, int]]:
-    """What is joined, and where it begins."""
+def pieces_of(node: fx.Node, channels: Sequence[int]) -> list[tuple[fx.Node, list[int]]]:
+    """What of a join some of its channels lie in, and which of its own these are."""
     pieces, start = [], 0
-    for piece in node.args[0]:  # type: ignore[union-attr]
-        pieces.append((as_node(piece), start))
-        start += width(as_node(piece))
+    for piece in map(as_node, node.args[0]):  # type: ignore[arg-type]
+        mine = [c - start for c in channels if 0 <= c - start < width(piece)]
+        if mine:
+            pieces.append((piece, mine))
+        start += width(piece)
     return pieces
 
 

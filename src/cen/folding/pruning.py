@@ -122,11 +122,7 @@ class _Narrower:
         return self._all(operand)
 
     def _joined(self, node: fx.Node, channels: Sequence[int]) -> Recorded:
-        pieces = []
-        for piece, start in pieces_of(node):
-            mine = [c - start for c in channels if 0 <= c - start < width(piece)]
-            if mine:
-                pieces.append(self._some(piece, mine))
+        pieces = [self._some(piece, mine) for piece, mine in pieces_of(node, channels)]
         joined: Any = pieces[0] if len(pieces) == 1 else torch.cat(pieces, 1)  # type: ignore[arg-type]
         return joined  # type: ignore[no-any-return]
 

@@ -325,21 +325,18 @@ class ChannelExchangeNetwork(ShareableNetwork):
         every = self.decoder_streams.names
         names = [name for name in every if input_of(name) in streams] if separate else streams
         with self.decoder_streams.activate(names):
-            features = self._dealt_out(features, streams) if separate else list(features)
+            features = self._dealt_out(features, streams, names) if separate else list(features)
             decoded: Tensor = self.decoder_streams.replayed(self.decoder(features))
             if not separate:
                 return dict.fromkeys(self.outputs, decoded)
-            rows = [*self.decoder_streams.unpack(decoded).values()]
+            rows = iter(self.decoder_streams.unpack(decoded).values())
         # In the order of `decoder_names`: those of an output together.
-        count = len(streams)
-        return {
-            output: self._packed(dict(zip(streams, rows[k * count :], strict=False)))
-            for k, output in enumerate(self.outputs)
-        }
+        return {name: self._packed({key: next(rows) for key in streams}) for name in self.outputs}
 
-    def _dealt_out(self, features: Sequence[Tensor], streams: Sequence[str]) -> list[Tensor]:
-        """Packed features, packed for the active streams of the decoder."""
-        names = [self.decoder_streams.names[i] for i in self.decoder_streams.active]
+    def _dealt_out(
+        self, features: Sequence[Tensor], streams: Sequence[str], names: Sequence[str]
+    ) -> list[Tensor]:
+        """Features packed for some streams, packed for those of the decoder, which are active."""
         dealt = []
         for x in features:
             rows = self.encoder_streams.unpack(x) if len(streams) > 1 else {streams[0]: x}

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cen.errors import ShapeError
+from cen.exchange.compiled_batch_norm import Exchange, Rows, scaled_and_exchanged
 from cen.exchange.partial_statistics import PartialStatistics
 from cen.exchange.rule import ExchangeRule
 from cen.exchange.streams import Streams
@@ -48,19 +49,55 @@ class StreamBatchNorm(PartialStatistics):
         self.frozen = False
         self._register_statistics(track_running_stats)
 
+    def _streamwise(self, packed: Tensor, count: int) -> Tensor:
+        compiling = torch.compiler.is_compiling() and not torch.compiler.is_exporting()
+        if compiling and count > 1 and self._statistics_of_this_process():
+            return self._compiled(packed, count)
+        return super()._streamwise(packed, count)
+
+    def _compiled(self, packed: Tensor, count: int) -> Tensor:
+        """The same in a form of which ``torch.compile`` makes one pass."""
+        rows, rule = Rows(packed, count), self._acting_rule()
+        if self._uses_running_statistics():
+            running = self._running_statistics()
+            mean, var = (each.view(count, -1).to(rows.values.dtype) for each in running)
+        else:
+            self._check_count(packed.numel() // (count * self.num_features))
+            mean, var = rows.moments()
+            if self.running_mean is not None and self.streams.update_statistics:
+                seen = rows.values.numel() // mean.numel()
+                self._update(mean.detach().flatten(), var.detach().flatten() * (seen / (seen - 1)))
+        factor = self._rows(self.weight) * torch.rsqrt(var + self.eps)
+        summand = -mean * factor
+        if self.bias is not None:
+            summand = summand + self._rows(self.bias)
+        exchange = None
+        if rule is not None:
+            exchange = Exchange(self._replaced_now(rule), self._groups_now(), rule.parts)
+        return scaled_and_exchanged(rows, factor, summand, exchange).to(packed.dtype)
+
+    def _statistics_of_this_process(self) -> bool:
+        return True
+
+    def _uses_running_statistics(self) -> bool:
+        return self.running_mean is not None and (self.frozen or not self.training)
+
+    def _check_count(self, values_per_channel: int) -> None:
+        if values_per_channel == 1:
+            raise ShapeError(
+                f"batch norm of {self.num_features} channels got one value per channel "
+                f"(B = 1 at 1×1) in training; use a larger batch or image, or frozen statistics"
+            )
+
     def _normalise(self, wide: Tensor) -> Tensor:
         scale, shift = self._affine()
-        if self.running_mean is not None and (self.frozen or not self.training):
+        if self._uses_running_statistics():
             running = self._running_statistics()
             return F.batch_norm(wide, *running, scale, shift, False, 0.0, self.eps)
         return self._batch_statistics(wide, scale, shift)
 
     def _batch_statistics(self, wide: Tensor, scale: Tensor, shift: Tensor | None) -> Tensor:
-        if wide.numel() == wide.shape[1]:
-            raise ShapeError(
-                f"batch norm of {self.num_features} channels got one value per channel "
-                f"(B = 1 at 1×1) in training; use a larger batch or image, or frozen statistics"
-            )
+        self._check_count(wide.numel() // wide.shape[1])
         mean, var = self.running_mean, self.running_var
         if mean is None or var is None:
             return F.batch_norm(wide, None, None, scale, shift, True, 0.0, self.eps)

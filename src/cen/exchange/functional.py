@@ -114,7 +114,7 @@ def exchange_wide(wide: Tensor, replaced: Tensor, groups: Groups, kind: Parts = 
     Returns:
         (B, S·C, *), the same dtype and memory layout.
     """
-    if all(len(group) <= 2 for group in groups):
+    if are_pairs(groups):
         # One pass over the values and one back, where a mask needs five and eight.
         return keep_format(wide.index_select(1, _sources(replaced, groups, kind)), wide)
     features = torch.unflatten(wide, 1, tuple(replaced.shape))
@@ -130,9 +130,22 @@ def _sources(replaced: Tensor, groups: Groups, kind: Parts) -> Tensor:
     places = torch.arange(replaced.numel(), device=replaced.device).view(replaced.shape)
     partner = {group[0]: group[-1] for group in groups} | {group[-1]: group[0] for group in groups}
     partners = torch.stack([places[partner[s]] for s in range(len(replaced))])
-    if kind == "keeper":  # of a third stream that is absent
-        replaced = replaced & ~torch.stack([replaced[partner[s]] for s in range(len(replaced))])
-    return torch.where(replaced, partners, places).flatten()
+    return torch.where(replaced_in_pairs(replaced, groups, kind), partners, places).flatten()
+
+
+def are_pairs(groups: Groups) -> bool:
+    """Whether a channel is replaced by that of one other stream, never by a mean of several."""
+    return all(len(group) <= 2 for group in groups)
+
+
+def replaced_in_pairs(replaced: Tensor, groups: Groups, kind: Parts) -> Tensor:
+    """What is replaced, (S, C), where :func:`are_pairs`.
+
+    With keeper parts the keeper of a channel, a third stream, may be absent; both keep theirs then.
+    """
+    if kind == "paper":
+        return replaced
+    return replaced & ~donors(replaced[None], groups)[0]
 
 
 def exchange_masked(

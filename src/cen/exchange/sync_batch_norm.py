@@ -44,10 +44,13 @@ class StreamSyncBatchNorm(StreamBatchNorm):
 
     process_group: Any = None
 
-    def _batch_statistics(self, wide: Tensor, scale: Tensor, shift: Tensor | None) -> Tensor:
+    def _statistics_of_this_process(self) -> bool:
         if not dist.is_available() or not dist.is_initialized():
-            return super()._batch_statistics(wide, scale, shift)
-        if dist.get_world_size(self.process_group) == 1:
+            return True
+        return dist.get_world_size(self.process_group) == 1
+
+    def _batch_statistics(self, wide: Tensor, scale: Tensor, shift: Tensor | None) -> Tensor:
+        if self._statistics_of_this_process():
             return super()._batch_statistics(wide, scale, shift)
         # Half precision is too coarse for sums over a batch.
         values = wide.to(torch.promote_types(wide.dtype, torch.float32))

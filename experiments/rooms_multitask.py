@@ -11,7 +11,9 @@ that were stopped are resumed, finished ones are kept; one thread per run.
     python experiments/rooms_multitask.py --out experiments/rooms-multitask --table
 
 Further options go to ``cen train``, for example ``--train.sparsity 3e-4``; rows without exchange
-keep to 0.
+keep to 0. Scenario "imagenet", EfficientNet-Lite0 from its ImageNet weights, needs the file of them
+(docs/backbones.md): ``--scenarios imagenet --model.weights FILE``, and four times the steps by
+``--train.steps 1200`` into another folder.
 """
 
 from __future__ import annotations
@@ -67,6 +69,11 @@ SHARINGS: dict[str, list[str]] = {
     "private": [*OFF, "--model.decoder_exchange", "false"],
     "cen": [],
 }
+# What EfficientNet-Lite0 was trained with, and what the studies of photographs train it by.
+IMAGENET = ["--data.modalities.rgb", "{mean: [0.498, 0.498, 0.498], std: [0.502, 0.502, 0.502]}"]
+IMAGENET += ["--model.name", "fpn", "--model.encoder", "timm/tf_efficientnet_lite0"]
+IMAGENET += ["--model.width", "null", "--train.encoder_lr", "1e-3"]
+REACHED = ["--train.exchange_rate", "0.3", "--train.exchange_rate_by", "0.3"]
 
 
 def pair(**outputs: str) -> Scenario:
@@ -96,6 +103,18 @@ SCENARIOS = {
         [*OFF, "--data.options.train", "100"],
         {"depth": "multitask", "normal": "multitask"},
         "normal4",
+    ),
+    "imagenet": Scenario(
+        "rooms-multitask",
+        MULTITASK,
+        {
+            "shared": [*IMAGENET, *SHARINGS["shared"]],
+            "private": [*IMAGENET, *SHARINGS["private"]],
+            "cen": [*IMAGENET, *REACHED],
+        },
+        (),
+        [*IMAGENET, *OFF],
+        weighting="normal4",
     ),
     "multimodal": Scenario(
         "rooms-multimodal-multitask",

@@ -128,8 +128,7 @@ def _sources(replaced: Tensor, groups: Groups, kind: Parts) -> Tensor:
     The mean of the others is then the partner itself, so that exchange is a choice of channels.
     """
     places = torch.arange(replaced.numel(), device=replaced.device).view(replaced.shape)
-    partner = {group[0]: group[-1] for group in groups} | {group[-1]: group[0] for group in groups}
-    partners = torch.stack([places[partner[s]] for s in range(len(replaced))])
+    partners = donors(places[None], groups)[0]
     return torch.where(replaced_in_pairs(replaced, groups, kind), partners, places).flatten()
 
 

@@ -1,4 +1,4 @@
-"""Several tasks on Rooms: CEN against a shared decoder, private norms and single-task networks.
+"""Several tasks on Rooms: CEN against shared and private decoders and single-task networks.
 
 Scenario "multitask": rgb -> segmentation, depth, normals. Scenario "multimodal": rgb + depth ->
 segmentation, normals, edges. Every row has the same encoder, decoder, steps and seeds; only what is
@@ -108,8 +108,7 @@ SCENARIOS = {
         "rooms-multitask",
         MULTITASK,
         {
-            "shared": [*IMAGENET, *SHARINGS["shared"]],
-            "private": [*IMAGENET, *SHARINGS["private"]],
+            **{row: [*IMAGENET, *options] for row, options in SHARINGS.items()},
             "cen": [*IMAGENET, *REACHED],
         },
         (),

@@ -40,6 +40,7 @@ def test_configuration_is_json(make_net):
         ({"decoder_exchange": True}, ConfigError, "set decoder_norm='batch'"),
         ({"inputs": {"rgb": 0}}, ConfigError, "'rgb' is at least 1"),
         ({"exchange": {"treshold": 1}}, ConfigError, "treshold"),
+        ({"exchange": False}, ConfigError, "such as {'enabled': False} for .* nothing, not False"),
         ({"inputs": {}}, StreamError, "at least one input"),
         ({"outputs": {}}, StreamError, "at least one output"),
         ({"inputs": {"a/b": 3}}, StreamError, "'a/b' cannot be named so"),

@@ -194,7 +194,8 @@ def as_rule(
     fields = [field.name for field in dataclasses.fields(ExchangeRule)]
     if not isinstance(exchange, Mapping):
         raise ConfigError(
-            f"exchange is an ExchangeRule or a dict of its fields, not {described(exchange)}"
+            f"exchange is an ExchangeRule or a dict of its fields, such as {{'enabled': False}} "
+            f"for streams that exchange nothing, not {described(exchange)}"
         )
     for key in exchange:
         if key not in fields:

@@ -67,6 +67,8 @@ SCARCE += ["--train.every_output", "true"]
 SHARINGS: dict[str, list[str]] = {
     "shared": [*OFF, "--model.task_streams", "shared"],
     "private": [*OFF, "--model.decoder_exchange", "false"],
+    # A decoder with convolutions of its own for each task, as is usual elsewhere.
+    "decoders": [*OFF, "--model.convolution", "private", "--model.decoder_exchange", "false"],
     "cen": [],
 }
 # What EfficientNet-Lite0 was trained with, and what the studies of photographs train it by.

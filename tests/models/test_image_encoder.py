@@ -7,6 +7,7 @@ from torch.nn import functional as F
 
 from cen.errors import ConfigError
 from cen.exchange import ExchangeRule, StreamNorm, Streams
+from cen.exchange.conversion.private_convolution import StreamConv2d
 from cen.models import finetune
 from cen.models.builders import build, encoders
 from cen.models.image_encoder import ImageEncoder
@@ -183,6 +184,23 @@ def test_images_are_padded_to_what_an_encoder_takes(monkeypatch):
 def test_what_needs_stages_is_refused(own, options, word):
     with pytest.raises(ConfigError, match=word):
         make(**options)
+
+
+def test_tasks_of_one_input_may_have_decoders_of_their_own(own):
+    net = make(
+        inputs={"rgb": 3},
+        outputs={"s": 4, "t": 2},
+        convolution="private",
+        decoder_exchange=False,
+    )
+    decoders = [layer for layer in net.decoder.modules() if isinstance(layer, StreamConv2d)]
+    assert decoders
+    assert not any(isinstance(layer, StreamConv2d) for layer in net.encoder.modules())
+    net(images(net))["s"].streams["rgb"].square().sum().backward()
+    for layer in decoders:
+        of_s, of_t = layer.weight.grad
+        assert of_s.abs().sum() > 0
+        assert of_t.abs().sum() == 0
 
 
 @pytest.mark.parametrize(

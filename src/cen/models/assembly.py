@@ -151,8 +151,9 @@ def check_whole(encoder: ImageEncoder, options: NetworkOptions, place: str) -> N
         where = f"fusion={options.fusion!r} at {place!r}"
     elif options.exchange_stages is not None:
         where = "exchange_stages"
-    elif options.convolution == "private":
-        where = "convolution='private'"
+    elif options.convolution == "private" and len(options.inputs) > 1:
+        # One input has one encoder either way; its tasks may have decoders of their own.
+        where = "convolution='private' of several inputs"
     else:
         return
     raise ConfigError(

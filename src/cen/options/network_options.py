@@ -103,7 +103,9 @@ class NetworkOptions:
         exchange_norms: Names of the norms of the encoder that exchange, or patterns of them such as
             ``*.norm1``; null: as each encoder has it (docs/backbones.md).
         norm: Norm layers private to a stream, or shared by all (ablation).
-        convolution: Convolutions shared by all streams, or private to each (ablation).
+        convolution: Convolutions shared by all streams, or private to each (ablation). Encoders of
+            timm, of smp and of your own take private ones with one input, where they are those of
+            the tasks' decoders.
         dropout: Probability of the decoder's dropout layers; null: 0.5, as released, and 0.1 for
             pspnet, segformer, upernet and fpn, as in their papers' code.
         drop_path: Stochastic depth of mit_b0 to mit_b5 and of timm's encoders that have it; null:

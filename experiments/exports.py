@@ -85,7 +85,7 @@ def row(name: str, found: dict[str, Any]) -> str:
     if reasons:
         return f"| {name} | {reasons[0]} |"
     whole, folded, int8 = next(iter(found.values())), found["folded"], found["int8"]
-    before, after = next(iter(int8["miou"].values()))
+    before, after = next(iter(int8["scores"].values()))
     cells = [
         f"{max(one['difference'] for one in exports):.1e}",
         *(f"{1000 * one:.0f}" for one in (whole["eager"], folded["in_torch"])),

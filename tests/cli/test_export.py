@@ -16,4 +16,4 @@ def test_exports_are_compared_on_samples_of_the_run(run: Path) -> None:
     assert all(sample.raw["depth"].ndim == 3 for sample in samples)
     scored, training, _ = samples_of(cen.load(run), run, calibrated=3)
     assert len(training) == 3
-    assert scored[0].labels["segmentation"].shape == (1, 64, 96)
+    assert scored[0].truth["segmentation"].shape == (1, 64, 96)

@@ -9,8 +9,14 @@ import cv2
 import numpy as np
 import pytest
 
+import cen
 from cen.cli import main
 from cen.data import render_scene
+from cen.predict.export_comparison import headlines
+from cen.predict.export_graph import ExportGraph
+from cen.predict.export_programs import in_torch
+from cen.scores import headline
+from cen.training.export_samples import samples_of
 
 TINY = [
     "--model.name=fpn",  # the decoder of fewest layers
@@ -72,6 +78,36 @@ def test_single_runs_of_other_data_are_pointed_out(
     captured = capsys.readouterr()
     assert "differs in data.options, train steps" in captured.err
     assert "Δ_m over 1 of 3 outputs = " in captured.out
+
+
+def test_what_int8_is_scored_by_are_the_scores_of_the_validation_split(
+    runs: dict[str, Path],
+) -> None:
+    assert main(["evaluate", str(runs["all"]), "--split", "validation"]) == 0
+    stored = json.loads((runs["all"] / "evaluation.json").read_text())["scores"]["rgb"]
+    net = cen.load(runs["all"])
+    graph = ExportGraph(net, net, ["rgb"]).eval()
+    samples, _, _ = samples_of(net, runs["all"], calibrated=1)
+    assert headlines(in_torch(graph, graph), graph, samples, False) == {
+        name: pytest.approx(100 * headline(entry["ensemble"]), abs=1e-3)
+        for name, entry in stored.items()
+    }
+
+
+@pytest.mark.slow
+def test_int8_is_scored_and_refused_by_every_output(
+    runs: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("onnxruntime")
+    words = ["export", str(runs["all"]), "--precision", "int8", "--calibration", "2"]
+    words += ["-o", str(tmp_path)]
+    assert main([*words, "--tolerance", "100", "--json"]) == 0
+    scores = json.loads(capsys.readouterr().out)["files"]["rgb"]["scores"]
+    assert list(scores) == ["segmentation", "depth", "normal"]
+    first = next(name for name, (before, after) in scores.items() if before > after)
+    assert main([*words, "--tolerance", "0"]) == 2
+    from_to = f" of {first} from {scores[first][0]:.2f} to {scores[first][1]:.2f} (in percent"
+    assert from_to in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

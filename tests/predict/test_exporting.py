@@ -215,7 +215,7 @@ def labelled(net, count):
     for inputs, *_ in samples(("rgb", "depth"), ((1, 64, 64),) * count):
         with torch.no_grad():
             labels = net(inputs, size=(64, 64))["out"].ensemble.argmax(1)
-        found.append(Sample(inputs, labels={"out": labels}))
+        found.append(Sample(inputs, truth={"out": labels}))
     return found
 
 
@@ -225,7 +225,7 @@ def test_int8_is_calibrated_scored_and_refused_where_it_loses_too_much(tmp_path)
     scenes = labelled(net, 2)
     how = Exporting(precision="int8", tolerance=20)
     found = export(net, tmp_path / "net.onnx", scenes, how, calibration=scenes)
-    before, after = found.miou["out"]
+    before, after = found.scores["out"]
     assert before == 100
     assert 80 < after < 100
     session = onnxruntime.InferenceSession(tmp_path / "net.onnx")
@@ -237,6 +237,14 @@ def test_int8_is_calibrated_scored_and_refused_where_it_loses_too_much(tmp_path)
     assert not (tmp_path / "no.onnx").exists()
     with pytest.raises(ConfigError, match=r"give the folder of a run"):
         export(net, tmp_path / "no.onnx", samples(("rgb", "depth")), how)
+
+
+def test_int8_of_an_output_without_ground_truth_is_refused_before_it_is_made(tmp_path):
+    net = local_network(4, Task("depth", 1))
+    inputs = samples(("rgb", "depth"))[0].inputs
+    scenes = [Sample(inputs, truth={"other": torch.zeros(1, 1, 64, 96)})]
+    with pytest.raises(ConfigError, match=r"ground truth of out; fp16 is measured by its values"):
+        export(net, tmp_path / "no.onnx", scenes, Exporting(precision="int8"), calibration=scenes)
 
 
 def test_int8_is_of_onnx_alone():

@@ -50,7 +50,7 @@ def add(parser: Parser) -> None:
         "--tolerance T",
         words.factor(0, 100),
         "largest difference allowed, of the largest value (default: 1e-4, with fp16 0.02); with "
-        "int8 points of mIoU that may be lost (default: 1)",
+        "int8 points that the score of an output may lose (default: 1)",
     )
     parser.option(
         "--calibration N", words.whole(1, 10000), "training samples for int8; default: 32"
@@ -89,12 +89,13 @@ def run(args: argparse.Namespace) -> int:
             comparison = export(net, path, samples, how, names=names, calibration=calibration)
         figures["+".join(names)] = {"file": str(path), **comparison._asdict()}
         values = (f"{comparison.difference:.1e}", f"{100 * comparison.labels:.3f}")
-        scores = [f"{score:.2f}" for pair in comparison.miou.values() for score in pair]
+        scores = [f"{score:.2f}" for pair in comparison.scores.values() for score in pair]
         speeds = (f"{1000 * comparison.seconds:.1f}", f"{1000 * comparison.eager:.1f}")
         rows.append((str(path), *values, *scores, *speeds))
     head = ["file", "largest difference", "same labels %"]
-    for name in next(iter(figures.values()))["miou"]:
-        head += [f"mIoU of {name} %", f"in {how.precision}"]
+    for name in next(iter(figures.values()))["scores"]:
+        text = net.outputs[name].rules.headline_text()
+        head += [f"{text} of {name} %", f"in {how.precision}"]
     head += ["ms", "ms in PyTorch"]
     notes = [f"compared on {'samples of the validation split' if real else 'random pictures'}"]
     notes += [

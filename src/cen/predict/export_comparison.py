@@ -1,4 +1,4 @@
-"""How an export compares with the network it was made of: values, labels, time, mIoU."""
+"""How an export compares with the network it was made of: values, labels, time, scores."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ class Sample(NamedTuple):
         inputs: what the network takes, (B, C, H, W) by name.
         raw: the same as it was read, see `cen.predict.raw_inputs`; None: an export with
             preprocessing cannot be compared on it.
-        labels: ground truth (B, H, W) of segmentations, by output.
+        truth: ground truth by output, of the size of the inputs, as in the losses.
     """
 
     inputs: Mapping[str, Tensor]
     raw: Mapping[str, Tensor] | None = None
-    labels: Mapping[str, Tensor] = {}
+    truth: Mapping[str, Tensor] = {}
 
     def given(self, names: Sequence[str], raw: bool) -> dict[str, Tensor]:
         """What an export for these inputs takes.
@@ -60,7 +60,8 @@ class Comparison(NamedTuple):
         rounding: where the difference was beyond the tolerance and may be PyTorch's own, by how
             much the network differs from itself in float64, which the export was compared with
             then; else 0.
-        miou: of int8, by segmentation the mIoU of the network and of the export; else empty.
+        scores: of int8, by output the `cen.scores.headline` of the network and of the export, in
+            points of 100; else empty.
     """
 
     difference: float
@@ -68,7 +69,7 @@ class Comparison(NamedTuple):
     seconds: float
     eager: float
     rounding: float = 0.0
-    miou: Mapping[str, tuple[float, float]] = {}
+    scores: Mapping[str, tuple[float, float]] = {}
 
 
 def compare(runner: Runner, graph: ExportGraph, samples: Sequence[Sample], raw: bool) -> Comparison:
@@ -132,23 +133,20 @@ def apart(outputs: Values, expected: Values) -> float:
     return difference
 
 
-def miou(
+def headlines(
     runner: Runner, graph: ExportGraph, samples: Sequence[Sample], raw: bool
 ) -> dict[str, float]:
-    """The mIoU of every segmentation of which the samples have labels, in points of 100."""
-    rules = {name: task.rules for name, task in graph.tasks.items() if task.rules.labels}
+    """The `cen.scores.headline` of every output of which ground truth is known, times 100."""
+    rules = {name: task.rules for name, task in graph.tasks.items()}
     counts = {name: rule.counts() for name, rule in rules.items()}
-    for sample in samples:
+    for sample in (sample for sample in samples if sample.truth):
         outputs = runner(sample.given(graph.names, raw))
-        for name, labels in sample.labels.items():
-            if name in rules:
-                counted = rules[name].count(torch.from_numpy(outputs[name]), labels)
-                counts[name] = {key: counts[name][key] + value for key, value in counted.items()}
-    return {
-        name: 100 * float(rules[name].score(counts[name]).mean_iou)  # type: ignore[attr-defined]
-        for name in rules
-        if any(name in sample.labels for sample in samples)
-    }
+        for name in rules.keys() & sample.truth.keys():
+            counted = rules[name].count(torch.from_numpy(outputs[name]), sample.truth[name])
+            counts[name] = {key: counts[name][key] + value for key, value in counted.items()}
+    scores = {name: rules[name].score(counts[name]).to_dict() for name in rules}
+    found = {name: rules[name].headline(score) for name, score in scores.items()}
+    return {name: 100 * score for name, score in found.items() if score is not None}
 
 
 def _seconds(run: Callable[[], object]) -> float:

@@ -6,6 +6,7 @@ import copy
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import inf, nan
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -20,7 +21,14 @@ from cen.files import write_bytes
 from cen.folding import fold
 from cen.models import ChannelExchangeNetwork
 from cen.predict.evaluating import Evaluating
-from cen.predict.export_comparison import Comparison, Sample, compare, is_rounding, miou, rounding
+from cen.predict.export_comparison import (
+    Comparison,
+    Sample,
+    compare,
+    headlines,
+    is_rounding,
+    rounding,
+)
 from cen.predict.export_graph import ExportGraph
 from cen.predict.export_programs import (
     METADATA,
@@ -42,7 +50,7 @@ __all__ = ["METADATA", "TOLERANCES", "Comparison", "Exporting", "Sample", "expor
 
 Precision = Literal["fp32", "fp16", "int8"]
 TOLERANCES: Mapping[Precision, float] = {"fp32": 1e-4, "fp16": 2e-2, "int8": 1.0}
-"""What an export may differ by: of the largest value; of int8 in points of mIoU."""
+"""What an export may differ by: of the largest value; of int8 in points of each output's score."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +116,7 @@ def export(
         net: the network, on the CPU.
         path: the file.
         samples: what the export is compared on; their sizes and numbers should differ. With "int8"
-            those that have labels are scored.
+            those that have ground truth are scored.
         how: how it is exported.
         names: the inputs; None: all.
         calibration: with "int8", samples on which the ranges of values are measured.
@@ -129,14 +137,17 @@ def export(
         every = stored_modalities(net, None)
         modalities = {name: every[name] for name in names}
         check_arithmetic(modalities, net.metadata.get("resize"))
-    if how.precision == "int8":
-        _check_scored(net, samples, calibration)
     with Evaluating(net):
-        runner, content = _made(net, names, how, modalities, calibration)
         plain = ExportGraph(_plain(net, how), net, names).eval()
+        before = _scored(plain, samples, calibration) if how.precision == "int8" else {}
+        runner, content = _made(net, names, how, modalities, calibration)
         with told(f"{path}: is not written, as what was exported cannot be run"):
             comparison = compare(runner, plain, samples, how.raw)
-        comparison = _judged(path, runner, plain, samples, how, comparison)
+        if how.precision == "int8":
+            after = headlines(runner, plain, samples, how.raw)
+            comparison = _kept(path, plain, before, after, how, comparison)
+        else:
+            comparison = _judged(path, runner, plain, samples, how, comparison)
     write_bytes(path, content)
     return comparison
 
@@ -199,24 +210,11 @@ def _judged(
     how: Exporting,
     comparison: Comparison,
 ) -> Comparison:
-    """The comparison of an export that is right; of int8 with the mIoU before and after.
+    """The comparison of an export that is right.
 
     Raises:
-        CenError: more mIoU is lost, or values differ by more, than allowed and than rounding does.
+        CenError: values differ by more than allowed and than rounding does.
     """
-    if how.precision == "int8":
-        before = miou(in_torch(plain, plain), plain, samples, False)
-        after = miou(runner, plain, samples, how.raw)
-        for name, score in before.items():
-            if not score - after[name] <= how.limit:
-                raise CenError(
-                    f"{path}: is not written, as int8 takes the mIoU of {name} from {score:.2f} "
-                    f"to {after[name]:.2f} (at most {how.limit:g} points may be lost); --tolerance "
-                    "sets the limit"
-                )
-        return comparison._replace(
-            miou={name: (score, after[name]) for name, score in before.items()}
-        )
     if comparison.difference <= how.limit:
         return comparison
     refusal = (
@@ -235,19 +233,51 @@ def _judged(
     return comparison._replace(rounding=network_is)
 
 
-def _check_scored(
-    net: ChannelExchangeNetwork, samples: Sequence[Sample], calibration: Sequence[Sample]
-) -> None:
-    if not any(task.rules.labels for task in net.outputs.values()):
-        raise ConfigError(
-            "precision int8 is measured by mIoU, and this network predicts no segmentation; fp16 "
-            "is measured by its values"
-        )
-    if not calibration or not any(sample.labels for sample in samples):
+def _scored(
+    plain: ExportGraph, samples: Sequence[Sample], calibration: Sequence[Sample]
+) -> dict[str, float]:
+    """The scores of the network that int8 is compared by, of every output.
+
+    Raises:
+        ConfigError: there are no data, or an output has no ground truth in them.
+    """
+    if not calibration or not any(sample.truth for sample in samples):
         raise ConfigError(
             "precision int8 needs training samples to measure ranges on, and labelled ones to "
             "score: give the folder of a run whose data are there"
         )
+    scores = headlines(in_torch(plain, plain), plain, samples, False)
+    if unknown := [name for name in plain.tasks if name not in scores]:
+        raise ConfigError(
+            f"precision int8 is scored, and no scene of the validation split has ground truth of "
+            f"{', '.join(unknown)}; fp16 is measured by its values"
+        )
+    return scores
+
+
+def _kept(
+    path: Path,
+    plain: ExportGraph,
+    before: Mapping[str, float],
+    after: Mapping[str, float],
+    how: Exporting,
+    comparison: Comparison,
+) -> Comparison:
+    """The comparison of an int8 export that loses no more than allowed, with its scores.
+
+    Raises:
+        CenError: an output loses more.
+    """
+    for name, score in before.items():
+        # Scores that are no number any more are lost, too.
+        if not score - after.get(name, -inf) <= how.limit:
+            text = plain.tasks[name].rules.headline_text()
+            raise CenError(
+                f"{path}: is not written, as int8 takes the {text} of {name} from {score:.2f} to "
+                f"{after.get(name, nan):.2f} (in percent; at most {how.limit:g} points may be "
+                "lost); --tolerance sets the limit"
+            )
+    return comparison._replace(scores={name: (before[name], after[name]) for name in before})
 
 
 def _metadata(

@@ -232,6 +232,14 @@ class Kind(ABC):
         worst = cls.headline_worst
         return float(value) if worst is None else max(0.0, 1.0 - value / worst)
 
+    @classmethod
+    def headline_text(cls) -> str:
+        """What `headline` is, for heads of columns and messages."""
+        head, worst = cls.scores[cls.headline_score].head, cls.headline_worst
+        if worst is None:
+            return head
+        return f"1 − {head}" if worst == 1 else f"1 − {head} / {worst:g}"
+
     # Arrays and files.
 
     def array(self, values: Tensor) -> NDArray[Any]:

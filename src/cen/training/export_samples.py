@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.nn.functional import interpolate
+from numpy.typing import NDArray
 
 from cen.config import Config
-from cen.data import Modality
+from cen.data import AlignedDataset, Modality
 from cen.data.transforms import INTRINSICS
 from cen.errors import CenError, CheckpointError
 from cen.models import ChannelExchangeNetwork
@@ -38,7 +38,8 @@ def samples_of(
     Args:
         net: the network.
         source: the run folder or file that it comes from.
-        calibrated: how many training samples are wanted; then the validation samples have labels.
+        calibrated: how many training samples are wanted; then the validation samples have ground
+            truth.
 
     Returns:
         The samples; training samples; and whether they are real.
@@ -52,14 +53,16 @@ def samples_of(
         return [_noise(net, *size) for size in sizes], [], False
     try:
         config = Config.load(folder_of(source) / "config.yaml", {}, of_run=True)
-        scenes = _scenes(config, "validation", _SCORED if calibrated else 4)
-        training = _scenes(config, "train", calibrated)
+        validation = open_dataset(config, "validation")
+        scenes = _scenes(validation, _SCORED if calibrated else 4)
+        training = _scenes(open_dataset(config, "train"), calibrated) if calibrated else []
     except CenError:
         scenes, training = [], []
     if not scenes:
         drawn = [_drawn(modalities, *size) for size in sizes]
         return [_sample(net, modalities, scenes) for scenes in drawn], [], False
-    full_size = [_sample(net, modalities, [s], calibrated > 0) for s in scenes]
+    targets = validation.targets if calibrated else {}
+    full_size = [_sample(net, modalities, [scene], targets) for scene in scenes]
     samples = full_size if calibrated else full_size[:1]
     for number, *size in sizes:
         batch = [scenes[k % len(scenes)] for k in range(number)]
@@ -67,11 +70,8 @@ def samples_of(
     return samples, [_sample(net, modalities, [scene]) for scene in training], True
 
 
-def _scenes(config: Config, split: Any, count: int) -> list[Scene]:
-    """Some scenes of a split as they are read, evenly spread over it."""
-    if not count:
-        return []
-    dataset = open_dataset(config, split)
+def _scenes(dataset: AlignedDataset, count: int) -> list[Scene]:
+    """Some scenes as they are read, evenly spread over the data set."""
     dataset.transform = None
     step = max(1, len(dataset) // count)
     return [dataset[index] for index in islice(range(0, len(dataset), step), count)]
@@ -88,9 +88,9 @@ def _sample(
     net: ChannelExchangeNetwork,
     modalities: Mapping[str, Modality],
     scenes: Sequence[Scene],
-    labelled: bool = False,
+    targets: Mapping[str, Modality] = {},
 ) -> Sample:
-    """Scenes of one size as a batch."""
+    """Scenes of one size as a batch, with the ground truth that all of them have."""
     raw, inputs = {}, {}
     resize = net.metadata.get("resize")
     for name, modality in modalities.items():
@@ -103,17 +103,18 @@ def _sample(
         if resize is not None:
             prepared = [modality.resize(one, (resize[0], resize[1])) for one in prepared]
         inputs[name] = torch.from_numpy(np.stack([modality.normalise(one) for one in prepared]))
-    labels = {}
-    if labelled:
-        size = next(iter(inputs.values())).shape[-2:]
-        for name, task in net.outputs.items():
-            if task.rules.labels and name in scenes[0]:
-                stored = np.stack([scene[name] for scene in scenes]).astype(np.int64)
-                truth = torch.from_numpy(stored)
-                if truth.shape[-2:] != size:
-                    truth = interpolate(truth[:, None].double(), size)[:, 0].long()
-                labels[name] = truth
-    return Sample(inputs, raw, labels)
+    size = next(iter(inputs.values())).shape[-2:]
+    truth = {
+        name: torch.from_numpy(np.stack([_truth(target, s[name], size) for s in scenes]))
+        for name, target in targets.items()
+        if all(name in scene for scene in scenes)
+    }
+    return Sample(inputs, raw, truth)
+
+
+def _truth(target: Modality, values: NDArray[Any], size: Sequence[int]) -> NDArray[Any]:
+    """Ground truth at the size that the network predicts."""
+    return target.target(target.resize(target.prepare_target(values), (size[0], size[1])))
 
 
 def _drawn(

@@ -9,8 +9,10 @@ from cen.config import Config
 from cen.data.formats.pictures import write_png
 from cen.data.readers.aligned_folder import AlignedFolder
 from cen.data.readers.opening import DatasetRecipe
+from cen.data.readers.shards import Shards
 from cen.data.tools.checking import check_data
 from cen.data.tools.label_facts import blurred, label_doubts, outlines
+from cen.data.tools.sharding import write_shards
 from cen.errors import ConfigError
 from cen.training.setup import data_source, open_dataset
 
@@ -70,12 +72,17 @@ def test_a_class_without_a_pixel_is_told(root):
     assert "c3 (3), c4 (4), c5 (5), c6 (6), c7 (7) and 12 more" in told(root)[0]
 
 
-@pytest.mark.parametrize("declared", ["yaml", "user"])
-def test_an_ignored_value_that_covers_much_must_be_declared(root, declared):
+def hide_half(root):
+    """Labels of two classes, and 255 in half of the pixels, of which nothing is said."""
     say(root, outputs__segmentation__classes=["a", "b"])
     mask = np.repeat([[0, 1, 255, 255]], 6, axis=0).repeat(8, axis=1).repeat(4, axis=0)
     for path in (root / "labels").iterdir():
         write_png(path, mask.astype(np.uint8))
+
+
+@pytest.mark.parametrize("declared", ["yaml", "user"])
+def test_an_ignored_value_that_covers_much_must_be_declared(root, declared):
+    hide_half(root)
     (text,) = told(root)
     assert "255 covers 50.0 %" in text
     assert "ignore: 255" in text
@@ -117,6 +124,20 @@ def test_an_ignored_value_beside_others_is_told_until_it_is_named(root, ignore):
     assert not [
         f for f in check_data(DatasetRecipe("folder", str(root))).findings if f.kind == "label"
     ]
+
+
+@pytest.mark.parametrize("part", ["undeclared", "half_declared"])
+def test_shards_know_what_nobody_declared(root, tmp_path, part):
+    if part == "half_declared":
+        ignoring(root, [0], last=255)
+    else:
+        hide_half(root)
+    shards = tmp_path / "shards"
+    write_shards(DatasetRecipe("folder", str(root)), shards)
+    assert getattr(Shards(shards, "train"), part) == {"segmentation"}
+    (expected,) = warned(root)
+    assert list(label_doubts(Shards(shards, "train"))) == [expected]
+    assert list(label_doubts(Shards(shards, "train", ignore_index=255))) == []
 
 
 def test_what_the_configuration_says_is_a_declaration(root):

@@ -108,9 +108,10 @@ class Shards(AlignedDataset):
             self.along_ray = frozenset(map(str, description.get("along_ray", ())))
             self.rendered = bool(description.get("rendered", False))
             self.own_classes = bool(description.get("own_classes", False))
-            self.undeclared = frozenset(map(str, description.get("undeclared", ())))
             if not self.ignore_declared:
                 self.ignore_index = int(description.get("ignore_index", 255))
+                self.undeclared = frozenset(map(str, description.get("undeclared", ())))
+                self.half_declared = frozenset(map(str, description.get("half_declared", ())))
             if min(self.length, self.per_shard) < 1:
                 raise ValueError("there must be samples")
         except (TypeError, ValueError, KeyError, AttributeError, OverflowError) as error:

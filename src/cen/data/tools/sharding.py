@@ -125,6 +125,7 @@ def _description(
         "rendered": dataset.rendered,
         "conventions": dict(CONVENTIONS),
         "undeclared": sorted(dataset.undeclared),
+        "half_declared": sorted(dataset.half_declared),
         "fields": {
             name: _file_options(dataset.fields[name], modality) for name, modality in read.items()
         },

@@ -37,7 +37,7 @@ class Padded(nn.Conv2d):
         return super().forward(nn.functional.pad(x, (0, width, 0, height)))
 
 
-def local_network(reach, task=None):
+def local_network(reach, task=None, output="out"):
     """Two inputs, rgb and depth, and one output, segmentation or the task."""
     torch.manual_seed(0)
     task = task or Task("segmentation", 4)
@@ -47,9 +47,9 @@ def local_network(reach, task=None):
         encoder=encoder,
         decoder=First(),
         stems={},
-        heads={"out": nn.Conv2d(6, task.channels, 1)},
+        heads={output: nn.Conv2d(6, task.channels, 1)},
         inputs={"rgb": 3, "depth": 1},
-        outputs={"out": task},
+        outputs={output: task},
         encoder_streams=streams,
         decoder_streams=streams,
         config={},

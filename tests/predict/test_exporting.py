@@ -55,6 +55,19 @@ def test_onnx_runs_alone_at_any_size_and_says_what_it_is(tmp_path):
     assert (labels == expected.argmax(1)).mean() > 0.9999
 
 
+def test_an_output_may_be_called_like_an_input(tmp_path):
+    net, given = local_network(4, Task("depth", 1), "depth"), samples(("rgb", "depth"))
+    assert export(net, tmp_path / "net.onnx", given).difference < 1e-5
+    session = onnxruntime.InferenceSession(tmp_path / "net.onnx")
+    assert [value.name for value in session.get_outputs()] == ["depth_predicted"]
+    about = json.loads(session.get_modelmeta().custom_metadata_map[METADATA])
+    assert (about["outputs"], about["results"]) == ({"depth": "depth"}, ["depth_predicted"])
+    # Alone the output's name is free.
+    assert export(net, tmp_path / "rgb.onnx", given, names=["rgb"]).difference < 1e-5
+    session = onnxruntime.InferenceSession(tmp_path / "rgb.onnx")
+    assert [value.name for value in session.get_outputs()] == ["depth"]
+
+
 def test_programs_of_torch_are_reloaded(tmp_path):
     net, inputs = network(), samples(("rgb", "depth"))
     net.train()

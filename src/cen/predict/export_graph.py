@@ -58,6 +58,12 @@ class ExportGraph(nn.Module):
             for result in ((name, f"{name}_probabilities") if task.rules.labels else (name,))
         ]
 
+    @property
+    def names_in_file(self) -> list[str]:
+        """`results` as files call them: ONNX has no output that is called like an input."""
+        given = {*self.names}
+        return [f"{name}_predicted" if name in given else name for name in self.results]
+
     def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         """Maps the inputs to the results, in order and in float32 or float64."""
         if self.raw is not None:

@@ -64,7 +64,7 @@ def as_onnx(program: Any, graph: ExportGraph, text: str) -> bytes:
         ) from None
     with told("this network cannot be written as ONNX; --format pt2 may"), _silent():
         onnx_program = torch.onnx.export(
-            program, input_names=graph.names, output_names=graph.results, verbose=False
+            program, input_names=graph.names, output_names=graph.names_in_file, verbose=False
         )
     assert onnx_program is not None
     model = onnx_program.model_proto
@@ -80,18 +80,17 @@ def as_onnx(program: Any, graph: ExportGraph, text: str) -> bytes:
     return content
 
 
-def in_onnx_runtime(content: bytes) -> Runner:
+def in_onnx_runtime(content: bytes, graph: ExportGraph) -> Runner:
     """Runs a file of ONNX on the CPU, with as many threads as PyTorch has."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-    results = [output.name for output in session.get_outputs()]
 
     def run(inputs: Mapping[str, Tensor]) -> Values:
         values = session.run(None, {name: value.numpy() for name, value in inputs.items()})
-        return dict(zip(results, values, strict=True))
+        return dict(zip(graph.results, values, strict=True))
 
     return run
 

@@ -106,7 +106,7 @@ def export(
     Inputs have the names of the network's. Normalised ones are (B, C, H, W) float32, raw ones as
     the metadata say; B, H and W are free. Outputs have the size of the inputs: of a segmentation
     ``NAME``, (B, H, W) int64 class numbers, and ``NAME_probabilities``, (B, C, H, W) float32; of
-    others ``NAME``.
+    others ``NAME``. One that is called like an input is ``NAME_predicted``.
 
     An export in float32 that differs from the network by more than the tolerance is compared with
     the network in float64, as both may be off by rounding alone: it is right where it is no more
@@ -176,7 +176,7 @@ def _made(
     if how.precision == "int8":
         content = quantised(content, [s.given(names, how.raw) for s in calibration])
     with told("ONNX Runtime does not open what was exported"):
-        return in_onnx_runtime(content), content
+        return in_onnx_runtime(content, graph), content
 
 
 def _plain(net: ChannelExchangeNetwork, how: Exporting) -> nn.Module:
@@ -302,6 +302,7 @@ def _metadata(
         "cen": __version__,
         "inputs": inputs,
         "outputs": {name: task.kind for name, task in graph.tasks.items()},
+        "results": graph.names_in_file,
         "smallest": net.smallest,
         "classes": kept.get("classes"),
         "palette": kept.get("palette"),

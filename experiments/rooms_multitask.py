@@ -69,6 +69,7 @@ SHARINGS: dict[str, list[str]] = {
     "private": [*OFF, "--model.decoder_exchange", "false"],
     # A decoder with convolutions of its own for each task, as is usual elsewhere.
     "decoders": [*OFF, "--model.convolution", "private", "--model.decoder_exchange", "false"],
+    "decoders-cen": ["--model.convolution", "private"],  # these, which exchange as well
     "cen": [],
 }
 # What EfficientNet-Lite0 was trained with, and what the studies of photographs train it by.
@@ -90,7 +91,7 @@ SCENARIOS = {
         "rooms-multitask",
         MULTITASK,
         SHARINGS,
-        ("shared", "private", "cen"),
+        tuple(SHARINGS),
         OFF,
     ),
     "segmentation+depth": pair(segmentation=SEGMENTATION, depth=DEPTH),
@@ -111,7 +112,7 @@ SCENARIOS = {
         MULTITASK,
         {
             **{row: [*IMAGENET, *options] for row, options in SHARINGS.items()},
-            "cen": [*IMAGENET, *REACHED],
+            **{row: [*IMAGENET, *SHARINGS[row], *REACHED] for row in ("decoders-cen", "cen")},
         },
         (),
         [*IMAGENET, *OFF],

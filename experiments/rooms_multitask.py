@@ -68,7 +68,7 @@ SHARINGS: dict[str, list[str]] = {
     "shared": [*OFF, "--model.task_streams", "shared"],
     "private": [*OFF, "--model.decoder_exchange", "false"],
     # A decoder with convolutions of its own for each task, as is usual elsewhere.
-    "decoders": [*OFF, "--model.convolution", "private", "--model.decoder_exchange", "false"],
+    "decoders": [*OFF, "--model.task_streams", "separate"],
     "decoders-cen": ["--model.convolution", "private"],  # these, which exchange as well
     "cen": [],
 }

@@ -154,6 +154,9 @@ def test_what_is_shared() -> None:
         return {name for name, p in net.named_parameters() if id(p) in shared}
 
     private, together = names(), names(task_streams="shared")
+    separate = names(task_streams="separate")
+    assert "encoder.layer1.0.bn1.weight" in separate
+    assert not any(name.startswith("decoder") for name in separate)
     assert "encoder.conv1.weight" in private
     assert "encoder.layer1.0.bn1.weight" in private
     assert "decoder.levels.0.reduce.conv.weight" in private

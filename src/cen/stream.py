@@ -33,3 +33,8 @@ class Stream(str):
 def input_of(stream: str) -> str:
     """The input that a stream rides on: a stream of a decoder that keeps outputs apart says it."""
     return stream.input if isinstance(stream, Stream) else stream
+
+
+def output_of(stream: str) -> str | None:
+    """The output that a stream makes; None where all outputs have it."""
+    return stream.output if isinstance(stream, Stream) else None

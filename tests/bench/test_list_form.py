@@ -36,6 +36,10 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
         {**SMALL, "inputs": TWO, "exchange": {"guide": "random", "rate": 0.5}},
     ),
     "private convolutions": ("segformer", {**SMALL, "inputs": TWO, "convolution": "private"}),
+    "a decoder for each output": (
+        "segformer",
+        {**SMALL, "inputs": TWO, "outputs": BOTH, "task_streams": "separate"},
+    ),
     "shared norms": ("segformer", {**SMALL, "inputs": TWO, "norm": "shared"}),
     "two outputs": (
         "refinenet",

@@ -32,6 +32,13 @@ NETWORKS: dict[str, dict[str, Any]] = {
         "name": "unet",
     },
     "private convolutions": {**RESNET, "convolution": "private", "name": "segformer"},
+    "a decoder for each output": {
+        **RESNET,
+        **NORMS,
+        "name": "segformer",
+        "outputs": {"segmentation": 5, "distance": Task("depth", 1)},
+        "task_streams": "separate",
+    },
     "shared norms": {
         **RESNET,
         "norm": "shared",

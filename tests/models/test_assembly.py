@@ -1,9 +1,12 @@
 """How encoder and decoder become those of streams: which norms are private, which exchange."""
 
 import pytest
+import torch
 
-from cen.exchange import ExchangeRule, StreamNorm, exchange_layers
-from cen.models import Task, build
+from cen.errors import ConfigError
+from cen.exchange import ExchangeRule, StreamConv2d, StreamNorm, exchange_layers
+from cen.models import Task, build, finetune
+from cen.training.absent_streams import absent_rows
 
 
 def names(net):
@@ -78,3 +81,47 @@ def test_private_convolutions_multiply_the_weights(make_net):
         kernels = [p.numel() for name, p in net.named_parameters() if p.ndim >= 4]
         count[net is private] = sum(kernels)
     assert count[True] == 2 * count[False]
+
+
+def test_a_decoder_for_each_output_is_that_of_a_network_of_this_output_alone(make_net, make_inputs):
+    outputs = {"a": Task("depth", 1), "b": 5, "c": Task("normal", 3)}
+    more = {"task_streams": "separate", "decoder_exchange": True, "decoder_norm": "batch"}
+    net = make_net(outputs=outputs, **more).eval()
+    with torch.no_grad():
+        for layer in net.decoder.modules():
+            if isinstance(layer, StreamConv2d | StreamNorm):
+                layer.weight.mul_(torch.rand_like(layer.weight) + 0.5)
+    inputs = make_inputs(net)
+    shared = sum(p.numel() for p in net.encoder.parameters()) + sum(
+        p.numel() for p in net.stems.parameters()
+    )
+    total = 0
+    for name, task in outputs.items():
+        one = finetune(net, outputs={name: task})
+        assert not any(isinstance(layer, StreamConv2d) for layer in one.modules())
+        total += sum(p.numel() for p in one.parameters()) - shared
+        for present in ({**inputs}, {"depth": inputs["depth"]}):
+            expected, found = one(present)[name], net(present)[name]
+            for stream, values in expected.streams.items():
+                torch.testing.assert_close(found.streams[stream], values, rtol=1e-3, atol=1e-3)
+    assert sum(p.numel() for p in net.parameters()) - shared == total
+    # The others' losses do not reach it, and both inputs' do.
+    net.train()
+    out = net(inputs)["b"].streams
+    out["rgb"].square().mean().backward()
+    convs = [layer for layer in net.decoder.modules() if isinstance(layer, StreamConv2d)]
+    assert convs
+    for conv in convs:
+        assert conv.kernels == (0, 0, 1, 1, 2, 2)
+        assert [bool(grad.abs().sum()) for grad in conv.weight.grad] == [False, True, False]
+    rows = absent_rows(net, ["rgb"])
+    assert not [conv for conv in convs if any(p is conv.weight for p, _ in rows)]
+
+
+def test_a_decoder_for_each_output_has_norms_of_its_own(make_net):
+    several = {"outputs": {"a": 3, "b": 4}, "task_streams": "separate"}
+    with pytest.raises(ConfigError, match="take norm='private'"):
+        make_net(norm="shared", **several)
+    assert not make_net(**several).config["decoder_exchange"]  # as in the fusion of one output
+    assert make_net(decoder_norm="none", **several).outputs_apart
+    assert not make_net(outputs={"a": 3}, task_streams="separate").outputs_apart

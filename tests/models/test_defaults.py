@@ -39,6 +39,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "voting": {"fusion": "ensemble"},
     "stages": {"exchange_stages": [2, 3]},
     "private convolutions": {"convolution": "private"},
+    "separate decoders": {"task_streams": "separate"},
     "image statistics": {"statistics": "instance"},
     "first norm": {"first_norm": "batch"},
 }
@@ -84,7 +85,7 @@ def network(name: str, options: dict[str, Any], rule: dict[str, Any], several: b
 CASES = [
     *((options, "default", False) for options in OPTIONS),
     *(("nothing", rule, False) for rule in RULES if rule != "default"),
-    *((options, "default", True) for options in ("nothing", "norms")),
+    *((options, "default", True) for options in ("nothing", "norms", "separate decoders")),
 ]
 
 

@@ -66,6 +66,32 @@ def test_a_new_task_starts_from_the_streams_of_the_same_input(make_net):
         assert torch.equal(back.state_dict()[key], value), key
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"decoder_exchange": False},
+        {"task_streams": "separate"},
+        {"task_streams": "separate", "decoder_norm": "none"},
+        {"convolution": "private", "decoder_exchange": False},
+        {"task_streams": "shared"},
+    ],
+)
+def test_outputs_that_stay_predict_what_they_did(make_net, make_inputs, options):
+    net = make_net(name="segformer", outputs={"a": Task("depth", 1), "b": 3, "c": 2}, **options)
+    with torch.no_grad():
+        for parameter in net.decoder.parameters():
+            parameter.mul_(torch.rand_like(parameter) + 0.5)
+    inputs = make_inputs(net)
+    expected = outputs_of(net, inputs)["b"].ensemble
+    alone = net.adapt(outputs={"b": 3})
+    for other in (
+        alone,
+        net.adapt(outputs={"c": 2, "b": 3}),
+        alone.adapt(outputs={"d": 2, "b": 3}),
+    ):
+        torch.testing.assert_close(outputs_of(other, inputs)["b"].ensemble, expected)
+
+
 @pytest.mark.parametrize("convolution", ["shared", "private"])
 def test_stems_are_adapted(make_net, make_inputs, convolution):
     net = make_net(inputs={"rgb": 3, "flow": 2}, convolution=convolution)

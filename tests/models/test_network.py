@@ -25,6 +25,12 @@ CASES = {
     "stems alone": {"name": "segformer", "inputs": {"spectrum": 5, "flow": 2}},
     "shared norms": {"norm": "shared", "decoder_norm": "batch"},
     "private convolutions": {"name": "segformer", "convolution": "private"},
+    "a decoder for each output": {
+        "name": "segformer",
+        "outputs": {"segmentation": 5, "distance": Task("depth", 1)},
+        "task_streams": "separate",
+        "decoder_exchange": True,
+    },
     "outputs that share": {"outputs": {"parts": 5, "functions": 3}, "decoder_norm": "none"},
     "pspnet": {"name": "pspnet"},
     "pspnet, several outputs": {

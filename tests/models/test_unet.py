@@ -232,6 +232,7 @@ def test_checkpoints_and_other_inputs(tmp_path):
         ({"width": 0}, "at least 1, not 0"),
         ({"statistics": "batch"}, "statistics is 'running' or 'instance'"),
         ({"convolution": "private"}, "convolution is 'shared'"),
+        ({"task_streams": "separate"}, "task_streams is 'private' or 'shared'"),
         ({"norm": "none"}, "norm is 'private' or 'shared'"),
         ({"dropout": 1.0}, "dropout is a number of at least 0 and below 1"),
         ({"inputs": {"shade": 0}}, "at least 1"),

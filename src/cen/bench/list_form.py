@@ -111,7 +111,7 @@ class ListedNorm(nn.Module):
 
 
 class ListedConv2d(nn.Module):
-    """Private convolutions, one per stream.
+    """Private convolutions, one per stream or group of them.
 
     Args:
         conv: The private convolutions of streams.
@@ -121,12 +121,15 @@ class ListedConv2d(nn.Module):
     def __init__(self, conv: StreamConv2d, streams: ListedStreams) -> None:
         super().__init__()
         self.streams = streams
-        self.convs = nn.ModuleList(_stock_conv(conv, at) for at in range(len(streams)))
+        self.kernels = conv.kernels
+        self.convs = nn.ModuleList(_stock_conv(conv, at) for at in range(len(conv.weight)))
 
     def forward(self, x: Any) -> StreamList:
         """A list of (B, I, H, W), or a packed tensor, to a list."""
         pairs = zip(self.streams.active, self.streams.rows_of(x), strict=True)
-        return StreamList([self.convs[at](row) for at, row in pairs], self.streams.packed_by)
+        return StreamList(
+            [self.convs[self.kernels[at]](row) for at, row in pairs], self.streams.packed_by
+        )
 
 
 class ListForm(nn.Module):
@@ -211,7 +214,7 @@ def _stock_norm(norm: StreamNorm, at: int) -> nn.Module:
 
 
 def _stock_conv(conv: StreamConv2d, at: int) -> nn.Conv2d:
-    """The convolution of one stream."""
+    """The convolution of one kernel."""
     _, outputs, inputs, _ = conv.weight.shape
     stock = nn.Conv2d(
         inputs * conv.groups,

@@ -11,6 +11,7 @@ from torch import nn
 
 from cen.errors import ConfigError
 from cen.exchange import ExchangeRule, Streams, convert_layers
+from cen.exchange.conversion.converting import KernelSharing
 from cen.models.baselines import (
     FUSIONS,
     AlignedNetwork,
@@ -242,20 +243,21 @@ def convert_decoder(
 
     Returns:
         The decoder's streams: ``names``, or one per output and name.
+
+    Raises:
+        ConfigError: decoders of the outputs' own are to share their norms.
     """
-    normed, convolution = options.decoder_norm != "none", options.convolution
-    # Without norms or convolutions of its own no output's decoder streams would differ from those
-    # of another: then the outputs share them.
-    private = normed and options.norm == "private"
-    separate = len(tasks) > 1 and options.task_streams == "private"
-    separate = separate and (private or convolution == "private")
-    groups = [decoder_names(tasks, [name]) for name in names] if separate else [names]
-    streams = Streams(decoder_names(tasks, names) if separate else names, groups)
-    if not normed:
+    several = len(tasks) > 1
+    convolution: KernelSharing = options.convolution
+    if several and options.task_streams == "separate" and convolution == "shared":
+        convolution = "group"
+    streams = decoder_streams(names, tasks, options)
+    if options.decoder_norm == "none":
         convert_layers(decoder, streams, norm="shared", convolution=convolution)
         return streams
     # All outputs see the same encoder feature, so at the first norm there is nothing to gain.
-    firsts = cast(PlainDecoder, decoder).first_norms if separate else ""
+    among_outputs = several and options.task_streams == "private"
+    firsts = cast(PlainDecoder, decoder).first_norms if among_outputs else ""
     convert_layers(
         decoder,
         streams,
@@ -265,6 +267,33 @@ def convert_decoder(
         convolution=convolution,
     )
     return streams
+
+
+def decoder_streams(
+    names: Sequence[str], tasks: Mapping[str, Task], options: NetworkOptions
+) -> Streams:
+    """Streams of a decoder for features of these names, by exchange groups.
+
+    Raises:
+        ConfigError: decoders of the outputs' own are to share their norms.
+    """
+    normed, own = options.decoder_norm != "none", options.norm == "private"
+    if len(tasks) > 1 and options.task_streams == "separate":
+        if normed and not own:
+            raise ConfigError(
+                "task_streams='separate' gives each output a decoder of its own, norms included: "
+                "take norm='private'"
+            )
+        # Exchange among the inputs, as in the decoder of one output.
+        return Streams(
+            decoder_names(tasks, names), [decoder_names([task], names) for task in tasks]
+        )
+    # Without norms or convolutions of its own no output's decoder streams would differ from those
+    # of another: then the outputs share them.
+    differ = (normed and own) or options.convolution == "private"
+    if len(tasks) > 1 and options.task_streams == "private" and differ:
+        return Streams(decoder_names(tasks, names), [decoder_names(tasks, [n]) for n in names])
+    return Streams(names)
 
 
 def make_blocks(

@@ -183,9 +183,10 @@ def unet(description: NetworkDescription) -> ChannelExchangeNetwork:
     other outputs as they are, at the size of the input rounded down to even numbers.
 
     Raises:
-        ConfigError: if the encoder is unknown, or convolutions shall be private.
+        ConfigError: if the encoder is unknown, or convolutions shall be private, also to outputs.
     """
     choice("convolution", description.options.convolution, ("shared",))
+    choice("task_streams", description.options.task_streams, ("private", "shared"))
     return assemble(*make_unet(description.options), description)
 
 

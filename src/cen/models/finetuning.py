@@ -18,7 +18,7 @@ def finetune(
     """Build a network for other inputs, classes or tasks that keeps every weight that fits.
 
     This project's extension. Kept are: all shared convolutions; the norms (scales, shifts,
-    statistics) and private convolutions of every stream that stays, by name; the classifier and
+    statistics) and private convolutions of every stream and output that stays; the classifier and
     the ensemble's scalars of an output whose name, kind and number of channels stay. A new input
     starts from the norms of the first old one; as a decoder stream, from that of the same input,
     else of the same output, else from the first. A private stem whose number of channels changes

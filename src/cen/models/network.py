@@ -259,7 +259,7 @@ class ChannelExchangeNetwork(ShareableNetwork):
     def take_over(self, old: ChannelExchangeNetwork) -> list[str]:
         """Copies every weight of another network that fits, see `finetune`; names the others."""
         left = transfer(old.encoder, self.encoder, "encoder.")
-        left += transfer(old.decoder, self.decoder, "decoder.")
+        left += transfer(old.decoder, self.decoder, "decoder.", self.outputs)
         if isinstance(self.encoder, ImageEncoder):
             self.encoder.take_over(cast(ImageEncoder, old.encoder))
         else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -18,15 +18,24 @@ from cen.exchange import (
 )
 from cen.exchange.conversion.private_stems import stems_of
 from cen.exchange.conversion.replacement import replace_layers
-from cen.stream import Stream, input_of
+from cen.stream import Stream, input_of, output_of
 
 
-def transfer(old: nn.Module, new: nn.Module, prefix: str = "") -> list[str]:
+def transfer(
+    old: nn.Module, new: nn.Module, prefix: str = "", outputs: Collection[str] = ()
+) -> list[str]:
     """Copy every tensor of ``old`` that has a counterpart of its shape in ``new``.
 
     Both have the same layers, but for the streams. The tensors of a stream layer have one row per
-    stream, and rows are matched by the streams' names; all start from a norm that the streams of
-    ``old`` share.
+    stream, and rows are matched by the streams' names; all start from a norm or a convolution that
+    the streams of ``old`` share.
+
+    Args:
+        old: Where the weights are from.
+        new: The layers that get them.
+        prefix: Of the names that are returned.
+        outputs: What ``new`` predicts. The streams of one output alone are named by their inputs,
+            and start from those of this output.
 
     Returns:
         Names of the weights and statistics of ``new`` that stay as they were, behind ``prefix``.
@@ -37,7 +46,7 @@ def transfer(old: nn.Module, new: nn.Module, prefix: str = "") -> list[str]:
         before = layers.get(name)
         if before is None and isinstance(layer, StreamNorm):
             before = layers.get(name.removesuffix(".norm"))  # a norm and an activation in one
-        taken = set() if before is None else _copied(before, layer)
+        taken = set() if before is None else _copied(before, layer, outputs)
         learned = dict(layer.named_parameters(recurse=False)).keys() | _STATISTICS
         kept = [key for key in _own_tensors(layer) if key in learned and key not in taken]
         left += [f"{prefix}{name}.{key}" if name else f"{prefix}{key}" for key in kept]
@@ -47,25 +56,33 @@ def transfer(old: nn.Module, new: nn.Module, prefix: str = "") -> list[str]:
 _STATISTICS = {"running_mean", "running_var"}
 
 
-def _copied(old: Any, new: nn.Module) -> set[str]:
+def _copied(old: Any, new: nn.Module, outputs: Collection[str]) -> set[str]:
     """Copies the tensors of one layer, without those inside it; the names of what was copied."""
     streams: Any = getattr(new, "streams", None)
     # The layers are the same, so that it is a norm, whatever library it is of.
     is_shared = isinstance(new, StreamNorm) and not isinstance(old, StreamNorm)
-    if type(old) is not type(new) and not is_shared:
-        return set()
     source = _own_tensors(old)
+    if isinstance(new, StreamConv2d) and isinstance(old, nn.Conv2d):
+        is_shared = True
+        source["weight"] = source["weight"].flatten(2)
+    elif isinstance(new, nn.Conv2d) and isinstance(old, StreamConv2d) and len(outputs) == 1:
+        first = next((n for n in old.streams.names if output_of(n) in outputs), None)
+        row = 0 if first is None else old.kernels[old.streams.names.index(first)]
+        source = {key: value[row] for key, value in source.items()}
+        source["weight"] = torch.unflatten(source["weight"], -1, old.kernel_size)
+    elif type(old) is not type(new) and not is_shared:
+        return set()
     copied = set()
     for key, target in _own_tensors(new).items():
         if key not in source:
             continue
         value = source[key]
         if is_shared:
-            value = value.expand(len(streams), *value.shape)
+            value = value.expand(len(target), *value.shape)
         elif isinstance(streams, Streams):
             if key == "chosen" and old.streams.names != streams.names:
                 continue  # other streams have other parts, of which the new layer has drawn
-            value = value[_rows(old.streams.names, streams.names)]
+            value = value[_rows_of(old, new, outputs)]
         if value.shape == target.shape:
             target.copy_(value)
             copied.add(key)
@@ -99,6 +116,7 @@ def restreamed(
             layer.restream(rows)
         elif isinstance(layer, StreamConv2d):
             private = True
+            layer.kernels = streams.every
             for name, value in layer.named_parameters(recurse=False):
                 setattr(layer, name, nn.Parameter(value[rows], value.requires_grad))
         elif isinstance(layer, StreamStem):
@@ -118,6 +136,19 @@ def _own_tensors(layer: nn.Module) -> dict[str, Tensor]:
         **dict(layer.named_buffers(recurse=False)),
     }
     return {key: value for key, value in own.items() if key in keys}
+
+
+def _rows_of(old: Any, new: Any, outputs: Collection[str]) -> list[int]:
+    """Which row of a layer's tensors each row of the new layer's starts from."""
+    names = new.streams.names
+    if len(outputs) == 1:
+        (output,) = outputs
+        names = tuple(Stream(output, input_of(name)) for name in names)
+    rows = _rows(old.streams.names, names)
+    if not isinstance(new, StreamConv2d):
+        return rows
+    # A kernel starts from that of the first stream that takes it.
+    return [old.kernels[rows[new.kernels.index(k)]] for k in range(len(new.weight))]
 
 
 def _rows(old: tuple[str, ...], new: tuple[str, ...]) -> list[int]:

@@ -83,7 +83,9 @@ class NetworkOptions:
             resnet50; unet8 with unet and cycle, as released; resnet34 with smp.
         inputs: Channels of every modality that the network takes; each is one stream.
         task_streams: With several outputs: ``private``: the decoder has a stream for each, with
-            norms of its own; ``shared``: one decoder with a head for each (ablation).
+            norms of its own; ``separate``: a decoder for each, with convolutions of its own, too,
+            whose streams exchange among the inputs alone; ``shared``: one decoder with a head for
+            each (ablation).
         width: Channels of the encoder's stem, of which the others follow; null: 64, as released,
             and 32 for mit_b0. Encoders of others have their own.
         decoder_channels: Channels of the decoder; null: 256 for refinenet, as released, and for
@@ -104,8 +106,7 @@ class NetworkOptions:
             ``*.norm1``; null: as each encoder has it (docs/backbones.md).
         norm: Norm layers private to a stream, or shared by all (ablation).
         convolution: Convolutions shared by all streams, or private to each (ablation). Encoders of
-            timm, of smp and of your own take private ones with one input, where they are those of
-            the tasks' decoders.
+            timm, of smp and of your own take private ones with one input alone.
         dropout: Probability of the decoder's dropout layers; null: 0.5, as released, and 0.1 for
             pspnet, segformer, upernet and fpn, as in their papers' code.
         drop_path: Stochastic depth of mit_b0 to mit_b5 and of timm's encoders that have it; null:
@@ -123,7 +124,9 @@ class NetworkOptions:
         Networks(**dict.fromkeys(_DENSE, "resnet50"), unet="unet8", cycle="unet8", smp="resnet34"),
     ] = None
     inputs: dict[str, Channels] = field(default_factory=lambda: {"rgb": 3, "depth": 1})
-    task_streams: Annotated[Literal["private", "shared"], Networks(*_FUSING)] = "private"
+    task_streams: Annotated[Literal["private", "separate", "shared"], Networks(*_FUSING)] = (
+        "private"
+    )
     width: Annotated[Width | None, Networks(*_DENSE, *_UNETS)] = None
     decoder_channels: Annotated[
         Width | None, Networks(refinenet=256, pspnet=512, segformer=256, upernet=512, fpn=128)

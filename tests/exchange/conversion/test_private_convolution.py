@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrizations
 
 from cen.errors import ConversionError
-from cen.exchange import convert
+from cen.exchange import StreamConv2d, Streams, convert
 
 
 class Standardised(nn.Conv2d):
@@ -54,3 +54,22 @@ def test_kernels_that_two_convolutions_share_stay_shared() -> None:
     net = convert(plain, ["a", "b"], convolution="private").module
     assert net[0].weight is net[2].weight
     assert net[0].bias is not net[2].bias
+
+
+def test_the_streams_of_a_group_share_a_kernel() -> None:
+    streams = Streams(["a1", "b1", "a2", "b2"], [["a1", "a2"], ["b1", "b2"]])
+    plain = nn.Conv2d(4, 6, 3, 2, padding=1, groups=2).double()
+    conv = StreamConv2d(plain, streams, by_group=True)
+    assert conv.kernels == (0, 1, 0, 1)
+    assert (conv.weight.shape, conv.bias.shape) == ((2, 6, 2, 9), (2, 6))
+    torch.nn.init.normal_(conv.weight)
+    torch.nn.init.normal_(conv.bias)
+    images = {name: torch.randn(3, 4, 7, 9).double() for name in streams.names}
+    for present in (["a1", "b1", "a2", "b2"], ["b1", "b2"], ["a1", "b2"], ["b1"]):
+        with streams.activate(present):
+            found = streams.unpack(conv(streams.pack({n: images[n] for n in present})))
+        for name in present:
+            kernel = 0 if name.startswith("a") else 1
+            own = torch.unflatten(conv.weight[kernel], -1, (3, 3))
+            expected = nn.functional.conv2d(images[name], own, conv.bias[kernel], 2, 1, 1, 2)
+            torch.testing.assert_close(found[name], expected)

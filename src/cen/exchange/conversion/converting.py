@@ -33,6 +33,7 @@ from cen.exchange.streams import Streams
 
 WeakScales = Literal["refuse", "reset", "keep"]
 Sharing = Literal["private", "shared"]
+KernelSharing = Literal["private", "shared", "group"]
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class _Options:
     where: Where
     exchange: ExchangeRule | None
     norm: Sharing
-    convolution: Sharing
+    convolution: KernelSharing
     weak_scales: WeakScales
     shared: Where
     missing_scales: MissingScales
@@ -50,7 +51,7 @@ class _Options:
     def check(self, module: nn.Module) -> None:
         """Refuses options that there are not, and a module with layers that cannot be."""
         choice("norm", self.norm, get_args(Sharing))
-        choice("convolution", self.convolution, get_args(Sharing))
+        choice("convolution", self.convolution, get_args(KernelSharing))
         choice("weak_scales", self.weak_scales, get_args(WeakScales))
         choice("missing_scales", self.missing_scales, get_args(MissingScales))
         check_where(self.where, "where")
@@ -165,7 +166,7 @@ def convert_layers(
     where: Where = None,
     exchange: ExchangeRule | None = None,
     norm: Sharing = "private",
-    convolution: Sharing = "shared",
+    convolution: KernelSharing = "shared",
     weak_scales: WeakScales = "keep",
     shared: Where = None,
     missing_scales: MissingScales = "refuse",
@@ -180,7 +181,7 @@ def convert_layers(
         where: Which norms exchange, see :func:`convert`.
         exchange: The rule of those norms; None converts without any exchange.
         norm: "private" or "shared".
-        convolution: "shared" or "private".
+        convolution: "shared", "private", or "group": shared by the streams of an exchange group.
         weak_scales: See :func:`convert`.
         shared: Which norms stay as they are.
         missing_scales: See :func:`convert`.
@@ -215,8 +216,9 @@ def _converted(
     where, exchange = options.where, options.exchange
     layers: dict[int, nn.Module] = {}
     choices: list[Choice] = []
-    if options.convolution == "private":
-        layers |= private_convolutions(layers_by_name(module), streams)
+    if options.convolution != "shared":
+        by_group = options.convolution == "group"
+        layers |= private_convolutions(layers_by_name(module), streams, by_group)
     if options.norm == "private":
         choices = choose_norms(
             module, where, options.shared, options.missing_scales, exchange is not None

@@ -65,10 +65,12 @@ def _copied(old: Any, new: nn.Module, outputs: Collection[str]) -> set[str]:
     if isinstance(new, StreamConv2d) and isinstance(old, nn.Conv2d):
         is_shared = True
         source["weight"] = source["weight"].flatten(2)
-    elif isinstance(new, nn.Conv2d) and isinstance(old, StreamConv2d) and len(outputs) == 1:
-        first = next((n for n in old.streams.names if output_of(n) in outputs), None)
-        row = 0 if first is None else old.kernels[old.streams.names.index(first)]
-        source = {key: value[row] for key, value in source.items()}
+    elif isinstance(new, nn.Conv2d) and isinstance(old, StreamConv2d):
+        kernels = _kernels_of(old, outputs)
+        if len(kernels) != 1:
+            return set()
+        (kernel,) = kernels
+        source = {key: value[kernel] for key, value in source.items()}
         source["weight"] = torch.unflatten(source["weight"], -1, old.kernel_size)
     elif type(old) is not type(new) and not is_shared:
         return set()
@@ -136,6 +138,12 @@ def _own_tensors(layer: nn.Module) -> dict[str, Tensor]:
         **dict(layer.named_buffers(recurse=False)),
     }
     return {key: value for key, value in own.items() if key in keys}
+
+
+def _kernels_of(conv: StreamConv2d, outputs: Collection[str]) -> set[int]:
+    """The kernels that the streams of these outputs take."""
+    pairs = zip(conv.streams.names, conv.kernels, strict=True)
+    return {kernel for name, kernel in pairs if output_of(name) in outputs}
 
 
 def _rows_of(old: Any, new: Any, outputs: Collection[str]) -> list[int]:
